@@ -1,0 +1,201 @@
+package cluster
+
+import (
+	"cmp"
+	"errors"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/config"
+)
+
+// Snapshot is the cluster at one moment, as one reader's caches hold it, that reader's own writes included.
+type Snapshot struct {
+	// Config is the last valid configuration. It is nil until there was one, and then nothing is known of the pools:
+	// whatever is assigned and announced stays, and nothing new is.
+	Config *config.Config
+	// ConfigState says what became of the newest ConfigMap.
+	ConfigState ConfigState
+	// Services are sorted by Key.
+	Services []Service
+	// Nodes are sorted by Name.
+	Nodes []Node
+}
+
+// ConfigState tells whether the configuration in use is the newest one, and if not, why.
+type ConfigState struct {
+	// Object is the ConfigMap that is read. Its UID is empty while there is no such ConfigMap.
+	Object ObjectRef
+	// Version is the resourceVersion of the newest ConfigMap seen, empty while there is none.
+	Version string
+	// Problem is nil when Snapshot.Config came from that ConfigMap. Otherwise Snapshot.Config is older, or nil.
+	Problem error
+}
+
+// Key names a Service.
+type Key struct{ Namespace, Name string }
+
+// String returns "namespace/name".
+func (k Key) String() string { return k.Namespace + "/" + k.Name }
+
+// Compare orders keys by namespace, then by name.
+func (k Key) Compare(o Key) int {
+	return cmp.Or(strings.Compare(k.Namespace, o.Namespace), strings.Compare(k.Name, o.Name))
+}
+
+// Service is what Lanlord needs to know of a Service.
+type Service struct {
+	Key Key
+	// UID tells a Service from its successor under the same name.
+	UID string
+	// Version is the resourceVersion that this view was made from.
+	Version string
+	// Created decides who is served first, together with Key.
+	Created time.Time
+
+	// Managed is true for a Service of type LoadBalancer with our class and a cluster IP. A Service that is not
+	// managed is in a snapshot only while it carries something of ours that is to be removed (see AllocatedFrom).
+	Managed bool
+	// Families are the families that the Service has cluster IPs in, in the order of spec.ipFamilies; one or two.
+	Families []Family
+	// FamilyPolicy says how many of Families need an address.
+	FamilyPolicy FamilyPolicy
+	// Requested are the addresses asked for, at most one a family, in the order given; empty for any.
+	Requested []netip.Addr
+	// RequestedPool is the pool asked for; empty for any.
+	RequestedPool string
+	// RequestProblem says in a sentence what is wrong with what was requested, naming the field or annotation and the
+	// mend; empty when nothing is. Requested and RequestedPool then count for nothing.
+	RequestProblem string
+
+	// TrafficPolicy is the Service's externalTrafficPolicy.
+	TrafficPolicy TrafficPolicy
+	// HasServing is true when at least one endpoint is ready or serving. Only readers that watch endpoints fill it.
+	HasServing bool
+	// ServingNodes are the names of the nodes that hold such an endpoint, sorted. Filled like HasServing.
+	ServingNodes []string
+
+	// Ingress are the addresses in status.loadBalancer.ingress, in their order.
+	Ingress []netip.Addr
+	// ForeignIngress is true when the status also holds what Lanlord never writes: a hostname, or text that is no
+	// address, or another ipMode than VIP.
+	ForeignIngress bool
+	// AllocatedFrom is the value of our annotation that names the pools of Ingress, empty when it is not there.
+	AllocatedFrom string
+	// Condition is our condition as the Service has it now, nil when it is not there.
+	Condition *Condition
+}
+
+// Family is an address family.
+type Family uint8
+
+// The address families.
+const (
+	IPv4 Family = 4
+	IPv6 Family = 6
+)
+
+// FamilyOf returns the family of a, which must be valid and not 4-in-6.
+func FamilyOf(a netip.Addr) Family {
+	if a.Is4() {
+		return IPv4
+	}
+	return IPv6
+}
+
+// String returns "IPv4" or "IPv6", as Kubernetes spells them.
+func (f Family) String() string {
+	if f == IPv4 {
+		return "IPv4"
+	}
+	return "IPv6"
+}
+
+// FamilyPolicy is a Service's ipFamilyPolicy.
+type FamilyPolicy uint8
+
+// The family policies of Kubernetes.
+const (
+	SingleStack FamilyPolicy = iota
+	PreferDualStack
+	RequireDualStack
+)
+
+// String returns the policy as Kubernetes spells it.
+func (p FamilyPolicy) String() string {
+	return [...]string{"SingleStack", "PreferDualStack", "RequireDualStack"}[p]
+}
+
+// TrafficPolicy is a Service's externalTrafficPolicy.
+type TrafficPolicy uint8
+
+// The external traffic policies of Kubernetes.
+const (
+	TrafficCluster TrafficPolicy = iota
+	TrafficLocal
+)
+
+// String returns the policy as Kubernetes spells it.
+func (p TrafficPolicy) String() string { return [...]string{"Cluster", "Local"}[p] }
+
+// Node is what Lanlord needs to know of a Node.
+type Node struct {
+	Name string
+	// UID is set on Events about the Node.
+	UID string
+	// Labels are for the node selectors of pools.
+	Labels map[string]string
+	// Addresses are the Node's InternalIPs, in their order.
+	Addresses []netip.Addr
+	// Excluded is true when the Node has the label node.kubernetes.io/exclude-from-external-load-balancers.
+	Excluded bool
+	// NetworkUnavailable is the Node's condition of that name.
+	NetworkUnavailable bool
+}
+
+// Condition is our condition on a Service: whether it has what it asked for, and if not, why.
+type Condition struct {
+	// True means that every address the Service needs is assigned.
+	True bool
+	// Reason is one word in CamelCase; the same word is the Event's reason.
+	Reason string
+	// Message is a sentence for people.
+	Message string
+}
+
+// ErrChanged is wrapped by the error of a write that was refused because the Service is no longer the one that was
+// decided on: it has changed or is gone. The next snapshot shows it, so there is nothing to retry.
+var ErrChanged = errors.New("the Service has changed since it was looked at")
+
+// Update is one Service as it is to be: everything of it that Lanlord writes. It is one write.
+type Update struct {
+	Key Key
+	UID string
+	// Version is the resourceVersion that the decision was made on; the write fails if the Service has changed since.
+	Version string
+	// Ingress replaces status.loadBalancer.ingress; empty removes all.
+	Ingress []netip.Addr
+	// AllocatedFrom replaces our annotation; empty removes it.
+	AllocatedFrom string
+	// Condition replaces our condition; nil removes it.
+	Condition *Condition
+	// Events are sent after the write has succeeded.
+	Events []Event
+}
+
+// ObjectRef names an object that an Event is about.
+type ObjectRef struct {
+	Kind      string // "Service", "ConfigMap" or "Node"
+	Namespace string // empty for a Node
+	Name      string
+	UID       string
+}
+
+// Event is a Kubernetes Event to be written. Events are for transitions only, never for a state that goes on.
+type Event struct {
+	Object  ObjectRef
+	Warning bool
+	Reason  string
+	Message string
+}
