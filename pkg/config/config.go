@@ -1,0 +1,72 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// Config is a valid configuration. It is never changed after Parse has returned it.
+type Config struct {
+	// Pools are those with protocol layer2, in the order in which addresses are taken from them: by Priority, then Name.
+	Pools []Pool
+	// SetAside are the names of the pools with protocol bgp, sorted: checked, and not used.
+	SetAside []string
+	// Warnings say what was accepted, but not as written, in the order of the document.
+	Warnings []Problem
+	// Allocation is the top-level key allocation.
+	Allocation Allocation
+	// Layer2 is the top-level key layer2.
+	Layer2 Layer2
+
+	index index
+}
+
+// Pool is one entry of address-pools.
+type Pool struct {
+	// Name is any non-empty text.
+	Name string
+	// Priority is 1 for the pool that is used first, up to 1,000,000; 0 (not given) comes after all others.
+	Priority int
+	// Ranges are what addresses and exclude leave, ascending (IPv4 before IPv6) and disjoint. At least one.
+	Ranges []Range
+	// AutoAssign is false for a pool that is used only on request. Default true.
+	AutoAssign bool
+	// AvoidBuggyIPs leaves out the IPv4 addresses that end in .0 or .255.
+	AvoidBuggyIPs bool
+	// Namespaces are those whose Services may use the pool, sorted; empty for all.
+	Namespaces []string
+	// NodeSelectors choose the nodes that may announce: those that match one of them. Empty for all nodes.
+	NodeSelectors []labels.Selector
+	// Interfaces are names or patterns (path.Match) of the interfaces to announce on; empty for all that fit.
+	Interfaces []string
+}
+
+// Range is all addresses from From to To, both included and of one family.
+type Range struct{ From, To netip.Addr }
+
+// Allocation is what the controller heeds.
+type Allocation struct {
+	// ReleaseDelay is how long a released address rests before another Service may have it, unless there is no other
+	// one left. 0 turns resting off. Default 60 s, at most 24 h.
+	ReleaseDelay time.Duration
+}
+
+// Layer2 is what the speakers heed.
+type Layer2 struct {
+	// Refresh is how often each address is announced again while its owner keeps it: 10 s to 24 h, 0 for never. Default 90 s.
+	Refresh time.Duration
+}
+
+// Problem is one thing wrong with a document, or worth a warning.
+type Problem struct {
+	// Line is the line of the document, from 1; 0 if it has none.
+	Line int
+	// Pool is the name of the pool, empty when the problem is in none or the pool has no name.
+	Pool string
+	// Path is the key's path, like "address-pools[0].addresses[1]".
+	Path string
+	// Message says what is wrong and what would be right.
+	Message string
+}

@@ -1,0 +1,48 @@
+package config
+
+import "strings"
+
+// nearest returns the one of names that was probably meant by word: the same but for case and separators, or at most
+// two letters away. It is empty if none is near.
+func nearest(word string, names []string) string {
+	best, bestDistance := "", 3
+	folded := fold(word)
+	for _, name := range names {
+		candidate := fold(name)
+		d := distance(folded, candidate)
+		// Two letters of a word of four are no slip of the fingers.
+		if d < bestDistance && d*3 <= len(candidate) {
+			best, bestDistance = name, d
+		}
+	}
+	return best
+}
+
+var separators = strings.NewReplacer("-", "", "_", "", " ", "")
+
+func fold(word string) string { return separators.Replace(strings.ToLower(word)) }
+
+// distance is the number of letters to insert, remove or replace to make b of a (Levenshtein). Words whose lengths differ
+// by more than two are not compared: their distance is returned as 3.
+func distance(a, b string) int {
+	if d := len(a) - len(b); d > 2 || d < -2 {
+		return 3
+	}
+	previous := make([]int, len(b)+1)
+	for j := range previous {
+		previous[j] = j
+	}
+	for i := range len(a) {
+		diagonal := previous[0]
+		previous[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = previous[j+1]
+			previous[j+1] = min(replaced, previous[j]+1, diagonal+1)
+		}
+	}
+	return previous[len(b)]
+}

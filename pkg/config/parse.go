@@ -1,0 +1,159 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Parse reads the text under the ConfigMap's key. A document with nothing in it is valid, and has no pools. The error is
+// a *Problems, which names everything that is wrong with the document.
+func Parse(document []byte) (*Config, error) {
+	config, problems := parse(document)
+	if problems != nil {
+		return nil, &Problems{List: problems}
+	}
+	return config, nil
+}
+
+// parse returns the configuration, or what is wrong with the document.
+func parse(document []byte) (*Config, []Problem) {
+	root, problem := parseDocument(document)
+	if problem != nil {
+		return nil, []Problem{*problem}
+	}
+	if isManifest(root) {
+		return nil, []Problem{*problemAt(root, "", "this is a whole manifest; only the text under its key data.%s belongs here, "+
+			"which begins with address-pools:", dataKey)}
+	}
+	b := &builder{findings: new(findings)}
+	raw := reader{b.findings}.config(root)
+	raw.applyDefaults()
+	config := b.config(raw)
+	if len(b.problems) > 0 {
+		return nil, inOrder(b.problems)
+	}
+	return config, nil
+}
+
+// builder makes a Config of a raw one, and reports what does not make sense.
+type builder struct {
+	*findings
+	communities map[string]bool
+	profiles    map[string]place
+	// entries are those under addresses of all pools so far, in the order of the document.
+	entries []addressEntry
+	// pieces are what the excludes leave of entries.
+	pieces []piece
+}
+
+const noBGP = "Lanlord does not speak BGP"
+
+func (b *builder) config(raw rawConfig) *Config {
+	c := &Config{
+		Allocation: Allocation{ReleaseDelay: raw.releaseDelay.v},
+		Layer2:     Layer2{Refresh: raw.refresh.v},
+	}
+	b.checkDurations(raw)
+	b.checkCommunities(raw.communities)
+	b.checkProfiles(raw.profiles)
+	b.checkPeers(raw.peers)
+
+	names := map[string]place{}
+	for i, p := range raw.pools.v {
+		b.checkName(p.name, p.at, "pool", names)
+		pool, protocol := b.pool(p, i)
+		if protocol == protocolBGP {
+			c.SetAside = append(c.SetAside, pool.Name)
+			b.warn(p.protocol.at, "the pool is set aside, and no address is taken from it: %s", noBGP)
+		} else {
+			c.Pools = append(c.Pools, pool)
+		}
+	}
+	b.checkOverlaps()
+
+	slices.Sort(c.SetAside)
+	slices.SortFunc(c.Pools, func(a, b Pool) int {
+		// As an unsigned number, priority 0 minus 1 is the last of all.
+		return cmp.Or(cmp.Compare(uint(a.Priority-1), uint(b.Priority-1)), strings.Compare(a.Name, b.Name))
+	})
+	c.Warnings = inOrder(b.warnings)
+	c.index = newIndex(c.Pools)
+	return c
+}
+
+func (b *builder) checkDurations(raw rawConfig) {
+	if d := raw.releaseDelay; d.ok && (d.v < 0 || d.v > 24*time.Hour) {
+		b.fail(d.at, "must be 0s to 24h, and is %s", d.v)
+	}
+	if d := raw.refresh; d.ok && d.v != 0 && (d.v < 10*time.Second || d.v > 24*time.Hour) {
+		b.fail(d.at, "must be 10s to 24h, or 0s for never, and is %s", d.v)
+	}
+}
+
+// checkName reports a missing name, and one that is in names already; else it adds it there.
+func (b *builder) checkName(name value[string], owner place, what string, names map[string]place) {
+	switch first, twice := names[name.v]; {
+	case !name.given:
+		b.fail(owner, "the %s has no name; give it one that no other %s has", what, what)
+	case !name.ok:
+	case name.v == "":
+		b.fail(name.at, "the name is empty; write one that no other %s has", what)
+	case twice:
+		b.fail(name.at, "%q is also the name of the %s on line %d; names must differ", name.v, what, first.line)
+	default:
+		names[name.v] = name.at
+	}
+}
+
+// required reports a text that is not given or empty, and returns whether there is one to look at.
+func (b *builder) required(v value[string], owner place, key, example string) bool {
+	if !v.given || v.ok && v.v == "" {
+		b.fail(owner, "%s is missing; write it like %s", key, example)
+		return false
+	}
+	return v.ok
+}
+
+// distinct returns the texts of a list of ours, sorted. It reports an empty list, whose meaning nobody would know, and
+// what check says; it warns of what is there twice.
+func (b *builder) distinct(items value[[]value[string]], check func(string) error) []string {
+	if items.ok && len(items.v) == 0 && items.present() {
+		b.fail(items.at, "the list is empty; remove the key to mean all")
+	}
+	var texts []string
+	seen := map[string]bool{}
+	for _, item := range items.v {
+		if !item.ok {
+			continue
+		}
+		if err := check(item.v); err != nil {
+			b.fail(item.at, "%s", err)
+			continue
+		}
+		if seen[item.v] {
+			b.warn(item.at, "%q is in the list twice", item.v)
+			continue
+		}
+		seen[item.v] = true
+		texts = append(texts, item.v)
+	}
+	slices.Sort(texts)
+	return texts
+}
+
+// oneOf returns the index of v in choices, and otherwise reports what could have been meant.
+func (b *builder) oneOf(v value[string], choices ...string) int {
+	i := slices.Index(choices, v.v)
+	if i < 0 {
+		last := len(choices) - 1
+		mend := fmt.Sprintf("write %s or %s", strings.Join(choices[:last], ", "), choices[last])
+		if near := nearest(v.v, choices); near != "" {
+			mend = fmt.Sprintf("did you mean %s?", near)
+		}
+		b.fail(v.at, "%q is not known here; %s", v.v, mend)
+	}
+	return i
+}

@@ -1,0 +1,231 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+func TestParseTypes(t *testing.T) {
+	got, err := Parse([]byte(`
+address-pools:
+- name: plain
+  protocol: layer2
+  addresses: [10.0.0.0/24]
+- name: all
+  protocol: layer2
+  addresses: [10.0.1.1, 2001:db8::-2001:db8::f]
+  exclude: [2001:db8::]
+  avoid-buggy-ips: true
+  auto-assign: false
+  priority: 7
+  namespaces: [web, shop]
+  node-selectors:
+  - match-labels: {zone: a}
+    match-expressions: [{key: rack, operator: In, values: [r1]}]
+  - {}
+  interfaces: [vlan*, eth0]
+- {name: z, protocol: bgp, addresses: [10.1.0.0/24]}
+- {name: y, protocol: bgp, addresses: [10.2.0.0/24]}
+allocation: {release-delay: 0}
+layer2: {refresh: 10s}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	selector, err := labels.Parse("rack in (r1),zone=a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Pool{
+		{
+			Name: "all", Priority: 7, AvoidBuggyIPs: true,
+			Ranges:     []Range{span("10.0.1.1", "10.0.1.1"), span("2001:db8::1", "2001:db8::f")},
+			Namespaces: []string{"shop", "web"}, Interfaces: []string{"eth0", "vlan*"},
+			NodeSelectors: []labels.Selector{selector, labels.Everything()},
+		},
+		{Name: "plain", AutoAssign: true, Ranges: []Range{span("10.0.0.0", "10.0.0.255")}},
+	}
+	if !reflect.DeepEqual(got.Pools, want) {
+		t.Errorf("got  %+v\nwant %+v", got.Pools, want)
+	}
+	if want := []string{"y", "z"}; !slices.Equal(got.SetAside, want) {
+		t.Errorf("set aside: got %v, want %v", got.SetAside, want)
+	}
+	if got.Allocation.ReleaseDelay != 0 || got.Layer2.Refresh != 10*time.Second {
+		t.Errorf("got %v and %v", got.Allocation, got.Layer2)
+	}
+	if len(got.Warnings) != 2 || got.Warnings[0].Pool != "z" || got.Warnings[0].Line != 19 {
+		t.Errorf("warnings: %v", got.Warnings)
+	}
+}
+
+func TestProblemsAreTyped(t *testing.T) {
+	_, err := Parse([]byte("address-pools:\n- name: a\n  protocol: layer2\n  addresses: [x]\n"))
+	problems, ok := errors.AsType[*Problems](err)
+	if !ok {
+		t.Fatalf("got a %T", err)
+	}
+	want := []Problem{{Line: 4, Pool: "a", Path: "address-pools[0].addresses[0]",
+		Message: `"x" is no address; write one like 192.0.2.10 or 2001:db8::10`}}
+	if !slices.Equal(problems.List, want) {
+		t.Errorf("got %v, want %v", problems.List, want)
+	}
+}
+
+func TestProblemString(t *testing.T) {
+	for want, problem := range map[string]Problem{
+		`line 3: pool "a b": x.y: bad`: {Line: 3, Pool: "a b", Path: "x.y", Message: "bad"},
+		"bad":                          {Message: "bad"},
+		"x: bad":                       {Path: "x", Message: "bad"},
+	} {
+		if got := problem.String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestManyProblems(t *testing.T) {
+	_, err := Parse([]byte("address-pools:\n- name: a\n  protocol: layer2\n  addresses:\n" + strings.Repeat("  - x\n", 102)))
+	lines := strings.Split(err.Error(), "\n")
+	if len(lines) != 101 || lines[100] != "and 2 more problems" {
+		t.Errorf("got %d lines, the last %q", len(lines), lines[len(lines)-1])
+	}
+}
+
+// TestReferenceManual keeps deploy/config.example.yaml valid, and complete: every key that is read is in it.
+func TestReferenceManual(t *testing.T) {
+	text, err := os.ReadFile("../../deploy/config.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, problem := findDocument(text)
+	if problem != nil {
+		t.Fatal(problem)
+	}
+	if document.object != "ConfigMap lanlord-system/config" || !document.inFile {
+		t.Errorf("got %s, lines in the file: %t", document.object, document.inFile)
+	}
+	if _, err := Parse(document.text); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range knownKeys(t) {
+		if !strings.Contains(string(document.text), key+":") {
+			t.Errorf("the key %s is not there", key)
+		}
+	}
+}
+
+// knownKeys are the keys that the parser names when it meets one that it does not know, of every mapping.
+func knownKeys(t *testing.T) []string {
+	_, err := Parse([]byte(`
+_: 0
+address-pools: [{_: 0, bgp-advertisements: [{_: 0}], node-selectors: [{_: 0, match-expressions: [{_: 0}]}]}]
+peers: [{_: 0}]
+bfd-profiles: [{_: 0}]
+allocation: {_: 0}
+layer2: {_: 0}
+`))
+	var keys []string
+	for line := range strings.Lines(err.Error()) {
+		if _, names, ok := strings.Cut(strings.TrimSpace(line), "the keys here are "); ok {
+			keys = append(keys, strings.Split(names, ", ")...)
+		}
+	}
+	if len(keys) < 40 {
+		t.Fatalf("only %d keys: %v", len(keys), keys)
+	}
+	return keys
+}
+
+// TestParseLaws compares Parse with the naive way: sets of all addresses. Documents are random, over a /26.
+func TestParseLaws(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	universe := slices.Collect(span("10.0.0.0", "10.0.0.63").All())
+	accepted, refused := 0, 0
+	for range 3000 {
+		document, pools := randomDocument(random, universe)
+		want := true
+		owner := map[netip.Addr]string{}
+		for _, pool := range pools {
+			taken := map[netip.Addr]bool{}
+			left := 0
+			for _, r := range pool.addresses {
+				for a := range r.All() {
+					want = want && !taken[a]
+					taken[a] = true
+				}
+			}
+			for a := range taken {
+				if slices.ContainsFunc(pool.exclude, func(r Range) bool { return r.Contains(a) }) {
+					continue
+				}
+				left++
+				want = want && owner[a] == ""
+				owner[a] = pool.name
+			}
+			want = want && left > 0
+		}
+		config, err := Parse([]byte(document))
+		if want != (err == nil) {
+			t.Fatalf("%s\nmust be valid: %t; got %v", document, want, err)
+		}
+		if err != nil {
+			refused++
+			continue
+		}
+		accepted++
+		for _, a := range universe {
+			got := ""
+			if p := config.PoolOf(a); p != nil {
+				got = p.Name
+			}
+			if got != owner[a] {
+				t.Fatalf("%s\n%s is of pool %q, got %q", document, a, owner[a], got)
+			}
+		}
+	}
+	if accepted < 300 || refused < 300 {
+		t.Errorf("%d accepted and %d refused: the documents do not try both", accepted, refused)
+	}
+}
+
+type naivePool struct {
+	name               string
+	addresses, exclude []Range
+}
+
+func randomDocument(random *rand.Rand, universe []netip.Addr) (string, []naivePool) {
+	some := func(most int) []Range {
+		ranges := make([]Range, 1+random.IntN(most))
+		for i := range ranges {
+			from := random.IntN(len(universe))
+			ranges[i] = Range{universe[from], universe[min(from+random.IntN(10), len(universe)-1)]}
+		}
+		return ranges
+	}
+	text := strings.Builder{}
+	text.WriteString("address-pools:\n")
+	pools := make([]naivePool, 1+random.IntN(3))
+	for i := range pools {
+		pools[i] = naivePool{name: fmt.Sprint("pool-", i), addresses: some(3), exclude: some(3)}
+		fmt.Fprintf(&text, "- name: %s\n  protocol: layer2\n  addresses:\n", pools[i].name)
+		for _, r := range pools[i].addresses {
+			fmt.Fprintf(&text, "  - %s\n", r)
+		}
+		text.WriteString("  exclude:\n")
+		for _, r := range pools[i].exclude {
+			fmt.Fprintf(&text, "  - %s\n", r)
+		}
+	}
+	return text.String(), pools
+}

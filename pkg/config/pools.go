@@ -1,0 +1,223 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// protocol is how the addresses of a pool are made reachable. The numbers are those that oneOf returns.
+type protocol int
+
+const (
+	protocolUnknown protocol = iota - 1
+	protocolLayer2
+	protocolBGP
+)
+
+// addressEntry is one item under addresses.
+type addressEntry struct {
+	Range
+	at    place
+	text  string
+	owner int // the index of the pool in the document
+}
+
+// String returns the entry as it is written, and where.
+func (e addressEntry) String() string {
+	if e.at.pool == "" {
+		return fmt.Sprintf("%s on line %d", e.text, e.at.line)
+	}
+	return fmt.Sprintf("%s of pool %q (line %d)", e.text, e.at.pool, e.at.line)
+}
+
+// piece is a part of an entry, which is given by its index.
+type piece struct {
+	Range
+	entry int
+}
+
+// pool checks the owner-th pool of the document.
+func (b *builder) pool(raw rawPool, owner int) (Pool, protocol) {
+	pool := Pool{
+		Name:          raw.name.v,
+		Priority:      int(raw.priority.v),
+		AutoAssign:    raw.autoAssign.v,
+		AvoidBuggyIPs: raw.avoidBuggyIPs.v,
+		Namespaces:    b.distinct(raw.namespaces, checkNamespace),
+		Interfaces:    b.distinct(raw.interfaces, checkInterface),
+	}
+	if s := raw.nodeSelectors; s.ok && len(s.v) == 0 && s.present() {
+		b.fail(s.at, "the list is empty; remove the key to mean all nodes")
+	}
+	for _, s := range raw.nodeSelectors.v {
+		pool.NodeSelectors = append(pool.NodeSelectors, b.selector(s))
+	}
+	entries := b.addresses(raw, owner)
+	pool.Ranges = b.remaining(raw, entries)
+	if v4, v6 := pool.Size(); pool.AvoidBuggyIPs && len(pool.Ranges) > 0 && v4.Sign() == 0 && v6.Sign() == 0 {
+		b.warn(raw.avoidBuggyIPs.at, "the pool has no address that does not end in .0 or .255, so none can be taken from it")
+	}
+
+	spoken := protocolUnknown
+	if b.required(raw.protocol, raw.at, "protocol", "protocol: layer2") {
+		spoken = protocol(b.oneOf(raw.protocol, "layer2", "bgp"))
+	}
+	if spoken == protocolLayer2 && len(raw.advertisements.v) > 0 {
+		b.fail(raw.advertisements.at, "the pool has protocol layer2, which has no BGP advertisements; remove the key")
+	} else {
+		b.checkAdvertisements(raw.advertisements, entries)
+	}
+	return pool, spoken
+}
+
+// addresses returns the valid entries under addresses.
+func (b *builder) addresses(raw rawPool, owner int) []addressEntry {
+	if !raw.addresses.given || raw.addresses.ok && len(raw.addresses.v) == 0 {
+		b.fail(raw.at, "addresses is missing or empty; list at least one address, range or CIDR under it")
+	}
+	var entries []addressEntry
+	for _, text := range raw.addresses.v {
+		r, ok := b.parsedRange(text)
+		if !ok {
+			continue
+		}
+		e := addressEntry{Range: r, at: text.at, text: strings.TrimSpace(text.v), owner: owner}
+		if err := checkHosts(e.text, r); err != nil {
+			b.fail(text.at, "%s", err)
+			continue
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+func (b *builder) parsedRange(text value[string]) (Range, bool) {
+	if !text.ok {
+		return Range{}, false
+	}
+	r, warning, err := parseRange(text.v)
+	if err != nil {
+		b.fail(text.at, "%s", err)
+		return Range{}, false
+	}
+	if warning != "" {
+		b.warn(text.at, "%s", warning)
+	}
+	return r, true
+}
+
+// remaining returns what exclude leaves of the entries of a pool, and keeps it for checkOverlaps.
+func (b *builder) remaining(raw rawPool, entries []addressEntry) []Range {
+	first := len(b.entries)
+	b.entries = append(b.entries, entries...)
+	pieces := make([]piece, len(entries))
+	ranges := make([]Range, len(entries))
+	for i, e := range entries {
+		pieces[i], ranges[i] = piece{e.Range, first + i}, e.Range
+	}
+	// Overlaps within the pool are reported here, so that what follows has to do with disjoint pieces only.
+	pieces = b.disjoint(pieces)
+
+	holes := b.excluded(raw.exclude, merged(ranges))
+	var left []Range
+	for _, p := range pieces {
+		for _, r := range p.without(holes) {
+			b.pieces = append(b.pieces, piece{r, p.entry})
+			left = append(left, r)
+		}
+	}
+	if len(entries) == len(raw.addresses.v) && len(pieces) > 0 && len(left) == 0 {
+		b.fail(raw.exclude.at, "exclude takes out every address of the pool; leave at least one")
+	}
+	return merged(left)
+}
+
+// excluded returns what is under exclude, and warns of what is nowhere in ranges, ascending and disjoint.
+func (b *builder) excluded(exclude value[[]value[string]], ranges []Range) []Range {
+	var holes []Range
+	for _, text := range exclude.v {
+		hole, ok := b.parsedRange(text)
+		if !ok {
+			continue
+		}
+		if left := hole.without(ranges); len(left) == 1 && left[0] == hole {
+			b.warn(text.at, "%s is not in the pool, so there is nothing to exclude", strings.TrimSpace(text.v))
+			continue
+		}
+		holes = append(holes, hole)
+	}
+	return merged(holes)
+}
+
+// checkOverlaps reports the addresses that are in several pools.
+func (b *builder) checkOverlaps() { b.disjoint(b.pieces) }
+
+// disjoint reports the pieces that have addresses in common, and returns them without those, ascending. It looks at each
+// piece once: not every pair that overlaps is reported, but every piece that overlaps any other is in one of the reports.
+func (b *builder) disjoint(pieces []piece) []piece {
+	slices.SortFunc(pieces, func(x, y piece) int { return cmp.Or(x.From.Compare(y.From), x.entry-y.entry) })
+	type pair struct{ earlier, later int }
+	var pairs []pair
+	shared := map[pair][]string{}
+	var out []piece
+	for _, p := range pieces {
+		if len(out) == 0 || !p.overlaps(out[len(out)-1].Range) {
+			out = append(out, p)
+			continue
+		}
+		last := out[len(out)-1]
+		common := Range{p.From, p.To}
+		if last.To.Less(p.To) {
+			common.To = last.To
+			p.From = last.To.Next()
+			out = append(out, p)
+		}
+		both := pair{min(p.entry, last.entry), max(p.entry, last.entry)}
+		if shared[both] == nil {
+			pairs = append(pairs, both)
+		}
+		shared[both] = append(shared[both], common.String())
+	}
+	for _, both := range pairs {
+		earlier, later := b.entries[both.earlier], b.entries[both.later]
+		if earlier.Range == later.Range {
+			b.fail(later.at, "%s is the same as %s; remove one of them", later.text, earlier)
+		} else {
+			b.fail(later.at, "%s overlaps %s; take %s out of one of them", later.text, earlier, enumerate(shared[both]))
+		}
+	}
+	return out
+}
+
+// enumerate names the first few of texts.
+func enumerate(texts []string) string {
+	if more := len(texts) - 3; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(texts[:3], ", "), more)
+	}
+	return strings.Join(texts, ", ")
+}
+
+func checkNamespace(name string) error {
+	if validation.IsDNS1123Label(name) != nil {
+		return fmt.Errorf("%q cannot be the name of a namespace: it has small letters, digits and dashes, at most 63", name)
+	}
+	return nil
+}
+
+func checkInterface(pattern string) error {
+	if _, err := path.Match(pattern, ""); err != nil {
+		return fmt.Errorf("%q is not a valid pattern; write one like eth0, eth* or en[op]*", pattern)
+	}
+	if pattern == "" || strings.ContainsAny(pattern, "/: \t\r\n") {
+		return fmt.Errorf("%q cannot be the name of an interface; write one like eth0, or a pattern like eth*", pattern)
+	}
+	if !strings.ContainsAny(pattern, `*?[\`) && len(pattern) > 15 {
+		return fmt.Errorf("%q cannot be the name of an interface: those have at most 15 characters", pattern)
+	}
+	return nil
+}

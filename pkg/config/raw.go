@@ -1,0 +1,223 @@
+package config
+
+import (
+	"math"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// The raw types hold a document as it is written: every value with its place, nothing checked but its type.
+
+type rawConfig struct {
+	pools       value[[]rawPool]
+	peers       value[[]rawPeer]
+	communities value[[]entry]
+	profiles    value[[]rawProfile]
+
+	releaseDelay value[time.Duration]
+	refresh      value[time.Duration]
+}
+
+type rawPool struct {
+	at             place
+	name           value[string]
+	protocol       value[string]
+	addresses      value[[]value[string]]
+	avoidBuggyIPs  value[bool]
+	autoAssign     value[bool]
+	advertisements value[[]rawAdvertisement]
+	// What follows is ours.
+	priority      value[int64]
+	exclude       value[[]value[string]]
+	namespaces    value[[]value[string]]
+	nodeSelectors value[[]rawSelector]
+	interfaces    value[[]value[string]]
+}
+
+type rawAdvertisement struct {
+	at          place
+	length4     value[int64]
+	length6     value[int64]
+	localPref   value[int64]
+	communities value[[]value[string]]
+}
+
+type rawSelector struct {
+	at          place
+	labels      value[[]entry]
+	expressions value[[]rawExpression]
+}
+
+type rawExpression struct {
+	at       place
+	key      value[string]
+	operator value[string]
+	values   value[[]value[string]]
+}
+
+type rawPeer struct {
+	at            place
+	myASN         value[int64]
+	peerASN       value[int64]
+	address       value[string]
+	source        value[string]
+	port          value[int64]
+	holdTime      value[time.Duration]
+	keepaliveTime value[time.Duration]
+	routerID      value[string]
+	nodeSelectors value[[]rawSelector]
+	password      value[string]
+	profile       value[string]
+	ebgpMultihop  value[bool]
+}
+
+type rawProfile struct {
+	at         place
+	name       value[string]
+	receive    value[int64]
+	transmit   value[int64]
+	echo       value[int64]
+	multiplier value[int64]
+	minimumTTL value[int64]
+	echoMode   value[bool]
+	passive    value[bool]
+}
+
+// config reads the whole document; root is nil when it is empty.
+func (r reader) config(root *yaml.Node) rawConfig {
+	var c rawConfig
+	if root == nil {
+		return c
+	}
+	r.mapping(root, place{line: root.Line}, []field{
+		{"address-pools", list(r, &c.pools, r.pool)},
+		{"peers", list(r, &c.peers, r.peer)},
+		{"bgp-communities", r.named(&c.communities)},
+		{"bfd-profiles", list(r, &c.profiles, r.profile)},
+		{"allocation", func(n *yaml.Node, at place) {
+			r.mapping(n, at, []field{{"release-delay", r.duration(&c.releaseDelay)}})
+		}},
+		{"layer2", func(n *yaml.Node, at place) {
+			r.mapping(n, at, []field{{"refresh", r.duration(&c.refresh)}})
+		}},
+	})
+	return c
+}
+
+func (r reader) pool(n *yaml.Node, at place) (rawPool, bool) {
+	at.pool = nameIn(n)
+	p := rawPool{at: at}
+	ok := r.mapping(n, at, []field{
+		{"name", r.text(&p.name)},
+		{"protocol", r.text(&p.protocol)},
+		{"addresses", r.texts(&p.addresses)},
+		{"avoid-buggy-ips", r.boolean(&p.avoidBuggyIPs)},
+		{"auto-assign", r.boolean(&p.autoAssign)},
+		{"bgp-advertisements", list(r, &p.advertisements, r.advertisement)},
+		{"priority", r.number(&p.priority, 0, 1_000_000)},
+		{"exclude", r.texts(&p.exclude)},
+		{"namespaces", r.texts(&p.namespaces)},
+		{"node-selectors", list(r, &p.nodeSelectors, r.selector)},
+		{"interfaces", r.texts(&p.interfaces)},
+	})
+	return p, ok
+}
+
+// nameIn returns the name of the pool n, before n is read, so that problems found while it is read can name the pool.
+func nameIn(n *yaml.Node) string {
+	n = follow(n)
+	if n.Kind != yaml.MappingNode {
+		return ""
+	}
+	for i := 0; i < len(n.Content); i += 2 {
+		if name := follow(n.Content[i+1]); n.Content[i].Value == "name" && name.Kind == yaml.ScalarNode && !isNull(name) {
+			return name.Value
+		}
+	}
+	return ""
+}
+
+func (r reader) advertisement(n *yaml.Node, at place) (rawAdvertisement, bool) {
+	a := rawAdvertisement{at: at}
+	ok := r.mapping(n, at, []field{
+		{"aggregation-length", r.number(&a.length4, 0, 32)},
+		{"aggregation-length-v6", r.number(&a.length6, 0, 128)},
+		{"localpref", r.number(&a.localPref, 0, math.MaxUint32)},
+		{"communities", r.texts(&a.communities)},
+	})
+	return a, ok
+}
+
+func (r reader) selector(n *yaml.Node, at place) (rawSelector, bool) {
+	s := rawSelector{at: at}
+	ok := r.mapping(n, at, []field{
+		{"match-labels", r.named(&s.labels)},
+		{"match-expressions", list(r, &s.expressions, r.expression)},
+	})
+	return s, ok
+}
+
+func (r reader) expression(n *yaml.Node, at place) (rawExpression, bool) {
+	e := rawExpression{at: at}
+	ok := r.mapping(n, at, []field{
+		{"key", r.text(&e.key)},
+		{"operator", r.text(&e.operator)},
+		{"values", r.texts(&e.values)},
+	})
+	return e, ok
+}
+
+func (r reader) peer(n *yaml.Node, at place) (rawPeer, bool) {
+	p := rawPeer{at: at}
+	ok := r.mapping(n, at, []field{
+		{"my-asn", r.number(&p.myASN, 0, math.MaxUint32)},
+		{"peer-asn", r.number(&p.peerASN, 0, math.MaxUint32)},
+		{"peer-address", r.text(&p.address)},
+		{"source-address", r.text(&p.source)},
+		{"peer-port", r.number(&p.port, 0, math.MaxUint16)},
+		{"hold-time", r.duration(&p.holdTime)},
+		{"keepalive-time", r.duration(&p.keepaliveTime)},
+		{"router-id", r.text(&p.routerID)},
+		{"node-selectors", list(r, &p.nodeSelectors, r.selector)},
+		{"password", r.text(&p.password)},
+		{"bfd-profile", r.text(&p.profile)},
+		{"ebgp-multihop", r.boolean(&p.ebgpMultihop)},
+	})
+	return p, ok
+}
+
+func (r reader) profile(n *yaml.Node, at place) (rawProfile, bool) {
+	p := rawProfile{at: at}
+	ok := r.mapping(n, at, []field{
+		{"name", r.text(&p.name)},
+		{"receive-interval", r.number(&p.receive, 10, 60_000)},
+		{"transmit-interval", r.number(&p.transmit, 10, 60_000)},
+		{"detect-multiplier", r.number(&p.multiplier, 2, 255)},
+		{"echo-interval", r.number(&p.echo, 10, 60_000)},
+		{"echo-mode", r.boolean(&p.echoMode)},
+		{"passive-mode", r.boolean(&p.passive)},
+		{"minimum-ttl", r.number(&p.minimumTTL, 1, 254)},
+	})
+	return p, ok
+}
+
+// applyDefaults fills in what the document leaves out. It is the only place that knows a default.
+func (c *rawConfig) applyDefaults() {
+	c.releaseDelay.or(60 * time.Second)
+	c.refresh.or(90 * time.Second)
+	for i := range c.pools.v {
+		p := &c.pools.v[i]
+		p.autoAssign.or(true)
+		for j := range p.advertisements.v {
+			p.advertisements.v[j].length4.or(32)
+			p.advertisements.v[j].length6.or(128)
+		}
+	}
+	for i := range c.peers.v {
+		p := &c.peers.v[i]
+		p.port.or(179)
+		p.holdTime.or(90 * time.Second)
+		p.keepaliveTime.or(p.holdTime.v / 3)
+	}
+}
