@@ -1,0 +1,122 @@
+package allocator
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
+)
+
+func onePool(prefix string) *config.Config {
+	return &config.Config{Pools: []config.Pool{{
+		Name: "a", AutoAssign: true, Ranges: []config.Range{rangeOf(netip.MustParsePrefix(prefix))},
+	}}}
+}
+
+func serviceOf(i int, f cluster.Family) cluster.Service {
+	return cluster.Service{Key: cluster.Key{Namespace: "default", Name: fmt.Sprint("web-", i)}, Managed: true, Families: []cluster.Family{f}}
+}
+
+// assignAll gives each Service an address, one by one.
+func assignAll(tb testing.TB, a *Allocator, services []cluster.Service) {
+	for i := range services {
+		if r := a.Assign(&services[i], nil); r.Refusal != nil {
+			tb.Fatal(r.Refusal)
+		}
+	}
+}
+
+// BenchmarkAssign10000 gives 10,000 Services their addresses, one by one, from pools of different sizes.
+func BenchmarkAssign10000(b *testing.B) {
+	for _, c := range []struct {
+		prefix string
+		family cluster.Family
+	}{{"10.0.0.0/16", cluster.IPv4}, {"10.0.0.0/8", cluster.IPv4}, {"fd00::/64", cluster.IPv6}} {
+		services := make([]cluster.Service, 10_000)
+		for i := range services {
+			services[i] = serviceOf(i, c.family)
+		}
+		b.Run(c.prefix, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				assignAll(b, New(onePool(c.prefix), nil, 0), services)
+			}
+		})
+	}
+}
+
+// BenchmarkAssignNth gives one address when so many are held: no slower for the 10,000th than for the first.
+func BenchmarkAssignNth(b *testing.B) {
+	for _, n := range []int{1, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			a := New(onePool("fd00::/64"), nil, n)
+			for i := range n - 1 {
+				svc := serviceOf(i, cluster.IPv6)
+				assignAll(b, a, []cluster.Service{svc})
+			}
+			svc, stock := serviceOf(n, cluster.IPv6), &a.pools[0].v6
+			for b.Loop() {
+				got := a.Assign(&svc, nil).Assignments[0].Addr
+				delete(a.used, got)
+				stock.next = got
+			}
+		})
+	}
+}
+
+// BenchmarkAssignExhausted asks 50 pools in which everything is held.
+func BenchmarkAssignExhausted(b *testing.B) {
+	cfg := &config.Config{}
+	for i := range 50 {
+		cfg.Pools = append(cfg.Pools, config.Pool{
+			Name: fmt.Sprint("pool-", i), AutoAssign: true,
+			Ranges: []config.Range{rangeOf(netip.MustParsePrefix(fmt.Sprintf("10.0.%d.0/24", i)))},
+		})
+	}
+	a := New(cfg, nil, 0)
+	for i := range 50 * 256 {
+		assignAll(b, a, []cluster.Service{serviceOf(i, cluster.IPv4)})
+	}
+	svc := serviceOf(-1, cluster.IPv4)
+	b.ReportAllocs()
+	for b.Loop() {
+		if r := a.Assign(&svc, nil); r.Refusal == nil {
+			b.Fatal("there was an address left")
+		}
+	}
+}
+
+// TestAssign10000 fails if handing out addresses has become quadratic: that takes a minute and not the 20 ms aimed at.
+func TestAssign10000(t *testing.T) {
+	for _, c := range []struct {
+		prefix string
+		family cluster.Family
+	}{{"10.0.0.0/16", cluster.IPv4}, {"fd00::/64", cluster.IPv6}} {
+		services := make([]cluster.Service, 10_000)
+		for i := range services {
+			services[i] = serviceOf(i, c.family)
+		}
+		start := time.Now()
+		assignAll(t, New(onePool(c.prefix), nil, 0), services)
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("10,000 addresses of %s took %s", c.prefix, took)
+		}
+	}
+}
+
+// TestUnchangedAllocatesNothing holds for a Service that has what it needs.
+func TestUnchangedAllocatesNothing(t *testing.T) {
+	svc := serviceOf(0, cluster.IPv4)
+	a := New(onePool("10.0.0.0/24"), nil, 10)
+	first, refusal := a.Adopt(&svc, nil, netip.MustParseAddr("10.0.0.7"))
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	held := []Assignment{first}
+	if n := testing.AllocsPerRun(100, func() { a.Assign(&svc, held) }); n != 0 {
+		t.Errorf("an unchanged Service costs %v allocations", n)
+	}
+}

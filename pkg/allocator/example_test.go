@@ -1,0 +1,40 @@
+package allocator_test
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/lanlord/lanlord/pkg/allocator"
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
+)
+
+func Example() {
+	cfg := &config.Config{Pools: []config.Pool{{
+		Name:       "office",
+		AutoAssign: true,
+		Ranges:     []config.Range{{From: netip.MustParseAddr("192.168.1.20"), To: netip.MustParseAddr("192.168.1.21")}},
+	}}}
+	service := func(name string) *cluster.Service {
+		return &cluster.Service{
+			Key: cluster.Key{Namespace: "default", Name: name}, Managed: true, Families: []cluster.Family{cluster.IPv4},
+		}
+	}
+
+	a := allocator.New(cfg, nil, 3)
+	web := service("web")
+	held, _ := a.Adopt(web, nil, netip.MustParseAddr("192.168.1.20"))
+	fmt.Println("web keeps", a.Assign(web, []allocator.Assignment{held}).Assignments)
+	for _, name := range []string{"mail", "chat"} {
+		r := a.Assign(service(name), nil)
+		if r.Refusal != nil {
+			fmt.Printf("%s gets nothing, %s: %s\n", name, r.Refusal.Reason, r.Refusal.Message)
+			continue
+		}
+		fmt.Println(name, "gets", r.Assignments)
+	}
+	// Output:
+	// web keeps [{192.168.1.20 office}]
+	// mail gets [{192.168.1.21 office}]
+	// chat gets nothing, NoFreeAddress: no IPv4 address is free: pool "office" has 0 of 2
+}

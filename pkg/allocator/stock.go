@@ -1,0 +1,138 @@
+package allocator
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
+)
+
+// pool is what a round knows of one configured pool.
+type pool struct {
+	*config.Pool
+	v4, v6 stock
+}
+
+// stock is a pool's addresses of one family.
+type stock struct {
+	// ahead are the ranges that the cursor has not left yet; next, in the first of them, is where it stands. next is
+	// the zero Addr at the end.
+	ahead []config.Range
+	next  netip.Addr
+	// avoid leaves out addresses that end in .0 or .255.
+	avoid bool
+	// size is how many addresses there are; exact to 2^53.
+	size float64
+	// used are those held by Services, resting those of rests that are not.
+	used, resting int
+	// rests are the resting addresses that others may have when nothing else is left, the longest resting first.
+	rests []netip.Addr
+}
+
+// span is a range and the index of the pool it belongs to.
+type span struct {
+	config.Range
+	pool int
+}
+
+func newPool(p *config.Pool) pool {
+	// The ranges ascend, IPv4 before IPv6.
+	border, _ := slices.BinarySearchFunc(p.Ranges, true, func(r config.Range, _ bool) int {
+		if r.From.Is4() {
+			return -1
+		}
+		return 1
+	})
+	return pool{Pool: p, v4: newStock(p.Ranges[:border], p.AvoidBuggyIPs), v6: newStock(p.Ranges[border:], false)}
+}
+
+func newStock(ranges []config.Range, avoid bool) stock {
+	s := stock{ahead: ranges, avoid: avoid}
+	for _, r := range ranges {
+		s.size += distance(r.From, r.To) + 1
+		if avoid {
+			s.size -= avoided(r)
+		}
+	}
+	if len(ranges) > 0 {
+		s.next = ranges[0].From
+		s.skipAvoided()
+	}
+	return s
+}
+
+// of returns the pool's stock of the family.
+func (p *pool) of(f cluster.Family) *stock {
+	if f == cluster.IPv4 {
+		return &p.v4
+	}
+	return &p.v6
+}
+
+// admits is true when Services of the namespace may use the pool.
+func (p *pool) admits(namespace string) bool {
+	if len(p.Namespaces) == 0 {
+		return true
+	}
+	_, ok := slices.BinarySearch(p.Namespaces, namespace)
+	return ok
+}
+
+// advance moves the cursor to the next address.
+func (s *stock) advance() {
+	s.step()
+	s.skipAvoided()
+}
+
+func (s *stock) step() {
+	if s.next != s.ahead[0].To {
+		s.next = s.next.Next()
+		return
+	}
+	s.ahead, s.next = s.ahead[1:], netip.Addr{}
+	if len(s.ahead) > 0 {
+		s.next = s.ahead[0].From
+	}
+}
+
+func (s *stock) skipAvoided() {
+	for s.avoid && s.next.IsValid() && isBuggy(s.next) {
+		s.step()
+	}
+}
+
+// isBuggy is true for the IPv4 addresses that end in .0 or .255, which some old equipment takes for broadcasts.
+func isBuggy(a netip.Addr) bool {
+	if !a.Is4() {
+		return false
+	}
+	last := a.As4()[3]
+	return last == 0 || last == 255
+}
+
+// avoided counts the addresses in an IPv4 range that isBuggy is true for.
+func avoided(r config.Range) float64 {
+	// upTo counts those below n, a bound that is not included.
+	upTo := func(n uint64) uint64 {
+		count := n / 256 * 2
+		if n%256 > 0 {
+			count++
+		}
+		return count
+	}
+	from, to := r.From.As4(), r.To.As4()
+	return float64(upTo(uint64(binary.BigEndian.Uint32(to[:]))+1) - upTo(uint64(binary.BigEndian.Uint32(from[:]))))
+}
+
+// distance is how many steps lead from one address to a later one of the same family.
+func distance(from, to netip.Addr) float64 {
+	f, t := from.As16(), to.As16()
+	high := binary.BigEndian.Uint64(t[:8]) - binary.BigEndian.Uint64(f[:8])
+	fl, tl := binary.BigEndian.Uint64(f[8:]), binary.BigEndian.Uint64(t[8:])
+	if tl < fl {
+		high--
+	}
+	return float64(high)*(1<<64) + float64(tl-fl)
+}

@@ -1,0 +1,87 @@
+package controller
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
+)
+
+// benchCluster has so many Services, none of which has anything yet, and 50 pools, which can serve so many addresses.
+func benchCluster(tb testing.TB, services, pools, each int) cluster.Snapshot {
+	var document strings.Builder
+	document.WriteString("address-pools:\n")
+	for i := range pools {
+		fmt.Fprintf(&document, "- {name: pool-%d, protocol: layer2, addresses: [10.%d.0.0-10.%d.%d.%d]}\n", i, i, i, (each-1)/256, (each-1)%256)
+	}
+	cfg, err := config.Parse([]byte(document.String()))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := cluster.Snapshot{Config: cfg}
+	for i := range services {
+		s.Services = append(s.Services, cluster.Service{
+			Key: cluster.Key{Namespace: fmt.Sprint("namespace-", i/20), Name: fmt.Sprintf("service-%05d", i)}, UID: fmt.Sprint("uid-", i),
+			Created: time.Unix(int64(i*7919%services), 0), Managed: true, Families: []cluster.Family{cluster.IPv4},
+		})
+	}
+	return s
+}
+
+// BenchmarkDecide decides on clusters of 50 pools: in which nobody has anything yet, in which everything is settled, in
+// which one new Service has come, and in which half of the Services wait.
+func BenchmarkDecide(b *testing.B) {
+	for _, services := range []int{2_000, 10_000} {
+		empty := benchCluster(b, services, 50, services/25)
+		settled := empty
+		settled.Services = applyAll(empty.Services, Decide(empty, nil).Updates)
+		oneNew := settled
+		oneNew.Services = append([]cluster.Service{}, settled.Services...)
+		last := &oneNew.Services[len(oneNew.Services)-1]
+		last.Ingress, last.AllocatedFrom, last.Condition = nil, "", nil
+		waiting := benchCluster(b, services, 50, services/100)
+		waiting.Services = applyAll(waiting.Services, Decide(waiting, nil).Updates)
+		for _, c := range []struct {
+			name     string
+			snapshot cluster.Snapshot
+			updates  int
+		}{{"empty", empty, services}, {"settled", settled, 0}, {"one-new", oneNew, 1}, {"half-wait", waiting, 0}} {
+			b.Run(fmt.Sprintf("%d/%s", services, c.name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if p := Decide(c.snapshot, nil); len(p.Updates) != c.updates {
+						b.Fatalf("%d updates, want %d", len(p.Updates), c.updates)
+					}
+				}
+			})
+		}
+	}
+}
+
+// applyAll does what applied does, for many updates.
+func applyAll(services []cluster.Service, updates []cluster.Update) []cluster.Service {
+	byKey := map[cluster.Key]cluster.Update{}
+	for _, u := range updates {
+		byKey[u.Key] = u
+	}
+	result := append([]cluster.Service{}, services...)
+	for i := range result {
+		if u, ok := byKey[result[i].Key]; ok {
+			result[i].Ingress, result[i].AllocatedFrom, result[i].Condition = u.Ingress, u.AllocatedFrom, u.Condition
+		}
+	}
+	return result
+}
+
+// TestDecideIsFast fails when Decide has become quadratic. What it takes in truth is for the benchmark to say.
+func TestDecideIsFast(t *testing.T) {
+	s := benchCluster(t, 10_000, 50, 100)
+	start := time.Now()
+	Decide(s, nil)
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("10,000 Services took %s", took)
+	}
+}

@@ -1,0 +1,254 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+)
+
+const (
+	// writers is how many writes run at once. A write is mostly waiting for the API server's disk.
+	writers = 8
+	// writeTimeout is how long a write may take.
+	writeTimeout = 10 * time.Second
+	// planTime is how long the writes of one plan are waited for. What is not begun then is decided anew, and what hangs is
+	// left alone: while an API server is slow the cluster moves on.
+	planTime = 2 * time.Second
+	// minBackoff and maxBackoff bound how long a Service whose write has failed is left alone.
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = time.Minute
+)
+
+// Source gives the cluster as it is known now. What was written successfully is in it.
+type Source interface{ Snapshot() cluster.Snapshot }
+
+// Writer changes the cluster. Its methods are called from several goroutines.
+type Writer interface {
+	// Write makes the Service as the Update says, and leaves the Update's Events to the caller. An error that wraps
+	// cluster.ErrChanged means that nothing was written; after any other it is not known.
+	Write(context.Context, cluster.Update) error
+	// Event never blocks.
+	Event(cluster.Event)
+}
+
+// Options are what a Controller works with. All but Registerer are required.
+type Options struct {
+	Source     Source
+	Writer     Writer
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Controller is the loop that gives addresses to Services.
+type Controller struct {
+	Options
+	wake    chan struct{}
+	summary atomic.Pointer[Summary]
+
+	// The rest is Run's alone.
+
+	memory  memory
+	retries map[cluster.Key]retry
+	// turn counts the turns of the loop. writing are the Services that a write is under way for, and the turn that began
+	// it; each ends with a result.
+	turn    int
+	writing map[cluster.Key]int
+	results chan result
+	// reported is the ConfigMap that was last reported about.
+	reported report
+}
+
+// result is how a write ended.
+type result struct {
+	update cluster.Update
+	err    error
+}
+
+// retry is when a Service may be written again.
+type retry struct {
+	// uid and version are of the Service as it was. Once it is another one, it may be written at once.
+	uid, version string
+	failures     int
+	after        time.Time
+}
+
+// New returns a Controller, which does nothing before Run.
+func New(o Options) *Controller {
+	c := &Controller{
+		Options: o,
+		wake:    make(chan struct{}, 1),
+		memory:  newMemory(),
+		retries: map[cluster.Key]retry{},
+		writing: map[cluster.Key]int{},
+		results: make(chan result),
+	}
+	if o.Registerer != nil {
+		o.Registerer.MustRegister(collector{c})
+	}
+	return c
+}
+
+// Wake makes the loop decide anew. It never blocks.
+func (c *Controller) Wake() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Summary returns the counts of the last plan. The caller must not change them.
+func (c *Controller) Summary() Summary {
+	if s := c.summary.Load(); s != nil {
+		return *s
+	}
+	return Summary{}
+}
+
+// Run decides and writes until ctx is cancelled, and then returns nil. The Source must be up to date when Run is called:
+// a Service that it does not show yet counts for nothing, and neither do its addresses.
+func (c *Controller) Run(ctx context.Context) error {
+	var writes sync.WaitGroup
+	defer writes.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case r := <-c.results:
+			c.ended(r)
+		case <-c.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+		if next := c.step(ctx, &writes); !next.IsZero() {
+			timer.Reset(time.Until(next))
+		}
+	}
+}
+
+// step is one turn of the loop. It returns when the next one is due even if nobody wakes the loop, the zero Time for never.
+func (c *Controller) step(ctx context.Context, writes *sync.WaitGroup) time.Time {
+	now := time.Now()
+	snapshot := c.Source.Snapshot()
+	c.report(snapshot)
+	c.memory.observe(snapshot.Services, now)
+	if snapshot.Config == nil {
+		return time.Time{}
+	}
+	delay := snapshot.Config.Allocation.ReleaseDelay
+	plan := Decide(snapshot, c.memory.resting(now, delay))
+	c.summary.Store(&plan.Summary)
+	if c.apply(ctx, writes, c.due(plan.Updates, now)) {
+		return now
+	}
+	next := c.memory.expiry(delay)
+	for key, r := range c.retries {
+		// A write that is under way wakes the loop when it ends.
+		if _, writing := c.writing[key]; !writing && (next.IsZero() || r.after.Before(next)) {
+			next = r.after
+		}
+	}
+	return next
+}
+
+// due returns the updates that may be written now, and forgets the retries that nothing is waiting for.
+func (c *Controller) due(updates []cluster.Update, now time.Time) []cluster.Update {
+	due := make([]cluster.Update, 0, len(updates))
+	waiting := make(map[cluster.Key]retry)
+	for _, u := range updates {
+		r, ok := c.retries[u.Key]
+		if ok && (r.uid != u.UID || r.version != u.Version) {
+			ok = false
+		}
+		if ok {
+			waiting[u.Key] = r
+		}
+		if _, writing := c.writing[u.Key]; !writing && (!ok || !now.Before(r.after)) {
+			due = append(due, u)
+		}
+	}
+	c.retries = waiting
+	return due
+}
+
+// apply begins the writes and waits for them, at most for planTime. It returns whether there is reason to decide again at
+// once: a write succeeded, so that what it gave up can be handed on, or one was not begun.
+func (c *Controller) apply(ctx context.Context, writes *sync.WaitGroup, updates []cluster.Update) (again bool) {
+	c.turn++
+	timeout := time.NewTimer(planTime)
+	defer timeout.Stop()
+	before := len(c.writing)
+	for len(updates) > 0 || len(c.writing) > before {
+		if len(updates) > 0 && len(c.writing) < writers {
+			u := updates[0]
+			updates = updates[1:]
+			c.writing[u.Key] = c.turn
+			c.memory.doubt(u)
+			writes.Go(func() { c.write(ctx, u) })
+			continue
+		}
+		select {
+		case r := <-c.results:
+			if c.writing[r.update.Key] != c.turn {
+				before--
+			}
+			again = c.ended(r) || again
+		case <-timeout.C:
+			return again || len(updates) > 0
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return again
+}
+
+// write makes one write, tells of it when it is done, and hands the result to the loop.
+func (c *Controller) write(ctx context.Context, u cluster.Update) {
+	bounded, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	err := c.Writer.Write(bounded, u)
+	if err == nil {
+		c.tell(ctx, u.Events)
+	}
+	select {
+	case c.results <- result{u, err}:
+	case <-ctx.Done():
+	}
+}
+
+// tell logs Events about Services and sends them.
+func (c *Controller) tell(ctx context.Context, events []cluster.Event) {
+	for _, e := range events {
+		level := slog.LevelInfo
+		if e.Warning {
+			level = slog.LevelWarn
+		}
+		key := cluster.Key{Namespace: e.Object.Namespace, Name: e.Object.Name}
+		c.Log.Log(ctx, level, e.Message, "service", key, "reason", e.Reason)
+		c.Writer.Event(e)
+	}
+}
+
+// ended notes how a write ended, and returns whether it succeeded. A Service that was written, or that has changed
+// meanwhile, is written again when the snapshot shows that, or after the backoff should it never do so.
+func (c *Controller) ended(r result) bool {
+	u := r.update
+	delete(c.writing, u.Key)
+	failures := c.retries[u.Key].failures + 1
+	backoff := min(minBackoff<<min(failures-1, 16), maxBackoff)
+	c.retries[u.Key] = retry{u.UID, u.Version, failures, time.Now().Add(backoff)}
+	if r.err != nil && !errors.Is(r.err, cluster.ErrChanged) {
+		c.Log.Warn("Service not written", "service", u.Key, "err", r.err, "retry_in", backoff)
+	}
+	return r.err == nil
+}

@@ -1,0 +1,95 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/lanlord/lanlord/pkg/allocator"
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
+)
+
+// The reasons of Events on the ConfigMap.
+const (
+	configRejected = "ConfigRejected"
+	configWarning  = "ConfigWarning"
+)
+
+// report names a version of the ConfigMap, and whether it was good.
+type report struct {
+	uid, version string
+	rejected     bool
+}
+
+// report tells once of each version of the ConfigMap that it is not used, or what of it is not as written.
+func (c *Controller) report(snapshot cluster.Snapshot) {
+	state := snapshot.ConfigState
+	now := report{state.Object.UID, state.Version, state.Problem != nil}
+	if now == c.reported {
+		return
+	}
+	c.reported = now
+	if state.Problem != nil {
+		fallback := "there is no earlier one to use"
+		if snapshot.Config != nil {
+			fallback = "the last good one stays in use"
+		}
+		c.Log.Warn("configuration rejected; "+fallback, "version", state.Version, "err", state.Problem)
+		c.configEvent(state.Object, configRejected, "not valid, "+fallback+": ", problems(state.Problem))
+		return
+	}
+	if snapshot.Config == nil {
+		return
+	}
+	warnings := make([]string, len(snapshot.Config.Warnings))
+	for i, w := range snapshot.Config.Warnings {
+		warnings[i] = w.String()
+		c.Log.Warn("configuration accepted, but not as written", "version", state.Version, "problem", warnings[i])
+	}
+	c.Log.Info("configuration accepted", "version", state.Version, "pools", len(snapshot.Config.Pools))
+	if len(warnings) > 0 {
+		c.configEvent(state.Object, configWarning, "", warnings)
+	}
+}
+
+// configEvent writes an Event about the ConfigMap if there is one.
+func (c *Controller) configEvent(object cluster.ObjectRef, reason, prefix string, lines []string) {
+	if object.UID != "" {
+		c.Writer.Event(cluster.Event{Object: object, Warning: true, Reason: reason, Message: prefix + enumerate(lines, maxEvent-len(prefix))})
+	}
+}
+
+// problems returns all that an error from the configuration lists.
+func problems(err error) []string {
+	list, ok := errors.AsType[*config.Problems](err)
+	if !ok {
+		return []string{err.Error()}
+	}
+	lines := make([]string, len(list.List))
+	for i, p := range list.List {
+		lines[i] = p.String()
+	}
+	return lines
+}
+
+// enumerate joins the lines in at most size bytes: the first ones whole, and then how many more there are. The first one
+// is there in any case, cut if it must be.
+func enumerate(lines []string, size int) string {
+	const between = "; "
+	text := strings.Join(lines, between)
+	if len(text) <= size {
+		return text
+	}
+	whole := size - len("; and 1000000 more")
+	shown, length := 1, len(lines[0])
+	for shown < len(lines) && length+len(between)+len(lines[shown]) <= whole {
+		length += len(between) + len(lines[shown])
+		shown++
+	}
+	text = allocator.Shorten(strings.Join(lines[:shown], between), whole)
+	if shown < len(lines) {
+		text += fmt.Sprintf("; and %d more", len(lines)-shown)
+	}
+	return text
+}

@@ -1,0 +1,145 @@
+package controller
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/lanlord/lanlord/pkg/allocator"
+	"github.com/lanlord/lanlord/pkg/cluster"
+)
+
+// TestReport changes the ConfigMap and reads the Events about it: one for each bad version, and one for each that has
+// warnings. What Services have stays throughout.
+func TestReport(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fakeAPI) {
+		f.apply("web", nil)
+		f.deliver()
+		start(t, f)
+		f.took()
+		expectEvents := func(what string, wants ...string) {
+			t.Helper()
+			f.deliver()
+			synctest.Wait()
+			got := f.took()
+			if (got == "") != (len(wants) == 0) || strings.Count(got, "\n")+1 != max(1, len(wants)) {
+				t.Errorf("%s:\n%s", what, got)
+			}
+			for _, want := range wants {
+				if !strings.Contains(got, want) {
+					t.Errorf("%s:\n%s\nwant %q in it", what, got, want)
+				}
+			}
+		}
+		f.configure("address-pools: [{name: broken}]")
+		expectEvents("a bad document", "config ConfigRejected: not valid, the last good one stays in use: line 1: ")
+		expectEvents("a resync")
+		f.configure("address-pools: [{name: broken}]")
+		expectEvents("the same document in a new version", "config ConfigRejected: ")
+		f.configure(threeAddresses)
+		expectEvents("a good document")
+		f.configure(threeAddresses + "- {name: far, protocol: bgp, addresses: [10.0.0.0/24]}\n")
+		expectEvents("a document with a bgp pool", `config ConfigWarning: line 3: pool "far"`)
+		expectEvents("a resync")
+		expect(t, "in the end", f.status(), "web [192.168.1.10]")
+	})
+}
+
+// TestReportWithoutConfig starts with a bad document: there is nothing to fall back to, and nothing is touched.
+func TestReportWithoutConfig(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fakeAPI) {
+		f.cfg = nil
+		f.configure("address-pools: [{name: broken}]")
+		f.apply("web", func(svc *cluster.Service) { svc.Ingress = []netip.Addr{netip.MustParseAddr("203.0.113.9")} })
+		f.deliver()
+		start(t, f)
+		if got := f.took(); !strings.HasPrefix(got, "config ConfigRejected: not valid, there is no earlier one to use: ") {
+			t.Errorf("got %q", got)
+		}
+		expect(t, "in the end", f.status(), "web [203.0.113.9]")
+	})
+}
+
+func TestEnumerate(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	many := make([]string, 20_000)
+	for i := range many {
+		many[i] = fmt.Sprint("problem ", i)
+	}
+	for _, c := range []struct {
+		name  string
+		lines []string
+		want  string
+	}{
+		{"one", []string{"a"}, "a"},
+		{"all fit", []string{"a", "b"}, "a; b"},
+		{"the first is too long", []string{long, "b"}, strings.Repeat("x", 79) + "…; and 1 more"},
+		{"the only one is too long", []string{long}, strings.Repeat("x", 79) + "…"},
+		{"the second does not fit", []string{"a", long, "b"}, "a; and 2 more"},
+		{"very many", many, "problem 0; problem 1; problem 2; problem 3; problem 4; problem 5; problem 6; and 19993 more"},
+	} {
+		if got := enumerate(c.lines, 100); got != c.want || len(got) > 100 {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fakeAPI) {
+		registry := prometheus.NewPedanticRegistry()
+		f.registry = registry
+		_, stop := start(t, f)
+		f.configure(`address-pools:
+- {name: large, protocol: layer2, addresses: ["fd00::/64"]}
+- {name: small, protocol: layer2, addresses: [10.0.0.1-10.0.0.2]}
+`)
+		for _, name := range []string{"a", "b", "c"} {
+			f.apply(name, nil)
+		}
+		f.deliver()
+		synctest.Wait()
+		f.remove("b")
+		f.remove("c")
+		f.deliver()
+		synctest.Wait()
+		f.apply("d", func(svc *cluster.Service) { svc.Requested = []netip.Addr{netip.MustParseAddr("10.9.9.9")} })
+		f.deliver()
+		synctest.Wait()
+		stop()
+		var want strings.Builder
+		want.WriteString(`
+# HELP lanlord_pool_addresses Addresses that a pool has.
+# TYPE lanlord_pool_addresses gauge
+lanlord_pool_addresses{family="IPv4",pool="small"} 2
+lanlord_pool_addresses{family="IPv6",pool="large"} 1.8446744073709552e+19
+# HELP lanlord_pool_addresses_resting Addresses of a pool that were released a short while ago and that rest.
+# TYPE lanlord_pool_addresses_resting gauge
+lanlord_pool_addresses_resting{family="IPv4",pool="small"} 1
+lanlord_pool_addresses_resting{family="IPv6",pool="large"} 0
+# HELP lanlord_pool_addresses_used Addresses of a pool that Services hold.
+# TYPE lanlord_pool_addresses_used gauge
+lanlord_pool_addresses_used{family="IPv4",pool="small"} 1
+lanlord_pool_addresses_used{family="IPv6",pool="large"} 0
+# HELP lanlord_services Services that Lanlord manages, by how they stand: Assigned, or the reason why they are not.
+# TYPE lanlord_services gauge
+`)
+		for r := range allocator.Reason(allocator.Reasons) {
+			count := 0
+			if r == allocator.Assigned || r == allocator.AddressOutsidePools {
+				count = 1
+			}
+			fmt.Fprintf(&want, "lanlord_services{state=%q} %d\n", r, count)
+		}
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(want.String())); err != nil {
+			t.Error(err)
+		}
+		if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
+			t.Error(problems, err)
+		}
+	})
+}

@@ -1,0 +1,301 @@
+package controller
+
+import (
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/tools/txtar"
+
+	"github.com/lanlord/lanlord/pkg/allocator"
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
+)
+
+var update = flag.Bool("update", false, "write the plans into the scenario files instead of comparing them")
+
+// TestScenarios plays the stories in testdata. A story is a list of sections:
+//
+//	config      the document under the ConfigMap's key; "none" when there has never been a valid one
+//	services    what users do: a line makes a Service, or changes its specification and leaves its status, see parseService;
+//	            "delete ns/name" deletes one
+//	wait 30s    time passes
+//	plan        what Decide says now; it is applied before the next section
+//
+// Besides, a plan must be empty when it is asked for again after it was applied, unless the story's next section asks for
+// it, which is for stories about addresses that are handed on.
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := newStory(t)
+			for i := range archive.Files {
+				section := &archive.Files[i]
+				if section.Name != "plan" {
+					s.play(section.Name, string(section.Data))
+					continue
+				}
+				got := s.plan()
+				if *update {
+					section.Data = []byte(got)
+				} else if want := string(section.Data); got != want {
+					t.Errorf("plan %d is\n%swant\n%s", i, got, want)
+				}
+				if next := i + 1; next == len(archive.Files) || archive.Files[next].Name != "plan" {
+					s.checkSettled()
+				}
+			}
+			if *update {
+				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// story is the cluster of one scenario.
+type story struct {
+	*testing.T
+	snapshot cluster.Snapshot
+	memory   memory
+	now      time.Time
+	made     int
+}
+
+func newStory(t *testing.T) *story {
+	return &story{T: t, memory: newMemory(), now: time.Unix(0, 0)}
+}
+
+func (s *story) play(name, text string) {
+	switch verb, rest, _ := strings.Cut(name, " "); verb {
+	case "config":
+		s.snapshot.Config = nil
+		if strings.TrimSpace(text) != "none" {
+			cfg, err := config.Parse([]byte(text))
+			if err != nil {
+				s.Fatal(err)
+			}
+			s.snapshot.Config = cfg
+		}
+	case "wait":
+		d, err := time.ParseDuration(rest)
+		if err != nil {
+			s.Fatal(err)
+		}
+		s.now = s.now.Add(d)
+	case "services":
+		for line := range strings.Lines(text) {
+			if words := s.words(line); len(words) > 0 {
+				s.service(words)
+			}
+		}
+		s.decide()
+	default:
+		s.Fatalf("unknown section %q", name)
+	}
+}
+
+// words splits a line at blanks, outside quotes.
+func (s *story) words(line string) []string {
+	var words []string
+	for line = strings.TrimSpace(line); line != ""; line = strings.TrimSpace(line) {
+		word, err := strconv.QuotedPrefix(line)
+		if err != nil {
+			word, _, _ = strings.Cut(line, " ")
+		}
+		line = line[len(word):]
+		if plain, err := strconv.Unquote(word); err == nil {
+			word = plain
+		}
+		words = append(words, word)
+	}
+	return words
+}
+
+func (s *story) service(words []string) {
+	deleted := words[0] == "delete"
+	if deleted {
+		words = words[1:]
+	}
+	namespace, name, _ := strings.Cut(words[0], "/")
+	key := cluster.Key{Namespace: namespace, Name: name}
+	i, known := slices.BinarySearchFunc(s.snapshot.Services, key, func(svc cluster.Service, k cluster.Key) int { return svc.Key.Compare(k) })
+	if deleted {
+		s.snapshot.Services = slices.Delete(s.snapshot.Services, i, i+1)
+		return
+	}
+	if !known {
+		s.made++
+		s.snapshot.Services = slices.Insert(s.snapshot.Services, i, cluster.Service{
+			Key: key, UID: fmt.Sprint("uid-", s.made), Created: time.Unix(int64(s.made), 0),
+		})
+	}
+	old := &s.snapshot.Services[i]
+	*old = s.parseService(words[1:], cluster.Service{
+		Key: key, UID: old.UID, Created: old.Created, Managed: true, Families: []cluster.Family{cluster.IPv4},
+		Ingress: old.Ingress, ForeignIngress: old.ForeignIngress, AllocatedFrom: old.AllocatedFrom, Condition: old.Condition,
+	})
+}
+
+// parseService reads what follows a Service's name:
+//
+//	IPv4 | IPv6 | IPv4,IPv6 ...   its families; IPv4 if there is none
+//	prefer | require              its family policy; single stack if there is none
+//	requests ADDR[,ADDR]          the addresses that it requests
+//	pool NAME                     the pool that it requests
+//	problem "..."                 what is wrong with its request
+//	unmanaged                     it is not of our type or class
+//	status ADDR[,ADDR] | none     its status, as somebody has written it
+//	hostname                      its status has a hostname too
+//	from NAMES                    our annotation
+//	condition REASON "..."        our condition
+func (s *story) parseService(words []string, svc cluster.Service) cluster.Service {
+	next := func() string {
+		if len(words) == 0 {
+			s.Fatalf("%s: a word is missing", svc.Key)
+		}
+		word := words[0]
+		words = words[1:]
+		return word
+	}
+	for len(words) > 0 {
+		switch word := next(); word {
+		case "prefer":
+			svc.FamilyPolicy = cluster.PreferDualStack
+		case "require":
+			svc.FamilyPolicy = cluster.RequireDualStack
+		case "requests":
+			svc.Requested = s.addrs(next())
+		case "pool":
+			svc.RequestedPool = next()
+		case "problem":
+			svc.RequestProblem = next()
+		case "unmanaged":
+			svc.Managed = false
+		case "status":
+			svc.Ingress = s.addrs(next())
+		case "hostname":
+			svc.ForeignIngress = true
+		case "from":
+			svc.AllocatedFrom = next()
+		case "condition":
+			reason := next()
+			svc.Condition = &cluster.Condition{True: reason == allocator.Assigned.String(), Reason: reason, Message: next()}
+		default:
+			svc.Families = nil
+			for f := range strings.SplitSeq(word, ",") {
+				family, ok := map[string]cluster.Family{"IPv4": cluster.IPv4, "IPv6": cluster.IPv6}[f]
+				if !ok {
+					s.Fatalf("%s: unknown word %q", svc.Key, word)
+				}
+				svc.Families = append(svc.Families, family)
+			}
+		}
+	}
+	return svc
+}
+
+func (s *story) addrs(text string) []netip.Addr {
+	var addrs []netip.Addr
+	for a := range strings.SplitSeq(text, ",") {
+		if text == "none" {
+			return nil
+		}
+		addr, err := netip.ParseAddr(a)
+		if err != nil {
+			s.Fatal(err)
+		}
+		addrs = append(addrs, addr)
+	}
+	return addrs
+}
+
+// decide decides as the loop does, with what is resting now.
+func (s *story) decide() Plan {
+	s.memory.observe(s.snapshot.Services, s.now)
+	var delay time.Duration
+	if s.snapshot.Config != nil {
+		delay = s.snapshot.Config.Allocation.ReleaseDelay
+	}
+	return Decide(s.snapshot, s.memory.resting(s.now, delay))
+}
+
+func (s *story) plan() string {
+	p := s.decide()
+	s.snapshot.Services = applied(s.snapshot.Services, p.Updates)
+	return p.text()
+}
+
+func (s *story) checkSettled() {
+	if p := s.decide(); len(p.Updates) > 0 {
+		s.Errorf("the plan was applied, and yet there is to do:\n%s", p.text())
+	}
+}
+
+// applied returns the Services as they are when the updates were written.
+func applied(services []cluster.Service, updates []cluster.Update) []cluster.Service {
+	services = slices.Clone(services)
+	for _, u := range updates {
+		i := slices.IndexFunc(services, func(svc cluster.Service) bool { return svc.Key == u.Key })
+		svc := &services[i]
+		svc.Ingress, svc.AllocatedFrom, svc.Condition, svc.ForeignIngress = u.Ingress, u.AllocatedFrom, u.Condition, false
+		svc.Version += "'"
+	}
+	return slices.DeleteFunc(services, func(svc cluster.Service) bool {
+		return !svc.Managed && svc.AllocatedFrom == "" && svc.Condition == nil
+	})
+}
+
+// text writes a plan as the scenarios have it.
+func (p Plan) text() string {
+	var text strings.Builder
+	for _, u := range p.Updates {
+		fmt.Fprintf(&text, "%s:", u.Key)
+		for _, a := range u.Ingress {
+			fmt.Fprintf(&text, " %s", a)
+		}
+		if len(u.Ingress) == 0 {
+			text.WriteString(" nothing")
+		}
+		if u.AllocatedFrom != "" {
+			fmt.Fprintf(&text, " of %s", u.AllocatedFrom)
+		}
+		text.WriteString("\n")
+		if c := u.Condition; c != nil {
+			fmt.Fprintf(&text, "    %t %s: %s\n", c.True, c.Reason, c.Message)
+		}
+		for _, e := range u.Events {
+			kind := "normal"
+			if e.Warning {
+				kind = "warning"
+			}
+			fmt.Fprintf(&text, "    %s Event %s: %s\n", kind, e.Reason, e.Message)
+		}
+	}
+	if len(p.Updates) == 0 {
+		text.WriteString("nothing to do\n")
+	}
+	for _, u := range p.Pools {
+		fmt.Fprintf(&text, "pool %s has %d of %.0f %s in use", u.Pool, u.Used, u.Size, u.Family)
+		if u.Resting > 0 {
+			fmt.Fprintf(&text, ", %d resting", u.Resting)
+		}
+		text.WriteString("\n")
+	}
+	return text.String()
+}
