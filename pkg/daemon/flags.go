@@ -1,0 +1,150 @@
+package daemon
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+const (
+	namespaceEnv      = "LANLORD_NAMESPACE"
+	namespaceFallback = "lanlord-system"
+	// serviceAccountNamespace is where Kubernetes tells a pod its namespace.
+	serviceAccountNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+)
+
+// Flags are the flags that both binaries have.
+type Flags struct {
+	// Kubeconfig is a file's path; empty means the service account of the pod.
+	Kubeconfig string
+	// Namespace is where the ConfigMap, the gossip Secret and the Lease are.
+	Namespace string
+	// ConfigMap is the name of the ConfigMap with the configuration.
+	ConfigMap string
+	// LoadBalancerClass is the class of the Services to serve; empty means those without a class.
+	LoadBalancerClass string
+	// Listen is the address of the HTTP server in the form host:port; empty means none.
+	Listen string
+	// PProf adds /debug/pprof/ to the HTTP server.
+	PProf bool
+	// LogLevel is the least level that is logged.
+	LogLevel slog.Level
+	// LogFormat is the form of the log lines.
+	LogFormat LogFormat
+
+	version bool
+}
+
+// Register defines the common flags on set, which stores their values in f. A binary's own flags are defined beside them.
+func (f *Flags) Register(set *flag.FlagSet) {
+	f.register(set, defaultNamespace(os.Getenv(namespaceEnv), serviceAccountNamespace))
+}
+
+func (f *Flags) register(set *flag.FlagSet, namespace string) {
+	*f = Flags{LogLevel: slog.LevelInfo}
+	set.StringVar(&f.Kubeconfig, "kubeconfig", "",
+		"`file` that says how to reach the API server; empty means the service account of the pod")
+	set.StringVar(&f.Namespace, "namespace", namespace,
+		"`namespace` of the ConfigMap, the gossip Secret and the Lease; the default is taken from the environment variable "+
+			namespaceEnv+", else from the service account of the pod, else it is "+namespaceFallback)
+	set.StringVar(&f.ConfigMap, "config-map", "config",
+		"`name` of the ConfigMap with the configuration, under its key \"config\"")
+	set.StringVar(&f.LoadBalancerClass, "load-balancer-class", "",
+		"serve the Services whose spec.loadBalancerClass is this `class`; empty means those that have none")
+	set.StringVar(&f.Listen, "listen", ":7572",
+		"`address` (host:port) of the HTTP server with /metrics, /healthz and /readyz; empty turns it off")
+	set.BoolVar(&f.PProf, "pprof", false,
+		"serve Go's profiles under /debug/pprof/ too; whoever reaches the address can read them")
+	set.Var((*levelValue)(&f.LogLevel), "log-level", "least `level` to log: debug, info, warn or error")
+	set.Var(&f.LogFormat, "log-format", "`format` of the log: text or json")
+	set.BoolVar(&f.version, "version", false, "print the version and exit")
+}
+
+// Parse parses args into the flags of set, on which f is registered. It returns nil; or ErrDone after it has written the
+// help or the version to stdout; or a *UsageError. about is the sentence that --help begins with.
+func (f *Flags) Parse(set *flag.FlagSet, about string, args []string, stdout io.Writer) error {
+	set.Init(set.Name(), flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.Usage = func() {}
+	err := set.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return printed(io.WriteString(stdout, help(set, about)))
+	case err != nil:
+		return &UsageError{flagProblem(err)}
+	case f.version:
+		return printed(fmt.Fprintf(stdout, "%s %s\n", set.Name(), Version()))
+	case set.NArg() > 0:
+		return &UsageError{fmt.Sprintf("unexpected argument %q", set.Arg(0))}
+	}
+	return f.check()
+}
+
+// printed is the error after output that is all there was to do.
+func printed(_ int, err error) error {
+	if err != nil {
+		return fmt.Errorf("write to standard output: %w", err)
+	}
+	return ErrDone
+}
+
+// check reports the first value that cannot be used.
+func (f *Flags) check() error {
+	invalid := func(name, value, must string) error {
+		return &UsageError{fmt.Sprintf("invalid value %q for --%s: must be %s", value, name, must)}
+	}
+	switch {
+	case len(validation.IsDNS1123Label(f.Namespace)) > 0:
+		return invalid("namespace", f.Namespace, "the name of a namespace: at most 63 of a-z, 0-9 and '-', no '-' at either end")
+	case len(validation.IsDNS1123Subdomain(f.ConfigMap)) > 0:
+		return invalid("config-map", f.ConfigMap, "the name of a ConfigMap: at most 253 of a-z, 0-9, '-' and '.', no '-' or '.' at either end")
+	case f.LoadBalancerClass != "" && len(validation.IsQualifiedName(f.LoadBalancerClass)) > 0:
+		return invalid("load-balancer-class", f.LoadBalancerClass, "a name such as lanlord or example.com/lanlord")
+	case f.Listen != "" && !isListenAddress(f.Listen):
+		return invalid("listen", f.Listen, "empty, or host:port with an IP address or nothing as host and a port of 0 to 65535")
+	}
+	return nil
+}
+
+// isListenAddress reports whether s is an address that can be listened on without asking a name server.
+func isListenAddress(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return false
+	}
+	return host == "" || host == "localhost" || net.ParseIP(host) != nil
+}
+
+// defaultNamespace is the namespace when no flag names one: env, else what the file holds, else the fallback.
+func defaultNamespace(env, file string) string {
+	if env != "" {
+		return env
+	}
+	if text, err := os.ReadFile(file); err == nil {
+		if name := strings.TrimSpace(string(text)); name != "" {
+			return name
+		}
+	}
+	return namespaceFallback
+}
+
+// flagProblem rewords an error of package flag: two dashes as in the help, and shorter.
+func flagProblem(err error) string {
+	return strings.NewReplacer(
+		"flag provided but not defined: -", "unknown flag --",
+		"flag needs an argument: -", "missing value for --",
+		" for flag -", " for --",
+		" for -", " for --",
+	).Replace(err.Error())
+}

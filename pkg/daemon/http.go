@@ -1,0 +1,156 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const (
+	readTimeout  = 5 * time.Second
+	writeTimeout = 30 * time.Second
+	// profileTimeout leaves room for a CPU profile or trace of a few minutes.
+	profileTimeout = 5 * time.Minute
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 16 << 10
+	// shutdownTimeout is how long answers that have begun may take when the server stops.
+	shutdownTimeout = 2 * time.Second
+)
+
+// Check is one condition for being ready. Ready returns nil, or what is missing. It is called on every request of
+// /readyz, from several goroutines, and must not block.
+type Check struct {
+	Name  string
+	Ready func() error
+}
+
+// ServerOptions are what a Server is made of.
+type ServerOptions struct {
+	// Listen is host:port; empty for a server that serves nothing.
+	Listen string
+	// Metrics are served under /metrics.
+	Metrics prometheus.Gatherer
+	// Checks decide on /readyz.
+	Checks []Check
+	// PProf adds /debug/pprof/.
+	PProf bool
+	Log   *slog.Logger
+}
+
+// Server serves /metrics, /healthz and /readyz over HTTP.
+type Server struct {
+	options ServerOptions
+	handler http.Handler
+}
+
+// NewServer returns a server that does nothing until Run.
+func NewServer(options ServerOptions) *Server {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(options.Metrics, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(options.Log.Handler(), slog.LevelWarn),
+	}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, "ok\n")
+	})
+	mux.HandleFunc("GET /readyz", readiness(options.Checks))
+	if options.PProf {
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
+	return &Server{options: options, handler: mux}
+}
+
+// readiness answers 200, or 503 with a line for each check that fails.
+func readiness(checks []Check) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		var missing strings.Builder
+		for _, check := range checks {
+			if err := check.Ready(); err != nil {
+				fmt.Fprintf(&missing, "%s: %v\n", check.Name, err)
+			}
+		}
+		if missing.Len() > 0 {
+			answer(w, http.StatusServiceUnavailable, "not ready\n"+missing.String())
+			return
+		}
+		answer(w, http.StatusOK, "ok\n")
+	}
+}
+
+// answer writes plain text. What the client does not receive it asks for again, so there is nobody to tell.
+func answer(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text)
+}
+
+// Run listens and serves until ctx ends, lets answers that have begun finish for a moment, and returns nil. It returns an
+// error when it cannot listen.
+func (s *Server) Run(ctx context.Context) error {
+	if s.options.Listen == "" {
+		<-ctx.Done()
+		return nil
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.options.Listen)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil
+	case err != nil:
+		// The operation and the address are in our own words already.
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			err = op.Err
+		}
+		return fmt.Errorf("listen on %s: %w", s.options.Listen, err)
+	}
+	return s.serve(ctx, listener)
+}
+
+// serve serves on listener until ctx ends, and closes it.
+func (s *Server) serve(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: readTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		// A client that speaks nonsense is no event of ours.
+		ErrorLog: slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
+		// A running profile ends with the server.
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	if s.options.PProf {
+		server.WriteTimeout = profileTimeout
+	}
+	s.options.Log.Info("HTTP server listening", "address", listener.Addr().String())
+
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve HTTP on %s: %w", s.options.Listen, err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		s.options.Log.Warn("HTTP server closed before all answers were finished", "err", err)
+		_ = server.Close() // what it would say was said
+	}
+	<-failed
+	return nil
+}

@@ -1,0 +1,53 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+// ErrDone is returned when there is nothing left to do because what was asked for, such as --help, has been printed.
+var ErrDone = errors.New("done")
+
+// UsageError is a mistake in the command line. Its text names the flag and what it would accept.
+type UsageError struct{ Problem string }
+
+// Error returns the problem in one line.
+func (e *UsageError) Error() string { return e.Problem }
+
+// The exit statuses of both binaries.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2 // as the shell's builtins and most tools
+)
+
+// Main calls run with the process's arguments and streams and returns the exit status: 0 when run returned nil or ErrDone,
+// 2 after a UsageError, otherwise 1. An error is written to standard error in the form "name: error".
+//
+// The context ends at the first SIGTERM or SIGINT. A second one ends the process at once.
+func Main(name string, run func(ctx context.Context, args []string, stdout, stderr io.Writer) error) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return exitStatus(name, run(ctx, os.Args[1:], os.Stdout, os.Stderr), os.Stderr)
+}
+
+// exitStatus reports err on stderr and turns it into an exit status.
+func exitStatus(name string, err error, stderr io.Writer) int {
+	if err == nil || errors.Is(err, ErrDone) {
+		return exitOK
+	}
+	if usage, ok := errors.AsType[*UsageError](err); ok {
+		line := strings.ReplaceAll(usage.Error(), "\n", " ")
+		fmt.Fprintf(stderr, "%s: %s (see %s --help)\n", name, line, name)
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "%s: %v\n", name, err)
+	return exitError
+}

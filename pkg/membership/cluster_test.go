@@ -1,0 +1,270 @@
+package membership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+var testKey = []byte("a secret of 24 bytes ...")
+
+// network carries the gossip of the members of one test over the loopback interface, and can be cut.
+type network struct {
+	mu sync.Mutex
+	// side tells for a member's address on which side of the cut it is.
+	side map[string]int
+	// to and by count by address how often connections to it were tried, and by it.
+	to, by map[string]int
+}
+
+func (n *network) dial(from, to string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.to == nil {
+		n.to, n.by = make(map[string]int), make(map[string]int)
+	}
+	n.to[to]++
+	n.by[from]++
+}
+
+// tried returns how often connections to address were tried, and by it.
+func (n *network) tried(address netip.AddrPort) (to, by int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.to[address.String()], n.by[address.String()]
+}
+
+func (n *network) connected(a, b string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.side[a] == n.side[b]
+}
+
+// put moves a member to a side of the cut. All begin on side 0.
+func (n *network) put(side int, address string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.side == nil {
+		n.side = make(map[string]int)
+	}
+	n.side[address] = side
+}
+
+// wire is one member's connection to the network. What is sent across a cut is lost without an error, as on a LAN.
+type wire struct {
+	memberlist.NodeAwareTransport
+	network *network
+	address string
+}
+
+// attach puts a wire between a member and its sockets.
+func (n *network) attach(t memberlist.NodeAwareTransport) *wire {
+	ip, port, err := t.FinalAdvertiseAddr("", 0)
+	if err != nil {
+		panic(err)
+	}
+	addr, _ := netip.AddrFromSlice(ip)
+	return &wire{t, n, netip.AddrPortFrom(addr.Unmap(), uint16(port)).String()}
+}
+
+func (w *wire) WriteTo(b []byte, addr string) (time.Time, error) {
+	return w.WriteToAddress(b, memberlist.Address{Addr: addr})
+}
+
+func (w *wire) WriteToAddress(b []byte, addr memberlist.Address) (time.Time, error) {
+	if !w.network.connected(w.address, addr.Addr) {
+		return time.Now(), nil
+	}
+	return w.NodeAwareTransport.WriteToAddress(b, addr)
+}
+
+func (w *wire) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
+	return w.DialAddressTimeout(memberlist.Address{Addr: addr}, timeout)
+}
+
+func (w *wire) DialAddressTimeout(addr memberlist.Address, timeout time.Duration) (net.Conn, error) {
+	w.network.dial(w.address, addr.Addr)
+	if !w.network.connected(w.address, addr.Addr) {
+		return nil, errors.New("no route to host")
+	}
+	return w.NodeAwareTransport.DialAddressTimeout(addr, timeout)
+}
+
+// cluster is a set of real members on loopback addresses.
+type cluster struct {
+	t       testing.TB
+	network network
+	log     *slog.Logger
+	// memory is how long the dead are remembered; zero for as long as usual.
+	memory time.Duration
+
+	mu    sync.Mutex
+	peers []netip.AddrPort
+	woken chan struct{}
+}
+
+// node is a running member.
+type node struct {
+	*Membership
+	registry *prometheus.Registry
+	stop     context.CancelFunc
+	done     chan error
+}
+
+func newCluster(t testing.TB) *cluster {
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
+	return &cluster{t: t, log: log, woken: make(chan struct{}, 1)}
+}
+
+func (c *cluster) wake() {
+	select {
+	case c.woken <- struct{}{}:
+	default:
+	}
+}
+
+func (c *cluster) currentPeers() []netip.AddrPort {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.peers)
+}
+
+// start runs a member on a free port of a loopback address and makes it known to the others as a peer.
+func (c *cluster) start(name string, keys ...[]byte) *node {
+	c.t.Helper()
+	if len(keys) == 0 {
+		keys = [][]byte{testKey}
+	}
+	registry := prometheus.NewRegistry()
+	m, err := New(Options{
+		Name: name, Bind: netip.MustParseAddrPort("127.0.0.1:0"), Keys: keys, Peers: c.currentPeers, Wake: c.wake,
+		Log: c.log.With("self", name), Registerer: registry,
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	m.adjust = func(config *memberlist.Config) {
+		config.Transport = c.network.attach(config.Transport.(memberlist.NodeAwareTransport))
+		if c.memory > 0 {
+			config.GossipToTheDeadTime = c.memory
+		}
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	n := &node{Membership: m, registry: registry, stop: stop, done: make(chan error, 1)}
+	go func() { n.done <- m.Run(ctx) }()
+	c.t.Cleanup(n.end)
+	c.eventually("it listens", func() bool {
+		if len(n.done) > 0 {
+			c.t.Fatalf("Run of %s ended: %v", name, <-n.done)
+		}
+		return n.address().Port() != 0
+	})
+	c.network.put(0, n.address().String()) // the port may have been that of a crashed member
+	c.mu.Lock()
+	c.peers = append(c.peers, n.address())
+	c.mu.Unlock()
+	return n
+}
+
+// startAll runs n members that all are ready, and waits until each knows all.
+func (c *cluster) startAll(n int) []*node {
+	c.t.Helper()
+	var nodes []*node
+	for i := range n {
+		m := c.start("node-" + strconv.Itoa(i+1))
+		if err := m.SetState(Ready, []MAC{{2, 0, 0, 0, 0, byte(i + 1)}}); err != nil {
+			c.t.Fatal(err)
+		}
+		nodes = append(nodes, m)
+	}
+	c.eventually("all know all", func() bool { return all(nodes, func(m *node) bool { return m.count(Ready) == n }) })
+	return nodes
+}
+
+// end stops a member politely, unless that has been done.
+func (n *node) end() {
+	n.stop()
+	if err := <-n.done; err != nil {
+		panic(fmt.Sprintf("Run: %v", err))
+	}
+	n.done <- nil
+}
+
+// crash cuts a member off from everybody.
+func (c *cluster) crash(n *node) {
+	address := n.address()
+	c.network.put(int(address.Port()), address.String())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.peers = slices.DeleteFunc(c.peers, func(p netip.AddrPort) bool { return p == address })
+}
+
+// address is where the member listens.
+func (n *node) address() netip.AddrPort {
+	self, _ := n.find(n.options.Name)
+	return self.Addr
+}
+
+// find returns the member of this name as n sees it.
+func (n *node) find(name string) (Member, bool) {
+	v := n.published.Load()
+	i, found := v.find(name)
+	if !found {
+		return Member{}, false
+	}
+	return v.members[i], true
+}
+
+// count returns how many members are in this state, as n sees it.
+func (n *node) count(state State) int {
+	count := 0
+	for _, m := range n.Members() {
+		if m.State == state {
+			count++
+		}
+	}
+	return count
+}
+
+func all(nodes []*node, condition func(*node) bool) bool {
+	return !slices.ContainsFunc(nodes, func(n *node) bool { return !condition(n) })
+}
+
+// eventually waits until condition holds. It looks again whenever a member's list changes.
+func (c *cluster) eventually(what string, condition func() bool) {
+	c.t.Helper()
+	c.within(30*time.Second, what, condition)
+}
+
+// within is eventually with a bound of its own. It returns how long it took.
+func (c *cluster) within(bound time.Duration, what string, condition func() bool) time.Duration {
+	c.t.Helper()
+	start := time.Now()
+	for !condition() {
+		select {
+		case <-c.woken:
+		case <-time.After(5 * time.Millisecond): // some conditions are not about lists
+			if time.Since(start) > bound {
+				c.t.Fatalf("not within %v: %s", bound, what)
+			}
+		}
+	}
+	return time.Since(start)
+}
+
+// conflicts returns how many conflicts n has counted.
+func (n *node) conflicts() float64 {
+	return testutil.ToFloat64(n.events.WithLabelValues(eventConflict.String()))
+}

@@ -1,0 +1,132 @@
+package membership
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// with returns the view in which member is as given. It returns v itself when that changes nothing.
+func (v *view) with(member Member, problem error) *view {
+	i, found := v.find(member.Name)
+	old := v.problems[member.Name]
+	if found && v.members[i].equal(member) && (problem == nil) == (old == nil) {
+		return v
+	}
+	next := &view{members: slices.Clone(v.members), problems: v.problems}
+	if found {
+		next.members[i] = member
+	} else {
+		next.members = slices.Insert(next.members, i, member)
+	}
+	if problem != nil || old != nil {
+		next.problems = maps.Clone(v.problems)
+		delete(next.problems, member.Name)
+		if problem != nil {
+			if next.problems == nil {
+				next.problems = make(map[string]error, 1)
+			}
+			next.problems[member.Name] = problem
+		}
+	}
+	return next
+}
+
+// without returns the view in which there is no such member.
+func (v *view) without(name string) *view {
+	i, found := v.find(name)
+	if !found {
+		return v
+	}
+	next := &view{members: slices.Delete(slices.Clone(v.members), i, i+1), problems: v.problems}
+	if v.problems[name] != nil {
+		next.problems = maps.Clone(v.problems)
+		delete(next.problems, name)
+	}
+	return next
+}
+
+// delegate is what memberlist calls, holding its own lock. It may not block and may not call memberlist.
+type delegate struct{ m *Membership }
+
+var (
+	_ memberlist.Delegate         = delegate{}
+	_ memberlist.EventDelegate    = delegate{}
+	_ memberlist.ConflictDelegate = delegate{}
+)
+
+// NotifyJoin implements memberlist.EventDelegate.
+func (d delegate) NotifyJoin(n *memberlist.Node) { d.put(n, eventJoined) }
+
+// NotifyUpdate implements memberlist.EventDelegate.
+func (d delegate) NotifyUpdate(n *memberlist.Node) { d.put(n, eventUpdated) }
+
+// put publishes n as it is now. The node belongs to memberlist, which changes it later, so everything is copied.
+func (d delegate) put(n *memberlist.Node, e event) {
+	var member Member
+	var problem error
+	addr, _ := netip.AddrFromSlice(n.Addr)
+	where := netip.AddrPortFrom(addr.Unmap(), n.Port)
+	if n.Name == d.m.options.Name {
+		// What comes back from memberlist may be older than what SetState has published.
+		member = d.m.self(where)
+	} else {
+		d.m.count(e)
+		member = Member{Name: n.Name, Addr: where}
+		member.State, member.MACs, problem = parseMeta(n.Meta)
+	}
+	d.m.publish(func(v *view) *view { return v.with(member, problem) })
+}
+
+// NotifyLeave implements memberlist.EventDelegate. A member that was found dead and one that took leave look the same.
+func (d delegate) NotifyLeave(n *memberlist.Node) {
+	if n.Name == d.m.options.Name {
+		return
+	}
+	d.m.count(eventLeft)
+	name := n.Name
+	d.m.publish(func(v *view) *view { return v.without(name) })
+}
+
+// NotifyConflict implements memberlist.ConflictDelegate: other claims the name of existing under another address.
+// memberlist logs it; as long as existing lives, other is not let in.
+func (d delegate) NotifyConflict(_, _ *memberlist.Node) { d.m.count(eventConflict) }
+
+// NodeMeta implements memberlist.Delegate.
+func (d delegate) NodeMeta(int) []byte { return d.m.own.Load().meta }
+
+// NotifyMsg implements memberlist.Delegate. Members send each other nothing but their metadata.
+func (delegate) NotifyMsg([]byte) {}
+
+// GetBroadcasts implements memberlist.Delegate.
+func (delegate) GetBroadcasts(int, int) [][]byte { return nil }
+
+// LocalState implements memberlist.Delegate.
+func (delegate) LocalState(bool) []byte { return nil }
+
+// MergeRemoteState implements memberlist.Delegate.
+func (delegate) MergeRemoteState([]byte, bool) {}
+
+// event is something that happened to another member.
+type event uint8
+
+const (
+	eventJoined event = iota
+	eventUpdated
+	eventLeft
+	eventConflict
+)
+
+// events holds every event.
+var events = [...]event{eventJoined, eventUpdated, eventLeft, eventConflict}
+
+// String returns the event as the metrics label it.
+func (e event) String() string {
+	if int(e) >= len(events) {
+		return fmt.Sprintf("event %d", uint8(e))
+	}
+	return [...]string{"joined", "updated", "left", "conflict"}[e]
+}

@@ -1,0 +1,79 @@
+package membership
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+const (
+	// quietTime is how long a kind of message is not logged again. memberlist writes a line for each failed ping.
+	quietTime = 30 * time.Second
+	// maxKinds bounds the memory for kinds of messages, some of which hold a node's name.
+	maxKinds = 256
+)
+
+// logBridge sends the lines of memberlist's logger to slog. A log.Logger calls Write from one goroutine at a time.
+//
+// What memberlist calls information is debugging here, for who comes and goes is logged by Membership. What it calls an
+// error is a warning, since it concerns one message or connection and gossip goes on.
+type logBridge struct {
+	log  *slog.Logger
+	seen map[string]*seenKind
+}
+
+// seenKind is what is known of a kind of message.
+type seenKind struct {
+	logged     time.Time
+	suppressed int
+}
+
+// Write implements io.Writer for one line.
+func (b *logBridge) Write(line []byte) (int, error) {
+	level, text := parseLine(string(line))
+	if !b.log.Enabled(context.Background(), level) {
+		return len(line), nil
+	}
+	attrs := []slog.Attr{slog.String("source", "memberlist")}
+	if level > slog.LevelDebug {
+		kind := b.kind(text)
+		now := time.Now()
+		if !kind.logged.IsZero() && now.Sub(kind.logged) < quietTime {
+			kind.suppressed++
+			return len(line), nil
+		}
+		if kind.suppressed > 0 {
+			attrs = append(attrs, slog.Int("suppressed", kind.suppressed))
+		}
+		*kind = seenKind{logged: now}
+	}
+	b.log.LogAttrs(context.Background(), level, text, attrs...)
+	return len(line), nil
+}
+
+// kind returns what is known of messages that begin like text, up to the colon before the particulars.
+func (b *logBridge) kind(text string) *seenKind {
+	name, _, _ := strings.Cut(text, ":")
+	if b.seen[name] == nil {
+		if b.seen == nil || len(b.seen) >= maxKinds {
+			b.seen = make(map[string]*seenKind)
+		}
+		b.seen[name] = new(seenKind)
+	}
+	return b.seen[name]
+}
+
+// parseLine splits a line such as "[WARN] memberlist: text" into level and text. A line without a level is a warning: the
+// few there are tell of errors.
+func parseLine(line string) (slog.Level, string) {
+	level, rest := slog.LevelWarn, strings.TrimSpace(line)
+	if tag, text, found := strings.Cut(rest, "] "); found && strings.HasPrefix(tag, "[") {
+		rest = text
+		switch tag[1:] {
+		case "DEBUG", "INFO":
+			level = slog.LevelDebug
+		}
+	}
+	return level, strings.TrimPrefix(rest, "memberlist: ")
+}
