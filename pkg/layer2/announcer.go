@@ -1,0 +1,266 @@
+package layer2
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// DefaultRefresh is how long after the last announcement of an address it is announced again, on average. It is well under
+// a third of the 300 s after which switches usually forget a station.
+const DefaultRefresh = 90 * time.Second
+
+// watchRetry is how long the loop waits before it watches the interfaces again after that failed.
+const watchRetry = time.Second
+
+// Target is one address to answer for.
+type Target struct {
+	// Addr is the address. A zone is ignored, and an IPv4 address mapped to IPv6 is taken as IPv4.
+	Addr netip.Addr
+	// Interfaces are names, or patterns as in path.Match, of the interfaces to answer on. Without any, these are the
+	// interfaces with a subnet that holds Addr, and where there is none, all.
+	Interfaces []string
+}
+
+// Options are what an Announcer needs. The zero value is valid.
+type Options struct {
+	// Log receives what changes (Info), what fails (Warn, Error) and each frame (Debug). Without it nothing is logged.
+	Log *slog.Logger
+	// Registerer takes the metrics. Without it there are none.
+	Registerer prometheus.Registerer
+	// Network is nil for the interfaces of this host.
+	Network Network
+	// Exclude are patterns, as in path.Match, of names of this host's interfaces that are left alone. Without any, these
+	// are DefaultExclude. It is not used with a Network of the caller's.
+	Exclude []string
+	// Refresh is the average time from an announcement to the next once an address is established. 0 is DefaultRefresh;
+	// less than 0 is never.
+	Refresh time.Duration
+	// Wake is called after Interfaces or Ready changed. It must not block.
+	Wake func()
+	// Heard is called when another station claims an address of ours, at most four times a second for each address
+	// and once a second for each pair of address and MAC. It must not block.
+	Heard func(Claim)
+}
+
+// Announcer answers for a set of addresses on the interfaces of a host, and announces them. Its methods may be called at any
+// time, also before and after Run.
+type Announcer struct {
+	log     *slog.Logger
+	network Network
+	metrics *metrics
+	wake    func()
+	heard   func(Claim)
+
+	bell       bell
+	targets    atomic.Pointer[[]Target]
+	refresh    atomic.Int64
+	again      pile
+	told       atomic.Pointer[[]Interface]
+	interfaces atomic.Pointer[[]Interface]
+	sockets    atomic.Int32
+	claims     chan Claim
+}
+
+// New returns an Announcer that has no addresses. It starts nothing; Run does.
+func New(o Options) *Announcer {
+	a := &Announcer{
+		log:     o.Log,
+		network: o.Network,
+		wake:    o.Wake,
+		heard:   o.Heard,
+		bell:    newBell(),
+		claims:  make(chan Claim, claimQueue),
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	if a.network == nil {
+		a.network = newHost(a.log, o.Exclude)
+	}
+	if a.wake == nil {
+		a.wake = func() {}
+	}
+	if a.heard == nil {
+		a.heard = func(Claim) {}
+	}
+	a.refresh.Store(int64(refreshOrDefault(o.Refresh)))
+	a.targets.Store(new([]Target))
+	a.interfaces.Store(new([]Interface))
+	a.metrics = newMetrics(o.Registerer, a)
+	return a
+}
+
+func refreshOrDefault(d time.Duration) time.Duration {
+	if d == 0 {
+		return DefaultRefresh
+	}
+	return d
+}
+
+// Set replaces the whole set of addresses. One that is new is answered for and announced at once, at 0.2, 1, 2.5 and 5 s, and
+// then by the refresh; one that is gone is no longer answered for or announced. What stays is left alone. Set does not
+// wait for this: it takes effect within a moment, on the goroutines of Run.
+func (a *Announcer) Set(targets []Target) {
+	a.targets.Store(new(normalize(targets)))
+	a.bell.ring()
+}
+
+// SetRefresh changes the average time between the announcements of an established address, from now on. 0 is
+// DefaultRefresh; less than 0 is never.
+func (a *Announcer) SetRefresh(d time.Duration) {
+	a.refresh.Store(int64(refreshOrDefault(d)))
+	a.bell.ring()
+}
+
+// Announce announces those of the addresses that are in the set as if they were new. The others are left out.
+func (a *Announcer) Announce(addrs []netip.Addr) {
+	a.again.add(addrs)
+	a.bell.ring()
+}
+
+// Interfaces returns the interfaces that are used when they are up, sorted by index. The list is shared and must not be
+// changed.
+func (a *Announcer) Interfaces() []Interface { return *a.interfaces.Load() }
+
+// Ready reports whether a socket is open on at least one interface.
+func (a *Announcer) Ready() bool { return a.sockets.Load() > 0 }
+
+// Run follows the interfaces, answers and announces until ctx is done, and returns nil. It may be called once.
+func (a *Announcer) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	defer cancel()
+	tasks.Go(func() { a.watch(ctx) })
+	tasks.Go(func() { a.hear(ctx) })
+
+	l := loop{a: a, ctx: ctx, tasks: &tasks, ports: map[int]*port{}}
+	for {
+		l.reconcile()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.bell:
+		}
+	}
+}
+
+// watch keeps the newest list of interfaces in a.told. What was told last holds while the watch is down.
+func (a *Announcer) watch(ctx context.Context) {
+	tell := func(list []Interface) {
+		a.told.Store(&list)
+		a.bell.ring()
+	}
+	for ctx.Err() == nil {
+		if err := a.network.Watch(ctx, tell); err != nil {
+			a.log.Error("interfaces are not followed", "err", err, "retry", watchRetry)
+		}
+		sleep(ctx, watchRetry)
+	}
+}
+
+// loop is what the goroutine of Run owns.
+type loop struct {
+	a     *Announcer
+	ctx   context.Context
+	tasks *sync.WaitGroup
+
+	ports   map[int]*port // by interface index
+	targets *[]Target
+	told    *[]Interface
+	refresh time.Duration
+}
+
+// reconcile takes over what was set and told since the last time, and does nothing if that is nothing new.
+func (l *loop) reconcile() {
+	targets, told := l.a.targets.Load(), l.a.told.Load()
+	if told == nil {
+		return // the first list of interfaces is still to come, and nothing of what was set is lost until then
+	}
+	interfacesChanged := l.told == nil || !slices.EqualFunc(*l.told, *told, Interface.equal)
+	if interfacesChanged {
+		l.logChanges(*told)
+		l.told = told
+		l.a.interfaces.Store(told)
+		l.a.wake()
+	}
+	targetsChanged := l.targets == nil || !slices.EqualFunc(*l.targets, *targets, Target.equal)
+	if targetsChanged {
+		l.targets = targets
+	}
+	if interfacesChanged || targetsChanged {
+		l.distribute()
+	}
+	if refresh := time.Duration(l.a.refresh.Load()); refresh != l.refresh {
+		l.refresh = refresh
+		for _, p := range l.ports {
+			p.setRefresh(refresh)
+		}
+	}
+	if again := l.a.again.take(); len(again) > 0 {
+		for _, p := range l.ports {
+			p.announce(again)
+		}
+	}
+}
+
+// distribute gives every interface that is up a port, and every port its table.
+func (l *loop) distribute() {
+	assigned := plan(*l.targets, *l.told)
+	macs := make(map[MAC]struct{}, len(*l.told))
+	for _, i := range *l.told {
+		macs[i.MAC] = struct{}{}
+	}
+	kept := make(map[int]*port, len(l.ports))
+	for _, i := range *l.told {
+		p := l.ports[i.Index]
+		if !i.Up {
+			continue
+		}
+		t := &table{Interface: i, addrs: assigned[i.Index], macs: macs}
+		if p == nil || !p.serves(i) {
+			if p != nil {
+				p.stop()
+			}
+			p = newPort(l.ctx, l.a, t, time.Duration(l.a.refresh.Load()))
+			l.tasks.Go(p.run)
+		} else {
+			p.update(t)
+		}
+		kept[i.Index] = p
+	}
+	for index, p := range l.ports {
+		if kept[index] == nil {
+			p.stop()
+		}
+	}
+	l.ports = kept
+}
+
+// logChanges says which interfaces came, went, or changed what their neighbours see of them.
+func (l *loop) logChanges(list []Interface) {
+	old := map[int]Interface{}
+	if l.told != nil {
+		for _, i := range *l.told {
+			old[i.Index] = i
+		}
+	}
+	for _, i := range list {
+		before, known := old[i.Index]
+		delete(old, i.Index)
+		if known && before.Name == i.Name && before.MAC == i.MAC && before.Up == i.Up && before.Flaps == i.Flaps {
+			continue
+		}
+		l.a.log.Info("interface changed", "interface", i.Name, "mac", i.MAC, "up", i.Up, "prefixes", i.Prefixes)
+	}
+	for _, i := range old {
+		l.a.log.Info("interface gone", "interface", i.Name, "mac", i.MAC)
+	}
+}

@@ -1,0 +1,142 @@
+package layer2
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"github.com/mdlayher/arp"
+	"github.com/mdlayher/ethernet"
+)
+
+// Places in an Ethernet frame that carries ARP for IPv4 (RFC 826).
+const (
+	ethDestination = 0
+	ethSource      = 6
+	ethType        = 12
+	arpOperation   = 20
+	arpSenderMAC   = 22
+	arpSenderIP    = 28
+	arpTargetMAC   = 32
+	arpTargetIP    = 38
+	arpEnd         = 42
+)
+
+// arpKind is what stands between ethType and arpOperation: EtherType ARP, hardware type Ethernet, protocol type IPv4,
+// address lengths 6 and 4.
+const arpKind = 0x0806_0001_0800_06_04
+
+// arpHandler answers the ARP frames of one socket. It belongs to the goroutine that reads from the socket.
+type arpHandler struct {
+	name  string
+	reply []byte // the frame that the next answer is written into
+}
+
+func newARPHandler(i Interface) (*arpHandler, error) {
+	none := netip.IPv4Unspecified()
+	reply, err := arpFrame(arp.OperationReply, MAC{}, i.MAC, none, MAC{}, none)
+	if err != nil {
+		return nil, err
+	}
+	return &arpHandler{name: i.Name, reply: reply}, nil
+}
+
+// handle decides what a frame is, returns the answer to send, if any, and whoever claims an address of ours, if anyone
+// does. The answer is valid until the next call. Nothing is allocated.
+//
+// A request whose sender and target are the same address is a claim and no question, so it is not answered: whoever reads
+// the claims decides whether to defend the address (RFC 5227, section 2.4).
+func (h *arpHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
+	if len(b) < arpEnd || binary.BigEndian.Uint64(b[ethType:]) != arpKind {
+		return nil, Malformed, Claim{}
+	}
+	sender := MAC(b[arpSenderMAC:])
+	if sender.multicast() || sender == (MAC{}) {
+		return nil, Malformed, Claim{}
+	}
+	if sender == t.MAC {
+		return nil, OwnFrame, Claim{}
+	}
+	senderIP := netip.AddrFrom4([4]byte(b[arpSenderIP:]))
+	targetIP := netip.AddrFrom4([4]byte(b[arpTargetIP:]))
+	switch arp.Operation(binary.BigEndian.Uint16(b[arpOperation:])) {
+	case arp.OperationRequest:
+		claim := h.claim(t, senderIP, sender, Request)
+		destination := MAC(b[ethDestination:])
+		switch {
+		case destination != broadcast && destination != t.MAC:
+			return nil, claimedOr(WrongDestination, claim), claim
+		case senderIP == targetIP || !t.holds(targetIP):
+			return nil, claimedOr(NotOurs, claim), claim
+		}
+		return h.answer(targetIP, sender, senderIP), Answered, claim
+	case arp.OperationReply:
+		claim := h.claim(t, senderIP, sender, Reply)
+		return nil, claimedOr(NotRequest, claim), claim
+	}
+	return nil, NotRequest, Claim{}
+}
+
+func (t *table) holds(addr netip.Addr) bool {
+	_, ok := t.addrs[addr]
+	return ok
+}
+
+// claim returns the claim that a frame with this sender makes, or none. A probe (sender 0.0.0.0) claims nothing.
+func (h *arpHandler) claim(t *table, ip netip.Addr, mac MAC, form Form) Claim {
+	if ip.IsUnspecified() || !t.holds(ip) {
+		return Claim{}
+	}
+	if _, own := t.macs[mac]; own {
+		return Claim{}
+	}
+	return Claim{Addr: ip, MAC: mac, Interface: h.name, Form: form}
+}
+
+func claimedOr(v Verdict, c Claim) Verdict {
+	if c.Addr.IsValid() {
+		return Claimed
+	}
+	return v
+}
+
+// answer writes what RFC 826 asks for into the frame that newARPHandler has encoded: addr is ours, tell it to its asker.
+func (h *arpHandler) answer(addr netip.Addr, asker MAC, askerIP netip.Addr) []byte {
+	ours, theirs := addr.As4(), askerIP.As4()
+	copy(h.reply[ethDestination:], asker[:])
+	copy(h.reply[arpSenderIP:], ours[:])
+	copy(h.reply[arpTargetMAC:], asker[:])
+	copy(h.reply[arpTargetIP:], theirs[:])
+	return h.reply
+}
+
+// arpAnnouncement returns both forms of gratuitous ARP. The request is what RFC 5227 (section 3) prescribes and all
+// routers take; the reply has its target hardware address equal to the sender's, or Linux would not take it for gratuitous.
+func arpAnnouncement(mac MAC, addr netip.Addr) ([][]byte, error) {
+	request, err := arpFrame(arp.OperationRequest, broadcast, mac, addr, MAC{}, addr)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := arpFrame(arp.OperationReply, broadcast, mac, addr, mac, addr)
+	if err != nil {
+		return nil, err
+	}
+	return [][]byte{request, reply}, nil
+}
+
+func arpFrame(op arp.Operation, destination, sender MAC, senderIP netip.Addr, target MAC, targetIP netip.Addr) ([]byte, error) {
+	p, err := arp.NewPacket(op, sender[:], senderIP, target[:], targetIP)
+	if err != nil {
+		return nil, fmt.Errorf("encode ARP packet for %s: %w", senderIP, err)
+	}
+	payload, err := p.MarshalBinary()
+	if err != nil {
+		return nil, fmt.Errorf("encode ARP packet for %s: %w", senderIP, err)
+	}
+	f := ethernet.Frame{Destination: destination[:], Source: sender[:], EtherType: ethernet.EtherTypeARP, Payload: payload}
+	b, err := f.MarshalBinary()
+	if err != nil {
+		return nil, fmt.Errorf("encode Ethernet frame for %s: %w", senderIP, err)
+	}
+	return b, nil
+}

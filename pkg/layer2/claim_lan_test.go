@@ -1,0 +1,106 @@
+package layer2_test
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/mdlayher/arp"
+	"github.com/mdlayher/ethernet"
+
+	"github.com/lanlord/lanlord/pkg/layer2"
+	"github.com/lanlord/lanlord/pkg/layer2/lantest"
+)
+
+func TestClaimsAreHeard(t *testing.T) {
+	claims := make(chan layer2.Claim, 100)
+	registry := prometheus.NewPedanticRegistry()
+	o := layer2.Options{Registerer: registry, Heard: func(c layer2.Claim) { claims <- c }}
+	inBubble(t, o, func(t *testing.T, l *lab) {
+		stranger := l.lan.Host("stranger", lantest.Linux, client4)
+		eth1 := l.node.Add("eth1", subnet4, subnet6)
+		l.set(vip4, vip6)
+		l.pass(time.Minute)
+		if n := len(claims); n != 0 {
+			t.Fatalf("%d claims heard of this node's own two interfaces", n)
+		}
+		stranger.Probe(vip4)
+		stranger.Probe(vip6)
+		stranger.Announce(netip.MustParseAddr("192.0.2.81"))
+		synctest.Wait()
+		if n := len(claims); n != 0 {
+			t.Fatalf("%d claims heard of probes and of other addresses", n)
+		}
+		l.lan.Cut("node/eth1", true)
+		stranger.Announce(vip4)
+		stranger.Announce(vip6)
+		synctest.Wait()
+		want := []layer2.Claim{
+			{Addr: vip4, MAC: stranger.MAC(), Interface: "eth0", Form: layer2.Request},
+			{Addr: vip6, MAC: stranger.MAC(), Interface: "eth0", Form: layer2.Advertisement},
+		}
+		got := []layer2.Claim{<-claims, <-claims}
+		slices.SortFunc(got, func(a, b layer2.Claim) int { return a.Addr.Compare(b.Addr) })
+		if !slices.Equal(got, want) {
+			t.Errorf("heard %+v, want %+v", got, want)
+		}
+		l.pass(2 * time.Second)
+		stranger.Send(arpOf(arp.OperationReply, eth1.MAC(), stranger.MAC(), vip4, eth1.MAC(), vip4))
+		stranger.Send(arpOf(arp.OperationReply, l.eth0.MAC(), stranger.MAC(), vip4, l.eth0.MAC(), client4))
+		synctest.Wait()
+		if c := <-claims; c.Form != layer2.Reply {
+			t.Errorf("heard %+v, want a reply", c)
+		}
+	})
+	if n, err := testutil.GatherAndCount(registry, "lanlord_layer2_claims_total"); err != nil || n != 2 {
+		t.Errorf("%d series of claims, %v, want 2", n, err)
+	}
+}
+
+func TestClaimsAreLimited(t *testing.T) {
+	var claims []layer2.Claim
+	heard := make(chan layer2.Claim, 10000)
+	inBubble(t, layer2.Options{Heard: func(c layer2.Claim) { heard <- c }}, func(t *testing.T, l *lab) {
+		l.set(vip4)
+		strangers := make([]*lantest.Host, 10)
+		for i := range strangers {
+			strangers[i] = l.lan.Host("stranger", lantest.Linux, client4)
+		}
+		for range 100 { // for 10 s
+			for _, s := range strangers {
+				s.Announce(vip4)
+			}
+			l.pass(100 * ms)
+		}
+		close(heard)
+	})
+	for c := range heard {
+		claims = append(claims, c)
+	}
+	if n := len(claims); n < 36 || n > 44 {
+		t.Errorf("%d of 1,000 claims passed on in 10 s, want four a second", n)
+	}
+}
+
+// arpOf encodes an ARP packet of a test's own making.
+func arpOf(op arp.Operation, to, sender layer2.MAC, senderIP netip.Addr, target layer2.MAC, targetIP netip.Addr) []byte {
+	p, err := arp.NewPacket(op, sender[:], senderIP, target[:], targetIP)
+	if err != nil {
+		panic(err)
+	}
+	payload, err := p.MarshalBinary()
+	if err != nil {
+		panic(err)
+	}
+	f := ethernet.Frame{Destination: to[:], Source: sender[:], EtherType: ethernet.EtherTypeARP, Payload: payload}
+	b, err := f.MarshalBinary()
+	if err != nil {
+		panic(err)
+	}
+	return b
+}

@@ -1,0 +1,236 @@
+package lantest
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/mdlayher/arp"
+	"github.com/mdlayher/ndp"
+
+	"github.com/lanlord/lanlord/pkg/layer2"
+)
+
+// Kind is whose rules a host's neighbour cache obeys.
+type Kind uint8
+
+const (
+	// Linux takes both forms of gratuitous ARP, and another reply only when its entry is older than a second.
+	Linux Kind = iota
+	// Junos takes gratuitous requests and ignores gratuitous replies.
+	Junos
+)
+
+// String returns the name of the kind.
+func (k Kind) String() string {
+	if k == Junos {
+		return "Junos"
+	}
+	return "Linux"
+}
+
+// The times of RFC 4861 (section 10) and of Linux's ARP.
+const (
+	retransmit = time.Second
+	attempts   = 3
+	locktime   = time.Second
+)
+
+// neighbor is an entry of a neighbour cache.
+type neighbor struct {
+	mac     layer2.MAC
+	known   bool // false while it is being resolved
+	updated time.Time
+}
+
+// Host is a machine that is no node: a client, a router or a stranger that uses an address.
+type Host struct {
+	lan       *LAN
+	link      *link
+	kind      Kind
+	mac       layer2.MAC
+	ip4       netip.Addr
+	linkLocal netip.Addr
+	owned     map[netip.Addr]bool
+	cache     map[netip.Addr]*neighbor
+	// answers are closed when the address is next spoken for; probes likewise, by whoever holds it.
+	answers map[netip.Addr]chan struct{}
+	probes  map[netip.Addr]chan layer2.MAC
+}
+
+// Host adds a host with an IPv4 address and a link-local IPv6 address.
+func (l *LAN) Host(name string, kind Kind, ip4 netip.Addr) *Host {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	mac := l.newMAC()
+	h := &Host{lan: l, kind: kind, mac: mac, ip4: ip4, linkLocal: linkLocal(mac), owned: map[netip.Addr]bool{},
+		cache: map[netip.Addr]*neighbor{}, answers: map[netip.Addr]chan struct{}{}, probes: map[netip.Addr]chan layer2.MAC{}}
+	h.owned[ip4], h.owned[h.linkLocal] = true, true
+	h.link = &link{name: name, wants: func(layer2.MAC) bool { return true }, receive: h.receive, state: h.describe}
+	l.connect(h.link)
+	return h
+}
+
+// describe says what the segment prints of the host. The caller holds the mutex.
+func (h *Host) describe() []string {
+	lines := []string{fmt.Sprintf("host %s %s %s", h.kind, h.mac, h.ip4)}
+	for _, addr := range slices.SortedFunc(maps.Keys(h.cache), netip.Addr.Compare) {
+		if n := h.cache[addr]; n.known {
+			lines = append(lines, fmt.Sprintf("neighbor %s at %s", addr, n.mac))
+		} else {
+			lines = append(lines, fmt.Sprintf("neighbor %s incomplete", addr))
+		}
+	}
+	return lines
+}
+
+// MAC returns the hardware address.
+func (h *Host) MAC() layer2.MAC { return h.mac }
+
+// IP4 returns the IPv4 address.
+func (h *Host) IP4() netip.Addr { return h.ip4 }
+
+// LinkLocal returns the link-local IPv6 address.
+func (h *Host) LinkLocal() netip.Addr { return h.linkLocal }
+
+// Own makes the host hold addr, or give it up: a stranger's address. Nothing is sent.
+func (h *Host) Own(addr netip.Addr, own bool) {
+	h.lan.mu.Lock()
+	defer h.lan.mu.Unlock()
+	h.owned[addr] = own
+}
+
+// Neighbor returns what the cache holds for addr.
+func (h *Host) Neighbor(addr netip.Addr) (layer2.MAC, bool) {
+	h.lan.mu.Lock()
+	defer h.lan.mu.Unlock()
+	n := h.cache[addr]
+	if n == nil || !n.known {
+		return layer2.MAC{}, false
+	}
+	return n.mac, true
+}
+
+// Forget removes addr from the cache.
+func (h *Host) Forget(addr netip.Addr) {
+	h.lan.mu.Lock()
+	defer h.lan.mu.Unlock()
+	delete(h.cache, addr)
+}
+
+// Send puts a frame of the test's own making on the wire.
+func (h *Host) Send(frame []byte) {
+	h.lan.mu.Lock()
+	defer h.lan.mu.Unlock()
+	h.lan.send(h.link, frame)
+}
+
+// Announce claims addr as a station does that has just taken it: with a gratuitous ARP request or an unsolicited neighbour
+// advertisement.
+func (h *Host) Announce(addr netip.Addr) {
+	if addr.Is4() {
+		h.Send(arpFrame(arp.OperationRequest, broadcast, h.mac, addr, layer2.MAC{}, addr))
+		return
+	}
+	h.Send(NDPFrame(groupMAC(allNodes), h.mac, h.linkLocal, allNodes, h.advertisement(addr, false)))
+}
+
+func (h *Host) advertisement(addr netip.Addr, solicited bool) ndp.Message {
+	return &ndp.NeighborAdvertisement{Solicited: solicited, Override: true, TargetAddress: addr,
+		Options: []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: h.mac[:]}}}
+}
+
+// Resolve returns the hardware address for addr, from the cache or, at the usual pace, from whoever answers first.
+func (h *Host) Resolve(addr netip.Addr) (layer2.MAC, bool) {
+	if mac, ok := h.Neighbor(addr); ok {
+		return mac, true
+	}
+	h.lan.mu.Lock()
+	h.cache[addr] = &neighbor{}
+	h.lan.mu.Unlock()
+	if !h.ask(addr, h.question(addr, broadcast, true)) {
+		h.Forget(addr)
+		return layer2.MAC{}, false
+	}
+	return h.Neighbor(addr)
+}
+
+// Confirm asks the hardware address in the cache whether it still has addr, as neighbour unreachability detection does, without
+// the option that RFC 4861 (section 7.2.2) leaves out there. An entry that is not confirmed is removed.
+func (h *Host) Confirm(addr netip.Addr) bool {
+	mac, ok := h.Neighbor(addr)
+	if !ok {
+		return false
+	}
+	if !h.ask(addr, h.question(addr, mac, false)) {
+		h.Forget(addr)
+		return false
+	}
+	return true
+}
+
+// question returns a request for addr, to a station or, with to broadcast, to whom it may concern.
+func (h *Host) question(addr netip.Addr, to layer2.MAC, option bool) []byte {
+	if addr.Is4() {
+		return arpFrame(arp.OperationRequest, to, h.mac, h.ip4, layer2.MAC{}, addr)
+	}
+	m := &ndp.NeighborSolicitation{TargetAddress: addr}
+	if option {
+		m.Options = []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: h.mac[:]}}
+	}
+	destination := addr
+	if to == broadcast {
+		destination = solicitedNode(addr)
+		to = groupMAC(destination)
+	}
+	return NDPFrame(to, h.mac, h.linkLocal, destination, m)
+}
+
+func (h *Host) ask(addr netip.Addr, question []byte) bool {
+	answered := make(chan struct{})
+	h.lan.mu.Lock()
+	h.answers[addr] = answered
+	h.lan.mu.Unlock()
+	for range attempts {
+		h.Send(question)
+		select {
+		case <-answered:
+			return true
+		case <-time.After(retransmit):
+		}
+	}
+	return false
+}
+
+// Probe does duplicate address detection: it asks for addr without claiming anything (RFC 5227, section 2.1.1; RFC 4862,
+// section 5.4.2), and returns who has it.
+func (h *Host) Probe(addr netip.Addr) (layer2.MAC, bool) {
+	heard := make(chan layer2.MAC, 1)
+	h.lan.mu.Lock()
+	h.probes[addr] = heard
+	h.lan.mu.Unlock()
+	group := solicitedNode(addr)
+	for range attempts {
+		if addr.Is4() {
+			h.Send(arpFrame(arp.OperationRequest, broadcast, h.mac, netip.IPv4Unspecified(), layer2.MAC{}, addr))
+		} else {
+			h.Send(NDPFrame(groupMAC(group), h.mac, unspecified, group, &ndp.NeighborSolicitation{TargetAddress: addr}))
+		}
+		select {
+		case mac := <-heard:
+			return mac, true
+		case <-time.After(retransmit):
+		}
+	}
+	return layer2.MAC{}, false
+}
+
+func solicitedNode(addr netip.Addr) netip.Addr {
+	group, err := ndp.SolicitedNodeMulticast(addr)
+	if err != nil {
+		return netip.Addr{} // IPv4 has no such groups
+	}
+	return group
+}

@@ -1,0 +1,101 @@
+package lantest
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/mdlayher/arp"
+	"github.com/mdlayher/ndp"
+
+	"github.com/lanlord/lanlord/pkg/layer2"
+)
+
+// receive does what the host's kernel does with a frame, and returns the frames that it answers with. The caller holds the
+// segment's mutex.
+func (h *Host) receive(frame []byte) [][]byte {
+	if to := layer2.MAC(frame[0:6]); to[0]&1 == 0 && to != h.mac {
+		return nil
+	}
+	if p, err := parseARP(frame); err == nil {
+		return h.receiveARP(p, layer2.MAC(frame[0:6]) == h.mac)
+	}
+	if p, err := parseNDP(frame); err == nil && p.hopLimit == ndp.HopLimit {
+		return h.receiveNDP(p)
+	}
+	return nil
+}
+
+func (h *Host) receiveARP(p *arp.Packet, unicast bool) [][]byte {
+	sender := layer2.MAC(p.SenderHardwareAddr)
+	h.spokenFor(p.SenderIP, sender)
+	if p.Operation == arp.OperationRequest && h.owned[p.TargetIP] && p.SenderIP != p.TargetIP {
+		if !p.SenderIP.IsUnspecified() {
+			h.learn(p.SenderIP, sender) // RFC 826: who asks us will soon be talked to
+		}
+		return [][]byte{arpFrame(arp.OperationReply, sender, h.mac, p.TargetIP, sender, p.SenderIP)}
+	}
+	if n := h.cache[p.SenderIP]; n != nil && h.takes(p, n, unicast) {
+		h.learn(p.SenderIP, sender)
+		h.answered(p.SenderIP)
+	}
+	return nil
+}
+
+// takes reports whether an ARP packet that asks nothing of the host changes the entry of its sender.
+func (h *Host) takes(p *arp.Packet, n *neighbor, unicast bool) bool {
+	reply := p.Operation == arp.OperationReply
+	gratuitous := p.SenderIP == p.TargetIP
+	if h.kind == Junos {
+		return gratuitous && !reply || reply && unicast && !gratuitous
+	}
+	// Linux takes a reply for gratuitous only when both hardware addresses are the same (arp_is_garp).
+	if reply && string(p.SenderHardwareAddr) != string(p.TargetHardwareAddr) {
+		gratuitous = false
+	}
+	return gratuitous || !n.known || time.Since(n.updated) > locktime || reply && unicast && n.mac == layer2.MAC(p.SenderHardwareAddr)
+}
+
+func (h *Host) receiveNDP(p ndpPacket) [][]byte {
+	switch m := p.message.(type) {
+	case *ndp.NeighborSolicitation:
+		if !h.owned[m.TargetAddress] {
+			return nil
+		}
+		if p.source.IsUnspecified() {
+			return [][]byte{NDPFrame(groupMAC(allNodes), h.mac, h.linkLocal, allNodes, h.advertisement(m.TargetAddress, false))}
+		}
+		return [][]byte{NDPFrame(p.from, h.mac, h.linkLocal, p.source, h.advertisement(m.TargetAddress, true))}
+	case *ndp.NeighborAdvertisement:
+		h.spokenFor(m.TargetAddress, p.mac)
+		n := h.cache[m.TargetAddress]
+		switch {
+		case n == nil: // RFC 4861, section 7.2.5: no entry is made
+		case !n.known && p.stated, n.known && m.Override && p.stated:
+			h.learn(m.TargetAddress, p.mac)
+			h.answered(m.TargetAddress)
+		case n.known && m.Solicited && (!p.stated || p.mac == n.mac):
+			h.answered(m.TargetAddress)
+		}
+	}
+	return nil
+}
+
+func (h *Host) learn(addr netip.Addr, mac layer2.MAC) {
+	h.cache[addr] = &neighbor{mac: mac, known: true, updated: time.Now()}
+}
+
+// answered ends the wait for an answer.
+func (h *Host) answered(addr netip.Addr) {
+	if ch := h.answers[addr]; ch != nil {
+		close(ch)
+		delete(h.answers, addr)
+	}
+}
+
+// spokenFor ends duplicate address detection: somebody uses the address.
+func (h *Host) spokenFor(addr netip.Addr, mac layer2.MAC) {
+	if ch := h.probes[addr]; ch != nil {
+		ch <- mac
+		delete(h.probes, addr)
+	}
+}

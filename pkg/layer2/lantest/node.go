@@ -1,0 +1,338 @@
+package lantest
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"github.com/mdlayher/ethernet"
+
+	"github.com/lanlord/lanlord/pkg/layer2"
+)
+
+// backlog is how many frames a socket holds for a reader that is behind.
+const backlog = 4096
+
+// Node is a machine for an Announcer to run on: it implements layer2.Network with interfaces in one segment.
+type Node struct {
+	lan      *LAN
+	name     string
+	nics     []*NIC
+	watchers map[chan struct{}]struct{}
+	refuse   error
+	opened   int
+}
+
+var _ layer2.Network = (*Node)(nil)
+
+// Node adds a machine without interfaces.
+func (l *LAN) Node(name string) *Node {
+	return &Node{lan: l, name: name, watchers: map[chan struct{}]struct{}{}}
+}
+
+// NIC is an interface of a node.
+type NIC struct {
+	node  *Node
+	link  *link
+	state layer2.Interface
+	conns map[*conn]struct{}
+}
+
+// Add gives the node one more interface, which is up, with those addresses, a hardware address and a link-local address.
+func (n *Node) Add(name string, prefixes ...netip.Prefix) *NIC {
+	n.lan.mu.Lock()
+	defer n.lan.mu.Unlock()
+	mac := n.lan.newMAC()
+	c := &NIC{node: n, conns: map[*conn]struct{}{}}
+	c.state = layer2.Interface{Index: len(n.nics) + 1, Name: name, MAC: mac, Up: true, Prefixes: prefixes, LinkLocal: linkLocal(mac)}
+	c.link = &link{name: n.name + "/" + name, wants: c.wants, receive: c.receive, state: c.describe}
+	n.lan.connect(c.link)
+	n.nics = append(n.nics, c)
+	n.changed()
+	return c
+}
+
+// changed wakes those who watch. The caller holds the mutex.
+func (n *Node) changed() {
+	for w := range n.watchers {
+		select {
+		case w <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Refuse makes every attempt to open a socket fail with err from now on, until it is called with nil.
+func (n *Node) Refuse(err error) {
+	n.lan.mu.Lock()
+	defer n.lan.mu.Unlock()
+	n.refuse = err
+}
+
+// Attempts returns how often a socket was opened, or tried to be.
+func (n *Node) Attempts() int {
+	n.lan.mu.Lock()
+	defer n.lan.mu.Unlock()
+	return n.opened
+}
+
+// Watch implements layer2.Network.
+func (n *Node) Watch(ctx context.Context, tell func([]layer2.Interface)) error {
+	bell := make(chan struct{}, 1)
+	n.lan.mu.Lock()
+	n.watchers[bell] = struct{}{}
+	n.lan.mu.Unlock()
+	for {
+		tell(n.interfaces())
+		select {
+		case <-ctx.Done():
+			n.lan.mu.Lock()
+			delete(n.watchers, bell)
+			n.lan.mu.Unlock()
+			return nil
+		case <-bell:
+		}
+	}
+}
+
+func (n *Node) interfaces() []layer2.Interface {
+	n.lan.mu.Lock()
+	defer n.lan.mu.Unlock()
+	list := []layer2.Interface{}
+	for _, c := range n.nics {
+		if c.link != nil {
+			i := c.state
+			i.Prefixes = slices.Clone(i.Prefixes)
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// ListenARP implements layer2.Network.
+func (n *Node) ListenARP(i layer2.Interface) (layer2.Conn, error) { return n.listen(i, layer2.ARP) }
+
+// ListenNDP implements layer2.Network.
+func (n *Node) ListenNDP(i layer2.Interface) (layer2.GroupConn, error) {
+	return n.listen(i, layer2.NDP)
+}
+
+func (n *Node) listen(i layer2.Interface, p layer2.Protocol) (*conn, error) {
+	n.lan.mu.Lock()
+	defer n.lan.mu.Unlock()
+	n.opened++
+	if n.refuse != nil {
+		return nil, n.refuse
+	}
+	for _, c := range n.nics {
+		if c.link == nil || c.state.Index != i.Index {
+			continue
+		}
+		if p == layer2.NDP && c.state.LinkLocal != i.LinkLocal {
+			return nil, syscall.EADDRNOTAVAIL
+		}
+		s := &conn{nic: c, protocol: p, frames: make(chan []byte, backlog), end: make(chan struct{}), groups: map[netip.Addr]struct{}{}}
+		c.conns[s] = struct{}{}
+		return s, nil
+	}
+	return nil, syscall.ENODEV
+}
+
+// set changes the interface and tells those who watch.
+func (c *NIC) set(change func(*layer2.Interface)) {
+	c.node.lan.mu.Lock()
+	defer c.node.lan.mu.Unlock()
+	change(&c.state)
+	c.node.changed()
+}
+
+// MAC returns the hardware address.
+func (c *NIC) MAC() layer2.MAC {
+	c.node.lan.mu.Lock()
+	defer c.node.lan.mu.Unlock()
+	return c.state.MAC
+}
+
+// SetUp gives the interface a carrier, or takes it away.
+func (c *NIC) SetUp(up bool) { c.set(func(i *layer2.Interface) { i.Up = up }) }
+
+// Flap interrupts the carrier for so short a moment that the interface is up before anybody looks.
+func (c *NIC) Flap() { c.set(func(i *layer2.Interface) { i.Flaps++ }) }
+
+// SetMAC changes the hardware address. The link-local address stays, as on Linux.
+func (c *NIC) SetMAC(m layer2.MAC) { c.set(func(i *layer2.Interface) { i.MAC = m }) }
+
+// SetIPv6 gives the interface its link-local address, as at the end of duplicate address detection, or takes it away.
+func (c *NIC) SetIPv6(on bool) {
+	c.set(func(i *layer2.Interface) {
+		i.LinkLocal = netip.Addr{}
+		if on {
+			i.LinkLocal = linkLocal(i.MAC)
+		}
+	})
+}
+
+// Remove takes the interface away. Its sockets fail.
+func (c *NIC) Remove() {
+	c.Break(syscall.ENODEV)
+	c.node.lan.mu.Lock()
+	defer c.node.lan.mu.Unlock()
+	c.node.lan.disconnect(c.link)
+	c.link = nil
+	c.node.changed()
+}
+
+// Break makes every socket that is open on the interface fail with err.
+func (c *NIC) Break(err error) {
+	c.node.lan.mu.Lock()
+	defer c.node.lan.mu.Unlock()
+	for s := range c.conns {
+		s.finish(err)
+	}
+}
+
+// Groups returns the multicast groups that the sockets on the interface are in, sorted.
+func (c *NIC) Groups() []netip.Addr {
+	c.node.lan.mu.Lock()
+	defer c.node.lan.mu.Unlock()
+	return c.groups()
+}
+
+// groups does the work of Groups. The caller holds the mutex.
+func (c *NIC) groups() []netip.Addr {
+	groups := map[netip.Addr]struct{}{}
+	for s := range c.conns {
+		maps.Copy(groups, s.groups)
+	}
+	return slices.SortedFunc(maps.Keys(groups), netip.Addr.Compare)
+}
+
+// describe says what the segment prints of the interface. The caller holds the mutex.
+func (c *NIC) describe() []string {
+	return []string{fmt.Sprintf("interface %s up=%t sockets=%d groups=%v", c.state.MAC, c.state.Up, len(c.conns), c.groups())}
+}
+
+// wants reports whether the interface listens to an Ethernet group. The caller holds the mutex.
+func (c *NIC) wants(group layer2.MAC) bool {
+	if group == broadcast || group == groupMAC(allNodes) {
+		return true
+	}
+	for s := range c.conns {
+		for g := range s.groups {
+			if groupMAC(g) == group {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// receive hands a frame to the sockets that it concerns. The caller holds the mutex.
+func (c *NIC) receive(frame []byte) [][]byte {
+	destination := layer2.MAC(frame[0:6])
+	if !c.state.Up || destination[0]&1 == 0 && destination != c.state.MAC {
+		return nil
+	}
+	protocol := layer2.NDP
+	switch kind := ethernet.EtherType(binary.BigEndian.Uint16(frame[12:])); {
+	case kind == ethernet.EtherTypeARP:
+		protocol = layer2.ARP
+	case kind != ethernet.EtherTypeIPv6:
+		return nil
+	}
+	for s := range c.conns {
+		if s.protocol == protocol {
+			select {
+			case s.frames <- frame:
+			default: // the socket's buffer is full
+			}
+		}
+	}
+	return nil
+}
+
+// conn is a socket.
+type conn struct {
+	nic      *NIC
+	protocol layer2.Protocol
+	frames   chan []byte
+	end      chan struct{}
+	err      error // why it ended
+	groups   map[netip.Addr]struct{}
+}
+
+var _ layer2.GroupConn = (*conn)(nil)
+
+// finish ends the socket. The caller holds the mutex.
+func (s *conn) finish(err error) {
+	if s.err == nil {
+		s.err = err
+		close(s.end)
+		delete(s.nic.conns, s)
+	}
+}
+
+// Read implements io.Reader.
+func (s *conn) Read(b []byte) (int, error) {
+	select {
+	case <-s.end:
+		return 0, s.err
+	case frame := <-s.frames:
+		return copy(b, frame), nil
+	}
+}
+
+// Write implements io.Writer.
+func (s *conn) Write(b []byte) (int, error) {
+	s.nic.node.lan.mu.Lock()
+	defer s.nic.node.lan.mu.Unlock()
+	switch {
+	case s.err != nil:
+		return 0, s.err
+	case !s.nic.state.Up:
+		return 0, syscall.ENETDOWN
+	}
+	s.nic.node.lan.send(s.nic.link, b)
+	return len(b), nil
+}
+
+// Close implements io.Closer.
+func (s *conn) Close() error {
+	s.nic.node.lan.mu.Lock()
+	defer s.nic.node.lan.mu.Unlock()
+	s.finish(net.ErrClosed)
+	return nil
+}
+
+// Join implements layer2.GroupConn. As in the kernel, a socket joins a group once.
+func (s *conn) Join(group netip.Addr) error { return s.member(group, true) }
+
+// Leave implements layer2.GroupConn.
+func (s *conn) Leave(group netip.Addr) error { return s.member(group, false) }
+
+func (s *conn) member(group netip.Addr, join bool) error {
+	s.nic.node.lan.mu.Lock()
+	defer s.nic.node.lan.mu.Unlock()
+	_, joined := s.groups[group]
+	switch {
+	case s.err != nil:
+		return s.err
+	case !group.IsMulticast() || !group.Is6():
+		return errors.New("no IPv6 group")
+	case join && joined:
+		return syscall.EADDRINUSE
+	case !join && !joined:
+		return syscall.EADDRNOTAVAIL
+	case join:
+		s.groups[group] = struct{}{}
+	default:
+		delete(s.groups, group)
+	}
+	return nil
+}

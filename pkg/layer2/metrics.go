@@ -1,0 +1,89 @@
+package layer2
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics holds every counter ready, so that counting a frame needs no lookup by label.
+type metrics struct {
+	requests      [protocols][verdicts]prometheus.Counter
+	announcements [protocols][rounds]prometheus.Counter
+	claims        [protocols]prometheus.Counter
+	socketErrors  [protocols]prometheus.Counter
+}
+
+// newMetrics registers the counters and, computed at each scrape, what a publishes. r may be nil.
+func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lanlord_layer2_requests_total",
+		Help: "ARP packets and NDP messages received, by what became of them.",
+	}, []string{"protocol", "verdict"})
+	announcements := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lanlord_layer2_announcements_total",
+		Help: "Frames sent unasked to announce an address: the first, a repeat, or a refresh.",
+	}, []string{"protocol", "round"})
+	claims := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lanlord_layer2_claims_total",
+		Help: "Frames by which another station claimed an address that this node answers for.",
+	}, []string{"protocol"})
+	socketErrors := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lanlord_layer2_socket_errors_total",
+		Help: "Failures to open a socket, to read from it or to write to it.",
+	}, []string{"protocol"})
+
+	m := &metrics{}
+	for p := range protocols {
+		for v := range verdicts {
+			m.requests[p][v] = requests.WithLabelValues(p.String(), v.String())
+		}
+		for o := range rounds {
+			m.announcements[p][o] = announcements.WithLabelValues(p.String(), o.String())
+		}
+		m.claims[p] = claims.WithLabelValues(p.String())
+		m.socketErrors[p] = socketErrors.WithLabelValues(p.String())
+	}
+	if r != nil {
+		r.MustRegister(requests, announcements, claims, socketErrors, newStateCollector(a))
+	}
+	return m
+}
+
+// stateCollector computes gauges from what the announcer publishes.
+type stateCollector struct {
+	a         *Announcer
+	up        *prometheus.Desc
+	addresses *prometheus.Desc
+	sockets   *prometheus.Desc
+}
+
+func newStateCollector(a *Announcer) *stateCollector {
+	return &stateCollector{
+		a: a,
+		up: prometheus.NewDesc("lanlord_layer2_interface_up",
+			"1 for an interface in use that is up and has a carrier, 0 for one that is not.", []string{"interface"}, nil),
+		addresses: prometheus.NewDesc("lanlord_layer2_addresses",
+			"Addresses that this node answers for.", nil, nil),
+		sockets: prometheus.NewDesc("lanlord_layer2_sockets_open",
+			"Sockets that are open, one for each interface and protocol.", nil, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- c.up
+	ch <- c.addresses
+	ch <- c.sockets
+}
+
+// Collect implements prometheus.Collector.
+func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, i := range c.a.Interfaces() {
+		up := 0.0
+		if i.Up {
+			up = 1
+		}
+		ch <- prometheus.MustNewConstMetric(c.up, prometheus.GaugeValue, up, i.Name)
+	}
+	ch <- prometheus.MustNewConstMetric(c.addresses, prometheus.GaugeValue, float64(len(*c.a.targets.Load())))
+	ch <- prometheus.MustNewConstMetric(c.sockets, prometheus.GaugeValue, float64(c.a.sockets.Load()))
+}

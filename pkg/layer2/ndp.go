@@ -1,0 +1,248 @@
+package layer2
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"github.com/mdlayher/ethernet"
+	"github.com/mdlayher/ndp"
+)
+
+// Places in an Ethernet frame that carries a neighbour solicitation or advertisement (RFC 4861, sections 4.3 and 4.4).
+const (
+	ip6Start         = 14
+	ip6PayloadLength = 18
+	ip6NextHeader    = 20
+	ip6HopLimit      = 21
+	ip6Source        = 22
+	ip6Destination   = 38
+	icmp6Start       = 54
+	icmp6Code        = 55
+	icmp6Checksum    = 56
+	ndpFlags         = 58
+	ndpTarget        = 62
+	ndpOptions       = 78
+)
+
+// Values that stand in those places.
+const (
+	protocolICMPv6 = 58
+
+	typeSolicitation  = 135
+	typeAdvertisement = 136
+
+	flagSolicited = 0x40
+
+	optionSourceMAC = 1
+	optionTargetMAC = 2
+)
+
+// allNodes is ff02::1, and allNodesMAC the group that its frames go to (RFC 2464, section 7).
+var (
+	allNodes    = netip.IPv6LinkLocalAllNodes()
+	allNodesMAC = MAC{0x33, 0x33, 0, 0, 0, 1}
+)
+
+// ndpHandler answers the NDP frames of one socket. It belongs to the goroutine that reads from the socket.
+type ndpHandler struct {
+	name  string
+	reply []byte // the frame that the next answer is written into
+}
+
+func newNDPHandler(i Interface) (*ndpHandler, error) {
+	reply, err := ndpFrame(i.MAC, allNodesMAC, allNodes, netip.IPv6Unspecified(), true)
+	if err != nil {
+		return nil, err
+	}
+	return &ndpHandler{name: i.Name, reply: reply}, nil
+}
+
+// handle decides what a frame is, returns the answer to send, if any, and whoever claims an address of ours, if anyone
+// does. The answer is valid until the next call. Nothing is allocated.
+func (h *ndpHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
+	b, v := validateNDP(b)
+	if v != Answered {
+		return nil, v, Claim{}
+	}
+	if MAC(b[ethSource:]) == t.MAC {
+		return nil, OwnFrame, Claim{}
+	}
+	if b[icmp6Start] == typeAdvertisement {
+		claim := h.claim(t, b)
+		return nil, claimedOr(NotRequest, claim), claim
+	}
+	target := netip.AddrFrom16([16]byte(b[ndpTarget:]))
+	if !t.holds(target) {
+		return nil, NotOurs, Claim{}
+	}
+	if !solicitsHere(t, b) {
+		return nil, WrongDestination, Claim{}
+	}
+	asker, stated, _ := linkLayerOption(b, optionSourceMAC)
+	if !stated {
+		asker = MAC(b[ethSource:])
+	}
+	if asker.multicast() {
+		return nil, Malformed, Claim{}
+	}
+	return h.answer(b, asker), Answered, Claim{}
+}
+
+// validateNDP checks what RFC 4861 demands of every solicitation (section 7.1.1) and advertisement (7.1.2), and cuts off
+// what follows the message. Answered says that the message is sound.
+func validateNDP(b []byte) ([]byte, Verdict) {
+	if len(b) < ndpOptions || binary.BigEndian.Uint16(b[ethType:]) != uint16(ethernet.EtherTypeIPv6) || b[ip6Start]>>4 != 6 ||
+		b[ip6NextHeader] != protocolICMPv6 || b[icmp6Start] != typeSolicitation && b[icmp6Start] != typeAdvertisement {
+		return nil, Malformed
+	}
+	if b[ip6HopLimit] != ndp.HopLimit {
+		return nil, WrongHopLimit
+	}
+	end := icmp6Start + int(binary.BigEndian.Uint16(b[ip6PayloadLength:]))
+	if end < ndpOptions || end > len(b) || b[icmp6Code] != 0 {
+		return nil, Malformed
+	}
+	b = b[:end]
+	// One's complement: with the checksum in place, all of it adds up to zero.
+	if checksum(b) != 0 {
+		return nil, WrongChecksum
+	}
+	const multicastPrefix = 0xff
+	sourceMAC, stated, ok := linkLayerOption(b, optionSourceMAC)
+	if !ok || stated && sourceMAC == (MAC{}) || b[ndpTarget] == multicastPrefix || b[ip6Source] == multicastPrefix {
+		return nil, Malformed
+	}
+	toGroup := b[ip6Destination] == multicastPrefix
+	if b[icmp6Start] == typeAdvertisement {
+		if toGroup && b[ndpFlags]&flagSolicited != 0 {
+			return nil, Malformed
+		}
+		return b, Answered
+	}
+	if source := netip.AddrFrom16([16]byte(b[ip6Source:])); source.IsUnspecified() && (!toGroup || stated) {
+		return nil, Malformed
+	}
+	return b, Answered
+}
+
+// solicitsHere reports whether a solicitation was sent to this station: to the group of its target, or, by a neighbour
+// that confirms what it knows, to the target itself or our link-local address.
+func solicitsHere(t *table, b []byte) bool {
+	if mac := MAC(b[ethDestination:]); mac != t.MAC && (mac[0] != 0x33 || mac[1] != 0x33) {
+		return false
+	}
+	destination := netip.AddrFrom16([16]byte(b[ip6Destination:]))
+	target := netip.AddrFrom16([16]byte(b[ndpTarget:]))
+	return destination == solicitedNode(target) || destination == target || destination == t.LinkLocal
+}
+
+// linkLayerOption looks for the option of that type that holds a hardware address. ok is false when the options are not sound:
+// one of length zero would never end (RFC 4861, section 4.6).
+func linkLayerOption(b []byte, kind byte) (mac MAC, found, ok bool) {
+	for o := b[ndpOptions:]; len(o) > 0; {
+		if len(o) < 2 || o[1] == 0 || len(o) < int(o[1])*8 {
+			return MAC{}, false, false
+		}
+		if o[0] == kind && o[1] == 1 && !found {
+			mac, found = MAC(o[2:]), true
+		}
+		o = o[int(o[1])*8:]
+	}
+	return mac, found, true
+}
+
+// claim returns the claim that an advertisement makes, or none.
+func (h *ndpHandler) claim(t *table, b []byte) Claim {
+	target := netip.AddrFrom16([16]byte(b[ndpTarget:]))
+	if !t.holds(target) {
+		return Claim{}
+	}
+	mac, stated, _ := linkLayerOption(b, optionTargetMAC)
+	if !stated {
+		mac = MAC(b[ethSource:])
+	}
+	if _, own := t.macs[mac]; own || mac.multicast() {
+		return Claim{}
+	}
+	return Claim{Addr: target, MAC: mac, Interface: h.name, Form: Advertisement}
+}
+
+// answer writes the advertisement that RFC 4861 (section 7.2.4) asks for into the frame that newNDPHandler has encoded.
+// Duplicate address detection, which comes from the unspecified address, is answered to all nodes with S=0.
+func (h *ndpHandler) answer(solicitation []byte, asker MAC) []byte {
+	r := h.reply
+	r[ndpFlags] |= flagSolicited
+	destination := netip.AddrFrom16([16]byte(solicitation[ip6Source:]))
+	if destination.IsUnspecified() {
+		r[ndpFlags] &^= flagSolicited
+		destination, asker = allNodes, allNodesMAC
+	}
+	to := destination.As16()
+	copy(r[ethDestination:], asker[:])
+	copy(r[ip6Source:], solicitation[ndpTarget:ndpOptions])
+	copy(r[ip6Destination:], to[:])
+	copy(r[ndpTarget:], solicitation[ndpTarget:ndpOptions])
+	r[icmp6Checksum], r[icmp6Checksum+1] = 0, 0
+	binary.BigEndian.PutUint16(r[icmp6Checksum:], checksum(r))
+	return r
+}
+
+// checksum computes the Internet checksum of an ICMPv6 message, its pseudo header included (RFC 8200, section 8.1). The
+// message must end where the frame ends.
+func checksum(frame []byte) uint16 {
+	sum := uint32(len(frame)-icmp6Start) + protocolICMPv6
+	// The two IPv6 addresses stand right before the message, so that one pass takes both.
+	b := frame[ip6Source:]
+	for ; len(b) >= 2; b = b[2:] {
+		sum += uint32(b[0])<<8 | uint32(b[1])
+	}
+	if len(b) == 1 {
+		sum += uint32(b[0]) << 8
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}
+
+// solicitedNode returns the group that solicitations for addr are sent to, ff02::1:ffXX:XXXX (RFC 4291, section 2.7.1).
+func solicitedNode(addr netip.Addr) netip.Addr {
+	a := addr.As16()
+	return netip.AddrFrom16([16]byte{0: 0xff, 1: 0x02, 11: 1, 12: 0xff, 13: a[13], 14: a[14], 15: a[15]})
+}
+
+// ndpAnnouncement returns the unsolicited advertisement to all nodes (RFC 4861, section 7.2.6), with O=1: the address may
+// have moved here from another station.
+func ndpAnnouncement(mac MAC, addr netip.Addr) ([]byte, error) {
+	return ndpFrame(mac, allNodesMAC, allNodes, addr, false)
+}
+
+// ndpFrame encodes a neighbour advertisement with O=1 and the target link-layer option. It is sent from the target itself,
+// as kernels send theirs: there are programs that take no advertisement of a global address from a link-local one.
+func ndpFrame(mac, to MAC, destination, target netip.Addr, solicited bool) ([]byte, error) {
+	message, err := ndp.MarshalMessageChecksum(&ndp.NeighborAdvertisement{
+		Solicited:     solicited,
+		Override:      true,
+		TargetAddress: target,
+		Options:       []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: mac[:]}},
+	}, target, destination)
+	if err != nil {
+		return nil, fmt.Errorf("encode neighbor advertisement for %s: %w", target, err)
+	}
+	source, final := target.As16(), destination.As16()
+	payload := make([]byte, icmp6Start-ip6Start, icmp6Start-ip6Start+len(message))
+	payload[0] = 6 << 4
+	binary.BigEndian.PutUint16(payload[ip6PayloadLength-ip6Start:], uint16(len(message)))
+	payload[ip6NextHeader-ip6Start] = protocolICMPv6
+	payload[ip6HopLimit-ip6Start] = ndp.HopLimit
+	copy(payload[ip6Source-ip6Start:], source[:])
+	copy(payload[ip6Destination-ip6Start:], final[:])
+	payload = append(payload, message...)
+	f := ethernet.Frame{Destination: to[:], Source: mac[:], EtherType: ethernet.EtherTypeIPv6, Payload: payload}
+	b, err := f.MarshalBinary()
+	if err != nil {
+		return nil, fmt.Errorf("encode Ethernet frame for %s: %w", target, err)
+	}
+	return b, nil
+}

@@ -1,0 +1,104 @@
+package layer2
+
+import (
+	"maps"
+	"net/netip"
+	"path"
+	"slices"
+)
+
+// table is what a port and its packet readers know. It is never changed after it was published.
+type table struct {
+	Interface
+	// addrs are the addresses to answer for on the interface.
+	addrs map[netip.Addr]struct{}
+	// macs are the hardware addresses of all interfaces of this host.
+	macs map[MAC]struct{}
+}
+
+func (t *table) equal(o *table) bool {
+	return t.Interface.equal(o.Interface) && maps.Equal(t.addrs, o.addrs) && maps.Equal(t.macs, o.macs)
+}
+
+func (t Target) equal(o Target) bool {
+	return t.Addr == o.Addr && slices.Equal(t.Interfaces, o.Interfaces)
+}
+
+// normalize returns the targets sorted by address, each address once, without those that are no addresses. Of an address
+// that is named twice, the interfaces are united, and one entry without interfaces leaves the choice open for all.
+func normalize(targets []Target) []Target {
+	list := make([]Target, 0, len(targets))
+	for _, t := range targets {
+		if addr := t.Addr.Unmap().WithZone(""); addr.IsValid() {
+			names := slices.Clone(t.Interfaces)
+			slices.Sort(names)
+			list = append(list, Target{Addr: addr, Interfaces: slices.Compact(names)})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Target) int { return a.Addr.Compare(b.Addr) })
+	out := list[:0]
+	for _, t := range list {
+		if len(out) == 0 || out[len(out)-1].Addr != t.Addr {
+			out = append(out, t)
+			continue
+		}
+		last := &out[len(out)-1]
+		if len(last.Interfaces) == 0 || len(t.Interfaces) == 0 {
+			last.Interfaces = nil
+			continue
+		}
+		last.Interfaces = slices.Concat(last.Interfaces, t.Interfaces)
+		slices.Sort(last.Interfaces)
+		last.Interfaces = slices.Compact(last.Interfaces)
+	}
+	return out
+}
+
+// plan decides which addresses belong on which interface, by interface index. Interfaces that are down take part: an
+// address whose subnet is on an interface without carrier must not turn up in another network.
+func plan(targets []Target, interfaces []Interface) map[int]map[netip.Addr]struct{} {
+	assigned := make(map[int]map[netip.Addr]struct{}, len(interfaces))
+	for _, i := range interfaces {
+		assigned[i.Index] = make(map[netip.Addr]struct{})
+	}
+	for _, t := range targets {
+		subnet := slices.ContainsFunc(interfaces, func(i Interface) bool { return i.Holds(t.Addr) })
+		for _, i := range interfaces {
+			if t.wants(i, subnet) {
+				assigned[i.Index][t.Addr] = struct{}{}
+			}
+		}
+	}
+	return assigned
+}
+
+// wants reports whether the target belongs on i. subnet tells that some interface has a subnet that holds it.
+func (t Target) wants(i Interface, subnet bool) bool {
+	if len(t.Interfaces) == 0 {
+		return !subnet || i.Holds(t.Addr)
+	}
+	return slices.ContainsFunc(t.Interfaces, func(pattern string) bool { return matches(pattern, i.Name) })
+}
+
+// matches reports whether name is, or matches, the pattern. A pattern that is none matches nothing but itself.
+func matches(pattern, name string) bool {
+	ok, err := path.Match(pattern, name)
+	return pattern == name || err == nil && ok
+}
+
+// diff tells which addresses are only in the new set and which only in the old, each in ascending order.
+func diff(old, next map[netip.Addr]struct{}) (start, stop []netip.Addr) {
+	for addr := range next {
+		if _, ok := old[addr]; !ok {
+			start = append(start, addr)
+		}
+	}
+	for addr := range old {
+		if _, ok := next[addr]; !ok {
+			stop = append(stop, addr)
+		}
+	}
+	slices.SortFunc(start, netip.Addr.Compare)
+	slices.SortFunc(stop, netip.Addr.Compare)
+	return start, stop
+}

@@ -1,0 +1,277 @@
+package layer2
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// The rate of announcements on one interface, in frames a second, and how many may follow one another at once. Answers are
+// not limited: they are paced by the questions.
+const (
+	frameRate  = 5000
+	frameBurst = 5000
+)
+
+// groupRetry is how long a port waits after it could not join a multicast group.
+const groupRetry = 5 * time.Second
+
+// port is one interface that is up, from the moment it comes up, or gets another hardware address, until it goes.
+type port struct {
+	a      *Announcer
+	log    *slog.Logger
+	ctx    context.Context
+	stop   context.CancelFunc
+	bell   bell
+	table  atomic.Pointer[table]
+	again  pile
+	next   atomic.Int64 // the refresh interval
+	events chan event
+
+	// What follows belongs to the goroutine of run.
+	current  *table
+	schedule *schedule
+	tokens   *rate.Limiter
+	conns    [protocols]Conn
+	sockets  [protocols]*socket
+	members  membership
+	children sync.WaitGroup
+}
+
+// event says that a socket was opened, or closed when conn is nil.
+type event struct {
+	from   *socket
+	conn   Conn
+	groups GroupConn // the same as conn, with NDP
+}
+
+func newPort(ctx context.Context, a *Announcer, t *table, refresh time.Duration) *port {
+	ctx, stop := context.WithCancel(ctx)
+	p := &port{
+		a:        a,
+		log:      a.log.With("interface", t.Name),
+		ctx:      ctx,
+		stop:     stop,
+		bell:     newBell(),
+		events:   make(chan event),
+		schedule: newSchedule(refresh),
+		tokens:   rate.NewLimiter(frameRate, frameBurst),
+	}
+	p.next.Store(int64(refresh))
+	p.table.Store(t)
+	p.current = &table{Interface: t.Interface, macs: t.macs}
+	p.current.LinkLocal = netip.Addr{} // so that the first look at the table starts the sockets
+	return p
+}
+
+// serves reports whether i is still what the port was made for.
+func (p *port) serves(i Interface) bool {
+	t := p.table.Load()
+	return t.Index == i.Index && t.Name == i.Name && t.MAC == i.MAC
+}
+
+// update replaces the table, if it differs.
+func (p *port) update(t *table) {
+	if !p.table.Load().equal(t) {
+		p.table.Store(t)
+		p.bell.ring()
+	}
+}
+
+func (p *port) setRefresh(d time.Duration) {
+	p.next.Store(int64(d))
+	p.bell.ring()
+}
+
+func (p *port) announce(addrs []netip.Addr) {
+	p.again.add(addrs)
+	p.bell.ring()
+}
+
+// run opens the sockets and announces what is in the table until the port is stopped.
+func (p *port) run() {
+	defer p.children.Wait()
+	defer p.stop()
+	p.listen(ARP)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		p.sync()
+		if wait, ok := p.send(); ok {
+			timer.Reset(wait)
+		} else {
+			timer.Stop()
+		}
+		select {
+		case <-p.ctx.Done():
+			return
+		case e := <-p.events:
+			p.handle(e)
+		case <-p.bell:
+		case <-timer.C:
+		}
+	}
+}
+
+// listen starts a socket in place of the one that there was.
+func (p *port) listen(protocol Protocol) {
+	p.hangUp(protocol)
+	s := newSocket(p, protocol, p.table.Load().Interface)
+	p.sockets[protocol] = s
+	p.children.Go(s.run)
+}
+
+func (p *port) hangUp(protocol Protocol) {
+	if s := p.sockets[protocol]; s != nil {
+		s.stop()
+		p.sockets[protocol] = nil
+		p.closed(protocol)
+	}
+}
+
+// handle takes over a socket that was opened and lets go of one that was closed.
+func (p *port) handle(e event) {
+	protocol := e.from.protocol
+	if p.sockets[protocol] != e.from {
+		return // it was hung up meanwhile
+	}
+	p.closed(protocol)
+	if e.conn == nil {
+		return
+	}
+	p.conns[protocol] = e.conn
+	if e.groups != nil {
+		p.members = membership{conn: e.groups, log: p.log}
+	}
+	now := time.Now()
+	p.members.set(now, p.current.addrs)
+	for _, addr := range slices.SortedFunc(maps.Keys(p.current.addrs), netip.Addr.Compare) {
+		if protocolOf(addr) == protocol {
+			p.schedule.start(now, addr)
+		}
+	}
+}
+
+// closed takes the addresses of a protocol that has no socket out of the schedule.
+func (p *port) closed(protocol Protocol) {
+	p.conns[protocol] = nil
+	if protocol == NDP {
+		p.members = membership{}
+	}
+	for addr := range p.current.addrs {
+		if protocolOf(addr) == protocol {
+			p.schedule.stop(addr)
+		}
+	}
+}
+
+// sync brings groups and schedule in line with the newest table and with what was asked for.
+func (p *port) sync() {
+	now := time.Now()
+	p.schedule.setRefresh(time.Duration(p.next.Load()))
+	if t := p.table.Load(); t != p.current {
+		old := p.current
+		start, stop := diff(old.addrs, t.addrs)
+		for _, addr := range stop {
+			p.schedule.stop(addr)
+		}
+		p.current = t
+		if t.LinkLocal != old.LinkLocal {
+			p.hangUp(NDP)
+			if t.LinkLocal.IsValid() {
+				p.listen(NDP)
+			}
+		}
+		if t.Flaps != old.Flaps {
+			start = slices.SortedFunc(maps.Keys(t.addrs), netip.Addr.Compare)
+		}
+		p.members.set(now, t.addrs)
+		p.start(now, start)
+	}
+	p.members.retry(now, p.current.addrs)
+	p.start(now, p.again.take())
+}
+
+// start announces those of the addresses that the port holds and has a socket for.
+func (p *port) start(now time.Time, addrs []netip.Addr) {
+	for _, addr := range addrs {
+		if p.current.holds(addr) && p.conns[protocolOf(addr)] != nil {
+			p.schedule.start(now, addr)
+		}
+	}
+}
+
+// send announces all that is due and that the rate allows, or until the port has something to attend to. It returns how
+// long to wait until there is more; ok is false when nothing is planned.
+func (p *port) send() (wait time.Duration, ok bool) {
+	for {
+		now := time.Now()
+		j := p.schedule.next(now)
+		if j == nil {
+			return p.idle(now)
+		}
+		if p.table.Load() != p.current || p.ctx.Err() != nil {
+			return 0, true // the address may be gone: look before anything else is sent
+		}
+		frames, err := p.announcement(j.addr)
+		if err != nil {
+			p.log.Error("address cannot be announced", "ip", j.addr, "err", err)
+			p.schedule.stop(j.addr)
+			continue
+		}
+		if wait := p.reserve(now, len(frames)); wait > 0 {
+			return wait, true
+		}
+		p.write(j, frames)
+		p.schedule.sent(now, j)
+	}
+}
+
+// idle tells how long nothing is to be done.
+func (p *port) idle(now time.Time) (time.Duration, bool) {
+	at, ok := p.schedule.wakeAt()
+	if again := p.members.again; !again.IsZero() && (!ok || again.Before(at)) {
+		at, ok = again, true
+	}
+	return at.Sub(now), ok
+}
+
+// reserve takes n tokens, or none and tells how long it is until there are as many.
+func (p *port) reserve(now time.Time, n int) time.Duration {
+	r := p.tokens.ReserveN(now, n)
+	wait := r.DelayFrom(now)
+	if wait > 0 {
+		r.CancelAt(now)
+	}
+	return wait
+}
+
+func (p *port) announcement(addr netip.Addr) ([][]byte, error) {
+	if addr.Is4() {
+		return arpAnnouncement(p.current.MAC, addr)
+	}
+	frame, err := ndpAnnouncement(p.current.MAC, addr)
+	return [][]byte{frame}, err
+}
+
+// write sends the frames of one announcement. A frame that cannot be sent is lost like one that a switch drops: the next
+// round makes up for it, and a socket that is broken ends in its reader, which opens another.
+func (p *port) write(j *job, frames [][]byte) {
+	protocol, round := protocolOf(j.addr), j.round()
+	for _, frame := range frames {
+		if _, err := p.conns[protocol].Write(frame); err != nil {
+			p.a.metrics.socketErrors[protocol].Inc()
+			p.log.Debug("announcement not sent", "ip", j.addr, "err", err)
+			continue
+		}
+		p.a.metrics.announcements[protocol][round].Inc()
+	}
+	p.log.Debug("announced", "ip", j.addr, "round", round)
+}

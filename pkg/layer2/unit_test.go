@@ -1,0 +1,312 @@
+package layer2
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+func addrsOf(texts ...string) map[netip.Addr]struct{} {
+	set := map[netip.Addr]struct{}{}
+	for _, s := range texts {
+		set[netip.MustParseAddr(s)] = struct{}{}
+	}
+	return set
+}
+
+func TestPlan(t *testing.T) {
+	prefix := netip.MustParsePrefix
+	interfaces := []Interface{
+		{Index: 1, Name: "eth0", Up: true, Prefixes: []netip.Prefix{prefix("192.0.2.7/24"), prefix("2001:db8::7/64")}},
+		{Index: 2, Name: "eth1", Up: false, Prefixes: []netip.Prefix{prefix("198.51.100.7/24")}},
+		{Index: 3, Name: "bond[0]", Up: true},
+	}
+	for _, c := range []struct {
+		target Target
+		want   []int
+	}{
+		{Target{Addr: netip.MustParseAddr("192.0.2.80")}, []int{1}},
+		{Target{Addr: netip.MustParseAddr("2001:db8::80")}, []int{1}},
+		{Target{Addr: netip.MustParseAddr("198.51.100.80")}, []int{2}}, // down, but nowhere else
+		{Target{Addr: netip.MustParseAddr("203.0.113.80")}, []int{1, 2, 3}},
+		{Target{Addr: netip.MustParseAddr("192.0.2.80"), Interfaces: []string{"eth1"}}, []int{2}},
+		{Target{Addr: netip.MustParseAddr("192.0.2.80"), Interfaces: []string{"eth?"}}, []int{1, 2}},
+		{Target{Addr: netip.MustParseAddr("192.0.2.80"), Interfaces: []string{"bond[0]"}}, []int{3}}, // a name before it is a pattern
+		{Target{Addr: netip.MustParseAddr("192.0.2.80"), Interfaces: []string{"wlan0", "[", "eth0"}}, []int{1}},
+		{Target{Addr: netip.MustParseAddr("192.0.2.80"), Interfaces: []string{"wlan0"}}, nil},
+	} {
+		var got []int
+		assigned := plan([]Target{c.target}, interfaces)
+		for _, i := range interfaces {
+			if _, ok := assigned[i.Index][c.target.Addr]; ok {
+				got = append(got, i.Index)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%+v on %v, want %v", c.target, got, c.want)
+		}
+	}
+}
+
+func TestNormalize(t *testing.T) {
+	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
+	got := normalize([]Target{
+		{Addr: b.WithZone("eth0"), Interfaces: []string{"eth1", "eth0", "eth1"}},
+		{},
+		{Addr: netip.MustParseAddr("::ffff:192.0.2.1"), Interfaces: []string{"eth0"}},
+		{Addr: b, Interfaces: []string{"eth2", "eth0"}},
+		{Addr: a},
+		{Addr: a, Interfaces: []string{"eth3"}},
+	})
+	want := []Target{{Addr: a}, {Addr: b, Interfaces: []string{"eth0", "eth1", "eth2"}}}
+	if !slices.EqualFunc(got, want, Target.equal) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+func TestDiff(t *testing.T) {
+	for _, c := range []struct{ old, next, start, stop string }{
+		{"", "", "[]", "[]"},
+		{"", "10.0.0.2 10.0.0.1", "[10.0.0.1 10.0.0.2]", "[]"},
+		{"10.0.0.1 10.0.0.2", "10.0.0.2 10.0.0.3", "[10.0.0.3]", "[10.0.0.1]"},
+		{"10.0.0.1 ::1", "", "[]", "[10.0.0.1 ::1]"},
+	} {
+		start, stop := diff(addrsOf(strings.Fields(c.old)...), addrsOf(strings.Fields(c.next)...))
+		if got := fmt.Sprint(start, stop); got != c.start+" "+c.stop {
+			t.Errorf("diff(%q, %q) = %s, want %s %s", c.old, c.next, got, c.start, c.stop)
+		}
+	}
+}
+
+// TestScheduleOrder has first rounds before repeats before refreshes, however long the others have waited.
+func TestScheduleOrder(t *testing.T) {
+	s, now := newSchedule(time.Second), time.Unix(0, 0)
+	a, b, c := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.3")
+	s.start(now, a)
+	for range offsets {
+		s.sent(now, s.next(now.Add(time.Hour)))
+	}
+	s.start(now, b)
+	s.sent(now, s.next(now))
+	now = now.Add(time.Hour)
+	s.start(now, c)
+	for _, want := range []netip.Addr{c, b} {
+		if j := s.next(now); j == nil || j.addr != want {
+			t.Fatalf("next is %+v, want %s", j, want)
+		}
+		s.stop(want)
+	}
+	if j := s.next(now); j == nil || j.addr != a || j.round() != refreshRound {
+		t.Errorf("next is %+v, want the refresh of %s", j, a)
+	}
+	s.stop(a)
+	s.stop(a)
+	if at, ok := s.wakeAt(); ok || len(s.jobs) != 0 {
+		t.Errorf("an empty schedule wakes at %v with %d jobs", at, len(s.jobs))
+	}
+}
+
+// TestScheduleRepeatsFollowTheFirst has the repeats of an address that had to wait for the rate keep their distance.
+func TestScheduleRepeatsFollowTheFirst(t *testing.T) {
+	s, now := newSchedule(-1), time.Unix(0, 0)
+	s.start(now, held4)
+	sent := now.Add(10 * time.Second)
+	s.sent(sent, s.next(sent))
+	for _, offset := range offsets[1:] {
+		at, ok := s.wakeAt()
+		if want := sent.Add(offset); !ok || !at.Equal(want) {
+			t.Errorf("repeat at %v, want %v", at, want)
+		}
+		s.sent(at, s.next(at))
+	}
+	if at, ok := s.wakeAt(); ok {
+		t.Errorf("refresh at %v, although it is off", at)
+	}
+}
+
+func TestFitness(t *testing.T) {
+	const flags = unix.IFF_UP | unix.IFF_BROADCAST | unix.IFF_MULTICAST
+	mac := net.HardwareAddr{2, 0, 0, 0, 0, 1}
+	for _, c := range []struct {
+		s    station
+		want unfitness
+	}{
+		{station{"eth0", flags, "ether", mac, ""}, fit},
+		{station{"eth0", flags &^ unix.IFF_UP, "ether", mac, ""}, fit}, // down is not unfit
+		{station{"bond0", flags, "ether", mac, "vrf"}, fit},
+		{station{"eth0", flags, "ether", mac, "bond"}, isSlave},
+		{station{"eth0", flags, "ether", mac, "bridge"}, isSlave},
+		{station{"eth0", flags, "ether", mac, "openvswitch"}, isSlave},
+		{station{"veth1a2b", flags, "ether", mac, ""}, excludedByName},
+		{station{"docker0", flags, "ether", mac, ""}, excludedByName},
+		{station{"lo", flags | unix.IFF_LOOPBACK, "loopback", mac, ""}, isLoopback},
+		{station{"ib0", flags, "infiniband", make(net.HardwareAddr, 20), ""}, isNotEthernet},
+		{station{"wg0", flags, "none", nil, ""}, isNotEthernet},
+		{station{"odd0", flags, "ether", nil, ""}, isNotEthernet},
+		{station{"eth0", flags | unix.IFF_NOARP, "ether", mac, ""}, cannotBroadcast},
+		{station{"eth0", flags &^ unix.IFF_BROADCAST, "ether", mac, ""}, cannotBroadcast},
+		{station{"eth0", flags &^ unix.IFF_MULTICAST, "ether", mac, ""}, cannotBroadcast},
+	} {
+		if got := c.s.unfit(DefaultExclude()); got != c.want {
+			t.Errorf("%+v: %s, want %s", c.s, got, c.want)
+		}
+	}
+}
+
+func TestSubnets(t *testing.T) {
+	addr := func(text string, flags int) netlink.Addr {
+		a, err := netlink.ParseAddr(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Flags = flags
+		return *a
+	}
+	prefixes, linkLocal := subnets([]netlink.Addr{
+		addr("2001:db8::7/64", 0), addr("192.0.2.7/24", 0), addr("192.0.2.7/24", 0),
+		addr("fe80::3/64", unix.IFA_F_TENTATIVE), addr("fe80::4/64", unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED), addr("fe80::9/64", 0),
+	})
+	if got := fmt.Sprint(prefixes, linkLocal); got != "[192.0.2.7/24 2001:db8::7/64] fe80::9" {
+		t.Error(got)
+	}
+}
+
+// TestEnums fails when a value was added without a name, or with another's.
+func TestEnums(t *testing.T) {
+	check := func(kind string, n int, name func(int) string) {
+		seen := map[string]bool{"unknown": true}
+		for i := range n {
+			if s := name(i); s == "" || seen[s] {
+				t.Errorf("%s %d is called %q, like another", kind, i, s)
+			} else {
+				seen[s] = true
+			}
+		}
+		if s := name(n); s != "unknown" {
+			t.Errorf("%s %d is called %q, and this test does not know it", kind, n, s)
+		}
+	}
+	check("Verdict", int(verdicts), func(i int) string { return Verdict(i).String() })
+	check("Protocol", int(protocols), func(i int) string { return Protocol(i).String() })
+	check("round", int(rounds), func(i int) string { return round(i).String() })
+	check("unfitness", int(isSlave)+1, func(i int) string { return unfitness(i).String() })
+	check("Form", int(Advertisement), func(i int) string { return Form(i + 1).String() })
+}
+
+func TestSocketErrors(t *testing.T) {
+	inLibrary := &net.OpError{Op: "listen", Net: "packet", Err: os.NewSyscallError("socket", syscall.EPERM)}
+	err := error(socketError{operation: "open", protocol: ARP, name: "eth0", err: inLibrary})
+	const want = "open ARP socket on eth0: operation not permitted: the container needs the capability NET_RAW"
+	if err.Error() != want {
+		t.Errorf("%q, want %q", err, want)
+	}
+	if !errors.Is(err, syscall.EPERM) {
+		t.Error("the cause is lost")
+	}
+	err = socketError{operation: "read from", protocol: NDP, name: "eth1", err: os.NewSyscallError("read", syscall.ENETDOWN)}
+	if want := "read from NDP socket on eth1: network is down"; err.Error() != want {
+		t.Errorf("%q, want %q", err, want)
+	}
+}
+
+func TestMetricsLint(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	New(Options{Registerer: registry})
+	problems, err := testutil.GatherAndLint(registry)
+	if err != nil || len(problems) != 0 {
+		t.Errorf("%v, %v", problems, err)
+	}
+}
+
+// TestNDPFilter runs the kernel's program in a machine of our own: it may drop nothing that the handler would answer or hear.
+func TestNDPFilter(t *testing.T) {
+	program := slices.Clone(ndpFilter())
+	// The machine knows no tags: as in a frame without one, 0 is what the extension gives.
+	program[0] = bpf.LoadConstant{Dst: bpf.RegA, Val: 0}
+	vm, err := bpf.NewVM(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns := nsTo(t, solicitedNode(held6), held6)
+	for _, c := range []struct {
+		name  string
+		frame []byte
+		want  bool
+	}{
+		{"solicitation", ns, true},
+		{"advertisement", naFrom(t, askerMAC, held6), true},
+		{"router solicitation", patched(ns, icmp6Start, 133), false},
+		{"redirect", patched(ns, icmp6Start, 137), false},
+		{"UDP", patched(ns, ip6NextHeader, 17), false},
+		{"no payload", ns[:icmp6Start], false},
+	} {
+		n, err := vm.Run(c.frame)
+		if err != nil || (n > 0) != c.want {
+			t.Errorf("%s: %d, %v, want it through: %t", c.name, n, err, c.want)
+		}
+	}
+}
+
+// TestSnapshotsAreNotShared changes what was handed in, which must not reach what was stored.
+func TestSnapshotsAreNotShared(t *testing.T) {
+	names := []string{"eth1", "eth0"}
+	targets := []Target{{Addr: held4, Interfaces: names}}
+	a := New(Options{})
+	a.Set(targets)
+	want := slices.Clone(*a.targets.Load())
+	names[0], targets[0].Addr = "wlan0", free4
+	if got := *a.targets.Load(); !reflect.DeepEqual(got, want) || !slices.Equal(got[0].Interfaces, []string{"eth0", "eth1"}) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// fullSocket is a socket that has room for so many groups.
+type fullSocket struct {
+	GroupConn
+	room   int
+	joined []netip.Addr
+}
+
+func (s *fullSocket) Join(group netip.Addr) error {
+	if len(s.joined) == s.room {
+		return syscall.ENOBUFS
+	}
+	s.joined = append(s.joined, group)
+	return nil
+}
+
+// TestGroupsAreTriedAgain has a group that could not be joined be joined later, and only then, without a change of the set.
+func TestGroupsAreTriedAgain(t *testing.T) {
+	addrs, now := addrsOf("2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1"), time.Unix(0, 0)
+	s := &fullSocket{room: 2}
+	m := membership{conn: s, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	m.set(now, addrs)
+	s.room = 3
+	m.retry(now.Add(groupRetry-1), addrs)
+	if len(s.joined) != 2 {
+		t.Errorf("joined %v before the time", s.joined)
+	}
+	m.retry(now.Add(groupRetry), addrs)
+	if want := []netip.Addr{solicitedNode(netip.MustParseAddr("::1")), solicitedNode(netip.MustParseAddr("::2")),
+		solicitedNode(netip.MustParseAddr("::3"))}; !slices.Equal(s.joined, want) {
+		t.Errorf("joined %v, want %v", s.joined, want)
+	}
+	if !m.again.IsZero() {
+		t.Error("tried again although nothing is missing")
+	}
+}

@@ -1,0 +1,126 @@
+package layer2
+
+import "net/netip"
+
+// Protocol is one of the two protocols that map an IP address to a hardware address.
+type Protocol uint8
+
+// The protocols.
+const (
+	// ARP serves IPv4 (RFC 826).
+	ARP Protocol = iota
+	// NDP serves IPv6 (RFC 4861).
+	NDP
+
+	protocols
+)
+
+// String returns "ARP" or "NDP".
+func (p Protocol) String() string {
+	switch p {
+	case ARP:
+		return "ARP"
+	case NDP:
+		return "NDP"
+	}
+	return "unknown"
+}
+
+// protocolOf tells which protocol answers for addr.
+func protocolOf(addr netip.Addr) Protocol {
+	if addr.Is4() {
+		return ARP
+	}
+	return NDP
+}
+
+// Verdict is what became of a frame that was received, and why.
+type Verdict uint8
+
+// The verdicts.
+const (
+	// Answered is a request for an address of ours, and an answer was sent.
+	Answered Verdict = iota
+	// NotOurs is a sound request, or a claim, for an address that is not answered for on this interface.
+	NotOurs
+	// NotRequest is an ARP reply or a neighbour advertisement that claims none of our addresses.
+	NotRequest
+	// Claimed is a frame by which another station says that an address of ours is its own.
+	Claimed
+	// OwnFrame is a frame that carries the hardware address of the interface it was received on.
+	OwnFrame
+	// WrongDestination is a request sent to neither this station nor a group that it has to listen to.
+	WrongDestination
+	// WrongHopLimit is an NDP message with a hop limit other than 255: it may have come through a router (RFC 4861,
+	// section 7.1).
+	WrongHopLimit
+	// WrongChecksum is an NDP message whose checksum does not fit.
+	WrongChecksum
+	// Malformed is a frame that is too short, of the wrong type or against the letter of the protocol.
+	Malformed
+
+	verdicts
+)
+
+// String returns the verdict as it stands in metrics and logs.
+func (v Verdict) String() string {
+	switch v {
+	case Answered:
+		return "answered"
+	case NotOurs:
+		return "notOurs"
+	case NotRequest:
+		return "notRequest"
+	case Claimed:
+		return "claimed"
+	case OwnFrame:
+		return "ownFrame"
+	case WrongDestination:
+		return "wrongDestination"
+	case WrongHopLimit:
+		return "wrongHopLimit"
+	case WrongChecksum:
+		return "wrongChecksum"
+	case Malformed:
+		return "malformed"
+	}
+	return "unknown"
+}
+
+// Form is the kind of frame that a claim was heard in.
+type Form uint8
+
+// The forms of a claim.
+const (
+	// Request is an ARP request with the claimed address as its sender.
+	Request Form = iota + 1
+	// Reply is an ARP reply with the claimed address as its sender.
+	Reply
+	// Advertisement is a neighbour advertisement with the claimed address as its target.
+	Advertisement
+)
+
+// String returns the form as it stands in logs.
+func (f Form) String() string {
+	switch f {
+	case Request:
+		return "request"
+	case Reply:
+		return "reply"
+	case Advertisement:
+		return "advertisement"
+	}
+	return "unknown"
+}
+
+// Claim says that another station uses an address that this one answers for.
+type Claim struct {
+	// Addr is the address, without a zone.
+	Addr netip.Addr
+	// MAC is the hardware address that claims it. It belongs to none of this host's interfaces.
+	MAC MAC
+	// Interface is the name of the interface that it was heard on.
+	Interface string
+	// Form is the kind of frame.
+	Form Form
+}
