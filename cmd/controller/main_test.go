@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/daemon"
+)
+
+func TestBadFlags(t *testing.T) {
+	for _, test := range []struct{ args, want string }{
+		{"--lissten=:1", "unknown flag --lissten"},
+		{"--listen", "missing value for --listen"},
+		{"--log-level=loud", `invalid value "loud" for --log-level: must be debug, info, warn or error`},
+		{"serve", `unexpected argument "serve"`},
+	} {
+		var out bytes.Buffer
+		err := run(t.Context(), strings.Fields(test.args), &out, &out)
+		if usage, ok := errors.AsType[*daemon.UsageError](err); !ok || usage.Problem != test.want {
+			t.Errorf("%s: %v, want the usage error %q", test.args, err, test.want)
+		}
+	}
+}
+
+// TestHelpIsDocumented holds docs/flags.md to what --help prints.
+func TestHelpIsDocumented(t *testing.T) {
+	var help bytes.Buffer
+	if err := run(t.Context(), []string{"--help"}, &help, &help); !errors.Is(err, daemon.ErrDone) {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../../docs/flags.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(doc), "```\n"+help.String()+"```\n") {
+		t.Errorf("docs/flags.md does not hold what lanlord-controller --help prints:\n%s", help.String())
+	}
+}
+
+func TestCheckConfig(t *testing.T) {
+	var out bytes.Buffer
+	err := run(t.Context(), []string{"--check-config=../../deploy/config.example.yaml"}, &out, &out)
+	if err != nil || !strings.Contains(out.String(), "layer2") && !strings.Contains(out.String(), "pool") {
+		t.Errorf("the example: %v\n%s", err, out.String())
+	}
+	bad := filepath.Join(t.TempDir(), "bad.yaml")
+	if err := os.WriteFile(bad, []byte("address-pools:\n- name: a\n  protocol: layer2\n  addresses: [10.0.0.9-10.0.0.1]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), []string{"--check-config=" + bad}, &out, &out); err == nil || !strings.Contains(err.Error(), "line 4") {
+		t.Errorf("a reversed range: %v, want an error that names line 4", err)
+	}
+	if err := run(t.Context(), []string{"--check-config=/nonexistent"}, &out, &out); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+}
+
+// TestStopsWithoutCluster starts against an API server that is not there, and is told to stop.
+func TestStopsWithoutCluster(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(kubeconfig, []byte(`apiVersion: v1
+kind: Config
+clusters: [{name: gone, cluster: {server: "http://127.0.0.1:1"}}]
+contexts: [{name: gone, context: {cluster: gone}}]
+current-context: gone
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(100*time.Millisecond, cancel)
+	var out bytes.Buffer
+	if err := run(ctx, []string{"--kubeconfig=" + kubeconfig, "--listen=127.0.0.1:0"}, &out, t.Output()); err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+}

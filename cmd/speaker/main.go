@@ -1,0 +1,94 @@
+// Command speaker answers ARP and NDP for the addresses of Services on one node, by agreement with the speakers of the
+// other nodes.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+
+	"github.com/lanlord/lanlord/pkg/daemon"
+	"github.com/lanlord/lanlord/pkg/kube"
+)
+
+const (
+	name  = "lanlord-speaker"
+	about = "Answers ARP and NDP for the addresses of Services on this node, by agreement with the speakers of the other nodes."
+)
+
+func main() { os.Exit(daemon.Main(name, run)) }
+
+// flags are the common flags and the speaker's own.
+type flags struct {
+	daemon.Flags
+	nodeName      string
+	gossipAddress netip.Addr
+	gossipPort    uint16
+}
+
+func parseFlags(args []string, stdout io.Writer) (flags, error) {
+	var f flags
+	set := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.Register(set)
+	set.StringVar(&f.nodeName, "node-name", "", "`name` of the Node that this speaker runs on; required")
+	set.Func("gossip-address", "`address` to gossip on with the other speakers; empty means the Node's first InternalIP", func(s string) (err error) {
+		if f.gossipAddress, err = netip.ParseAddr(s); err != nil {
+			return errors.New("must be an IP address")
+		}
+		return nil
+	})
+	port := set.Uint("gossip-port", 7950, "`port` (TCP and UDP) to gossip on, the same on all nodes")
+	if err := f.Parse(set, about, args, stdout); err != nil {
+		return flags{}, err
+	}
+	if f.nodeName == "" {
+		return flags{}, &daemon.UsageError{Problem: "missing --node-name: give the name of the Node that this speaker runs on"}
+	}
+	if *port == 0 || *port > 65535 {
+		return flags{}, &daemon.UsageError{Problem: fmt.Sprintf("invalid value %d for --gossip-port: must be 1 to 65535", *port)}
+	}
+	f.gossipPort = uint16(*port)
+	return f, nil
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	f, err := parseFlags(args, stdout)
+	if err != nil {
+		return err
+	}
+	log := f.Logger(stderr)
+	if err := daemon.BridgeKlog(log); err != nil {
+		return err
+	}
+	client, err := kube.Connect(f.Kubeconfig, name)
+	if err != nil {
+		return err
+	}
+	p := &program{flags: f, log: log, registry: daemon.NewRegistry(), wake: make(chan struct{}, 1)}
+	p.store = kube.New(kube.Options{
+		Client: client, Namespace: f.Namespace, ConfigMap: f.ConfigMap, LoadBalancerClass: f.LoadBalancerClass,
+		Nodes: true, Endpoints: true, Secret: true, Component: name, Host: f.nodeName,
+		Log: log, Wake: p.poke, Registerer: p.registry,
+	})
+	log.Info("starting", "version", daemon.Version(), "node", f.nodeName)
+
+	// The speaker leaves before anything that it needs for leaving is stopped.
+	leave := ctx
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	return daemon.RunTasks(ctx,
+		daemon.Task{Name: "watch the cluster", Run: p.store.Run},
+		daemon.Task{Name: "announce addresses", Run: func(ctx context.Context) error {
+			defer stop()
+			return p.speak(ctx, leave)
+		}},
+		daemon.Task{Name: "serve HTTP", Run: daemon.NewServer(daemon.ServerOptions{
+			Listen: f.Listen, Metrics: p.registry, PProf: f.PProf, Log: log,
+			Checks: []daemon.Check{{Name: "speaker", Ready: p.ready}},
+		}).Run},
+	)
+}

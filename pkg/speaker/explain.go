@@ -1,0 +1,65 @@
+package speaker
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+)
+
+// darkDelay is how long nobody must answer for an address before the user is told: the endpoints of a new Service, and
+// the speakers of a new cluster, need a moment.
+const darkDelay = 5 * time.Second
+
+// dark is an address that nobody answers for.
+type dark struct {
+	reason Reason
+	since  time.Time
+	told   bool
+}
+
+// explain writes Events and logs for what has changed since the last decisions. An address that this node has gained is
+// told of by this node; one that nobody answers for is told of by one node, the first of the ready ones.
+func (s *Speaker) explain(decisions []Decision, gained []netip.Addr, ready []string, snap cluster.Snapshot, now time.Time) {
+	mine := make(map[netip.Addr]bool, len(gained))
+	for _, a := range gained {
+		mine[a] = true
+	}
+	stillDark := make(map[netip.Addr]dark, len(s.dark))
+	for _, d := range decisions {
+		if d.Reason == Announced {
+			if mine[d.Addr] {
+				s.tell(d, snap, false, fmt.Sprintf("node %q answers for %s", s.Self, d.Addr))
+			}
+			continue
+		}
+		was := s.dark[d.Addr]
+		if was.since.IsZero() || was.reason != d.Reason {
+			was = dark{reason: d.Reason, since: now}
+		}
+		if !was.told && now.Sub(was.since) >= darkDelay {
+			was.told = true
+			if len(ready) == 0 || ready[0] == s.Self {
+				s.Log.Warn("nobody answers", "ip", d.Addr, "service", d.Services, "reason", d.Reason, "detail", d.Detail)
+				s.tell(d, snap, true, fmt.Sprintf("nobody answers for %s: %s", d.Addr, d.Detail))
+			}
+		}
+		stillDark[d.Addr] = was
+	}
+	s.dark = stillDark
+}
+
+// tell sends an Event to each Service that has the address.
+func (s *Speaker) tell(d Decision, snap cluster.Snapshot, warning bool, message string) {
+	for _, key := range d.Services {
+		i, _ := slices.BinarySearchFunc(snap.Services, key, func(svc cluster.Service, k cluster.Key) int { return svc.Key.Compare(k) })
+		s.Event(cluster.Event{
+			Object:  cluster.ObjectRef{Kind: "Service", Namespace: key.Namespace, Name: key.Name, UID: snap.Services[i].UID},
+			Warning: warning,
+			Reason:  d.Reason.String(),
+			Message: message,
+		})
+	}
+}

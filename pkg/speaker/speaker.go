@@ -1,0 +1,313 @@
+package speaker
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/layer2"
+	"github.com/lanlord/lanlord/pkg/membership"
+)
+
+const (
+	// yieldBound is how long this node goes on answering for an address that another node is to have, without having
+	// heard that node announce it. Gossip takes a few tenths of a second to reach the other node.
+	yieldBound = time.Second
+	// leaveBound is how long a speaker that was told to stop waits for its successors at most.
+	leaveBound = 2 * time.Second
+)
+
+// Source gives the cluster as it is known now.
+type Source interface{ Snapshot() cluster.Snapshot }
+
+// Peers are the speakers of the other nodes.
+type Peers interface {
+	// Members returns all known members sorted by name, this node among them.
+	Members() []membership.Member
+	// Settled is false until this node has heard from another one, or has tried all in vain. Before that it knows
+	// nothing of who owns what.
+	Settled() bool
+	// SetState tells the others what to know of this node.
+	SetState(membership.State, []membership.MAC) error
+}
+
+// Announcer answers for addresses on the wire.
+type Announcer interface {
+	Set([]layer2.Target)
+	SetRefresh(time.Duration)
+	Announce([]netip.Addr)
+	Interfaces() []layer2.Interface
+	Ready() bool
+}
+
+var _ Announcer = (*layer2.Announcer)(nil)
+
+// Options are what a Speaker works with. All but Registerer are required.
+type Options struct {
+	// Self is the name of this node.
+	Self string
+	// Wake gets a value whenever there is news from the source, the peers or the announcer.
+	Wake       <-chan struct{}
+	Source     Source
+	Peers      Peers
+	Announcer  Announcer
+	Event      func(cluster.Event)
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Speaker is the loop of one node.
+type Speaker struct {
+	Options
+	heard   chan netip.Addr
+	metrics *metrics
+	status  atomic.Pointer[Status]
+
+	// The rest is Run's alone.
+
+	// held are the addresses that the announcer was told to answer for. The time is that by which a yielded one is
+	// given up; it is zero for an address that this node owns.
+	held map[netip.Addr]time.Time
+	// claimed are those of them that another host has claimed, and when it did so last.
+	claimed map[netip.Addr]time.Time
+	// dark are the addresses that nobody answers for.
+	dark map[netip.Addr]dark
+	// members are the states last seen; lost are those that vanished without a leave.
+	members map[string]membership.State
+	lost    map[string]bool
+	leaving bool
+	state   membership.State
+	macs    []membership.MAC
+}
+
+// New returns a Speaker, which does nothing before Run.
+func New(o Options) *Speaker {
+	s := &Speaker{
+		Options: o,
+		// A claim that finds the channel full is dropped: the bound on yielding covers it.
+		heard:   make(chan netip.Addr, 4096),
+		held:    map[netip.Addr]time.Time{},
+		claimed: map[netip.Addr]time.Time{},
+		dark:    map[netip.Addr]dark{},
+		members: map[string]membership.State{},
+		lost:    map[string]bool{},
+	}
+	s.metrics = newMetrics(o.Registerer, s)
+	return s
+}
+
+// Heard tells that another host has claimed addr on the wire. It never blocks.
+func (s *Speaker) Heard(addr netip.Addr) {
+	select {
+	case s.heard <- addr:
+	default:
+	}
+}
+
+// Status is what the loop did last. It is never changed after it was published.
+type Status struct {
+	// State is what the others were told of this node.
+	State membership.State
+	// Decisions are for all addresses, sorted.
+	Decisions []Decision
+}
+
+// Status returns what the loop did last, and a zero value before it has begun.
+func (s *Speaker) Status() Status {
+	if st := s.status.Load(); st != nil {
+		return *st
+	}
+	return Status{}
+}
+
+// Run decides and announces until ctx is cancelled. Then it leaves: it tells the others, goes on answering until they
+// have taken over what it announced, at most leaveBound long, and returns nil.
+func (s *Speaker) Run(ctx context.Context) error {
+	s.loop(ctx, func() bool { return false })
+	s.Log.Info("leaving", "addresses", len(s.held))
+	s.leaving = true
+	bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveBound)
+	defer cancel()
+	s.loop(bound, func() bool { return len(s.held) == 0 })
+	s.Announcer.Set(nil)
+	return nil
+}
+
+// loop steps now and at each wake-up, claim and deadline, until ctx is done or done returns true after a step.
+func (s *Speaker) loop(ctx context.Context, done func() bool) {
+	for {
+		s.step(time.Now())
+		if done() {
+			return
+		}
+		timer := time.NewTimer(s.untilDeadline())
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-s.Wake:
+		case addr := <-s.heard:
+			if by, holding := s.held[addr]; holding {
+				s.claimed[addr] = time.Now()
+				if !by.IsZero() {
+					s.held[addr] = s.claimed[addr] // its successor has announced it
+				}
+			}
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// untilDeadline returns how long it is to the next moment at which the loop has to act by itself.
+func (s *Speaker) untilDeadline() time.Duration {
+	next := time.Hour
+	for _, by := range s.held {
+		if !by.IsZero() {
+			next = min(next, time.Until(by))
+		}
+	}
+	for _, d := range s.dark {
+		if !d.told {
+			next = min(next, time.Until(d.since.Add(darkDelay)))
+		}
+	}
+	return max(next, 0)
+}
+
+// step decides and applies once.
+func (s *Speaker) step(now time.Time) {
+	s.report()
+	snap := s.Source.Snapshot()
+	ready := s.observe(s.Peers.Members())
+	decisions := Decide(snap, ready)
+	s.status.Store(&Status{State: s.state, Decisions: decisions})
+	if snap.Config != nil {
+		s.Announcer.SetRefresh(refresh(snap.Config.Layer2.Refresh))
+	}
+	targets, gained := s.hold(decisions, now)
+	s.Announcer.Set(targets)
+	s.explain(decisions, gained, ready, snap, now)
+}
+
+// report tells the others of this node's state and MAC addresses when they have changed.
+func (s *Speaker) report() {
+	state := membership.Joining
+	switch {
+	case s.leaving:
+		state = membership.Leaving
+	case s.Announcer.Ready() && s.Peers.Settled():
+		state = membership.Ready
+	}
+	var macs []membership.MAC
+	for _, i := range s.Announcer.Interfaces() {
+		macs = append(macs, membership.MAC(i.MAC))
+	}
+	if state != s.state || !slices.Equal(macs, s.macs) {
+		s.Log.Info("state of this speaker", "state", state, "was", s.state)
+		s.state, s.macs = state, macs
+		if err := s.Peers.SetState(state, macs); err != nil {
+			s.Log.Error("the other speakers cannot be told of this one", "err", err)
+		}
+	}
+}
+
+// observe returns the names of the members that are ready, sorted. When a member is back that had vanished without a
+// leave, all that this node owns is announced again: each side of a partition took over what the other had.
+func (s *Speaker) observe(members []membership.Member) []string {
+	var ready []string
+	now := make(map[string]membership.State, len(members))
+	returned := false
+	for _, m := range members {
+		state := m.State
+		if m.Name == s.Self {
+			state = s.state // what gossip says of this node lags behind
+		}
+		now[m.Name] = state
+		if state != membership.Ready {
+			continue
+		}
+		ready = append(ready, m.Name)
+		if s.lost[m.Name] {
+			delete(s.lost, m.Name)
+			returned = true
+			s.Log.Info("member is back", "node", m.Name)
+		}
+	}
+	for name, state := range s.members {
+		if _, ok := now[name]; !ok && state == membership.Ready {
+			s.lost[name] = true
+			s.Log.Warn("member lost", "node", name)
+		}
+	}
+	s.members = now
+	if returned {
+		var owned []netip.Addr
+		for a, by := range s.held {
+			if by.IsZero() {
+				owned = append(owned, a)
+			}
+		}
+		s.Announcer.Announce(owned)
+	}
+	return ready
+}
+
+// hold brings held up to the decisions. It returns what to answer for, and which of it this node has begun to own.
+func (s *Speaker) hold(decisions []Decision, now time.Time) (targets []layer2.Target, began []netip.Addr) {
+	held := make(map[netip.Addr]time.Time, len(s.held))
+	for _, d := range decisions {
+		by, holding := s.held[d.Addr]
+		switch {
+		case d.Reason != Announced || !holding && d.Owner != s.Self:
+			continue
+		case d.Owner == s.Self:
+			if !holding || !by.IsZero() {
+				began = append(began, d.Addr)
+				s.changed(gained, d)
+			}
+			by = time.Time{}
+		case by.IsZero():
+			s.changed(yielded, d)
+			// Of two that became ready at the same moment, the other one has announced the address already.
+			if by = now.Add(yieldBound); now.Sub(s.claimed[d.Addr]) < yieldBound {
+				continue
+			}
+		case !by.After(now):
+			continue
+		}
+		held[d.Addr] = by
+		targets = append(targets, layer2.Target{Addr: d.Addr, Interfaces: d.Interfaces})
+	}
+	for a, by := range s.held {
+		if _, ok := held[a]; ok {
+			continue
+		}
+		if by.IsZero() {
+			s.metrics.changes.WithLabelValues(withdrawn.String()).Inc()
+		}
+		delete(s.claimed, a)
+		s.Log.Info("stopped answering", "ip", a)
+	}
+	s.held = held
+	return targets, began
+}
+
+func (s *Speaker) changed(c change, d Decision) {
+	s.metrics.changes.WithLabelValues(c.String()).Inc()
+	s.Log.Info("ownership "+c.String(), "ip", d.Addr, "service", d.Services, "node", d.Owner, "reason", d.Reason)
+}
+
+// refresh turns the configuration's refresh, where 0 is never, into the announcer's, where that is anything below 0.
+func refresh(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
