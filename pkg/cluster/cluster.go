@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +22,43 @@ type Snapshot struct {
 	Services []Service
 	// Nodes are sorted by Name.
 	Nodes []Node
+	// Namespaces are sorted by Name. Only readers that watch them fill it.
+	Namespaces []Namespace
+	// Taken are addresses that something on the network has, beside those of Nodes.
+	Taken []Taken
+	// Subnets are those that the nodes have addresses in, masked, as far as they are known.
+	Subnets []netip.Prefix
 }
+
+// Namespace is what Lanlord needs to know of a namespace.
+type Namespace struct {
+	Name string
+	// Labels are for the namespace selectors of pools.
+	Labels map[string]string
+}
+
+// Taken is an address that no Service may have, since something else on the network has it.
+type Taken struct {
+	Addr netip.Addr
+	By   TakenBy
+	// Name names who has it: the Node whose address or default gateway it is, or the stranger's MAC address.
+	Name string
+}
+
+// TakenBy says what an address is that no Service may have.
+type TakenBy uint8
+
+const (
+	// TakenByNode is for the address of a Node.
+	TakenByNode TakenBy = iota
+	// TakenByGateway is for a default gateway.
+	TakenByGateway
+	// TakenByStranger is for an address in quarantine, since a host that is no node has answered for it.
+	TakenByStranger
+)
+
+// String returns one word.
+func (t TakenBy) String() string { return [...]string{"Node", "Gateway", "Stranger"}[t] }
 
 // ConfigState tells whether the configuration in use is the newest one, and if not, why.
 type ConfigState struct {
@@ -69,6 +106,16 @@ type Service struct {
 	// mend; empty when nothing is. Requested and RequestedPool then count for nothing.
 	RequestProblem string
 
+	// Labels are for the service selectors of pools.
+	Labels map[string]string
+	// SharingKey is what Services must have in common to share an address, empty for those that share none.
+	SharingKey string
+	// Ports are those of a Service with a SharingKey, sorted; nil without one.
+	Ports []Port
+	// Selector is the Service's selector as text, the same for the same one. Only filled with a SharingKey and
+	// TrafficPolicy Local.
+	Selector string
+
 	// TrafficPolicy is the Service's externalTrafficPolicy.
 	TrafficPolicy TrafficPolicy
 	// HasServing is true when at least one endpoint is ready or serving. Only readers that watch endpoints fill it.
@@ -86,6 +133,33 @@ type Service struct {
 	// Condition is our condition as the Service has it now, nil when it is not there.
 	Condition *Condition
 }
+
+// Port is a port of a Service.
+type Port struct {
+	Protocol Protocol
+	Number   uint16
+}
+
+// String returns the port like "TCP 80".
+func (p Port) String() string { return p.Protocol.String() + " " + strconv.Itoa(int(p.Number)) }
+
+// Compare orders ports by protocol, then by number.
+func (p Port) Compare(o Port) int {
+	return cmp.Or(cmp.Compare(p.Protocol, o.Protocol), cmp.Compare(p.Number, o.Number))
+}
+
+// Protocol is a transport protocol.
+type Protocol uint8
+
+// The protocols of Kubernetes.
+const (
+	TCP Protocol = iota
+	UDP
+	SCTP
+)
+
+// String returns the protocol as Kubernetes spells it.
+func (p Protocol) String() string { return [...]string{"TCP", "UDP", "SCTP"}[p] }
 
 // Family is an address family.
 type Family uint8
@@ -162,6 +236,9 @@ type Condition struct {
 	Reason string
 	// Message is a sentence for people.
 	Message string
+	// Since is when True became what it is, to the second. It is zero when that is not known, and in an Update, whose
+	// writer fills it.
+	Since time.Time
 }
 
 // ErrChanged is wrapped by the error of a write that was refused because the Service is no longer the one that was
@@ -180,8 +257,8 @@ type Update struct {
 	AllocatedFrom string
 	// Condition replaces our condition; nil removes it.
 	Condition *Condition
-	// Events are sent after the write has succeeded.
-	Events []Event
+	// Before are sent before the write is tried, Events after it has succeeded.
+	Before, Events []Event
 }
 
 // ObjectRef names an object that an Event is about.

@@ -1,0 +1,67 @@
+package kube
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// Connect returns a client for the API server that the file kubeconfig names. If kubeconfig is empty, it is the API
+// server of the pod that this process runs in, else the one that $KUBECONFIG names. It sends nothing yet.
+func Connect(kubeconfig, userAgent string) (kubernetes.Interface, error) {
+	cfg, err := restConfig(kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	cfg.UserAgent = userAgent
+	// The API server's priority and fairness sets the limits; the client's own, five requests a second, would make a
+	// large cluster wait for minutes.
+	cfg.QPS = -1
+	cfg.ContentType = "application/vnd.kubernetes.protobuf"
+	cfg.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	client, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("make a client for %s: %w", cfg.Host, err)
+	}
+	return client, nil
+}
+
+func restConfig(kubeconfig string) (*rest.Config, error) {
+	if kubeconfig != "" {
+		return fileConfig("--kubeconfig "+kubeconfig, &clientcmd.ClientConfigLoadingRules{ExplicitPath: kubeconfig})
+	}
+	cfg, err := rest.InClusterConfig()
+	switch {
+	case err == nil:
+		return cfg, nil
+	case !errors.Is(err, rest.ErrNotInCluster):
+		return nil, fmt.Errorf("use the pod's service account: %w", err)
+	}
+	if env := os.Getenv(clientcmd.RecommendedConfigPathEnvVar); env != "" {
+		// The environment variable may list several files.
+		rules := clientcmd.NewDefaultClientConfigLoadingRules()
+		rules.MigrationRules = nil
+		return fileConfig("$"+clientcmd.RecommendedConfigPathEnvVar+" "+env, rules)
+	}
+	return nil, errors.New("this is no pod, and no kubeconfig is given: name a file with --kubeconfig or in $KUBECONFIG")
+}
+
+// fileConfig reads a kubeconfig. source says in errors where its name comes from.
+func fileConfig(source string, rules *clientcmd.ClientConfigLoadingRules) (*rest.Config, error) {
+	raw, err := rules.Load()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", source, err)
+	}
+	cfg, err := clientcmd.NewDefaultClientConfig(*raw, &clientcmd.ConfigOverrides{}).ClientConfig()
+	switch {
+	case clientcmd.IsEmptyConfig(err):
+		return nil, fmt.Errorf("%s: names no cluster", source)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", source, err)
+	}
+	return cfg, nil
+}

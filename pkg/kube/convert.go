@@ -1,0 +1,262 @@
+package kube
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"unique"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
+)
+
+// ConditionType is the type of our condition on a Service.
+const ConditionType = "lanlord.io/AddressAssigned"
+
+// AllocatedFromAnnotation is written on a Service with its addresses: the names of the pools that they come from.
+const AllocatedFromAnnotation = "lanlord.io/ip-allocated-from-pool"
+
+// The annotations by which a Service asks for addresses or for a pool.
+const (
+	AddressesAnnotation = "lanlord.io/load-balancer-ips"
+	PoolAnnotation      = "lanlord.io/address-pool"
+)
+
+// addressesAnnotations and poolAnnotations are ours and MetalLB's spellings, the first one present counts.
+var (
+	addressesAnnotations = [...]string{
+		AddressesAnnotation, "metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs",
+	}
+	poolAnnotations = [...]string{
+		PoolAnnotation, "metallb.io/address-pool", "metallb.universe.tf/address-pool",
+	}
+)
+
+// configKey is the entry of the ConfigMap that holds the document, as in MetalLB v0.9 to v0.12.
+const configKey = "config"
+
+// serviceRow is a Service as the table keeps it.
+type serviceRow struct {
+	service cluster.Service
+	// generation goes into the condition's observedGeneration; 0 where the API server does not count.
+	generation int64
+}
+
+// convertService returns a Service as the core sees it, and false if it is neither ours nor carries anything of ours.
+func convertService(o *corev1.Service, class string) (serviceRow, bool) {
+	s := cluster.Service{
+		Key:           cluster.Key{Namespace: o.Namespace, Name: o.Name},
+		UID:           string(o.UID),
+		Version:       o.ResourceVersion,
+		Created:       o.CreationTimestamp.Time,
+		Managed:       managed(o, class),
+		AllocatedFrom: o.Annotations[AllocatedFromAnnotation],
+		Condition:     condition(o.Status.Conditions),
+	}
+	if !s.Managed && !leftBehind(o, s) {
+		return serviceRow{}, false
+	}
+	s.Families = families(o)
+	s.FamilyPolicy = familyPolicy(o.Spec.IPFamilyPolicy)
+	if o.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal {
+		s.TrafficPolicy = cluster.TrafficLocal
+	}
+	s.Requested, s.RequestedPool, s.RequestProblem = requested(o, s.Families)
+	s.Ingress, s.ForeignIngress = ingress(o.Status.LoadBalancer.Ingress)
+	return serviceRow{service: s, generation: o.Generation}, true
+}
+
+// leftBehind tells whether a Service that is not ours to serve carries what is ours to remove. A load balancer of another
+// class does not: it may be another Lanlord's, which writes the same annotation and condition. (A Service cannot change
+// its class without ceasing to be a load balancer in between.)
+func leftBehind(o *corev1.Service, s cluster.Service) bool {
+	return (o.Spec.Type != corev1.ServiceTypeLoadBalancer || o.Spec.ClusterIP == corev1.ClusterIPNone) &&
+		(s.AllocatedFrom != "" || s.Condition != nil)
+}
+
+// managed tells whether a Service is ours to serve. One that is being deleted still is: it has traffic until it is gone.
+func managed(o *corev1.Service, class string) bool {
+	return o.Spec.Type == corev1.ServiceTypeLoadBalancer &&
+		o.Spec.ClusterIP != "" && o.Spec.ClusterIP != corev1.ClusterIPNone &&
+		sameClass(o.Spec.LoadBalancerClass, class)
+}
+
+// sameClass is the rule of spec.loadBalancerClass: without a class of our own, only Services without one are ours.
+func sameClass(class *string, ours string) bool {
+	if ours == "" {
+		return class == nil
+	}
+	return class != nil && *class == ours
+}
+
+// families are those of spec.ipFamilies, or those of the cluster IPs where an old object lacks the field.
+func families(o *corev1.Service) []cluster.Family {
+	var fs []cluster.Family
+	for _, f := range o.Spec.IPFamilies {
+		switch f {
+		case corev1.IPv4Protocol:
+			fs = append(fs, cluster.IPv4)
+		case corev1.IPv6Protocol:
+			fs = append(fs, cluster.IPv6)
+		}
+	}
+	if len(fs) > 0 {
+		return fs
+	}
+	for _, text := range append([]string{o.Spec.ClusterIP}, o.Spec.ClusterIPs...) {
+		if a, err := netip.ParseAddr(text); err == nil && !slices.Contains(fs, cluster.FamilyOf(a.Unmap())) {
+			fs = append(fs, cluster.FamilyOf(a.Unmap()))
+		}
+	}
+	return fs
+}
+
+func familyPolicy(p *corev1.IPFamilyPolicy) cluster.FamilyPolicy {
+	if p == nil {
+		return cluster.SingleStack
+	}
+	switch *p {
+	case corev1.IPFamilyPolicyPreferDualStack:
+		return cluster.PreferDualStack
+	case corev1.IPFamilyPolicyRequireDualStack:
+		return cluster.RequireDualStack
+	default:
+		return cluster.SingleStack
+	}
+}
+
+// ingress returns the addresses of a status, and whether it also holds what Lanlord never writes.
+func ingress(entries []corev1.LoadBalancerIngress) (addrs []netip.Addr, foreign bool) {
+	for _, e := range entries {
+		a, err := netip.ParseAddr(e.IP)
+		switch {
+		case err != nil || a.Zone() != "" || a.Is4In6():
+			foreign = true
+			continue
+		case e.Hostname != "", e.IPMode != nil && *e.IPMode != corev1.LoadBalancerIPModeVIP:
+			foreign = true
+		}
+		addrs = append(addrs, a)
+	}
+	return addrs, foreign
+}
+
+// condition returns our condition, nil if there is none.
+func condition(cs []metav1.Condition) *cluster.Condition {
+	for _, c := range cs {
+		if c.Type == ConditionType {
+			return &cluster.Condition{True: c.Status == metav1.ConditionTrue, Reason: c.Reason, Message: c.Message}
+		}
+	}
+	return nil
+}
+
+// sliceRow is what is kept of an EndpointSlice.
+type sliceRow struct {
+	// service is the Service that the slice belongs to.
+	service cluster.Key
+	// serving is true when at least one endpoint is ready or serving.
+	serving bool
+	// nodes are those of the ready or serving endpoints, sorted.
+	nodes []string
+}
+
+// convertSlice returns what counts of an EndpointSlice, and false if that is nothing.
+func convertSlice(o *discoveryv1.EndpointSlice) (sliceRow, bool) {
+	row := sliceRow{service: cluster.Key{Namespace: o.Namespace, Name: o.Labels[discoveryv1.LabelServiceName]}}
+	if row.service.Name == "" || o.AddressType == discoveryv1.AddressTypeFQDN {
+		return sliceRow{}, false
+	}
+	for _, e := range o.Endpoints {
+		if !serving(e.Conditions) {
+			continue
+		}
+		row.serving = true
+		if e.NodeName != nil && *e.NodeName != "" {
+			// A node's name comes with every endpoint on it; one copy is enough.
+			row.nodes = append(row.nodes, unique.Make(*e.NodeName).Value())
+		}
+	}
+	slices.Sort(row.nodes)
+	row.nodes = slices.Clip(slices.Compact(row.nodes))
+	return row, row.serving
+}
+
+// serving is the rule for endpoints that get traffic: ready, where not saying so means ready, or still serving while
+// they terminate.
+func serving(c discoveryv1.EndpointConditions) bool {
+	return c.Ready == nil || *c.Ready || c.Serving != nil && *c.Serving
+}
+
+// convertNode returns a Node as the core sees it.
+func convertNode(o *corev1.Node) cluster.Node {
+	n := cluster.Node{Name: o.Name, UID: string(o.UID), Labels: o.Labels}
+	_, n.Excluded = o.Labels[corev1.LabelNodeExcludeBalancers]
+	for _, a := range o.Status.Addresses {
+		if a.Type != corev1.NodeInternalIP {
+			continue
+		}
+		if addr, err := netip.ParseAddr(a.Address); err == nil {
+			n.Addresses = append(n.Addresses, addr.Unmap().WithZone(""))
+		}
+	}
+	for _, c := range o.Status.Conditions {
+		if c.Type == corev1.NodeNetworkUnavailable {
+			n.NetworkUnavailable = c.Status == corev1.ConditionTrue
+		}
+	}
+	return n
+}
+
+// configRow is what became of one version of the ConfigMap.
+type configRow struct {
+	uid, version, text string
+	// found is false for a ConfigMap without the entry that is read.
+	found bool
+	// config is nil when problem is not.
+	config  *config.Config
+	problem error
+}
+
+// convertConfig reads a ConfigMap. One without the entry "config" is refused, unlike in MetalLB, where it meant no pools:
+// a misspelt entry must not take every address away. An empty entry does mean no pools.
+func convertConfig(o *corev1.ConfigMap) configRow {
+	row := configRow{uid: string(o.UID), version: o.ResourceVersion}
+	if row.text, row.found = o.Data[configKey]; row.found {
+		row.config, row.problem = config.Parse([]byte(row.text))
+	} else {
+		row.problem = missingEntry(o)
+	}
+	return row
+}
+
+func missingEntry(o *corev1.ConfigMap) error {
+	message := fmt.Sprintf("the ConfigMap %s/%s has no entry %q under data: add it, empty if there are to be no pools", o.Namespace, o.Name, configKey)
+	stray := slices.Sorted(maps.Keys(o.Data))
+	stray = append(stray, slices.Sorted(maps.Keys(o.BinaryData))...)
+	if len(stray) > 0 {
+		message += fmt.Sprintf("; it has %q, which is not read", strings.Join(stray, ", "))
+	}
+	return errors.New(message)
+}
+
+// convertKeys returns the Secret's entries in the order of their names.
+func convertKeys(o *corev1.Secret) [][]byte {
+	names := make([]string, 0, len(o.Data))
+	for name := range o.Data {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	keys := make([][]byte, len(names))
+	for i, name := range names {
+		keys[i] = o.Data[name]
+	}
+	return keys
+}

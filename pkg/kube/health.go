@@ -1,0 +1,130 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/klog/v2"
+)
+
+// health turns the outcome of each list and watch into one log line for each change for the better or the worse.
+type health struct {
+	log *slog.Logger
+
+	// mu guards the rest: several watches report here, and the metrics read.
+	mu sync.Mutex
+	// away is when the API server went out of reach, zero while it answers.
+	away time.Time
+	// answered is true once any request got an answer.
+	answered bool
+	// refused holds the kinds that the API server answers with an error, and that error's text.
+	refused map[string]string
+	err     error
+}
+
+func newHealth(log *slog.Logger) *health {
+	return &health{log: log, refused: make(map[string]string)}
+}
+
+// report takes the outcome of a list or watch of a kind.
+func (h *health) report(ctx context.Context, kind string, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err != nil {
+		h.err = err
+	}
+	if err != nil && !isAnswer(err) {
+		if h.away.IsZero() {
+			h.away = time.Now()
+			h.log.Warn("API server is out of reach; what is assigned and announced stays", "err", err)
+		}
+		return
+	}
+	if !h.away.IsZero() {
+		h.log.Info("API server answers again", "after", time.Since(h.away).Round(time.Millisecond))
+		h.away = time.Time{}
+	}
+	h.answered = true
+	was, wasRefused := h.refused[kind]
+	switch {
+	// An old resourceVersion is the API server's way to ask for a new list.
+	case err == nil || apierrors.IsResourceExpired(err) || apierrors.IsGone(err):
+		if wasRefused {
+			h.log.Info("API server allows to watch again", "resource", kind)
+			delete(h.refused, kind)
+		}
+	case !wasRefused || was != reason(err):
+		h.log.Warn("API server refuses to let us watch", "resource", kind, "err", err)
+		h.refused[kind] = reason(err)
+	}
+	if len(h.refused) == 0 {
+		h.err = nil
+	}
+}
+
+// isAnswer tells an answer of the API server from the silence of one that is down, starting or behind a dead proxy.
+func isAnswer(err error) bool {
+	if apierrors.IsServiceUnavailable(err) || apierrors.IsTimeout(err) {
+		return false
+	}
+	var status apierrors.APIStatus
+	return errors.As(err, &status)
+}
+
+// reason is the kind of refusal, which stays the same while details in the text may vary.
+func reason(err error) string { return string(apierrors.ReasonForError(err)) }
+
+// connected tells whether the last request got an answer.
+func (h *health) connected() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.answered && h.away.IsZero()
+}
+
+// last returns the error that still stands, nil if there is none.
+func (h *health) last() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.err
+}
+
+// quietLogger returns a logger for client-go that says at debug level what client-go repeats with every attempt: the
+// transitions are logged here.
+func quietLogger(log *slog.Logger) klog.Logger {
+	return logr.FromSlogHandler(quiet{log.Handler()})
+}
+
+// contextWithLog gives client-go, which takes its logger from the context, a quiet one.
+func contextWithLog(ctx context.Context, log *slog.Logger) context.Context {
+	return klog.NewContext(ctx, quietLogger(log))
+}
+
+// quiet is a handler that lowers every record to debug level.
+type quiet struct{ slog.Handler }
+
+func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
+	return q.Handler.Enabled(ctx, min(level, slog.LevelDebug))
+}
+
+func (q quiet) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = min(r.Level, slog.LevelDebug)
+	// Errors come without having asked.
+	if !q.Handler.Enabled(ctx, r.Level) {
+		return nil
+	}
+	return q.Handler.Handle(ctx, r)
+}
+
+func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return quiet{q.Handler.WithAttrs(attrs)}
+}
+
+func (q quiet) WithGroup(name string) slog.Handler { return quiet{q.Handler.WithGroup(name)} }

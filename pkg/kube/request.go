@@ -1,0 +1,99 @@
+package kube
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+)
+
+// requested reads what a Service asks for. With a problem, the rest is empty.
+func requested(o *corev1.Service, families []cluster.Family) (addrs []netip.Addr, pool, problem string) {
+	name, text := firstAnnotation(o, addressesAnnotations[:])
+	addrs, problem = parseRequest(text, families)
+	if problem != "" {
+		return nil, "", "the annotation " + name + " " + problem
+	}
+	if o.Spec.LoadBalancerIP != "" {
+		single, wrong := parseRequest(o.Spec.LoadBalancerIP, families)
+		switch {
+		case wrong != "":
+			return nil, "", "spec.loadBalancerIP " + wrong
+		case len(single) > 1:
+			return nil, "", fmt.Sprintf("spec.loadBalancerIP holds more than one address; move them to the annotation %s",
+				AddressesAnnotation)
+		case len(addrs) == 0:
+			addrs = single
+		case len(single) == 1 && !slices.Contains(addrs, single[0]):
+			return nil, "", fmt.Sprintf("spec.loadBalancerIP asks for %s and the annotation %s for %s; remove one of the two",
+				single[0], name, join(addrs))
+		}
+	}
+	_, pool = firstAnnotation(o, poolAnnotations[:])
+	return addrs, pool, ""
+}
+
+// firstAnnotation returns the first of the annotations that is there and not blank, trimmed.
+func firstAnnotation(o *corev1.Service, names []string) (name, value string) {
+	for _, name := range names {
+		if value := strings.TrimSpace(o.Annotations[name]); value != "" {
+			return name, value
+		}
+	}
+	return "", ""
+}
+
+// parseRequest reads one or two addresses separated by commas, of different families that the Service has. The problem
+// is the end of a sentence that begins with the name of the annotation or field.
+func parseRequest(text string, families []cluster.Family) (addrs []netip.Addr, problem string) {
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		a, err := netip.ParseAddr(part)
+		if err != nil || a.Zone() != "" {
+			return nil, "holds " + quote(part) + ", which is not an IP address; " +
+				"write one address, or an IPv4 and an IPv6 address separated by a comma"
+		}
+		a = a.Unmap()
+		f := cluster.FamilyOf(a)
+		for _, other := range addrs {
+			if cluster.FamilyOf(other) == f {
+				return nil, fmt.Sprintf("asks for two %s addresses, %s and %s; a Service can have one of each family, keep one",
+					f, other, a)
+			}
+		}
+		if !slices.Contains(families, f) {
+			return nil, fmt.Sprintf("asks for %s, but the Service has no %s cluster IP; add %s to spec.ipFamilies or ask for another address",
+				a, f, f)
+		}
+		addrs = append(addrs, a)
+	}
+	if text != "" && len(addrs) == 0 {
+		return nil, "holds no address; write one or remove it"
+	}
+	return addrs, ""
+}
+
+func join(addrs []netip.Addr) string {
+	texts := make([]string, len(addrs))
+	for i, a := range addrs {
+		texts[i] = a.String()
+	}
+	return strings.Join(texts, " and ")
+}
+
+// quote returns text quoted, shortened where a user put a novel: it goes into Events.
+func quote(text string) string {
+	const most = 64
+	if r := []rune(text); len(r) > most {
+		text = string(r[:most-1]) + "…"
+	}
+	return strconv.Quote(text)
+}

@@ -1,0 +1,242 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
+)
+
+// Options are what a Store needs.
+type Options struct {
+	// Client is what [Connect] returns.
+	Client kubernetes.Interface
+	// Namespace is where the ConfigMap and the Secret are.
+	Namespace string
+	// ConfigMap is the name of the ConfigMap that holds the configuration.
+	ConfigMap string
+	// LoadBalancerClass is the spec.loadBalancerClass of the Services that are ours; empty for those without one.
+	LoadBalancerClass string
+	// Nodes, Endpoints and Secret say what is watched besides the Services and the ConfigMap.
+	Nodes, Endpoints, Secret bool
+	// Component is the source of Events and the field manager of writes, like "lanlord-controller".
+	Component string
+	// Host is the second half of the source of Events: the node's name.
+	Host string
+	// Log is where state transitions go.
+	Log *slog.Logger
+	// Wake is called when a snapshot would differ from the one before in more than resourceVersions, but not before the
+	// Store is synced. It must not block. It may be nil.
+	Wake func()
+	// Registerer gets the Store's metrics. It may be nil.
+	Registerer prometheus.Registerer
+}
+
+// Store is the API server's objects as converted values, this process's own writes included.
+type Store struct {
+	opt     Options
+	health  *health
+	metrics *metrics
+	events  chan cluster.Event
+	watches []watched
+	// synced is closed when every watched kind was listed once.
+	synced chan struct{}
+
+	// mu guards all that follows, the tables' rows too. The goroutines of five watches write here and the loop, the
+	// metrics and the status page read; each holds it for a few map operations, which a goroutine in between would only
+	// make slower.
+	mu         sync.Mutex
+	services   *table[serviceRow]
+	slices     *table[sliceRow]
+	nodes      *table[cluster.Node]
+	configMaps *table[configRow]
+	secrets    *table[[][]byte]
+
+	// own are the results of our writes that the watch has not shown yet; a nil service hides the Service.
+	own map[cluster.Key]ownWrite
+	// slicesOf and endpoints are by Service.
+	slicesOf  map[cluster.Key][]cluster.Key
+	endpoints map[cluster.Key]endpoints
+	// dirty are the Services in which published is out of date; dirtyNodes says so of publishedNodes.
+	dirty          map[cluster.Key]struct{}
+	published      []cluster.Service
+	dirtyNodes     bool
+	publishedNodes []cluster.Node
+	// config is the last valid one, state what became of the newest.
+	config *config.Config
+	state  cluster.ConfigState
+	keys   [][]byte
+}
+
+// ownWrite is a Service as the API server returned it to a write.
+type ownWrite struct {
+	version string
+	row     *serviceRow
+}
+
+// endpoints is what all EndpointSlices of a Service say together.
+type endpoints struct {
+	serving bool
+	nodes   []string
+}
+
+// New returns a Store that knows nothing until Run.
+func New(o Options) *Store {
+	if o.Wake == nil {
+		o.Wake = func() {}
+	}
+	s := &Store{
+		opt:       o,
+		health:    newHealth(o.Log),
+		events:    make(chan cluster.Event, eventQueue),
+		synced:    make(chan struct{}),
+		own:       make(map[cluster.Key]ownWrite),
+		slicesOf:  make(map[cluster.Key][]cluster.Key),
+		endpoints: make(map[cluster.Key]endpoints),
+		dirty:     make(map[cluster.Key]struct{}),
+	}
+	s.state = cluster.ConfigState{Object: s.configRef(""), Problem: fmt.Errorf("ConfigMap %s/%s has not been read yet", o.Namespace, o.ConfigMap)}
+	s.services = newTable(s, "services", s.serviceChanged, func(object any) (serviceRow, bool) {
+		return convertService(object.(*corev1.Service), o.LoadBalancerClass)
+	})
+	s.services.listing = func(back bool) {
+		if back {
+			clear(s.own)
+		}
+	}
+	s.slices = newTable(s, "endpointslices", s.sliceChanged, func(object any) (sliceRow, bool) {
+		return convertSlice(object.(*discoveryv1.EndpointSlice))
+	})
+	s.nodes = newTable(s, "nodes", s.nodeChanged, func(object any) (cluster.Node, bool) {
+		return convertNode(object.(*corev1.Node)), true
+	})
+	s.configMaps = newTable(s, "configmaps", s.configChanged, func(object any) (configRow, bool) {
+		cm := object.(*corev1.ConfigMap)
+		if cm.Name != o.ConfigMap {
+			return configRow{}, false
+		}
+		return convertConfig(cm), true
+	})
+	s.configMaps.listing = func(bool) {
+		if !s.configMaps.synced {
+			s.state.Problem = s.missingConfig()
+		}
+	}
+	s.secrets = newTable(s, "secrets", s.secretChanged, func(object any) ([][]byte, bool) {
+		secret := object.(*corev1.Secret)
+		return convertKeys(secret), secret.Name == GossipSecret
+	})
+	s.watches = s.watched()
+	s.metrics = newMetrics(s, o.Registerer)
+	return s
+}
+
+func newTable[V any](s *Store, kind string, change func(cluster.Key, string, *V, *V) bool, convert func(any) (V, bool)) *table[V] {
+	return &table[V]{kind: kind, mu: &s.mu, convert: convert, change: change, moved: s.moved,
+		rows: make(map[cluster.Key]*V), passed: make(chan struct{})}
+}
+
+// Run keeps the Store up to date until ctx ends and then returns nil. It is called once.
+func (s *Store) Run(ctx context.Context) error {
+	ctx = contextWithLog(ctx, s.opt.Log)
+	var wg sync.WaitGroup
+	for _, w := range s.watches {
+		wg.Go(func() { s.reflector(w).RunWithContext(ctx) })
+	}
+	wg.Go(func() { s.sendEvents(ctx) })
+	wg.Wait()
+	return nil
+}
+
+// Synced tells whether every watched kind was listed once, so that a Snapshot is whole.
+func (s *Store) Synced() bool {
+	select {
+	case <-s.synced:
+		return true
+	default:
+		return false
+	}
+}
+
+// WaitSynced waits until [Store.Synced]. Its error is ctx's and says what is missing and why.
+func (s *Store) WaitSynced(ctx context.Context) error {
+	select {
+	case <-s.synced:
+		return nil
+	case <-ctx.Done():
+		missing := s.unsynced()
+		if err := s.health.last(); err != nil {
+			return fmt.Errorf("%w before %s could be listed: %w", context.Cause(ctx), strings.Join(missing, ", "), err)
+		}
+		return fmt.Errorf("%w before %s could be listed", context.Cause(ctx), strings.Join(missing, ", "))
+	}
+}
+
+// Connected tells whether the last list or watch got through to the API server.
+func (s *Store) Connected() bool { return s.health.connected() }
+
+// GossipKeys returns the entries of the Secret in the order of their names, whatever their length. The caller must not
+// change them.
+func (s *Store) GossipKeys() [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keys
+}
+
+// Snapshot returns the cluster as it is known now. It costs as much as what has changed since the last call, and a copy
+// of the slice of Services if any has.
+func (s *Store) Snapshot() cluster.Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.publishServices()
+	s.publishNodes()
+	return cluster.Snapshot{Config: s.config, ConfigState: s.state, Services: s.published, Nodes: s.publishedNodes}
+}
+
+// moved is called after each event of a table.
+func (s *Store) moved(wake bool) {
+	if !s.Synced() {
+		if len(s.unsynced()) > 0 {
+			return
+		}
+		wake = s.markSynced() || wake
+	}
+	if wake {
+		s.opt.Wake()
+	}
+}
+
+// markSynced closes synced, unless another watch was faster, and returns whether it did.
+func (s *Store) markSynced() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.Synced() {
+		return false
+	}
+	close(s.synced)
+	return true
+}
+
+// unsynced returns the watched kinds that were not listed yet.
+func (s *Store) unsynced() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var kinds []string
+	for _, w := range s.watches {
+		if !w.synced() {
+			kinds = append(kinds, w.kind)
+		}
+	}
+	slices.Sort(kinds)
+	return kinds
+}

@@ -1,0 +1,306 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+)
+
+const onePool = `address-pools:
+- name: lan
+  protocol: layer2
+  addresses: [192.168.56.11-192.168.56.13]
+`
+
+func node(name, ip string) *corev1.Node {
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: "uid", Labels: map[string]string{"zone": "1"}},
+		Status:     corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: ip}}},
+	}
+}
+
+// slice returns an EndpointSlice of the Service a/service with one ready endpoint on each node.
+func slice(name, service string, nodes ...string) *discoveryv1.EndpointSlice {
+	o := &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "a", Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: service},
+		},
+		AddressType: discoveryv1.AddressTypeIPv4,
+	}
+	for _, n := range nodes {
+		o.Endpoints = append(o.Endpoints, discoveryv1.Endpoint{NodeName: &n})
+	}
+	return o
+}
+
+func names(services []cluster.Service) string {
+	var ns []string
+	for _, s := range services {
+		ns = append(ns, s.Key.String())
+	}
+	return strings.Join(ns, " ")
+}
+
+func TestSnapshot(t *testing.T) {
+	clusterIP := service("internal")
+	clusterIP.Spec.Type = corev1.ServiceTypeClusterIP
+	api := newFakeAPI(service("z"), service("b"), clusterIP, configMap(onePool), node("n2", "10.0.0.2"), node("n1", "10.0.0.1"),
+		slice("b-1", "b", "n2", "n1", "n2"), slice("b-2", "b", "n3"))
+	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {
+		snapshot := s.Snapshot()
+		if got := names(snapshot.Services); got != "a/b a/z" {
+			t.Errorf("Services %s, want a/b a/z", got)
+		}
+		b := snapshot.Services[0]
+		if !b.HasServing || !slices.Equal(b.ServingNodes, []string{"n1", "n2", "n3"}) {
+			t.Errorf("endpoints of a/b: %t %q, want those of both slices", b.HasServing, b.ServingNodes)
+		}
+		if snapshot.Services[1].HasServing {
+			t.Error("a/z has endpoints, and should have none")
+		}
+		if len(snapshot.Nodes) != 2 || snapshot.Nodes[0].Name != "n1" {
+			t.Errorf("Nodes %v, want n1 and n2", snapshot.Nodes)
+		}
+		if snapshot.Config == nil || len(snapshot.Config.Pools) != 1 || snapshot.ConfigState.Problem != nil {
+			t.Errorf("configuration %v, %v", snapshot.Config, snapshot.ConfigState)
+		}
+
+		api.remove(service("z"))
+		api.put(service("m"))
+		api.put(service("a"))
+		clusterIP.Spec.Type = corev1.ServiceTypeLoadBalancer
+		api.put(clusterIP)
+		if n := wakes.take(); n == 0 {
+			t.Error("no wake-up for new Services")
+		}
+		if got := names(s.Snapshot().Services); got != "a/a a/b a/internal a/m" {
+			t.Errorf("Services %s", got)
+		}
+		if got := names(snapshot.Services); got != "a/b a/z" {
+			t.Errorf("the earlier snapshot now shows %s", got)
+		}
+	})
+}
+
+func TestNoWakeForNothing(t *testing.T) {
+	api := newFakeAPI(service("s"), node("n1", "10.0.0.1"), slice("s-1", "s", "n1"), configMap(onePool))
+	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {
+		before := s.Snapshot()
+
+		heartbeat := node("n1", "10.0.0.1")
+		heartbeat.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, LastHeartbeatTime: metav1.Now()}}
+		api.put(heartbeat)
+		owned := service("s")
+		owned.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}
+		owned.Annotations = map[string]string{"someone/else": "1"}
+		version := api.put(owned)
+		twice := slice("s-1", "s", "n1", "n1")
+		api.put(twice)
+		api.put(slice("other-1", "other", "n1")) // of a Service that is not ours
+		labelled := configMap(onePool)
+		labelled.Labels = map[string]string{"a": "b"}
+		api.put(labelled)
+		if n := wakes.take(); n != 0 {
+			t.Errorf("%d wake-ups for changes that change nothing", n)
+		}
+
+		after := s.Snapshot()
+		if after.Services[0].Version != version {
+			t.Errorf("version %s, want %s: a write would be refused", after.Services[0].Version, version)
+		}
+		after.Services[0].Version = before.Services[0].Version
+		if !reflect.DeepEqual(after.Services, before.Services) || !reflect.DeepEqual(after.Nodes, before.Nodes) {
+			t.Errorf("snapshot\n%+v\nwant\n%+v", after, before)
+		}
+		if after.Config != before.Config {
+			t.Error("the same text was taken for a new configuration")
+		}
+	})
+}
+
+func TestWakes(t *testing.T) {
+	api := newFakeAPI(service("s"), node("n1", "10.0.0.1"), slice("s-1", "s", "n1"), configMap(onePool))
+	excluded := node("n1", "10.0.0.1")
+	excluded.Labels[corev1.LabelNodeExcludeBalancers] = ""
+	local := service("s")
+	local.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "lanlord-system", Name: GossipSecret},
+		Data:       map[string][]byte{"key-2": []byte("bbbb"), "key-1": []byte("aaaa")},
+	}
+	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {
+		for _, step := range []struct {
+			what string
+			do   func()
+		}{
+			{"a Node's label", func() { api.put(excluded) }},
+			{"a Service's spec", func() { api.put(local) }},
+			{"an endpoint on another node", func() { api.put(slice("s-1", "s", "n2")) }},
+			{"a slice that moves to another Service", func() { api.put(slice("s-1", "other", "n2")) }},
+			{"the configuration", func() { api.put(configMap("")) }},
+			{"no configuration", func() { api.remove(configMap("")) }},
+			{"the keys", func() { api.put(secret) }},
+			{"a Node that goes", func() { api.remove(excluded) }},
+			{"a Service that goes", func() { api.remove(local) }},
+		} {
+			step.do()
+			if n := wakes.take(); n != 1 {
+				t.Errorf("%s: %d wake-ups, want 1", step.what, n)
+			}
+		}
+		if got := fmt.Sprintf("%s", s.GossipKeys()); got != "[aaaa bbbb]" {
+			t.Errorf("keys %s, want them in the order of their names", got)
+		}
+		if last := s.Snapshot(); len(last.Services)+len(last.Nodes) != 0 {
+			t.Errorf("something is left: %+v", last)
+		}
+	})
+}
+
+func TestConfigState(t *testing.T) {
+	api := newFakeAPI()
+	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {
+		state := func() cluster.Snapshot {
+			synctest.Wait()
+			return s.Snapshot()
+		}
+		missing := state()
+		if p := missing.ConfigState.Problem; p == nil || !strings.Contains(p.Error(), `no ConfigMap "config" in the namespace "lanlord-system"`) ||
+			!strings.Contains(p.Error(), "create configmap config") {
+			t.Errorf("problem %v, want what is missing and how to make it", p)
+		}
+		if missing.Config != nil || missing.ConfigState.Object.UID != "" || missing.ConfigState.Version != "" {
+			t.Errorf("%+v, want nothing known", missing.ConfigState)
+		}
+
+		version := api.put(configMap(onePool))
+		good := state()
+		if good.Config == nil || good.ConfigState.Problem != nil || good.ConfigState.Version != version || good.ConfigState.Object.UID != "uid-config" {
+			t.Errorf("%+v, want it in use", good.ConfigState)
+		}
+
+		version = api.put(configMap("address-pools: 7"))
+		bad := state()
+		if bad.Config != good.Config || bad.ConfigState.Problem == nil || bad.ConfigState.Version != version {
+			t.Errorf("%+v, want the last good one and the problem of the newest", bad.ConfigState)
+		}
+
+		api.remove(configMap(""))
+		if gone := state(); gone.Config != good.Config || gone.ConfigState.Problem == nil || gone.ConfigState.Object.UID != "" {
+			t.Errorf("%+v, want the last good one and that it is missing", gone.ConfigState)
+		}
+
+		misnamed := configMap("")
+		misnamed.Data = map[string]string{"config.yaml": onePool}
+		api.put(misnamed)
+		unread := state()
+		if p := unread.ConfigState.Problem; unread.Config != good.Config || p == nil || !strings.Contains(p.Error(), `it has "config.yaml", which is not read`) {
+			t.Errorf("%+v, want the last good one, and the entry that is not read", unread.ConfigState)
+		}
+
+		api.put(configMap(""))
+		if empty := state(); empty.ConfigState.Problem != nil || len(empty.Config.Pools) != 0 {
+			t.Errorf("%+v, want no pools and no problem", empty.ConfigState)
+		}
+	})
+}
+
+func TestAPIServerAway(t *testing.T) {
+	api := newFakeAPI(service("s"), configMap(onePool))
+	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, log *lines) {
+		api.fail(&apiDown{})
+		time.Sleep(10 * time.Minute)
+		if s.Connected() {
+			t.Error("connected while the API server is away")
+		}
+		if got := names(s.Snapshot().Services); got != "a/s" {
+			t.Errorf("Services %s, want what was known", got)
+		}
+		api.fail(nil)
+		api.put(service("t"))
+		time.Sleep(20 * time.Second)
+		if !s.Connected() {
+			t.Error("not connected 20 s after the API server came back")
+		}
+		if got := names(s.Snapshot().Services); got != "a/s a/t" {
+			t.Errorf("Services %s, want the new one too", got)
+		}
+		if away, back := log.count("out of reach"), log.count("answers again"); away != 1 || back != 1 {
+			t.Errorf("%d lines for going and %d for coming back, want 1 each:\n%s", away, back, log.text.String())
+		}
+		if n := log.count("\n"); n != 2 {
+			t.Errorf("%d lines in all:\n%s", n, log.text.String())
+		}
+	})
+}
+
+// apiDown is a refused connection as client-go reports it.
+type apiDown struct{}
+
+func (*apiDown) Error() string { return "dial tcp: connection refused" }
+func (*apiDown) Unwrap() error { return syscall.ECONNREFUSED }
+
+func TestForbidden(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := newFakeAPI()
+		api.fail(apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "", errors.New("no")))
+		log := &lines{}
+		s := New(Options{Client: api, Namespace: "n", ConfigMap: "c", Log: textLog(log)})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		err := s.WaitSynced(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "configmaps, services") || !strings.Contains(err.Error(), "forbidden") {
+			t.Errorf("%v, want the time-out, what is missing, and why", err)
+		}
+		if n := log.count("refuses"); n != 2 {
+			t.Errorf("%d lines, want one for each of the two kinds:\n%s", n, log.text.String())
+		}
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v, want nil when its context ends", err)
+		}
+	})
+}
+
+func TestEvent(t *testing.T) {
+	inBubble(t, newFakeAPI(), func(t *testing.T, s *Store, _ *counter, _ *lines) {
+		s.Event(cluster.Event{
+			Object:  cluster.ObjectRef{Kind: "Service", Namespace: "a", Name: "s", UID: "u"},
+			Warning: true, Reason: "PoolFull", Message: "no address is left",
+		})
+		synctest.Wait()
+		list, err := s.opt.Client.CoreV1().Events("a").List(t.Context(), metav1.ListOptions{})
+		if err != nil || len(list.Items) != 1 {
+			t.Fatalf("%d Events, %v, want 1", len(list.Items), err)
+		}
+		e := list.Items[0]
+		if e.Type != "Warning" || e.Reason != "PoolFull" || e.Message != "no address is left" ||
+			e.InvolvedObject.Kind != "Service" || e.InvolvedObject.Name != "s" || e.InvolvedObject.UID != "u" ||
+			e.Source.Component != "lanlord-test" || e.Source.Host != "here" {
+			t.Errorf("%+v", e)
+		}
+	})
+}
+
+func TestEventNeverBlocks(t *testing.T) {
+	s := New(Options{Client: newFakeAPI(), Log: textLog(&lines{})})
+	for range eventQueue + 10 {
+		s.Event(cluster.Event{})
+	}
+}

@@ -1,0 +1,182 @@
+package kube
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+)
+
+// The functions here are called with Store.mu held.
+
+// serviceChanged lays our own writes over the table: until the watch has passed one, its result stands.
+func (s *Store) serviceChanged(key cluster.Key, at string, old, row *serviceRow) (wake bool) {
+	if own, ok := s.own[key]; ok {
+		if older(at, own.version) {
+			return false
+		}
+		delete(s.own, key)
+		old = own.row
+	}
+	if old == nil && row == nil {
+		return false
+	}
+	s.dirty[key] = struct{}{}
+	return old == nil || row == nil || !sameService(old.service, row.service)
+}
+
+// sameService tells whether nothing but the version differs.
+func sameService(a, b cluster.Service) bool {
+	a.Version = b.Version
+	return reflect.DeepEqual(a, b)
+}
+
+// row returns the newest that is known of a Service, nil if it is not ours.
+func (s *Store) row(key cluster.Key) *serviceRow {
+	if own, ok := s.own[key]; ok {
+		return own.row
+	}
+	return s.services.rows[key]
+}
+
+// keep remembers the result of a write, unless the watch has passed it already, and returns whether it did. A nil row
+// hides the Service.
+func (s *Store) keep(key cluster.Key, version string, row *serviceRow) bool {
+	if own, ok := s.own[key]; ok && older(version, own.version) || !older(s.services.seen, version) {
+		return false
+	}
+	s.own[key] = ownWrite{version: version, row: row}
+	s.dirty[key] = struct{}{}
+	return true
+}
+
+func (s *Store) sliceChanged(key cluster.Key, _ string, old, row *sliceRow) (wake bool) {
+	if old != nil && (row == nil || row.service != old.service) {
+		of := slices.DeleteFunc(s.slicesOf[old.service], func(k cluster.Key) bool { return k == key })
+		if s.slicesOf[old.service] = of; len(of) == 0 {
+			delete(s.slicesOf, old.service)
+		}
+		wake = s.refreshEndpoints(old.service)
+	}
+	if row != nil {
+		if old == nil || row.service != old.service {
+			s.slicesOf[row.service] = append(s.slicesOf[row.service], key)
+		}
+		wake = s.refreshEndpoints(row.service) || wake
+	}
+	return wake
+}
+
+// refreshEndpoints adds up the slices of a Service and returns whether that has changed what is seen of it.
+func (s *Store) refreshEndpoints(service cluster.Key) (wake bool) {
+	var now endpoints
+	for _, key := range s.slicesOf[service] {
+		row := s.slices.rows[key]
+		now.serving = now.serving || row.serving
+		now.nodes = append(now.nodes, row.nodes...)
+	}
+	slices.Sort(now.nodes)
+	now.nodes = slices.Clip(slices.Compact(now.nodes))
+	was := s.endpoints[service]
+	if was.serving == now.serving && slices.Equal(was.nodes, now.nodes) {
+		return false
+	}
+	if now.serving {
+		s.endpoints[service] = now
+	} else {
+		delete(s.endpoints, service)
+	}
+	if s.row(service) == nil {
+		return false
+	}
+	s.dirty[service] = struct{}{}
+	return true
+}
+
+// publishServices brings published up to date: a copy with only the dirty Services made anew.
+func (s *Store) publishServices() {
+	if len(s.dirty) == 0 {
+		return
+	}
+	rest := s.published
+	next := make([]cluster.Service, 0, len(rest)+len(s.dirty))
+	for _, key := range slices.SortedFunc(maps.Keys(s.dirty), cluster.Key.Compare) {
+		i, found := slices.BinarySearchFunc(rest, key, func(v cluster.Service, k cluster.Key) int { return v.Key.Compare(k) })
+		next = append(next, rest[:i]...)
+		if rest = rest[i:]; found {
+			rest = rest[1:]
+		}
+		if row := s.row(key); row != nil {
+			service := row.service
+			e := s.endpoints[key]
+			service.HasServing, service.ServingNodes = e.serving, e.nodes
+			next = append(next, service)
+		}
+	}
+	s.published = append(next, rest...)
+	clear(s.dirty)
+}
+
+func (s *Store) nodeChanged(_ cluster.Key, _ string, old, row *cluster.Node) (wake bool) {
+	if old != nil && row != nil && reflect.DeepEqual(*old, *row) {
+		return false
+	}
+	s.dirtyNodes = true
+	return true
+}
+
+func (s *Store) publishNodes() {
+	if !s.dirtyNodes {
+		return
+	}
+	next := make([]cluster.Node, 0, len(s.nodes.rows))
+	for _, row := range s.nodes.rows {
+		next = append(next, *row)
+	}
+	slices.SortFunc(next, func(a, b cluster.Node) int { return strings.Compare(a.Name, b.Name) })
+	s.publishedNodes, s.dirtyNodes = next, false
+}
+
+// configChanged keeps the last valid configuration, whatever comes after it.
+func (s *Store) configChanged(key cluster.Key, _ string, old, row *configRow) (wake bool) {
+	switch {
+	case row == nil && old == nil:
+		return false
+	case row == nil:
+		s.state = cluster.ConfigState{Object: s.configRef(""), Problem: s.missingConfig()}
+		return true
+	case old != nil && old.uid == row.uid && old.text == row.text && old.found == row.found:
+		// Labels or the like. What was parsed before stays, so that nobody takes it for new.
+		row.config, row.problem = old.config, old.problem
+	default:
+		wake = true
+	}
+	if row.problem == nil {
+		s.config = row.config
+	}
+	s.state = cluster.ConfigState{Object: s.configRef(row.uid), Version: row.version, Problem: row.problem}
+	return wake
+}
+
+func (s *Store) configRef(uid string) cluster.ObjectRef {
+	return cluster.ObjectRef{Kind: "ConfigMap", Namespace: s.opt.Namespace, Name: s.opt.ConfigMap, UID: uid}
+}
+
+// missingConfig is what to tell of a ConfigMap that is not there.
+func (s *Store) missingConfig() error {
+	return fmt.Errorf("there is no ConfigMap %q in the namespace %q: create it with an entry %q "+
+		"(kubectl -n %s create configmap %s --from-file=%s=FILE), or name another one with --namespace and --config-map",
+		s.opt.ConfigMap, s.opt.Namespace, configKey, s.opt.Namespace, s.opt.ConfigMap, configKey)
+}
+
+func (s *Store) secretChanged(_ cluster.Key, _ string, old, row *[][]byte) (wake bool) {
+	if row == nil {
+		s.keys = nil
+		return old != nil
+	}
+	s.keys = *row
+	return old == nil || !reflect.DeepEqual(*old, *row)
+}

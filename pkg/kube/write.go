@@ -1,0 +1,124 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+)
+
+// Write makes a Service what u says, in one request that touches nothing else of it. When it returns nil, every later
+// Snapshot shows the result, and Options.Wake has been called. An error that is [cluster.ErrChanged] means that nothing
+// was written; with any other the outcome is not known until a Snapshot shows it. Write sets no time limit of its own, and
+// does not send u.Events.
+func (s *Store) Write(ctx context.Context, u cluster.Update) error {
+	err := s.write(ctx, u)
+	s.metrics.wrote(err)
+	return err
+}
+
+func (s *Store) write(ctx context.Context, u cluster.Update) error {
+	s.mu.Lock()
+	row := s.row(u.Key)
+	s.mu.Unlock()
+	if row == nil || row.service.UID != u.UID || row.service.Version != u.Version {
+		return fmt.Errorf("write Service %s: %w", u.Key, cluster.ErrChanged)
+	}
+	patch, err := statusPatch(u, row, time.Now())
+	if err != nil {
+		return fmt.Errorf("write Service %s: %w", u.Key, err)
+	}
+	o, err := s.opt.Client.CoreV1().Services(u.Key.Namespace).Patch(ctx, u.Key.Name, types.StrategicMergePatchType, patch,
+		metav1.PatchOptions{FieldManager: s.opt.Component}, "status")
+	switch {
+	case apierrors.IsConflict(err) || apierrors.IsNotFound(err):
+		return fmt.Errorf("write Service %s: %w: %w", u.Key, cluster.ErrChanged, err)
+	case err != nil:
+		return fmt.Errorf("write Service %s: %w", u.Key, err)
+	}
+	var result *serviceRow
+	if now, ours := convertService(o, s.opt.LoadBalancerClass); ours {
+		result = &now
+	}
+	s.mu.Lock()
+	kept := s.keep(u.Key, o.ResourceVersion, result)
+	s.mu.Unlock()
+	if kept {
+		s.moved(true)
+	}
+	return nil
+}
+
+// The patch below is a strategic merge patch. What it does not name stays, a null removes, the list of ingress is
+// replaced as a whole, and the list of conditions is merged by type.
+type (
+	servicePatch struct {
+		Metadata patchMetadata `json:"metadata"`
+		Status   patchStatus   `json:"status"`
+	}
+	patchMetadata struct {
+		// UID and ResourceVersion make the API server refuse the patch for any other Service than the one decided on.
+		UID             string             `json:"uid"`
+		ResourceVersion string             `json:"resourceVersion"`
+		Annotations     map[string]*string `json:"annotations"`
+	}
+	patchStatus struct {
+		LoadBalancer patchLoadBalancer `json:"loadBalancer"`
+		Conditions   []patchCondition  `json:"conditions,omitempty"`
+	}
+	patchLoadBalancer struct {
+		Ingress []corev1.LoadBalancerIngress `json:"ingress"`
+	}
+	patchCondition struct {
+		Directive          string                 `json:"$patch,omitempty"`
+		Type               string                 `json:"type"`
+		Status             metav1.ConditionStatus `json:"status,omitempty"`
+		ObservedGeneration int64                  `json:"observedGeneration,omitempty"`
+		LastTransitionTime *metav1.Time           `json:"lastTransitionTime,omitempty"`
+		Reason             *string                `json:"reason,omitempty"`
+		Message            *string                `json:"message,omitempty"`
+	}
+)
+
+// statusPatch returns the patch that makes the Service of row what u says.
+func statusPatch(u cluster.Update, row *serviceRow, now time.Time) ([]byte, error) {
+	p := servicePatch{
+		Metadata: patchMetadata{
+			UID:             u.UID,
+			ResourceVersion: u.Version,
+			Annotations:     map[string]*string{AllocatedFromAnnotation: nil},
+		},
+	}
+	if u.AllocatedFrom != "" {
+		p.Metadata.Annotations[AllocatedFromAnnotation] = &u.AllocatedFrom
+	}
+	for _, a := range u.Ingress {
+		p.Status.LoadBalancer.Ingress = append(p.Status.LoadBalancer.Ingress,
+			corev1.LoadBalancerIngress{IP: a.String(), IPMode: new(corev1.LoadBalancerIPModeVIP)})
+	}
+	was := row.service.Condition
+	switch c := u.Condition; {
+	case c != nil:
+		pc := patchCondition{
+			Type: ConditionType, Status: metav1.ConditionFalse, ObservedGeneration: row.generation,
+			Reason: &c.Reason, Message: &c.Message,
+		}
+		if c.True {
+			pc.Status = metav1.ConditionTrue
+		}
+		if was == nil || was.True != c.True {
+			pc.LastTransitionTime = new(metav1.NewTime(now))
+		}
+		p.Status.Conditions = []patchCondition{pc}
+	case was != nil:
+		p.Status.Conditions = []patchCondition{{Directive: "delete", Type: ConditionType}}
+	}
+	return json.Marshal(p)
+}
