@@ -1,0 +1,57 @@
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+IMAGE ?= lanlord/lanlord:dev
+FUZZTIME ?= 20s
+
+daemon := github.com/lanlord/lanlord/pkg/daemon
+ldflags := -s -w -X $(daemon).version=$(VERSION) -X $(daemon).commit=$(COMMIT)
+
+.PHONY: build test bench demo demo-down e2e lint fuzz image lab
+
+build:
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(ldflags)' -o bin/ ./cmd/controller ./cmd/speaker
+
+# All that needs no cluster. As root it includes the tests in network namespaces, which skip without these tools.
+test:
+	-@e2e/packages.sh gcc libc6-dev iproute2 procps arping ndisc6 tcpdump
+	go vet ./...
+	go test -race -shuffle=on ./...
+	cd e2e && go vet ./... && go test -race -shuffle=on ./cmd/... ./lab ./probe
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
+
+# Only the binaries are handed to the engine, not the whole tree.
+image: build
+	tar -c bin/controller bin/speaker deploy/Dockerfile | docker build -q -t $(IMAGE) -f deploy/Dockerfile -
+
+# The cluster with the image on its nodes; e2e/README.md has the variables.
+lab:
+	e2e/cluster.sh up
+	$(MAKE) image
+	e2e/cluster.sh load $(IMAGE)
+
+e2e: lab
+	cd e2e && go test -v -count=1 -timeout 60m .
+
+demo: lab
+	e2e/demo.sh
+
+demo-down:
+	e2e/cluster.sh down
+	e2e/engine.sh stop
+
+# govulncheck exits with 3 if it finds something, with 1 if it cannot look.
+lint:
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	go build -o bin/ honnef.co/go/tools/cmd/staticcheck golang.org/x/vuln/cmd/govulncheck
+	go vet ./... && bin/staticcheck ./...
+	cd e2e && go vet ./... && ../bin/staticcheck ./...
+	bin/govulncheck ./... || { test $$? -ne 3 && echo 'lint: not checked for vulnerabilities, the database is out of reach'; }
+
+fuzz:
+	@for package in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$package | grep ^Fuzz); do \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	  done; \
+	done

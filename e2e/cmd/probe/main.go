@@ -1,0 +1,103 @@
+// Command probe judges a load balancer from the host it runs on, and prints a
+// report in JSON; see package probe.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/lanlord/lanlord/e2e/probe"
+)
+
+const usage = `usage: probe arp ADDRESS [flags]    who answers ARP requests for an IPv4 address
+       probe ndp ADDRESS [flags]    who answers neighbour solicitations for an IPv6 address
+       probe http URL [flags]       requests at a fixed rate, each on a new connection
+probe COMMAND -h lists the flags`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "probe:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
+	if len(args) < 2 {
+		return errors.New(usage)
+	}
+	var report any
+	var err error
+	switch command, target, flags := args[0], args[1], args[2:]; command {
+	case "arp":
+		report, err = neighbours(ctx, probe.ARP, command, target, flags)
+	case "ndp":
+		report, err = neighbours(ctx, probe.NDP, command, target, flags)
+	case "http":
+		report, err = traffic(ctx, target, flags, stdin)
+	default:
+		return errors.New(usage)
+	}
+	if err != nil {
+		return err
+	}
+	encoder := json.NewEncoder(stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(report)
+}
+
+type survey func(context.Context, string, netip.Addr, probe.Schedule) (probe.Neighbours, error)
+
+func neighbours(ctx context.Context, ask survey, command, target string, args []string) (probe.Neighbours, error) {
+	flags := flag.NewFlagSet(command, flag.ContinueOnError)
+	var s probe.Schedule
+	ifname := flags.String("interface", "eth0", "interface to ask on")
+	flags.IntVar(&s.Count, "count", 3, "questions")
+	flags.DurationVar(&s.Interval, "interval", 100*time.Millisecond, "between two questions")
+	flags.DurationVar(&s.Wait, "wait", 500*time.Millisecond, "for answers after the last question")
+	flags.BoolVar(&s.UntilAnswered, "until-answered", false, "end with the first answer")
+	if err := flags.Parse(args); err != nil {
+		return probe.Neighbours{}, err
+	}
+	address, err := netip.ParseAddr(target)
+	if err != nil {
+		return probe.Neighbours{}, err
+	}
+	return ask(ctx, *ifname, address, s)
+}
+
+func traffic(ctx context.Context, url string, args []string, stdin io.Reader) (probe.Traffic, error) {
+	flags := flag.NewFlagSet("http", flag.ContinueOnError)
+	load := probe.Load{URL: url}
+	flags.DurationVar(&load.Every, "every", 5*time.Millisecond, "between the starts of two requests")
+	flags.DurationVar(&load.Timeout, "timeout", 250*time.Millisecond, "of one request, connection included")
+	flags.DurationVar(&load.For, "for", 0, "how long; 0 is until SIGTERM")
+	untilEOF := flags.Bool("until-eof", false, "end also with the end of standard input")
+	if err := flags.Parse(args); err != nil {
+		return probe.Traffic{}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if *untilEOF {
+		// Signals do not pass through docker exec, but the end of its input does.
+		go func() {
+			defer cancel()
+			_, _ = io.Copy(io.Discard, stdin)
+		}()
+	}
+	return probe.HTTP(ctx, load)
+}

@@ -1,0 +1,109 @@
+package lab
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Node is a node of the cluster and the container of the same name.
+type Node struct {
+	Name string
+	MAC  string // of eth0, in lower case
+	IPv4 netip.Addr
+	IPv6 netip.Addr
+}
+
+// Addresses returns the node's addresses of both families.
+func (n Node) Addresses() []netip.Addr { return []netip.Addr{n.IPv4, n.IPv6} }
+
+// Nodes returns the nodes whose containers run, sorted by name.
+func (l *Lab) Nodes() []Node {
+	l.t.Helper()
+	nodes, err := l.nodes(context.Background())
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return nodes
+}
+
+func (l *Lab) nodes(ctx context.Context) ([]Node, error) {
+	output, err := run(ctx, "docker", "ps", "--filter", "label=io.x-k8s.kind.cluster="+clusterName, "--format", "{{.Names}}")
+	if err != nil {
+		return nil, err
+	}
+	var nodes []Node
+	for _, name := range strings.Fields(output) {
+		node, err := inspectNode(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, node)
+	}
+	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
+	return nodes, nil
+}
+
+func inspectNode(ctx context.Context, name string) (Node, error) {
+	output, err := run(ctx, "docker", "inspect", "--format", `{{json (index .NetworkSettings.Networks "`+networkName+`")}}`, name)
+	if err != nil {
+		return Node{}, err
+	}
+	// Absent while the node is disconnected: the fields stay empty.
+	var endpoint struct{ MacAddress, IPAddress, GlobalIPv6Address string }
+	if err := json.Unmarshal([]byte(output), &endpoint); err != nil {
+		return Node{}, fmt.Errorf("docker inspect %s: %w", name, err)
+	}
+	node := Node{Name: name, MAC: endpoint.MacAddress}
+	for text, address := range map[string]*netip.Addr{endpoint.IPAddress: &node.IPv4, endpoint.GlobalIPv6Address: &node.IPv6} {
+		if text == "" {
+			continue
+		}
+		if *address, err = netip.ParseAddr(text); err != nil {
+			return Node{}, fmt.Errorf("docker inspect %s: %w", name, err)
+		}
+	}
+	return node, nil
+}
+
+// NodeByMAC returns the node that an answer on the wire came from.
+func (l *Lab) NodeByMAC(mac string) Node {
+	l.t.Helper()
+	for _, node := range l.Nodes() {
+		if strings.EqualFold(node.MAC, mac) {
+			return node
+		}
+	}
+	l.t.Fatalf("no running node has the MAC address %s", mac)
+	return Node{}
+}
+
+// TryOnNode is ExecOnNode for what may fail.
+func (l *Lab) TryOnNode(ctx context.Context, node Node, command ...string) (string, error) {
+	return run(ctx, "docker", append([]string{"exec", node.Name}, command...)...)
+}
+
+// ExecOnNode runs a command in a node's container and returns what it printed.
+func (l *Lab) ExecOnNode(node Node, command ...string) string {
+	l.t.Helper()
+	return l.docker(append([]string{"exec", node.Name}, command...)...)
+}
+
+// KillSpeaker sends SIGKILL to the speaker process on a node. Its pod restarts.
+func (l *Lab) KillSpeaker(node Node) {
+	l.t.Helper()
+	l.ExecOnNode(node, "pkill", "-KILL", "-x", "speaker")
+}
+
+// SpeakerPID returns the process of the speaker on a node, 0 if there is none.
+func (l *Lab) SpeakerPID(node Node) int {
+	l.t.Helper()
+	output, _ := run(context.Background(), "docker", "exec", node.Name, "pgrep", "-x", "speaker")
+	pid, _ := strconv.Atoi(strings.TrimSpace(output))
+	return pid
+}
