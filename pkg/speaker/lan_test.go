@@ -411,3 +411,41 @@ func TestGoneServiceIsSilent(t *testing.T) {
 		}
 	})
 }
+
+// TestClaimIsDefended has a stranger claim the address over and over. The client is told the truth again, a second after a
+// claim and every ten seconds at most.
+func TestClaimIsDefended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVillage(t, []string{"a", "b"}, addr4)
+		owner := v.only(addr4)
+		time.Sleep(10 * time.Second)
+		stranger := v.lan.Host("stranger", lantest.Linux, netip.MustParseAddr("10.0.0.251"))
+		before := len(v.lan.From(owner.name + "/eth0"))
+		stranger.Announce(addr4)
+		synctest.Wait()
+		if mac, _ := v.client.Neighbor(addr4); mac != stranger.MAC() {
+			t.Fatalf("the client has %v, not the stranger's", mac)
+		}
+		time.Sleep(defendDelay)
+		synctest.Wait()
+		if mac, _ := v.client.Neighbor(addr4); mac != owner.nic.MAC() {
+			t.Errorf("after the defence the client has %v, not the owner's %v\n%s", mac, owner.nic.MAC(), v.lan)
+		}
+		for range 100 {
+			stranger.Announce(addr4)
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(10 * time.Second)
+		rounds := 0
+		for _, f := range v.lan.From(owner.name + "/eth0")[before:] {
+			if f.Announces(addr4) {
+				rounds++
+			}
+		}
+		// Two defences, and the one for the last claim: each is five rounds of two frames.
+		if most := 3 * 5 * 2; rounds == 0 || rounds > most {
+			t.Errorf("%d frames of defence in 21 s, want some and %d at most", rounds, most)
+		}
+		v.only(addr4)
+	})
+}

@@ -27,20 +27,24 @@ var (
 
 // metrics is collected from the last decisions, so that a series is gone with what it tells of.
 type metrics struct {
-	speaker *Speaker
-	changes *prometheus.CounterVec
+	speaker  *Speaker
+	changes  *prometheus.CounterVec
+	defences prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer, s *Speaker) *metrics {
 	m := &metrics{speaker: s, changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "lanlord_speaker_ownership_changes_total",
 		Help: "Addresses that this node has begun or ceased to own, by change.",
-	}, []string{"change"})}
+	}, []string{"change"}), defences: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "lanlord_speaker_defences_total",
+		Help: "Announcements of an address that this node owns and another host has claimed.",
+	})}
 	for c := range change(len(changeNames)) {
 		m.changes.WithLabelValues(c.String())
 	}
 	if r != nil {
-		r.MustRegister(m, m.changes)
+		r.MustRegister(m, m.changes, m.defences)
 	}
 	return m
 }

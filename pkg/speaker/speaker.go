@@ -21,6 +21,11 @@ const (
 	yieldBound = time.Second
 	// leaveBound is how long a speaker that was told to stop waits for its successors at most.
 	leaveBound = 2 * time.Second
+	// defendDelay is how long after another host's claim an address is announced again, if it is this node's then: a
+	// claim may be a successor's, of whom gossip will tell within this time.
+	defendDelay = time.Second
+	// defendInterval is DEFEND_INTERVAL of RFC 5227, section 1.1: the least time between two such announcements.
+	defendInterval = 10 * time.Second
 )
 
 // Source gives the cluster as it is known now.
@@ -71,11 +76,8 @@ type Speaker struct {
 
 	// The rest is Run's alone.
 
-	// held are the addresses that the announcer was told to answer for. The time is that by which a yielded one is
-	// given up; it is zero for an address that this node owns.
-	held map[netip.Addr]time.Time
-	// claimed are those of them that another host has claimed, and when it did so last.
-	claimed map[netip.Addr]time.Time
+	// held are the addresses that the announcer was told to answer for.
+	held map[netip.Addr]*holding
 	// dark are the addresses that nobody answers for.
 	dark map[netip.Addr]dark
 	// members are the states last seen; lost are those that vanished without a leave.
@@ -86,14 +88,37 @@ type Speaker struct {
 	macs    []membership.MAC
 }
 
+// holding is an address that this node answers for.
+type holding struct {
+	// until is when a yielded address is given up, unheard; zero while this node owns the address.
+	until time.Time
+	// claimed is when another host claimed the address last, zero if none did or the claim was answered.
+	claimed time.Time
+	// defended is when such a claim was answered last.
+	defended time.Time
+}
+
+func (h *holding) owned() bool { return h.until.IsZero() }
+
+// defence returns when the last claim is to be answered, and false if there is none to answer.
+func (h *holding) defence() (time.Time, bool) {
+	if !h.owned() || h.claimed.IsZero() {
+		return time.Time{}, false
+	}
+	at := h.claimed.Add(defendDelay)
+	if next := h.defended.Add(defendInterval); next.After(at) {
+		at = next
+	}
+	return at, true
+}
+
 // New returns a Speaker, which does nothing before Run.
 func New(o Options) *Speaker {
 	s := &Speaker{
 		Options: o,
 		// A claim that finds the channel full is dropped: the bound on yielding covers it.
 		heard:   make(chan netip.Addr, 4096),
-		held:    map[netip.Addr]time.Time{},
-		claimed: map[netip.Addr]time.Time{},
+		held:    map[netip.Addr]*holding{},
 		dark:    map[netip.Addr]dark{},
 		members: map[string]membership.State{},
 		lost:    map[string]bool{},
@@ -153,10 +178,10 @@ func (s *Speaker) loop(ctx context.Context, done func() bool) {
 			return
 		case <-s.Wake:
 		case addr := <-s.heard:
-			if by, holding := s.held[addr]; holding {
-				s.claimed[addr] = time.Now()
-				if !by.IsZero() {
-					s.held[addr] = s.claimed[addr] // its successor has announced it
+			if h := s.held[addr]; h != nil {
+				h.claimed = time.Now()
+				if !h.owned() {
+					h.until = h.claimed // its successor has announced it
 				}
 			}
 		case <-timer.C:
@@ -168,9 +193,11 @@ func (s *Speaker) loop(ctx context.Context, done func() bool) {
 // untilDeadline returns how long it is to the next moment at which the loop has to act by itself.
 func (s *Speaker) untilDeadline() time.Duration {
 	next := time.Hour
-	for _, by := range s.held {
-		if !by.IsZero() {
-			next = min(next, time.Until(by))
+	for _, h := range s.held {
+		if at, claimed := h.defence(); claimed {
+			next = min(next, time.Until(at))
+		} else if !h.owned() {
+			next = min(next, time.Until(h.until))
 		}
 	}
 	for _, d := range s.dark {
@@ -193,6 +220,7 @@ func (s *Speaker) step(now time.Time) {
 	}
 	targets, gained := s.hold(decisions, now)
 	s.Announcer.Set(targets)
+	s.defend(now)
 	s.explain(decisions, gained, ready, snap, now)
 }
 
@@ -249,8 +277,8 @@ func (s *Speaker) observe(members []membership.Member) []string {
 	s.members = now
 	if returned {
 		var owned []netip.Addr
-		for a, by := range s.held {
-			if by.IsZero() {
+		for a, h := range s.held {
+			if h.owned() {
 				owned = append(owned, a)
 			}
 		}
@@ -261,42 +289,59 @@ func (s *Speaker) observe(members []membership.Member) []string {
 
 // hold brings held up to the decisions. It returns what to answer for, and which of it this node has begun to own.
 func (s *Speaker) hold(decisions []Decision, now time.Time) (targets []layer2.Target, began []netip.Addr) {
-	held := make(map[netip.Addr]time.Time, len(s.held))
+	held := make(map[netip.Addr]*holding, len(s.held))
 	for _, d := range decisions {
-		by, holding := s.held[d.Addr]
+		h := s.held[d.Addr]
 		switch {
-		case d.Reason != Announced || !holding && d.Owner != s.Self:
+		case d.Reason != Announced || h == nil && d.Owner != s.Self:
 			continue
 		case d.Owner == s.Self:
-			if !holding || !by.IsZero() {
+			if h == nil || !h.owned() {
+				h = &holding{}
 				began = append(began, d.Addr)
 				s.changed(gained, d)
 			}
-			by = time.Time{}
-		case by.IsZero():
+		case h.owned():
 			s.changed(yielded, d)
 			// Of two that became ready at the same moment, the other one has announced the address already.
-			if by = now.Add(yieldBound); now.Sub(s.claimed[d.Addr]) < yieldBound {
+			if now.Sub(h.claimed) < yieldBound {
 				continue
 			}
-		case !by.After(now):
+			h.until = now.Add(yieldBound)
+		case !h.until.After(now):
 			continue
 		}
-		held[d.Addr] = by
+		held[d.Addr] = h
 		targets = append(targets, layer2.Target{Addr: d.Addr, Interfaces: d.Interfaces})
 	}
-	for a, by := range s.held {
-		if _, ok := held[a]; ok {
+	for a, h := range s.held {
+		if held[a] != nil {
 			continue
 		}
-		if by.IsZero() {
+		if h.owned() {
 			s.metrics.changes.WithLabelValues(withdrawn.String()).Inc()
 		}
-		delete(s.claimed, a)
 		s.Log.Info("stopped answering", "ip", a)
 	}
 	s.held = held
 	return targets, began
+}
+
+// defend announces again what this node owns and another host has claimed. After a false alarm about this node the other
+// host was a peer, which has yielded by now; clients are to know that.
+func (s *Speaker) defend(now time.Time) {
+	var claimed []netip.Addr
+	for a, h := range s.held {
+		if at, is := h.defence(); is && !at.After(now) {
+			claimed = append(claimed, a)
+			h.claimed, h.defended = time.Time{}, now
+			s.Log.Warn("announcing an address that another host has claimed", "ip", a)
+		}
+	}
+	if len(claimed) > 0 {
+		s.metrics.defences.Add(float64(len(claimed)))
+		s.Announcer.Announce(claimed)
+	}
 }
 
 func (s *Speaker) changed(c change, d Decision) {
