@@ -11,9 +11,9 @@ ldflags := -s -w -X $(daemon).version=$(VERSION) -X $(daemon).commit=$(COMMIT)
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(ldflags)' -o bin/ ./cmd/controller ./cmd/speaker
 
-# All that needs no cluster. As root it includes the tests in network namespaces, which skip without these tools.
+# All that needs no cluster. As root it includes the tests in network namespaces, which want these programs.
 test:
-	-@e2e/packages.sh gcc libc6-dev iproute2 procps arping ndisc6 tcpdump
+	-@e2e/packages.sh gcc libc6-dev procps iproute2 iputils-ping arping ndisc6 tcpdump tshark
 	go vet ./...
 	go test -race -shuffle=on ./...
 	cd e2e && go vet ./... && go test -race -shuffle=on ./cmd/... ./lab ./probe

@@ -19,7 +19,9 @@ mirror() {
 
 mkdir -p "$folder"
 log=$folder.log
-if ! nice -n 15 debootstrap --variant=minbase --include="$(IFS=,; echo "$*")" \
+# In a mount namespace of its own: an interrupted debootstrap leaves /proc and /sys mounted
+# in the folder, which whoever removes it must never descend into.
+if ! unshare --mount nice -n 15 debootstrap --variant=minbase --include="$(IFS=,; echo "$*")" \
   "$suite" "$folder" "${DEBIAN_MIRROR:-$(mirror)}" >"$log" 2>&1; then
   tail -n 5 "$log" >&2
   echo "debootstrap: $suite failed" >&2

@@ -40,7 +40,7 @@ lacks_capability() {
 # engine goes on using the file.
 capwrap() {
   local path
-  path=$cache_dir/capwrap/runc-capwrap-$(hash_of "$e2e_dir/cmd/runc-capwrap")
+  path=$cache_dir/capwrap/runc-capwrap-$(cd "$e2e_dir" && hash_of cmd/runc-capwrap)
   [ -x "$path" ] || build_static "$path" ./cmd/runc-capwrap
   echo "$path"
 }

@@ -20,10 +20,11 @@ build_echo() {
 
 build_client() {
   local key keyed saved
-  key=$(uname -m)-$(hash_of "$e2e_dir/images.sh" "$e2e_dir/debootstrap.sh")
+  key=$(uname -m)-$(cd "$e2e_dir" && hash_of images.sh debootstrap.sh)
   keyed=${client_image%:*}:$key
   saved=$cache_dir/client/$key.tar.zst
   "$e2e_dir/packages.sh" zstd
+  lock_cache
   if ! load_image "$keyed" "$saved"; then
     if is_root && [ -e /etc/debian_version ]; then client_by_debootstrap "$keyed"; else client_by_docker "$keyed"; fi
     save_image "$keyed" "$saved"
@@ -33,13 +34,10 @@ build_client() {
 }
 
 client_by_debootstrap() {
-  local work
   say "making the outside client's Debian file system"
-  work=$(mktemp -d "$cache_dir/work.XXXXXX")
-  # shellcheck disable=SC2064 # the folder's name is known now
-  trap "rm -rf '$work'" EXIT
-  "$e2e_dir/debootstrap.sh" bookworm "$work/root" "${client_packages[@]}"
-  tar -C "$work/root" --numeric-owner -c . | docker import - "$1" >/dev/null
+  trap 'rm -rf --one-file-system "$work_dir"' EXIT
+  "$e2e_dir/debootstrap.sh" bookworm "$work_dir/client" "${client_packages[@]}"
+  tar -C "$work_dir/client" --numeric-owner -c . | docker import - "$1" >/dev/null
 }
 
 client_by_docker() {

@@ -8,6 +8,7 @@ e2e_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # running laboratory (kubeconfig, logs, markers) under run_dir.
 cache_dir=${LANLORD_CACHE:-${XDG_CACHE_HOME:-${HOME:?set HOME or LANLORD_CACHE}/.cache}/lanlord}
 run_dir=$cache_dir/run
+work_dir=$cache_dir/work
 
 cluster=lanlord
 network=lanlord
@@ -30,17 +31,26 @@ is_root() { [ "$(id -u)" = 0 ]; }
 has_image() { docker image inspect "$1" >/dev/null 2>&1; }
 
 # hash_of PATH... prints 12 hex digits that change with the content, the name or the
-# executable bit of any file under the paths.
+# executable bit of any file under the paths, which are relative ones.
 hash_of() {
   find "$@" -type f \( -perm -u=x -printf '%p executable\n' -o -true \) -exec sha256sum {} + |
     LC_ALL=C sort | sha256sum | cut -c1-12
 }
 
+# lock_cache waits until no other build is under way, and for what an interrupted one
+# may have left running. It makes the empty folder work_dir.
+lock_cache() {
+  exec 9>"$cache_dir/lock"
+  flock 9
+  rm -rf --one-file-system "$work_dir"
+  mkdir -p "$work_dir"
+}
+
 # save_image NAME FILE stores an image; a reader never sees half a file.
 save_image() {
   mkdir -p "$(dirname "$2")"
-  docker save "$1" | zstd -q -1 -T0 -o "$2.tmp.$$"
-  mv "$2.tmp.$$" "$2"
+  docker save "$1" | zstd -q -1 -T0 -f -o "$2.tmp"
+  mv "$2.tmp" "$2"
 }
 
 # load_image NAME FILE succeeds if the engine has the image afterwards.

@@ -15,15 +15,16 @@ rootfs=$cache_dir/rootfs/$machine-$(hash_of rootfs.sh ../debootstrap.sh).tar.zst
 image=lanlord-e2e/node:$version-$(hash_of .)
 saved=$cache_dir/node/$machine-${image##*:}.tar.zst
 
-# finished only after the rename, so an interrupted compilation leaves nothing wrong
+# Each result is there only after its rename, so an interrupted build leaves nothing wrong.
 compile() {
   if [ -d "$bins" ]; then
     touch "$bins"
     return
   fi
   say "compiling Kubernetes $version (once; a quarter of an hour with cold caches)"
-  ./compile.sh "$bins.tmp.$$" "$version"
-  mv "$bins.tmp.$$" "$bins"
+  rm -rf "$bins.tmp"
+  ./compile.sh "$bins.tmp" "$version"
+  mv "$bins.tmp" "$bins"
   prune_cache "$cache_dir/bins"
 }
 
@@ -34,26 +35,22 @@ debian() {
   fi
   say "making the node's Debian file system"
   mkdir -p "${rootfs%/*}"
-  ./rootfs.sh "$work/rootfs"
-  tar -C "$work/rootfs" --numeric-owner -c . | zstd -q -1 -T0 -o "$rootfs.tmp.$$"
-  mv "$rootfs.tmp.$$" "$rootfs"
-  rm -rf "$work/rootfs"
+  ./rootfs.sh "$work_dir/rootfs"
+  tar -C "$work_dir/rootfs" --numeric-owner -c . | zstd -q -1 -T0 -f -o "$rootfs.tmp"
+  mv "$rootfs.tmp" "$rootfs"
   prune_cache "$cache_dir/rootfs"
 }
 
 build() {
   "$e2e_dir/packages.sh" zstd jq
-  # One build at a time: a second caller finds the first one's results.
-  exec 9>"$cache_dir/lock"
-  flock 9
+  lock_cache
   load_image "$image" "$saved" && return
   is_root || die "building the node image takes root; or name one with LANLORD_E2E_NODE_IMAGE"
-  work=$(mktemp -d "$cache_dir/work.XXXXXX")
-  trap 'rm -rf "$work" "$bins.tmp.$$" "$rootfs.tmp.$$" "$saved.tmp.$$"' EXIT
+  trap 'rm -rf --one-file-system "$work_dir"' EXIT
   compile
   debian
   say "assembling $image"
-  ./assemble.sh "$bins" "$rootfs" "$work" "$version" "$image" >&2
+  ./assemble.sh "$bins" "$rootfs" "$work_dir" "$version" "$image" >&2
   save_image "$image" "$saved"
   prune_cache "$cache_dir/node"
 }
