@@ -6,11 +6,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"os"
 
-	"github.com/lanlord/lanlord/pkg/config"
+	"k8s.io/client-go/kubernetes"
+
 	"github.com/lanlord/lanlord/pkg/controller"
 	"github.com/lanlord/lanlord/pkg/daemon"
 	"github.com/lanlord/lanlord/pkg/kube"
@@ -29,28 +29,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.Register(set)
 	checkConfig := set.String("check-config", "",
 		"check the configuration in `file` (a ConfigMap or the bare document, - for standard input), print what it means, and exit")
+	againstCluster := set.Bool("against-cluster", false,
+		"with --check-config, also print which Services of the cluster would get other addresses, and which")
 	if err := flags.Parse(set, about, args, stdout); err != nil {
 		return err
 	}
-	if *checkConfig != "" {
-		return check(*checkConfig, stdout)
+	switch {
+	case *checkConfig != "":
+		return check(ctx, *checkConfig, *againstCluster, flags, stdout)
+	case *againstCluster:
+		return &daemon.UsageError{Problem: "--against-cluster goes with --check-config"}
 	}
 	return serve(ctx, flags, stderr)
-}
-
-// check prints the configuration in file as it is understood, or returns all that is wrong with it.
-func check(file string, stdout io.Writer) error {
-	var data []byte
-	var err error
-	if file == "-" {
-		data, err = io.ReadAll(os.Stdin)
-	} else {
-		data, err = os.ReadFile(file)
-	}
-	if err != nil {
-		return fmt.Errorf("--check-config: %w", err)
-	}
-	return config.Check(data, stdout)
 }
 
 func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
@@ -64,10 +54,9 @@ func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
 	}
 	registry := daemon.NewRegistry()
 	var loop *controller.Controller
-	store := kube.New(kube.Options{
-		Client: client, Namespace: flags.Namespace, ConfigMap: flags.ConfigMap, LoadBalancerClass: flags.LoadBalancerClass,
-		Component: name, Host: hostname(), Log: log, Wake: func() { loop.Wake() }, Registerer: registry,
-	})
+	options := storeOptions(flags, client)
+	options.Log, options.Wake, options.Registerer = log, func() { loop.Wake() }, registry
+	store := kube.New(options)
 	loop = controller.New(controller.Options{Source: store, Writer: store, Log: log, Registerer: registry})
 
 	// Only the holder of the Lease decides, and only once it has seen what the last holder wrote.
@@ -99,6 +88,14 @@ func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
 			}}},
 		}).Run},
 	)
+}
+
+// storeOptions say what of the cluster the controller reads.
+func storeOptions(flags daemon.Flags, client kubernetes.Interface) kube.Options {
+	return kube.Options{
+		Client: client, Namespace: flags.Namespace, ConfigMap: flags.ConfigMap, LoadBalancerClass: flags.LoadBalancerClass,
+		Nodes: true, Namespaces: true, Speakers: true, Component: name, Host: hostname(),
+	}
 }
 
 // hostname names this process in Events and in the Lease; in a pod it is the pod's name.

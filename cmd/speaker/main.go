@@ -26,6 +26,7 @@ func main() { os.Exit(daemon.Main(name, run)) }
 type flags struct {
 	daemon.Flags
 	nodeName      string
+	podName       string
 	gossipAddress netip.Addr
 	gossipPort    uint16
 }
@@ -41,6 +42,9 @@ func parseFlags(args []string, stdout io.Writer) (flags, error) {
 		}
 		return nil
 	})
+	set.StringVar(&f.podName, "pod-name", os.Getenv("POD_NAME"),
+		"`name` of the Pod of this speaker, on which it notes the subnets and default gateways of its node, for the controller not "+
+			"to hand out; the default is taken from the environment variable POD_NAME")
 	port := set.Uint("gossip-port", 7950, "`port` (TCP and UDP) to gossip on, the same on all nodes")
 	if err := f.Parse(set, about, args, stdout); err != nil {
 		return flags{}, err
@@ -68,7 +72,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	p := &program{flags: f, log: log, registry: daemon.NewRegistry(), wake: make(chan struct{}, 1)}
+	p := &program{flags: f, client: client, log: log, registry: daemon.NewRegistry(), wake: make(chan struct{}, 1)}
 	p.store = kube.New(kube.Options{
 		Client: client, Namespace: f.Namespace, ConfigMap: f.ConfigMap, LoadBalancerClass: f.LoadBalancerClass,
 		Nodes: true, Endpoints: true, Secret: true, Component: name, Host: f.nodeName,

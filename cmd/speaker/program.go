@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/daemon"
@@ -21,6 +22,7 @@ import (
 // program is what the tasks of the speaker share.
 type program struct {
 	flags
+	client   kubernetes.Interface
 	log      *slog.Logger
 	registry *prometheus.Registry
 	store    *kube.Store
@@ -69,8 +71,13 @@ func (p *program) speak(ctx, leave context.Context) error {
 		return err
 	}
 	var loop *speaker.Speaker
-	announcer := layer2.New(layer2.Options{
-		Log: p.log, Registerer: p.registry, Wake: p.poke, Heard: func(c layer2.Claim) { loop.Heard(c.Addr) },
+	var announcer *layer2.Announcer
+	publisher := kube.NewPublisher(kube.PublisherOptions{
+		Client: p.client, Namespace: p.Namespace, Pod: p.podName, Component: name, Log: p.log,
+		Networks: func() cluster.Networks { return networks(announcer.Interfaces()) },
+	})
+	announcer = layer2.New(layer2.Options{
+		Log: p.log, Registerer: p.registry, Wake: func() { p.poke(); publisher.Wake() }, Heard: func(c layer2.Claim) { loop.Heard(c.Addr) },
 	})
 	loop = speaker.New(speaker.Options{
 		Self: p.nodeName, Wake: p.wake, Source: p.store, Peers: gossip, Announcer: announcer, Event: p.store.Event,
@@ -83,6 +90,7 @@ func (p *program) speak(ctx, leave context.Context) error {
 	return daemon.RunTasks(ctx,
 		daemon.Task{Name: "gossip", Run: gossip.Run},
 		daemon.Task{Name: "answer", Run: announcer.Run},
+		daemon.Task{Name: "tell of the networks", Run: publisher.Run},
 		daemon.Task{Name: "decide", Run: func(ctx context.Context) error {
 			defer stop()
 			ctx, cancel := context.WithCancel(ctx)
@@ -139,4 +147,15 @@ func peers(nodes []cluster.Node, bind netip.AddrPort) []netip.AddrPort {
 		}
 	}
 	return peers
+}
+
+// networks returns what the interfaces in use show of the networks that the node is on.
+func networks(list []layer2.Interface) (n cluster.Networks) {
+	for _, i := range list {
+		for _, p := range i.Prefixes {
+			n.Subnets = append(n.Subnets, p.Masked())
+		}
+		n.Gateways = append(n.Gateways, i.Gateways...)
+	}
+	return n
 }

@@ -14,6 +14,9 @@ func (l *Lab) Kubectl(args ...string) (string, error) {
 	return run(context.Background(), filepath.Join(l.runDir, "bin", "kubectl"), append([]string{"--kubeconfig", l.kubeconfig}, args...)...)
 }
 
+// Kubeconfig is the file with the cluster's credentials.
+func (l *Lab) Kubeconfig() string { return l.kubeconfig }
+
 // MustKubectl is Kubectl for what must succeed.
 func (l *Lab) MustKubectl(args ...string) string {
 	l.t.Helper()

@@ -13,8 +13,9 @@ type Rest struct {
 	Addr netip.Addr
 	// Holder is the Service that held it. It may have it back at any time.
 	Holder cluster.Key
-	// Firm means that nobody else may have it: perhaps Holder has it, and the answer to the write was lost. Otherwise
-	// another Service may have it by asking for this very address, or when its pools have no other one left.
+	// Firm means that nobody else may have it, unless they may share it: perhaps Holder has it, and the answer to the
+	// write was lost. Otherwise another Service may have it by asking for this very address, or when its pools have no
+	// other one left.
 	Firm bool
 }
 
@@ -49,28 +50,55 @@ type Allocator struct {
 	cfg    *config.Config
 	pools  []pool
 	byName map[string]int
+	// namespaces has the labels of namespaces, if there are namespace selectors.
+	namespaces map[string]map[string]string
+	// selective are the pools that have service selectors, labels those that they look at. selections are which of these
+	// pools are open to Services with certain values of the labels.
+	selective  []int
+	labels     []string
+	selections map[string]string
 	// spans are the ranges of all pools, ascending.
 	spans []span
-	// used are the addresses that are held, and by whom.
-	used map[netip.Addr]cluster.Key
-	// resting are the rests, and own the same by their holder, the longest resting first.
-	resting map[netip.Addr]Rest
-	own     map[cluster.Key][]netip.Addr
+	// barred are the addresses that nobody gets, and reserved those that only certain Services get.
+	barred   map[netip.Addr]bar
+	reserved map[netip.Addr]reservation
+	// own are the addresses that are reserved for a Service, ascending, and those that rest for it, the longest resting
+	// first.
+	own map[cluster.Key]claims
+	// resting are the addresses of rests.
+	resting map[netip.Addr]struct{}
+	holders
+	// quotaUsed is how many addresses of a pool with quotas a namespace has.
+	quotaUsed map[poolNamespace]int
+	views     map[viewKey]*view
+	scratch   []byte
+	// space is what the assignments of results are cut from.
+	space []Assignment
 	// exhausted are the refusals for want of a free address. What is exhausted stays so for the round.
 	exhausted map[exhaustion]*Refusal
 }
 
-// New returns an Allocator in which nothing is held yet. The resting addresses are ordered by how long they have been
-// resting, the longest first. services is about how many Services there are; it only sizes tables.
-func New(cfg *config.Config, resting []Rest, services int) *Allocator {
+// claims are what a Service gets before others, and before anything else.
+type claims struct{ reserved, resting []netip.Addr }
+
+// New returns an Allocator for what the snapshot says of configuration, Nodes, namespaces and the network, in which
+// nothing is held yet: what its Services hold is for Adopt and Leave. The resting addresses are ordered by how long they
+// have been resting, the longest first.
+func New(snapshot cluster.Snapshot, resting []Rest) *Allocator {
+	cfg := snapshot.Config
 	a := &Allocator{
-		cfg:       cfg,
-		pools:     make([]pool, len(cfg.Pools)),
-		byName:    make(map[string]int, len(cfg.Pools)),
-		used:      make(map[netip.Addr]cluster.Key, services),
-		resting:   make(map[netip.Addr]Rest, len(resting)),
-		own:       make(map[cluster.Key][]netip.Addr, len(resting)),
-		exhausted: make(map[exhaustion]*Refusal),
+		cfg:        cfg,
+		pools:      make([]pool, len(cfg.Pools)),
+		byName:     make(map[string]int, len(cfg.Pools)),
+		barred:     make(map[netip.Addr]bar),
+		reserved:   make(map[netip.Addr]reservation),
+		own:        make(map[cluster.Key]claims, len(resting)),
+		resting:    make(map[netip.Addr]struct{}, len(resting)),
+		holders:    newHolders(len(snapshot.Services)),
+		quotaUsed:  make(map[poolNamespace]int),
+		views:      make(map[viewKey]*view),
+		selections: make(map[string]string),
+		exhausted:  make(map[exhaustion]*Refusal),
 	}
 	for i := range cfg.Pools {
 		p := &cfg.Pools[i]
@@ -79,24 +107,36 @@ func New(cfg *config.Config, resting []Rest, services int) *Allocator {
 		for _, r := range p.Ranges {
 			a.spans = append(a.spans, span{r, i})
 		}
+		a.reserve(i)
 	}
+	a.prepareSelectors(snapshot.Namespaces)
 	slices.SortFunc(a.spans, func(x, y span) int { return x.From.Compare(y.From) })
+	a.bar(snapshot)
 	for _, r := range resting {
-		a.rest(r)
+		a.rest(r, snapshot.Services)
 	}
 	return a
 }
 
-// rest notes a resting address. Of several rests of one address the first counts, unless a later one is firm.
-func (a *Allocator) rest(r Rest) {
-	known, twice := a.resting[r.Addr]
-	if twice && (known.Firm || !r.Firm) {
+// rest notes a resting address.
+func (a *Allocator) rest(r Rest, services []cluster.Service) {
+	c := a.own[r.Holder]
+	c.resting = append(c.resting, r.Addr)
+	a.own[r.Holder] = c
+	i := a.poolOf(r.Addr)
+	given := i >= 0 && !a.leavesOut(i, r.Addr)
+	if r.Firm {
+		svc := lookUp(services, r.Holder)
+		if given && a.pools[i].limits() && !a.hasIn(svc.Key.Namespace, r.Addr) {
+			a.quotaUsed[poolNamespace{i, svc.Key.Namespace}]++
+		}
+		a.firm[r.Addr] = append(a.firm[r.Addr], svc)
+	}
+	if _, twice := a.resting[r.Addr]; twice {
 		return
 	}
-	a.resting[r.Addr] = r
-	a.own[r.Holder] = append(a.own[r.Holder], r.Addr)
-	i := a.poolOf(r.Addr)
-	if twice || i < 0 || a.leavesOut(i, r.Addr) {
+	a.resting[r.Addr] = struct{}{}
+	if !given {
 		return
 	}
 	s := a.pools[i].of(cluster.FamilyOf(r.Addr))
@@ -105,7 +145,7 @@ func (a *Allocator) rest(r Rest) {
 }
 
 // Adopt lets svc keep addr, which its status shows, or says why it may not. held are those that it keeps already. Where
-// two Services have the same address, the one that is adopted first keeps it.
+// two Services have the same address and may not share it, the one that is adopted first keeps it.
 func (a *Allocator) Adopt(svc *cluster.Service, held []Assignment, addr netip.Addr) (Assignment, *Refusal) {
 	family := cluster.FamilyOf(addr)
 	if !slices.Contains(Wanted(svc), family) {
@@ -123,17 +163,18 @@ func (a *Allocator) Adopt(svc *cluster.Service, held []Assignment, addr netip.Ad
 	if refusal != nil {
 		return Assignment{}, refusal
 	}
-	return a.take(svc.Key, i, addr), nil
+	return a.take(svc, i, addr), nil
 }
 
 // Leave notes that addr is in the status of svc, and is to be given up. Until that has happened nobody else gets it: were
 // both written at once, the address would belong to two Services in between. Call it after everything was adopted.
 func (a *Allocator) Leave(svc *cluster.Service, addr netip.Addr) {
-	if _, ok := a.used[addr]; ok {
-		return
-	}
 	if i := a.poolOf(addr); i >= 0 && !a.leavesOut(i, addr) {
-		a.take(svc.Key, i, addr)
+		if _, ok := a.used[addr]; !ok {
+			a.occupy(i, addr)
+			a.used[addr] = svc
+		}
+		a.leaving[addr] = svc
 	}
 }
 
@@ -177,19 +218,28 @@ func (a *Allocator) leavesOut(i int, addr netip.Addr) bool {
 	return a.pools[i].AvoidBuggyIPs && isBuggy(addr)
 }
 
-// take marks addr, of pool i, as held.
-func (a *Allocator) take(holder cluster.Key, i int, addr netip.Addr) Assignment {
-	a.used[addr] = holder
+// take makes svc a holder of addr, which is of pool i.
+func (a *Allocator) take(svc *cluster.Service, i int, addr netip.Addr) Assignment {
+	if a.pools[i].limits() && !a.hasIn(svc.Key.Namespace, addr) {
+		a.quotaUsed[poolNamespace{i, svc.Key.Namespace}]++
+	}
+	if a.hold(svc, addr) {
+		a.occupy(i, addr)
+	}
+	return Assignment{addr, a.pools[i].Name}
+}
+
+// occupy counts addr, of pool i, which nobody held before, as used.
+func (a *Allocator) occupy(i int, addr netip.Addr) {
 	s := a.pools[i].of(cluster.FamilyOf(addr))
 	s.used++
 	if _, ok := a.resting[addr]; ok {
 		s.resting--
 	}
-	return Assignment{addr, a.pools[i].Name}
 }
 
 // admit returns the pool of addr, or why svc can have addr neither now nor by asking for it: it is in no pool, left out,
-// in a pool for others, or held by another Service.
+// something else's on the network, reserved or in a pool for others, or held by a Service that does not share it.
 func (a *Allocator) admit(svc *cluster.Service, addr netip.Addr) (int, *Refusal) {
 	i := a.poolOf(addr)
 	if i < 0 {
@@ -198,11 +248,18 @@ func (a *Allocator) admit(svc *cluster.Service, addr netip.Addr) (int, *Refusal)
 	if a.leavesOut(i, addr) {
 		return 0, refuse(AddressExcluded, "pool %s leaves %s out (avoid-buggy-ips)", quote(a.pools[i].Name), addr)
 	}
-	if !a.pools[i].admits(svc.Key.Namespace) {
+	if b, ok := a.barred[addr]; ok && b.kind != ofNetwork {
+		return 0, b.refuse(addr)
+	}
+	if r, ok := a.reserved[addr]; ok {
+		if !r.isFor(svc) {
+			return 0, r.refuse()
+		}
+	} else if !a.admits(i, svc) {
 		return 0, a.notAllowed(svc, i)
 	}
-	if holder, ok := a.used[addr]; ok {
-		return 0, inUse(addr, holder)
+	if holder := a.obstacle(svc, addr); holder != nil {
+		return 0, inUse(svc, addr, holder)
 	}
 	return i, nil
 }
@@ -217,6 +274,9 @@ func (a *Allocator) unrequested(svc *cluster.Service, i int, addr netip.Addr) *R
 		if r != addr && r.BitLen() == addr.BitLen() {
 			return refuse(NotRequested, "the Service requests %s", r)
 		}
+	}
+	if svc.RequestedPool == "" {
+		return nil
 	}
 	if requested, ok := a.byName[svc.RequestedPool]; ok && requested != i {
 		return refuse(NotRequested, "the Service requests pool %s, and %s is of pool %s",

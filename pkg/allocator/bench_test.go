@@ -10,10 +10,10 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-func onePool(prefix string) *config.Config {
-	return &config.Config{Pools: []config.Pool{{
+func onePool(prefix string) cluster.Snapshot {
+	return cluster.Snapshot{Config: &config.Config{Pools: []config.Pool{{
 		Name: "a", AutoAssign: true, Ranges: []config.Range{rangeOf(netip.MustParsePrefix(prefix))},
-	}}}
+	}}}}
 }
 
 func serviceOf(i int, f cluster.Family) cluster.Service {
@@ -42,9 +42,21 @@ func BenchmarkAssign10000(b *testing.B) {
 		b.Run(c.prefix, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				assignAll(b, New(onePool(c.prefix), nil, 0), services)
+				assignAll(b, New(onePool(c.prefix), nil), services)
 			}
 		})
+	}
+}
+
+// BenchmarkAssignAll gives all addresses of a /16, one by one.
+func BenchmarkAssignAll(b *testing.B) {
+	services := make([]cluster.Service, 1<<16)
+	for i := range services {
+		services[i] = serviceOf(i, cluster.IPv4)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		assignAll(b, New(onePool("10.0.0.0/16"), nil), services)
 	}
 }
 
@@ -52,7 +64,7 @@ func BenchmarkAssign10000(b *testing.B) {
 func BenchmarkAssignNth(b *testing.B) {
 	for _, n := range []int{1, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			a := New(onePool("fd00::/64"), nil, n)
+			a := New(onePool("fd00::/64"), nil)
 			for i := range n - 1 {
 				svc := serviceOf(i, cluster.IPv6)
 				assignAll(b, a, []cluster.Service{svc})
@@ -76,7 +88,7 @@ func BenchmarkAssignExhausted(b *testing.B) {
 			Ranges: []config.Range{rangeOf(netip.MustParsePrefix(fmt.Sprintf("10.0.%d.0/24", i)))},
 		})
 	}
-	a := New(cfg, nil, 0)
+	a := New(cluster.Snapshot{Config: cfg}, nil)
 	for i := range 50 * 256 {
 		assignAll(b, a, []cluster.Service{serviceOf(i, cluster.IPv4)})
 	}
@@ -100,7 +112,7 @@ func TestAssign10000(t *testing.T) {
 			services[i] = serviceOf(i, c.family)
 		}
 		start := time.Now()
-		assignAll(t, New(onePool(c.prefix), nil, 0), services)
+		assignAll(t, New(onePool(c.prefix), nil), services)
 		if took := time.Since(start); took > 2*time.Second {
 			t.Errorf("10,000 addresses of %s took %s", c.prefix, took)
 		}
@@ -110,7 +122,7 @@ func TestAssign10000(t *testing.T) {
 // TestUnchangedAllocatesNothing holds for a Service that has what it needs.
 func TestUnchangedAllocatesNothing(t *testing.T) {
 	svc := serviceOf(0, cluster.IPv4)
-	a := New(onePool("10.0.0.0/24"), nil, 10)
+	a := New(onePool("10.0.0.0/24"), nil)
 	first, refusal := a.Adopt(&svc, nil, netip.MustParseAddr("10.0.0.7"))
 	if refusal != nil {
 		t.Fatal(refusal)

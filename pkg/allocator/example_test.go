@@ -21,7 +21,7 @@ func Example() {
 		}
 	}
 
-	a := allocator.New(cfg, nil, 3)
+	a := allocator.New(cluster.Snapshot{Config: cfg}, nil)
 	web := service("web")
 	held, _ := a.Adopt(web, nil, netip.MustParseAddr("192.168.1.20"))
 	fmt.Println("web keeps", a.Assign(web, []allocator.Assignment{held}).Assignments)

@@ -4,48 +4,42 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-const (
-	// named is how many pools a message names before it counts the others.
-	named = 3
-	// maxName is how much of a pool's name a message shows, in bytes.
-	maxName = 63
-)
-
 // exhaustion is what a lack of free addresses depends on.
 type exhaustion struct {
-	namespace string
-	only      int
-	family    cluster.Family
+	view   *view
+	only   int
+	family cluster.Family
+	// both is for Services that need an address of each family, for which what is left of a quota may be too little.
+	both bool
 }
 
-func (a *Allocator) isExhausted(svc *cluster.Service, f cluster.Family, only int) bool {
-	_, ok := a.exhausted[exhaustion{svc.Key.Namespace, only, f}]
-	return ok
+func (a *Allocator) isExhausted(s *seeker, f cluster.Family) bool {
+	_, one := a.exhausted[exhaustion{s.view, s.only, f, false}]
+	_, both := a.exhausted[exhaustion{s.view, s.only, f, true}]
+	return one || both
 }
 
-// lacking says what svc lacks after all was tried: a refusal if it needs it, a remark if it can do without.
-func (a *Allocator) lacking(svc *cluster.Service, slots []slot, only int) (refusal *Refusal, remark string) {
+// lacking says what the Service lacks after all was tried: a refusal if it needs it, a remark if it can do without.
+func (a *Allocator) lacking(s *seeker) (refusal *Refusal, remark string) {
 	var missing []*Refusal
-	for i := range slots {
-		if slots[i].empty() {
-			missing = append(missing, a.exhaustedFor(svc, slots[i].family, only))
+	for i := range s.slots() {
+		if s.slots()[i].empty() {
+			missing = append(missing, a.exhaustedFor(s, s.slots()[i].family))
 		}
 	}
 	switch {
 	case len(missing) == 0:
 		return nil, ""
-	case len(slots) == 2 && svc.FamilyPolicy == cluster.RequireDualStack:
-		return lasting(svc, missing), ""
+	case len(s.slots()) == 2 && s.FamilyPolicy == cluster.RequireDualStack:
+		return lasting(s.Service, missing), ""
 	case len(missing) == 2:
 		return refuse(missing[0].Reason, "%s; %s", missing[0].Message, missing[1].Message), ""
-	case len(slots) == 2:
+	case len(s.slots()) == 2:
 		return nil, missing[0].Message
 	}
 	return missing[0], ""
@@ -56,7 +50,7 @@ func (a *Allocator) lacking(svc *cluster.Service, slots []slot, only int) (refus
 // other one is what keeps the Service waiting; a message that followed would be written each time.
 func lasting(svc *cluster.Service, missing []*Refusal) *Refusal {
 	for _, r := range missing {
-		if r.Reason != NoFreeAddress {
+		if r.Reason != NoFreeAddress && r.Reason != QuotaReached {
 			return r
 		}
 	}
@@ -68,54 +62,148 @@ func lasting(svc *cluster.Service, missing []*Refusal) *Refusal {
 	return missing[0]
 }
 
-// exhaustedFor returns why there is no address of the family for svc.
-func (a *Allocator) exhaustedFor(svc *cluster.Service, f cluster.Family, only int) *Refusal {
-	key := exhaustion{svc.Key.Namespace, only, f}
+// exhaustedFor returns why there is no address of the family for the Service.
+func (a *Allocator) exhaustedFor(s *seeker, f cluster.Family) *Refusal {
+	for i := range s.slots() {
+		if slot := &s.slots()[i]; !slot.empty() && !slot.held && a.pools[slot.pool].limits() {
+			// A quota that only the Service's own other address has used up is none for the next Service.
+			return a.explainExhausted(s, f)
+		}
+	}
+	key := exhaustion{s.view, s.only, f, s.needsBoth()}
 	r, ok := a.exhausted[key]
 	if !ok {
-		r = a.explainExhausted(svc, f, only)
+		r = a.explainExhausted(s, f)
 		a.exhausted[key] = r
 	}
 	return r
 }
 
-func (a *Allocator) explainExhausted(svc *cluster.Service, f cluster.Family, only int) *Refusal {
-	var considered, others list
+func (a *Allocator) explainExhausted(s *seeker, f cluster.Family) *Refusal {
+	if s.only != noPool {
+		return a.explainRequested(s, f)
+	}
+	var considered, full, others list
 	var more float64
 	for i := range a.pools {
 		p := &a.pools[i]
-		size := p.of(f).size
-		switch {
-		case only != noPool && i != only:
-		case size == 0 && only == noPool:
-			others.add("pool %s has no %s addresses", quote(p.Name), f)
-		case size == 0:
-			return refuse(PoolLacksFamily, "pool %s has no %s addresses", quote(p.Name), f)
-		case !p.admits(svc.Key.Namespace):
-			others.add("pool %s is for other namespaces", quote(p.Name))
-		case only == noPool && !p.AutoAssign:
-			others.add("pool %s is used only on request", quote(p.Name))
+		switch why := a.notFor(s, i, f); {
+		case why != "":
+			if others.next() {
+				others.add("pool %s %s", quote(p.Name), why)
+			}
+		case !a.quotaLeft(s, i, a.pending(s, i)+1):
+			if full.next() {
+				full.add("%s", a.quotaText(s, i))
+			}
 		default:
-			considered.add("pool %s has 0 of %.0f", quote(p.Name), size)
-			if considered.count > named {
-				more += size
+			if considered.next() {
+				considered.add("%s", p.used(f))
+			} else {
+				more += p.of(f).size
 			}
 		}
 	}
-	if considered.count == 0 {
-		if others.count == 0 {
-			return refuse(NoPool, "no pool is configured%s", a.setAside())
-		}
-		return refuse(NoPool, "no pool gives %s addresses to namespace %s: %s", f, svc.Key.Namespace, others.String())
+	switch {
+	case considered.count > named:
+		considered.shown[named-1] += fmt.Sprintf(" and %d more with 0 of %.0f", considered.count-named, more)
+		considered.count = named
+	case considered.count > 0:
+	case full.count > 0:
+		return refuse(QuotaReached, "the quota is reached: %s%s", full.String(), notConsidered(others))
+	case others.count > 0:
+		return refuse(NoPool, "no pool gives %s addresses to namespace %s: %s", f, s.Key.Namespace, others.String())
+	default:
+		return refuse(NoPool, "no pool is configured%s", a.setAside())
 	}
 	text := considered.String()
-	if considered.count > named {
-		text += fmt.Sprintf(" with 0 of %.0f", more)
+	if full.count > 0 {
+		text += "; " + full.String()
 	}
-	if others.count > 0 {
-		text += "; not considered: " + others.String()
+	return refuse(NoFreeAddress, "no %s address is free: %s%s", f, text, notConsidered(others))
+}
+
+// explainRequested is for a Service that requests a pool.
+func (a *Allocator) explainRequested(s *seeker, f cluster.Family) *Refusal {
+	p := &a.pools[s.only]
+	switch {
+	case p.of(f).size == 0:
+		return refuse(PoolLacksFamily, "pool %s has no %s addresses", quote(p.Name), f)
+	case s.fenced:
+		return a.notAllowed(s.Service, s.only)
+	case p.Disabled:
+		return a.disabled(s.only)
+	case !a.quotaLeft(s, s.only, a.pending(s, s.only)+1):
+		return refuse(QuotaReached, "the quota is reached: %s", a.quotaText(s, s.only))
 	}
-	return refuse(NoFreeAddress, "no %s address is free: %s", f, text)
+	return refuse(NoFreeAddress, "no %s address is free: %s", f, p.used(f))
+}
+
+// notFor says why pool i gives no addresses of the family to the Service by itself, empty if it does.
+func (a *Allocator) notFor(s *seeker, i int, f cluster.Family) string {
+	p := &a.pools[i]
+	switch {
+	case p.of(f).size == 0 && f == cluster.IPv4:
+		return "has no IPv4 addresses"
+	case p.of(f).size == 0:
+		return "has no IPv6 addresses"
+	case p.restricted && !a.admitsNamespace(p, s.Key.Namespace):
+		return "is for other namespaces"
+	case !p.AdmitsService(s.Labels):
+		return "is for other Services"
+	case p.Disabled:
+		return "is disabled"
+	case !p.AutoAssign:
+		return "is used only on request"
+	}
+	return ""
+}
+
+// used says that all addresses of the family are in use.
+func (p *pool) used(f cluster.Family) string {
+	return fmt.Sprintf("pool %s has 0 of %.0f%s", quote(p.Name), p.of(f).size, p.of(f).kept())
+}
+
+func notConsidered(pools list) string {
+	if pools.count == 0 {
+		return ""
+	}
+	return "; not considered: " + pools.String()
+}
+
+// kept says how many of the addresses are not for everybody.
+func (s *stock) kept() string {
+	switch {
+	case s.reserved > 0 && s.withheld > 0:
+		return fmt.Sprintf(" (%d reserved, %d withheld)", s.reserved, s.withheld)
+	case s.reserved > 0:
+		return fmt.Sprintf(" (%d reserved)", s.reserved)
+	case s.withheld > 0:
+		return fmt.Sprintf(" (%d withheld)", s.withheld)
+	}
+	return ""
+}
+
+// quotaText says that the quota of pool i leaves too little for the Service. It names no count that others change.
+func (a *Allocator) quotaText(s *seeker, i int) string {
+	limit, _ := a.pools[i].Quota(s.Key.Namespace)
+	text := fmt.Sprintf("pool %s allows namespace %s ", quote(a.pools[i].Name), s.Key.Namespace)
+	switch limit {
+	case 0:
+		return text + "no addresses"
+	case 1:
+		text += "1 address"
+	default:
+		text += fmt.Sprintf("%d addresses", limit)
+	}
+	if s.needsBoth() {
+		return text + " (too few left)"
+	}
+	return text + " (all in use)"
+}
+
+func (a *Allocator) disabled(i int) *Refusal {
+	return refuse(PoolDisabled, "pool %s is disabled, so it gives no more addresses", quote(a.pools[i].Name))
 }
 
 // outside says that no pool contains addr.
@@ -131,6 +219,9 @@ func (a *Allocator) unknownPool(name string) *Refusal {
 }
 
 func (a *Allocator) notAllowed(svc *cluster.Service, i int) *Refusal {
+	if a.admitsNamespace(&a.pools[i], svc.Key.Namespace) {
+		return refuse(PoolNotAllowed, "pool %s is not for Services with these labels", quote(a.pools[i].Name))
+	}
 	return refuse(PoolNotAllowed, "pool %s is not for namespace %s", quote(a.pools[i].Name), svc.Key.Namespace)
 }
 
@@ -140,7 +231,9 @@ func (a *Allocator) poolNames() string {
 	}
 	var names list
 	for i := range a.pools {
-		names.add("%s", quote(a.pools[i].Name))
+		if names.next() {
+			names.add("%s", quote(a.pools[i].Name))
+		}
 	}
 	return names.String()
 }
@@ -148,7 +241,9 @@ func (a *Allocator) poolNames() string {
 func (a *Allocator) setAside() string {
 	var names list
 	for _, name := range a.cfg.SetAside {
-		names.add("%s", quote(name))
+		if names.next() {
+			names.add("%s", quote(name))
+		}
 	}
 	if names.count == 0 {
 		return ""
@@ -156,8 +251,8 @@ func (a *Allocator) setAside() string {
 	return "; set aside for protocol bgp: " + names.String()
 }
 
-func inUse(addr netip.Addr, holder cluster.Key) *Refusal {
-	return refuse(AddressInUse, "%s is held by Service %s", addr, holder)
+func inUse(svc *cluster.Service, addr netip.Addr, holder *cluster.Service) *Refusal {
+	return refuse(AddressInUse, "%s is held by Service %s%s", addr, holder.Key, whyNotShared(svc, holder))
 }
 
 // familyMismatch says that svc is to have no address of addr's family.
@@ -173,51 +268,4 @@ func missingFamily(svc *cluster.Service) *Refusal {
 		return refuse(MissingFamily, "the Service has no cluster IP")
 	}
 	return refuse(MissingFamily, "the Service requires dual stack and has cluster IPs of %s only", svc.Families[0])
-}
-
-// list collects what a message enumerates, and keeps only as much of it as the message shows.
-type list struct {
-	shown []string
-	count int
-}
-
-func (l *list) add(format string, args ...any) {
-	if l.count++; l.count <= named {
-		l.shown = append(l.shown, fmt.Sprintf(format, args...))
-	}
-}
-
-// String returns "a, b, c" or "a, b, c and 4 more".
-func (l *list) String() string {
-	text := strings.Join(l.shown, ", ")
-	if l.count > named {
-		text += fmt.Sprintf(" and %d more", l.count-named)
-	}
-	return text
-}
-
-// AppendTo appends "10.0.0.5 from pool "a"" to text, as messages about an Assignment have it.
-func (a Assignment) AppendTo(text []byte) []byte {
-	text = append(a.Addr.AppendTo(text), " from pool "...)
-	return strconv.AppendQuote(text, Shorten(a.Pool, maxName))
-}
-
-// quote returns a pool's name in quotes, shortened if it is long.
-func quote(name string) string { return strconv.Quote(Shorten(name, maxName)) }
-
-func refuse(r Reason, format string, args ...any) *Refusal {
-	return &Refusal{r, Shorten(fmt.Sprintf(format, args...), MaxMessage)}
-}
-
-// Shorten cuts text to at most size bytes, between characters, and shows that it did.
-func Shorten(text string, size int) string {
-	if len(text) <= size {
-		return text
-	}
-	const dots = "…"
-	cut := size - len(dots)
-	for cut > 0 && !utf8.RuneStart(text[cut]) {
-		cut--
-	}
-	return text[:cut] + dots
 }

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
@@ -28,9 +31,8 @@ func (b *bytes) chance(of int) bool { return b.pick(of) == of-1 }
 
 // world is an input of one round.
 type world struct {
-	cfg      *config.Config
-	resting  []Rest
-	services []cluster.Service
+	cluster.Snapshot
+	resting []Rest
 }
 
 // universe are the addresses that occur: around a border at which IPv4 addresses are avoided, and a few of IPv6.
@@ -47,9 +49,20 @@ func universe() []netip.Addr {
 
 func newWorld(data []byte) world {
 	b := &bytes{data}
-	w := world{cfg: &config.Config{SetAside: []string{"far"}}}
+	w := world{Snapshot: cluster.Snapshot{Config: &config.Config{SetAside: []string{"far"}}}}
 	addrs := universe()
-	names := []string{"a", "b", "c"}
+	anyAddr := func() netip.Addr { return addrs[b.pick(len(addrs))] }
+	w.Namespaces = []cluster.Namespace{{Name: "blue", Labels: map[string]string{"team": "sea"}}, {Name: "red"}}
+	w.Config.Allocation.AvoidNetworkAddresses = b.chance(2)
+	for range b.pick(3) {
+		w.Taken = append(w.Taken, cluster.Taken{Addr: anyAddr(), By: cluster.TakenBy(b.pick(3)), Name: "x"})
+	}
+	if b.chance(3) {
+		w.Nodes = []cluster.Node{{Name: "n", Addresses: []netip.Addr{anyAddr()}}}
+	}
+	for range b.pick(2) {
+		w.Subnets = append(w.Subnets, netip.PrefixFrom(anyAddr(), []int{24, 29, 30, 31, 32}[b.pick(5)]).Masked())
+	}
 	// Each address belongs to one of the pools or to none, in runs, so that pools have several ranges.
 	owners := make([]int, len(addrs))
 	for i := range owners {
@@ -57,45 +70,85 @@ func newWorld(data []byte) world {
 			owners[i] = owners[i-1]
 		}
 	}
-	for i, name := range names {
-		p := config.Pool{Name: name, AutoAssign: !b.chance(5), AvoidBuggyIPs: b.chance(3)}
-		if b.chance(4) {
-			p.Namespaces = []string{"blue"}
-		}
-		for j, owner := range owners {
-			if owner != i {
-				continue
-			}
-			if n := len(p.Ranges); n > 0 && p.Ranges[n-1].To.Next() == addrs[j] {
-				p.Ranges[n-1].To = addrs[j]
-			} else {
-				p.Ranges = append(p.Ranges, config.Range{From: addrs[j], To: addrs[j]})
-			}
-		}
-		if len(p.Ranges) > 0 {
-			w.cfg.Pools = append(w.cfg.Pools, p)
+	for i, name := range []string{"a", "b", "c"} {
+		if p := newRandomPool(b, name, addrs, func(j int) bool { return owners[j] == i }); len(p.Ranges) > 0 {
+			w.Config.Pools = append(w.Config.Pools, p)
 		}
 	}
-	anyAddr := func() netip.Addr { return addrs[b.pick(len(addrs))] }
 	for i := range b.pick(14) {
-		w.services = append(w.services, newService(b, i, anyAddr))
+		w.Services = append(w.Services, newService(b, i, anyAddr))
 	}
+	slices.SortFunc(w.Services, func(x, y cluster.Service) int { return x.Key.Compare(y.Key) })
 	for range b.pick(5) {
-		w.resting = append(w.resting, Rest{
-			Addr: anyAddr(), Holder: cluster.Key{Namespace: "red", Name: fmt.Sprint(b.pick(8))}, Firm: b.chance(4)})
+		w.resting = append(w.resting, Rest{Addr: anyAddr(), Holder: anyKey(b), Firm: b.chance(4)})
 	}
 	return w
+}
+
+func newRandomPool(b *bytes, name string, addrs []netip.Addr, has func(int) bool) config.Pool {
+	p := config.Pool{Name: name, AutoAssign: !b.chance(5), AvoidBuggyIPs: b.chance(3), Disabled: b.chance(8)}
+	if b.chance(4) {
+		p.Namespaces = []string{"blue"}
+	}
+	if b.chance(5) {
+		p.NamespaceSelectors = []labels.Selector{labels.SelectorFromSet(labels.Set{"team": "sea"})}
+	}
+	if b.chance(5) {
+		p.ServiceSelectors = []labels.Selector{labels.SelectorFromSet(labels.Set{"tier": "front"})}
+	}
+	if b.chance(4) {
+		p.Quotas = map[string]int{"": b.pick(4)}
+		if b.chance(2) {
+			p.Quotas["red"] = b.pick(6)
+		}
+	}
+	for j, addr := range addrs {
+		if !has(j) {
+			continue
+		}
+		if n := len(p.Ranges); n > 0 && p.Ranges[n-1].To.Next() == addr {
+			p.Ranges[n-1].To = addr
+		} else {
+			p.Ranges = append(p.Ranges, config.Range{From: addr, To: addr})
+		}
+		if p.Contains(addr) && b.chance(9) {
+			r := config.Reservation{Addr: addr}
+			for range 1 + b.pick(2) {
+				r.Services = append(r.Services, config.ServiceName(anyKey(b)))
+			}
+			p.Reserve = append(p.Reserve, r)
+		}
+	}
+	return p
+}
+
+func anyKey(b *bytes) cluster.Key {
+	return cluster.Key{Namespace: []string{"red", "blue"}[b.pick(2)], Name: fmt.Sprint(b.pick(8))}
 }
 
 func newService(b *bytes, i int, anyAddr func() netip.Addr) cluster.Service {
 	svc := cluster.Service{
 		Key:          cluster.Key{Namespace: []string{"red", "red", "blue"}[b.pick(3)], Name: fmt.Sprint(i)},
+		Created:      time.Unix(int64(b.pick(4)), 0),
 		Managed:      true,
 		FamilyPolicy: cluster.FamilyPolicy(b.pick(3)),
 	}
 	svc.Families = [][]cluster.Family{
 		{cluster.IPv4}, {cluster.IPv4, cluster.IPv6}, {cluster.IPv6, cluster.IPv4}, {cluster.IPv6}, {},
 	}[b.pick(5)]
+	if b.chance(3) {
+		svc.Labels = map[string]string{"tier": "front"}
+	}
+	if b.chance(2) {
+		svc.SharingKey = []string{"k", "k", "l"}[b.pick(3)]
+		svc.TrafficPolicy = cluster.TrafficPolicy(b.pick(5) / 4)
+		svc.Selector = []string{"app=x", "app=y"}[b.pick(2)]
+		for _, port := range []cluster.Port{{Number: 53}, {Number: 80}, {Protocol: cluster.UDP, Number: 53}} {
+			if b.chance(3) {
+				svc.Ports = append(svc.Ports, port)
+			}
+		}
+	}
 	for range b.pick(3) {
 		svc.Ingress = append(svc.Ingress, anyAddr())
 	}
@@ -116,11 +169,11 @@ func newService(b *bytes, i int, anyAddr func() netip.Addr) cluster.Service {
 
 // check runs one round on both allocators, compares them, and holds the laws against the result.
 func (w world) check(t *testing.T) {
-	a := New(w.cfg, w.resting, len(w.services))
-	n := newNaive(w.cfg, w.resting)
-	held := make([][]Assignment, len(w.services))
-	for i := range w.services {
-		svc := &w.services[i]
+	a := New(w.Snapshot, w.resting)
+	n := newNaive(w.Snapshot, w.resting)
+	held := make([][]Assignment, len(w.Services))
+	for i := range w.Services {
+		svc := &w.Services[i]
 		for _, addr := range svc.Ingress {
 			got, refusal := a.Adopt(svc, held[i], addr)
 			want, ok := n.adopt(svc, held[i], addr)
@@ -133,32 +186,36 @@ func (w world) check(t *testing.T) {
 			}
 		}
 	}
-	for i := range w.services {
-		for _, addr := range w.services[i].Ingress {
-			a.Leave(&w.services[i], addr)
-			if _, used := n.used[addr]; !used {
-				n.used[addr] = w.services[i].Key
+	for i := range w.Services {
+		for _, addr := range w.Services[i].Ingress {
+			if !slices.ContainsFunc(held[i], func(h Assignment) bool { return h.Addr == addr }) {
+				a.Leave(&w.Services[i], addr)
+				n.leave(&w.Services[i], addr)
 			}
 		}
 	}
-	owner := map[netip.Addr]cluster.Key{}
-	for i := range w.services {
-		svc := &w.services[i]
+	n.adopted()
+	owners := map[netip.Addr][]*cluster.Service{}
+	for i := range w.Services {
+		svc := &w.Services[i]
 		r := a.Assign(svc, held[i])
 		want, complete := n.assign(svc, held[i])
 		if !slices.Equal(r.Assignments, want) || complete != (r.Refusal == nil) {
-			t.Fatalf("%s gets %v, %v; the reference: %v, %t\n%s", svc.Key, r.Assignments, r.Refusal, want, complete, w)
+			t.Fatalf("%s gets %v, %v; the reference: %v, %t\n%s\n%s", svc.Key, r.Assignments, r.Refusal, want, complete, w, n)
 		}
 		checkRefusal(t, r.Refusal)
 		w.checkResult(t, svc, held[i], r)
 		for _, g := range r.Assignments {
-			if other, twice := owner[g.Addr]; twice {
-				t.Fatalf("%s is given to %s and to %s\n%s", g.Addr, other, svc.Key, w)
+			for _, other := range owners[g.Addr] {
+				if !naiveShare(svc, other) {
+					t.Fatalf("%s is given to %s and to %s\n%s", g.Addr, other.Key, svc.Key, w)
+				}
 			}
-			owner[g.Addr] = svc.Key
+			owners[g.Addr] = append(owners[g.Addr], svc)
 		}
 	}
 	w.checkUsage(t, a, n)
+	w.checkQuotas(t, n, held)
 }
 
 // checkResult holds the laws about one Service.
@@ -169,8 +226,8 @@ func (w world) checkResult(t *testing.T, svc *cluster.Service, held []Assignment
 		}
 	}
 	for _, g := range r.Assignments {
-		p := w.cfg.Pool(g.Pool)
-		if p == nil || !p.Contains(g.Addr) || len(p.Namespaces) > 0 && !slices.Contains(p.Namespaces, svc.Key.Namespace) {
+		p := w.Config.Pool(g.Pool)
+		if p == nil || !p.Contains(g.Addr) || p.Disabled && !slices.Contains(held, g) {
 			t.Fatalf("%s gets %v, which it may not have\n%s", svc.Key, g, w)
 		}
 	}
@@ -182,6 +239,31 @@ func (w world) checkResult(t *testing.T, svc *cluster.Service, held []Assignment
 	}
 }
 
+// checkQuotas allows a namespace no more than its quota beside what it had before and what is reserved for it.
+func (w world) checkQuotas(t *testing.T, n *naive, held [][]Assignment) {
+	for i := range w.Config.Pools {
+		p := &w.Config.Pools[i]
+		for _, namespace := range []string{"red", "blue"} {
+			limit, limited := p.Quota(namespace)
+			has, had := 0, 0
+			for _, addr := range n.addrs(p) {
+				if !n.counts(namespace, addr) {
+					continue
+				}
+				has++
+				if n.reservedFor(addr) != nil || len(n.perhaps(addr)) > 0 || slices.ContainsFunc(held, func(h []Assignment) bool {
+					return slices.Contains(h, Assignment{addr, p.Name})
+				}) {
+					had++
+				}
+			}
+			if limited && has-had > limit {
+				t.Fatalf("namespace %s has %d of %s, %d of them from before\n%s", namespace, has, p.Name, had, w)
+			}
+		}
+	}
+}
+
 func checkRefusal(t *testing.T, r *Refusal) {
 	if r != nil && (r.Message == "" || len(r.Message) > MaxMessage || r.Reason == Assigned || strings.HasSuffix(r.Message, ".")) {
 		t.Fatalf("bad refusal %v", r)
@@ -190,7 +272,7 @@ func checkRefusal(t *testing.T, r *Refusal) {
 
 func (w world) checkUsage(t *testing.T, a *Allocator, n *naive) {
 	for _, u := range a.Usage() {
-		p := w.cfg.Pool(u.Pool)
+		p := w.Config.Pool(u.Pool)
 		var size float64
 		used, resting := 0, 0
 		for _, addr := range n.addrs(p) {
@@ -198,7 +280,7 @@ func (w world) checkUsage(t *testing.T, a *Allocator, n *naive) {
 				continue
 			}
 			size++
-			if _, ok := n.used[addr]; ok {
+			if n.isUsed(addr) {
 				used++
 			} else if slices.ContainsFunc(w.resting, func(r Rest) bool { return r.Addr == addr }) {
 				resting++
@@ -212,13 +294,14 @@ func (w world) checkUsage(t *testing.T, a *Allocator, n *naive) {
 
 func (w world) String() string {
 	var text strings.Builder
-	for _, p := range w.cfg.Pools {
-		fmt.Fprintf(&text, "pool %s %v auto=%t avoid=%t namespaces=%v\n", p.Name, p.Ranges, p.AutoAssign, p.AvoidBuggyIPs, p.Namespaces)
+	for _, p := range w.Config.Pools {
+		fmt.Fprintf(&text, "pool %+v\n", p)
 	}
-	for _, s := range w.services {
-		fmt.Fprintf(&text, "%s %v %v has %v requests %v %q %q\n", s.Key, s.Families, s.FamilyPolicy, s.Ingress, s.Requested, s.RequestedPool, s.RequestProblem)
+	for _, s := range w.Services {
+		fmt.Fprintf(&text, "%+v\n", s)
 	}
-	fmt.Fprintf(&text, "resting %v", w.resting)
+	fmt.Fprintf(&text, "resting %v\nnodes %v taken %v subnets %v avoid %t", w.resting, w.Nodes, w.Taken, w.Subnets,
+		w.Config.Allocation.AvoidNetworkAddresses)
 	return text.String()
 }
 
@@ -231,7 +314,7 @@ func TestLaws(t *testing.T) {
 		rounds = 600
 	}
 	for range rounds {
-		data := make([]byte, 60+random.IntN(300))
+		data := make([]byte, 60+random.IntN(500))
 		for i := range data {
 			data[i] = byte(random.Uint32())
 		}
@@ -245,48 +328,4 @@ func FuzzLaws(f *testing.F) {
 	f.Add([]byte("one pool, and services that take its addresses in turn"))
 	f.Add([]byte{0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 255, 254, 253, 252, 251, 250, 9, 9, 9, 9, 7, 7, 7, 7, 5, 5, 5, 3, 3, 1})
 	f.Fuzz(func(t *testing.T, data []byte) { newWorld(data).check(t) })
-}
-
-// TestSizes holds the sizes of stocks against those that pkg/config computes, for ranges of any width.
-func TestSizes(t *testing.T) {
-	random := rand.New(rand.NewPCG(3, 4))
-	for range 2_000 {
-		first, second := random.Uint32(), random.Uint32()
-		if random.IntN(2) == 0 {
-			second = first + random.Uint32N(1000)
-		}
-		from, to := v4(min(first, second)), v4(max(first, second))
-		p := config.Pool{Name: "a", Ranges: []config.Range{{From: from, To: to}}, AvoidBuggyIPs: random.IntN(2) == 0}
-		got := newPool(&p)
-		v4, _ := p.Size()
-		if want, _ := v4.Float64(); got.v4.size != want || got.v6.size != 0 {
-			t.Fatalf("%s-%s avoid=%t: %.0f and %.0f addresses, want %.0f and 0", from, to, p.AvoidBuggyIPs, got.v4.size, got.v6.size, want)
-		}
-	}
-	for prefix, want := range map[string]float64{
-		"fd00::/64": 1 << 64, "fd00::/120": 256, "fd00::5/128": 1, "fd00::/32": 1 << 96, "fd00::ffff:ffff:ffff:0/112": 65536,
-	} {
-		r := rangeOf(netip.MustParsePrefix(prefix))
-		if got := newStock([]config.Range{r}, false).size; got != want {
-			t.Errorf("%s has %.0f addresses, want %.0f", prefix, got, want)
-		}
-	}
-	across := config.Range{From: netip.MustParseAddr("fd00::ffff:ffff:ffff:fffe"), To: netip.MustParseAddr("fd00:0:0:1::2")}
-	if got := newStock([]config.Range{across}, false).size; got != 5 {
-		t.Errorf("%s has %.0f addresses, want 5", across, got)
-	}
-}
-
-func v4(n uint32) netip.Addr {
-	return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
-}
-
-// rangeOf returns all addresses of a prefix.
-func rangeOf(p netip.Prefix) config.Range {
-	last := p.Masked().Addr().AsSlice()
-	for bit := p.Bits(); bit < len(last)*8; bit++ {
-		last[bit/8] |= 0x80 >> (bit % 8)
-	}
-	to, _ := netip.AddrFromSlice(last)
-	return config.Range{From: p.Masked().Addr(), To: to}
 }

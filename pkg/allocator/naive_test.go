@@ -1,8 +1,11 @@
 package allocator
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
+
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
@@ -10,38 +13,28 @@ import (
 
 // naive is the allocator as one would write it for pools of ten addresses: it lists them and looks at each.
 type naive struct {
-	cfg     *config.Config
+	cluster.Snapshot
 	resting []Rest
-	used    map[netip.Addr]cluster.Key
+	// holders are in the order in which they came, leaving those who are to go.
+	holders map[netip.Addr][]*cluster.Service
+	leaving map[netip.Addr]*cluster.Service
+	// order are the addresses that were held before anything was given, those of the oldest holders first, and then those
+	// given.
+	order []netip.Addr
 }
 
-func newNaive(cfg *config.Config, resting []Rest) *naive {
-	n := &naive{cfg: cfg, used: map[netip.Addr]cluster.Key{}}
-	for _, r := range resting {
-		// Of two rests of one address the first counts, unless only the second is firm.
-		i := slices.IndexFunc(n.resting, func(known Rest) bool { return known.Addr == r.Addr })
-		if i >= 0 && (n.resting[i].Firm || !r.Firm) {
-			continue
-		}
-		if i >= 0 {
-			n.resting = slices.Delete(n.resting, i, i+1)
-		}
-		n.resting = append(n.resting, r)
-	}
-	return n
+func newNaive(s cluster.Snapshot, resting []Rest) *naive {
+	return &naive{Snapshot: s, resting: resting, holders: map[netip.Addr][]*cluster.Service{}, leaving: map[netip.Addr]*cluster.Service{}}
 }
 
 // addrs lists the addresses that a pool hands out.
 func (n *naive) addrs(p *config.Pool) []netip.Addr {
 	var all []netip.Addr
 	for _, r := range p.Ranges {
-		for a := r.From; ; a = a.Next() {
+		for a := range r.All() {
 			last := a.AsSlice()[a.BitLen()/8-1]
 			if !p.AvoidBuggyIPs || a.Is6() || last != 0 && last != 255 {
 				all = append(all, a)
-			}
-			if a == r.To {
-				break
 			}
 		}
 	}
@@ -49,25 +42,67 @@ func (n *naive) addrs(p *config.Pool) []netip.Addr {
 }
 
 func (n *naive) poolOf(addr netip.Addr) *config.Pool {
-	for i := range n.cfg.Pools {
-		if slices.Contains(n.addrs(&n.cfg.Pools[i]), addr) {
-			return &n.cfg.Pools[i]
+	for i := range n.Config.Pools {
+		if slices.Contains(n.addrs(&n.Config.Pools[i]), addr) {
+			return &n.Config.Pools[i]
 		}
 	}
 	return nil
 }
 
-func (n *naive) pool(name string) *config.Pool {
-	for i := range n.cfg.Pools {
-		if n.cfg.Pools[i].Name == name {
-			return &n.cfg.Pools[i]
+func (n *naive) admits(p *config.Pool, svc *cluster.Service) bool {
+	inNamespace := len(p.Namespaces)+len(p.NamespaceSelectors) == 0 || slices.Contains(p.Namespaces, svc.Key.Namespace)
+	for _, s := range p.NamespaceSelectors {
+		for _, namespace := range n.Namespaces {
+			inNamespace = inNamespace || namespace.Name == svc.Key.Namespace && s.Matches(labels.Set(namespace.Labels))
 		}
 	}
-	return nil
+	selected := len(p.ServiceSelectors) == 0
+	for _, s := range p.ServiceSelectors {
+		selected = selected || s.Matches(labels.Set(svc.Labels))
+	}
+	return inNamespace && selected
 }
 
-func naiveAdmits(p *config.Pool, svc *cluster.Service) bool {
-	return len(p.Namespaces) == 0 || slices.Contains(p.Namespaces, svc.Key.Namespace)
+// isTaken is true for what something on the network has, isEdge for network and broadcast addresses.
+func (n *naive) isTaken(addr netip.Addr) bool {
+	return slices.ContainsFunc(n.Taken, func(t cluster.Taken) bool { return t.Addr == addr }) ||
+		slices.ContainsFunc(n.Nodes, func(node cluster.Node) bool { return slices.Contains(node.Addresses, addr) })
+}
+
+func (n *naive) isEdge(addr netip.Addr) bool {
+	return n.Config.Allocation.AvoidNetworkAddresses && slices.ContainsFunc(n.Subnets, func(p netip.Prefix) bool {
+		first := p.Masked().Addr() == addr
+		last := p.Contains(addr) && addr.Is4() && !p.Contains(addr.Next())
+		return (first || last) && addr.BitLen()-p.Bits() > 1
+	})
+}
+
+// reservedFor is nil for an address that is not reserved.
+func (n *naive) reservedFor(addr netip.Addr) []cluster.Key {
+	var keys []cluster.Key
+	for _, p := range n.Config.Pools {
+		for _, r := range p.Reserve {
+			for _, name := range r.Services {
+				if r.Addr == addr {
+					keys = append(keys, cluster.Key{Namespace: name.Namespace, Name: name.Name})
+				}
+			}
+		}
+	}
+	return keys
+}
+
+func naiveShare(x, y *cluster.Service) bool {
+	if x.SharingKey == "" || x.SharingKey != y.SharingKey || x.TrafficPolicy != y.TrafficPolicy {
+		return false
+	}
+	for _, port := range x.Ports {
+		if slices.Contains(y.Ports, port) {
+			return false
+		}
+	}
+	return x.TrafficPolicy == cluster.TrafficCluster || x.Selector == y.Selector
 }
 
 func naiveWanted(svc *cluster.Service) []cluster.Family {
@@ -86,10 +121,86 @@ func naiveOf(held []Assignment, f cluster.Family) *Assignment {
 	return nil
 }
 
+// sharesWithAll is true when all who have addr share it with svc.
+func (n *naive) sharesWithAll(svc *cluster.Service, addr netip.Addr) bool {
+	for _, holder := range n.holders[addr] {
+		if !naiveShare(svc, holder) {
+			return false
+		}
+	}
+	return n.leaving[addr] == nil
+}
+
+// perhaps are the Services that perhaps have addr.
+func (n *naive) perhaps(addr netip.Addr) []*cluster.Service {
+	var all []*cluster.Service
+	for _, r := range n.resting {
+		if r.Addr == addr && r.Firm {
+			all = append(all, lookUp(n.Services, r.Holder))
+		}
+	}
+	return all
+}
+
+// isOpen is true when all who have addr, and all who perhaps have it, share it with svc.
+func (n *naive) isOpen(svc *cluster.Service, addr netip.Addr) bool {
+	for _, holder := range n.perhaps(addr) {
+		if holder.Key != svc.Key && !naiveShare(svc, holder) {
+			return false
+		}
+	}
+	return n.sharesWithAll(svc, addr)
+}
+
+// mayHave is true when svc may have addr as far as the configuration and the network go.
+func (n *naive) mayHave(svc *cluster.Service, addr netip.Addr) bool {
+	p := n.poolOf(addr)
+	if p == nil || n.isTaken(addr) {
+		return false
+	}
+	if keys := n.reservedFor(addr); keys != nil {
+		return slices.Contains(keys, svc.Key)
+	}
+	return n.admits(p, svc)
+}
+
+// counts is true when addr counts for the quota of a namespace.
+func (n *naive) counts(namespace string, addr netip.Addr) bool {
+	for _, holder := range append(n.perhaps(addr), n.holders[addr]...) {
+		if holder.Key.Namespace == namespace {
+			return true
+		}
+	}
+	return false
+}
+
+// withinQuota is true when a Service of the namespace may have addr besides what it is about to get.
+func (n *naive) withinQuota(namespace string, addr netip.Addr, getting map[cluster.Family]Assignment) bool {
+	p := n.poolOf(addr)
+	limit, limited := p.Quotas[namespace]
+	if all, ok := p.Quotas[""]; ok && !limited {
+		limit, limited = all, true
+	}
+	count := 0
+	for _, a := range n.addrs(p) {
+		got := slices.ContainsFunc([]cluster.Family{cluster.IPv4, cluster.IPv6}, func(f cluster.Family) bool { return getting[f].Addr == a })
+		if got || n.counts(namespace, a) {
+			count++
+		}
+	}
+	return !limited || n.counts(namespace, addr) || count < limit
+}
+
+func (n *naive) hold(svc *cluster.Service, addr netip.Addr) {
+	if len(n.holders[addr]) == 0 {
+		n.order = append(n.order, addr)
+	}
+	n.holders[addr] = append(n.holders[addr], svc)
+}
+
 func (n *naive) adopt(svc *cluster.Service, held []Assignment, addr netip.Addr) (Assignment, bool) {
 	p, family := n.poolOf(addr), cluster.FamilyOf(addr)
-	_, used := n.used[addr]
-	if !slices.Contains(naiveWanted(svc), family) || naiveOf(held, family) != nil || p == nil || used || !naiveAdmits(p, svc) {
+	if !slices.Contains(naiveWanted(svc), family) || naiveOf(held, family) != nil || !n.mayHave(svc, addr) || !n.sharesWithAll(svc, addr) {
 		return Assignment{}, false
 	}
 	if svc.RequestProblem == "" {
@@ -98,157 +209,34 @@ func (n *naive) adopt(svc *cluster.Service, held []Assignment, addr netip.Addr) 
 				return Assignment{}, false
 			}
 		}
-		if n.pool(svc.RequestedPool) != nil && p.Name != svc.RequestedPool {
+		if n.Config.Pool(svc.RequestedPool) != nil && p.Name != svc.RequestedPool {
 			return Assignment{}, false
 		}
 	}
-	n.used[addr] = svc.Key
+	n.hold(svc, addr)
 	return Assignment{addr, p.Name}, true
 }
 
-// firmFor is true when addr rests firmly for another Service than svc.
-func (n *naive) firmFor(addr netip.Addr, svc *cluster.Service) bool {
-	i := slices.IndexFunc(n.resting, func(r Rest) bool { return r.Addr == addr && r.Firm })
-	return i >= 0 && n.resting[i].Holder != svc.Key
-}
-
-// assign returns what svc has in the end, and whether that is all it needs.
-func (n *naive) assign(svc *cluster.Service, held []Assignment) ([]Assignment, bool) {
-	wanted := naiveWanted(svc)
-	got := map[cluster.Family]Assignment{}
-	for _, h := range held {
-		got[cluster.FamilyOf(h.Addr)] = h
-	}
-	ordered := func() []Assignment {
-		var all []Assignment
-		for _, f := range wanted {
-			if a, ok := got[f]; ok {
-				all = append(all, a)
-			}
-		}
-		return all
-	}
-	before := ordered()
-	if svc.RequestProblem != "" || len(wanted) == 0 || svc.FamilyPolicy == cluster.RequireDualStack && len(wanted) < 2 {
-		return before, false
-	}
-	pools, ok := n.poolsFor(svc)
-	if !ok || !n.request(svc, wanted, pools, got) {
-		return before, false
-	}
-	n.fill(svc, wanted, pools, got)
-	if len(got) == 0 || len(got) < len(wanted) && svc.FamilyPolicy == cluster.RequireDualStack {
-		return before, false
-	}
-	for _, a := range got {
-		n.used[a.Addr] = svc.Key
-	}
-	return ordered(), true
-}
-
-// poolsFor returns the pools that svc may be given addresses of.
-func (n *naive) poolsFor(svc *cluster.Service) ([]*config.Pool, bool) {
-	if svc.RequestedPool != "" {
-		p := n.pool(svc.RequestedPool)
-		return []*config.Pool{p}, p != nil && naiveAdmits(p, svc)
-	}
-	var pools []*config.Pool
-	for i := range n.cfg.Pools {
-		if p := &n.cfg.Pools[i]; p.AutoAssign && naiveAdmits(p, svc) {
-			pools = append(pools, p)
-		}
-	}
-	return pools, true
-}
-
-// request gives svc what it requests, or returns false.
-func (n *naive) request(svc *cluster.Service, wanted []cluster.Family, pools []*config.Pool, got map[cluster.Family]Assignment) bool {
-	for _, addr := range svc.Requested {
-		f := cluster.FamilyOf(addr)
-		if has, ok := got[f]; ok && has.Addr == addr {
-			continue
-		}
-		p := n.poolOf(addr)
-		_, used := n.used[addr]
-		if !slices.Contains(wanted, f) || p == nil || used || !naiveAdmits(p, svc) || n.firmFor(addr, svc) ||
-			svc.RequestedPool != "" && !slices.Contains(pools, p) {
-			return false
-		}
-		got[f] = Assignment{addr, p.Name}
-	}
-	return true
-}
-
-// fill gives svc what it lacks, as far as there is any.
-func (n *naive) fill(svc *cluster.Service, wanted []cluster.Family, pools []*config.Pool, got map[cluster.Family]Assignment) {
-	free := func(p *config.Pool, f cluster.Family, accept func(netip.Addr) bool) (Assignment, bool) {
-		for _, a := range n.addrs(p) {
-			if _, used := n.used[a]; !used && cluster.FamilyOf(a) == f && accept(a) {
-				return Assignment{a, p.Name}, true
-			}
-		}
-		return Assignment{}, false
-	}
-	fresh := func(a netip.Addr) bool {
-		return !slices.ContainsFunc(n.resting, func(r Rest) bool { return r.Addr == a })
-	}
-	for i := range n.resting {
-		r := n.resting[len(n.resting)-1-i]
-		f := cluster.FamilyOf(r.Addr)
-		if _, has := got[f]; has || !slices.Contains(wanted, f) || r.Holder != svc.Key || n.firmFor(r.Addr, svc) {
-			continue
-		}
-		for _, p := range pools {
-			if a, ok := free(p, f, func(a netip.Addr) bool { return a == r.Addr }); ok {
-				got[f] = a
-			}
-		}
-	}
-	if len(wanted) == 2 && len(got) == 0 {
-		for _, p := range pools {
-			first, ok1 := free(p, wanted[0], fresh)
-			second, ok2 := free(p, wanted[1], fresh)
-			if ok1 && ok2 {
-				got[wanted[0]], got[wanted[1]] = first, second
-				return
-			}
-		}
-	}
-	for _, f := range wanted {
-		order := slices.Clone(pools)
-		for _, other := range got {
-			slices.SortStableFunc(order, func(x, y *config.Pool) int {
-				return boolInt(y.Name == other.Pool) - boolInt(x.Name == other.Pool)
-			})
-		}
-		for _, p := range order {
-			if _, has := got[f]; has {
-				break
-			}
-			if a, ok := free(p, f, fresh); ok {
-				got[f] = a
-			}
-		}
-		for _, p := range order {
-			for _, r := range n.resting {
-				if _, has := got[f]; has {
-					break
-				}
-				if a, ok := free(p, f, func(a netip.Addr) bool { return a == r.Addr && !n.isFirm(a) }); ok {
-					got[f] = a
-				}
-			}
-		}
+func (n *naive) leave(svc *cluster.Service, addr netip.Addr) {
+	if n.poolOf(addr) != nil {
+		n.leaving[addr] = svc
 	}
 }
 
-func (n *naive) isFirm(addr netip.Addr) bool {
-	return slices.ContainsFunc(n.resting, func(r Rest) bool { return r.Addr == addr && r.Firm })
+// adopted ends the time in which Services keep what they have.
+func (n *naive) adopted() {
+	slices.SortFunc(n.order, func(x, y netip.Addr) int {
+		if c := Older(slices.MinFunc(n.holders[x], Older), slices.MinFunc(n.holders[y], Older)); c != 0 {
+			return c
+		}
+		return x.Compare(y)
+	})
 }
 
-func boolInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
+// isUsed is true for an address that somebody has, or is to give up.
+func (n *naive) isUsed(addr netip.Addr) bool {
+	return len(n.holders[addr]) > 0 || n.leaving[addr] != nil
 }
+
+// String returns who has what.
+func (n *naive) String() string { return fmt.Sprint(n.holders, n.leaving) }

@@ -18,14 +18,22 @@ const (
 	UnknownPool
 	// PoolSetAside is for a requested pool of a protocol that is checked and not used.
 	PoolSetAside
-	// PoolNotAllowed is for a pool that other namespaces have to themselves.
+	// PoolNotAllowed is for a pool that is for other namespaces or Services.
 	PoolNotAllowed
+	// PoolDisabled is for a requested pool that gives no more addresses.
+	PoolDisabled
 	// PoolLacksFamily is for a requested pool without addresses of a family that the Service needs.
 	PoolLacksFamily
 	// AddressOutsidePools is for an address that no pool contains.
 	AddressOutsidePools
 	// AddressExcluded is for an address that its pool leaves out.
 	AddressExcluded
+	// AddressReserved is for an address that is kept for other Services.
+	AddressReserved
+	// AddressTaken is for an address that something else on the network has.
+	AddressTaken
+	// NetworkAddress is for the network or the broadcast address of a subnet.
+	NetworkAddress
 	// AddressInUse is for an address that another Service holds.
 	AddressInUse
 	// NotRequested is for an address that is not, or no longer, the one that the Service requests, or not of the pool.
@@ -34,6 +42,8 @@ const (
 	Surplus
 	// NoPool is for a Service that none of the pools is for.
 	NoPool
+	// QuotaReached is for a Service whose namespace has as many addresses as it may have.
+	QuotaReached
 	// NoFreeAddress is for a Service whose pools are all in use.
 	NoFreeAddress
 
@@ -43,8 +53,8 @@ const (
 
 var reasonNames = [Reasons]string{
 	"Assigned", "InvalidRequest", "MissingFamily", "FamilyMismatch", "UnknownPool", "PoolSetAside", "PoolNotAllowed",
-	"PoolLacksFamily", "AddressOutsidePools", "AddressExcluded", "AddressInUse", "NotRequested", "Surplus", "NoPool",
-	"NoFreeAddress",
+	"PoolDisabled", "PoolLacksFamily", "AddressOutsidePools", "AddressExcluded", "AddressReserved", "AddressTaken",
+	"NetworkAddress", "AddressInUse", "NotRequested", "Surplus", "NoPool", "QuotaReached", "NoFreeAddress",
 }
 
 // String returns the reason as one word in CamelCase.
@@ -54,7 +64,7 @@ func (r Reason) String() string { return reasonNames[r] }
 // others follow from the pools and from what else is in the cluster.
 func (r Reason) AboutRequest() bool {
 	switch r {
-	case Assigned, NoPool, NoFreeAddress:
+	case Assigned, NoPool, QuotaReached, NoFreeAddress:
 		return false
 	default:
 		return true

@@ -22,7 +22,7 @@ func TestReasonNames(t *testing.T) {
 }
 
 func TestReasonAboutRequest(t *testing.T) {
-	byPools := map[Reason]bool{Assigned: true, NoPool: true, NoFreeAddress: true}
+	byPools := map[Reason]bool{Assigned: true, NoPool: true, QuotaReached: true, NoFreeAddress: true}
 	for r := range Reason(Reasons) {
 		if r.AboutRequest() == byPools[r] {
 			t.Errorf("%s.AboutRequest() is %t", r, r.AboutRequest())

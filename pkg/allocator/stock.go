@@ -12,7 +12,9 @@ import (
 // pool is what a round knows of one configured pool.
 type pool struct {
 	*config.Pool
-	v4, v6 stock
+	// restricted is true when not all Services may use it.
+	restricted bool
+	v4, v6     stock
 }
 
 // stock is a pool's addresses of one family.
@@ -27,6 +29,9 @@ type stock struct {
 	size float64
 	// used are those held by Services, resting those of rests that are not.
 	used, resting int
+	// reserved are those that only certain Services may have, withheld those that nobody may have as long as Nodes and
+	// subnets are as they are.
+	reserved, withheld int
 	// rests are the resting addresses that others may have when nothing else is left, the longest resting first.
 	rests []netip.Addr
 }
@@ -45,7 +50,7 @@ func newPool(p *config.Pool) pool {
 		}
 		return 1
 	})
-	return pool{Pool: p, v4: newStock(p.Ranges[:border], p.AvoidBuggyIPs), v6: newStock(p.Ranges[border:], false)}
+	return pool{Pool: p, restricted: p.Restricted(), v4: newStock(p.Ranges[:border], p.AvoidBuggyIPs), v6: newStock(p.Ranges[border:], false)}
 }
 
 func newStock(ranges []config.Range, avoid bool) stock {
@@ -69,15 +74,6 @@ func (p *pool) of(f cluster.Family) *stock {
 		return &p.v4
 	}
 	return &p.v6
-}
-
-// admits is true when Services of the namespace may use the pool.
-func (p *pool) admits(namespace string) bool {
-	if len(p.Namespaces) == 0 {
-		return true
-	}
-	_, ok := slices.BinarySearch(p.Namespaces, namespace)
-	return ok
 }
 
 // advance moves the cursor to the next address.

@@ -37,6 +37,14 @@ type Namespace struct {
 	Labels map[string]string
 }
 
+// Networks is what a node knows of the networks that it is on.
+type Networks struct {
+	// Subnets are those that the node has addresses in, masked.
+	Subnets []netip.Prefix
+	// Gateways are the node's default gateways.
+	Gateways []netip.Addr
+}
+
 // Taken is an address that no Service may have, since something else on the network has it.
 type Taken struct {
 	Addr netip.Addr
@@ -251,8 +259,10 @@ type Update struct {
 	UID string
 	// Version is the resourceVersion that the decision was made on; the write fails if the Service has changed since.
 	Version string
-	// Ingress replaces status.loadBalancer.ingress; empty removes all.
-	Ingress []netip.Addr
+	// Ingress replaces status.loadBalancer.ingress; empty removes all. With KeepIngress, which is for a status that is
+	// another implementation's by now, it stays as it is.
+	Ingress     []netip.Addr
+	KeepIngress bool
 	// AllocatedFrom replaces our annotation; empty removes it.
 	AllocatedFrom string
 	// Condition replaces our condition; nil removes it.

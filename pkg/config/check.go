@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // Check writes to out how the configuration in data is understood: every pool with its addresses and their number, and
@@ -13,13 +17,9 @@ import (
 // what it writes and in the error are those of data, unless it says otherwise. The error is, or wraps, a *Problems when
 // the configuration is not valid.
 func Check(data []byte, out io.Writer) error {
-	source, problem := findDocument(data)
-	if problem != nil {
-		return &Problems{List: []Problem{*problem}}
-	}
-	config, problems := parse(source.text)
-	if problems != nil {
-		return source.located(problems)
+	source, config, err := parseFile(data)
+	if err != nil {
+		return err
 	}
 	var report bytes.Buffer
 	source.report(&report, config)
@@ -27,6 +27,24 @@ func Check(data []byte, out io.Writer) error {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil
+}
+
+// Read returns the configuration in data, which is as for Check.
+func Read(data []byte) (*Config, error) {
+	_, config, err := parseFile(data)
+	return config, err
+}
+
+func parseFile(data []byte) (source, *Config, error) {
+	source, problem := findDocument(data)
+	if problem != nil {
+		return source, nil, &Problems{List: []Problem{*problem}}
+	}
+	config, problems := parse(source.text)
+	if problems != nil {
+		return source, nil, source.located(problems)
+	}
+	return source, config, nil
 }
 
 // located returns the problems with lines that a reader of the file can use.
@@ -74,10 +92,21 @@ func (s source) report(out *bytes.Buffer, c *Config) {
 		fmt.Fprintf(out, "pool %q is set aside\n", name)
 	}
 	fmt.Fprintf(out, "a released address rests %s\n", seconds(c.Allocation.ReleaseDelay))
+	if c.Allocation.AvoidNetworkAddresses {
+		fmt.Fprintln(out, "network and broadcast addresses of the nodes' subnets are not given")
+	} else {
+		fmt.Fprintln(out, "network and broadcast addresses of the nodes' subnets are given like others")
+	}
 	if c.Layer2.Refresh == 0 {
 		fmt.Fprintln(out, "an address is not announced again while its owner keeps it")
 	} else {
 		fmt.Fprintf(out, "an address is announced again every %s\n", seconds(c.Layer2.Refresh))
+	}
+	fmt.Fprintf(out, "at most %d announcements a second are sent on an interface\n", c.Layer2.Rate)
+	if c.Layer2.Ping {
+		fmt.Fprintln(out, "an announced address answers ping")
+	} else {
+		fmt.Fprintln(out, "an announced address does not answer ping")
 	}
 	if len(c.Warnings) == 0 {
 		return
@@ -93,7 +122,7 @@ func (p Pool) report(out *bytes.Buffer) {
 	// A key with several values has its name on the first line only; one without values has no line.
 	row := func(name string, values ...string) {
 		for _, value := range values {
-			fmt.Fprintf(out, "  %-15s %s\n", name, value)
+			fmt.Fprintf(out, "  %-19s %s\n", name, value)
 			name = ""
 		}
 	}
@@ -104,6 +133,9 @@ func (p Pool) report(out *bytes.Buffer) {
 		row("priority", "none")
 	}
 	row("auto-assign", fmt.Sprint(p.AutoAssign))
+	if p.Disabled {
+		row("disabled", "true: who has its addresses keeps them, and no more are given")
+	}
 	if p.AvoidBuggyIPs {
 		row("avoid-buggy-ips", "true")
 	}
@@ -117,18 +149,45 @@ func (p Pool) report(out *bytes.Buffer) {
 	if len(p.Namespaces) > 0 {
 		row("namespaces", strings.Join(p.Namespaces, ", "))
 	}
-	var selectors []string
-	for _, selector := range p.NodeSelectors {
-		if selector.Empty() {
-			selectors = append(selectors, "(every node)")
-		} else {
-			selectors = append(selectors, selector.String())
-		}
+	row("namespace-selectors", selectorTexts(p.NamespaceSelectors, "namespace")...)
+	row("service-selectors", selectorTexts(p.ServiceSelectors, "Service")...)
+	var reserved []string
+	for _, r := range p.Reserve {
+		reserved = append(reserved, r.String())
 	}
-	row("node-selectors", selectors...)
+	row("reserve", reserved...)
+	row("quota", p.quotaTexts()...)
+	row("node-selectors", selectorTexts(p.NodeSelectors, "node")...)
 	if len(p.Interfaces) > 0 {
 		row("interfaces", strings.Join(p.Interfaces, ", "))
 	}
+}
+
+func selectorTexts(selectors []labels.Selector, what string) []string {
+	var texts []string
+	for _, selector := range selectors {
+		if selector.Empty() {
+			texts = append(texts, "(every "+what+")")
+		} else {
+			texts = append(texts, selector.String())
+		}
+	}
+	return texts
+}
+
+func (p Pool) quotaTexts() []string {
+	var texts []string
+	for _, namespace := range slices.Sorted(maps.Keys(p.Quotas)) {
+		who := "namespace " + namespace
+		if namespace == "" {
+			who = "each namespace"
+			if len(p.Quotas) > 1 {
+				who = "each other namespace"
+			}
+		}
+		texts = append(texts, fmt.Sprintf("%d for %s", p.Quotas[namespace], who))
+	}
+	return texts
 }
 
 // seconds writes a duration as a user would.

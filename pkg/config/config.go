@@ -9,7 +9,8 @@ import (
 
 // Config is a valid configuration. It is never changed after Parse has returned it.
 type Config struct {
-	// Pools are those with protocol layer2, in the order in which addresses are taken from them: by Priority, then Name.
+	// Pools are those with protocol layer2, in the order in which addresses are taken from them: by Priority, of one
+	// priority the Restricted ones first, then by Name.
 	Pools []Pool
 	// SetAside are the names of the pools with protocol bgp, sorted: checked, and not used.
 	SetAside []string
@@ -35,13 +36,34 @@ type Pool struct {
 	AutoAssign bool
 	// AvoidBuggyIPs leaves out the IPv4 addresses that end in .0 or .255.
 	AvoidBuggyIPs bool
-	// Namespaces are those whose Services may use the pool, sorted; empty for all.
-	Namespaces []string
+	// Disabled means that who has addresses of the pool keeps them, and nobody gets another one.
+	Disabled bool
+	// Namespaces and NamespaceSelectors say whose Services may use the pool: those of the namespaces that are named or
+	// that one of the selectors fits. Both empty for all. Namespaces are sorted.
+	Namespaces         []string
+	NamespaceSelectors []labels.Selector
+	// ServiceSelectors say which of these Services: those that one of the selectors fits. Empty for all.
+	ServiceSelectors []labels.Selector
+	// Reserve are the addresses that belong to certain Services alone, ascending. The pool Contains each.
+	Reserve []Reservation
+	// Quotas are the most addresses of the pool that a namespace may have, by namespace; under "" that of each one that
+	// is not named. Without an entry there is no limit.
+	Quotas map[string]int
 	// NodeSelectors choose the nodes that may announce: those that match one of them. Empty for all nodes.
 	NodeSelectors []labels.Selector
 	// Interfaces are names or patterns (path.Match) of the interfaces to announce on; empty for all that fit.
 	Interfaces []string
 }
+
+// Reservation keeps an address for Services, whatever else the pool says of who may use it.
+type Reservation struct {
+	Addr netip.Addr
+	// Services are those that may have the address, sorted. At least one.
+	Services []ServiceName
+}
+
+// ServiceName names a Service.
+type ServiceName struct{ Namespace, Name string }
 
 // Range is all addresses from From to To, both included and of one family.
 type Range struct{ From, To netip.Addr }
@@ -51,12 +73,19 @@ type Allocation struct {
 	// ReleaseDelay is how long a released address rests before another Service may have it, unless there is no other
 	// one left. 0 turns resting off. Default 60 s, at most 24 h.
 	ReleaseDelay time.Duration
+	// AvoidNetworkAddresses keeps the network and the broadcast addresses of the nodes' subnets from being given. Default
+	// true.
+	AvoidNetworkAddresses bool
 }
 
 // Layer2 is what the speakers heed.
 type Layer2 struct {
 	// Refresh is how often each address is announced again while its owner keeps it: 10 s to 24 h, 0 for never. Default 90 s.
 	Refresh time.Duration
+	// Rate is how many frames a second may be sent on an interface to announce addresses: 10 to 1,000,000. Default 5,000.
+	Rate int
+	// Ping means that an announced address answers echo requests (ICMP and ICMPv6). Default true.
+	Ping bool
 }
 
 // Problem is one thing wrong with a document, or worth a warning.

@@ -72,11 +72,14 @@ data:
 	// 1 pool
 	//
 	// pool "public"
-	//   priority        none
-	//   auto-assign     true
-	//   addresses       192.0.2.8-192.0.2.15
-	//   size            8 IPv4, 0 IPv6
+	//   priority            none
+	//   auto-assign         true
+	//   addresses           192.0.2.8-192.0.2.15
+	//   size                8 IPv4, 0 IPv6
 	//
 	// a released address rests 60s
+	// network and broadcast addresses of the nodes' subnets are not given
 	// an address is announced again every 90s
+	// at most 5000 announcements a second are sent on an interface
+	// an announced address answers ping
 }

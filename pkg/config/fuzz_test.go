@@ -109,6 +109,16 @@ func checkConfig(t *testing.T, c *Config) {
 			}
 		}
 		all = append(all, p.Ranges...)
+		for j, r := range p.Reserve {
+			if !p.Contains(r.Addr) || len(r.Services) == 0 || j > 0 && !p.Reserve[j-1].Addr.Less(r.Addr) {
+				t.Errorf("pool %q reserves %v", p.Name, p.Reserve)
+			}
+		}
+		for namespace, limit := range p.Quotas {
+			if got, limited := p.Quota(namespace); limit < 0 || got != limit || !limited {
+				t.Errorf("the quotas %v give namespace %q %d", p.Quotas, namespace, got)
+			}
+		}
 		if !slices.IsSorted(p.Namespaces) {
 			t.Errorf("namespaces %q are not sorted", p.Namespaces)
 		}
@@ -126,6 +136,8 @@ func checkConfig(t *testing.T, c *Config) {
 // before tells whether addresses are taken from a before b.
 func before(a, b Pool) bool {
 	switch {
+	case a.Priority == b.Priority && a.Restricted() != b.Restricted():
+		return a.Restricted()
 	case a.Priority == b.Priority:
 		return a.Name < b.Name
 	case a.Priority == 0 || b.Priority == 0:

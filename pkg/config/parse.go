@@ -53,8 +53,8 @@ const noBGP = "Lanlord does not speak BGP"
 
 func (b *builder) config(raw rawConfig) *Config {
 	c := &Config{
-		Allocation: Allocation{ReleaseDelay: raw.releaseDelay.v},
-		Layer2:     Layer2{Refresh: raw.refresh.v},
+		Allocation: Allocation{ReleaseDelay: raw.releaseDelay.v, AvoidNetworkAddresses: raw.avoidNetwork.v},
+		Layer2:     Layer2{Refresh: raw.refresh.v, Rate: int(raw.rate.v), Ping: raw.ping.v},
 	}
 	b.checkDurations(raw)
 	b.checkCommunities(raw.communities)
@@ -75,13 +75,22 @@ func (b *builder) config(raw rawConfig) *Config {
 	b.checkOverlaps()
 
 	slices.Sort(c.SetAside)
-	slices.SortFunc(c.Pools, func(a, b Pool) int {
-		// As an unsigned number, priority 0 minus 1 is the last of all.
-		return cmp.Or(cmp.Compare(uint(a.Priority-1), uint(b.Priority-1)), strings.Compare(a.Name, b.Name))
-	})
+	slices.SortFunc(c.Pools, comparePools)
 	c.Warnings = inOrder(b.warnings)
 	c.index = newIndex(c.Pools)
 	return c
+}
+
+// comparePools orders pools as Config.Pools are.
+func comparePools(a, b Pool) int {
+	unrestricted := func(p Pool) int {
+		if p.Restricted() {
+			return 0
+		}
+		return 1
+	}
+	// As an unsigned number, priority 0 minus 1 is the last of all.
+	return cmp.Or(cmp.Compare(uint(a.Priority-1), uint(b.Priority-1)), unrestricted(a)-unrestricted(b), strings.Compare(a.Name, b.Name))
 }
 
 func (b *builder) checkDurations(raw rawConfig) {

@@ -29,6 +29,11 @@ address-pools:
   auto-assign: false
   priority: 7
   namespaces: [web, shop]
+  namespace-selectors: [{match-labels: {team: web}}]
+  service-selectors: [{}]
+  disabled: true
+  reserve: {2001:db8::5: [web/tcp, shop/udp]}
+  quota: {each: 3, namespaces: {shop: 5}}
   node-selectors:
   - match-labels: {zone: a}
     match-expressions: [{key: rack, operator: In, values: [r1]}]
@@ -37,7 +42,7 @@ address-pools:
 - {name: z, protocol: bgp, addresses: [10.1.0.0/24]}
 - {name: y, protocol: bgp, addresses: [10.2.0.0/24]}
 allocation: {release-delay: 0}
-layer2: {refresh: 10s}
+layer2: {refresh: 10s, rate: 12, ping: no}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +56,13 @@ layer2: {refresh: 10s}
 			Name: "all", Priority: 7, AvoidBuggyIPs: true,
 			Ranges:     []Range{span("10.0.1.1", "10.0.1.1"), span("2001:db8::1", "2001:db8::f")},
 			Namespaces: []string{"shop", "web"}, Interfaces: []string{"eth0", "vlan*"},
-			NodeSelectors: []labels.Selector{selector, labels.Everything()},
+			NamespaceSelectors: []labels.Selector{labels.SelectorFromSet(labels.Set{"team": "web"})},
+			ServiceSelectors:   []labels.Selector{labels.Everything()},
+			NodeSelectors:      []labels.Selector{selector, labels.Everything()},
+			Disabled:           true,
+			Reserve: []Reservation{{netip.MustParseAddr("2001:db8::5"),
+				[]ServiceName{{"shop", "udp"}, {"web", "tcp"}}}},
+			Quotas: map[string]int{"": 3, "shop": 5},
 		},
 		{Name: "plain", AutoAssign: true, Ranges: []Range{span("10.0.0.0", "10.0.0.255")}},
 	}
@@ -61,10 +72,10 @@ layer2: {refresh: 10s}
 	if want := []string{"y", "z"}; !slices.Equal(got.SetAside, want) {
 		t.Errorf("set aside: got %v, want %v", got.SetAside, want)
 	}
-	if got.Allocation.ReleaseDelay != 0 || got.Layer2.Refresh != 10*time.Second {
+	if got.Allocation.ReleaseDelay != 0 || got.Layer2 != (Layer2{Refresh: 10 * time.Second, Rate: 12}) {
 		t.Errorf("got %v and %v", got.Allocation, got.Layer2)
 	}
-	if len(got.Warnings) != 2 || got.Warnings[0].Pool != "z" || got.Warnings[0].Line != 19 {
+	if len(got.Warnings) != 2 || got.Warnings[0].Pool != "z" || got.Warnings[0].Line != 24 {
 		t.Errorf("warnings: %v", got.Warnings)
 	}
 }
@@ -129,7 +140,7 @@ func TestReferenceManual(t *testing.T) {
 func knownKeys(t *testing.T) []string {
 	_, err := Parse([]byte(`
 _: 0
-address-pools: [{_: 0, bgp-advertisements: [{_: 0}], node-selectors: [{_: 0, match-expressions: [{_: 0}]}]}]
+address-pools: [{_: 0, quota: {_: 0}, bgp-advertisements: [{_: 0}], node-selectors: [{_: 0, match-expressions: [{_: 0}]}]}]
 peers: [{_: 0}]
 bfd-profiles: [{_: 0}]
 allocation: {_: 0}

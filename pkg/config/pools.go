@@ -6,8 +6,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // protocol is how the addresses of a pool are made reachable. The numbers are those that oneOf returns.
@@ -48,17 +46,17 @@ func (b *builder) pool(raw rawPool, owner int) (Pool, protocol) {
 		Priority:      int(raw.priority.v),
 		AutoAssign:    raw.autoAssign.v,
 		AvoidBuggyIPs: raw.avoidBuggyIPs.v,
+		Disabled:      raw.disabled.v,
 		Namespaces:    b.distinct(raw.namespaces, checkNamespace),
+		Quotas:        b.quotas(raw.quota),
 		Interfaces:    b.distinct(raw.interfaces, checkInterface),
 	}
-	if s := raw.nodeSelectors; s.ok && len(s.v) == 0 && s.present() {
-		b.fail(s.at, "the list is empty; remove the key to mean all nodes")
-	}
-	for _, s := range raw.nodeSelectors.v {
-		pool.NodeSelectors = append(pool.NodeSelectors, b.selector(s))
-	}
+	pool.NamespaceSelectors = b.selectors(raw.namespaceSelectors, "namespaces")
+	pool.ServiceSelectors = b.selectors(raw.serviceSelectors, "Services")
+	pool.NodeSelectors = b.selectors(raw.nodeSelectors, "nodes")
 	entries := b.addresses(raw, owner)
 	pool.Ranges = b.remaining(raw, entries)
+	pool.Reserve = b.reservations(raw.reserve, pool, len(entries) == len(raw.addresses.v))
 	if v4, v6 := pool.Size(); pool.AvoidBuggyIPs && len(pool.Ranges) > 0 && v4.Sign() == 0 && v6.Sign() == 0 {
 		b.warn(raw.avoidBuggyIPs.at, "the pool has no address that does not end in .0 or .255, so none can be taken from it")
 	}
@@ -200,13 +198,6 @@ func enumerate(texts []string) string {
 		return fmt.Sprintf("%s and %d more", strings.Join(texts[:3], ", "), more)
 	}
 	return strings.Join(texts, ", ")
-}
-
-func checkNamespace(name string) error {
-	if validation.IsDNS1123Label(name) != nil {
-		return fmt.Errorf("%q cannot be the name of a namespace: it has small letters, digits and dashes, at most 63", name)
-	}
-	return nil
 }
 
 func checkInterface(pattern string) error {

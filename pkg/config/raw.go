@@ -16,7 +16,10 @@ type rawConfig struct {
 	profiles    value[[]rawProfile]
 
 	releaseDelay value[time.Duration]
+	avoidNetwork value[bool]
 	refresh      value[time.Duration]
+	rate         value[int64]
+	ping         value[bool]
 }
 
 type rawPool struct {
@@ -28,11 +31,37 @@ type rawPool struct {
 	autoAssign     value[bool]
 	advertisements value[[]rawAdvertisement]
 	// What follows is ours.
-	priority      value[int64]
-	exclude       value[[]value[string]]
-	namespaces    value[[]value[string]]
-	nodeSelectors value[[]rawSelector]
-	interfaces    value[[]value[string]]
+	priority           value[int64]
+	disabled           value[bool]
+	exclude            value[[]value[string]]
+	namespaces         value[[]value[string]]
+	namespaceSelectors value[[]rawSelector]
+	serviceSelectors   value[[]rawSelector]
+	reserve            value[[]rawReservation]
+	quota              rawQuota
+	nodeSelectors      value[[]rawSelector]
+	interfaces         value[[]value[string]]
+}
+
+// rawReservation is an address as the user wrote it, and the Services that it is kept for.
+type rawReservation struct {
+	at       place
+	addr     string
+	services []value[string]
+}
+
+type rawQuota struct {
+	at place
+	// wrong is true when something that was written could not be read.
+	wrong      bool
+	each       value[int64]
+	namespaces value[[]rawLimit]
+}
+
+// rawLimit is the quota of a namespace.
+type rawLimit struct {
+	namespace string
+	limit     value[int64]
 }
 
 type rawAdvertisement struct {
@@ -96,10 +125,17 @@ func (r reader) config(root *yaml.Node) rawConfig {
 		{"bgp-communities", r.named(&c.communities)},
 		{"bfd-profiles", list(r, &c.profiles, r.profile)},
 		{"allocation", func(n *yaml.Node, at place) {
-			r.mapping(n, at, []field{{"release-delay", r.duration(&c.releaseDelay)}})
+			r.mapping(n, at, []field{
+				{"release-delay", r.duration(&c.releaseDelay)},
+				{"avoid-network-addresses", r.boolean(&c.avoidNetwork)},
+			})
 		}},
 		{"layer2", func(n *yaml.Node, at place) {
-			r.mapping(n, at, []field{{"refresh", r.duration(&c.refresh)}})
+			r.mapping(n, at, []field{
+				{"refresh", r.duration(&c.refresh)},
+				{"rate", r.number(&c.rate, 10, 1_000_000)},
+				{"ping", r.boolean(&c.ping)},
+			})
 		}},
 	})
 	return c
@@ -117,7 +153,12 @@ func (r reader) pool(n *yaml.Node, at place) (rawPool, bool) {
 		{"bgp-advertisements", list(r, &p.advertisements, r.advertisement)},
 		{"priority", r.number(&p.priority, 0, 1_000_000)},
 		{"exclude", r.texts(&p.exclude)},
+		{"disabled", r.boolean(&p.disabled)},
 		{"namespaces", r.texts(&p.namespaces)},
+		{"namespace-selectors", list(r, &p.namespaceSelectors, r.selector)},
+		{"service-selectors", list(r, &p.serviceSelectors, r.selector)},
+		{"reserve", r.reservations(&p.reserve)},
+		{"quota", r.quota(&p.quota)},
 		{"node-selectors", list(r, &p.nodeSelectors, r.selector)},
 		{"interfaces", r.texts(&p.interfaces)},
 	})
@@ -136,6 +177,56 @@ func nameIn(n *yaml.Node) string {
 		}
 	}
 	return ""
+}
+
+// reservations reads a mapping from addresses to the name of a Service or a list of names.
+func (r reader) reservations(to *value[[]rawReservation]) read {
+	return func(n *yaml.Node, at place) {
+		pairs, ok := r.pairs(n, at)
+		to.at, to.given, to.ok = at, !isNull(follow(n)), ok
+		for _, p := range pairs {
+			raw := rawReservation{at: at.key(p.key, p.line), addr: p.key}
+			if follow(p.value).Kind == yaml.SequenceNode {
+				var names value[[]value[string]]
+				r.texts(&names)(p.value, raw.at)
+				raw.services = names.v
+			} else {
+				var name value[string]
+				r.text(&name)(p.value, raw.at)
+				name.ok = name.ok || !name.given
+				raw.services = []value[string]{name}
+			}
+			to.v = append(to.v, raw)
+		}
+	}
+}
+
+// maxQuota is the largest quota. Who wants more wants none.
+const maxQuota = 1_000_000
+
+func (r reader) quota(to *rawQuota) read {
+	return func(n *yaml.Node, at place) {
+		to.at = at
+		if lone := follow(n); lone.Kind == yaml.ScalarNode && !isNull(lone) {
+			r.fail(at, "must be a mapping, and is %s; write {each: %s}", describe(lone), lone.Value)
+			to.wrong = true
+			return
+		}
+		before := len(r.problems)
+		r.mapping(n, at, []field{
+			{"each", r.number(&to.each, 0, maxQuota)},
+			{"namespaces", func(n *yaml.Node, at place) {
+				pairs, ok := r.pairs(n, at)
+				to.namespaces.at, to.namespaces.given, to.namespaces.ok = at, !isNull(follow(n)), ok
+				for _, p := range pairs {
+					limit := rawLimit{namespace: p.key}
+					r.number(&limit.limit, 0, maxQuota)(p.value, at.key(p.key, p.line))
+					to.namespaces.v = append(to.namespaces.v, limit)
+				}
+			}},
+		})
+		to.wrong = len(r.problems) > before
+	}
 }
 
 func (r reader) advertisement(n *yaml.Node, at place) (rawAdvertisement, bool) {
@@ -205,7 +296,10 @@ func (r reader) profile(n *yaml.Node, at place) (rawProfile, bool) {
 // applyDefaults fills in what the document leaves out. It is the only place that knows a default.
 func (c *rawConfig) applyDefaults() {
 	c.releaseDelay.or(60 * time.Second)
+	c.avoidNetwork.or(true)
 	c.refresh.or(90 * time.Second)
+	c.rate.or(5000)
+	c.ping.or(true)
 	for i := range c.pools.v {
 		p := &c.pools.v[i]
 		p.autoAssign.or(true)

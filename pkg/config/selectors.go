@@ -8,7 +8,19 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// selector returns the label selector that raw describes; an empty one selects all nodes.
+// selectors returns the label selectors of one key. what is in the plural.
+func (b *builder) selectors(raw value[[]rawSelector], what string) []labels.Selector {
+	if raw.ok && len(raw.v) == 0 && raw.present() {
+		b.fail(raw.at, "the list is empty; remove the key to mean all %s", what)
+	}
+	var all []labels.Selector
+	for _, s := range raw.v {
+		all = append(all, b.selector(s))
+	}
+	return all
+}
+
+// selector returns the label selector that raw describes; an empty one selects all.
 func (b *builder) selector(raw rawSelector) labels.Selector {
 	var all []labels.Requirement
 	for _, label := range raw.labels.v {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,6 +62,8 @@ type Controller struct {
 	turn    int
 	writing map[cluster.Key]int
 	results chan result
+	// announced is what was told of a write before it, until the write succeeds: a retry does not tell it again.
+	announced map[cluster.Key]announcement
 	// reported is the ConfigMap that was last reported about.
 	reported report
 }
@@ -69,6 +72,12 @@ type Controller struct {
 type result struct {
 	update cluster.Update
 	err    error
+}
+
+// announcement is what was told before a write.
+type announcement struct {
+	uid      string
+	messages []string
 }
 
 // retry is when a Service may be written again.
@@ -88,6 +97,8 @@ func New(o Options) *Controller {
 		retries: map[cluster.Key]retry{},
 		writing: map[cluster.Key]int{},
 		results: make(chan result),
+
+		announced: map[cluster.Key]announcement{},
 	}
 	if o.Registerer != nil {
 		o.Registerer.MustRegister(collector{c})
@@ -161,10 +172,10 @@ func (c *Controller) step(ctx context.Context, writes *sync.WaitGroup) time.Time
 	return next
 }
 
-// due returns the updates that may be written now, and forgets the retries that nothing is waiting for.
+// due returns the updates that may be written now, and forgets of the others what nothing is waiting for.
 func (c *Controller) due(updates []cluster.Update, now time.Time) []cluster.Update {
 	due := make([]cluster.Update, 0, len(updates))
-	waiting := make(map[cluster.Key]retry)
+	waiting, announced := make(map[cluster.Key]retry), make(map[cluster.Key]announcement)
 	for _, u := range updates {
 		r, ok := c.retries[u.Key]
 		if ok && (r.uid != u.UID || r.version != u.Version) {
@@ -173,11 +184,15 @@ func (c *Controller) due(updates []cluster.Update, now time.Time) []cluster.Upda
 		if ok {
 			waiting[u.Key] = r
 		}
+		if a, ok := c.announced[u.Key]; ok && a.uid == u.UID {
+			announced[u.Key] = a
+		}
 		if _, writing := c.writing[u.Key]; !writing && (!ok || !now.Before(r.after)) {
 			due = append(due, u)
 		}
 	}
 	c.retries = waiting
+	c.announced = announced
 	return due
 }
 
@@ -194,7 +209,11 @@ func (c *Controller) apply(ctx context.Context, writes *sync.WaitGroup, updates 
 			updates = updates[1:]
 			c.writing[u.Key] = c.turn
 			c.memory.doubt(u)
-			writes.Go(func() { c.write(ctx, u) })
+			before := c.unannounced(u)
+			writes.Go(func() {
+				c.tell(ctx, before)
+				c.write(ctx, u)
+			})
 			continue
 		}
 		select {
@@ -210,6 +229,24 @@ func (c *Controller) apply(ctx context.Context, writes *sync.WaitGroup, updates 
 		}
 	}
 	return again
+}
+
+// unannounced returns what is to be told before u is written and has not been told yet.
+func (c *Controller) unannounced(u cluster.Update) []cluster.Event {
+	if len(u.Before) == 0 {
+		return nil
+	}
+	known := c.announced[u.Key]
+	known.uid = u.UID
+	var events []cluster.Event
+	for _, e := range u.Before {
+		if !slices.Contains(known.messages, e.Message) {
+			known.messages = append(known.messages, e.Message)
+			events = append(events, e)
+		}
+	}
+	c.announced[u.Key] = known
+	return events
 }
 
 // write makes one write, tells of it when it is done, and hands the result to the loop.
@@ -244,6 +281,9 @@ func (c *Controller) tell(ctx context.Context, events []cluster.Event) {
 func (c *Controller) ended(r result) bool {
 	u := r.update
 	delete(c.writing, u.Key)
+	if r.err == nil {
+		delete(c.announced, u.Key)
+	}
 	failures := c.retries[u.Key].failures + 1
 	backoff := min(minBackoff<<min(failures-1, 16), maxBackoff)
 	c.retries[u.Key] = retry{u.UID, u.Version, failures, time.Now().Add(backoff)}

@@ -1,11 +1,14 @@
 package controller
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/lanlord/lanlord/pkg/allocator"
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
 )
 
 // Plan is what is to be written so that the cluster is as it should be, and how it is then.
@@ -30,6 +33,10 @@ type claim struct {
 	held [2]allocator.Assignment
 	n    int
 	lost []loss
+	// doubtful is true when its condition does not vouch for all that it has.
+	doubtful bool
+	// result is what a Service got that lacked something, nil for the others.
+	result *allocator.Result
 }
 
 // loss is an address in a Service's status that it may not keep.
@@ -40,19 +47,39 @@ type loss struct {
 
 // decider is one round of decisions.
 type decider struct {
+	cfg   *config.Config
 	alloc *allocator.Allocator
 	// adopts is false while no pool is configured. What Lanlord never wrote then stays in every status.
 	adopts bool
 	plan   Plan
-	// text and pools are scratch: a Service that nothing happens to costs no allocation.
-	text, pools []byte
+	// text is scratch: a Service that nothing happens to costs no allocation.
+	text []byte
+	// What updates are made of is cut from larger pieces.
+	conditions slab[cluster.Condition]
+	addrs      slab[netip.Addr]
+	events     slab[cluster.Event]
+}
+
+// slab is where small slices of one type are cut from.
+type slab[T any] struct{ rest []T }
+
+// take returns n zero values.
+func (s *slab[T]) take(n int) []T {
+	if len(s.rest) < n {
+		s.rest = make([]T, max(n, 128))
+	}
+	taken := s.rest[:n:n]
+	s.rest = s.rest[n:]
+	return taken
 }
 
 // Decide says what is to be written so that every Service has the addresses it should have.
 //
-// What is in the status already is adopted first, the older Service before the younger, and stays unless it no longer
-// fits: then it is replaced in the same plan. Only then the missing addresses are given, the oldest Service first. What
-// one Service gives up in a plan no other gets in the same plan, so the order of the writes does not matter.
+// What is in the status already is adopted first, and stays unless it no longer fits: then it is replaced in the same
+// plan. Of Services that cannot both keep an address, one goes before the other if its condition tells of the address, for
+// that was written by Lanlord, and of all that it shares the address by now; otherwise the older one. Only then the
+// missing addresses are given, first to the Service that has waited longest. What one Service gives up in a plan no other
+// gets in the same plan, so the order of the writes does not matter.
 //
 // The result depends on nothing else, so deciding again, also after a restart, says the same; and once a plan has been
 // written, the next one contains at most what hands on the addresses given up in it. resting are ordered by how long they
@@ -62,7 +89,8 @@ func Decide(snapshot cluster.Snapshot, resting []allocator.Rest) Plan {
 		return Plan{}
 	}
 	d := decider{
-		alloc:  allocator.New(snapshot.Config, resting, len(snapshot.Services)),
+		cfg:    snapshot.Config,
+		alloc:  allocator.New(snapshot, resting),
 		adopts: len(snapshot.Config.Pools) > 0,
 	}
 	managed := make([]*cluster.Service, 0, len(snapshot.Services))
@@ -73,20 +101,15 @@ func Decide(snapshot cluster.Snapshot, resting []allocator.Rest) Plan {
 			d.release(svc)
 		}
 	}
-	slices.SortFunc(managed, func(x, y *cluster.Service) int {
-		if c := x.Created.Compare(y.Created); c != 0 {
-			return c
-		}
-		return x.Key.Compare(y.Key)
-	})
-	claims := make([]claim, len(managed))
-	for i, svc := range managed {
-		claims[i].svc = svc
+	claims := byAge(managed)
+	for i := range claims {
+		d.adoptVouched(&claims[i])
 	}
 	for i := range claims {
-		d.adopt(&claims[i])
+		d.adoptOthers(&claims[i])
 	}
 	d.leave(snapshot.Services, claims)
+	d.serve(claims)
 	for i := range claims {
 		d.settle(&claims[i])
 	}
@@ -94,17 +117,61 @@ func Decide(snapshot cluster.Snapshot, resting []allocator.Rest) Plan {
 	return d.plan
 }
 
-// adopt lets a Service keep what it has and may keep.
-func (d *decider) adopt(c *claim) {
-	for _, addr := range c.svc.Ingress {
-		a, why := d.alloc.Adopt(c.svc, c.held[:c.n], addr)
-		if why != nil {
-			c.lost = append(c.lost, loss{addr, why})
-			continue
-		}
-		c.held[c.n] = a
-		c.n++
+// byAge returns the claims of the Services, the oldest first.
+func byAge(managed []*cluster.Service) []claim {
+	// The seconds are compared first, where the Services need not be looked at.
+	type aged struct {
+		created int64
+		svc     *cluster.Service
 	}
+	order := make([]aged, len(managed))
+	for i, svc := range managed {
+		order[i] = aged{svc.Created.Unix(), svc}
+	}
+	slices.SortFunc(order, func(x, y aged) int {
+		if x.created != y.created {
+			return cmp.Compare(x.created, y.created)
+		}
+		return allocator.Older(x.svc, y.svc)
+	})
+	claims := make([]claim, len(order))
+	for i, o := range order {
+		claims[i].svc = o.svc
+	}
+	return claims
+}
+
+// adoptVouched lets a Service keep what its condition vouches for, if it may.
+func (d *decider) adoptVouched(c *claim) {
+	for _, addr := range c.svc.Ingress {
+		if d.vouches(c.svc, addr) {
+			d.adopt(c, addr)
+		} else {
+			c.doubtful = true
+		}
+	}
+}
+
+// adoptOthers lets it keep what else it has, if it may.
+func (d *decider) adoptOthers(c *claim) {
+	if !c.doubtful {
+		return
+	}
+	for _, addr := range c.svc.Ingress {
+		if !d.vouches(c.svc, addr) {
+			d.adopt(c, addr)
+		}
+	}
+}
+
+func (d *decider) adopt(c *claim, addr netip.Addr) {
+	a, why := d.alloc.Adopt(c.svc, c.held[:c.n], addr)
+	if why != nil {
+		c.lost = append(c.lost, loss{addr, why})
+		return
+	}
+	c.held[c.n] = a
+	c.n++
 }
 
 // leave notes all that a status shows and that is to go.
@@ -123,20 +190,82 @@ func (d *decider) leave(services []cluster.Service, claims []claim) {
 	}
 }
 
-// settle gives a Service what it lacks, and plans the write if it is not as it should be.
+// serve gives the Services that lack something what there is for them, first to the one that has waited longest.
+func (d *decider) serve(claims []claim) {
+	lacking := 0
+	for i := range claims {
+		if claims[i].lacks() {
+			lacking++
+		}
+	}
+	queue := make([]*claim, 0, lacking)
+	for i := range claims {
+		if claims[i].lacks() {
+			queue = append(queue, &claims[i])
+		}
+	}
+	if !slices.IsSortedFunc(queue, compareWaits) {
+		slices.SortStableFunc(queue, compareWaits)
+	}
+	results := make([]allocator.Result, lacking)
+	gained := 0
+	for i, c := range queue {
+		results[i] = d.alloc.Assign(c.svc, c.held[:c.n])
+		c.result = &results[i]
+		if len(results[i].Assignments) > c.n {
+			gained++
+		}
+	}
+	d.plan.Updates = slices.Grow(d.plan.Updates, gained)
+}
+
+func (c *claim) lacks() bool { return c.n < len(allocator.Wanted(c.svc)) }
+
+// compareWaits orders Services by how long they have been waiting. One that has been served, and lacks something only
+// now or can do without, comes last.
+func compareWaits(x, y *claim) int {
+	xs, xWaits := x.waiting()
+	ys, yWaits := y.waiting()
+	switch {
+	case xWaits && yWaits:
+		return xs.Compare(ys)
+	case xWaits:
+		return -1
+	case yWaits:
+		return 1
+	}
+	return 0
+}
+
+// waiting returns since when a Service has been waiting, if it has.
+func (c *claim) waiting() (since time.Time, ok bool) {
+	switch condition := c.svc.Condition; {
+	case condition == nil || !condition.True && condition.Since.IsZero():
+		return c.svc.Created, true
+	case !condition.True:
+		return condition.Since, true
+	}
+	return time.Time{}, false
+}
+
+// settle plans the write of a Service if it is not as it should be.
 func (d *decider) settle(c *claim) {
 	svc := c.svc
 	if !d.adopts && svc.AllocatedFrom == "" && (len(svc.Ingress) > 0 || svc.ForeignIngress) {
 		return
 	}
-	r := d.alloc.Assign(svc, c.held[:c.n])
+	var r allocator.Result
+	if c.result != nil {
+		r = *c.result
+	} else {
+		r = d.alloc.Assign(svc, c.held[:c.n])
+	}
 	reason := allocator.Assigned
 	if r.Refusal != nil {
 		reason = r.Refusal.Reason
 	}
 	d.plan.Services[reason]++
-	d.text = appendMessage(d.text[:0], r)
-	d.pools = appendPools(d.pools[:0], r.Assignments)
+	d.text = appendMessage(d.text[:0], svc, r)
 	if d.isSettled(svc, r, reason) {
 		return
 	}
@@ -144,19 +273,23 @@ func (d *decider) settle(c *claim) {
 		Key:           svc.Key,
 		UID:           svc.UID,
 		Version:       svc.Version,
-		AllocatedFrom: string(d.pools),
-		Condition:     &cluster.Condition{True: r.Refusal == nil, Reason: reason.String(), Message: string(d.text)},
+		AllocatedFrom: pools(r.Assignments),
+		Condition:     &d.conditions.take(1)[0],
 	}
-	for _, a := range r.Assignments {
-		u.Ingress = append(u.Ingress, a.Addr)
+	*u.Condition = cluster.Condition{True: r.Refusal == nil, Reason: reason.String(), Message: string(d.text)}
+	if len(r.Assignments) > 0 {
+		u.Ingress = d.addrs.take(len(r.Assignments))
 	}
-	u.Events = events(c, u.Condition, r)
+	for i, a := range r.Assignments {
+		u.Ingress[i] = a.Addr
+	}
+	u.Before, u.Events = d.tell(c, u.Condition, r)
 	d.plan.Updates = append(d.plan.Updates, u)
 }
 
 // isSettled is true when svc already is as r says.
 func (d *decider) isSettled(svc *cluster.Service, r allocator.Result, reason allocator.Reason) bool {
-	if svc.ForeignIngress || svc.AllocatedFrom != string(d.pools) || len(svc.Ingress) != len(r.Assignments) {
+	if svc.ForeignIngress || !isFrom(svc.AllocatedFrom, r.Assignments) || len(svc.Ingress) != len(r.Assignments) {
 		return false
 	}
 	for i, a := range r.Assignments {
@@ -168,16 +301,23 @@ func (d *decider) isSettled(svc *cluster.Service, r allocator.Result, reason all
 	return c != nil && c.True == (r.Refusal == nil) && c.Reason == reason.String() && c.Message == string(d.text)
 }
 
+// isOurs is true when the status of a Service that is not ours any more still has an address from us.
+func (d *decider) isOurs(svc *cluster.Service) bool {
+	return svc.Condition == nil || slices.ContainsFunc(svc.Ingress, func(addr netip.Addr) bool {
+		return d.cfg.PoolOf(addr) != nil || d.tellsOf(svc, addr)
+	})
+}
+
 // release plans to take everything of ours from a Service that is not ours any more. What it has from others stays.
 func (d *decider) release(svc *cluster.Service) {
-	u := cluster.Update{Key: svc.Key, UID: svc.UID, Version: svc.Version}
-	switch {
-	case svc.AllocatedFrom != "":
-		u.Events = releaseEvents(svc)
-	case svc.Condition != nil && !svc.ForeignIngress:
-		u.Ingress = svc.Ingress
-	default:
+	if svc.AllocatedFrom == "" && svc.Condition == nil {
 		return
+	}
+	u := cluster.Update{Key: svc.Key, UID: svc.UID, Version: svc.Version}
+	if svc.AllocatedFrom != "" && d.isOurs(svc) {
+		u.Events = releaseEvents(svc)
+	} else {
+		u.KeepIngress = true
 	}
 	d.plan.Updates = append(d.plan.Updates, u)
 }

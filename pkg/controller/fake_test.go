@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/lanlord/lanlord/pkg/allocator"
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
 )
@@ -36,6 +38,12 @@ type fakeAPI struct {
 	writes int
 	// version is the newest resourceVersion, made counts the Services.
 	version, made int
+	// network holds what a snapshot has besides configuration and Services.
+	network cluster.Snapshot
+	// known is how each Service was specified since it has the addresses that it has.
+	known map[cluster.Key][]cluster.Service
+	// leaders is how many controllers there are, each of which knows nothing of the other.
+	leaders int
 	// fault is asked before each write what is to become of it.
 	fault func(cluster.Update) fault
 	// log is what happened, a line each.
@@ -64,7 +72,7 @@ var (
 func newFakeAPI(t *testing.T, document string) *fakeAPI {
 	f := &fakeAPI{
 		T: t, wake: func() {}, served: map[cluster.Key]cluster.Service{}, cached: map[cluster.Key]cluster.Service{},
-		fault: func(cluster.Update) fault { return works },
+		fault: func(cluster.Update) fault { return works }, known: map[cluster.Key][]cluster.Service{}, leaders: 1,
 	}
 	f.configure(document)
 	return f
@@ -94,7 +102,8 @@ func (f *fakeAPI) apply(name string, change func(*cluster.Service)) {
 	if !known {
 		f.made++
 		svc = cluster.Service{
-			Key: key, UID: fmt.Sprint("uid-", f.made), Created: time.Unix(int64(f.made), 0), Managed: true,
+			Key: key, UID: fmt.Sprint("uid-", f.made), Managed: true,
+			Created:  time.Now().Truncate(time.Second).Add(time.Duration(f.made) * time.Millisecond),
 			Families: []cluster.Family{cluster.IPv4},
 		}
 	}
@@ -104,6 +113,14 @@ func (f *fakeAPI) apply(name string, change func(*cluster.Service)) {
 	f.version++
 	svc.Version = fmt.Sprint(f.version)
 	f.served[key] = svc
+	f.known[key] = append(f.known[key], svc)
+}
+
+// rewire changes the namespaces and the network.
+func (f *fakeAPI) rewire(random *rand.Rand) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	chooseNetwork(random, &f.network)
 }
 
 // breakWrites makes writes end as how says from now on.
@@ -144,9 +161,14 @@ func (f *fakeAPI) deliverOnly(name string) {
 func (f *fakeAPI) Snapshot() cluster.Snapshot {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := cluster.Snapshot{Config: f.cfg, ConfigState: f.state}
-	for _, key := range slices.SortedFunc(maps.Keys(f.cached), cluster.Key.Compare) {
-		if svc := f.cached[key]; svc.Managed || svc.AllocatedFrom != "" || svc.Condition != nil {
+	return f.snapshot(f.cached)
+}
+
+func (f *fakeAPI) snapshot(cached map[cluster.Key]cluster.Service) cluster.Snapshot {
+	s := f.network
+	s.Config, s.ConfigState = f.cfg, f.state
+	for _, key := range slices.SortedFunc(maps.Keys(cached), cluster.Key.Compare) {
+		if svc := cached[key]; svc.Managed || svc.AllocatedFrom != "" || svc.Condition != nil {
 			s.Services = append(s.Services, svc)
 		}
 	}
@@ -155,6 +177,11 @@ func (f *fakeAPI) Snapshot() cluster.Snapshot {
 
 // Write implements Writer.
 func (f *fakeAPI) Write(ctx context.Context, u cluster.Update) error {
+	return f.writeFor(ctx, u, func() map[cluster.Key]cluster.Service { return f.cached })
+}
+
+// writeFor writes for a controller with these caches.
+func (f *fakeAPI) writeFor(ctx context.Context, u cluster.Update, cached func() map[cluster.Key]cluster.Service) error {
 	f.mu.Lock()
 	fault := f.fault(u)
 	f.writes++
@@ -172,7 +199,8 @@ func (f *fakeAPI) Write(ctx context.Context, u cluster.Update) error {
 	if !ok || svc.UID != u.UID || svc.Version != u.Version {
 		return fmt.Errorf("write %s: %w", u.Key, cluster.ErrChanged)
 	}
-	svc.Ingress, svc.AllocatedFrom, svc.Condition, svc.ForeignIngress = u.Ingress, u.AllocatedFrom, u.Condition, false
+	given := slices.DeleteFunc(slices.Clone(u.Ingress), func(a netip.Addr) bool { return slices.Contains(svc.Ingress, a) })
+	write(&svc, u, time.Now())
 	f.version++
 	svc.Version = fmt.Sprint(f.version)
 	f.served[u.Key] = svc
@@ -180,11 +208,12 @@ func (f *fakeAPI) Write(ctx context.Context, u cluster.Update) error {
 	if f.writes > 10_000 {
 		panic("the controller writes without end:\n" + strings.Join(f.log[len(f.log)-20:], "\n"))
 	}
-	f.checkUnique()
+	f.checkGiven(svc, given)
+	f.known[u.Key] = []cluster.Service{svc}
 	if fault == answerLost {
 		return errors.New("connection reset by peer")
 	}
-	f.cached[u.Key] = svc
+	cached()[u.Key] = svc
 	return nil
 }
 
@@ -195,17 +224,68 @@ func (f *fakeAPI) Event(e cluster.Event) {
 	f.log = append(f.log, fmt.Sprintf("%s %s: %s", e.Object.Name, e.Reason, e.Message))
 }
 
-// checkUnique is called with mu held.
-func (f *fakeAPI) checkUnique() {
-	holders := map[netip.Addr]cluster.Key{}
-	for key, svc := range f.served {
-		for _, addr := range svc.Ingress {
-			if other, twice := holders[addr]; twice {
-				f.Errorf("%s is at %s and at %s", addr, key, other)
+// checkGiven is called with mu held, when svc was given addresses. Another Service has one of them only if it shared it
+// at any time since it has it: that it does not do so any more the controller may not have known.
+func (f *fakeAPI) checkGiven(svc cluster.Service, given []netip.Addr) {
+	if f.leaders > 1 {
+		return
+	}
+	for _, addr := range given {
+		for key, other := range f.served {
+			shares := slices.ContainsFunc(f.known[key], func(o cluster.Service) bool { return allocator.MayShare(&svc, &o) })
+			if key != svc.Key && slices.Contains(other.Ingress, addr) && !shares {
+				f.Errorf("%s is given to %s and is at %s", addr, svc.Key, key)
 			}
-			holders[addr] = key
 		}
 	}
+}
+
+// checkShares fails the test when two Services have an address that do not share it.
+func (f *fakeAPI) checkShares() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	holders := map[netip.Addr][]cluster.Service{}
+	for _, svc := range f.served {
+		for _, addr := range svc.Ingress {
+			for _, other := range holders[addr] {
+				if !allocator.MayShare(&svc, &other) {
+					f.Errorf("%s is at %s and at %s", addr, svc.Key, other.Key)
+				}
+			}
+			holders[addr] = append(holders[addr], svc)
+		}
+	}
+}
+
+// follower is another controller's view of the API server, with caches of its own.
+type follower struct {
+	*fakeAPI
+	own map[cluster.Key]cluster.Service
+}
+
+// newFollower returns one whose caches are up to date, as those of a new leader are.
+func newFollower(f *fakeAPI) *follower {
+	n := &follower{fakeAPI: f}
+	n.deliver()
+	return n
+}
+
+func (f *follower) deliver() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.own = maps.Clone(f.served)
+}
+
+// Snapshot implements Source.
+func (f *follower) Snapshot() cluster.Snapshot {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.snapshot(f.own)
+}
+
+// Write implements Writer.
+func (f *follower) Write(ctx context.Context, u cluster.Update) error {
+	return f.writeFor(ctx, u, func() map[cluster.Key]cluster.Service { return f.own })
 }
 
 // took returns what happened since it was last called, and forgets it.

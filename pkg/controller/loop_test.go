@@ -97,6 +97,62 @@ waits Assigned: 192.168.1.11 from pool "office"`)
 	})
 }
 
+// TestLoopTellsBefore withdraws an address. That is told before the write and after it, and the retries of a write that
+// fails tell nothing again.
+func TestLoopTellsBefore(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fakeAPI) {
+		c, _ := start(t, f)
+		f.apply("web", nil)
+		f.deliver()
+		synctest.Wait()
+		f.took()
+		f.breakWrites(func(cluster.Update) fault { return fails })
+		f.configure(strings.Replace(threeAddresses, "[192.168.1.10-", "[192.168.1.11-", 1))
+		c.Wake()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		expect(t, "while the write fails", f.took(), `
+web Withdrawing: 192.168.1.10 is about to be withdrawn: no pool contains 192.168.1.10 (pools: "office"); 192.168.1.11 is to take its place`)
+		f.apply("web", nil)
+		f.breakWrites(func(cluster.Update) fault { return works })
+		f.deliver()
+		synctest.Wait()
+		expect(t, "when it succeeds", f.took(), `
+web = [192.168.1.11]
+web Withdrawn: 192.168.1.10 is withdrawn: no pool contains 192.168.1.10 (pools: "office"); 192.168.1.11 takes its place
+web Assigned: 192.168.1.11 from pool "office"`)
+		f.configure(threeAddresses)
+		f.apply("web", func(svc *cluster.Service) { svc.Ingress = []netip.Addr{netip.MustParseAddr("10.9.9.9")} })
+		f.deliver()
+		synctest.Wait()
+		expect(t, "when it happens anew", strings.Split(f.took(), ":")[0], "web Withdrawing")
+	})
+}
+
+// TestLoopSharesAtOnce has two Services that share come at the same time, with a write whose answer is lost between them.
+func TestLoopSharesAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fakeAPI) {
+		start(t, f)
+		for i, name := range []string{"tcp", "udp", "late"} {
+			f.apply(name, func(svc *cluster.Service) {
+				svc.SharingKey, svc.Ports = "dns", []cluster.Port{{Protocol: cluster.Protocol(i), Number: 53}}
+			})
+		}
+		f.breakWrites(func(u cluster.Update) fault {
+			if u.Key.Name == "tcp" {
+				return answerLost
+			}
+			return works
+		})
+		f.deliverOnly("tcp")
+		f.deliverOnly("udp")
+		synctest.Wait()
+		f.deliverOnly("late")
+		synctest.Wait()
+		expect(t, "all", f.status(), "late [192.168.1.10]\ntcp [192.168.1.10]\nudp [192.168.1.10]")
+	})
+}
+
 // TestLoopConflict changes a Service behind the caches. The refused write is no failure: the next snapshot mends it.
 func TestLoopConflict(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeAPI) {

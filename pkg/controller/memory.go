@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -23,6 +24,8 @@ type memory struct {
 type holding struct {
 	by    cluster.Key
 	round uint64
+	// others share the address.
+	others []cluster.Key
 }
 
 // rest is an address that was given back.
@@ -52,7 +55,12 @@ func (m *memory) observe(services []cluster.Service, now time.Time) {
 			continue
 		}
 		for _, addr := range svc.Ingress {
-			m.held[addr] = holding{svc.Key, m.round}
+			h := holding{by: svc.Key, round: m.round}
+			if known, ok := m.held[addr]; ok && known.round == m.round && known.by != svc.Key {
+				h = known
+				h.others = append(h.others, svc.Key)
+			}
+			m.held[addr] = h
 		}
 	}
 	m.rests = slices.DeleteFunc(m.rests, func(r rest) bool {
@@ -63,10 +71,13 @@ func (m *memory) observe(services []cluster.Service, now time.Time) {
 	for addr, h := range m.held {
 		if h.round != m.round {
 			m.rests = append(m.rests, rest{addr, h.by, now})
+			for _, other := range h.others {
+				m.rests = append(m.rests, rest{addr, other, now})
+			}
 			delete(m.held, addr)
 		}
 	}
-	slices.SortFunc(m.rests[known:], func(x, y rest) int { return x.addr.Compare(y.addr) })
+	slices.SortFunc(m.rests[known:], func(x, y rest) int { return cmp.Or(x.addr.Compare(y.addr), x.by.Compare(y.by)) })
 	for key, d := range m.doubts {
 		if !d.lasts(services, key) {
 			delete(m.doubts, key)
@@ -108,7 +119,7 @@ func (m *memory) resting(now time.Time, delay time.Duration) []allocator.Rest {
 			resting = append(resting, allocator.Rest{Addr: addr, Holder: key, Firm: true})
 		}
 	}
-	slices.SortFunc(resting[sure:], func(x, y allocator.Rest) int { return x.Addr.Compare(y.Addr) })
+	slices.SortFunc(resting[sure:], func(x, y allocator.Rest) int { return cmp.Or(x.Addr.Compare(y.Addr), x.Holder.Compare(y.Holder)) })
 	return resting
 }
 

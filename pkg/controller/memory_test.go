@@ -49,6 +49,18 @@ func TestMemoryOfARest(t *testing.T) {
 	}
 }
 
+// TestMemoryOfSharing lets an address rest only when nobody has it, and then for all who had it last.
+func TestMemoryOfSharing(t *testing.T) {
+	m, start := newMemory(), time.Unix(0, 0)
+	m.observe([]cluster.Service{with("a", "1", x), with("b", "1", x), with("c", "1", x)}, start)
+	m.observe([]cluster.Service{with("b", "1", x), with("c", "1", x)}, start)
+	expectResting(t, "while some have it", m.resting(start, time.Minute), nil)
+	m.observe(nil, start)
+	expectResting(t, "when nobody has it", m.resting(start, time.Minute), []allocator.Rest{{Addr: x, Holder: key("b")}, {Addr: x, Holder: key("c")}})
+	m.observe([]cluster.Service{with("c", "2", x)}, start)
+	expectResting(t, "when one has it again", m.resting(start, time.Minute), nil)
+}
+
 // TestMemoryOfDoubts keeps what each write may have given until a snapshot shows what became of all of them.
 func TestMemoryOfDoubts(t *testing.T) {
 	now := time.Unix(0, 0)

@@ -26,6 +26,10 @@ var update = flag.Bool("update", false, "write the plans into the scenario files
 //	config      the document under the ConfigMap's key; "none" when there has never been a valid one
 //	services    what users do: a line makes a Service, or changes its specification and leaves its status, see parseService;
 //	            "delete ns/name" deletes one
+//	namespaces  the namespaces with their labels, all there are: "shop team=web,stage=live"
+//	network     what is known of the network, all of it: "node n1 10.0.0.2", "gateway 10.0.0.1 n1", "stranger 10.0.0.9 MAC",
+//	            "subnet 10.0.0.0/24"
+//	restart     the controller starts anew, and knows nothing but the cluster
 //	wait 30s    time passes
 //	plan        what Decide says now; it is applied before the next section
 //
@@ -98,6 +102,19 @@ func (s *story) play(name, text string) {
 			s.Fatal(err)
 		}
 		s.now = s.now.Add(d)
+	case "restart":
+		s.memory = newMemory()
+	case "namespaces":
+		s.snapshot.Namespaces = nil
+		for line := range strings.Lines(text) {
+			name, labels, _ := strings.Cut(strings.TrimSpace(line), " ")
+			s.snapshot.Namespaces = append(s.snapshot.Namespaces, cluster.Namespace{Name: name, Labels: s.labels(labels)})
+		}
+	case "network":
+		s.snapshot.Nodes, s.snapshot.Taken, s.snapshot.Subnets = nil, nil, nil
+		for line := range strings.Lines(text) {
+			s.network(s.words(line))
+		}
 	case "services":
 		for line := range strings.Lines(text) {
 			if words := s.words(line); len(words) > 0 {
@@ -108,6 +125,49 @@ func (s *story) play(name, text string) {
 	default:
 		s.Fatalf("unknown section %q", name)
 	}
+}
+
+func (s *story) network(words []string) {
+	switch words[0] {
+	case "node":
+		s.snapshot.Nodes = append(s.snapshot.Nodes, cluster.Node{Name: words[1], Addresses: s.addrs(words[2])})
+	case "gateway":
+		s.snapshot.Taken = append(s.snapshot.Taken, cluster.Taken{Addr: s.addrs(words[1])[0], By: cluster.TakenByGateway, Name: words[2]})
+	case "stranger":
+		s.snapshot.Taken = append(s.snapshot.Taken, cluster.Taken{Addr: s.addrs(words[1])[0], By: cluster.TakenByStranger, Name: words[2]})
+	case "subnet":
+		s.snapshot.Subnets = append(s.snapshot.Subnets, netip.MustParsePrefix(words[1]))
+	default:
+		s.Fatalf("unknown word %q", words[0])
+	}
+}
+
+// labels reads "a=b,c=d".
+func (s *story) labels(text string) map[string]string {
+	all := map[string]string{}
+	for pair := range strings.SplitSeq(text, ",") {
+		if name, value, ok := strings.Cut(pair, "="); ok {
+			all[name] = value
+		}
+	}
+	return all
+}
+
+// ports reads "TCP/80,UDP/53".
+func (s *story) ports(text string) []cluster.Port {
+	var all []cluster.Port
+	for port := range strings.SplitSeq(text, ",") {
+		protocol, number, _ := strings.Cut(port, "/")
+		n, err := strconv.ParseUint(number, 10, 16)
+		if err != nil {
+			s.Fatal(err)
+		}
+		all = append(all, cluster.Port{
+			Protocol: map[string]cluster.Protocol{"TCP": cluster.TCP, "UDP": cluster.UDP, "SCTP": cluster.SCTP}[protocol],
+			Number:   uint16(n)})
+	}
+	slices.SortFunc(all, cluster.Port.Compare)
+	return all
 }
 
 // words splits a line at blanks, outside quotes.
@@ -142,7 +202,7 @@ func (s *story) service(words []string) {
 	if !known {
 		s.made++
 		s.snapshot.Services = slices.Insert(s.snapshot.Services, i, cluster.Service{
-			Key: key, UID: fmt.Sprint("uid-", s.made), Created: time.Unix(int64(s.made), 0),
+			Key: key, UID: fmt.Sprint("uid-", s.made), Created: s.now.Add(time.Duration(s.made) * time.Millisecond),
 		})
 	}
 	old := &s.snapshot.Services[i]
@@ -159,6 +219,9 @@ func (s *story) service(words []string) {
 //	requests ADDR[,ADDR]          the addresses that it requests
 //	pool NAME                     the pool that it requests
 //	problem "..."                 what is wrong with its request
+//	labels a=b,c=d                its labels
+//	shares KEY TCP/80,UDP/53      its sharing key and its ports
+//	local SELECTOR                it has externalTrafficPolicy Local, and this selector
 //	unmanaged                     it is not of our type or class
 //	status ADDR[,ADDR] | none     its status, as somebody has written it
 //	hostname                      its status has a hostname too
@@ -185,6 +248,13 @@ func (s *story) parseService(words []string, svc cluster.Service) cluster.Servic
 			svc.RequestedPool = next()
 		case "problem":
 			svc.RequestProblem = next()
+		case "labels":
+			svc.Labels = s.labels(next())
+		case "shares":
+			svc.SharingKey = next()
+			svc.Ports = s.ports(next())
+		case "local":
+			svc.TrafficPolicy, svc.Selector = cluster.TrafficLocal, next()
 		case "unmanaged":
 			svc.Managed = false
 		case "status":
@@ -237,7 +307,7 @@ func (s *story) decide() Plan {
 
 func (s *story) plan() string {
 	p := s.decide()
-	s.snapshot.Services = applied(s.snapshot.Services, p.Updates)
+	s.snapshot.Services = applied(s.snapshot.Services, p.Updates, s.now)
 	return p.text()
 }
 
@@ -248,17 +318,33 @@ func (s *story) checkSettled() {
 }
 
 // applied returns the Services as they are when the updates were written.
-func applied(services []cluster.Service, updates []cluster.Update) []cluster.Service {
+func applied(services []cluster.Service, updates []cluster.Update, now time.Time) []cluster.Service {
 	services = slices.Clone(services)
 	for _, u := range updates {
 		i := slices.IndexFunc(services, func(svc cluster.Service) bool { return svc.Key == u.Key })
-		svc := &services[i]
-		svc.Ingress, svc.AllocatedFrom, svc.Condition, svc.ForeignIngress = u.Ingress, u.AllocatedFrom, u.Condition, false
-		svc.Version += "'"
+		write(&services[i], u, now)
+		services[i].Version += "'"
 	}
 	return slices.DeleteFunc(services, func(svc cluster.Service) bool {
 		return !svc.Managed && svc.AllocatedFrom == "" && svc.Condition == nil
 	})
+}
+
+// write does to a Service what an Update says, but for its version.
+func write(svc *cluster.Service, u cluster.Update, now time.Time) {
+	if !u.KeepIngress {
+		svc.Ingress, svc.ForeignIngress = u.Ingress, false
+	}
+	was := svc.Condition
+	svc.AllocatedFrom, svc.Condition = u.AllocatedFrom, nil
+	if u.Condition != nil {
+		condition := *u.Condition
+		condition.Since = now.Truncate(time.Second)
+		if was != nil && was.True == condition.True {
+			condition.Since = was.Since
+		}
+		svc.Condition = &condition
+	}
 }
 
 // text writes a plan as the scenarios have it.
@@ -269,23 +355,21 @@ func (p Plan) text() string {
 		for _, a := range u.Ingress {
 			fmt.Fprintf(&text, " %s", a)
 		}
-		if len(u.Ingress) == 0 {
+		switch {
+		case u.KeepIngress:
+			text.WriteString(" as it is")
+		case len(u.Ingress) == 0:
 			text.WriteString(" nothing")
 		}
 		if u.AllocatedFrom != "" {
 			fmt.Fprintf(&text, " of %s", u.AllocatedFrom)
 		}
 		text.WriteString("\n")
+		writeEvents(&text, "first ", u.Before)
 		if c := u.Condition; c != nil {
 			fmt.Fprintf(&text, "    %t %s: %s\n", c.True, c.Reason, c.Message)
 		}
-		for _, e := range u.Events {
-			kind := "normal"
-			if e.Warning {
-				kind = "warning"
-			}
-			fmt.Fprintf(&text, "    %s Event %s: %s\n", kind, e.Reason, e.Message)
-		}
+		writeEvents(&text, "", u.Events)
 	}
 	if len(p.Updates) == 0 {
 		text.WriteString("nothing to do\n")
@@ -298,4 +382,14 @@ func (p Plan) text() string {
 		text.WriteString("\n")
 	}
 	return text.String()
+}
+
+func writeEvents(text *strings.Builder, when string, events []cluster.Event) {
+	for _, e := range events {
+		kind := "normal"
+		if e.Warning {
+			kind = "warning"
+		}
+		fmt.Fprintf(text, "    %s%s Event %s: %s\n", when, kind, e.Reason, e.Message)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
@@ -29,13 +30,20 @@ const (
 	PoolAnnotation      = "lanlord.io/address-pool"
 )
 
-// addressesAnnotations and poolAnnotations are ours and MetalLB's spellings, the first one present counts.
+// SharingAnnotation holds the sharing key: Services with the same one may have the same address.
+const SharingAnnotation = "lanlord.io/allow-shared-ip"
+
+// addressesAnnotations, poolAnnotations and sharingAnnotations are ours and MetalLB's spellings, the first one present
+// counts.
 var (
 	addressesAnnotations = [...]string{
 		AddressesAnnotation, "metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs",
 	}
 	poolAnnotations = [...]string{
 		PoolAnnotation, "metallb.io/address-pool", "metallb.universe.tf/address-pool",
+	}
+	sharingAnnotations = [...]string{
+		SharingAnnotation, "metallb.io/allow-shared-ip", "metallb.universe.tf/allow-shared-ip",
 	}
 )
 
@@ -63,10 +71,17 @@ func convertService(o *corev1.Service, class string) (serviceRow, bool) {
 	if !s.Managed && !leftBehind(o, s) {
 		return serviceRow{}, false
 	}
+	s.Labels = o.Labels
 	s.Families = families(o)
 	s.FamilyPolicy = familyPolicy(o.Spec.IPFamilyPolicy)
 	if o.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal {
 		s.TrafficPolicy = cluster.TrafficLocal
+	}
+	if _, s.SharingKey = firstAnnotation(o, sharingAnnotations[:]); s.SharingKey != "" {
+		s.Ports = ports(o)
+		if s.TrafficPolicy == cluster.TrafficLocal {
+			s.Selector = labels.Set(o.Spec.Selector).String()
+		}
 	}
 	s.Requested, s.RequestedPool, s.RequestProblem = requested(o, s.Families)
 	s.Ingress, s.ForeignIngress = ingress(o.Status.LoadBalancer.Ingress)
@@ -118,6 +133,23 @@ func families(o *corev1.Service) []cluster.Family {
 	return fs
 }
 
+// ports are those of a Service, sorted.
+func ports(o *corev1.Service) []cluster.Port {
+	ps := make([]cluster.Port, 0, len(o.Spec.Ports))
+	for _, p := range o.Spec.Ports {
+		port := cluster.Port{Number: uint16(p.Port)}
+		switch p.Protocol {
+		case corev1.ProtocolUDP:
+			port.Protocol = cluster.UDP
+		case corev1.ProtocolSCTP:
+			port.Protocol = cluster.SCTP
+		}
+		ps = append(ps, port)
+	}
+	slices.SortFunc(ps, cluster.Port.Compare)
+	return ps
+}
+
 func familyPolicy(p *corev1.IPFamilyPolicy) cluster.FamilyPolicy {
 	if p == nil {
 		return cluster.SingleStack
@@ -152,7 +184,9 @@ func ingress(entries []corev1.LoadBalancerIngress) (addrs []netip.Addr, foreign 
 func condition(cs []metav1.Condition) *cluster.Condition {
 	for _, c := range cs {
 		if c.Type == ConditionType {
-			return &cluster.Condition{True: c.Status == metav1.ConditionTrue, Reason: c.Reason, Message: c.Message}
+			return &cluster.Condition{
+				True: c.Status == metav1.ConditionTrue, Reason: c.Reason, Message: c.Message, Since: c.LastTransitionTime.UTC(),
+			}
 		}
 	}
 	return nil
@@ -213,6 +247,11 @@ func convertNode(o *corev1.Node) cluster.Node {
 		}
 	}
 	return n
+}
+
+// convertNamespace returns a namespace as the core sees it.
+func convertNamespace(o *corev1.Namespace) cluster.Namespace {
+	return cluster.Namespace{Name: o.Name, Labels: o.Labels}
 }
 
 // configRow is what became of one version of the ConfigMap.

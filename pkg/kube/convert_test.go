@@ -64,6 +64,29 @@ func TestConvertService(t *testing.T) {
 		{"external traffic policy",
 			func(o *corev1.Service) { o.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal },
 			func(s *cluster.Service) { s.TrafficPolicy = cluster.TrafficLocal }},
+		{"labels", func(o *corev1.Service) { o.Labels = map[string]string{"tier": "front"} },
+			func(s *cluster.Service) { s.Labels = map[string]string{"tier": "front"} }},
+		{"a sharing key, and with it the ports",
+			func(o *corev1.Service) {
+				o.Annotations = map[string]string{SharingAnnotation: " dns ", "metallb.io/allow-shared-ip": "no"}
+				o.Spec.Selector = map[string]string{"app": "dns"}
+				o.Spec.Ports = []corev1.ServicePort{
+					{Port: 132, Protocol: corev1.ProtocolSCTP}, {Port: 53, Protocol: corev1.ProtocolUDP}, {Port: 8053}, {Port: 53, Protocol: corev1.ProtocolTCP},
+				}
+			},
+			func(s *cluster.Service) {
+				s.SharingKey = "dns"
+				s.Ports = []cluster.Port{{Number: 53}, {Number: 8053}, {Protocol: cluster.UDP, Number: 53}, {Protocol: cluster.SCTP, Number: 132}}
+			}},
+		{"MetalLB's old sharing key with policy Local, and with it the selector",
+			func(o *corev1.Service) {
+				o.Annotations = map[string]string{"metallb.universe.tf/allow-shared-ip": "k"}
+				o.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
+				o.Spec.Selector = map[string]string{"b": "2", "a": "1"}
+			},
+			func(s *cluster.Service) {
+				s.SharingKey, s.TrafficPolicy, s.Selector, s.Ports = "k", cluster.TrafficLocal, "a=1,b=2", []cluster.Port{}
+			}},
 		{"our status",
 			func(o *corev1.Service) {
 				o.Annotations = map[string]string{AllocatedFromAnnotation: "lan"}
@@ -72,12 +95,13 @@ func TestConvertService(t *testing.T) {
 				}
 				o.Status.Conditions = []metav1.Condition{
 					{Type: "Other", Status: metav1.ConditionFalse},
-					{Type: ConditionType, Status: metav1.ConditionTrue, Reason: "Assigned", Message: "m"},
+					{Type: ConditionType, Status: metav1.ConditionTrue, Reason: "Assigned", Message: "m",
+						LastTransitionTime: metav1.NewTime(created.Local())},
 				}
 			},
 			func(s *cluster.Service) {
 				s.AllocatedFrom, s.Ingress = "lan", addrs("10.0.0.1", "fd00::1")
-				s.Condition = &cluster.Condition{True: true, Reason: "Assigned", Message: "m"}
+				s.Condition = &cluster.Condition{True: true, Reason: "Assigned", Message: "m", Since: created}
 			}},
 		{"a hostname in the status",
 			func(o *corev1.Service) {

@@ -16,12 +16,15 @@
 //	both        cluster           events                              create, patch
 //	both        in its namespace  configmaps                          list, watch    that of --config-map
 //	controller  cluster           services/status                     patch
+//	controller  cluster           namespaces, nodes                   list, watch
 //	controller  in its namespace  secrets                             create
+//	controller  in its namespace  pods                                list, watch
 //	controller  in its namespace  coordination.k8s.io/leases          create
 //	controller  in its namespace  coordination.k8s.io/leases          get, update    that given to Lead
 //	speaker     cluster           nodes                               list, watch
 //	speaker     cluster           discovery.k8s.io/endpointslices     list, watch
 //	speaker     in its namespace  secrets                             list, watch    lanlord-gossip
+//	speaker     in its namespace  pods/status                         patch
 //
-// A component that sets Options.Nodes, Options.Endpoints or Options.Secret needs the row of the speaker for it.
+// A component that sets Options.Nodes, Options.Namespaces, Options.Speakers, Options.Endpoints or Options.Secret needs the rights for it.
 package kube

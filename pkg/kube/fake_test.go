@@ -72,6 +72,8 @@ func newFakeAPI(objects ...runtime.Object) *fakeAPI {
 	lists := map[string]func() runtime.Object{
 		"services":       func() runtime.Object { return &corev1.ServiceList{} },
 		"nodes":          func() runtime.Object { return &corev1.NodeList{} },
+		"namespaces":     func() runtime.Object { return &corev1.NamespaceList{} },
+		"pods":           func() runtime.Object { return &corev1.PodList{} },
 		"configmaps":     func() runtime.Object { return &corev1.ConfigMapList{} },
 		"secrets":        func() runtime.Object { return &corev1.SecretList{} },
 		"endpointslices": func() runtime.Object { return &discoveryv1.EndpointSliceList{} },
@@ -90,6 +92,10 @@ func newFakeAPI(objects ...runtime.Object) *fakeAPI {
 		o, err := a.patch(action.(clienttesting.PatchActionImpl))
 		return true, o, err
 	})
+	a.PrependReactor("patch", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		o, err := a.patchPod(action.(clienttesting.PatchActionImpl))
+		return true, o, err
+	})
 	for _, o := range objects {
 		a.put(o)
 	}
@@ -102,6 +108,10 @@ func resourceOf(o runtime.Object) string {
 		return "services"
 	case *corev1.Node:
 		return "nodes"
+	case *corev1.Namespace:
+		return "namespaces"
+	case *corev1.Pod:
+		return "pods"
 	case *corev1.ConfigMap:
 		return "configmaps"
 	case *corev1.Secret:
@@ -313,7 +323,7 @@ func inBubble(t *testing.T, api *fakeAPI, test func(t *testing.T, s *Store, wake
 		wakes, log := &counter{}, &lines{}
 		s := New(Options{
 			Client: api, Namespace: "lanlord-system", ConfigMap: "config", Component: "lanlord-test", Host: "here",
-			Nodes: true, Endpoints: true, Secret: true, Wake: wakes.add,
+			Nodes: true, Namespaces: true, Speakers: true, Endpoints: true, Secret: true, Wake: wakes.add,
 			Log: slog.New(slog.NewTextHandler(log, nil)),
 		})
 		var wg sync.WaitGroup

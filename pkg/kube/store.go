@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -27,8 +29,10 @@ type Options struct {
 	ConfigMap string
 	// LoadBalancerClass is the spec.loadBalancerClass of the Services that are ours; empty for those without one.
 	LoadBalancerClass string
-	// Nodes, Endpoints and Secret say what is watched besides the Services and the ConfigMap.
-	Nodes, Endpoints, Secret bool
+	// Nodes, Namespaces, Endpoints and Secret say what is watched besides the Services and the ConfigMap.
+	Nodes, Namespaces, Endpoints, Secret bool
+	// Speakers says to watch the speakers' Pods in Namespace, which tell of the networks of their nodes.
+	Speakers bool
 	// Component is the source of Events and the field manager of writes, like "lanlord-controller".
 	Component string
 	// Host is the second half of the source of Events: the node's name.
@@ -59,6 +63,8 @@ type Store struct {
 	services   *table[serviceRow]
 	slices     *table[sliceRow]
 	nodes      *table[cluster.Node]
+	namespaces *table[cluster.Namespace]
+	pods       *table[podRow]
 	configMaps *table[configRow]
 	secrets    *table[[][]byte]
 
@@ -67,11 +73,21 @@ type Store struct {
 	// slicesOf and endpoints are by Service.
 	slicesOf  map[cluster.Key][]cluster.Key
 	endpoints map[cluster.Key]endpoints
-	// dirty are the Services in which published is out of date; dirtyNodes says so of publishedNodes.
-	dirty          map[cluster.Key]struct{}
-	published      []cluster.Service
-	dirtyNodes     bool
-	publishedNodes []cluster.Node
+	// dirty are the Services in which published is out of date; dirtyNodes says so of publishedNodes, dirtyNamespaces of
+	// publishedNamespaces.
+	dirty               map[cluster.Key]struct{}
+	published           []cluster.Service
+	dirtyNodes          bool
+	publishedNodes      []cluster.Node
+	dirtyNamespaces     bool
+	publishedNamespaces []cluster.Namespace
+	// facts is what the speakers have said of their networks, with the end of what none says any more, and fading rings when
+	// there is a new end. dirtyFacts says that publishedTaken and publishedSubnets are out of date.
+	facts            map[fact]time.Time
+	fading           bell
+	dirtyFacts       bool
+	publishedTaken   []cluster.Taken
+	publishedSubnets []netip.Prefix
 	// config is the last valid one, state what became of the newest.
 	config *config.Config
 	state  cluster.ConfigState
@@ -104,6 +120,8 @@ func New(o Options) *Store {
 		slicesOf:  make(map[cluster.Key][]cluster.Key),
 		endpoints: make(map[cluster.Key]endpoints),
 		dirty:     make(map[cluster.Key]struct{}),
+		facts:     make(map[fact]time.Time),
+		fading:    newBell(),
 	}
 	s.state = cluster.ConfigState{Object: s.configRef(""), Problem: fmt.Errorf("ConfigMap %s/%s has not been read yet", o.Namespace, o.ConfigMap)}
 	s.services = newTable(s, "services", s.serviceChanged, func(object any) (serviceRow, bool) {
@@ -119,6 +137,12 @@ func New(o Options) *Store {
 	})
 	s.nodes = newTable(s, "nodes", s.nodeChanged, func(object any) (cluster.Node, bool) {
 		return convertNode(object.(*corev1.Node)), true
+	})
+	s.namespaces = newTable(s, "namespaces", s.namespaceChanged, func(object any) (cluster.Namespace, bool) {
+		return convertNamespace(object.(*corev1.Namespace)), true
+	})
+	s.pods = newTable(s, "pods", s.podChanged, func(object any) (podRow, bool) {
+		return convertPod(object.(*corev1.Pod))
 	})
 	s.configMaps = newTable(s, "configmaps", s.configChanged, func(object any) (configRow, bool) {
 		cm := object.(*corev1.ConfigMap)
@@ -154,6 +178,9 @@ func (s *Store) Run(ctx context.Context) error {
 		wg.Go(func() { s.reflector(w).RunWithContext(ctx) })
 	}
 	wg.Go(func() { s.sendEvents(ctx) })
+	if s.opt.Speakers {
+		wg.Go(func() { s.forgetFacts(ctx) })
+	}
 	wg.Wait()
 	return nil
 }
@@ -200,7 +227,12 @@ func (s *Store) Snapshot() cluster.Snapshot {
 	defer s.mu.Unlock()
 	s.publishServices()
 	s.publishNodes()
-	return cluster.Snapshot{Config: s.config, ConfigState: s.state, Services: s.published, Nodes: s.publishedNodes}
+	s.publishNamespaces()
+	s.publishFacts()
+	return cluster.Snapshot{
+		Config: s.config, ConfigState: s.state, Services: s.published, Nodes: s.publishedNodes, Namespaces: s.publishedNamespaces,
+		Taken: s.publishedTaken, Subnets: s.publishedSubnets,
+	}
 }
 
 // moved is called after each event of a table.

@@ -97,6 +97,35 @@ func TestSnapshot(t *testing.T) {
 	})
 }
 
+// TestNamespaces sees the labels of namespaces, and wakes for them only.
+func TestNamespaces(t *testing.T) {
+	namespace := func(name string, labels map[string]string) *corev1.Namespace {
+		return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
+	}
+	api := newFakeAPI(namespace("web", map[string]string{"team": "a"}), namespace("api", nil))
+	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {
+		see := func(want ...cluster.Namespace) {
+			t.Helper()
+			if got := s.Snapshot().Namespaces; !reflect.DeepEqual(got, want) {
+				t.Errorf("namespaces %v, want %v", got, want)
+			}
+		}
+		see(cluster.Namespace{Name: "api"}, cluster.Namespace{Name: "web", Labels: map[string]string{"team": "a"}})
+		annotated := namespace("web", map[string]string{"team": "a"})
+		annotated.Annotations = map[string]string{"a": "b"}
+		api.put(annotated)
+		if n := wakes.take(); n != 0 {
+			t.Errorf("%d wake-ups for an annotation", n)
+		}
+		api.put(namespace("web", map[string]string{"team": "b"}))
+		api.remove(namespace("api", nil))
+		if n := wakes.take(); n == 0 {
+			t.Error("no wake-up for a label")
+		}
+		see(cluster.Namespace{Name: "web", Labels: map[string]string{"team": "b"}})
+	})
+}
+
 func TestNoWakeForNothing(t *testing.T) {
 	api := newFakeAPI(service("s"), node("n1", "10.0.0.1"), slice("s-1", "s", "n1"), configMap(onePool))
 	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {

@@ -140,6 +140,26 @@ func (s *Store) publishNodes() {
 	s.publishedNodes, s.dirtyNodes = next, false
 }
 
+func (s *Store) namespaceChanged(_ cluster.Key, _ string, old, row *cluster.Namespace) (wake bool) {
+	if old != nil && row != nil && maps.Equal(old.Labels, row.Labels) {
+		return false
+	}
+	s.dirtyNamespaces = true
+	return true
+}
+
+func (s *Store) publishNamespaces() {
+	if !s.dirtyNamespaces {
+		return
+	}
+	next := make([]cluster.Namespace, 0, len(s.namespaces.rows))
+	for _, row := range s.namespaces.rows {
+		next = append(next, *row)
+	}
+	slices.SortFunc(next, func(a, b cluster.Namespace) int { return strings.Compare(a.Name, b.Name) })
+	s.publishedNamespaces, s.dirtyNamespaces = next, false
+}
+
 // configChanged keeps the last valid configuration, whatever comes after it.
 func (s *Store) configChanged(key cluster.Key, _ string, old, row *configRow) (wake bool) {
 	switch {

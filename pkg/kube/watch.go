@@ -20,7 +20,9 @@ import (
 type watched struct {
 	kind string
 	// name is that of the only object wanted, empty for all.
-	name    string
+	name string
+	// labels is the label selector of the objects wanted, empty for all.
+	labels  string
 	example runtime.Object
 	table   cache.ReflectorStore
 	// synced is called with Store.mu held.
@@ -72,6 +74,26 @@ func (s *Store) watched() []watched {
 			watch: core.Nodes().Watch,
 		})
 	}
+	if s.opt.Namespaces {
+		ws = append(ws, watched{
+			kind: s.namespaces.kind, example: &corev1.Namespace{}, table: s.namespaces,
+			synced: func() bool { return s.namespaces.synced },
+			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+				return core.Namespaces().List(ctx, o)
+			},
+			watch: core.Namespaces().Watch,
+		})
+	}
+	if s.opt.Speakers {
+		ws = append(ws, watched{
+			kind: s.pods.kind, labels: componentLabel + "=" + speakerComponent, example: &corev1.Pod{}, table: s.pods,
+			synced: func() bool { return s.pods.synced },
+			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+				return core.Pods(namespace).List(ctx, o)
+			},
+			watch: core.Pods(namespace).Watch,
+		})
+	}
 	if s.opt.Secret {
 		ws = append(ws, watched{
 			kind: s.secrets.kind, name: GossipSecret, example: &corev1.Secret{}, table: s.secrets,
@@ -98,6 +120,7 @@ func (s *Store) reflector(w watched) *cache.Reflector {
 		if w.name != "" {
 			o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, w.name).String()
 		}
+		o.LabelSelector = w.labels
 	}
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {

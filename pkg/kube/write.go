@@ -70,8 +70,8 @@ type (
 		Annotations     map[string]*string `json:"annotations"`
 	}
 	patchStatus struct {
-		LoadBalancer patchLoadBalancer `json:"loadBalancer"`
-		Conditions   []patchCondition  `json:"conditions,omitempty"`
+		LoadBalancer *patchLoadBalancer `json:"loadBalancer,omitempty"`
+		Conditions   []patchCondition   `json:"conditions,omitempty"`
 	}
 	patchLoadBalancer struct {
 		Ingress []corev1.LoadBalancerIngress `json:"ingress"`
@@ -98,6 +98,9 @@ func statusPatch(u cluster.Update, row *serviceRow, now time.Time) ([]byte, erro
 	}
 	if u.AllocatedFrom != "" {
 		p.Metadata.Annotations[AllocatedFromAnnotation] = &u.AllocatedFrom
+	}
+	if !u.KeepIngress {
+		p.Status.LoadBalancer = new(patchLoadBalancer)
 	}
 	for _, a := range u.Ingress {
 		p.Status.LoadBalancer.Ingress = append(p.Status.LoadBalancer.Ingress,

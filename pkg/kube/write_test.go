@@ -140,6 +140,9 @@ func TestStatusPatch(t *testing.T) {
 		{"clear without", clear, serviceRow{service: seen},
 			`{"metadata":{"uid":"u","resourceVersion":"7","annotations":{"lanlord.io/ip-allocated-from-pool":null}},` +
 				`"status":{"loadBalancer":{"ingress":null}}}`},
+		{"keep what is another's", cluster.Update{Key: seen.Key, UID: "u", Version: "7", KeepIngress: true}, serviceRow{service: refused},
+			`{"metadata":{"uid":"u","resourceVersion":"7","annotations":{"lanlord.io/ip-allocated-from-pool":null}},` +
+				`"status":{"conditions":[{"$patch":"delete","type":"lanlord.io/AddressAssigned"}]}}`},
 	} {
 		got, err := statusPatch(c.u, &c.row, now)
 		if err != nil || string(got) != c.want {

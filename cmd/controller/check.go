@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/controller"
+	"github.com/lanlord/lanlord/pkg/daemon"
+	"github.com/lanlord/lanlord/pkg/kube"
+)
+
+// syncTimeout is how long the cluster may take to be read.
+const syncTimeout = 30 * time.Second
+
+// check prints the configuration in file as it is understood, or returns all that is wrong with it. If asked for, it also
+// prints what the configuration would change in the cluster, where it changes nothing itself.
+func check(ctx context.Context, file string, againstCluster bool, flags daemon.Flags, stdout io.Writer) error {
+	read := func() ([]byte, error) { return os.ReadFile(file) }
+	if file == "-" {
+		read = func() ([]byte, error) { return io.ReadAll(os.Stdin) }
+	}
+	data, err := read()
+	if err != nil {
+		return fmt.Errorf("--check-config: %w", err)
+	}
+	if err := config.Check(data, stdout); err != nil || !againstCluster {
+		return err
+	}
+	cfg, err := config.Read(data)
+	if err != nil {
+		return err
+	}
+	changes, err := preview(ctx, cfg, flags)
+	if err != nil {
+		return fmt.Errorf("--against-cluster: %w", err)
+	}
+	return printChanges(changes, stdout)
+}
+
+// preview reads the cluster and returns what cfg would change in it.
+func preview(ctx context.Context, cfg *config.Config, flags daemon.Flags) ([]controller.Change, error) {
+	client, err := kube.Connect(flags.Kubeconfig, name)
+	if err != nil {
+		return nil, err
+	}
+	options := storeOptions(flags, client)
+	options.Log = slog.New(slog.DiscardHandler)
+	store := kube.New(options)
+	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
+	ended := make(chan error, 1)
+	go func() { ended <- store.Run(ctx) }()
+	defer func() { cancel(); <-ended }()
+	if err := store.WaitSynced(ctx); err != nil {
+		return nil, err
+	}
+	return controller.Preview(store.Snapshot(), cfg), nil
+}
+
+func printChanges(changes []controller.Change, out io.Writer) error {
+	if len(changes) == 0 {
+		_, err := fmt.Fprintln(out, "\nNo Service of the cluster would get another address.")
+		return err
+	}
+	fmt.Fprintf(out, "\n%d Services of the cluster would get other addresses:\n", len(changes))
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "SERVICE\tNOW\tTHEN\tREASON")
+	for _, c := range changes {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s: %s\n", c.Service, list(c.Before), list(c.After), c.Reason, c.Message)
+	}
+	return table.Flush()
+}
+
+// list is addresses in a table.
+func list(addrs []netip.Addr) string {
+	if len(addrs) == 0 {
+		return "none"
+	}
+	texts := make([]string, len(addrs))
+	for i, a := range addrs {
+		texts[i] = a.String()
+	}
+	return strings.Join(texts, ",")
+}

@@ -1,0 +1,259 @@
+package allocator
+
+import (
+	"net/netip"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+)
+
+// fill gives each empty slot an address if there is one. It refuses when one is reserved that is not free.
+func (a *Allocator) fill(s *seeker) *Refusal {
+	if own, ok := a.own[s.Key]; ok {
+		if refusal := a.fillReserved(s, own.reserved); refusal != nil {
+			return refusal
+		}
+		a.fillOwn(s, own.resting)
+	}
+	if s.SharingKey != "" {
+		a.fillShared(s)
+	}
+	if len(s.slots()) == 2 && s.slots()[0].empty() && s.slots()[1].empty() {
+		a.fillBoth(s)
+	}
+	for i := range s.slots() {
+		if s.slots()[i].empty() {
+			a.fillOne(s, i)
+		}
+	}
+	return nil
+}
+
+// fillReserved fills the slots with what is reserved for the Service. Of several addresses of a family it takes the first
+// that is free; if none is, it waits for the first.
+func (a *Allocator) fillReserved(s *seeker, reserved []netip.Addr) *Refusal {
+	var refusals [2]*Refusal
+	for _, addr := range reserved {
+		slot, in := s.slotFor(addr), a.reserved[addr].pool
+		if slot == nil || a.pools[in].Disabled || s.only != noPool && s.only != in {
+			continue
+		}
+		if refusal := a.waitFor(s, addr); refusal == nil {
+			slot.Assignment, slot.pool = Assignment{addr, a.pools[in].Name}, in
+		} else if i := boolInt(addr.Is6()); refusals[i] == nil {
+			refusals[i] = refusal
+		}
+	}
+	for i := range s.slots() {
+		if refusal := refusals[boolInt(s.slots()[i].family == cluster.IPv6)]; s.slots()[i].empty() && refusal != nil {
+			return refusal
+		}
+	}
+	return nil
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// waitFor says why the Service cannot have an address now that is reserved for it.
+func (a *Allocator) waitFor(s *seeker, addr netip.Addr) *Refusal {
+	if b, ok := a.barred[addr]; ok {
+		return reservedBut(b.refuse(addr))
+	}
+	holder := a.obstacle(s.Service, addr)
+	if holder == nil {
+		holder = a.doubt(s.Service, addr)
+	}
+	if holder == nil {
+		return nil
+	}
+	return reservedBut(inUse(s.Service, addr, holder))
+}
+
+func reservedBut(r *Refusal) *Refusal {
+	return refuse(r.Reason, "its reserved address %s", r.Message)
+}
+
+// fillOwn fills the slots with what rests for the Service, the last released first.
+func (a *Allocator) fillOwn(s *seeker, resting []netip.Addr) {
+	for i := range resting {
+		addr := resting[len(resting)-1-i]
+		slot, in := s.slotFor(addr), a.poolOf(addr)
+		if slot != nil && in >= 0 && a.isOpen(s.Service, addr) && a.mayGive(s, in, addr) {
+			slot.Assignment, slot.pool = Assignment{addr, a.pools[in].Name}, in
+		}
+	}
+}
+
+// mayGive is true when addr, of pool i, may be given to the Service by itself, whoever has it.
+func (a *Allocator) mayGive(s *seeker, i int, addr netip.Addr) bool {
+	return !a.leavesOut(i, addr) && !a.isKept(addr) && a.gives(s, i) && a.mayCount(s, i, addr)
+}
+
+// fillShared fills the slots with addresses that the Service may share, those of the oldest Services first.
+func (a *Allocator) fillShared(s *seeker) {
+	for i := range s.slots() {
+		slot := &s.slots()[i]
+		sharing := sharing{s.SharingKey, slot.family}
+		addrs := a.shared[sharing]
+		if !slot.empty() || len(addrs) == 0 {
+			continue
+		}
+		var few int
+		tried := &few
+		if len(addrs) > fewShared {
+			tried = a.triedBy(s, sharing)
+		}
+		for j := *tried; j < len(addrs); j++ {
+			addr := addrs[j]
+			if !a.isOpen(s.Service, addr) {
+				if j == *tried {
+					*tried++
+				}
+				continue
+			}
+			if in := a.poolOf(addr); a.mayGive(s, in, addr) {
+				slot.Assignment, slot.pool = Assignment{addr, a.pools[in].Name}, in
+				break
+			}
+		}
+	}
+}
+
+// fewShared is how many addresses are tried again for each Service rather than remembered as tried.
+const fewShared = 8
+
+// triedBy returns where it is noted how many addresses Services of this kind have tried.
+func (a *Allocator) triedBy(s *seeker, in sharing) *int {
+	ports := a.scratch[:0]
+	for _, p := range s.Ports {
+		ports = append(ports, byte(p.Protocol), byte(p.Number>>8), byte(p.Number))
+	}
+	a.scratch = ports
+	if tried, ok := a.tried[sharer{in, s.TrafficPolicy, s.Selector, string(ports)}]; ok {
+		return tried
+	}
+	tried := new(int)
+	a.tried[sharer{in, s.TrafficPolicy, s.Selector, string(ports)}] = tried
+	return tried
+}
+
+// fillBoth fills two slots from the first pool that has both families.
+func (a *Allocator) fillBoth(s *seeker) {
+	if a.isExhausted(s, s.slots()[0].family) || a.isExhausted(s, s.slots()[1].family) {
+		return
+	}
+	from := func(i int) bool {
+		p := &a.pools[i]
+		if !a.quotaLeft(s, i, 2) {
+			return false
+		}
+		first, second := a.fresh(p.of(s.slots()[0].family)), a.fresh(p.of(s.slots()[1].family))
+		if !first.IsValid() || !second.IsValid() {
+			return false
+		}
+		s.slots()[0].Assignment, s.slots()[0].pool = Assignment{first, p.Name}, i
+		s.slots()[1].Assignment, s.slots()[1].pool = Assignment{second, p.Name}, i
+		return true
+	}
+	if s.only != noPool {
+		if a.gives(s, s.only) {
+			from(s.only)
+		}
+		return
+	}
+	for v := s.view; v.both < len(v.pools) && !from(v.pools[v.both]); {
+		v.both++
+	}
+}
+
+// fillOne fills slot i from the pool that the other family came from, else from the first that has an address. An
+// address that rests for another Service is taken when no pool has a fresh one.
+func (a *Allocator) fillOne(s *seeker, i int) {
+	slot := &s.slots()[i]
+	if a.isExhausted(s, slot.family) {
+		return
+	}
+	if s.only != noPool {
+		if a.gives(s, s.only) && !a.fillFrom(s, slot, s.only, a.fresh) {
+			a.fillFrom(s, slot, s.only, a.rested)
+		}
+		return
+	}
+	beside := noPool
+	if len(s.slots()) == 2 && !s.slots()[1-i].empty() && a.gives(s, s.slots()[1-i].pool) {
+		beside = s.slots()[1-i].pool
+	}
+	if beside != noPool && a.fillFrom(s, slot, beside, a.fresh) {
+		return
+	}
+	v := s.view
+	next := v.next(slot.family)
+	for j := *next; j < len(v.pools); j++ {
+		in := v.pools[j]
+		if a.fillFrom(s, slot, in, a.fresh) {
+			return
+		}
+		// A quota that only this Service's other address has used up is none for the next Service.
+		if j == *next && (!a.quotaLeft(s, in, 1) || !a.fresh(a.pools[in].of(slot.family)).IsValid()) {
+			*next++
+		}
+	}
+	if beside != noPool && a.fillFrom(s, slot, beside, a.rested) {
+		return
+	}
+	for _, in := range v.pools {
+		if a.fillFrom(s, slot, in, a.rested) {
+			return
+		}
+	}
+}
+
+func (a *Allocator) fillFrom(s *seeker, slot *slot, in int, from func(*stock) netip.Addr) bool {
+	if !a.quotaLeft(s, in, a.pending(s, in)+1) {
+		return false
+	}
+	addr := from(a.pools[in].of(slot.family))
+	if !addr.IsValid() {
+		return false
+	}
+	slot.Assignment, slot.pool = Assignment{addr, a.pools[in].Name}, in
+	return true
+}
+
+// isKept is true for an address that is given to nobody, or only to the Services that it is reserved for.
+func (a *Allocator) isKept(addr netip.Addr) bool {
+	if _, ok := a.barred[addr]; ok {
+		return true
+	}
+	_, ok := a.reserved[addr]
+	return ok
+}
+
+func (a *Allocator) isUnused(addr netip.Addr) bool {
+	_, used := a.used[addr]
+	return !used
+}
+
+// fresh returns the first address that is neither held nor resting nor kept, the zero Addr if there is none.
+func (a *Allocator) fresh(s *stock) netip.Addr {
+	for ; s.next.IsValid(); s.advance() {
+		if _, resting := a.resting[s.next]; !resting && a.isUnused(s.next) && !a.isKept(s.next) {
+			return s.next
+		}
+	}
+	return netip.Addr{}
+}
+
+// rested returns the address that has rested longest and that another Service may have, the zero Addr if there is none.
+func (a *Allocator) rested(s *stock) netip.Addr {
+	for ; len(s.rests) > 0; s.rests = s.rests[1:] {
+		if addr := s.rests[0]; len(a.firm[addr]) == 0 && a.isUnused(addr) && !a.isKept(addr) {
+			return addr
+		}
+	}
+	return netip.Addr{}
+}

@@ -1,0 +1,228 @@
+package allocator
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+)
+
+// holders knows who has which address, and who may share one.
+type holders struct {
+	// used has the first holder of each address, more those who share it.
+	used map[netip.Addr]*cluster.Service
+	more map[netip.Addr][]*cluster.Service
+	// leaving are the addresses that are still in a Service's status and will not be. Nobody new gets them.
+	leaving map[netip.Addr]*cluster.Service
+	// firm are the Services that perhaps hold an address.
+	firm map[netip.Addr][]*cluster.Service
+	// shared are the addresses whose holders have a sharing key: those that were held before the round by the age of
+	// their oldest holder, then those given in the round.
+	shared map[sharing][]netip.Addr
+	// sorted is true when shared is in that order.
+	sorted bool
+	// tried is how many addresses of shared, from the front, a kind of Service cannot share. They only become fewer.
+	tried map[sharer]*int
+}
+
+// sharing is what addresses have in common that the same Services could share.
+type sharing struct {
+	key    string
+	family cluster.Family
+}
+
+// sharer is what decides which of the addresses a Service can share.
+type sharer struct {
+	sharing
+	policy   cluster.TrafficPolicy
+	selector string
+	// ports has three bytes for each port.
+	ports string
+}
+
+func newHolders(services int) holders {
+	return holders{
+		used:    make(map[netip.Addr]*cluster.Service, services),
+		more:    make(map[netip.Addr][]*cluster.Service),
+		leaving: make(map[netip.Addr]*cluster.Service),
+		firm:    make(map[netip.Addr][]*cluster.Service),
+		shared:  make(map[sharing][]netip.Addr),
+		tried:   make(map[sharer]*int),
+	}
+}
+
+// lookUp returns the Service, or one that shares nothing if there is none.
+func lookUp(services []cluster.Service, key cluster.Key) *cluster.Service {
+	i, found := slices.BinarySearchFunc(services, key, func(s cluster.Service, k cluster.Key) int { return s.Key.Compare(k) })
+	if !found {
+		return &cluster.Service{Key: key}
+	}
+	return &services[i]
+}
+
+// hold makes svc a holder of addr, and returns whether it is the first one.
+func (h *holders) hold(svc *cluster.Service, addr netip.Addr) bool {
+	if _, ok := h.used[addr]; ok {
+		h.more[addr] = append(h.more[addr], svc)
+		return false
+	}
+	h.used[addr] = svc
+	if svc.SharingKey != "" {
+		s := sharing{svc.SharingKey, cluster.FamilyOf(addr)}
+		h.shared[s] = append(h.shared[s], addr)
+	}
+	return true
+}
+
+// obstacle returns the Service that has addr and does not share it with svc, nil if there is none.
+func (h *holders) obstacle(svc *cluster.Service, addr netip.Addr) *cluster.Service {
+	holder, ok := h.used[addr]
+	if !ok {
+		return nil
+	}
+	if !MayShare(svc, holder) {
+		return holder
+	}
+	for _, holder := range h.more[addr] {
+		if !MayShare(svc, holder) {
+			return holder
+		}
+	}
+	return h.leaving[addr]
+}
+
+// doubt returns the Service that perhaps has addr and would not share it with svc, nil if there is none.
+func (h *holders) doubt(svc *cluster.Service, addr netip.Addr) *cluster.Service {
+	for _, holder := range h.firm[addr] {
+		if holder.Key != svc.Key && !MayShare(svc, holder) {
+			return holder
+		}
+	}
+	return nil
+}
+
+// isOpen is true when svc can have addr as far as other Services are concerned.
+func (h *holders) isOpen(svc *cluster.Service, addr netip.Addr) bool {
+	return h.obstacle(svc, addr) == nil && h.doubt(svc, addr) == nil
+}
+
+// hasIn is true when a Service of the namespace has addr, or perhaps has it.
+func (h *holders) hasIn(namespace string, addr netip.Addr) bool {
+	in := func(holder *cluster.Service) bool { return holder.Key.Namespace == namespace }
+	if holder, ok := h.used[addr]; ok && (in(holder) && h.leaving[addr] != holder || slices.ContainsFunc(h.more[addr], in)) {
+		return true
+	}
+	return slices.ContainsFunc(h.firm[addr], in)
+}
+
+// sort puts shared in its order, when all that is held is known.
+func (h *holders) sort() {
+	if h.sorted {
+		return
+	}
+	h.sorted = true
+	for _, addrs := range h.shared {
+		slices.SortFunc(addrs, func(x, y netip.Addr) int { return cmp.Or(Older(h.oldest(x), h.oldest(y)), x.Compare(y)) })
+	}
+}
+
+func (h *holders) oldest(addr netip.Addr) *cluster.Service {
+	oldest := h.used[addr]
+	for _, holder := range h.more[addr] {
+		if Older(holder, oldest) < 0 {
+			oldest = holder
+		}
+	}
+	return oldest
+}
+
+// Older orders Services by their age, and those made at the same time by their names.
+func Older(x, y *cluster.Service) int {
+	if c := x.Created.Compare(y.Created); c != 0 {
+		return c
+	}
+	return x.Key.Compare(y.Key)
+}
+
+// MayShare is true when two Services may have the same address: they have the same sharing key and no port in common, and
+// their traffic is for the same nodes, since both have the policy Cluster, or both have Local and the same endpoints.
+func MayShare(x, y *cluster.Service) bool {
+	if x.SharingKey == "" || x.SharingKey != y.SharingKey || x.TrafficPolicy != y.TrafficPolicy {
+		return false
+	}
+	if x.TrafficPolicy == cluster.TrafficLocal && x.Selector != y.Selector {
+		return false
+	}
+	_, clash := commonPort(x.Ports, y.Ports)
+	return !clash
+}
+
+// commonPort returns the first port that is in both, which are sorted.
+func commonPort(x, y []cluster.Port) (cluster.Port, bool) {
+	for len(x) > 0 && len(y) > 0 {
+		switch c := x[0].Compare(y[0]); {
+		case c == 0:
+			return x[0], true
+		case c < 0:
+			x = x[1:]
+		default:
+			y = y[1:]
+		}
+	}
+	return cluster.Port{}, false
+}
+
+// whyNotShared says what keeps svc from sharing an address with its holder, as the end of a sentence that names the
+// holder. It is empty when svc did not mean to share.
+func whyNotShared(svc, holder *cluster.Service) string {
+	port, clash := commonPort(svc.Ports, holder.Ports)
+	switch {
+	case svc.SharingKey == "":
+		return ""
+	case holder.SharingKey == "":
+		return ", which has no sharing key"
+	case holder.SharingKey != svc.SharingKey:
+		return fmt.Sprintf(", whose sharing key is %s and not %s", quote(holder.SharingKey), quote(svc.SharingKey))
+	case clash:
+		return fmt.Sprintf(", which has port %s too", port)
+	case holder.TrafficPolicy != svc.TrafficPolicy:
+		return fmt.Sprintf(", whose externalTrafficPolicy is %s and not %s", holder.TrafficPolicy, svc.TrafficPolicy)
+	case svc.TrafficPolicy == cluster.TrafficLocal && holder.Selector != svc.Selector:
+		return ", whose externalTrafficPolicy is Local and which has another selector"
+	default:
+		return ", which is to give it up"
+	}
+}
+
+// maxPorts is how many ports a message names before it counts the others.
+const maxPorts = 40
+
+// AppendSharing appends under which key and with which ports svc shares its addresses, for its condition; nothing for a
+// Service without a sharing key. As long as the text is the same, nothing has changed in what a Service brings to an
+// address, as far as a few dozen ports tell.
+func AppendSharing(text []byte, svc *cluster.Service) []byte {
+	if svc.SharingKey == "" {
+		return text
+	}
+	text = append(text, "sharing key "...)
+	text = strconv.AppendQuote(text, Shorten(svc.SharingKey, maxName))
+	for i, p := range svc.Ports[:min(maxPorts, len(svc.Ports))] {
+		if i == 0 {
+			text = append(text, " for "...)
+		} else {
+			text = append(text, ", "...)
+		}
+		text = append(append(text, p.Protocol.String()...), ' ')
+		text = strconv.AppendInt(text, int64(p.Number), 10)
+	}
+	if more := len(svc.Ports) - maxPorts; more > 0 {
+		text = fmt.Appendf(text, " and %d more", more)
+	}
+	if svc.TrafficPolicy == cluster.TrafficLocal {
+		text = append(text, " and externalTrafficPolicy Local"...)
+	}
+	return text
+}

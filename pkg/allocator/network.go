@@ -1,0 +1,91 @@
+package allocator
+
+import (
+	"net/netip"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+)
+
+// bar is why nobody gets an address.
+type bar struct {
+	kind barKind
+	// name is of the Node or the stranger, subnet the one whose end the address is.
+	name   string
+	subnet netip.Prefix
+}
+
+// barKind says what an address is that nobody gets.
+type barKind uint8
+
+const (
+	ofNode barKind = iota
+	ofGateway
+	ofStranger
+	// ofNetwork is for an address that a convention leaves out. Unlike the others it works, so who has it keeps it.
+	ofNetwork
+)
+
+// bar notes the addresses that something else on the network has, or that mean a whole subnet.
+func (a *Allocator) bar(snapshot cluster.Snapshot) {
+	for i := range snapshot.Nodes {
+		for _, addr := range snapshot.Nodes[i].Addresses {
+			a.barOne(addr, bar{kind: ofNode, name: snapshot.Nodes[i].Name})
+		}
+	}
+	for _, t := range snapshot.Taken {
+		kind := [...]barKind{cluster.TakenByNode: ofNode, cluster.TakenByGateway: ofGateway, cluster.TakenByStranger: ofStranger}[t.By]
+		a.barOne(t.Addr, bar{kind: kind, name: t.Name})
+	}
+	if !a.cfg.Allocation.AvoidNetworkAddresses {
+		return
+	}
+	for _, subnet := range snapshot.Subnets {
+		// Subnets of two addresses have no others (RFC 3021, RFC 6164). IPv6 has no broadcast; its first address is that
+		// of all routers (RFC 4291, section 2.6.1).
+		if subnet.Addr().BitLen()-subnet.Bits() < 2 {
+			continue
+		}
+		a.barOne(subnet.Masked().Addr(), bar{kind: ofNetwork, subnet: subnet.Masked()})
+		if subnet.Addr().Is4() {
+			a.barOne(broadcast(subnet), bar{kind: ofNetwork, subnet: subnet.Masked()})
+		}
+	}
+}
+
+// barOne notes the first of the reasons that there are for an address. Those in no pool matter to nobody.
+func (a *Allocator) barOne(addr netip.Addr, b bar) {
+	i := a.poolOf(addr)
+	if _, twice := a.barred[addr]; twice || i < 0 || a.leavesOut(i, addr) {
+		return
+	}
+	a.barred[addr] = b
+	if b.kind != ofStranger {
+		a.pools[i].of(cluster.FamilyOf(addr)).withheld++
+	}
+}
+
+func (b bar) refuse(addr netip.Addr) *Refusal {
+	switch b.kind {
+	case ofNode:
+		return refuse(AddressTaken, "%s is the address of node %s", addr, b.name)
+	case ofGateway:
+		return refuse(AddressTaken, "%s is the default gateway of node %s", addr, b.name)
+	case ofStranger:
+		return refuse(AddressTaken, "%s is in quarantine, since %s, which is no node's, answers for it", addr, b.name)
+	case ofNetwork:
+	}
+	what := "network"
+	if addr != b.subnet.Addr() {
+		what = "broadcast"
+	}
+	return refuse(NetworkAddress, "%s is the %s address of %s (avoid-network-addresses)", addr, what, b.subnet)
+}
+
+// broadcast returns the last address of an IPv4 subnet.
+func broadcast(subnet netip.Prefix) netip.Addr {
+	last := subnet.Addr().As4()
+	for bit := subnet.Bits(); bit < 32; bit++ {
+		last[bit/8] |= 0x80 >> (bit % 8)
+	}
+	return netip.AddrFrom4(last)
+}

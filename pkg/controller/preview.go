@@ -1,0 +1,58 @@
+package controller
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
+)
+
+// previewRounds is how many plans a change takes at most: one that gives up and gives, and two that hand on. One more
+// would say the same again.
+const previewRounds = 3
+
+// Change is what a configuration would do to one Service.
+type Change struct {
+	Service cluster.Key
+	// Before and After are its addresses, in the order of its status. They differ.
+	Before, After []netip.Addr
+	// Reason and Message are those of the Service's condition afterwards.
+	Reason, Message string
+}
+
+// Preview returns which Services would get other addresses, or none, if cfg were the configuration, sorted by Service. The
+// addresses that rest are not known here; a Service may get another free address than the one it is told.
+func Preview(snapshot cluster.Snapshot, cfg *config.Config) []Change {
+	before := snapshot.Services
+	snapshot.Config = cfg
+	snapshot.Services = slices.Clone(before)
+	for range previewRounds {
+		for _, u := range Decide(snapshot, nil).Updates {
+			i, found := slices.BinarySearchFunc(snapshot.Services, u.Key, func(s cluster.Service, k cluster.Key) int { return s.Key.Compare(k) })
+			if found {
+				written(&snapshot.Services[i], u)
+			}
+		}
+	}
+	var changes []Change
+	for i, now := range snapshot.Services {
+		if slices.Equal(before[i].Ingress, now.Ingress) {
+			continue
+		}
+		c := Change{Service: now.Key, Before: before[i].Ingress, After: now.Ingress}
+		if now.Condition != nil {
+			c.Reason, c.Message = now.Condition.Reason, now.Condition.Message
+		}
+		changes = append(changes, c)
+	}
+	return changes
+}
+
+// written makes s what it is after u was written.
+func written(s *cluster.Service, u cluster.Update) {
+	if !u.KeepIngress {
+		s.Ingress, s.ForeignIngress = u.Ingress, false
+	}
+	s.AllocatedFrom, s.Condition = u.AllocatedFrom, u.Condition
+}
