@@ -16,6 +16,7 @@ test:
 	-@e2e/packages.sh gcc libc6-dev procps iproute2 iputils-ping arping ndisc6 tcpdump tshark
 	go vet ./...
 	go test -race -shuffle=on ./...
+	go test -run Allocates ./pkg/layer2 # to the letter: the race detector allocates
 	cd e2e && go vet ./... && go test -race -shuffle=on ./cmd/... ./lab ./probe
 
 bench:

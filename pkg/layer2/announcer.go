@@ -3,6 +3,7 @@ package layer2
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -19,13 +20,15 @@ const DefaultRefresh = 90 * time.Second
 // watchRetry is how long the loop waits before it watches the interfaces again after that failed.
 const watchRetry = time.Second
 
-// Target is one address to answer for.
+// Target is one address to answer for or to watch.
 type Target struct {
 	// Addr is the address. A zone is ignored, and an IPv4 address mapped to IPv6 is taken as IPv4.
 	Addr netip.Addr
 	// Interfaces are names, or patterns as in path.Match, of the interfaces to answer on. Without any, these are the
 	// interfaces with a subnet that holds Addr, and where there is none, all.
 	Interfaces []string
+	// Mode is what to do about the address. The zero value answers for it.
+	Mode Mode
 }
 
 // Options are what an Announcer needs. The zero value is valid.
@@ -44,8 +47,8 @@ type Options struct {
 	Refresh time.Duration
 	// Wake is called after Interfaces or Ready changed. It must not block.
 	Wake func()
-	// Heard is called when another station claims an address of ours, at most four times a second for each address
-	// and once a second for each pair of address and MAC. It must not block.
+	// Heard is called when another station claims an address that is answered for or watched, at most four times a second
+	// for each address and once a second for each pair of address and MAC. It must not block.
 	Heard func(Claim)
 }
 
@@ -60,8 +63,13 @@ type Announcer struct {
 
 	bell       bell
 	targets    atomic.Pointer[[]Target]
+	ranges     atomic.Pointer[[]Range]
 	refresh    atomic.Int64
-	again      pile
+	rate       atomic.Int64
+	again      pile[netip.Addr]
+	inquiries  inquiries
+	ports      atomic.Pointer[[]*port]
+	ping       atomic.Bool
 	told       atomic.Pointer[[]Interface]
 	interfaces atomic.Pointer[[]Interface]
 	sockets    atomic.Int32
@@ -91,7 +99,10 @@ func New(o Options) *Announcer {
 		a.heard = func(Claim) {}
 	}
 	a.refresh.Store(int64(refreshOrDefault(o.Refresh)))
+	a.rate.Store(DefaultRate)
+	a.ports.Store(new([]*port))
 	a.targets.Store(new([]Target))
+	a.ranges.Store(new([]Range))
 	a.interfaces.Store(new([]Interface))
 	a.metrics = newMetrics(o.Registerer, a)
 	return a
@@ -104,7 +115,7 @@ func refreshOrDefault(d time.Duration) time.Duration {
 	return d
 }
 
-// Set replaces the whole set of addresses. One that is new is answered for and announced at once, at 0.2, 1, 2.5 and 5 s, and
+// Set replaces the whole set of addresses. One to answer for that is new is answered for and announced at once, at 0.2, 1, 2.5 and 5 s, and
 // then by the refresh; one that is gone is no longer answered for or announced. What stays is left alone. Set does not
 // wait for this: it takes effect within a moment, on the goroutines of Run.
 func (a *Announcer) Set(targets []Target) {
@@ -119,9 +130,30 @@ func (a *Announcer) SetRefresh(d time.Duration) {
 	a.bell.ring()
 }
 
+// SetRate changes how many frames a second may be sent on one interface to announce addresses, from now on. Less than 1 is
+// DefaultRate. A second's worth may be sent at once; of a rate below 100, a quarter of that.
+func (a *Announcer) SetRate(framesPerSecond int) {
+	a.rate.Store(int64(rateOrDefault(framesPerSecond)))
+	a.bell.ring()
+}
+
+// SetRanges replaces the ranges of addresses that frames may concern this node with: those that it may come to announce. The
+// kernel leaves out frames that are about others, which so cost nothing; those in the set are always heard, in a range or not.
+// What is no range is left out.
+func (a *Announcer) SetRanges(ranges []Range) {
+	a.ranges.Store(new(slices.Clone(ranges)))
+	a.bell.ring()
+}
+
+// SetPing changes whether echo requests to the addresses are answered, from now on. Before the first call they are not.
+func (a *Announcer) SetPing(on bool) {
+	a.ping.Store(on)
+	a.bell.ring()
+}
+
 // Announce announces those of the addresses that are in the set as if they were new. The others are left out.
 func (a *Announcer) Announce(addrs []netip.Addr) {
-	a.again.add(addrs)
+	a.again.add(addrs...)
 	a.bell.ring()
 }
 
@@ -131,6 +163,17 @@ func (a *Announcer) Interfaces() []Interface { return *a.interfaces.Load() }
 
 // Ready reports whether a socket is open on at least one interface.
 func (a *Announcer) Ready() bool { return a.sockets.Load() > 0 }
+
+// held counts the addresses to answer for.
+func (a *Announcer) held() int {
+	n := 0
+	for _, t := range *a.targets.Load() {
+		if t.Mode == Answer {
+			n++
+		}
+	}
+	return n
+}
 
 // Run follows the interfaces, answers and announces until ctx is done, and returns nil. It may be called once.
 func (a *Announcer) Run(ctx context.Context) error {
@@ -174,8 +217,12 @@ type loop struct {
 
 	ports   map[int]*port // by interface index
 	targets *[]Target
+	ranges  *[]Range
+	scope   *scope
 	told    *[]Interface
 	refresh time.Duration
+	rate    int64
+	ping    bool
 }
 
 // reconcile takes over what was set and told since the last time, and does nothing if that is nothing new.
@@ -195,7 +242,12 @@ func (l *loop) reconcile() {
 	if targetsChanged {
 		l.targets = targets
 	}
-	if interfacesChanged || targetsChanged {
+	scopeChanged := false
+	if ranges := l.a.ranges.Load(); targetsChanged || ranges != l.ranges {
+		l.ranges = ranges
+		scopeChanged = l.rescope()
+	}
+	if interfacesChanged || targetsChanged || scopeChanged {
 		l.distribute()
 	}
 	if refresh := time.Duration(l.a.refresh.Load()); refresh != l.refresh {
@@ -204,11 +256,37 @@ func (l *loop) reconcile() {
 			p.setRefresh(refresh)
 		}
 	}
+	if rate := l.a.rate.Load(); rate != l.rate {
+		l.rate = rate
+		for _, p := range l.ports {
+			p.bell.ring()
+		}
+	}
+	if ping := l.a.ping.Load(); ping != l.ping {
+		l.ping = ping
+		for _, p := range l.ports {
+			p.bell.ring()
+		}
+	}
 	if again := l.a.again.take(); len(again) > 0 {
 		for _, p := range l.ports {
 			p.announce(again)
 		}
 	}
+}
+
+// rescope works out which addresses frames may concern us with, and reports whether these are others than before.
+func (l *loop) rescope() bool {
+	held := make([]Range, len(*l.targets))
+	for i, t := range *l.targets {
+		held[i] = Range{t.Addr, t.Addr}
+	}
+	next := newScope(*l.ranges, held)
+	if l.scope != nil && l.scope.equal(next) {
+		return false
+	}
+	l.scope = next
+	return true
 }
 
 // distribute gives every interface that is up a port, and every port its table.
@@ -224,7 +302,9 @@ func (l *loop) distribute() {
 		if !i.Up {
 			continue
 		}
-		t := &table{Interface: i, addrs: assigned[i.Index], macs: macs}
+		known := assigned[i.Index]
+		t := &table{Interface: i, addrs: answered(known), known: known, macs: macs, scope: l.scope, asked: &l.a.inquiries}
+		t.kernel = common(t.addrs, i.Local)
 		if p == nil || !p.serves(i) {
 			if p != nil {
 				p.stop()
@@ -242,6 +322,7 @@ func (l *loop) distribute() {
 		}
 	}
 	l.ports = kept
+	l.a.ports.Store(new(slices.Collect(maps.Values(kept))))
 }
 
 // logChanges says which interfaces came, went, or changed what their neighbours see of them.

@@ -61,43 +61,23 @@ func (h *arpHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 	targetIP := netip.AddrFrom4([4]byte(b[arpTargetIP:]))
 	switch arp.Operation(binary.BigEndian.Uint16(b[arpOperation:])) {
 	case arp.OperationRequest:
-		claim := h.claim(t, senderIP, sender, Request)
+		claim := t.claim(h.name, senderIP, sender, Request)
 		destination := MAC(b[ethDestination:])
 		switch {
 		case destination != broadcast && destination != t.MAC:
-			return nil, claimedOr(WrongDestination, claim), claim
+			return nil, t.claimedOr(WrongDestination, claim), claim
 		case senderIP == targetIP || !t.holds(targetIP):
-			return nil, claimedOr(NotOurs, claim), claim
+			if senderIP.IsUnspecified() {
+				return nil, NotOurs, t.rival(h.name, targetIP, sender)
+			}
+			return nil, t.claimedOr(NotOurs, claim), claim
 		}
 		return h.answer(targetIP, sender, senderIP), Answered, claim
 	case arp.OperationReply:
-		claim := h.claim(t, senderIP, sender, Reply)
-		return nil, claimedOr(NotRequest, claim), claim
+		claim := t.claim(h.name, senderIP, sender, Reply)
+		return nil, t.claimedOr(NotRequest, claim), claim
 	}
 	return nil, NotRequest, Claim{}
-}
-
-func (t *table) holds(addr netip.Addr) bool {
-	_, ok := t.addrs[addr]
-	return ok
-}
-
-// claim returns the claim that a frame with this sender makes, or none. A probe (sender 0.0.0.0) claims nothing.
-func (h *arpHandler) claim(t *table, ip netip.Addr, mac MAC, form Form) Claim {
-	if ip.IsUnspecified() || !t.holds(ip) {
-		return Claim{}
-	}
-	if _, own := t.macs[mac]; own {
-		return Claim{}
-	}
-	return Claim{Addr: ip, MAC: mac, Interface: h.name, Form: form}
-}
-
-func claimedOr(v Verdict, c Claim) Verdict {
-	if c.Addr.IsValid() {
-		return Claimed
-	}
-	return v
 }
 
 // answer writes what RFC 826 asks for into the frame that newARPHandler has encoded: addr is ours, tell it to its asker.

@@ -104,3 +104,80 @@ func arpOf(op arp.Operation, to, sender layer2.MAC, senderIP netip.Addr, target 
 	}
 	return b
 }
+
+// TestWatchedAddresses has claims of addresses that are only watched be heard, in every form, and nothing be sent for them.
+func TestWatchedAddresses(t *testing.T) {
+	claims := make(chan layer2.Claim, 100)
+	inBubble(t, layer2.Options{Heard: func(c layer2.Claim) { claims <- c }}, func(t *testing.T, l *lab) {
+		peer := l.lan.Host("peer", lantest.Linux, client4)
+		l.a.Set([]layer2.Target{{Addr: vip4, Mode: layer2.Watch}, {Addr: vip6, Mode: layer2.Watch}})
+		synctest.Wait()
+		if _, ok := peer.Resolve(vip4); ok {
+			t.Error("an address that is only watched is answered")
+		}
+		l.pass(10 * time.Second)
+		if n := len(l.lan.From("node/eth0")); n != 0 {
+			t.Errorf("%d frames sent for addresses that are only watched", n)
+		}
+		group := netip.MustParseAddr("ff02::1:ff00:80")
+		if slices.Contains(l.eth0.Groups(), group) {
+			t.Error("joined the group of an address that is only watched")
+		}
+		for _, frame := range []struct {
+			form layer2.Form
+			send func()
+		}{
+			{layer2.Request, func() { peer.Announce(vip4) }},
+			{layer2.Reply, func() {
+				peer.Send(arpOf(arp.OperationReply, l.eth0.MAC(), peer.MAC(), vip4, l.eth0.MAC(), subnet4.Addr()))
+			}},
+			{layer2.Advertisement, func() { peer.Announce(vip6) }},
+		} {
+			frame.send()
+			synctest.Wait()
+			select {
+			case c := <-claims:
+				if c.MAC != peer.MAC() || c.Interface != "eth0" || c.Form != frame.form || c.Mode != layer2.Watch {
+					t.Errorf("heard %+v, want a %s of the peer's", c, frame.form)
+				}
+			default:
+				t.Errorf("a %s was not heard", frame.form)
+			}
+			l.pass(2 * time.Second)
+		}
+		// From watching to answering without a gap, and back.
+		l.set(vip4)
+		if mac, ok := peer.Resolve(vip4); !ok || mac != l.eth0.MAC() {
+			t.Errorf("resolved to %s, %t after the address was taken", mac, ok)
+		}
+		peer.Announce(vip4)
+		synctest.Wait()
+		if c := <-claims; c.Mode != layer2.Answer {
+			t.Errorf("heard %+v, want a claim of an address that is answered for", c)
+		}
+	})
+}
+
+// TestClaimsOfAWholeNode has a peer take over 5,000 addresses at once: each is heard of.
+func TestClaimsOfAWholeNode(t *testing.T) {
+	heard := make(chan layer2.Claim, 20000)
+	inBubble(t, layer2.Options{Heard: func(c layer2.Claim) { heard <- c }}, func(t *testing.T, l *lab) {
+		peer := l.lan.Host("peer", lantest.Linux, client4)
+		var targets []layer2.Target
+		for i := range 5000 {
+			targets = append(targets, layer2.Target{Addr: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), Mode: layer2.Watch})
+		}
+		l.a.Set(targets)
+		synctest.Wait()
+		for i, target := range targets {
+			peer.Announce(target.Addr)
+			if i%1000 == 999 {
+				synctest.Wait()
+			}
+		}
+		synctest.Wait()
+		if n := len(heard); n != len(targets) {
+			t.Errorf("heard of %d addresses, want %d", n, len(targets))
+		}
+	})
+}

@@ -13,6 +13,9 @@
 //
 // A set, or a list of interfaces, that equals the last one ends in the loop: no table is stored and no frame is sent.
 //
+// [Announcer.Probe] runs on its caller's goroutine. It gives its questions to the ports, which send them as the rate allows, and
+// gets what the packet readers hear of the address through a channel that they never wait for.
+//
 // # Who owns what
 //
 //	Announcer.Run   the targets, the ports, the published list of interfaces

@@ -22,8 +22,11 @@ func FuzzARP(f *testing.F) {
 	f.Add(patched(request, ethType, 0x81, 0, 0, 7))                                                      // tagged
 	f.Add(patched(request, ethType+6, 0xff, 0xff))                                                       // absurd lengths
 	f.Add(request[:arpEnd-1])                                                                            // truncated
+	f.Add(arpBytes(f, arp.OperationReply, ourMAC, askerMAC, free4, ourMAC, asker4))                      // answers a probe
+	f.Add(arpBytes(f, arp.OperationRequest, broadcast, askerMAC, netip.IPv4Unspecified(), MAC{}, free4)) // contests a probe
+	f.Add(arpBytes(f, arp.OperationRequest, broadcast, askerMAC, watched4, MAC{}, watched4))             // a claim that is watched
 	f.Fuzz(func(t *testing.T, b []byte) {
-		table := testTable()
+		table := fuzzTable()
 		before := bytes.Clone(b)
 		reply, v, claim := arpHandlerFor(t).handle(table, b)
 		if !bytes.Equal(b, before) {
@@ -32,9 +35,7 @@ func FuzzARP(f *testing.F) {
 		if (reply != nil) != (v == Answered) {
 			t.Fatalf("verdict %s with a reply of %d bytes", v, len(reply))
 		}
-		if claim.Addr.IsValid() && (!table.holds(claim.Addr) || claim.MAC == ourMAC || claim.MAC == otherMAC) {
-			t.Fatalf("claim %+v", claim)
-		}
+		checkClaim(t, table, claim)
 		if v != Answered {
 			return
 		}
@@ -51,6 +52,27 @@ func FuzzARP(f *testing.F) {
 			t.Errorf("asked %+v, answered %+v", asked, answered)
 		}
 	})
+}
+
+// fuzzTable is testTable while two more addresses are being probed.
+func fuzzTable() *table {
+	t := testTable()
+	t.asked = &inquiries{}
+	t.asked.add(newInquiry(free4, ProbeOptions{}, 0))
+	t.asked.add(newInquiry(free6, ProbeOptions{}, 0))
+	return t
+}
+
+// checkClaim has every claim be another station's, of an address that matters.
+func checkClaim(t *testing.T, table *table, c Claim) {
+	t.Helper()
+	if !c.Addr.IsValid() {
+		return
+	}
+	mode, known := table.known[c.Addr]
+	if !known && c.Addr != free4 && c.Addr != free6 || mode != c.Mode || c.MAC == ourMAC || c.MAC == otherMAC || c.Interface != "eth0" {
+		t.Fatalf("claim %+v", c)
+	}
 }
 
 func decodeARP(t *testing.T, b []byte) (*ethernet.Frame, *arp.Packet) {
@@ -88,7 +110,7 @@ func FuzzNDP(f *testing.F) {
 }
 
 func checkNDP(t *testing.T, b []byte) {
-	table := testTable()
+	table := fuzzTable()
 	before := bytes.Clone(b)
 	reply, v, claim := ndpHandlerFor(t).handle(table, b)
 	if !bytes.Equal(b, before) {
@@ -97,9 +119,7 @@ func checkNDP(t *testing.T, b []byte) {
 	if (reply != nil) != (v == Answered) {
 		t.Fatalf("verdict %s with a reply of %d bytes", v, len(reply))
 	}
-	if claim.Addr.IsValid() && (!table.holds(claim.Addr) || claim.MAC == ourMAC || claim.MAC == otherMAC) {
-		t.Fatalf("claim %+v", claim)
-	}
+	checkClaim(t, table, claim)
 	if v != Answered {
 		return
 	}

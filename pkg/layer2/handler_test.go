@@ -16,13 +16,15 @@ var (
 	otherMAC = MAC{0x02, 0, 0, 0, 0, 2}
 	askerMAC = MAC{0x02, 0, 0, 0, 0, 3}
 
-	held4   = netip.MustParseAddr("192.0.2.80")
-	free4   = netip.MustParseAddr("192.0.2.81")
-	asker4  = netip.MustParseAddr("192.0.2.200")
-	held6   = netip.MustParseAddr("2001:db8::80")
-	free6   = netip.MustParseAddr("2001:db8::81")
-	asker6  = netip.MustParseAddr("fe80::3")
-	testNIC = Interface{Index: 1, Name: "eth0", MAC: ourMAC, Up: true, LinkLocal: netip.MustParseAddr("fe80::1")}
+	held4    = netip.MustParseAddr("192.0.2.80")
+	free4    = netip.MustParseAddr("192.0.2.81")
+	asker4   = netip.MustParseAddr("192.0.2.200")
+	held6    = netip.MustParseAddr("2001:db8::80")
+	free6    = netip.MustParseAddr("2001:db8::81")
+	watched4 = netip.MustParseAddr("192.0.2.90")
+	watched6 = netip.MustParseAddr("2001:db8::90")
+	asker6   = netip.MustParseAddr("fe80::3")
+	testNIC  = Interface{Index: 1, Name: "eth0", MAC: ourMAC, Up: true, LinkLocal: netip.MustParseAddr("fe80::1")}
 )
 
 // testTable holds the two addresses, on a host that has one more interface.
@@ -30,6 +32,7 @@ func testTable() *table {
 	return &table{
 		Interface: testNIC,
 		addrs:     map[netip.Addr]struct{}{held4: {}, held6: {}},
+		known:     map[netip.Addr]Mode{held4: Answer, held6: Answer, watched4: Watch, watched6: Watch},
 		macs:      map[MAC]struct{}{ourMAC: {}, otherMAC: {}},
 	}
 }

@@ -2,6 +2,7 @@ package layer2
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -9,7 +10,10 @@ import (
 
 // claimQueue is how many claims may wait for the goroutine that passes them on. More are counted and dropped: a claim that
 // matters is repeated.
-const claimQueue = 256
+const claimQueue = 4096
+
+// claimMemory is how often addresses that were not claimed lately are forgotten.
+const claimMemory = time.Minute
 
 // The limits on claims that are passed on, for each address: each MAC once in a window, and not more than that many MACs.
 const (
@@ -19,7 +23,9 @@ const (
 
 // claimed takes a claim from a packet reader. It does not block.
 func (a *Announcer) claimed(p Protocol, c Claim) {
-	a.metrics.claims[p].Inc()
+	if c.Mode == Answer {
+		a.metrics.claims[p].Inc()
+	}
 	select {
 	case a.claims <- c:
 	default:
@@ -29,10 +35,14 @@ func (a *Announcer) claimed(p Protocol, c Claim) {
 // hear passes on the claims that the limits allow.
 func (a *Announcer) hear(ctx context.Context) {
 	limits := claimLimits{}
+	forget := time.NewTicker(claimMemory)
+	defer forget.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case now := <-forget.C:
+			limits.forget(now)
 		case c := <-a.claims:
 			if limits.allow(time.Now(), c) {
 				a.log.Debug("address claimed", "ip", c.Addr, "mac", c.MAC, "interface", c.Interface, "form", c.Form)
@@ -67,4 +77,9 @@ func (l claimLimits) allow(now time.Time, c Claim) bool {
 	who.count++
 	l[c.Addr] = who
 	return true
+}
+
+// forget drops what no longer matters, so that addresses that are no longer watched take no memory.
+func (l claimLimits) forget(now time.Time) {
+	maps.DeleteFunc(l, func(_ netip.Addr, who claimants) bool { return now.Sub(who.since) >= claimWindow })
 }

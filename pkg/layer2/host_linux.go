@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -54,7 +55,14 @@ func (h *host) Watch(ctx context.Context, tell func([]Interface)) error {
 	defer drain(addrs)
 	defer close(done)
 
-	v := view{host: h, tell: tell, flaps: map[int]uint64{}, active: map[int]int{}}
+	routes := newBell()
+	var follower sync.WaitGroup
+	defer follower.Wait()
+	following, stop := context.WithCancel(ctx)
+	defer stop()
+	follower.Go(func() { followRoutes(following, h.log, routes) })
+
+	v := view{host: h, tell: tell, flaps: map[int]uint64{}, active: map[int]int{}, rerouted: true}
 	if err := v.look(); err != nil {
 		return err
 	}
@@ -75,6 +83,9 @@ func (h *host) Watch(ctx context.Context, tell func([]Interface)) error {
 			if !v.concerns(u) {
 				continue
 			}
+			v.rerouted = true // routes over a link that goes down vanish without an event
+		case <-routes:
+			v.rerouted = true
 		case _, ok := <-addrs:
 			if !ok {
 				return errors.New("follow interfaces: the kernel closed the subscription to addresses")
@@ -107,6 +118,10 @@ type view struct {
 	told   []Interface
 	flaps  map[int]uint64
 	active map[int]int // the slave in use, by index of the bond
+	// gateways are by the index of the interface. rerouted is true when they may be others by now: a router's table may be
+	// long, so it is not read with every look.
+	gateways map[int][]netip.Addr
+	rerouted bool
 }
 
 // concerns reports whether an event can have changed an interface in use, and notes a link that was down, if only for a
@@ -133,6 +148,14 @@ func (v *view) look() error {
 	if err != nil {
 		return fmt.Errorf("list addresses: %w", err)
 	}
+	if v.rerouted {
+		// Addresses are answered for without them: those known stay, and the next look tries again.
+		if list, err := gateways(); err != nil {
+			v.host.log.Warn("default routes are not known", "err", err)
+		} else {
+			v.gateways, v.rerouted = list, false
+		}
+	}
 	byIndex := map[int][]netlink.Addr{}
 	for _, a := range addrs {
 		byIndex[a.LinkIndex] = append(byIndex[a.LinkIndex], a)
@@ -141,7 +164,7 @@ func (v *view) look() error {
 	for _, l := range links {
 		kinds[l.Attrs().Index] = l.Type()
 	}
-	list := []Interface{}
+	list, local := []Interface{}, localAddrs(addrs)
 	for _, l := range links {
 		attrs := l.Attrs()
 		s := station{name: attrs.Name, flags: attrs.RawFlags, encapsulation: attrs.EncapType, mac: attrs.HardwareAddr,
@@ -152,7 +175,7 @@ func (v *view) look() error {
 		}
 		v.noteActive(l)
 		i := Interface{Index: attrs.Index, Name: attrs.Name, MAC: MAC(attrs.HardwareAddr), Up: running(attrs.RawFlags),
-			Flaps: v.flaps[attrs.Index]}
+			Flaps: v.flaps[attrs.Index], Local: local, Gateways: v.gateways[attrs.Index]}
 		i.Prefixes, i.LinkLocal = subnets(byIndex[attrs.Index])
 		list = append(list, i)
 	}
@@ -187,6 +210,18 @@ func retryDump[T any](list func() ([]T, error)) (all []T, err error) {
 		err = nil // what changed has an event of its own, which brings the next look
 	}
 	return all, err
+}
+
+// localAddrs returns all addresses but link-local ones, sorted.
+func localAddrs(addrs []netlink.Addr) []netip.Addr {
+	list := make([]netip.Addr, 0, len(addrs))
+	for _, a := range addrs {
+		if addr, ok := netip.AddrFromSlice(a.IP); ok && !addr.IsLinkLocalUnicast() {
+			list = append(list, addr.Unmap())
+		}
+	}
+	slices.SortFunc(list, netip.Addr.Compare)
+	return slices.Compact(list)
 }
 
 // subnets returns the addresses with their subnets, and the link-local address if sockets may be bound to it.

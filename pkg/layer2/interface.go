@@ -34,6 +34,12 @@ type Interface struct {
 	Up bool
 	// Prefixes are its addresses with the length of their subnet, IPv6 link-local ones left out, sorted.
 	Prefixes []netip.Prefix
+	// Local are all addresses of the host, on whichever interface, link-local ones left out, sorted: its kernel answers pings
+	// to them.
+	Local []netip.Addr
+	// Gateways are the next hops of the host's default routes over the interface, of both families, sorted. Those of IPv6 may
+	// be link-local ones, without a zone.
+	Gateways []netip.Addr
 	// LinkLocal is the IPv6 link-local address that multicast groups are joined from, without a zone. It is invalid while
 	// duplicate address detection is still running (RFC 4862, section 5.4) and where there is no IPv6.
 	LinkLocal netip.Addr
@@ -49,7 +55,8 @@ func (i Interface) Holds(addr netip.Addr) bool {
 
 func (i Interface) equal(o Interface) bool {
 	return i.Index == o.Index && i.Name == o.Name && i.MAC == o.MAC && i.Up == o.Up && i.LinkLocal == o.LinkLocal &&
-		i.Flaps == o.Flaps && slices.Equal(i.Prefixes, o.Prefixes)
+		i.Flaps == o.Flaps && slices.Equal(i.Prefixes, o.Prefixes) && slices.Equal(i.Local, o.Local) &&
+		slices.Equal(i.Gateways, o.Gateways)
 }
 
 // Network is what the announcer stands on: the host's own interfaces (when Options.Network is nil) or those of a test.
@@ -63,6 +70,8 @@ type Network interface {
 	// ListenNDP opens a socket for the neighbour solicitations and advertisements of an interface that has a
 	// link-local address.
 	ListenNDP(Interface) (GroupConn, error)
+	// ListenPing opens a socket for the echo requests to the interface, of protocol ICMP or ICMPv6.
+	ListenPing(Interface, Protocol) (Conn, error)
 }
 
 // Conn reads and writes whole Ethernet frames without their check sequence, one with each call. Close ends a Read that

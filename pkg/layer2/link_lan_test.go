@@ -79,7 +79,7 @@ func TestMACChangeIsAnnouncedAtOnce(t *testing.T) {
 }
 
 func TestLinkDownAndUp(t *testing.T) {
-	inBubble(t, layer2.Options{}, func(t *testing.T, l *lab) {
+	inBubble(t, layer2.Options{Refresh: -1}, func(t *testing.T, l *lab) {
 		l.set(vip4, vip6)
 		l.pass(time.Minute)
 		l.eth0.SetUp(false)

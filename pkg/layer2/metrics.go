@@ -8,7 +8,9 @@ import (
 type metrics struct {
 	requests      [protocols][verdicts]prometheus.Counter
 	announcements [protocols][rounds]prometheus.Counter
+	heldBack      [protocols][rounds]prometheus.Counter
 	claims        [protocols]prometheus.Counter
+	probes        [protocols][outcomes]prometheus.Counter
 	socketErrors  [protocols]prometheus.Counter
 }
 
@@ -16,16 +18,24 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "lanlord_layer2_requests_total",
-		Help: "ARP packets and NDP messages received, by what became of them.",
+		Help: "ARP packets, NDP messages and echo requests received, by what became of them.",
 	}, []string{"protocol", "verdict"})
 	announcements := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "lanlord_layer2_announcements_total",
 		Help: "Frames sent unasked to announce an address: the first, a repeat, or a refresh.",
 	}, []string{"protocol", "round"})
+	heldBack := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lanlord_layer2_announcements_held_back_total",
+		Help: "Announcements of an address that had to wait because the rate was used up: the first, a repeat, or a refresh.",
+	}, []string{"protocol", "round"})
 	claims := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "lanlord_layer2_claims_total",
 		Help: "Frames by which another station claimed an address that this node answers for.",
 	}, []string{"protocol"})
+	probes := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lanlord_layer2_probes_total",
+		Help: "Addresses that were probed, by what came of it.",
+	}, []string{"protocol", "outcome"})
 	socketErrors := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "lanlord_layer2_socket_errors_total",
 		Help: "Failures to open a socket, to read from it or to write to it.",
@@ -36,14 +46,21 @@ func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
 		for v := range verdicts {
 			m.requests[p][v] = requests.WithLabelValues(p.String(), v.String())
 		}
+		m.socketErrors[p] = socketErrors.WithLabelValues(p.String())
+		if !p.resolves() {
+			continue
+		}
 		for o := range rounds {
 			m.announcements[p][o] = announcements.WithLabelValues(p.String(), o.String())
+			m.heldBack[p][o] = heldBack.WithLabelValues(p.String(), o.String())
+		}
+		for o := range outcomes {
+			m.probes[p][o] = probes.WithLabelValues(p.String(), o.String())
 		}
 		m.claims[p] = claims.WithLabelValues(p.String())
-		m.socketErrors[p] = socketErrors.WithLabelValues(p.String())
 	}
 	if r != nil {
-		r.MustRegister(requests, announcements, claims, socketErrors, newStateCollector(a))
+		r.MustRegister(requests, announcements, heldBack, claims, probes, socketErrors, newStateCollector(a))
 	}
 	return m
 }
@@ -84,6 +101,6 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(c.up, prometheus.GaugeValue, up, i.Name)
 	}
-	ch <- prometheus.MustNewConstMetric(c.addresses, prometheus.GaugeValue, float64(len(*c.a.targets.Load())))
+	ch <- prometheus.MustNewConstMetric(c.addresses, prometheus.GaugeValue, float64(c.a.held()))
 	ch <- prometheus.MustNewConstMetric(c.sockets, prometheus.GaugeValue, float64(c.a.sockets.Load()))
 }

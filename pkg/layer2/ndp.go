@@ -51,7 +51,7 @@ type ndpHandler struct {
 }
 
 func newNDPHandler(i Interface) (*ndpHandler, error) {
-	reply, err := ndpFrame(i.MAC, allNodesMAC, allNodes, netip.IPv6Unspecified(), true)
+	reply, err := ndpAdvertisement(i.MAC, allNodesMAC, allNodes, netip.IPv6Unspecified(), true)
 	if err != nil {
 		return nil, err
 	}
@@ -69,15 +69,8 @@ func (h *ndpHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 		return nil, OwnFrame, Claim{}
 	}
 	if b[icmp6Start] == typeAdvertisement {
-		claim := h.claim(t, b)
-		return nil, claimedOr(NotRequest, claim), claim
-	}
-	target := netip.AddrFrom16([16]byte(b[ndpTarget:]))
-	if !t.holds(target) {
-		return nil, NotOurs, Claim{}
-	}
-	if !solicitsHere(t, b) {
-		return nil, WrongDestination, Claim{}
+		claim := h.advertised(t, b)
+		return nil, t.claimedOr(NotRequest, claim), claim
 	}
 	asker, stated, _ := linkLayerOption(b, optionSourceMAC)
 	if !stated {
@@ -86,7 +79,14 @@ func (h *ndpHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 	if asker.multicast() {
 		return nil, Malformed, Claim{}
 	}
-	return h.answer(b, asker), Answered, Claim{}
+	claim := t.claim(h.name, netip.AddrFrom16([16]byte(b[ip6Source:])), asker, Solicitation)
+	if !t.holds(netip.AddrFrom16([16]byte(b[ndpTarget:]))) {
+		return nil, t.claimedOr(NotOurs, claim), claim
+	}
+	if !solicitsHere(t, b) {
+		return nil, t.claimedOr(WrongDestination, claim), claim
+	}
+	return h.answer(b, asker), Answered, claim
 }
 
 // validateNDP checks what RFC 4861 demands of every solicitation (section 7.1.1) and advertisement (7.1.2), and cuts off
@@ -152,20 +152,16 @@ func linkLayerOption(b []byte, kind byte) (mac MAC, found, ok bool) {
 	return mac, found, true
 }
 
-// claim returns the claim that an advertisement makes, or none.
-func (h *ndpHandler) claim(t *table, b []byte) Claim {
-	target := netip.AddrFrom16([16]byte(b[ndpTarget:]))
-	if !t.holds(target) {
-		return Claim{}
-	}
+// advertised returns the claim that an advertisement makes, or none.
+func (h *ndpHandler) advertised(t *table, b []byte) Claim {
 	mac, stated, _ := linkLayerOption(b, optionTargetMAC)
 	if !stated {
 		mac = MAC(b[ethSource:])
 	}
-	if _, own := t.macs[mac]; own || mac.multicast() {
+	if mac.multicast() {
 		return Claim{}
 	}
-	return Claim{Addr: target, MAC: mac, Interface: h.name, Form: Advertisement}
+	return t.claim(h.name, netip.AddrFrom16([16]byte(b[ndpTarget:])), mac, Advertisement)
 }
 
 // answer writes the advertisement that RFC 4861 (section 7.2.4) asks for into the frame that newNDPHandler has encoded.
@@ -191,19 +187,27 @@ func (h *ndpHandler) answer(solicitation []byte, asker MAC) []byte {
 // checksum computes the Internet checksum of an ICMPv6 message, its pseudo header included (RFC 8200, section 8.1). The
 // message must end where the frame ends.
 func checksum(frame []byte) uint16 {
-	sum := uint32(len(frame)-icmp6Start) + protocolICMPv6
 	// The two IPv6 addresses stand right before the message, so that one pass takes both.
-	b := frame[ip6Source:]
+	return ^fold(sum(uint32(len(frame)-icmp6Start)+protocolICMPv6, frame[ip6Source:]))
+}
+
+// sum adds the words of b to s; an odd byte at the end counts as one followed by zero (RFC 1071, section 1).
+func sum(s uint32, b []byte) uint32 {
 	for ; len(b) >= 2; b = b[2:] {
-		sum += uint32(b[0])<<8 | uint32(b[1])
+		s += uint32(b[0])<<8 | uint32(b[1])
 	}
 	if len(b) == 1 {
-		sum += uint32(b[0]) << 8
+		s += uint32(b[0]) << 8
 	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
+	return s
+}
+
+// fold makes a sum one of one's complement, in 16 bits.
+func fold(s uint32) uint16 {
+	for s > 0xffff {
+		s = s>>16 + s&0xffff
 	}
-	return ^uint16(sum)
+	return uint16(s)
 }
 
 // solicitedNode returns the group that solicitations for addr are sent to, ff02::1:ffXX:XXXX (RFC 4291, section 2.7.1).
@@ -215,22 +219,27 @@ func solicitedNode(addr netip.Addr) netip.Addr {
 // ndpAnnouncement returns the unsolicited advertisement to all nodes (RFC 4861, section 7.2.6), with O=1: the address may
 // have moved here from another station.
 func ndpAnnouncement(mac MAC, addr netip.Addr) ([]byte, error) {
-	return ndpFrame(mac, allNodesMAC, allNodes, addr, false)
+	return ndpAdvertisement(mac, allNodesMAC, allNodes, addr, false)
 }
 
-// ndpFrame encodes a neighbour advertisement with O=1 and the target link-layer option. It is sent from the target itself,
-// as kernels send theirs: there are programs that take no advertisement of a global address from a link-local one.
-func ndpFrame(mac, to MAC, destination, target netip.Addr, solicited bool) ([]byte, error) {
-	message, err := ndp.MarshalMessageChecksum(&ndp.NeighborAdvertisement{
+// ndpAdvertisement encodes a neighbour advertisement with O=1 and the target link-layer option. It is sent from the target
+// itself, as kernels send theirs: there are programs that take no advertisement of a global address from a link-local one.
+func ndpAdvertisement(mac, to MAC, destination, target netip.Addr, solicited bool) ([]byte, error) {
+	return ndpFrame(to, mac, target, destination, &ndp.NeighborAdvertisement{
 		Solicited:     solicited,
 		Override:      true,
 		TargetAddress: target,
 		Options:       []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: mac[:]}},
-	}, target, destination)
+	})
+}
+
+// ndpFrame encodes a message in an IPv6 packet with hop limit 255 in an Ethernet frame.
+func ndpFrame(to, from MAC, origin, destination netip.Addr, m ndp.Message) ([]byte, error) {
+	message, err := ndp.MarshalMessageChecksum(m, origin, destination)
 	if err != nil {
-		return nil, fmt.Errorf("encode neighbor advertisement for %s: %w", target, err)
+		return nil, fmt.Errorf("encode NDP message from %s: %w", origin, err)
 	}
-	source, final := target.As16(), destination.As16()
+	source, final := origin.As16(), destination.As16()
 	payload := make([]byte, icmp6Start-ip6Start, icmp6Start-ip6Start+len(message))
 	payload[0] = 6 << 4
 	binary.BigEndian.PutUint16(payload[ip6PayloadLength-ip6Start:], uint16(len(message)))
@@ -239,10 +248,10 @@ func ndpFrame(mac, to MAC, destination, target netip.Addr, solicited bool) ([]by
 	copy(payload[ip6Source-ip6Start:], source[:])
 	copy(payload[ip6Destination-ip6Start:], final[:])
 	payload = append(payload, message...)
-	f := ethernet.Frame{Destination: to[:], Source: mac[:], EtherType: ethernet.EtherTypeIPv6, Payload: payload}
+	f := ethernet.Frame{Destination: to[:], Source: from[:], EtherType: ethernet.EtherTypeIPv6, Payload: payload}
 	b, err := f.MarshalBinary()
 	if err != nil {
-		return nil, fmt.Errorf("encode Ethernet frame for %s: %w", target, err)
+		return nil, fmt.Errorf("encode Ethernet frame from %s: %w", origin, err)
 	}
 	return b, nil
 }

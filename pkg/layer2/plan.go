@@ -12,27 +12,36 @@ type table struct {
 	Interface
 	// addrs are the addresses to answer for on the interface.
 	addrs map[netip.Addr]struct{}
+	// known are those, and the ones that are watched on the interface.
+	known map[netip.Addr]Mode
+	// kernel are those of addrs that the kernel of this host has as well. There should be none.
+	kernel map[netip.Addr]struct{}
+	// asked are the addresses that are being probed.
+	asked *inquiries
 	// macs are the hardware addresses of all interfaces of this host.
 	macs map[MAC]struct{}
+	// scope holds all addresses that frames may concern this host with, those in addrs among them.
+	scope *scope
 }
 
 func (t *table) equal(o *table) bool {
-	return t.Interface.equal(o.Interface) && maps.Equal(t.addrs, o.addrs) && maps.Equal(t.macs, o.macs)
+	return t.Interface.equal(o.Interface) && maps.Equal(t.known, o.known) && maps.Equal(t.kernel, o.kernel) && maps.Equal(t.macs, o.macs) && t.scope == o.scope
 }
 
 func (t Target) equal(o Target) bool {
-	return t.Addr == o.Addr && slices.Equal(t.Interfaces, o.Interfaces)
+	return t.Addr == o.Addr && t.Mode == o.Mode && slices.Equal(t.Interfaces, o.Interfaces)
 }
 
 // normalize returns the targets sorted by address, each address once, without those that are no addresses. Of an address
-// that is named twice, the interfaces are united, and one entry without interfaces leaves the choice open for all.
+// that is named twice, the interfaces are united, one entry without interfaces leaves the choice open for all, and one entry
+// to answer for it decides.
 func normalize(targets []Target) []Target {
 	list := make([]Target, 0, len(targets))
 	for _, t := range targets {
 		if addr := t.Addr.Unmap().WithZone(""); addr.IsValid() {
 			names := slices.Clone(t.Interfaces)
 			slices.Sort(names)
-			list = append(list, Target{Addr: addr, Interfaces: slices.Compact(names)})
+			list = append(list, Target{Addr: addr, Interfaces: slices.Compact(names), Mode: t.Mode})
 		}
 	}
 	slices.SortStableFunc(list, func(a, b Target) int { return a.Addr.Compare(b.Addr) })
@@ -43,6 +52,7 @@ func normalize(targets []Target) []Target {
 			continue
 		}
 		last := &out[len(out)-1]
+		last.Mode = min(last.Mode, t.Mode)
 		if len(last.Interfaces) == 0 || len(t.Interfaces) == 0 {
 			last.Interfaces = nil
 			continue
@@ -56,20 +66,45 @@ func normalize(targets []Target) []Target {
 
 // plan decides which addresses belong on which interface, by interface index. Interfaces that are down take part: an
 // address whose subnet is on an interface without carrier must not turn up in another network.
-func plan(targets []Target, interfaces []Interface) map[int]map[netip.Addr]struct{} {
-	assigned := make(map[int]map[netip.Addr]struct{}, len(interfaces))
+func plan(targets []Target, interfaces []Interface) map[int]map[netip.Addr]Mode {
+	assigned := make(map[int]map[netip.Addr]Mode, len(interfaces))
 	for _, i := range interfaces {
-		assigned[i.Index] = make(map[netip.Addr]struct{})
+		assigned[i.Index] = make(map[netip.Addr]Mode)
 	}
 	for _, t := range targets {
 		subnet := slices.ContainsFunc(interfaces, func(i Interface) bool { return i.Holds(t.Addr) })
 		for _, i := range interfaces {
 			if t.wants(i, subnet) {
-				assigned[i.Index][t.Addr] = struct{}{}
+				assigned[i.Index][t.Addr] = t.Mode
 			}
 		}
 	}
 	return assigned
+}
+
+// answered returns those addresses that are to be answered for.
+func answered(known map[netip.Addr]Mode) map[netip.Addr]struct{} {
+	addrs := make(map[netip.Addr]struct{})
+	for addr, mode := range known {
+		if mode == Answer {
+			addrs[addr] = struct{}{}
+		}
+	}
+	return addrs
+}
+
+// common returns those of addrs that are in the sorted list too.
+func common(addrs map[netip.Addr]struct{}, list []netip.Addr) map[netip.Addr]struct{} {
+	var both map[netip.Addr]struct{}
+	for addr := range addrs {
+		if _, found := slices.BinarySearchFunc(list, addr, netip.Addr.Compare); found {
+			if both == nil {
+				both = make(map[netip.Addr]struct{})
+			}
+			both[addr] = struct{}{}
+		}
+	}
+	return both
 }
 
 // wants reports whether the target belongs on i. subnet tells that some interface has a subnet that holds it.

@@ -2,8 +2,10 @@ package layer2
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -11,13 +13,6 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
-)
-
-// The rate of announcements on one interface, in frames a second, and how many may follow one another at once. Answers are
-// not limited: they are paced by the questions.
-const (
-	frameRate  = 5000
-	frameBurst = 5000
 )
 
 // groupRetry is how long a port waits after it could not join a multicast group.
@@ -31,18 +26,22 @@ type port struct {
 	stop   context.CancelFunc
 	bell   bell
 	table  atomic.Pointer[table]
-	again  pile
+	again  pile[netip.Addr]
+	asks   pile[*inquiry]
 	next   atomic.Int64 // the refresh interval
 	events chan event
 
 	// What follows belongs to the goroutine of run.
-	current  *table
-	schedule *schedule
-	tokens   *rate.Limiter
-	conns    [protocols]Conn
-	sockets  [protocols]*socket
-	members  membership
-	children sync.WaitGroup
+	current   *table
+	schedule  *schedule
+	tokens    *rate.Limiter
+	conns     [protocols]Conn
+	sockets   [protocols]*socket
+	members   membership
+	questions []*inquiry // to be sent, the oldest first
+	pinged    pinged
+	lacking   time.Time // when to say that IPv6 is missing; zero when it is not, or was said
+	children  sync.WaitGroup
 }
 
 // event says that a socket was opened, or closed when conn is nil.
@@ -62,11 +61,11 @@ func newPort(ctx context.Context, a *Announcer, t *table, refresh time.Duration)
 		bell:     newBell(),
 		events:   make(chan event),
 		schedule: newSchedule(refresh),
-		tokens:   rate.NewLimiter(frameRate, frameBurst),
+		tokens:   newTokens(a.rate.Load()),
 	}
 	p.next.Store(int64(refresh))
 	p.table.Store(t)
-	p.current = &table{Interface: t.Interface, macs: t.macs}
+	p.current = &table{Interface: t.Interface, macs: t.macs, scope: t.scope}
 	p.current.LinkLocal = netip.Addr{} // so that the first look at the table starts the sockets
 	return p
 }
@@ -91,13 +90,14 @@ func (p *port) setRefresh(d time.Duration) {
 }
 
 func (p *port) announce(addrs []netip.Addr) {
-	p.again.add(addrs)
+	p.again.add(addrs...)
 	p.bell.ring()
 }
 
 // run opens the sockets and announces what is in the table until the port is stopped.
 func (p *port) run() {
 	defer p.children.Wait()
+	defer p.answerNone()
 	defer p.stop()
 	p.listen(ARP)
 	timer := time.NewTimer(0)
@@ -150,12 +150,24 @@ func (p *port) handle(e event) {
 	if e.groups != nil {
 		p.members = membership{conn: e.groups, log: p.log}
 	}
+	p.narrow(e.conn)
 	now := time.Now()
 	p.members.set(now, p.current.addrs)
 	for _, addr := range slices.SortedFunc(maps.Keys(p.current.addrs), netip.Addr.Compare) {
 		if protocolOf(addr) == protocol {
 			p.schedule.start(now, addr)
 		}
+	}
+}
+
+// narrow has the kernel leave out the frames that cannot concern us, where conn can do that.
+func (p *port) narrow(conn Conn) {
+	n, ok := conn.(narrower)
+	if !ok {
+		return
+	}
+	if err := n.narrow(p.current.scope); err != nil && !errors.Is(err, net.ErrClosed) {
+		p.log.Warn("kernel filter not set, so that every frame wakes this process", "err", err)
 	}
 }
 
@@ -175,7 +187,8 @@ func (p *port) closed(protocol Protocol) {
 // sync brings groups and schedule in line with the newest table and with what was asked for.
 func (p *port) sync() {
 	now := time.Now()
-	p.schedule.setRefresh(time.Duration(p.next.Load()))
+	p.schedule.setRefresh(now, time.Duration(p.next.Load()))
+	setRate(p.tokens, now, p.a.rate.Load())
 	if t := p.table.Load(); t != p.current {
 		old := p.current
 		start, stop := diff(old.addrs, t.addrs)
@@ -183,6 +196,13 @@ func (p *port) sync() {
 			p.schedule.stop(addr)
 		}
 		p.current = t
+		p.noteLack(now, old)
+		if t.scope != old.scope {
+			// Before the addresses are announced, so that what comes back is heard.
+			for _, conn := range p.conns {
+				p.narrow(conn)
+			}
+		}
 		if t.LinkLocal != old.LinkLocal {
 			p.hangUp(NDP)
 			if t.LinkLocal.IsValid() {
@@ -196,7 +216,10 @@ func (p *port) sync() {
 		p.start(now, start)
 	}
 	p.members.retry(now, p.current.addrs)
+	p.warnOfLack(now)
 	p.start(now, p.again.take())
+	p.syncPing()
+	p.questions = append(p.questions, p.asks.take()...)
 }
 
 // start announces those of the addresses that the port holds and has a socket for.
@@ -214,6 +237,12 @@ func (p *port) send() (wait time.Duration, ok bool) {
 	for {
 		now := time.Now()
 		j := p.schedule.next(now)
+		if len(p.questions) > 0 && (j == nil || j.round() != firstRound) {
+			if wait := p.sendQuestion(now); wait > 0 {
+				return wait, true
+			}
+			continue
+		}
 		if j == nil {
 			return p.idle(now)
 		}
@@ -227,6 +256,7 @@ func (p *port) send() (wait time.Duration, ok bool) {
 			continue
 		}
 		if wait := p.reserve(now, len(frames)); wait > 0 {
+			p.hold(j)
 			return wait, true
 		}
 		p.write(j, frames)
@@ -237,8 +267,10 @@ func (p *port) send() (wait time.Duration, ok bool) {
 // idle tells how long nothing is to be done.
 func (p *port) idle(now time.Time) (time.Duration, bool) {
 	at, ok := p.schedule.wakeAt()
-	if again := p.members.again; !again.IsZero() && (!ok || again.Before(at)) {
-		at, ok = again, true
+	for _, other := range []time.Time{p.members.again, p.lacking} {
+		if !other.IsZero() && (!ok || other.Before(at)) {
+			at, ok = other, true
+		}
 	}
 	return at.Sub(now), ok
 }
@@ -251,6 +283,14 @@ func (p *port) reserve(now time.Time, n int) time.Duration {
 		r.CancelAt(now)
 	}
 	return wait
+}
+
+// hold counts an announcement that has to wait for the rate.
+func (p *port) hold(j *job) {
+	if !j.held {
+		j.held = true
+		p.a.metrics.heldBack[protocolOf(j.addr)][j.round()].Inc()
+	}
 }
 
 func (p *port) announcement(addr netip.Addr) ([][]byte, error) {

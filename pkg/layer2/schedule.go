@@ -3,6 +3,7 @@ package layer2
 import (
 	"cmp"
 	"container/heap"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"time"
@@ -39,17 +40,21 @@ func (r round) String() string {
 // Linux holds on to an entry (locktime), and cover losses of some seconds, as of a switch port that comes up.
 var offsets = [...]time.Duration{0, 200 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second}
 
-// jitter is the part of the refresh interval that one refresh may come earlier or later, so that addresses that were
-// announced together drift apart.
-const jitter = 0.2
+// jitter is the part of the refresh interval by which a refresh may come before or after its time, so that it keeps step with
+// nothing. It does not add up from one refresh to the next: what is spread evenly stays so.
+const jitter = 0.1
+
+// golden is the part of the refresh interval by which the first refreshes of two addresses, one after the other, lie apart. The
+// multiples of the golden ratio leave no two parts of the interval unequally full, however many addresses there are.
+const golden = 1 / math.Phi
 
 // job is one address's place in the schedule.
 type job struct {
 	addr  netip.Addr
 	count int       // announcements that were sent
-	began time.Time // of the first of them
-	last  time.Time // of the last of them
 	due   time.Time // of the next
+	ideal time.Time // of the next refresh, without its jitter
+	held  bool      // the rate did not allow the next one yet
 	order uint64    // among jobs due at the same time
 	index int       // in the heap of its round
 }
@@ -71,6 +76,7 @@ type schedule struct {
 	jobs    map[netip.Addr]*job
 	due     [rounds]jobHeap
 	order   uint64
+	phase   float64 // part of the refresh interval that the last first refresh was put at
 }
 
 func newSchedule(refresh time.Duration) *schedule {
@@ -103,18 +109,19 @@ func (s *schedule) next(now time.Time) *job {
 	return nil
 }
 
-// sent notes that j was announced, and when it comes next.
+// sent notes that j was announced, and when it comes next. An announcement that came late delays those after it: they would
+// make up for no loss if they followed at once.
 func (s *schedule) sent(now time.Time, j *job) {
 	s.remove(j)
-	if j.count == 0 {
-		j.began = now
-	}
 	j.count++
-	j.last = now
-	if j.count < len(offsets) {
-		j.due = later(now, j.began.Add(offsets[j.count]))
-	} else {
-		j.due = j.last.Add(s.gap())
+	j.held = false
+	switch {
+	case j.count < len(offsets):
+		j.due = now.Add(offsets[j.count] - offsets[j.count-1])
+	case j.count == len(offsets):
+		s.firstRefresh(now, j)
+	default:
+		s.nextRefresh(now, j)
 	}
 	s.push(j)
 }
@@ -129,8 +136,8 @@ func (s *schedule) wakeAt() (at time.Time, ok bool) {
 	return at, ok
 }
 
-// setRefresh changes the interval, also for refreshes that already had a time.
-func (s *schedule) setRefresh(refresh time.Duration) {
+// setRefresh changes the interval. Refreshes that already had a time are spread anew.
+func (s *schedule) setRefresh(now time.Time, refresh time.Duration) {
 	if refresh == s.refresh {
 		return
 	}
@@ -139,15 +146,32 @@ func (s *schedule) setRefresh(refresh time.Duration) {
 	for _, j := range s.jobs {
 		if j.round() == refreshRound {
 			j.index = -1
-			j.due = j.last.Add(s.gap())
+			s.firstRefresh(now, j)
 			s.push(j)
 		}
 	}
 }
 
-// gap draws the time to the next refresh.
-func (s *schedule) gap() time.Duration {
-	return time.Duration(float64(s.refresh) * (1 - jitter + 2*jitter*rand.Float64()))
+// firstRefresh plans the first refresh. It may come at any time within the interval, so that addresses that were taken over
+// together do not come together again.
+func (s *schedule) firstRefresh(now time.Time, j *job) {
+	_, s.phase = math.Modf(s.phase + golden)
+	j.ideal = now.Add(time.Duration(s.phase * float64(s.refresh)))
+	j.due = j.ideal.Add(s.jitter())
+}
+
+// nextRefresh plans the refresh after one that was sent. One that the rate has held back moves those after it.
+func (s *schedule) nextRefresh(now time.Time, j *job) {
+	if late := now.Add(-time.Duration(jitter * float64(s.refresh))); j.ideal.Before(late) {
+		j.ideal = late
+	}
+	j.ideal = j.ideal.Add(s.refresh)
+	j.due = j.ideal.Add(s.jitter())
+}
+
+// jitter draws how much later, or earlier, a refresh comes.
+func (s *schedule) jitter() time.Duration {
+	return time.Duration(jitter * float64(s.refresh) * (2*rand.Float64() - 1))
 }
 
 func (s *schedule) push(j *job) {
@@ -164,13 +188,6 @@ func (s *schedule) remove(j *job) {
 	if j.index >= 0 {
 		heap.Remove(&s.due[j.round()], j.index)
 	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // jobHeap implements heap.Interface.

@@ -2,7 +2,6 @@ package layer2
 
 import (
 	"context"
-	"net/netip"
 	"sync"
 	"time"
 )
@@ -19,25 +18,38 @@ func (b bell) ring() {
 	}
 }
 
-// pile collects addresses for a goroutine that will take them all. It has a mutex, and is no channel, so that whoever adds
+// pile collects things for a goroutine that will take them all. It has a mutex, and is no channel, so that whoever adds
 // to it never waits for that goroutine, and nothing added is lost.
-type pile struct {
-	mu    sync.Mutex
-	addrs []netip.Addr
+type pile[T any] struct {
+	mu     sync.Mutex
+	things []T
+	closed bool
 }
 
-func (p *pile) add(addrs []netip.Addr) {
+// add reports whether the things will be taken: they are not once the pile is closed.
+func (p *pile[T]) add(things ...T) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.addrs = append(p.addrs, addrs...)
+	if !p.closed {
+		p.things = append(p.things, things...)
+	}
+	return !p.closed
 }
 
-func (p *pile) take() []netip.Addr {
+func (p *pile[T]) take() []T {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	addrs := p.addrs
-	p.addrs = nil
-	return addrs
+	things := p.things
+	p.things = nil
+	return things
+}
+
+// close takes what there is and lets nothing be added any more.
+func (p *pile[T]) close() []T {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	return p.take()
 }
 
 // sleep waits for d, or until ctx is done.

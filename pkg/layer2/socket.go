@@ -26,6 +26,7 @@ type handler interface {
 var (
 	_ handler = (*arpHandler)(nil)
 	_ handler = (*ndpHandler)(nil)
+	_ handler = (*pingHandler)(nil)
 )
 
 // socket is one interface's socket for one protocol. It is opened, read from and opened again in run.
@@ -78,12 +79,14 @@ func (s *socket) serve() error {
 	s.tell(e)
 	defer s.tell(event{from: s})
 	a := s.port.a
-	a.sockets.Add(1)
-	a.wake()
-	defer func() {
-		a.sockets.Add(-1)
+	if s.protocol.resolves() {
+		a.sockets.Add(1)
 		a.wake()
-	}()
+		defer func() {
+			a.sockets.Add(-1)
+			a.wake()
+		}()
+	}
 	s.log.Debug("socket open")
 	return s.answer(e.conn, h)
 }
@@ -96,6 +99,10 @@ func (s *socket) open() (event, handler, error) {
 		}
 		conn, err := s.port.a.network.ListenARP(s.iface)
 		return event{from: s, conn: conn}, h, err
+	}
+	if !s.protocol.resolves() {
+		conn, err := s.port.a.network.ListenPing(s.iface, s.protocol)
+		return event{from: s, conn: conn}, newPingHandler(), err
 	}
 	h, err := newNDPHandler(s.iface)
 	if err != nil {
@@ -120,7 +127,8 @@ func (s *socket) answer(conn Conn, h handler) error {
 		if err != nil {
 			return readError(s.protocol, s.iface, err)
 		}
-		reply, verdict, claim := h.handle(s.port.table.Load(), b[:n])
+		t := s.port.table.Load()
+		reply, verdict, claim := h.handle(t, b[:n])
 		a.metrics.requests[s.protocol][verdict].Inc()
 		if reply != nil {
 			if _, err := conn.Write(reply); err != nil {
@@ -129,7 +137,10 @@ func (s *socket) answer(conn Conn, h handler) error {
 			}
 		}
 		if claim.Addr.IsValid() {
-			a.claimed(s.protocol, claim)
+			a.inquiries.hear(claim)
+			if _, known := t.known[claim.Addr]; known && claim.Form != Probing {
+				a.claimed(s.protocol, claim)
+			}
 		}
 		if s.log.Enabled(s.ctx, slog.LevelDebug) {
 			s.log.Debug("frame received", "verdict", verdict, "frame", frameText(b[:n]))

@@ -14,39 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wholeFrame is what a filter returns for a frame that it lets through: as many bytes as there are.
-const wholeFrame = 0x40000
-
-// arpFilter drops frames with a VLAN tag that no interface has taken: they belong to another network than the one that we
-// would answer into.
-func arpFilter() []bpf.Instruction {
-	return []bpf.Instruction{
-		bpf.LoadExtension{Num: bpf.ExtVLANTagPresent},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipFalse: 1},
-		bpf.RetConstant{Val: wholeFrame},
-		bpf.RetConstant{Val: 0},
-	}
-}
-
-// ndpFilter lets through untagged IPv6 packets that are neighbour solicitations or advertisements, and nothing else, so that
-// the traffic of the node does not wake us.
-func ndpFilter() []bpf.Instruction {
-	return []bpf.Instruction{
-		bpf.LoadExtension{Num: bpf.ExtVLANTagPresent},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipFalse: 6},
-		bpf.LoadAbsolute{Off: ip6NextHeader, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: protocolICMPv6, SkipFalse: 4},
-		bpf.LoadAbsolute{Off: icmp6Start, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: typeSolicitation, SkipTrue: 1},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: typeAdvertisement, SkipFalse: 1},
-		bpf.RetConstant{Val: wholeFrame},
-		bpf.RetConstant{Val: 0},
-	}
-}
-
 // ListenARP implements Network.
 func (h *host) ListenARP(i Interface) (Conn, error) {
-	conn, err := listenPacket(i, unix.ETH_P_ARP, arpFilter())
+	conn, err := listenPacket(i, unix.ETH_P_ARP, arpProgram)
 	if err != nil {
 		return nil, socketError{operation: "open", protocol: ARP, name: i.Name, err: err}
 	}
@@ -56,7 +26,7 @@ func (h *host) ListenARP(i Interface) (Conn, error) {
 // ListenNDP implements Network. Frames are read from a packet socket, since the kernel hands no raw ICMPv6 socket a
 // solicitation that was sent to the address itself: the address is none of its own.
 func (h *host) ListenNDP(i Interface) (GroupConn, error) {
-	frames, err := listenPacket(i, unix.ETH_P_IPV6, ndpFilter())
+	frames, err := listenPacket(i, unix.ETH_P_IPV6, ndpProgram)
 	if err != nil {
 		return nil, socketError{operation: "open", protocol: NDP, name: i.Name, err: err}
 	}
@@ -68,11 +38,25 @@ func (h *host) ListenNDP(i Interface) (GroupConn, error) {
 	return conn, nil
 }
 
+// ListenPing implements Network.
+func (h *host) ListenPing(i Interface, p Protocol) (Conn, error) {
+	kind, program := unix.ETH_P_IP, echo4Program
+	if p == ICMPv6 {
+		kind, program = unix.ETH_P_IPV6, echo6Program
+	}
+	conn, err := listenPacket(i, kind, program)
+	if err != nil {
+		return nil, socketError{operation: "open", protocol: p, name: i.Name, err: err}
+	}
+	return conn, nil
+}
+
 // frameConn is a packet socket. Reads belong to one goroutine; writes may come from several.
 type frameConn struct {
-	conn *packet.Conn
-	raw  syscall.RawConn
-	read transfer
+	conn   *packet.Conn
+	raw    syscall.RawConn
+	filter func(s *scope, most int) []bpf.Instruction
+	read   transfer
 	// writes holds transfers for reuse: nothing is allocated for a frame, and writers do not wait for each other.
 	writes sync.Pool
 }
@@ -97,8 +81,10 @@ func (t *transfer) prepare(call func(fd int, b []byte) (int, error)) {
 	}
 }
 
-func listenPacket(i Interface, protocol int, filter []bpf.Instruction) (*frameConn, error) {
-	program, err := bpf.Assemble(filter)
+// listenPacket opens a packet socket whose filter, once it is narrowed, is what filter makes of a scope. Until then it is what
+// filter makes of all addresses.
+func listenPacket(i Interface, protocol int, filter func(s *scope, most int) []bpf.Instruction) (*frameConn, error) {
+	program, err := bpf.Assemble(filter(allAddresses(), maxInstructions))
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +107,7 @@ func listenPacket(i Interface, protocol int, filter []bpf.Instruction) (*frameCo
 		conn.Close()
 		return nil, err
 	}
-	c := &frameConn{conn: conn, raw: raw}
+	c := &frameConn{conn: conn, raw: raw, filter: filter}
 	c.read.prepare(unix.Read)
 	c.writes.New = func() any {
 		t := &transfer{}
@@ -151,6 +137,30 @@ func (c *frameConn) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return max(0, t.n), t.err
+}
+
+// narrow implements narrower. The kernel exchanges one program for the other while frames come in: each is judged by the old or
+// the new one as a whole, and those that wait to be read stay.
+//
+// A program, and while it is exchanged the old one too, counts against the memory for options of the socket
+// (net.core.optmem_max), which in older kernels has not room for the longest: a shorter one is tried then. With none at all
+// every frame is let through, and the handler decides alone.
+func (c *frameConn) narrow(s *scope) error {
+	var err error
+	for most := maxInstructions; most >= minInstructions; most /= 2 {
+		var code []bpf.RawInstruction
+		if code, err = bpf.Assemble(c.filter(s, most)); err != nil {
+			break
+		}
+		if err = c.conn.SetBPF(code); !errors.Is(err, unix.ENOMEM) {
+			break
+		}
+	}
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		detach := c.raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0) })
+		return errors.Join(err, detach)
+	}
+	return err
 }
 
 // Close implements io.Closer.

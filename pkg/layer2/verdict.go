@@ -2,7 +2,7 @@ package layer2
 
 import "net/netip"
 
-// Protocol is one of the two protocols that map an IP address to a hardware address.
+// Protocol is what a socket of the announcer's serves.
 type Protocol uint8
 
 // The protocols.
@@ -11,22 +11,33 @@ const (
 	ARP Protocol = iota
 	// NDP serves IPv6 (RFC 4861).
 	NDP
+	// ICMP answers echo requests over IPv4 (RFC 792).
+	ICMP
+	// ICMPv6 answers echo requests over IPv6 (RFC 4443).
+	ICMPv6
 
 	protocols
 )
 
-// String returns "ARP" or "NDP".
+// String returns the name of the protocol, as "ARP".
 func (p Protocol) String() string {
 	switch p {
 	case ARP:
 		return "ARP"
 	case NDP:
 		return "NDP"
+	case ICMP:
+		return "ICMP"
+	case ICMPv6:
+		return "ICMPv6"
 	}
 	return "unknown"
 }
 
-// protocolOf tells which protocol answers for addr.
+// resolves reports whether the protocol maps addresses to hardware addresses: without it an address cannot be served.
+func (p Protocol) resolves() bool { return p == ARP || p == NDP }
+
+// protocolOf tells which protocol maps addr to a hardware address.
 func protocolOf(addr netip.Addr) Protocol {
 	if addr.Is4() {
 		return ARP
@@ -47,6 +58,10 @@ const (
 	NotRequest
 	// Claimed is a frame by which another station says that an address of ours is its own.
 	Claimed
+	// Watched is a frame by which another station says that an address that is only watched is its own.
+	Watched
+	// ProbeReply is a frame that tells who has an address that is being probed, and that is neither ours nor watched.
+	ProbeReply
 	// OwnFrame is a frame that carries the hardware address of the interface it was received on.
 	OwnFrame
 	// WrongDestination is a request sent to neither this station nor a group that it has to listen to.
@@ -54,10 +69,15 @@ const (
 	// WrongHopLimit is an NDP message with a hop limit other than 255: it may have come through a router (RFC 4861,
 	// section 7.1).
 	WrongHopLimit
-	// WrongChecksum is an NDP message whose checksum does not fit.
+	// WrongChecksum is a message whose checksum does not fit.
 	WrongChecksum
 	// Malformed is a frame that is too short, of the wrong type or against the letter of the protocol.
 	Malformed
+	// Unanswerable is an echo request for an address of ours that is a fragment, has options, or comes from a source that
+	// nobody may answer to.
+	Unanswerable
+	// Limited is an echo request that came when the rate of answers was used up.
+	Limited
 
 	verdicts
 )
@@ -73,6 +93,10 @@ func (v Verdict) String() string {
 		return "notRequest"
 	case Claimed:
 		return "claimed"
+	case Watched:
+		return "watched"
+	case ProbeReply:
+		return "probeReply"
 	case OwnFrame:
 		return "ownFrame"
 	case WrongDestination:
@@ -83,6 +107,10 @@ func (v Verdict) String() string {
 		return "wrongChecksum"
 	case Malformed:
 		return "malformed"
+	case Unanswerable:
+		return "unanswerable"
+	case Limited:
+		return "limited"
 	}
 	return "unknown"
 }
@@ -98,6 +126,13 @@ const (
 	Reply
 	// Advertisement is a neighbour advertisement with the claimed address as its target.
 	Advertisement
+	// Solicitation is a neighbour solicitation that comes from the claimed address.
+	Solicitation
+	// Probing is an ARP probe for the address: no claim, but a station that is about to make one (RFC 5227, section
+	// 2.1.1). It is only among the answers to a probe.
+	Probing
+
+	forms
 )
 
 // String returns the form as it stands in logs.
@@ -109,11 +144,15 @@ func (f Form) String() string {
 		return "reply"
 	case Advertisement:
 		return "advertisement"
+	case Solicitation:
+		return "solicitation"
+	case Probing:
+		return "probing"
 	}
 	return "unknown"
 }
 
-// Claim says that another station uses an address that this one answers for.
+// Claim says that another station uses an address that this one answers for or watches.
 type Claim struct {
 	// Addr is the address, without a zone.
 	Addr netip.Addr
@@ -123,4 +162,6 @@ type Claim struct {
 	Interface string
 	// Form is the kind of frame.
 	Form Form
+	// Mode is what the address was to this announcer when the frame came.
+	Mode Mode
 }

@@ -27,7 +27,7 @@ type kernelWire struct {
 
 // tools are the programs that judge, by the Debian package that has them.
 var tools = map[string]string{"ip": "iproute2", "bridge": "iproute2", "arping": "arping", "ndisc6": "ndisc6", "tcpdump": "tcpdump",
-	"setpriv": "util-linux", "bash": "bash"}
+	"setpriv": "util-linux", "tshark": "tshark", "ping": "iputils-ping", "bash": "bash"}
 
 // newKernelWire builds the segment, or skips the test where that is not allowed.
 func newKernelWire(t *testing.T) *kernelWire {

@@ -3,20 +3,28 @@ package layer2_test
 import (
 	"bufio"
 	"context"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"os/signal"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/mdlayher/ndp"
+	"github.com/mdlayher/packet"
+	"golang.org/x/sys/unix"
 
 	"github.com/lanlord/lanlord/pkg/layer2"
 )
+
+// frameVariable is the frame, in hexadecimal digits, that the role "send" sends.
+const frameVariable = "LANLORD_LAYER2_TEST_FRAME"
 
 // roleVariable says what the test binary does instead of testing, when a test starts it again in a network namespace.
 const roleVariable = "LANLORD_LAYER2_TEST_ROLE"
@@ -25,6 +33,8 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(roleVariable) {
 	case "node":
 		os.Exit(exitStatus(runNode()))
+	case "send":
+		os.Exit(exitStatus(sendFrame(os.Getenv(frameVariable))))
 	case "solicit":
 		os.Exit(exitStatus(solicitPlainly(os.Getenv("LANLORD_LAYER2_TEST_TARGET"))))
 	}
@@ -39,8 +49,9 @@ func exitStatus(err error) int {
 	return 0
 }
 
-// runNode runs an announcer until its standard input ends. Each line there is a whole set of addresses. It prints "set" when
-// it has passed one on, "ready" when the announcer is, and what is heard.
+// runNode runs an announcer until its standard input ends. Each line there is a whole set of addresses, those only to be watched
+// with a question mark before them; or "ping" to answer pings, "ranges" with pairs of addresses, "rate" with a number,
+// "gateways", or "probe" with an address. It prints "set" when it has passed a set, ranges or a rate on, "ready" when the announcer is, what is heard and what probes found.
 func runNode() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -60,12 +71,32 @@ func runNode() error {
 		lines := bufio.NewScanner(os.Stdin)
 		lines.Buffer(nil, 1<<20)
 		for lines.Scan() {
-			var targets []layer2.Target
-			for text := range strings.FieldsSeq(lines.Text()) {
-				targets = append(targets, layer2.Target{Addr: netip.MustParseAddr(text)})
+			switch verb, rest, _ := strings.Cut(lines.Text(), " "); verb {
+			case "ping":
+				a.SetPing(true)
+			case "ranges":
+				a.SetRanges(parseRanges(rest))
+				fmt.Println("set")
+			case "gateways":
+				for _, i := range a.Interfaces() {
+					fmt.Println("gateways of", i.Name, i.Gateways)
+				}
+			case "rate":
+				frames, err := strconv.Atoi(rest)
+				if err != nil {
+					panic(err)
+				}
+				a.SetRate(frames)
+				fmt.Println("set")
+			case "quiet":
+				a.SetRefresh(-1)
+				fmt.Println("set")
+			case "probe":
+				go printProbe(ctx, a, netip.MustParseAddr(rest))
+			default:
+				a.Set(parseTargets(lines.Text()))
+				fmt.Println("set")
 			}
-			a.Set(targets)
-			fmt.Println("set")
 		}
 	}()
 	go func() {
@@ -77,6 +108,50 @@ func runNode() error {
 		}
 	}()
 	return a.Run(ctx)
+}
+
+// sendFrame puts a frame of a test's own making on the wire.
+func sendFrame(text string) error {
+	frame, err := hex.DecodeString(text)
+	if err != nil {
+		return err
+	}
+	ifi, err := net.InterfaceByName("eth0")
+	if err != nil {
+		return err
+	}
+	conn, err := packet.Listen(ifi, packet.Raw, unix.ETH_P_LOOP, nil)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = conn.WriteTo(frame, &packet.Addr{HardwareAddr: frame[:6]})
+	return err
+}
+
+func parseTargets(line string) (targets []layer2.Target) {
+	for text := range strings.FieldsSeq(line) {
+		mode := layer2.Answer
+		if rest, ok := strings.CutPrefix(text, "?"); ok {
+			mode, text = layer2.Watch, rest
+		}
+		targets = append(targets, layer2.Target{Addr: netip.MustParseAddr(text), Mode: mode})
+	}
+	return targets
+}
+
+// parseRanges reads pairs of addresses.
+func parseRanges(line string) (ranges []layer2.Range) {
+	for pair := range slices.Chunk(strings.Fields(line), 2) {
+		ranges = append(ranges, layer2.Range{From: netip.MustParseAddr(pair[0]), To: netip.MustParseAddr(pair[1])})
+	}
+	return ranges
+}
+
+func printProbe(ctx context.Context, a *layer2.Announcer, addr netip.Addr) {
+	began := time.Now()
+	f, err := a.Probe(ctx, addr, layer2.ProbeOptions{Linger: 20 * time.Millisecond})
+	fmt.Println("probed", addr, f.Outcome, f.Heard, f.Asked, err, "after", time.Since(began))
 }
 
 // solicitPlainly sends a solicitation to the address itself, without the option that says where it came from, as many

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
 	"github.com/lanlord/lanlord/pkg/layer2"
 	"github.com/lanlord/lanlord/pkg/membership"
 )
@@ -42,17 +43,6 @@ type Peers interface {
 	SetState(membership.State, []membership.MAC) error
 }
 
-// Announcer answers for addresses on the wire.
-type Announcer interface {
-	Set([]layer2.Target)
-	SetRefresh(time.Duration)
-	Announce([]netip.Addr)
-	Interfaces() []layer2.Interface
-	Ready() bool
-}
-
-var _ Announcer = (*layer2.Announcer)(nil)
-
 // Options are what a Speaker works with. All but Registerer are required.
 type Options struct {
 	// Self is the name of this node.
@@ -61,7 +51,7 @@ type Options struct {
 	Wake       <-chan struct{}
 	Source     Source
 	Peers      Peers
-	Announcer  Announcer
+	Announcer  *layer2.Announcer
 	Event      func(cluster.Event)
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
@@ -76,6 +66,8 @@ type Speaker struct {
 
 	// The rest is Run's alone.
 
+	// config is the one that the announcer was configured by.
+	config *config.Config
 	// held are the addresses that the announcer was told to answer for.
 	held map[netip.Addr]*holding
 	// dark are the addresses that nobody answers for.
@@ -215,9 +207,7 @@ func (s *Speaker) step(now time.Time) {
 	ready := s.observe(s.Peers.Members())
 	decisions := Decide(snap, ready)
 	s.status.Store(&Status{State: s.state, Decisions: decisions})
-	if snap.Config != nil {
-		s.Announcer.SetRefresh(refresh(snap.Config.Layer2.Refresh))
-	}
+	s.configure(snap.Config)
 	targets, gained := s.hold(decisions, now)
 	s.Announcer.Set(targets)
 	s.defend(now)
@@ -349,10 +339,24 @@ func (s *Speaker) changed(c change, d Decision) {
 	s.Log.Info("ownership "+c.String(), "ip", d.Addr, "service", d.Services, "node", d.Owner, "reason", d.Reason)
 }
 
-// refresh turns the configuration's refresh, where 0 is never, into the announcer's, where that is anything below 0.
-func refresh(d time.Duration) time.Duration {
-	if d == 0 {
-		return -1
+// configure hands the announcer what the configuration says of it. Without a valid one it goes on with its defaults.
+func (s *Speaker) configure(cfg *config.Config) {
+	if cfg == nil || cfg == s.config {
+		return
 	}
-	return d
+	s.config = cfg
+	var ranges []layer2.Range
+	for _, pool := range cfg.Pools {
+		for _, r := range pool.Ranges {
+			ranges = append(ranges, layer2.Range(r))
+		}
+	}
+	refresh := cfg.Layer2.Refresh
+	if refresh == 0 {
+		refresh = -1 // 0 is never in the configuration, and the default here
+	}
+	s.Announcer.SetRanges(ranges)
+	s.Announcer.SetRefresh(refresh)
+	s.Announcer.SetRate(cfg.Layer2.Rate)
+	s.Announcer.SetPing(cfg.Layer2.Ping)
 }

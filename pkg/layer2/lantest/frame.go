@@ -53,6 +53,9 @@ func Describe(b []byte) string {
 		}
 		return fmt.Sprintf("ARP to %s: %s is at %s, for %s at %s", to, p.SenderIP, p.SenderHardwareAddr, p.TargetIP, p.TargetHardwareAddr)
 	}
+	if p, err := ParsePing(b); err == nil {
+		return fmt.Sprintf("ping %s > %s: reply=%t id=%d seq=%d", p.Source, p.Destination, p.Reply, p.ID, p.Seq)
+	}
 	m, err := parseNDP(b)
 	if err != nil {
 		return fmt.Sprintf("frame of %d bytes: %v", len(b), err)

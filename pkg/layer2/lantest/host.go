@@ -55,9 +55,10 @@ type Host struct {
 	linkLocal netip.Addr
 	owned     map[netip.Addr]bool
 	cache     map[netip.Addr]*neighbor
-	// answers are closed when the address is next spoken for; probes likewise, by whoever holds it.
+	// answers are closed when the address is next spoken for; probes and pings get what is heard of whoever holds it.
 	answers map[netip.Addr]chan struct{}
 	probes  map[netip.Addr]chan layer2.MAC
+	pings   map[netip.Addr]chan Ping
 }
 
 // Host adds a host with an IPv4 address and a link-local IPv6 address.
@@ -66,7 +67,8 @@ func (l *LAN) Host(name string, kind Kind, ip4 netip.Addr) *Host {
 	defer l.mu.Unlock()
 	mac := l.newMAC()
 	h := &Host{lan: l, kind: kind, mac: mac, ip4: ip4, linkLocal: linkLocal(mac), owned: map[netip.Addr]bool{},
-		cache: map[netip.Addr]*neighbor{}, answers: map[netip.Addr]chan struct{}{}, probes: map[netip.Addr]chan layer2.MAC{}}
+		cache: map[netip.Addr]*neighbor{}, answers: map[netip.Addr]chan struct{}{}, probes: map[netip.Addr]chan layer2.MAC{},
+		pings: map[netip.Addr]chan Ping{}}
 	h.owned[ip4], h.owned[h.linkLocal] = true, true
 	h.link = &link{name: name, wants: func(layer2.MAC) bool { return true }, receive: h.receive, state: h.describe}
 	l.connect(h.link)

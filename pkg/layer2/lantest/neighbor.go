@@ -19,6 +19,10 @@ func (h *Host) receive(frame []byte) [][]byte {
 	if p, err := parseARP(frame); err == nil {
 		return h.receiveARP(p, layer2.MAC(frame[0:6]) == h.mac)
 	}
+	if p, err := ParsePing(frame); err == nil {
+		h.receivePing(p)
+		return nil
+	}
 	if p, err := parseNDP(frame); err == nil && p.hopLimit == ndp.HopLimit {
 		return h.receiveNDP(p)
 	}

@@ -123,6 +123,11 @@ func (n *Node) ListenNDP(i layer2.Interface) (layer2.GroupConn, error) {
 	return n.listen(i, layer2.NDP)
 }
 
+// ListenPing implements layer2.Network.
+func (n *Node) ListenPing(i layer2.Interface, p layer2.Protocol) (layer2.Conn, error) {
+	return n.listen(i, p)
+}
+
 func (n *Node) listen(i layer2.Interface, p layer2.Protocol) (*conn, error) {
 	n.lan.mu.Lock()
 	defer n.lan.mu.Unlock()
@@ -161,6 +166,11 @@ func (c *NIC) MAC() layer2.MAC {
 
 // SetUp gives the interface a carrier, or takes it away.
 func (c *NIC) SetUp(up bool) { c.set(func(i *layer2.Interface) { i.Up = up }) }
+
+// SetLocal gives the node's kernel addresses on some other interface, which it answers pings for.
+func (c *NIC) SetLocal(addrs ...netip.Addr) {
+	c.set(func(i *layer2.Interface) { i.Local = slices.SortedFunc(slices.Values(addrs), netip.Addr.Compare) })
+}
 
 // Flap interrupts the carrier for so short a moment that the interface is up before anybody looks.
 func (c *NIC) Flap() { c.set(func(i *layer2.Interface) { i.Flaps++ }) }
@@ -239,11 +249,8 @@ func (c *NIC) receive(frame []byte) [][]byte {
 	if !c.state.Up || destination[0]&1 == 0 && destination != c.state.MAC {
 		return nil
 	}
-	protocol := layer2.NDP
-	switch kind := ethernet.EtherType(binary.BigEndian.Uint16(frame[12:])); {
-	case kind == ethernet.EtherTypeARP:
-		protocol = layer2.ARP
-	case kind != ethernet.EtherTypeIPv6:
+	protocol, ok := protocolOf(frame)
+	if !ok {
 		return nil
 	}
 	for s := range c.conns {
@@ -255,6 +262,22 @@ func (c *NIC) receive(frame []byte) [][]byte {
 		}
 	}
 	return nil
+}
+
+// protocolOf returns which sockets a frame is for, as the kernel's filters decide it.
+func protocolOf(frame []byte) (p layer2.Protocol, ok bool) {
+	switch ethernet.EtherType(binary.BigEndian.Uint16(frame[12:])) {
+	case ethernet.EtherTypeARP:
+		return layer2.ARP, true
+	case ethernet.EtherTypeIPv4:
+		return layer2.ICMP, len(frame) > icmp4Start && frame[23] == protocolICMP && frame[icmp4Start] == echoRequest4
+	case ethernet.EtherTypeIPv6:
+		if len(frame) > icmp6Start && frame[20] == protocolICMPv6 && frame[icmp6Start] == echoRequest6 {
+			return layer2.ICMPv6, true
+		}
+		return layer2.NDP, true
+	}
+	return 0, false
 }
 
 // conn is a socket.

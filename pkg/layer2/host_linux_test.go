@@ -1,0 +1,44 @@
+package layer2
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+)
+
+// TestBondFailover has each move of a bond to another slave count, and nothing else: the switches must learn it.
+func TestBondFailover(t *testing.T) {
+	v := view{flaps: map[int]uint64{}, active: map[int]int{}}
+	bond := netlink.NewLinkBond(netlink.LinkAttrs{Index: 7})
+	for _, step := range []struct {
+		slave int
+		want  uint64
+	}{{2, 0}, {2, 0}, {3, 1}, {3, 1}, {-1, 2}, {3, 3}} {
+		bond.ActiveSlave = step.slave
+		v.noteActive(bond)
+		if got := v.flaps[7]; got != step.want {
+			t.Errorf("%d moves counted with slave %d, want %d", got, step.slave, step.want)
+		}
+	}
+	v.noteActive(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: 8}})
+	if len(v.flaps) != 1 {
+		t.Errorf("moves counted of what is no bond: %v", v.flaps)
+	}
+}
+
+func TestLocalAddrs(t *testing.T) {
+	var addrs []netlink.Addr
+	for _, text := range []string{"192.0.2.7/24", "2001:db8::7/64", "fe80::7/64", "10.96.0.1/32", "192.0.2.7/32"} {
+		a, err := netlink.ParseAddr(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addrs = append(addrs, *a)
+	}
+	want := []netip.Addr{netip.MustParseAddr("10.96.0.1"), netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}
+	if got := localAddrs(addrs); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

@@ -1,0 +1,287 @@
+package layer2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// What keeps an address from being probed.
+var (
+	// ErrHeld says that the address is one that this announcer answers for itself: its own answer would not be heard.
+	ErrHeld = errors.New("this node answers for the address")
+	// ErrNotAsked says that there is no interface to ask on, or that none could send.
+	ErrNotAsked = errors.New("no interface to ask on")
+)
+
+// The defaults of ProbeOptions: silence is known after 80 ms.
+const (
+	defaultProbeCount    = 2
+	defaultProbeInterval = 40 * time.Millisecond
+)
+
+// ProbeOptions say how to probe. The zero value asks everybody twice within 40 ms and waits another 40 ms.
+type ProbeOptions struct {
+	// Interfaces are names or patterns, as in Target.
+	Interfaces []string
+	// To is the one station to ask. The zero value asks all.
+	To MAC
+	// Count is how often to ask, at least once. 0 is twice.
+	Count int
+	// Interval is how long to wait for an answer after each question. 0 is 40 ms.
+	Interval time.Duration
+	// Linger is how long to go on listening after the first answer, for a second station that answers.
+	Linger time.Duration
+}
+
+func (o ProbeOptions) withDefaults() ProbeOptions {
+	if o.Count <= 0 {
+		o.Count = defaultProbeCount
+	}
+	if o.Interval <= 0 {
+		o.Interval = defaultProbeInterval
+	}
+	return o
+}
+
+// Outcome is what a probe found out.
+type Outcome uint8
+
+// The outcomes.
+const (
+	// Unasked means that the probe did not come to its end, so that nothing is known. An error says why.
+	Unasked Outcome = iota
+	// Silent means that nobody answered.
+	Silent
+	// Contested means that nobody has the address, but another station is probing for it as well (RFC 5227, section
+	// 2.1.1).
+	Contested
+	// Taken means that a station answered, or was heard using the address.
+	Taken
+
+	outcomes
+)
+
+// String returns the outcome as it stands in metrics and logs.
+func (o Outcome) String() string {
+	switch o {
+	case Unasked:
+		return "unasked"
+	case Silent:
+		return "silent"
+	case Contested:
+		return "contested"
+	case Taken:
+		return "taken"
+	}
+	return "unknown"
+}
+
+// Sighting is a station that was heard while an address was probed.
+type Sighting struct {
+	// MAC is its hardware address, none of this host's.
+	MAC MAC
+	// Interface is the name of the interface that it was heard on.
+	Interface string
+	// Form is how it was heard.
+	Form Form
+	// After is the time from the first question to this.
+	After time.Duration
+}
+
+// Finding is the result of a probe.
+type Finding struct {
+	// Outcome sums it up.
+	Outcome Outcome
+	// Heard are the stations, each once for each interface, in the order in which they were heard.
+	Heard []Sighting
+	// Asked are the names of the interfaces that a question went out on.
+	Asked []string
+}
+
+// Probe asks the segment who has an address, without claiming it and without leaving a trace of it in any neighbour's cache: for IPv4 by
+// ARP requests from 0.0.0.0 (RFC 5227, section 2.1.1), for IPv6 by solicitations from the link-local address of the
+// interface, which name this host and are answered to it alone. It returns with the first answer, or, after Count times
+// Interval, without any.
+//
+// Questions obey the rate of their interface. They go after the first announcements of addresses, and before their repeats; with
+// a low rate and much to ask, Probe takes the time that this takes, or until ctx is done. Any number of probes may run at once. An address in Mode Answer is ErrHeld.
+//
+// With an error, the Outcome is Taken if somebody was heard before, and otherwise Unasked; it is never Silent.
+func (a *Announcer) Probe(ctx context.Context, addr netip.Addr, o ProbeOptions) (Finding, error) {
+	addr, o = addr.Unmap().WithZone(""), o.withDefaults()
+	finding, err := a.probe(ctx, addr, o)
+	if err != nil {
+		err = fmt.Errorf("probe %s: %w", addr, err)
+	}
+	if addr.IsValid() {
+		a.metrics.probes[protocolOf(addr)][finding.Outcome].Inc()
+	}
+	return finding, err
+}
+
+func (a *Announcer) probe(ctx context.Context, addr netip.Addr, o ProbeOptions) (Finding, error) {
+	if !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() {
+		return Finding{}, ErrNotAsked
+	}
+	if a.answersFor(addr) {
+		return Finding{}, ErrHeld
+	}
+	ports := a.portsFor(addr, o.Interfaces)
+	q := newInquiry(addr, o, len(ports))
+	a.inquiries.add(q)
+	defer func() {
+		q.given.Store(true)
+		a.inquiries.remove(q)
+	}()
+	r := probing{inquiry: q, options: o, ports: ports, began: time.Now()}
+	err := r.run(ctx)
+	r.finding.Outcome = r.outcome(err)
+	return r.finding, err
+}
+
+// answersFor reports whether addr was set in Mode Answer, on whichever interface.
+func (a *Announcer) answersFor(addr netip.Addr) bool {
+	targets := *a.targets.Load()
+	i, found := slices.BinarySearchFunc(targets, addr, func(t Target, addr netip.Addr) int { return t.Addr.Compare(addr) })
+	return found && targets[i].Mode == Answer
+}
+
+// portsFor returns the ports that a target with this address would be announced on.
+func (a *Announcer) portsFor(addr netip.Addr, interfaces []string) []*port {
+	told := a.told.Load()
+	if told == nil {
+		return nil
+	}
+	target := Target{Addr: addr, Interfaces: interfaces}
+	subnet := slices.ContainsFunc(*told, func(i Interface) bool { return i.Holds(addr) })
+	var ports []*port
+	for _, p := range *a.ports.Load() {
+		if target.wants(p.table.Load().Interface, subnet) {
+			ports = append(ports, p)
+		}
+	}
+	return ports
+}
+
+// probing is one call of Probe. It belongs to the caller's goroutine.
+type probing struct {
+	*inquiry
+	options ProbeOptions
+	ports   []*port
+	began   time.Time // the first question, once it is sent
+	finding Finding
+}
+
+// run asks and listens until there is an answer, or there was none for long enough.
+func (r *probing) run(ctx context.Context) error {
+	for range r.options.Count {
+		if err := r.ask(ctx); err != nil || r.taken() {
+			return r.end(ctx, err)
+		}
+		if err := r.listen(ctx, r.options.Interval); err != nil || r.taken() {
+			return r.end(ctx, err)
+		}
+	}
+	return nil
+}
+
+// end listens for others after an answer. What went wrong does not matter once there is one.
+func (r *probing) end(ctx context.Context, err error) error {
+	if !r.taken() {
+		return err
+	}
+	for until := time.Now().Add(r.options.Linger); ctx.Err() == nil && time.Now().Before(until); {
+		_ = r.listen(ctx, time.Until(until)) // ctx is looked at above
+	}
+	return nil
+}
+
+// ask has every port send one question, and waits until they have, or somebody answers before.
+func (r *probing) ask(ctx context.Context) error {
+	waiting, sent := 0, 0
+	for _, p := range r.ports {
+		if p.ask(r.inquiry) {
+			waiting++
+		}
+	}
+	var errs []error
+	for ; waiting > 0 && !r.taken(); waiting-- {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case s := <-r.heard:
+			r.note(s)
+			waiting++ // this was no report
+		case s := <-r.sent:
+			if s.err != nil {
+				errs = append(errs, s.err)
+				continue
+			}
+			sent++
+			r.noteAsked(s)
+		}
+	}
+	if sent == 0 && !r.taken() {
+		return errors.Join(append([]error{ErrNotAsked}, errs...)...)
+	}
+	return nil
+}
+
+// listen waits for the first answer, for so long.
+func (r *probing) listen(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	known := len(r.finding.Heard)
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case s := <-r.heard:
+			r.note(s)
+			if len(r.finding.Heard) > known && r.taken() {
+				return nil
+			}
+		case <-timer.C:
+			return nil
+		}
+	}
+}
+
+func (r *probing) noteAsked(s sent) {
+	if len(r.finding.Asked) == 0 {
+		r.began = s.at
+	}
+	if !slices.Contains(r.finding.Asked, s.name) {
+		r.finding.Asked = append(r.finding.Asked, s.name)
+	}
+}
+
+func (r *probing) note(s sighting) {
+	same := func(o Sighting) bool {
+		return o.MAC == s.claim.MAC && o.Interface == s.claim.Interface && (o.Form == Probing) == (s.claim.Form == Probing)
+	}
+	if !slices.ContainsFunc(r.finding.Heard, same) {
+		after := max(0, s.at.Sub(r.began))
+		r.finding.Heard = append(r.finding.Heard, Sighting{MAC: s.claim.MAC, Interface: s.claim.Interface, Form: s.claim.Form, After: after})
+	}
+}
+
+func (r *probing) taken() bool {
+	return slices.ContainsFunc(r.finding.Heard, func(s Sighting) bool { return s.Form != Probing })
+}
+
+func (r *probing) outcome(err error) Outcome {
+	switch {
+	case r.taken():
+		return Taken
+	case err != nil:
+		return Unasked
+	case len(r.finding.Heard) > 0:
+		return Contested
+	}
+	return Silent
+}

@@ -1,0 +1,123 @@
+package layer2
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// followRoutes rings when a default route may have changed, until ctx is done. Where a routing daemon changes so many routes
+// that the kernel drops events, those are missed; links are followed by another socket, which loses nothing by it.
+func followRoutes(ctx context.Context, log *slog.Logger, changed bell) {
+	for {
+		err := routeEvents(ctx, changed)
+		if ctx.Err() != nil {
+			return
+		}
+		log.Debug("changes of routes were missed", "err", err, "retry", watchRetry)
+		sleep(ctx, watchRetry)
+		changed.ring()
+	}
+}
+
+// routeEvents rings for each event about a default route, until ctx is done or events were lost.
+func routeEvents(ctx context.Context, changed bell) error {
+	updates, done, failed := make(chan netlink.RouteUpdate), make(chan struct{}), make(chan error, 1)
+	options := netlink.RouteSubscribeOptions{ErrorCallback: func(err error) {
+		select {
+		case failed <- err:
+		default:
+		}
+	}}
+	if err := netlink.RouteSubscribeWithOptions(updates, done, options); err != nil {
+		return fmt.Errorf("subscribe to route changes: %w", err)
+	}
+	defer drain(updates)
+	defer close(done)
+	changed.ring() // what changed before the subscription
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return fmt.Errorf("follow routes: %w", err)
+		case u, ok := <-updates:
+			if !ok {
+				return errors.New("follow routes: the kernel closed the subscription")
+			}
+			if isDefault(u.Route) {
+				changed.ring()
+			}
+		}
+	}
+}
+
+// gateways returns the next hops of the main table's default routes, of both families, by the interface that they are behind.
+// Each list is sorted.
+func gateways() (map[int][]netip.Addr, error) {
+	byIndex := map[int][]netip.Addr{}
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		main := &netlink.Route{Table: unix.RT_TABLE_MAIN}
+		// A router's table may hold very many routes: none but the default ones is kept.
+		err := netlink.RouteListFilteredIter(family, main, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
+			if isDefault(r) {
+				for _, hop := range nextHops(r) {
+					byIndex[hop.link] = append(byIndex[hop.link], hop.addr)
+				}
+			}
+			return true
+		})
+		// What changed while the list was read has an event of its own, which brings the next look.
+		if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return nil, fmt.Errorf("list routes: %w", err)
+		}
+	}
+	for index, list := range byIndex {
+		slices.SortFunc(list, netip.Addr.Compare)
+		byIndex[index] = slices.Compact(list)
+	}
+	return byIndex, nil
+}
+
+// isDefault reports whether a route of the main table is for every destination.
+func isDefault(r netlink.Route) bool {
+	if r.Table != unix.RT_TABLE_MAIN || r.Type != unix.RTN_UNICAST {
+		return false
+	}
+	if r.Dst == nil {
+		return true
+	}
+	ones, _ := r.Dst.Mask.Size()
+	return ones == 0 && r.Dst.IP.IsUnspecified()
+}
+
+// nextHop is where a route leads to.
+type nextHop struct {
+	link int
+	addr netip.Addr
+}
+
+// nextHops returns the gateways of a route, none if its destinations are all on the link.
+func nextHops(r netlink.Route) (hops []nextHop) {
+	add := func(link int, gw net.IP, via netlink.Destination) {
+		// IPv4 may be routed by way of an IPv6 neighbour (RFC 8950).
+		if v, ok := via.(*netlink.Via); ok && gw == nil {
+			gw = v.Addr
+		}
+		if addr, ok := netip.AddrFromSlice(gw); ok && !addr.IsUnspecified() {
+			hops = append(hops, nextHop{link, addr.Unmap()})
+		}
+	}
+	add(r.LinkIndex, r.Gw, r.Via)
+	for _, m := range r.MultiPath {
+		add(m.LinkIndex, m.Gw, m.Via)
+	}
+	return hops
+}

@@ -1,0 +1,124 @@
+package layer2_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// pings runs ping on the client and returns what it says, the first line, which names the target, left out.
+func (w *kernelWire) pings(args string) string {
+	w.t.Helper()
+	out, _ := w.try("client", "ping -n "+args)
+	_, rest, _ := strings.Cut(out, "\n")
+	return rest
+}
+
+// replies reads how many requests ping has sent, and how many replies it has got, duplicates left out.
+func replies(out string) (sent, got int) {
+	_, statistics, found := strings.Cut(out, "ping statistics ---\n")
+	if !found {
+		return 0, 0
+	}
+	if _, err := fmt.Sscanf(statistics, "%d packets transmitted, %d received", &sent, &got); err != nil {
+		return 0, 0
+	}
+	return sent, got
+}
+
+func TestWirePing(t *testing.T) {
+	w := newKernelWire(t)
+	w.ready()
+	c := w.capture("client")
+	w.tell("ping")
+	w.set(vip4, vip6)
+	mac, client := w.mac().String(), w.hostMAC("client").String()
+	w.run("client", "ip addr add 203.0.113.9/32 dev eth0")
+	for _, p := range []struct {
+		args string
+		want bool
+	}{
+		{"-c 5 -i 0.05 192.0.2.80", true},
+		{"-c 5 -i 0.05 2001:db8::80", true},
+		{"-c 1 -s 0 192.0.2.80", true},
+		{"-c 1 -s 1 192.0.2.80", true},
+		{"-c 1 -s 1 2001:db8::80", true},
+		{"-c 1 -s 1472 192.0.2.80", true},            // as much as a frame has room for
+		{"-c 1 -s 1452 2001:db8::80", true},          // the same
+		{"-c 1 -I 203.0.113.9 192.0.2.80", true},     // as through a router: the node has no way back but this
+		{"-c 1 -W 0.3 -s 1473 192.0.2.80", false},    // in fragments
+		{"-c 1 -W 0.3 -s 1453 2001:db8::80", false},  // in fragments
+		{"-c 1 -W 0.3 -T tsonly 192.0.2.80", false},  // with an option
+		{"-c 1 -W 0.3 -b 192.0.2.255", false},        // to all
+		{"-c 1 -W 0.3 192.0.2.99", false},            // to an address that is not ours
+		{"-c 1 -t 1 192.0.2.80", true},               // with the last hop
+		{"-c 1 -p ff -s 500 192.0.2.80", true},       // a sum that carries
+		{"-c 1 -Q 0xb8 -p 00ff 2001:db8::80", true},  // another class
+		{"-c 300 -i 0.002 192.0.2.80", true},         // many
+		{"-c 1 -W 0.3 -I 192.0.2.80 2001::1", false}, // no address of the client's
+	} {
+		out := w.pings(p.args)
+		sent, got := replies(out)
+		if (got > 0 && got == sent) != p.want || strings.Contains(out, "DUP!") || p.want && strings.Contains(out, "rror") {
+			t.Errorf("ping %s: want replies: %t, and no error; it says\n%s", p.args, p.want, out)
+		}
+	}
+	c.judge("echo reply", "icmp.type==0 && eth.src=="+mac, "eth.src="+mac, "eth.dst="+client, "eth.type=0x0800", "ip.version=4", "ip.hdr_len=20", "ip.dsfield=0x00",
+		"ip.id=0x0000", "ip.flags.rb=0", "ip.flags.df=1", "ip.flags.mf=0", "ip.frag_offset=0", "ip.ttl=64", "ip.proto=1", "ip.checksum.status=1", "ip.src=192.0.2.80",
+		"icmp.type=0", "icmp.code=0", "icmp.checksum.status=1")
+	c.judge("echo reply over IPv6", "icmpv6.type==129 && eth.src=="+mac, "eth.src="+mac, "eth.dst="+client, "eth.type=0x86dd", "ipv6.version=6", "ipv6.flow=0x000000",
+		"ipv6.nxt=58", "ipv6.hlim=64", "ipv6.src=2001:db8::80", "ipv6.dst=2001:db8::201", "icmpv6.type=129", "icmpv6.code=0", "icmpv6.checksum.status=1")
+	asked, answered := len(c.fields("icmp.type==8 && ip.dst==192.0.2.80 && !icmp.resp_in", "frame.number")), len(c.fields("icmp.type==0 && icmp.resp_to", "frame.number"))
+	if asked == 0 || answered < 300 {
+		t.Errorf("tshark finds no reply to %d requests, and %d replies", asked, answered)
+	}
+}
+
+// TestWirePingThroughAForwardingNode has a node that forwards, as those of clusters do. Its kernel takes requests to an address
+// that it does not have for such that are to be forwarded. What it adds to the reply can be switched off.
+func TestWirePingThroughAForwardingNode(t *testing.T) {
+	w := newKernelWire(t)
+	w.run("node", "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.neigh.eth0.retrans_time_ms=100 net.ipv6.neigh.eth0.retrans_time_ms=100")
+	w.ready()
+	w.tell("ping")
+	w.set(vip4, vip6)
+	const args = "-c 10 -i 0.2 "
+	targets := []string{"192.0.2.80", "2001:db8::80"}
+	for _, target := range targets {
+		out := w.pings(args + target)
+		// ping counts an error as the end of a request too, so that there are not always ten.
+		if sent, got := replies(out); sent < 4 || got != sent || strings.Contains(out, "DUP!") {
+			t.Errorf("not one reply for each request:\n%s", out)
+		}
+		if !strings.Contains(out, "nreachable") {
+			t.Errorf("the kernel of a forwarding node says nothing, so the rule below proves nothing:\n%s", out)
+		}
+	}
+	for _, rule := range []string{"ip rule add iif eth0 to 192.0.2.64/26 blackhole", "ip -6 rule add iif eth0 to 2001:db8::80/122 blackhole"} {
+		w.run("node", rule)
+	}
+	for _, target := range targets {
+		if out := w.pings(args + target); !strings.Contains(out, "10 packets transmitted, 10 received, 0% packet loss") || strings.Contains(out, "DUP!") || strings.Contains(out, "From ") {
+			t.Errorf("not one reply for each request and nothing else:\n%s", out)
+		}
+	}
+}
+
+// TestWirePingIsLeftToTheKernel gives the address to the node's kernel as well, as kube-proxy does in IPVS mode.
+func TestWirePingIsLeftToTheKernel(t *testing.T) {
+	w := newKernelWire(t)
+	w.ready()
+	w.tell("ping")
+	w.set(vip4, vip6)
+	for _, target := range []string{"192.0.2.80", "2001:db8::80"} {
+		w.eventually("reply", func() bool { return strings.Contains(w.pings("-c 1 -W 0.3 "+target), "1 received") })
+	}
+	w.run("node", "ip addr add 192.0.2.80/32 dev lo")
+	w.run("node", "ip addr add 2001:db8::80/128 dev lo nodad")
+	for _, target := range []string{"192.0.2.80", "2001:db8::80"} {
+		w.eventually("end of double replies", func() bool {
+			out := w.pings("-c 2 -i 0.1 -W 0.3 " + target)
+			return strings.Contains(out, "2 received") && !strings.Contains(out, "duplicates")
+		})
+	}
+}
