@@ -78,7 +78,7 @@ func Open(t testing.TB) *Lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.QPS, config.Burst = 100, 200 // tests poll
+	config.QPS = -1 // tests poll, and some write thousands of objects: the API server knows its limits
 	clientset, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
