@@ -4,6 +4,8 @@
 // address. So every speaker that knows the same candidates names the same owner without a word to the others, a node that
 // owns nothing can go without anything moving, and a node that comes takes over its share and no more.
 //
+// A weight, such as that of a preferred node, goes before the score.
+//
 // The scores are a contract between speakers of different versions: were they to change, a rolling update would have two
 // owners for an address.
 package election

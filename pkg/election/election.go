@@ -10,16 +10,24 @@ import (
 )
 
 // Candidate is a node that may own addresses. Make it once for a node and use it for every address: it holds the hash of
-// the node's name. Candidates of the same name are equal.
+// the node's name. Candidates of the same name and weight are equal.
 type Candidate struct {
-	name string
-	hash uint64
+	name   string
+	hash   uint64
+	weight int
 }
 
 // NewCandidate returns the candidate for the node of this name.
 func NewCandidate(name string) Candidate {
 	sum := sha256.Sum256([]byte(name))
 	return Candidate{name: name, hash: binary.BigEndian.Uint64(sum[:])}
+}
+
+// Weighing returns the candidate with a weight, which is 0 otherwise. Of candidates with different weights the one with the
+// greatest owns every address; the others stand in for it.
+func (c Candidate) Weighing(weight int) Candidate {
+	c.weight = weight
+	return c
 }
 
 // Name returns the node's name.
@@ -32,11 +40,10 @@ func Winner(addr netip.Addr, among []Candidate) (Candidate, bool) {
 		return Candidate{}, false
 	}
 	a := addressHash(addr)
-	best, bestScore := 0, mix(a^among[0].hash)
+	best := 0
 	for i := 1; i < len(among); i++ {
-		score := mix(a ^ among[i].hash)
-		if score > bestScore || score == bestScore && among[i].name < among[best].name {
-			best, bestScore = i, score
+		if order(a, among[i], among[best]) < 0 {
+			best = i
 		}
 	}
 	return among[best], true
@@ -46,9 +53,21 @@ func Winner(addr netip.Addr, among []Candidate) (Candidate, bool) {
 // the Winner.
 func Ranked(addr netip.Addr, among []Candidate) []Candidate {
 	a := addressHash(addr)
-	return slices.SortedFunc(slices.Values(among), func(x, y Candidate) int {
-		return cmp.Or(cmp.Compare(mix(a^y.hash), mix(a^x.hash)), strings.Compare(x.name, y.name))
-	})
+	return slices.SortedFunc(slices.Values(among), func(x, y Candidate) int { return order(a, x, y) })
+}
+
+// Outranks reports whether x comes before y in Ranked, if they are two.
+func Outranks(addr netip.Addr, x, y Candidate) bool { return order(addressHash(addr), x, y) < 0 }
+
+// order is negative when x comes before y, for the address of this hash.
+func order(a uint64, x, y Candidate) int {
+	if x.weight != y.weight {
+		return cmp.Compare(y.weight, x.weight)
+	}
+	if sx, sy := mix(a^x.hash), mix(a^y.hash); sx != sy {
+		return cmp.Compare(sy, sx)
+	}
+	return strings.Compare(x.name, y.name)
 }
 
 // addressHash spreads addresses over 64 bits so that neighbours have nothing in common. The halves go in one after the

@@ -191,10 +191,34 @@ func TestEveryBitMatters(t *testing.T) {
 
 // TestSameHash checks that names decide when hashes cannot.
 func TestSameHash(t *testing.T) {
-	a, b := Candidate{"a", 7}, Candidate{"b", 7}
+	a, b := Candidate{name: "a", hash: 7}, Candidate{name: "b", hash: 7}
 	for _, among := range [][]Candidate{{a, b}, {b, a}} {
 		if got := winner(t, netip.MustParseAddr("192.0.2.1"), among); got != a {
 			t.Errorf("%s wins a tie of a and b", got.Name())
+		}
+	}
+}
+
+// TestWeightGoesFirst gives some candidates weights: the heaviest own everything, in the order that they have among
+// themselves, and the others stand in for them.
+func TestWeightGoesFirst(t *testing.T) {
+	light, heavy := nodes(20)[:10], nodes(20)[10:]
+	for i, c := range heavy {
+		heavy[i] = c.Weighing(5)
+	}
+	all := slices.Concat(light, heavy)
+	for _, addr := range addresses("10.0.0.0", 200) {
+		want := slices.Concat(Ranked(addr, heavy), Ranked(addr, light))
+		if got := Ranked(addr, all); !slices.Equal(got, want) {
+			t.Fatalf("%s: ranked %v, want %v", addr, got, want)
+		}
+		if got := winner(t, addr, all); got != want[0] {
+			t.Errorf("%s: %v wins, want %v", addr, got, want[0])
+		}
+		for i := range len(want) - 1 {
+			if !Outranks(addr, want[i], want[i+1]) || Outranks(addr, want[i+1], want[i]) {
+				t.Errorf("%s: %v and %v are not in the order of their ranks", addr, want[i], want[i+1])
+			}
 		}
 	}
 }
