@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes"
@@ -63,25 +64,30 @@ func (p *program) speak(ctx, leave context.Context) error {
 		}
 		return err
 	}
+	var loop *speaker.Speaker
 	gossip, err := membership.New(membership.Options{
 		Name: p.nodeName, Bind: bind, Keys: p.store.GossipKeys(),
 		Peers: func() []netip.AddrPort { return peers(p.store.Snapshot().Nodes, bind) }, Wake: p.poke, Log: p.log, Registerer: p.registry,
+		Suspected: func(name string, silent time.Duration) { loop.Suspected(name, silent) },
 	})
 	if err != nil {
 		return err
 	}
-	var loop *speaker.Speaker
 	var announcer *layer2.Announcer
 	publisher := kube.NewPublisher(kube.PublisherOptions{
 		Client: p.client, Namespace: p.Namespace, Pod: p.podName, Component: name, Log: p.log,
-		Networks: func() cluster.Networks { return networks(announcer.Interfaces()) },
+		Networks: func() cluster.Networks {
+			n := networks(announcer.Interfaces())
+			n.Strangers = loop.Status().Strangers
+			return n
+		},
 	})
 	announcer = layer2.New(layer2.Options{
-		Log: p.log, Registerer: p.registry, Wake: func() { p.poke(); publisher.Wake() }, Heard: func(c layer2.Claim) { loop.Heard(c.Addr) },
+		Log: p.log, Registerer: p.registry, Wake: func() { p.poke(); publisher.Wake() }, Heard: func(c layer2.Claim) { loop.Heard(c) },
 	})
 	loop = speaker.New(speaker.Options{
 		Self: p.nodeName, Wake: p.wake, Source: p.store, Peers: gossip, Announcer: announcer, Event: p.store.Event,
-		Log: p.log, Registerer: p.registry,
+		Log: p.log, Registerer: p.registry, Strangers: publisher.Wake,
 	})
 	p.loop.Store(loop)
 

@@ -74,7 +74,7 @@ func plan(targets []Target, interfaces []Interface) map[int]map[netip.Addr]Mode 
 	for _, t := range targets {
 		subnet := slices.ContainsFunc(interfaces, func(i Interface) bool { return i.Holds(t.Addr) })
 		for _, i := range interfaces {
-			if t.wants(i, subnet) {
+			if t.Wants(i, subnet) {
 				assigned[i.Index][t.Addr] = t.Mode
 			}
 		}
@@ -107,8 +107,8 @@ func common(addrs map[netip.Addr]struct{}, list []netip.Addr) map[netip.Addr]str
 	return both
 }
 
-// wants reports whether the target belongs on i. subnet tells that some interface has a subnet that holds it.
-func (t Target) wants(i Interface, subnet bool) bool {
+// Wants reports whether the target belongs on i. subnet tells that some interface has a subnet that holds it.
+func (t Target) Wants(i Interface, subnet bool) bool {
 	if len(t.Interfaces) == 0 {
 		return !subnet || i.Holds(t.Addr)
 	}

@@ -160,7 +160,7 @@ func (a *Announcer) portsFor(addr netip.Addr, interfaces []string) []*port {
 	subnet := slices.ContainsFunc(*told, func(i Interface) bool { return i.Holds(addr) })
 	var ports []*port
 	for _, p := range *a.ports.Load() {
-		if target.wants(p.table.Load().Interface, subnet) {
+		if target.Wants(p.table.Load().Interface, subnet) {
 			ports = append(ports, p)
 		}
 	}

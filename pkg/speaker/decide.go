@@ -1,17 +1,15 @@
 package speaker
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/labels"
-
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
 	"github.com/lanlord/lanlord/pkg/election"
+	"github.com/lanlord/lanlord/pkg/membership"
 )
 
 // Reason says why an address is announced, or why not. The same word stands in Events, logs and metrics.
@@ -33,24 +31,66 @@ var reasonNames = [...]string{"Announced", "NoEndpoints", "NoEligibleNode", "Not
 // String returns the reason in CamelCase.
 func (r Reason) String() string { return reasonNames[r] }
 
-// Decision says who answers for one address.
+// wishWeight is the weight of the node that a Service asks for by its annotation: more than all that a pool's preferred
+// nodes can add up to.
+const wishWeight = 1 << 30
+
+// Decision says who is to answer for one address.
 type Decision struct {
 	Addr netip.Addr
 	// Services are those that have the address, sorted. At least one.
 	Services []cluster.Key
 	Reason   Reason
-	// Owner is the node that answers; empty unless Reason is Announced.
+	// Owner is the node that the election names; empty unless Reason is Announced. Another node that answers for the address
+	// already goes on as long as it may.
 	Owner string
+	// Wished is true when Owner is the node that a Service asks for by its annotation.
+	Wished bool
 	// Interfaces are the names or patterns of the interfaces to answer on; empty for all that fit.
 	Interfaces []string
+	// Everywhere is true when no node has an interface with a subnet that holds the address, so that it is announced on all.
+	Everywhere bool
 	// Detail says in a sentence why nobody answers; empty when Reason is Announced.
 	Detail string
+
+	// candidates are the nodes that may answer, sorted by name. They belong to the round of decisions and are never changed.
+	candidates []election.Candidate
 }
 
-// Decide returns a decision for every address that a managed Service has, sorted by address. ready are the names of the
-// members that are able to answer, sorted. From the same inputs every node decides the same.
-func Decide(snap cluster.Snapshot, ready []string) []Decision {
-	nodes := newNodeSet(snap.Nodes, ready)
+func (d *Decision) candidate(node string) (election.Candidate, bool) {
+	i, ok := slices.BinarySearchFunc(d.candidates, node, byName)
+	if !ok {
+		return election.Candidate{}, false
+	}
+	return d.candidates[i], true
+}
+
+func byName(c election.Candidate, name string) int { return strings.Compare(c.Name(), name) }
+
+// allows reports whether node may answer for the address.
+func (d *Decision) allows(node string) bool {
+	_, ok := d.candidate(node)
+	return ok
+}
+
+// outranks reports whether node x keeps the address when y claims it as well: one that may answer goes before one that may
+// not, then the rank in the election decides.
+func (d *Decision) outranks(x, y string) bool {
+	cx, okx := d.candidate(x)
+	cy, oky := d.candidate(y)
+	if okx != oky {
+		return okx
+	}
+	if !okx {
+		cx, cy = election.NewCandidate(x), election.NewCandidate(y)
+	}
+	return election.Outranks(d.Addr, cx, cy)
+}
+
+// Decide returns a decision for every address that a managed Service has, sorted by address. ready are the members that are
+// able to answer. From the same inputs, in whatever order, every node decides the same.
+func Decide(snap cluster.Snapshot, ready []membership.Member) []Decision {
+	nodes := newElectorate(snap, ready)
 	byAddr := map[netip.Addr]*claim{}
 	for i := range snap.Services {
 		s := &snap.Services[i]
@@ -76,7 +116,7 @@ func Decide(snap cluster.Snapshot, ready []string) []Decision {
 // claim is one address and the Services that have it.
 type claim struct{ services []*cluster.Service }
 
-func (c *claim) decide(a netip.Addr, cfg *config.Config, nodes *nodeSet) Decision {
+func (c *claim) decide(a netip.Addr, cfg *config.Config, nodes *electorate) Decision {
 	d := Decision{Addr: a}
 	for _, s := range c.services {
 		d.Services = append(d.Services, s.Key)
@@ -96,110 +136,28 @@ func (c *claim) decide(a netip.Addr, cfg *config.Config, nodes *nodeSet) Decisio
 		d.Reason, d.Detail = NoEndpoints, "no endpoint of the Service is ready or serving"
 		return d
 	}
-	candidates := nodes.eligible(pool)
+	d.candidates, d.Everywhere = nodes.eligible(a, pool)
+	wish := ""
 	for _, s := range serving {
 		if s.TrafficPolicy == cluster.TrafficLocal {
-			candidates = slices.DeleteFunc(slices.Clone(candidates), func(n election.Candidate) bool {
+			d.candidates = slices.DeleteFunc(slices.Clone(d.candidates), func(n election.Candidate) bool {
 				_, ok := slices.BinarySearch(s.ServingNodes, n.Name())
 				return !ok
 			})
 		}
+		if wish == "" {
+			wish = s.PreferNode // of Services that share the address the first one's counts
+		}
 	}
-	winner, ok := election.Winner(a, candidates)
+	if i, ok := slices.BinarySearchFunc(d.candidates, wish, byName); ok {
+		d.candidates = slices.Clone(d.candidates)
+		d.candidates[i] = d.candidates[i].Weighing(wishWeight)
+	}
+	winner, ok := election.Winner(a, d.candidates)
 	if !ok {
-		d.Reason, d.Detail = NoEligibleNode, nodes.explain(pool, serving)
+		d.Reason, d.Detail = NoEligibleNode, nodes.explain(a, pool)
 		return d
 	}
-	d.Reason, d.Owner = Announced, winner.Name()
+	d.Reason, d.Owner, d.Wished = Announced, winner.Name(), winner.Name() == wish
 	return d
-}
-
-// nodeSet is the nodes, hashed once, with what each pool makes of them.
-type nodeSet struct {
-	nodes []cluster.Node
-	ready map[string]bool
-	// usable are the nodes that no pool's selectors were asked about, in the order of nodes.
-	usable     []election.Candidate
-	usableNode []*cluster.Node
-	byPool     map[*config.Pool][]election.Candidate
-}
-
-func newNodeSet(nodes []cluster.Node, ready []string) *nodeSet {
-	s := &nodeSet{nodes: nodes, ready: map[string]bool{}, byPool: map[*config.Pool][]election.Candidate{}}
-	for _, name := range ready {
-		s.ready[name] = true
-	}
-	for i := range nodes {
-		if n := &nodes[i]; s.obstacle(n, nil) == "" {
-			s.usable = append(s.usable, election.NewCandidate(n.Name))
-			s.usableNode = append(s.usableNode, n)
-		}
-	}
-	return s
-}
-
-// eligible returns the nodes that may answer for pool's addresses. The caller must not change the slice.
-func (s *nodeSet) eligible(pool *config.Pool) []election.Candidate {
-	if pool == nil || len(pool.NodeSelectors) == 0 {
-		return s.usable
-	}
-	candidates, ok := s.byPool[pool]
-	if !ok {
-		for i, c := range s.usable {
-			if selected(s.usableNode[i], pool) {
-				candidates = append(candidates, c)
-			}
-		}
-		s.byPool[pool] = candidates
-	}
-	return candidates
-}
-
-func selected(n *cluster.Node, pool *config.Pool) bool {
-	if pool == nil || len(pool.NodeSelectors) == 0 {
-		return true
-	}
-	for _, sel := range pool.NodeSelectors {
-		if sel.Matches(labels.Set(n.Labels)) {
-			return true
-		}
-	}
-	return false
-}
-
-// obstacle says what keeps n from answering for pool's addresses, empty if nothing does.
-func (s *nodeSet) obstacle(n *cluster.Node, pool *config.Pool) string {
-	switch {
-	case n.Excluded:
-		return "excluded by the label node.kubernetes.io/exclude-from-external-load-balancers"
-	case n.NetworkUnavailable:
-		return "with the condition NetworkUnavailable"
-	case !s.ready[n.Name]:
-		return "without a ready speaker"
-	case !selected(n, pool):
-		return "not matched by the pool's node-selectors"
-	}
-	return ""
-}
-
-// explain counts what keeps the nodes from answering.
-func (s *nodeSet) explain(pool *config.Pool, serving []*cluster.Service) string {
-	counts := map[string]int{}
-	for i := range s.nodes {
-		n := &s.nodes[i]
-		why := s.obstacle(n, pool)
-		if why == "" {
-			// Nothing but the traffic policy is left to speak against the node.
-			why = "without a serving endpoint (externalTrafficPolicy Local)"
-		}
-		counts[why]++
-	}
-	if len(counts) == 0 {
-		return "there are no nodes"
-	}
-	parts := make([]string, 0, len(counts))
-	for _, why := range slices.Sorted(maps.Keys(counts)) {
-		parts = append(parts, fmt.Sprintf("%d %s", counts[why], why))
-	}
-	return fmt.Sprintf("no node of %d may answer: %s", len(s.nodes), strings.Join(parts, ", "))
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/membership"
 )
 
 var update = flag.Bool("update", false, "write what is decided into the scenario files")
@@ -34,7 +35,7 @@ func TestScenarios(t *testing.T) {
 				t.Fatal(err)
 			}
 			var snap cluster.Snapshot
-			var ready []string
+			var ready []membership.Member
 			for i, f := range ar.Files {
 				switch f.Name {
 				case "config":
@@ -65,9 +66,11 @@ func TestScenarios(t *testing.T) {
 //
 //	node a zone=1 excluded
 //	ready a b
+//	link a eth1 192.0.2.0/24
 //	service default/web 10.0.0.1,fd00::1 serving=a,b local
-func parseCluster(t *testing.T, text string, snap *cluster.Snapshot) (ready []string) {
+func parseCluster(t *testing.T, text string, snap *cluster.Snapshot) (ready []membership.Member) {
 	t.Helper()
+	links := map[string][]membership.Link{}
 	for line := range strings.Lines(text) {
 		words := strings.Fields(line)
 		if len(words) == 0 {
@@ -77,12 +80,39 @@ func parseCluster(t *testing.T, text string, snap *cluster.Snapshot) (ready []st
 		case "node":
 			snap.Nodes = append(snap.Nodes, parseNode(words[1:]))
 		case "ready":
-			ready = words[1:]
+			ready = readyMembers(words[1:]...)
+		case "link":
+			links[words[1]] = append(links[words[1]], parseLink(words[2:]))
 		case "service":
 			snap.Services = append(snap.Services, parseService(t, words[1:]))
 		default:
 			t.Fatalf("unknown line %q", line)
 		}
+	}
+	for i, m := range ready {
+		if links[m.Name] != nil {
+			ready[i].Links = links[m.Name]
+		}
+	}
+	return ready
+}
+
+// parseLink reads the name of an interface and its subnets; one without a name is none.
+func parseLink(words []string) (l membership.Link) {
+	for i, w := range words {
+		if i == 0 {
+			l.Name = w
+			continue
+		}
+		l.Subnets = append(l.Subnets, netip.MustParsePrefix(w))
+	}
+	return l
+}
+
+// readyMembers returns members that have an interface without a subnet.
+func readyMembers(names ...string) (ready []membership.Member) {
+	for _, name := range names {
+		ready = append(ready, membership.Member{Name: name, State: membership.Ready, Links: []membership.Link{{Name: "eth0"}}})
 	}
 	return ready
 }
@@ -97,6 +127,12 @@ func parseNode(words []string) cluster.Node {
 			n.Excluded = true
 		case w == "network-unavailable":
 			n.NetworkUnavailable = true
+		case w == "deleting":
+			n.Deleting = true
+		case w == "out-of-service":
+			n.OutOfService = true
+		case w == "cordoned":
+			n.Unschedulable = true
 		}
 	}
 	return n
@@ -114,6 +150,8 @@ func parseService(t *testing.T, words []string) cluster.Service {
 			s.ServingNodes = strings.FieldsFunc(value, func(r rune) bool { return r == ',' })
 		case "local":
 			s.TrafficPolicy = cluster.TrafficLocal
+		case "prefer":
+			s.PreferNode = value
 		case "unmanaged":
 			s.Managed = false
 		case "not-by-us":
@@ -133,6 +171,12 @@ func format(decisions []Decision) string {
 		fmt.Fprintf(&b, "%s %v %s", d.Addr, d.Services, d.Reason)
 		if d.Owner != "" {
 			fmt.Fprintf(&b, " by %s", d.Owner)
+		}
+		if d.Wished {
+			b.WriteString(" as wished")
+		}
+		if d.Everywhere {
+			b.WriteString(" on all interfaces")
 		}
 		if len(d.Interfaces) > 0 {
 			fmt.Fprintf(&b, " on %s", strings.Join(d.Interfaces, ","))
@@ -189,7 +233,8 @@ func TestDecideIsTheSameEverywhere(t *testing.T) {
 func TestLossMovesOnlyWhatTheLostHad(t *testing.T) {
 	snap, ready := bigCluster(t, 300, 10)
 	before := Decide(snap, ready)
-	for i, lost := range ready {
+	for i, member := range ready {
+		lost := member.Name
 		after := Decide(snap, slices.Concat(ready[:i], ready[i+1:]))
 		for j := range before {
 			if before[j].Owner != lost && after[j].Owner != before[j].Owner {
@@ -203,18 +248,20 @@ func TestLossMovesOnlyWhatTheLostHad(t *testing.T) {
 }
 
 // bigCluster has services with one address each and nodes that are all ready.
-func bigCluster(tb testing.TB, services, nodes int) (cluster.Snapshot, []string) {
+func bigCluster(tb testing.TB, services, nodes int) (cluster.Snapshot, []membership.Member) {
 	tb.Helper()
 	cfg, err := config.Parse([]byte("address-pools:\n- {name: a, protocol: layer2, addresses: [10.0.0.0/14]}\n"))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	snap := cluster.Snapshot{Config: cfg}
-	var ready []string
+	var ready []membership.Member
 	for i := range nodes {
 		name := fmt.Sprintf("node-%03d", i)
 		snap.Nodes = append(snap.Nodes, cluster.Node{Name: name})
-		ready = append(ready, name)
+		ready = append(ready, membership.Member{Name: name, State: membership.Ready, Links: []membership.Link{
+			{Name: "eth0", Subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
+		}})
 	}
 	addr := netip.MustParseAddr("10.0.0.1")
 	for i := range services {

@@ -7,11 +7,18 @@ import (
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/membership"
 )
 
 // darkDelay is how long nobody must answer for an address before the user is told: the endpoints of a new Service, and
 // the speakers of a new cluster, need a moment.
 const darkDelay = 5 * time.Second
+
+// conflictReason is the reason of the Event about an address that another host has.
+const conflictReason = "AddressConflict"
+
+// noSubnetReason is the reason of the Event about an address that is in no subnet of any node.
+const noSubnetReason = "NoSubnet"
 
 // dark is an address that nobody answers for.
 type dark struct {
@@ -22,16 +29,21 @@ type dark struct {
 
 // explain writes Events and logs for what has changed since the last decisions. An address that this node has gained is
 // told of by this node; one that nobody answers for is told of by one node, the first of the ready ones.
-func (s *Speaker) explain(decisions []Decision, gained []netip.Addr, ready []string, snap cluster.Snapshot, now time.Time) {
+func (s *Speaker) explain(gained []netip.Addr, ready []membership.Member, snap cluster.Snapshot, now time.Time) {
 	mine := make(map[netip.Addr]bool, len(gained))
 	for _, a := range gained {
 		mine[a] = true
 	}
 	stillDark := make(map[netip.Addr]dark, len(s.dark))
-	for _, d := range decisions {
+	for i := range s.decisions {
+		d := &s.decisions[i]
 		if d.Reason == Announced {
 			if mine[d.Addr] {
-				s.tell(d, snap, false, fmt.Sprintf("node %q answers for %s", s.Self, d.Addr))
+				s.tell(d, snap, d.Reason.String(), false, fmt.Sprintf("node %q answers for %s", s.Self, d.Addr))
+			}
+			if mine[d.Addr] && d.Everywhere {
+				s.tell(d, snap, noSubnetReason, true, fmt.Sprintf("no node has an interface in a subnet that holds %s, so it is announced "+
+					"on all interfaces: clients need a route to it", d.Addr))
 			}
 			continue
 		}
@@ -41,9 +53,9 @@ func (s *Speaker) explain(decisions []Decision, gained []netip.Addr, ready []str
 		}
 		if !was.told && now.Sub(was.since) >= darkDelay {
 			was.told = true
-			if len(ready) == 0 || ready[0] == s.Self {
+			if len(ready) == 0 || ready[0].Name == s.Self {
 				s.Log.Warn("nobody answers", "ip", d.Addr, "service", d.Services, "reason", d.Reason, "detail", d.Detail)
-				s.tell(d, snap, true, fmt.Sprintf("nobody answers for %s: %s", d.Addr, d.Detail))
+				s.tell(d, snap, d.Reason.String(), true, fmt.Sprintf("nobody answers for %s: %s", d.Addr, d.Detail))
 			}
 		}
 		stillDark[d.Addr] = was
@@ -52,13 +64,16 @@ func (s *Speaker) explain(decisions []Decision, gained []netip.Addr, ready []str
 }
 
 // tell sends an Event to each Service that has the address.
-func (s *Speaker) tell(d Decision, snap cluster.Snapshot, warning bool, message string) {
+func (s *Speaker) tell(d *Decision, snap cluster.Snapshot, reason string, warning bool, message string) {
 	for _, key := range d.Services {
-		i, _ := slices.BinarySearchFunc(snap.Services, key, func(svc cluster.Service, k cluster.Key) int { return svc.Key.Compare(k) })
+		i, found := slices.BinarySearchFunc(snap.Services, key, func(svc cluster.Service, k cluster.Key) int { return svc.Key.Compare(k) })
+		if !found {
+			continue // it was deleted meanwhile
+		}
 		s.Event(cluster.Event{
 			Object:  cluster.ObjectRef{Kind: "Service", Namespace: key.Namespace, Name: key.Name, UID: snap.Services[i].UID},
 			Warning: warning,
-			Reason:  d.Reason.String(),
+			Reason:  reason,
 			Message: message,
 		})
 	}

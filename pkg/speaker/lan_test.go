@@ -1,250 +1,15 @@
 package speaker
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
-	"maps"
 	"net/netip"
-	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
-	"github.com/lanlord/lanlord/pkg/config"
-	"github.com/lanlord/lanlord/pkg/layer2"
 	"github.com/lanlord/lanlord/pkg/layer2/lantest"
-	"github.com/lanlord/lanlord/pkg/membership"
 )
-
-// hearsay is how long news takes from one member to the others, and detection how long it takes to notice a dead one.
-const (
-	hearsay   = 100 * time.Millisecond
-	detection = time.Second
-)
-
-// village is a cluster in memory: speakers with their real announcers on one segment, a client, and stand-ins for gossip
-// and for the API server.
-type village struct {
-	t        *testing.T
-	lan      *lantest.LAN
-	client   *lantest.Host
-	speakers map[string]*villager
-
-	mu     sync.Mutex
-	snap   cluster.Snapshot
-	events []cluster.Event
-}
-
-// villager is one node. It implements Peers, Source and the receiver of Events for its speaker.
-type villager struct {
-	*village
-	name      string
-	nic       *lantest.NIC
-	announcer *layer2.Announcer
-	loop      *Speaker
-	wake      chan struct{}
-	done      chan struct{}
-	base      context.Context // what the speaker stands on
-	kill      context.CancelFunc
-	leaving   context.Context // ends as by SIGTERM
-	leave     context.CancelFunc
-	settled   bool
-	words     int // how often SetState was called
-	seen      map[string]hearing
-}
-
-// hearing is what a node has heard of a member, and which of the member's own words that was.
-type hearing struct {
-	membership.Member
-	number int
-}
-
-var (
-	addr4 = netip.MustParseAddr("10.0.0.1")
-	addr6 = netip.MustParseAddr("fd00::1")
-)
-
-// newVillage starts a speaker on each node and waits until all know each other. Each of addrs belongs to a Service.
-func newVillage(t *testing.T, names []string, addrs ...netip.Addr) *village {
-	cfg, err := config.Parse([]byte("address-pools:\n- {name: a, protocol: layer2, addresses: [10.0.0.0/24, 'fd00::/64']}\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := &village{t: t, lan: lantest.New(1), speakers: map[string]*villager{}}
-	v.client = v.lan.Host("client", lantest.Linux, netip.MustParseAddr("10.0.0.250"))
-	v.snap.Config = cfg
-	for i, a := range addrs {
-		v.snap.Services = append(v.snap.Services, cluster.Service{
-			Key: cluster.Key{Namespace: "default", Name: fmt.Sprintf("s%d", i)}, UID: "u", Managed: true, AllocatedFrom: "a",
-			Ingress: []netip.Addr{a}, HasServing: true,
-		})
-	}
-	for _, name := range names {
-		v.snap.Nodes = append(v.snap.Nodes, cluster.Node{Name: name})
-	}
-	for i, name := range names {
-		v.add(name, i)
-	}
-	for _, p := range v.speakers {
-		go p.run()
-	}
-	time.Sleep(time.Second)
-	synctest.Wait()
-	t.Cleanup(func() {
-		for _, p := range v.speakers {
-			p.kill()
-			<-p.done
-		}
-	})
-	return v
-}
-
-// add makes a node with a speaker.
-func (v *village) add(name string, number int) {
-	p := &villager{village: v, name: name, wake: make(chan struct{}, 1), done: make(chan struct{}), seen: map[string]hearing{}}
-	log := slog.New(slog.NewTextHandler(v.t.Output(), nil)).With("self", name)
-	machine := v.lan.Node(name)
-	p.nic = machine.Add("eth0", netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/24", 200+number)), netip.MustParsePrefix("fd00::ff/64"))
-	p.announcer = layer2.New(layer2.Options{
-		Log: log, Network: machine, Wake: p.poke, Heard: func(c layer2.Claim) { p.loop.Heard(c.Addr) },
-	})
-	p.loop = New(Options{Self: name, Wake: p.wake, Source: p, Peers: p, Announcer: p.announcer, Event: p.event, Log: log})
-	p.base, p.kill = context.WithCancel(context.Background())
-	p.leaving, p.leave = context.WithCancel(p.base)
-	v.speakers[name] = p
-}
-
-// run is the node's speaker, from its start to its end.
-func (p *villager) run() {
-	defer close(p.done)
-	var answering sync.WaitGroup
-	answering.Go(func() { p.announcer.Run(p.base) })
-	p.loop.Run(p.leaving)
-	p.kill()
-	answering.Wait()
-}
-
-func (p *villager) poke() {
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (p *villager) event(e cluster.Event) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.events = append(p.events, e)
-}
-
-// told returns the Events so far.
-func (v *village) told() []cluster.Event {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return slices.Clone(v.events)
-}
-
-func (p *villager) Snapshot() cluster.Snapshot {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.snap
-}
-
-func (p *villager) Members() []membership.Member {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	members := make([]membership.Member, 0, len(p.seen))
-	for _, name := range slices.Sorted(maps.Keys(p.seen)) {
-		members = append(members, p.seen[name].Member)
-	}
-	return members
-}
-
-// Settled is true once all have had time to hear of each other.
-func (p *villager) Settled() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.settled = p.settled || len(p.seen) == len(p.speakers)
-	return p.settled
-}
-
-// SetState tells all others, after a moment.
-func (p *villager) SetState(state membership.State, macs []membership.MAC) error {
-	p.words++
-	me := hearing{membership.Member{Name: p.name, State: state, MACs: macs}, p.words}
-	p.learn(me)
-	for _, other := range p.speakers {
-		if other != p {
-			time.AfterFunc(hearsay, func() { other.learn(me) })
-		}
-	}
-	return nil
-}
-
-// learn takes over what is newer than what was heard before.
-func (p *villager) learn(h hearing) {
-	p.mu.Lock()
-	if h.number > p.seen[h.Name].number {
-		p.seen[h.Name] = h
-	}
-	p.mu.Unlock()
-	p.poke()
-}
-
-func (p *villager) forget(name string) {
-	p.mu.Lock()
-	delete(p.seen, name)
-	p.mu.Unlock()
-	p.poke()
-}
-
-// change changes the cluster and wakes everybody.
-func (v *village) change(f func(*cluster.Snapshot)) {
-	v.mu.Lock()
-	services, nodes := slices.Clone(v.snap.Services), slices.Clone(v.snap.Nodes)
-	v.snap.Services, v.snap.Nodes = services, nodes
-	f(&v.snap)
-	v.mu.Unlock()
-	for _, p := range v.speakers {
-		p.poke()
-	}
-}
-
-// owner returns who answers for addr when a host asks that knows nothing, empty if nobody does. It fails the test if
-// several do.
-func (v *village) owner(addr netip.Addr) string {
-	v.t.Helper()
-	before := len(v.lan.Trace())
-	v.client.Forget(addr)
-	mac, ok := v.client.Resolve(addr)
-	if !ok {
-		return ""
-	}
-	owner := ""
-	for name, p := range v.speakers {
-		if p.nic.MAC() == mac {
-			owner = name
-		}
-		for _, f := range v.lan.Trace()[before:] {
-			if f.From == name+"/eth0" && p.nic.MAC() != mac && !f.Announces(addr) {
-				v.t.Errorf("%s answers for %s too:\n%s", name, addr, v.lan)
-			}
-		}
-	}
-	return owner
-}
-
-func (v *village) only(addr netip.Addr) *villager {
-	v.t.Helper()
-	name := v.owner(addr)
-	if v.speakers[name] == nil {
-		v.t.Fatalf("%s is answered for by %q\n%s", addr, name, v.lan)
-	}
-	return v.speakers[name]
-}
 
 // TestLeaveIsNeverDark stops the owner politely. A client that checks its entry every 10 ms is answered every time, and
 // ends with the successor.
@@ -252,7 +17,7 @@ func TestLeaveIsNeverDark(t *testing.T) {
 	for _, addr := range []netip.Addr{addr4, addr6} {
 		t.Run(addr.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				v := newVillage(t, []string{"a", "b", "c"}, addr)
+				v := newVillage(t, "", []string{"a", "b", "c"}, addr)
 				time.Sleep(10 * time.Second)
 				owner := v.only(addr)
 				owner.leave()
@@ -281,7 +46,7 @@ func TestLeaveIsNeverDark(t *testing.T) {
 // TestLeaveWithoutSuccessor ends within its bound.
 func TestLeaveWithoutSuccessor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, []string{"a"}, addr4)
+		v := newVillage(t, "", []string{"a"}, addr4)
 		v.only(addr4).leave()
 		began := time.Now()
 		<-v.speakers["a"].done
@@ -291,68 +56,132 @@ func TestLeaveWithoutSuccessor(t *testing.T) {
 	})
 }
 
-// TestCrash takes the owner away without a word.
+// crashBound is how long a crash may go unnoticed by the client: a look at the neighbour that has just begun, three questions without an answer,
+// the word to the others, and two probes of the address.
+const crashBound = watchInterval + watchCount*watchPause + telling + 80*time.Millisecond
+
+// TestCrash takes the owner away without a word, again and again at another phase of the watching, and once with every second frame of the others lost.
 func TestCrash(t *testing.T) {
+	for _, addr := range []netip.Addr{addr4, addr6} {
+		for phase := range 5 {
+			t.Run(fmt.Sprintf("%s/%d", addr, phase), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					v := newVillage(t, "", []string{"a", "b", "c", "d"}, addr)
+					time.Sleep(10*time.Second + time.Duration(phase)*23*time.Millisecond)
+					owner := v.only(addr)
+					owner.crash()
+					time.Sleep(crashBound)
+					synctest.Wait()
+					if mac, ok := v.client.Neighbor(addr); !ok || mac == owner.nic.MAC() {
+						t.Errorf("%v after the crash the client still has %v of the dead node\n%s", crashBound, mac, v.lan)
+					}
+					v.only(addr)
+				})
+			})
+		}
+	}
+}
+
+// TestReturnWaits brings a crashed owner back: it takes its address again after the delay, or never, as the configuration says.
+func TestReturnWaits(t *testing.T) {
+	for _, c := range []struct {
+		config string
+		after  time.Duration
+		moves  bool
+	}{
+		{"layer2: {failback: 30s}\n", 30 * time.Second, true},
+		{"layer2: {failback: never}\n", time.Hour, false},
+	} {
+		t.Run(c.config, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v := newVillage(t, c.config, []string{"a", "b", "c"}, addr4)
+				owner := v.only(addr4)
+				owner.die()
+				time.Sleep(5 * time.Second)
+				successor := v.only(addr4)
+				owner.boot()
+				time.Sleep(c.after - time.Second)
+				if now := v.only(addr4); now != successor {
+					t.Fatalf("%s has the address before the delay is over\n%s", now.name, v.lan)
+				}
+				time.Sleep(3 * time.Second)
+				if now := v.only(addr4); (now == owner) != c.moves {
+					t.Errorf("%s has the address after the delay\n%s", now.name, v.lan)
+				}
+			})
+		})
+	}
+}
+
+// TestGossipPartitionMovesNothing cuts gossip alone: whoever is called dead still answers on the wire, for hours.
+func TestGossipPartitionMovesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, []string{"a", "b", "c"}, addr4)
-		owner := v.only(addr4)
-		v.lan.Cut(owner.name+"/eth0", true)
-		owner.kill()
-		died := time.Now()
-		for _, p := range v.speakers {
-			time.AfterFunc(detection, func() { p.forget(owner.name) })
+		addrs := []netip.Addr{addr4, addr6, addr4.Next(), addr4.Next().Next()}
+		v := newVillage(t, "", []string{"a", "b", "c", "d"}, addrs...)
+		before := map[netip.Addr]*villager{}
+		for _, a := range addrs {
+			before[a] = v.only(a)
 		}
-		time.Sleep(detection)
-		synctest.Wait()
-		mac, ok := v.client.Neighbor(addr4)
-		if !ok || mac == owner.nic.MAC() {
-			t.Errorf("%v after the crash the client still has %v of the dead node", time.Since(died), mac)
+		v.split("a", "b")
+		for range 60 {
+			time.Sleep(10 * time.Second)
+			for _, a := range addrs {
+				if now := v.only(a); now != before[a] {
+					t.Fatalf("%s moved from %s to %s\n%s", a, before[a].name, now.name, v.lan)
+				}
+			}
 		}
+		// A real crash is still found, by the side that the node was on.
+		victim := before[addr4]
+		victim.crash()
+		time.Sleep(2 * time.Second)
 		v.only(addr4)
+		v.split()
+		time.Sleep(2 * time.Second)
+		for _, a := range addrs {
+			if now := v.only(a); now != before[a] && before[a] != victim {
+				t.Errorf("%s moved from %s to %s when gossip was whole again", a, before[a].name, now.name)
+			}
+		}
 	})
 }
 
 // TestPartitionHeals has two owners while nobody can hear both, and one as soon as they can.
 func TestPartitionHeals(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, []string{"a", "b", "c"}, addr4)
-		owner := v.only(addr4)
-		v.lan.Cut(owner.name+"/eth0", true)
-		for _, p := range v.speakers {
-			if p != owner {
-				p.forget(owner.name)
-				owner.forget(p.name)
-			}
-		}
-		time.Sleep(30 * time.Second)
-		if other := v.only(addr4); other == owner {
-			t.Fatalf("%s answers although it is cut off", owner.name)
-		}
-		v.lan.Cut(owner.name+"/eth0", false)
-		for _, p := range v.speakers {
-			for _, q := range v.speakers {
-				p.mu.Lock()
-				self := p.seen[p.name]
-				p.mu.Unlock()
-				q.learn(self)
-			}
-		}
-		time.Sleep(time.Second)
-		synctest.Wait()
-		// The client was told: it need not ask.
-		if mac, _ := v.client.Neighbor(addr4); mac != owner.nic.MAC() {
-			t.Errorf("the client has %v, the owner is %v\n%s", mac, owner.nic.MAC(), v.lan)
-		}
-		if again := v.only(addr4); again != owner {
-			t.Errorf("%s answers, not %s, whom the election names", again.name, owner.name)
-		}
-	})
+	for _, gossip := range []bool{true, false} {
+		t.Run(fmt.Sprintf("gossip cut %t", gossip), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v := newVillage(t, "", []string{"a", "b", "c", "d"}, addr4)
+				owner := v.only(addr4)
+				v.lan.Cut(owner.name+"/eth0", true)
+				if gossip {
+					v.split(owner.name)
+				}
+				time.Sleep(30 * time.Second)
+				if other := v.only(addr4); other == owner {
+					t.Fatalf("%s answers although it is cut off", owner.name)
+				}
+				v.lan.Cut(owner.name+"/eth0", false)
+				v.split()
+				// The looks at a neighbour that are under way end first, and the refresh of announcements is far away.
+				time.Sleep(watchInterval + watchCount*watchPause + hearsay + 300*time.Millisecond)
+				synctest.Wait()
+				// The client was told: it need not ask.
+				had, _ := v.client.Neighbor(addr4)
+				if now := v.only(addr4); now.nic.MAC() != had {
+					t.Errorf("the client has %v, the owner is %s\n%s", had, now.name, v.lan)
+				}
+				time.Sleep(10 * time.Second)
+				v.only(addr4)
+			})
+		})
+	}
 }
 
 // TestResyncSendsNothing wakes the loops without any news.
 func TestResyncSendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, []string{"a", "b"}, addr4, addr6)
+		v := newVillage(t, "", []string{"a", "b"}, addr4, addr6)
 		time.Sleep(10 * time.Second)
 		frames, events := len(v.lan.Trace()), len(v.told())
 		for range 1000 {
@@ -371,7 +200,7 @@ func TestResyncSendsNothing(t *testing.T) {
 // TestDarkIsTold tells once, by one node, why nobody answers, and only when it lasts.
 func TestDarkIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, []string{"a", "b", "c"}, addr4)
+		v := newVillage(t, "", []string{"a", "b", "c"}, addr4)
 		serving := func(is bool) {
 			v.change(func(s *cluster.Snapshot) { s.Services[0].HasServing = is })
 		}
@@ -397,7 +226,7 @@ func TestDarkIsTold(t *testing.T) {
 // TestGoneServiceIsSilent stops at once when the Service is deleted.
 func TestGoneServiceIsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, []string{"a", "b"}, addr4)
+		v := newVillage(t, "", []string{"a", "b"}, addr4)
 		v.only(addr4)
 		v.change(func(s *cluster.Snapshot) { s.Services = nil })
 		synctest.Wait()
@@ -416,7 +245,7 @@ func TestGoneServiceIsSilent(t *testing.T) {
 // claim and every ten seconds at most.
 func TestClaimIsDefended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, []string{"a", "b"}, addr4)
+		v := newVillage(t, "", []string{"a", "b"}, addr4)
 		owner := v.only(addr4)
 		time.Sleep(10 * time.Second)
 		stranger := v.lan.Host("stranger", lantest.Linux, netip.MustParseAddr("10.0.0.251"))

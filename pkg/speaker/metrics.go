@@ -6,17 +6,62 @@ import "github.com/prometheus/client_golang/prometheus"
 type change uint8
 
 const (
-	// gained: this node is the owner now.
+	// gained: this node answers for it now.
 	gained change = iota
-	// yielded: another node is the owner now.
+	// yielded: another node is to answer now.
 	yielded
-	// withdrawn: nobody answers any more, or the address is gone.
+	// withdrawn: nobody is to answer any more, or the address is gone.
 	withdrawn
+
+	changes
 )
 
-var changeNames = [...]string{"gained", "yielded", "withdrawn"}
+// String returns the change as it stands in metrics and logs.
+func (c change) String() string { return [...]string{"gained", "yielded", "withdrawn"}[c] }
 
-func (c change) String() string { return changeNames[c] }
+// cause says why an address changed hands.
+type cause uint8
+
+const (
+	// causeNew: nobody had it before.
+	causeNew cause = iota
+	// causeCrash: whoever had it is gone without a word, or silent.
+	causeCrash
+	// causeSilent: whoever had it lives, and does not answer for it.
+	causeSilent
+	// causeLeft: whoever had it was told to stop.
+	causeLeft
+	// causeIneligible: whoever had it may not have it any more.
+	causeIneligible
+	// causeFailback: the election names another node, and the delay has passed.
+	causeFailback
+	// causeWish: a Service asks for another node.
+	causeWish
+	// causeOutranked: a peer with more right to it has announced it.
+	causeOutranked
+	// causeGone: no Service has it any more, or nobody may answer for it.
+	causeGone
+
+	causes
+)
+
+// String returns the cause as it stands in metrics and logs.
+func (c cause) String() string {
+	return [...]string{"new", "crash", "silent", "left", "ineligible", "failback", "wish", "outranked", "gone"}[c]
+}
+
+// conflict says who claims an address that this node has, or is to have.
+type conflict uint8
+
+const (
+	conflictPeer conflict = iota
+	conflictStranger
+
+	conflicts
+)
+
+// String returns the conflict as the metrics label it.
+func (c conflict) String() string { return [...]string{"peer", "stranger"}[c] }
 
 var (
 	announcedDesc = prometheus.NewDesc("lanlord_speaker_announced",
@@ -25,26 +70,58 @@ var (
 		"Addresses of Services that this node knows of, by why they are announced by some node, or by none.", []string{"reason"}, nil)
 )
 
-// metrics is collected from the last decisions, so that a series is gone with what it tells of.
+// metrics holds the counters, and collects the rest from the last decisions, so that a series is gone with what it tells of.
 type metrics struct {
-	speaker  *Speaker
-	changes  *prometheus.CounterVec
-	defences prometheus.Counter
+	speaker    *Speaker
+	changes    [changes][causes]prometheus.Counter
+	conflicts  [conflicts]prometheus.Counter
+	defences   prometheus.Counter
+	suspicions prometheus.Counter
+	refuted    prometheus.Counter
+	late       prometheus.Counter
+	failover   prometheus.Histogram
+	lateness   prometheus.Histogram
 }
 
 func newMetrics(r prometheus.Registerer, s *Speaker) *metrics {
-	m := &metrics{speaker: s, changes: prometheus.NewCounterVec(prometheus.CounterOpts{
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "lanlord_speaker_" + name, Help: help})
+	}
+	ownership := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "lanlord_speaker_ownership_changes_total",
-		Help: "Addresses that this node has begun or ceased to own, by change.",
-	}, []string{"change"}), defences: prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "lanlord_speaker_defences_total",
-		Help: "Announcements of an address that this node owns and another host has claimed.",
-	})}
-	for c := range change(len(changeNames)) {
-		m.changes.WithLabelValues(c.String())
+		Help: "Addresses that this node has begun or ceased to answer for, by change and reason.",
+	}, []string{"change", "reason"})
+	disputes := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lanlord_speaker_conflicts_total",
+		Help: "Claims of another host that were heard for addresses that this node has, or is to have, by the kind of host.",
+	}, []string{"kind"})
+	m := &metrics{
+		speaker:    s,
+		defences:   counter("defences_total", "Announcements of an address that this node has and a stranger has claimed."),
+		suspicions: counter("suspicions_total", "Times that a neighbour was silent and all members were told."),
+		refuted:    counter("suspicions_refuted_total", "Times that a suspected member answered before anything was taken from it."),
+		late:       counter("late_looks_total", "Looks at a neighbour that were not judged, since this node was late itself."),
+		failover: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "lanlord_speaker_failover_seconds",
+			Help:    "Time from the last sign of a node that has crashed to this node's announcement of an address that it had.",
+			Buckets: []float64{.1, .2, .3, .4, .5, .6, .7, .8, 1, 1.5, 2, 3, 5, 10},
+		}),
+		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "lanlord_speaker_lateness_seconds",
+			Help:    "How late this process runs what is due ten times a second.",
+			Buckets: []float64{.001, .005, .01, .03, .06, .1, .2, .4, 1},
+		}),
+	}
+	for c := range changes {
+		for why := range causes {
+			m.changes[c][why] = ownership.WithLabelValues(c.String(), why.String())
+		}
+	}
+	for c := range conflicts {
+		m.conflicts[c] = disputes.WithLabelValues(c.String())
 	}
 	if r != nil {
-		r.MustRegister(m, m.changes, m.defences)
+		r.MustRegister(m, ownership, disputes, m.defences, m.suspicions, m.refuted, m.late, m.failover, m.lateness)
 	}
 	return m
 }
@@ -58,13 +135,19 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	var byReason [len(reasonNames)]int
-	for _, d := range m.speaker.Status().Decisions {
+	status := m.speaker.Status()
+	held := make(map[string]bool, len(status.Held))
+	for _, a := range status.Held {
+		held[a.String()] = true
+	}
+	for _, d := range status.Decisions {
 		byReason[d.Reason]++
-		if d.Reason != Announced || d.Owner != m.speaker.Self {
+		ip := d.Addr.String()
+		if !held[ip] {
 			continue
 		}
 		for _, key := range d.Services {
-			ch <- prometheus.MustNewConstMetric(announcedDesc, prometheus.GaugeValue, 1, d.Addr.String(), key.String())
+			ch <- prometheus.MustNewConstMetric(announcedDesc, prometheus.GaugeValue, 1, ip, key.String())
 		}
 	}
 	for r, n := range byReason {

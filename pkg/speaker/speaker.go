@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,18 +18,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-const (
-	// yieldBound is how long this node goes on answering for an address that another node is to have, without having
-	// heard that node announce it. Gossip takes a few tenths of a second to reach the other node.
-	yieldBound = time.Second
-	// leaveBound is how long a speaker that was told to stop waits for its successors at most.
-	leaveBound = 2 * time.Second
-	// defendDelay is how long after another host's claim an address is announced again, if it is this node's then: a
-	// claim may be a successor's, of whom gossip will tell within this time.
-	defendDelay = time.Second
-	// defendInterval is DEFEND_INTERVAL of RFC 5227, section 1.1: the least time between two such announcements.
-	defendInterval = 10 * time.Second
-)
+// leaveBound is how long a speaker that was told to stop waits for its successors at most.
+const leaveBound = 2 * time.Second
 
 // Source gives the cluster as it is known now.
 type Source interface{ Snapshot() cluster.Snapshot }
@@ -40,10 +32,14 @@ type Peers interface {
 	// nothing of who owns what.
 	Settled() bool
 	// SetState tells the others what to know of this node.
-	SetState(membership.State, []membership.MAC) error
+	SetState(membership.State, []membership.Link) error
+	// Ping asks a member by way of gossip whether it lives.
+	Ping(name string) error
+	// Suspect tells the others that nothing has been heard from a member for so long.
+	Suspect(name string, silent time.Duration)
 }
 
-// Options are what a Speaker works with. All but Registerer are required.
+// Options are what a Speaker works with. All but Registerer, Inherit and Strangers are required.
 type Options struct {
 	// Self is the name of this node.
 	Self string
@@ -55,77 +51,96 @@ type Options struct {
 	Event      func(cluster.Event)
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
+	// Inherit are addresses that another process of this node has answered for until now.
+	Inherit []netip.Addr
+	// Strangers is called when the list in Status has changed. It must not block.
+	Strangers func()
 }
 
 // Speaker is the loop of one node.
 type Speaker struct {
 	Options
-	heard   chan netip.Addr
-	metrics *metrics
-	status  atomic.Pointer[Status]
+	heard      chan layer2.Claim
+	suspicions chan suspicion
+	signs      chan sign
+	found      chan found
+	handOver   atomic.Bool
+	ran, stood atomic.Int64 // when this process ran last, and had stood still before, in nanoseconds since 1970
+	metrics    *metrics
+	status     atomic.Pointer[Status]
 
 	// The rest is Run's alone.
 
+	ctx   context.Context
+	tasks *sync.WaitGroup
 	// config is the one that the announcer was configured by.
 	config *config.Config
+	// decisions are the newest ones, sorted by address. owners are whom those before named.
+	decisions []Decision
+	owners    map[netip.Addr]string
+	// since is when an address was first announced by some node, zero if that was before this speaker was ready.
+	since map[netip.Addr]time.Time
 	// held are the addresses that the announcer was told to answer for.
 	held map[netip.Addr]*holding
+	// pursued are the addresses that this node is to have and does not hold yet.
+	pursued map[netip.Addr]*pursuit
+	// strangers are the addresses that hosts have which are no nodes.
+	strangers map[netip.Addr]*stranger
 	// dark are the addresses that nobody answers for.
-	dark map[netip.Addr]dark
-	// members are the states last seen; lost are those that vanished without a leave.
-	members map[string]membership.State
-	lost    map[string]bool
+	dark    map[netip.Addr]dark
+	members roll
 	leaving bool
 	state   membership.State
-	macs    []membership.MAC
-}
-
-// holding is an address that this node answers for.
-type holding struct {
-	// until is when a yielded address is given up, unheard; zero while this node owns the address.
-	until time.Time
-	// claimed is when another host claimed the address last, zero if none did or the claim was answered.
-	claimed time.Time
-	// defended is when such a claim was answered last.
-	defended time.Time
-}
-
-func (h *holding) owned() bool { return h.until.IsZero() }
-
-// defence returns when the last claim is to be answered, and false if there is none to answer.
-func (h *holding) defence() (time.Time, bool) {
-	if !h.owned() || h.claimed.IsZero() {
-		return time.Time{}, false
-	}
-	at := h.claimed.Add(defendDelay)
-	if next := h.defended.Add(defendInterval); next.After(at) {
-		at = next
-	}
-	return at, true
+	ready   time.Time // since when state is Ready
+	links   []membership.Link
 }
 
 // New returns a Speaker, which does nothing before Run.
 func New(o Options) *Speaker {
+	if o.Strangers == nil {
+		o.Strangers = func() {}
+	}
 	s := &Speaker{
 		Options: o,
-		// A claim that finds the channel full is dropped: the bound on yielding covers it.
-		heard:   make(chan netip.Addr, 4096),
-		held:    map[netip.Addr]*holding{},
-		dark:    map[netip.Addr]dark{},
-		members: map[string]membership.State{},
-		lost:    map[string]bool{},
+		// What finds the channel full is dropped: claims are repeated, and so are suspicions.
+		heard:      make(chan layer2.Claim, 4096),
+		suspicions: make(chan suspicion, 64),
+		signs:      make(chan sign),
+		found:      make(chan found),
+		tasks:      &sync.WaitGroup{},
+		since:      map[netip.Addr]time.Time{},
+		held:       map[netip.Addr]*holding{},
+		pursued:    map[netip.Addr]*pursuit{},
+		strangers:  map[netip.Addr]*stranger{},
+		dark:       map[netip.Addr]dark{},
+		members:    newRoll(),
+	}
+	for _, a := range o.Inherit {
+		s.held[a] = &holding{inherited: true}
 	}
 	s.metrics = newMetrics(o.Registerer, s)
 	return s
 }
 
-// Heard tells that another host has claimed addr on the wire. It never blocks.
-func (s *Speaker) Heard(addr netip.Addr) {
+// Heard tells of a claim on the wire. It never blocks.
+func (s *Speaker) Heard(c layer2.Claim) {
 	select {
-	case s.heard <- addr:
+	case s.heard <- c:
 	default:
 	}
 }
+
+// Suspected tells that another member has heard nothing from the named one for so long. It never blocks.
+func (s *Speaker) Suspected(name string, silent time.Duration) {
+	select {
+	case s.suspicions <- suspicion{name: name, sign: time.Now().Add(-silent)}:
+	default:
+	}
+}
+
+// HandOver has Run end, when it is told to, without taking leave, for another process of this node answers for the same
+// addresses from the same MAC addresses already. What the announcer answers for stays.
+func (s *Speaker) HandOver() { s.handOver.Store(true) }
 
 // Status is what the loop did last. It is never changed after it was published.
 type Status struct {
@@ -133,6 +148,10 @@ type Status struct {
 	State membership.State
 	// Decisions are for all addresses, sorted.
 	Decisions []Decision
+	// Held are the addresses that this node answers for, sorted.
+	Held []netip.Addr
+	// Strangers are the addresses that a host has which is no node, sorted.
+	Strangers []cluster.Stranger
 }
 
 // Status returns what the loop did last, and a zero value before it has begun.
@@ -146,17 +165,28 @@ func (s *Speaker) Status() Status {
 // Run decides and announces until ctx is cancelled. Then it leaves: it tells the others, goes on answering until they
 // have taken over what it announced, at most leaveBound long, and returns nil.
 func (s *Speaker) Run(ctx context.Context) error {
+	var stop context.CancelFunc
+	s.ctx, stop = context.WithCancel(context.WithoutCancel(ctx))
+	defer s.tasks.Wait()
+	defer stop()
+	ring, stopRing := context.WithCancel(s.ctx)
+	s.tasks.Go(func() { s.watchRing(ring) })
 	s.loop(ctx, func() bool { return false })
+	stopRing()
+	if s.handOver.Load() {
+		s.Log.Info("handing over", "addresses", len(s.held))
+		return nil
+	}
 	s.Log.Info("leaving", "addresses", len(s.held))
 	s.leaving = true
-	bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveBound)
+	bound, cancel := context.WithTimeout(s.ctx, leaveBound)
 	defer cancel()
 	s.loop(bound, func() bool { return len(s.held) == 0 })
 	s.Announcer.Set(nil)
 	return nil
 }
 
-// loop steps now and at each wake-up, claim and deadline, until ctx is done or done returns true after a step.
+// loop steps now and whenever there is news or something has come due, until ctx is done or done returns true after a step.
 func (s *Speaker) loop(ctx context.Context, done func() bool) {
 	for {
 		s.step(time.Now())
@@ -169,13 +199,14 @@ func (s *Speaker) loop(ctx context.Context, done func() bool) {
 			timer.Stop()
 			return
 		case <-s.Wake:
-		case addr := <-s.heard:
-			if h := s.held[addr]; h != nil {
-				h.claimed = time.Now()
-				if !h.owned() {
-					h.until = h.claimed // its successor has announced it
-				}
-			}
+		case c := <-s.heard:
+			s.claimed(c, time.Now())
+		case x := <-s.suspicions:
+			s.members.suspect(x, s.Self, time.Now())
+		case x := <-s.signs:
+			s.signOfLife(x)
+		case f := <-s.found:
+			f.pursuit.asking, f.pursuit.finding = false, &f
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -184,38 +215,62 @@ func (s *Speaker) loop(ctx context.Context, done func() bool) {
 
 // untilDeadline returns how long it is to the next moment at which the loop has to act by itself.
 func (s *Speaker) untilDeadline() time.Duration {
-	next := time.Hour
-	for _, h := range s.held {
-		if at, claimed := h.defence(); claimed {
-			next = min(next, time.Until(at))
-		} else if !h.owned() {
-			next = min(next, time.Until(h.until))
+	next := time.Now().Add(time.Hour)
+	earlier := func(at time.Time) {
+		if !at.IsZero() && at.Before(next) {
+			next = at
 		}
+	}
+	for _, h := range s.held {
+		earlier(h.until)
+		earlier(h.defence())
+	}
+	for _, p := range s.pursued {
+		if !p.asking {
+			earlier(p.next)
+		}
+	}
+	for _, x := range s.strangers {
+		earlier(x.due())
 	}
 	for _, d := range s.dark {
 		if !d.told {
-			next = min(next, time.Until(d.since.Add(darkDelay)))
+			earlier(d.since.Add(darkDelay))
 		}
 	}
-	return max(next, 0)
+	earlier(s.members.expiry())
+	return max(time.Until(next), 0)
 }
 
 // step decides and applies once.
 func (s *Speaker) step(now time.Time) {
-	s.report()
+	s.assess(now)
 	snap := s.Source.Snapshot()
-	ready := s.observe(s.Peers.Members())
-	decisions := Decide(snap, ready)
-	s.status.Store(&Status{State: s.state, Decisions: decisions})
+	s.owners = make(map[netip.Addr]string, len(s.decisions))
+	for i := range s.decisions {
+		s.owners[s.decisions[i].Addr] = s.decisions[i].Owner
+	}
+	ready := s.decide(snap, now)
+	s.date(now)
 	s.configure(snap.Config)
-	targets, gained := s.hold(decisions, now)
+	targets, began := s.hold(now)
 	s.Announcer.Set(targets)
 	s.defend(now)
-	s.explain(decisions, gained, ready, snap, now)
+	s.recheckStrangers(now)
+	s.report()
+	s.explain(began, ready, snap, now)
+	s.publish()
 }
 
-// report tells the others of this node's state and MAC addresses when they have changed.
-func (s *Speaker) report() {
+// decide looks at the members and decides anew.
+func (s *Speaker) decide(snap cluster.Snapshot, now time.Time) (ready []membership.Member) {
+	ready = s.observe(snap, now)
+	s.decisions = Decide(snap, ready)
+	return ready
+}
+
+// assess works out what the others are to know of this node's state.
+func (s *Speaker) assess(now time.Time) {
 	state := membership.Joining
 	switch {
 	case s.leaving:
@@ -223,120 +278,107 @@ func (s *Speaker) report() {
 	case s.Announcer.Ready() && s.Peers.Settled():
 		state = membership.Ready
 	}
-	var macs []membership.MAC
-	for _, i := range s.Announcer.Interfaces() {
-		macs = append(macs, membership.MAC(i.MAC))
-	}
-	if state != s.state || !slices.Equal(macs, s.macs) {
+	if state != s.state {
 		s.Log.Info("state of this speaker", "state", state, "was", s.state)
-		s.state, s.macs = state, macs
-		if err := s.Peers.SetState(state, macs); err != nil {
-			s.Log.Error("the other speakers cannot be told of this one", "err", err)
-		}
+		s.state, s.ready = state, now
 	}
 }
 
-// observe returns the names of the members that are ready, sorted. When a member is back that had vanished without a
-// leave, all that this node owns is announced again: each side of a partition took over what the other had.
-func (s *Speaker) observe(members []membership.Member) []string {
-	var ready []string
-	now := make(map[string]membership.State, len(members))
-	returned := false
-	for _, m := range members {
-		state := m.State
-		if m.Name == s.Self {
-			state = s.state // what gossip says of this node lags behind
-		}
-		now[m.Name] = state
-		if state != membership.Ready {
+// date notes when addresses are first announced.
+func (s *Speaker) date(now time.Time) {
+	if s.state != membership.Ready || len(s.since) == 0 && now == s.ready {
+		now = time.Time{}
+	}
+	since := make(map[netip.Addr]time.Time, len(s.decisions))
+	for i := range s.decisions {
+		d := &s.decisions[i]
+		if d.Reason != Announced {
 			continue
 		}
-		ready = append(ready, m.Name)
-		if s.lost[m.Name] {
-			delete(s.lost, m.Name)
-			returned = true
-			s.Log.Info("member is back", "node", m.Name)
+		at, known := s.since[d.Addr]
+		if !known {
+			at = now
 		}
+		since[d.Addr] = at
 	}
-	for name, state := range s.members {
-		if _, ok := now[name]; !ok && state == membership.Ready {
-			s.lost[name] = true
-			s.Log.Warn("member lost", "node", name)
-		}
-	}
-	s.members = now
-	if returned {
-		var owned []netip.Addr
-		for a, h := range s.held {
-			if h.owned() {
-				owned = append(owned, a)
-			}
-		}
-		s.Announcer.Announce(owned)
-	}
-	return ready
+	s.since = since
 }
 
-// hold brings held up to the decisions. It returns what to answer for, and which of it this node has begun to own.
-func (s *Speaker) hold(decisions []Decision, now time.Time) (targets []layer2.Target, began []netip.Addr) {
-	held := make(map[netip.Addr]*holding, len(s.held))
-	for _, d := range decisions {
-		h := s.held[d.Addr]
-		switch {
-		case d.Reason != Announced || h == nil && d.Owner != s.Self:
-			continue
-		case d.Owner == s.Self:
-			if h == nil || !h.owned() {
-				h = &holding{}
-				began = append(began, d.Addr)
-				s.changed(gained, d)
-			}
-		case h.owned():
-			s.changed(yielded, d)
-			// Of two that became ready at the same moment, the other one has announced the address already.
-			if now.Sub(h.claimed) < yieldBound {
-				continue
-			}
-			h.until = now.Add(yieldBound)
-		case !h.until.After(now):
+// decision returns the newest one for addr, nil if there is none.
+func (s *Speaker) decision(addr netip.Addr) *Decision {
+	i, ok := slices.BinarySearchFunc(s.decisions, addr, func(d Decision, a netip.Addr) int { return d.Addr.Compare(a) })
+	if !ok {
+		return nil
+	}
+	return &s.decisions[i]
+}
+
+// report tells the others of this node's state and links when they have changed.
+func (s *Speaker) report() {
+	links := s.ownLinks()
+	if slices.EqualFunc(links, s.links, sameLink) && s.status.Load() != nil && s.Status().State == s.state {
+		return
+	}
+	s.links = links
+	if err := s.Peers.SetState(s.state, links); err != nil {
+		s.Log.Error("the other speakers cannot be told of this one", "err", err)
+	}
+}
+
+func sameLink(x, y membership.Link) bool {
+	return x.Name == y.Name && x.MAC == y.MAC && x.Beacon == y.Beacon && slices.Equal(x.Subnets, y.Subnets)
+}
+
+// ownLinks returns the interfaces that are up, sorted by name, each with an address that the neighbours can ask for to see
+// that this node lives. That stays the same as long as this node answers for it.
+func (s *Speaker) ownLinks() []membership.Link {
+	var links []membership.Link
+	for _, i := range s.Announcer.Interfaces() {
+		if !i.Up {
 			continue
 		}
-		held[d.Addr] = h
-		targets = append(targets, layer2.Target{Addr: d.Addr, Interfaces: d.Interfaces})
+		link := membership.Link{Name: i.Name, MAC: membership.MAC(i.MAC)}
+		for _, p := range i.Prefixes {
+			link.Subnets = append(link.Subnets, p.Masked())
+		}
+		slices.SortFunc(link.Subnets, netip.Prefix.Compare)
+		link.Subnets = slices.Compact(link.Subnets)
+		for _, old := range s.links {
+			if old.Name == link.Name && s.held[old.Beacon] != nil && s.held[old.Beacon].kept() && i.Holds(old.Beacon) {
+				link.Beacon = old.Beacon
+			}
+		}
+		if !link.Beacon.IsValid() {
+			link.Beacon = s.beacon(i)
+		}
+		links = append(links, link)
 	}
+	slices.SortFunc(links, func(x, y membership.Link) int { return strings.Compare(x.Name, y.Name) })
+	return links
+}
+
+// beacon returns the lowest address that this node keeps and answers for on i, invalid if there is none.
+func (s *Speaker) beacon(i layer2.Interface) (lowest netip.Addr) {
 	for a, h := range s.held {
-		if held[a] != nil {
-			continue
+		if h.kept() && i.Holds(a) && (!lowest.IsValid() || a.Less(lowest)) {
+			lowest = a
 		}
-		if h.owned() {
-			s.metrics.changes.WithLabelValues(withdrawn.String()).Inc()
-		}
-		s.Log.Info("stopped answering", "ip", a)
 	}
-	s.held = held
-	return targets, began
+	return lowest
 }
 
-// defend announces again what this node owns and another host has claimed. After a false alarm about this node the other
-// host was a peer, which has yielded by now; clients are to know that.
-func (s *Speaker) defend(now time.Time) {
-	var claimed []netip.Addr
-	for a, h := range s.held {
-		if at, is := h.defence(); is && !at.After(now) {
-			claimed = append(claimed, a)
-			h.claimed, h.defended = time.Time{}, now
-			s.Log.Warn("announcing an address that another host has claimed", "ip", a)
-		}
+// publish makes the step visible, and says so when strangers have come or gone.
+func (s *Speaker) publish() {
+	st := &Status{State: s.state, Decisions: s.decisions, Strangers: s.listStrangers()}
+	for a := range s.held {
+		st.Held = append(st.Held, a)
 	}
-	if len(claimed) > 0 {
-		s.metrics.defences.Add(float64(len(claimed)))
-		s.Announcer.Announce(claimed)
+	slices.SortFunc(st.Held, netip.Addr.Compare)
+	changed := !slices.Equal(st.Strangers, s.Status().Strangers)
+	s.status.Store(st)
+	if changed {
+		s.Strangers()
 	}
-}
-
-func (s *Speaker) changed(c change, d Decision) {
-	s.metrics.changes.WithLabelValues(c.String()).Inc()
-	s.Log.Info("ownership "+c.String(), "ip", d.Addr, "service", d.Services, "node", d.Owner, "reason", d.Reason)
 }
 
 // configure hands the announcer what the configuration says of it. Without a valid one it goes on with its defaults.
@@ -359,4 +401,13 @@ func (s *Speaker) configure(cfg *config.Config) {
 	s.Announcer.SetRefresh(refresh)
 	s.Announcer.SetRate(cfg.Layer2.Rate)
 	s.Announcer.SetPing(cfg.Layer2.Ping)
+}
+
+// failback returns how long to wait before an address is taken from a node that may go on answering for it, and false if
+// it never is.
+func (s *Speaker) failback() (time.Duration, bool) {
+	if s.config == nil {
+		return defaultFailback, true
+	}
+	return s.config.Layer2.Failback, s.config.Layer2.Failback != config.FailbackNever
 }

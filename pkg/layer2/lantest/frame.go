@@ -87,6 +87,20 @@ func (f Frame) Announces(addr netip.Addr) bool {
 	return ok && na.TargetAddress == addr && !na.Solicited && m.destination == allNodes
 }
 
+// Answers reports whether the frame is one that tells a host of addr on its question: an ARP reply, or a solicited neighbour
+// advertisement.
+func (f Frame) Answers(addr netip.Addr) bool {
+	if p, err := parseARP(f.Data); err == nil {
+		return p.Operation == arp.OperationReply && p.SenderIP == addr && p.TargetIP != addr
+	}
+	m, err := parseNDP(f.Data)
+	if err != nil {
+		return false
+	}
+	na, ok := m.message.(*ndp.NeighborAdvertisement)
+	return ok && na.TargetAddress == addr && na.Solicited
+}
+
 // arpFrame encodes an ARP packet in an Ethernet frame.
 func arpFrame(op arp.Operation, to, sender layer2.MAC, senderIP netip.Addr, target layer2.MAC, targetIP netip.Addr) []byte {
 	p, err := arp.NewPacket(op, sender[:], senderIP, target[:], targetIP)

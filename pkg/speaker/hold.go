@@ -1,0 +1,202 @@
+package speaker
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/layer2"
+)
+
+const (
+	// yieldBound is how long this node goes on answering for an address that it may not have any more, without having heard
+	// its successor announce it.
+	yieldBound = time.Second
+	// defendDelay is how long after another host's claim an address is announced again: the claim may be that of a peer, of
+	// whom gossip will tell within this time.
+	defendDelay = time.Second
+	// defendInterval is DEFEND_INTERVAL of RFC 5227, section 1.1: the least time between two such announcements.
+	defendInterval = 10 * time.Second
+	// disputeWindow is how long two peers may both claim an address, each sure of its rank, before the names alone decide:
+	// what they know of the cluster differs.
+	disputeWindow = 5 * time.Second
+	// disputeClaims is how many claims of a peer are answered meanwhile.
+	disputeClaims = 2
+)
+
+// holding is an address that this node answers for.
+type holding struct {
+	// until is when it is given up unless the successor was heard before; zero while this node keeps it.
+	until time.Time
+	// inherited is true for an address that another process of this node has announced.
+	inherited bool
+	// rival is the peer that claimed the address last, and when; disputed is how many of its claims were answered, the first
+	// of them at disputeBegan.
+	rival        string
+	rivalAt      time.Time
+	disputed     int
+	disputeBegan time.Time
+	// strange is when a stranger claimed the address, zero if none did or the claim was answered; defended is when such a claim was
+	// answered last.
+	strange  time.Time
+	defended time.Time
+}
+
+// kept reports whether this node means to keep the address.
+func (h *holding) kept() bool { return h.until.IsZero() }
+
+// defence returns when the last claim of a stranger is to be answered, zero if there is none.
+func (h *holding) defence() time.Time {
+	if !h.kept() || h.strange.IsZero() {
+		return time.Time{}
+	}
+	at := h.strange.Add(defendDelay)
+	if next := h.defended.Add(defendInterval); next.After(at) {
+		at = next
+	}
+	return at
+}
+
+// hold brings held and pursued up to the decisions. It returns what to answer for and what to listen to, and which addresses
+// this node has begun to hold.
+func (s *Speaker) hold(now time.Time) (targets []layer2.Target, began []netip.Addr) {
+	held, pursued := make(map[netip.Addr]*holding, len(s.held)), make(map[netip.Addr]*pursuit, len(s.pursued))
+	settled := s.Peers.Settled()
+	for i := range s.decisions {
+		d := &s.decisions[i]
+		if d.Reason != Announced {
+			continue
+		}
+		h := s.held[d.Addr]
+		if h == nil && d.Owner == s.Self && settled {
+			p := s.pursued[d.Addr]
+			if p == nil {
+				p = s.newPursuit(d.Addr, now)
+			}
+			if !s.pursue(d, p, now) {
+				pursued[d.Addr] = p
+				targets = append(targets, layer2.Target{Addr: d.Addr, Interfaces: d.Interfaces, Mode: layer2.Watch})
+				continue
+			}
+			h = &holding{}
+			s.took(d, p, now)
+			began = append(began, d.Addr)
+		} else if h == nil || settled && !s.keep(d, h, now) {
+			continue // until it is settled, this node knows too little to give up what it inherited
+		}
+		held[d.Addr] = h
+		targets = append(targets, layer2.Target{Addr: d.Addr, Interfaces: d.Interfaces, Announced: h.inherited})
+	}
+	for a, h := range s.held {
+		if held[a] != nil {
+			continue
+		}
+		if h.kept() {
+			s.changed(a, withdrawn, causeGone)
+		} else {
+			s.Log.Info("stopped answering", "ip", a)
+		}
+	}
+	s.held, s.pursued = held, pursued
+	return targets, began
+}
+
+// keep reports whether this node goes on answering for an address that it holds: as long as it may, whoever else the election
+// names; after that, until its successor was heard or the bound has passed.
+func (s *Speaker) keep(d *Decision, h *holding, now time.Time) bool {
+	if d.allows(s.Self) {
+		h.until = time.Time{}
+		return true
+	}
+	if h.kept() {
+		cause := causeIneligible
+		if s.leaving {
+			cause = causeLeft
+		}
+		s.changed(d.Addr, yielded, cause)
+		h.until = now.Add(yieldBound)
+		if s.leaving {
+			h.until = now.Add(leaveBound)
+		}
+		if now.Sub(h.rivalAt) < yieldBound {
+			h.until = now // the successor was faster than the news
+		}
+	}
+	return h.until.After(now)
+}
+
+// claimed judges another host's claim of an address that this node holds.
+func (s *Speaker) claimed(c layer2.Claim, now time.Time) {
+	h := s.held[c.Addr]
+	if h == nil {
+		return
+	}
+	name, is := s.members.whose(c.MAC)
+	if is == isStranger {
+		s.metrics.conflicts[conflictStranger].Inc()
+		h.strange = now
+		s.noteStranger(c.Addr, c.MAC, now)
+		return
+	}
+	if _, suspected := s.members.suspected[name]; suspected {
+		delete(s.members.suspected, name) // it lives, and has its rank again
+		s.decide(s.Source.Snapshot(), now)
+	}
+	d := s.decision(c.Addr)
+	if d == nil {
+		return
+	}
+	h.rival, h.rivalAt = name, now
+	switch {
+	case !h.kept():
+		s.Log.Info("successor heard", "ip", c.Addr, "node", name)
+		h.until = now
+	case !d.outranks(s.Self, name), s.stoodStill(now), s.loses(d, h, name, now):
+		s.metrics.conflicts[conflictPeer].Inc()
+		s.drop(c.Addr, name)
+	default:
+		s.metrics.conflicts[conflictPeer].Inc()
+		s.Log.Warn("announcing an address that a peer has claimed", "ip", c.Addr, "node", name)
+		s.Announcer.Announce([]netip.Addr{c.Addr})
+	}
+}
+
+// loses counts the claims of a peer that this node outranks. When the peer does not give in, it knows another cluster, and the
+// one of the two that comes first by name alone keeps the address.
+func (s *Speaker) loses(d *Decision, h *holding, peer string, now time.Time) bool {
+	if now.Sub(h.disputeBegan) > disputeWindow {
+		h.disputed, h.disputeBegan = 0, now
+	}
+	h.disputed++
+	nameless := Decision{Addr: d.Addr}
+	return h.disputed > disputeClaims && nameless.outranks(peer, s.Self)
+}
+
+// drop gives an address to a peer that has announced it.
+func (s *Speaker) drop(a netip.Addr, peer string) {
+	s.changed(a, yielded, causeOutranked, "to", peer)
+	delete(s.held, a)
+}
+
+// defend announces again what this node keeps and a stranger has claimed. After a false alarm about this node the stranger
+// may have been a peer, which has yielded by now; clients are to know that.
+func (s *Speaker) defend(now time.Time) {
+	var claimed []netip.Addr
+	for a, h := range s.held {
+		if at := h.defence(); at.IsZero() || at.After(now) {
+			continue
+		}
+		claimed = append(claimed, a)
+		h.strange, h.defended = time.Time{}, now
+		s.Log.Warn("announcing an address that another host has claimed", "ip", a)
+	}
+	if len(claimed) > 0 {
+		s.metrics.defences.Add(float64(len(claimed)))
+		s.Announcer.Announce(claimed)
+	}
+}
+
+// changed counts and logs what has become of an address on this node.
+func (s *Speaker) changed(a netip.Addr, what change, why cause, more ...any) {
+	s.metrics.changes[what][why].Inc()
+	s.Log.Info("ownership "+what.String(), append([]any{"ip", a, "reason", why}, more...)...)
+}

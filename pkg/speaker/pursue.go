@@ -1,0 +1,226 @@
+package speaker
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/layer2"
+	"github.com/lanlord/lanlord/pkg/membership"
+)
+
+const (
+	// defaultFailback is how long this node waits, without a configuration, before it takes an address from a node that may go on answering for it.
+	defaultFailback = time.Minute
+	// settleDelay is how long a planned move waits, so that the other nodes have seen the same change of the cluster.
+	settleDelay = 100 * time.Millisecond
+	// The pause before an address is looked at again grows from the first to the second.
+	firstLook = 50 * time.Millisecond
+	lastLook  = time.Second
+	// strangerBound is how long a stranger that answers is waited for, until an address that Services had before is taken from it.
+	strangerBound = 10 * time.Second
+	// freshness is how long after it was first to be announced an address counts as new.
+	freshness = 5 * time.Second
+)
+
+// never is a time that does not come.
+var never = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// pursuit is an address that this node is to have and does not hold yet. It asks the wire before it takes it.
+type pursuit struct {
+	addr netip.Addr
+	// since is when it began.
+	since time.Time
+	// from is whom the election named before, empty for nobody.
+	from string
+	// next is when to ask; asking is true while a probe runs; finding is what it has found and nobody has looked at.
+	next    time.Time
+	asking  bool
+	finding *found
+	// to is whom to ask, zero for everybody.
+	to    layer2.MAC
+	looks int
+	// holder is the node that answered last. waiting is true when it may keep the address until next.
+	holder  string
+	waiting bool
+	// disallowed is when the holder was first seen to have no right to the address any more.
+	disallowed time.Time
+	// strange is when a stranger answered first.
+	strange time.Time
+	warned  bool
+}
+
+// found is the result of a probe.
+type found struct {
+	pursuit *pursuit
+	layer2.Finding
+	err error
+}
+
+func (s *Speaker) newPursuit(a netip.Addr, now time.Time) *pursuit {
+	p := &pursuit{addr: a, since: now, next: now}
+	if owner, ok := s.owners[a]; ok && owner != s.Self {
+		p.from = owner
+	}
+	return p
+}
+
+// pursue reports whether to take the address now, and sees to it that the wire is asked before.
+func (s *Speaker) pursue(d *Decision, p *pursuit, now time.Time) (take bool) {
+	if p.asking {
+		return false
+	}
+	if f := p.finding; f != nil {
+		p.finding = nil
+		if s.judge(d, p, f, now) {
+			return true
+		}
+	}
+	if p.waiting && !s.mayKeep(d, p.holder) {
+		p.waiting, p.next = false, now
+	}
+	if !p.next.After(now) {
+		s.ask(p, d.Interfaces)
+	}
+	return false
+}
+
+// mayKeep reports whether node is to be heard and may answer for the address.
+func (s *Speaker) mayKeep(d *Decision, node string) bool {
+	_, lost := s.members.lost(node)
+	return !lost && d.allows(node)
+}
+
+// ask probes the address. The result comes to the loop by way of found.
+func (s *Speaker) ask(p *pursuit, interfaces []string) {
+	p.asking = true
+	options := layer2.ProbeOptions{Interfaces: interfaces, To: p.to}
+	s.tasks.Go(func() {
+		finding, err := s.Announcer.Probe(s.ctx, p.addr, options)
+		select {
+		case s.found <- found{p, finding, err}:
+		case <-s.ctx.Done():
+		}
+	})
+}
+
+// judge is the one rule for taking over: it reports whether what was found lets this node take the address, and otherwise sets when to ask again.
+func (s *Speaker) judge(d *Decision, p *pursuit, f *found, now time.Time) (take bool) {
+	switch f.Outcome {
+	case layer2.Unasked:
+		if !p.warned {
+			p.warned = true
+			s.Log.Warn("address cannot be probed, and is not taken over before it can", "ip", d.Addr, "err", f.err)
+		}
+		p.again(now)
+		return false
+	case layer2.Silent, layer2.Contested:
+		delete(s.strangers, d.Addr)
+		return true
+	}
+	name, mac, is := s.best(f.Heard)
+	switch is {
+	case isMember:
+		p.holder, p.to = name, layer2.MAC{}
+		if _, suspected := s.members.suspected[name]; suspected {
+			s.Log.Info("suspected member answers", "node", name, "ip", d.Addr)
+			s.metrics.refuted.Inc()
+			delete(s.members.suspected, name)
+		}
+		p.next = s.due(d, p, now)
+		p.waiting = p.next.After(now)
+		return !p.waiting
+	case isFormer:
+		// It may be cut off from gossip alone. A switch that answers from its memory for the dead does so when everybody is asked.
+		p.holder, p.to = name, mac
+		p.again(now)
+		return false
+	}
+	return s.facesStranger(d, p, mac, now)
+}
+
+// again plans the next look.
+func (p *pursuit) again(now time.Time) {
+	p.next = now.Add(min(firstLook<<min(p.looks, 8), lastLook))
+	p.looks++
+}
+
+// best returns who of those that were heard is closest to this node: a member before a former one before a stranger.
+func (s *Speaker) best(heard []layer2.Sighting) (name string, mac layer2.MAC, is standing) {
+	first := true
+	for _, x := range heard {
+		if x.Form == layer2.Probing {
+			continue
+		}
+		if n, st := s.members.whose(x.MAC); first || st > is {
+			name, mac, is, first = n, x.MAC, st, false
+		}
+	}
+	return name, mac, is
+}
+
+// due returns when this node may take the address from the member that answers for it.
+func (s *Speaker) due(d *Decision, p *pursuit, now time.Time) time.Time {
+	failback, ever := s.failback()
+	switch {
+	case s.members.present[p.holder].State == membership.Leaving:
+		return now
+	case !d.allows(p.holder):
+		if p.disallowed.IsZero() {
+			p.disallowed = now
+		}
+		return p.disallowed.Add(settleDelay)
+	case d.Wished && !ever:
+		return p.since.Add(settleDelay)
+	case d.Wished: // but not on each return of a node that comes and goes
+		return later(p.since.Add(settleDelay), s.ready.Add(failback))
+	case !ever:
+		return never
+	}
+	return p.since.Add(max(failback, settleDelay))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// took counts and logs that this node takes the address.
+func (s *Speaker) took(d *Decision, p *pursuit, now time.Time) {
+	why, from := s.why(d, p)
+	more := []any{"service", d.Services}
+	if from != "" {
+		more = append(more, "from", from)
+	}
+	if sign, lost := s.members.lost(from); lost && why == causeCrash {
+		s.metrics.failover.Observe(now.Sub(sign).Seconds())
+		more = append(more, "after", now.Sub(sign))
+	}
+	s.changed(d.Addr, gained, why, more...)
+}
+
+// why returns the reason for which this node takes the address, and from whom, if from anybody.
+func (s *Speaker) why(d *Decision, p *pursuit) (cause, string) {
+	from := p.holder
+	if from == "" {
+		from = p.from
+	}
+	if from == "" {
+		return causeNew, ""
+	}
+	if _, lost := s.members.lost(from); lost {
+		return causeCrash, from
+	}
+	switch m, present := s.members.present[from]; {
+	case !present || m.State == membership.Leaving:
+		return causeLeft, from
+	case !d.allows(from):
+		return causeIneligible, from
+	case p.holder == "":
+		return causeSilent, from
+	case d.Wished:
+		return causeWish, from
+	}
+	return causeFailback, from
+}

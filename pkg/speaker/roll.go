@@ -1,0 +1,171 @@
+package speaker
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/layer2"
+	"github.com/lanlord/lanlord/pkg/membership"
+)
+
+// suspicionLife is how long a member that nothing was heard from is left out of the election. Whoever watches it says so
+// again and again while it lasts, and gossip finds a dead one within half of this time.
+const suspicionLife = 3 * time.Second
+
+// suspicion says that nothing was heard from a member since its last sign.
+type suspicion struct {
+	name  string
+	sign  time.Time
+	until time.Time
+}
+
+// sign tells of a member that this node watches and that was silent: it is heard again.
+type sign struct{ name string }
+
+// roll is what the loop knows of the members.
+type roll struct {
+	// present are those of the last look, by name.
+	present map[string]membership.Member
+	// gone are those that are not present any more, as they were, for as long as their Nodes exist.
+	gone map[string]departed
+	// suspected are present and not to be heard.
+	suspected map[string]suspicion
+}
+
+// departed is a member that is gone.
+type departed struct {
+	membership.Member
+	// sign is when something was heard from it last, as far as that is known.
+	sign time.Time
+}
+
+func newRoll() roll {
+	return roll{present: map[string]membership.Member{}, gone: map[string]departed{}, suspected: map[string]suspicion{}}
+}
+
+// suspect takes over a suspicion, unless it is of this node or of none.
+func (r *roll) suspect(x suspicion, self string, now time.Time) {
+	if _, present := r.present[x.name]; !present || x.name == self {
+		return
+	}
+	if old, known := r.suspected[x.name]; known {
+		x.sign = old.sign
+	}
+	x.until = now.Add(suspicionLife)
+	r.suspected[x.name] = x
+}
+
+// expiry returns when the next suspicion ends, zero if there is none.
+func (r *roll) expiry() (first time.Time) {
+	for _, x := range r.suspected {
+		if first.IsZero() || x.until.Before(first) {
+			first = x.until
+		}
+	}
+	return first
+}
+
+// standing is what the members are to this node.
+type standing uint8
+
+const (
+	// isStranger: no member, neither now nor before.
+	isStranger standing = iota
+	// isFormer: gossip holds it to be gone.
+	isFormer
+	// isMember: it lives, as far as gossip knows.
+	isMember
+)
+
+// whose returns the node that has, or had, an interface with this MAC address.
+func (r *roll) whose(mac layer2.MAC) (name string, is standing) {
+	for name, m := range r.present {
+		if m.Has(membership.MAC(mac)) {
+			return name, isMember
+		}
+	}
+	for name, m := range r.gone {
+		if m.Has(membership.MAC(mac)) {
+			return name, isFormer
+		}
+	}
+	return "", isStranger
+}
+
+// lost returns when something was heard last of a node that is suspected or gone, and whether it is.
+func (r *roll) lost(name string) (time.Time, bool) {
+	if x, ok := r.suspected[name]; ok {
+		return x.sign, true
+	}
+	if d, ok := r.gone[name]; ok && d.State != membership.Leaving {
+		return d.sign, true
+	}
+	return time.Time{}, false
+}
+
+// observe brings the roll up to date and returns the members that are ready and not suspected. When a member is back that had vanished without a
+// leave, all that this node owns is announced again: each side of a partition may have taken over what the other had.
+func (s *Speaker) observe(snap cluster.Snapshot, now time.Time) (ready []membership.Member) {
+	r := &s.members
+	maps.DeleteFunc(r.suspected, func(_ string, x suspicion) bool { return !x.until.After(now) })
+	present := map[string]membership.Member{}
+	returned := false
+	for _, m := range s.Peers.Members() {
+		if m.Name == s.Self {
+			m.State, m.Links = s.state, s.ownLinks() // what gossip says of this node lags behind
+		}
+		present[m.Name] = m
+		if before, was := r.gone[m.Name]; was && m.State == membership.Ready {
+			returned = returned || before.State == membership.Ready
+			delete(r.gone, m.Name)
+			s.Log.Info("member is back", "node", m.Name)
+		}
+		_, suspected := r.suspected[m.Name]
+		if m.State == membership.Ready && !suspected {
+			ready = append(ready, m)
+		}
+	}
+	for name, m := range r.present {
+		if _, is := present[name]; is {
+			continue
+		}
+		last := now
+		if x, was := r.suspected[name]; was {
+			last = x.sign
+		}
+		r.gone[name] = departed{m, last}
+		if m.State == membership.Ready {
+			s.Log.Warn("member lost", "node", name)
+		}
+		delete(r.suspected, name)
+	}
+	maps.DeleteFunc(r.gone, func(name string, _ departed) bool {
+		return !slices.ContainsFunc(snap.Nodes, func(n cluster.Node) bool { return n.Name == name })
+	})
+	r.present = present
+	if returned {
+		s.announceOwned()
+	}
+	return ready
+}
+
+// signOfLife ends the suspicion of a member that this node watches. If the network was in two parts, each may have taken over
+// what the other had, so all that this node owns is announced again.
+func (s *Speaker) signOfLife(x sign) {
+	delete(s.members.suspected, x.name)
+	s.Log.Info("member is heard again", "node", x.name)
+	s.announceOwned()
+}
+
+func (s *Speaker) announceOwned() {
+	var owned []netip.Addr
+	for a, h := range s.held {
+		if h.kept() {
+			owned = append(owned, a)
+		}
+	}
+	s.Announcer.Announce(owned)
+}
