@@ -28,6 +28,11 @@ type Target struct {
 	Interfaces []string
 	// Mode is what to do about the address. The zero value answers for it.
 	Mode Mode
+	// Announced says that another process of this host has announced the address already, from the same hardware addresses.
+	// Then it is answered for like any other, but when it is new in the set its first announcement is a refresh. That holds
+	// for interfaces that are up at that moment; on those that come up, flap or change their hardware address later, and with
+	// Announce, it is announced as if it were new.
+	Announced bool
 }
 
 // Options are what an Announcer needs. The zero value is valid.
@@ -115,7 +120,7 @@ func refreshOrDefault(d time.Duration) time.Duration {
 }
 
 // Set replaces the whole set of addresses. One to answer for that is new is answered for and announced at once, at 0.2, 1, 2.5 and 5 s, and
-// then by the refresh; one that is gone is no longer answered for or announced. What stays is left alone. Set does not
+// then by the refresh, unless it is Announced; one that is gone is no longer answered for or announced. What stays is left alone. Set does not
 // wait for this: it takes effect within a moment, on the goroutines of Run.
 func (a *Announcer) Set(targets []Target) {
 	a.targets.Store(new(normalize(targets)))

@@ -1,8 +1,10 @@
 package layer2
 
 import (
+	"cmp"
 	"context"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -26,11 +28,14 @@ type loop struct {
 
 // reconcile takes over what was set and told since the last time, and does nothing if that is nothing new.
 func (l *loop) reconcile() {
-	targets, told := l.a.targets.Load(), l.a.told.Load()
+	told := l.a.told.Load()
 	if told == nil {
 		return // the first list of interfaces is still to come, and nothing of what was set is lost until then
 	}
-	interfacesChanged := l.told == nil || !slices.EqualFunc(*l.told, *told, Interface.equal)
+	again := l.a.again.take() // before the targets: what was set before it was to be announced is there then
+	targets := l.a.targets.Load()
+	first := l.told == nil
+	interfacesChanged := first || !slices.EqualFunc(*l.told, *told, Interface.equal)
 	if interfacesChanged {
 		l.logChanges(*told)
 		l.told = told
@@ -38,7 +43,9 @@ func (l *loop) reconcile() {
 		l.a.wake()
 	}
 	targetsChanged := l.targets == nil || !slices.EqualFunc(*l.targets, *targets, Target.equal)
+	var fresh map[netip.Addr]struct{}
 	if targetsChanged {
+		fresh = inherited(*cmp.Or(l.targets, new([]Target)), *targets)
 		l.targets = targets
 	}
 	scopeChanged := false
@@ -47,7 +54,7 @@ func (l *loop) reconcile() {
 		scopeChanged = l.rescope()
 	}
 	if interfacesChanged || targetsChanged || scopeChanged {
-		l.distribute()
+		l.distribute(first, fresh)
 	}
 	if refresh := time.Duration(l.a.refresh.Load()); refresh != l.refresh {
 		l.refresh = refresh
@@ -67,7 +74,7 @@ func (l *loop) reconcile() {
 			p.bell.ring()
 		}
 	}
-	if again := l.a.again.take(); len(again) > 0 {
+	if len(again) > 0 {
 		for _, p := range l.ports {
 			p.announce(again)
 		}
@@ -88,8 +95,9 @@ func (l *loop) rescope() bool {
 	return true
 }
 
-// distribute gives every interface that is up a port, and every port its table.
-func (l *loop) distribute() {
+// distribute gives every interface that is up a port, and every port its table. Of the inherited addresses, those are not
+// announced whose interface is none that has just come up: one that was up in the first list of all, or had its port before.
+func (l *loop) distribute(first bool, inherited map[netip.Addr]struct{}) {
 	assigned := plan(*l.targets, *l.told)
 	macs := make(map[MAC]struct{}, len(*l.told))
 	for _, i := range *l.told {
@@ -107,10 +115,13 @@ func (l *loop) distribute() {
 		if p == nil || !p.serves(i) {
 			if p != nil {
 				p.stop()
+			} else if first {
+				t.keepAnnounced(nil, inherited)
 			}
 			p = newPort(l.ctx, l.a, t, time.Duration(l.a.refresh.Load()))
 			l.tasks.Go(p.run)
 		} else {
+			t.keepAnnounced(p.table.Load(), inherited)
 			p.update(t)
 		}
 		kept[i.Index] = p

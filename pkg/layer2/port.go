@@ -33,6 +33,7 @@ type port struct {
 
 	// What follows belongs to the goroutine of run.
 	current   *table
+	announced map[netip.Addr]struct{} // addresses that need no first announcement, and that have no place in the schedule yet
 	schedule  *schedule
 	tokens    *rate.Limiter
 	conns     [protocols]Conn
@@ -62,6 +63,8 @@ func newPort(ctx context.Context, a *Announcer, t *table, refresh time.Duration)
 		events:   make(chan event),
 		schedule: newSchedule(refresh),
 		tokens:   newTokens(a.rate.Load()),
+
+		announced: map[netip.Addr]struct{}{},
 	}
 	p.next.Store(int64(refresh))
 	p.table.Store(t)
@@ -153,11 +156,8 @@ func (p *port) handle(e event) {
 	p.narrow(e.conn)
 	now := time.Now()
 	p.members.set(now, p.current.addrs)
-	for _, addr := range slices.SortedFunc(maps.Keys(p.current.addrs), netip.Addr.Compare) {
-		if protocolOf(addr) == protocol {
-			p.schedule.start(now, addr)
-		}
-	}
+	all := slices.SortedFunc(maps.Keys(p.current.addrs), netip.Addr.Compare)
+	p.start(now, slices.DeleteFunc(all, func(addr netip.Addr) bool { return protocolOf(addr) != protocol }))
 }
 
 // narrow has the kernel leave out the frames that cannot concern us, where conn can do that.
@@ -187,6 +187,7 @@ func (p *port) closed(protocol Protocol) {
 // sync brings groups and schedule in line with the newest table and with what was asked for.
 func (p *port) sync() {
 	now := time.Now()
+	again := p.again.take() // before the table: what is to be announced is in it then
 	p.schedule.setRefresh(now, time.Duration(p.next.Load()))
 	setRate(p.tokens, now, p.a.rate.Load())
 	if t := p.table.Load(); t != p.current {
@@ -196,6 +197,7 @@ func (p *port) sync() {
 			p.schedule.stop(addr)
 		}
 		p.current = t
+		p.noteAnnounced(start)
 		p.noteLack(now, old)
 		if t.scope != old.scope {
 			// Before the addresses are announced, so that what comes back is heard.
@@ -210,6 +212,7 @@ func (p *port) sync() {
 			}
 		}
 		if t.Flaps != old.Flaps {
+			clear(p.announced)
 			start = slices.SortedFunc(maps.Keys(t.addrs), netip.Addr.Compare)
 		}
 		p.members.set(now, t.addrs)
@@ -217,16 +220,39 @@ func (p *port) sync() {
 	}
 	p.members.retry(now, p.current.addrs)
 	p.warnOfLack(now)
-	p.start(now, p.again.take())
+	for _, addr := range again {
+		delete(p.announced, addr)
+	}
+	p.start(now, again)
 	p.syncPing()
 	p.questions = append(p.questions, p.asks.take()...)
 }
 
-// start announces those of the addresses that the port holds and has a socket for.
+// noteAnnounced notes which of the new addresses need no first announcement.
+func (p *port) noteAnnounced(start []netip.Addr) {
+	maps.DeleteFunc(p.announced, func(addr netip.Addr, _ struct{}) bool {
+		_, still := p.current.announced[addr]
+		return !still
+	})
+	for _, addr := range start {
+		if _, ok := p.current.announced[addr]; ok {
+			p.announced[addr] = struct{}{}
+		}
+	}
+}
+
+// start announces those of the addresses that the port holds and has a socket for. One that was announced already gets
+// its refreshes alone, this once.
 func (p *port) start(now time.Time, addrs []netip.Addr) {
 	for _, addr := range addrs {
-		if p.current.holds(addr) && p.conns[protocolOf(addr)] != nil {
-			p.schedule.start(now, addr)
+		if !p.current.holds(addr) || p.conns[protocolOf(addr)] == nil {
+			continue
 		}
+		if _, ok := p.announced[addr]; ok {
+			delete(p.announced, addr)
+			p.schedule.resume(now, addr)
+			continue
+		}
+		p.schedule.start(now, addr)
 	}
 }
