@@ -3,7 +3,6 @@ package layer2
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -29,6 +28,11 @@ type Target struct {
 	Interfaces []string
 	// Mode is what to do about the address. The zero value answers for it.
 	Mode Mode
+	// Announced says that another process of this host has announced the address already, from the same hardware addresses.
+	// Then it is answered for like any other, but when it is new in the set its first announcement is a refresh. That holds
+	// for interfaces that are up at that moment; on those that come up, flap or change their hardware address later, and with
+	// Announce, it is announced as if it were new.
+	Announced bool
 }
 
 // Options are what an Announcer needs. The zero value is valid.
@@ -116,7 +120,7 @@ func refreshOrDefault(d time.Duration) time.Duration {
 }
 
 // Set replaces the whole set of addresses. One to answer for that is new is answered for and announced at once, at 0.2, 1, 2.5 and 5 s, and
-// then by the refresh; one that is gone is no longer answered for or announced. What stays is left alone. Set does not
+// then by the refresh, unless it is Announced; one that is gone is no longer answered for or announced. What stays is left alone. Set does not
 // wait for this: it takes effect within a moment, on the goroutines of Run.
 func (a *Announcer) Set(targets []Target) {
 	a.targets.Store(new(normalize(targets)))
@@ -206,142 +210,5 @@ func (a *Announcer) watch(ctx context.Context) {
 			a.log.Error("interfaces are not followed", "err", err, "retry", watchRetry)
 		}
 		sleep(ctx, watchRetry)
-	}
-}
-
-// loop is what the goroutine of Run owns.
-type loop struct {
-	a     *Announcer
-	ctx   context.Context
-	tasks *sync.WaitGroup
-
-	ports   map[int]*port // by interface index
-	targets *[]Target
-	ranges  *[]Range
-	scope   *scope
-	told    *[]Interface
-	refresh time.Duration
-	rate    int64
-	ping    bool
-}
-
-// reconcile takes over what was set and told since the last time, and does nothing if that is nothing new.
-func (l *loop) reconcile() {
-	targets, told := l.a.targets.Load(), l.a.told.Load()
-	if told == nil {
-		return // the first list of interfaces is still to come, and nothing of what was set is lost until then
-	}
-	interfacesChanged := l.told == nil || !slices.EqualFunc(*l.told, *told, Interface.equal)
-	if interfacesChanged {
-		l.logChanges(*told)
-		l.told = told
-		l.a.interfaces.Store(told)
-		l.a.wake()
-	}
-	targetsChanged := l.targets == nil || !slices.EqualFunc(*l.targets, *targets, Target.equal)
-	if targetsChanged {
-		l.targets = targets
-	}
-	scopeChanged := false
-	if ranges := l.a.ranges.Load(); targetsChanged || ranges != l.ranges {
-		l.ranges = ranges
-		scopeChanged = l.rescope()
-	}
-	if interfacesChanged || targetsChanged || scopeChanged {
-		l.distribute()
-	}
-	if refresh := time.Duration(l.a.refresh.Load()); refresh != l.refresh {
-		l.refresh = refresh
-		for _, p := range l.ports {
-			p.setRefresh(refresh)
-		}
-	}
-	if rate := l.a.rate.Load(); rate != l.rate {
-		l.rate = rate
-		for _, p := range l.ports {
-			p.bell.ring()
-		}
-	}
-	if ping := l.a.ping.Load(); ping != l.ping {
-		l.ping = ping
-		for _, p := range l.ports {
-			p.bell.ring()
-		}
-	}
-	if again := l.a.again.take(); len(again) > 0 {
-		for _, p := range l.ports {
-			p.announce(again)
-		}
-	}
-}
-
-// rescope works out which addresses frames may concern us with, and reports whether these are others than before.
-func (l *loop) rescope() bool {
-	held := make([]Range, len(*l.targets))
-	for i, t := range *l.targets {
-		held[i] = Range{t.Addr, t.Addr}
-	}
-	next := newScope(*l.ranges, held)
-	if l.scope != nil && l.scope.equal(next) {
-		return false
-	}
-	l.scope = next
-	return true
-}
-
-// distribute gives every interface that is up a port, and every port its table.
-func (l *loop) distribute() {
-	assigned := plan(*l.targets, *l.told)
-	macs := make(map[MAC]struct{}, len(*l.told))
-	for _, i := range *l.told {
-		macs[i.MAC] = struct{}{}
-	}
-	kept := make(map[int]*port, len(l.ports))
-	for _, i := range *l.told {
-		p := l.ports[i.Index]
-		if !i.Up {
-			continue
-		}
-		known := assigned[i.Index]
-		t := &table{Interface: i, addrs: answered(known), known: known, macs: macs, scope: l.scope, asked: &l.a.inquiries}
-		t.kernel = common(t.addrs, i.Local)
-		if p == nil || !p.serves(i) {
-			if p != nil {
-				p.stop()
-			}
-			p = newPort(l.ctx, l.a, t, time.Duration(l.a.refresh.Load()))
-			l.tasks.Go(p.run)
-		} else {
-			p.update(t)
-		}
-		kept[i.Index] = p
-	}
-	for index, p := range l.ports {
-		if kept[index] == nil {
-			p.stop()
-		}
-	}
-	l.ports = kept
-	l.a.ports.Store(new(slices.Collect(maps.Values(kept))))
-}
-
-// logChanges says which interfaces came, went, or changed what their neighbours see of them.
-func (l *loop) logChanges(list []Interface) {
-	old := map[int]Interface{}
-	if l.told != nil {
-		for _, i := range *l.told {
-			old[i.Index] = i
-		}
-	}
-	for _, i := range list {
-		before, known := old[i.Index]
-		delete(old, i.Index)
-		if known && before.Name == i.Name && before.MAC == i.MAC && before.Up == i.Up && before.Flaps == i.Flaps {
-			continue
-		}
-		l.a.log.Info("interface changed", "interface", i.Name, "mac", i.MAC, "up", i.Up, "prefixes", i.Prefixes)
-	}
-	for _, i := range old {
-		l.a.log.Info("interface gone", "interface", i.Name, "mac", i.MAC)
 	}
 }

@@ -30,8 +30,9 @@ var (
 	client4 = netip.MustParseAddr("192.0.2.200")
 )
 
-// newLab starts an announcer on a node with one interface, and prints the segment's trace if the test fails.
-func newLab(t *testing.T, o layer2.Options) *lab {
+// newLab starts an announcer on a node with one interface, once prepare is done with it, and prints the segment's trace if the
+// test fails.
+func newLab(t *testing.T, o layer2.Options, prepare ...func(*layer2.Announcer)) *lab {
 	t.Helper()
 	l := &lab{t: t, lan: lantest.New(1)}
 	l.node = l.lan.Node("node")
@@ -41,6 +42,9 @@ func newLab(t *testing.T, o layer2.Options) *lab {
 		o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
 	l.a = layer2.New(o)
+	for _, f := range prepare {
+		f(l.a)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- l.a.Run(ctx) }()

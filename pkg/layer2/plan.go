@@ -12,7 +12,9 @@ type table struct {
 	Interface
 	// addrs are the addresses to answer for on the interface.
 	addrs map[netip.Addr]struct{}
-	// known are those, and the ones that are watched on the interface.
+	// announced are those of addrs that another process of this host had announced here when they came.
+	announced map[netip.Addr]struct{}
+	// known are the addrs, and the ones that are watched on the interface.
 	known map[netip.Addr]Mode
 	// kernel are those of addrs that the kernel of this host has as well. There should be none.
 	kernel map[netip.Addr]struct{}
@@ -25,23 +27,26 @@ type table struct {
 }
 
 func (t *table) equal(o *table) bool {
-	return t.Interface.equal(o.Interface) && maps.Equal(t.known, o.known) && maps.Equal(t.kernel, o.kernel) && maps.Equal(t.macs, o.macs) && t.scope == o.scope
+	return t.Interface.equal(o.Interface) && maps.Equal(t.known, o.known) && maps.Equal(t.announced, o.announced) &&
+		maps.Equal(t.kernel, o.kernel) && maps.Equal(t.macs, o.macs) && t.scope == o.scope
 }
 
 func (t Target) equal(o Target) bool {
-	return t.Addr == o.Addr && t.Mode == o.Mode && slices.Equal(t.Interfaces, o.Interfaces)
+	return t.Addr == o.Addr && t.Mode == o.Mode && t.Announced == o.Announced && slices.Equal(t.Interfaces, o.Interfaces)
 }
 
 // normalize returns the targets sorted by address, each address once, without those that are no addresses. Of an address
-// that is named twice, the interfaces are united, one entry without interfaces leaves the choice open for all, and one entry
-// to answer for it decides.
+// that is named twice, the interfaces are united, one entry without interfaces leaves the choice open for all, one entry
+// to answer for it decides, and of those one that was not announced.
 func normalize(targets []Target) []Target {
 	list := make([]Target, 0, len(targets))
 	for _, t := range targets {
 		if addr := t.Addr.Unmap().WithZone(""); addr.IsValid() {
 			names := slices.Clone(t.Interfaces)
 			slices.Sort(names)
-			list = append(list, Target{Addr: addr, Interfaces: slices.Compact(names), Mode: t.Mode})
+			list = append(list, Target{
+				Addr: addr, Interfaces: slices.Compact(names), Mode: t.Mode, Announced: t.Announced && t.Mode == Answer,
+			})
 		}
 	}
 	slices.SortStableFunc(list, func(a, b Target) int { return a.Addr.Compare(b.Addr) })
@@ -52,7 +57,11 @@ func normalize(targets []Target) []Target {
 			continue
 		}
 		last := &out[len(out)-1]
-		last.Mode = min(last.Mode, t.Mode)
+		if last.Mode == t.Mode {
+			last.Announced = last.Announced && t.Announced
+		} else if t.Mode == Answer {
+			last.Mode, last.Announced = t.Mode, t.Announced
+		}
 		if len(last.Interfaces) == 0 || len(t.Interfaces) == 0 {
 			last.Interfaces = nil
 			continue
@@ -91,6 +100,43 @@ func answered(known map[netip.Addr]Mode) map[netip.Addr]struct{} {
 		}
 	}
 	return addrs
+}
+
+// inherited returns those of the targets that were announced already and were not in the old set in Mode Answer.
+func inherited(old, next []Target) map[netip.Addr]struct{} {
+	var found map[netip.Addr]struct{}
+	for _, t := range next {
+		if t.Announced && !answers(old, t.Addr) {
+			if found == nil {
+				found = make(map[netip.Addr]struct{})
+			}
+			found[t.Addr] = struct{}{}
+		}
+	}
+	return found
+}
+
+// answers reports whether addr is in the sorted targets in Mode Answer.
+func answers(targets []Target, addr netip.Addr) bool {
+	i, found := slices.BinarySearchFunc(targets, addr, func(t Target, addr netip.Addr) int { return t.Addr.Compare(addr) })
+	return found && targets[i].Mode == Answer
+}
+
+// keepAnnounced notes which of the table's addresses need no first announcement: those that old, the table before it, noted,
+// as the port may not have come to them yet, and those that are inherited.
+func (t *table) keepAnnounced(old *table, inherited map[netip.Addr]struct{}) {
+	for addr := range t.addrs {
+		_, fresh := inherited[addr]
+		if !fresh && old != nil {
+			_, fresh = old.announced[addr]
+		}
+		if fresh {
+			if t.announced == nil {
+				t.announced = make(map[netip.Addr]struct{})
+			}
+			t.announced[addr] = struct{}{}
+		}
+	}
 }
 
 // common returns those of addrs that are in the sorted list too.

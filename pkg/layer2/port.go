@@ -33,6 +33,7 @@ type port struct {
 
 	// What follows belongs to the goroutine of run.
 	current   *table
+	announced map[netip.Addr]struct{} // addresses that need no first announcement, and that have no place in the schedule yet
 	schedule  *schedule
 	tokens    *rate.Limiter
 	conns     [protocols]Conn
@@ -62,6 +63,8 @@ func newPort(ctx context.Context, a *Announcer, t *table, refresh time.Duration)
 		events:   make(chan event),
 		schedule: newSchedule(refresh),
 		tokens:   newTokens(a.rate.Load()),
+
+		announced: map[netip.Addr]struct{}{},
 	}
 	p.next.Store(int64(refresh))
 	p.table.Store(t)
@@ -153,11 +156,8 @@ func (p *port) handle(e event) {
 	p.narrow(e.conn)
 	now := time.Now()
 	p.members.set(now, p.current.addrs)
-	for _, addr := range slices.SortedFunc(maps.Keys(p.current.addrs), netip.Addr.Compare) {
-		if protocolOf(addr) == protocol {
-			p.schedule.start(now, addr)
-		}
-	}
+	all := slices.SortedFunc(maps.Keys(p.current.addrs), netip.Addr.Compare)
+	p.start(now, slices.DeleteFunc(all, func(addr netip.Addr) bool { return protocolOf(addr) != protocol }))
 }
 
 // narrow has the kernel leave out the frames that cannot concern us, where conn can do that.
@@ -187,6 +187,7 @@ func (p *port) closed(protocol Protocol) {
 // sync brings groups and schedule in line with the newest table and with what was asked for.
 func (p *port) sync() {
 	now := time.Now()
+	again := p.again.take() // before the table: what is to be announced is in it then
 	p.schedule.setRefresh(now, time.Duration(p.next.Load()))
 	setRate(p.tokens, now, p.a.rate.Load())
 	if t := p.table.Load(); t != p.current {
@@ -196,6 +197,7 @@ func (p *port) sync() {
 			p.schedule.stop(addr)
 		}
 		p.current = t
+		p.noteAnnounced(start)
 		p.noteLack(now, old)
 		if t.scope != old.scope {
 			// Before the addresses are announced, so that what comes back is heard.
@@ -210,6 +212,7 @@ func (p *port) sync() {
 			}
 		}
 		if t.Flaps != old.Flaps {
+			clear(p.announced)
 			start = slices.SortedFunc(maps.Keys(t.addrs), netip.Addr.Compare)
 		}
 		p.members.set(now, t.addrs)
@@ -217,101 +220,39 @@ func (p *port) sync() {
 	}
 	p.members.retry(now, p.current.addrs)
 	p.warnOfLack(now)
-	p.start(now, p.again.take())
+	for _, addr := range again {
+		delete(p.announced, addr)
+	}
+	p.start(now, again)
 	p.syncPing()
 	p.questions = append(p.questions, p.asks.take()...)
 }
 
-// start announces those of the addresses that the port holds and has a socket for.
+// noteAnnounced notes which of the new addresses need no first announcement.
+func (p *port) noteAnnounced(start []netip.Addr) {
+	maps.DeleteFunc(p.announced, func(addr netip.Addr, _ struct{}) bool {
+		_, still := p.current.announced[addr]
+		return !still
+	})
+	for _, addr := range start {
+		if _, ok := p.current.announced[addr]; ok {
+			p.announced[addr] = struct{}{}
+		}
+	}
+}
+
+// start announces those of the addresses that the port holds and has a socket for. One that was announced already gets
+// its refreshes alone, this once.
 func (p *port) start(now time.Time, addrs []netip.Addr) {
 	for _, addr := range addrs {
-		if p.current.holds(addr) && p.conns[protocolOf(addr)] != nil {
-			p.schedule.start(now, addr)
-		}
-	}
-}
-
-// send announces all that is due and that the rate allows, or until the port has something to attend to. It returns how
-// long to wait until there is more; ok is false when nothing is planned.
-func (p *port) send() (wait time.Duration, ok bool) {
-	for {
-		now := time.Now()
-		j := p.schedule.next(now)
-		if len(p.questions) > 0 && (j == nil || j.round() != firstRound) {
-			if wait := p.sendQuestion(now); wait > 0 {
-				return wait, true
-			}
+		if !p.current.holds(addr) || p.conns[protocolOf(addr)] == nil {
 			continue
 		}
-		if j == nil {
-			return p.idle(now)
-		}
-		if p.table.Load() != p.current || p.ctx.Err() != nil {
-			return 0, true // the address may be gone: look before anything else is sent
-		}
-		frames, err := p.announcement(j.addr)
-		if err != nil {
-			p.log.Error("address cannot be announced", "ip", j.addr, "err", err)
-			p.schedule.stop(j.addr)
+		if _, ok := p.announced[addr]; ok {
+			delete(p.announced, addr)
+			p.schedule.resume(now, addr)
 			continue
 		}
-		if wait := p.reserve(now, len(frames)); wait > 0 {
-			p.hold(j)
-			return wait, true
-		}
-		p.write(j, frames)
-		p.schedule.sent(now, j)
+		p.schedule.start(now, addr)
 	}
-}
-
-// idle tells how long nothing is to be done.
-func (p *port) idle(now time.Time) (time.Duration, bool) {
-	at, ok := p.schedule.wakeAt()
-	for _, other := range []time.Time{p.members.again, p.lacking} {
-		if !other.IsZero() && (!ok || other.Before(at)) {
-			at, ok = other, true
-		}
-	}
-	return at.Sub(now), ok
-}
-
-// reserve takes n tokens, or none and tells how long it is until there are as many.
-func (p *port) reserve(now time.Time, n int) time.Duration {
-	r := p.tokens.ReserveN(now, n)
-	wait := r.DelayFrom(now)
-	if wait > 0 {
-		r.CancelAt(now)
-	}
-	return wait
-}
-
-// hold counts an announcement that has to wait for the rate.
-func (p *port) hold(j *job) {
-	if !j.held {
-		j.held = true
-		p.a.metrics.heldBack[protocolOf(j.addr)][j.round()].Inc()
-	}
-}
-
-func (p *port) announcement(addr netip.Addr) ([][]byte, error) {
-	if addr.Is4() {
-		return arpAnnouncement(p.current.MAC, addr)
-	}
-	frame, err := ndpAnnouncement(p.current.MAC, addr)
-	return [][]byte{frame}, err
-}
-
-// write sends the frames of one announcement. A frame that cannot be sent is lost like one that a switch drops: the next
-// round makes up for it, and a socket that is broken ends in its reader, which opens another.
-func (p *port) write(j *job, frames [][]byte) {
-	protocol, round := protocolOf(j.addr), j.round()
-	for _, frame := range frames {
-		if _, err := p.conns[protocol].Write(frame); err != nil {
-			p.a.metrics.socketErrors[protocol].Inc()
-			p.log.Debug("announcement not sent", "ip", j.addr, "err", err)
-			continue
-		}
-		p.a.metrics.announcements[protocol][round].Inc()
-	}
-	p.log.Debug("announced", "ip", j.addr, "round", round)
 }

@@ -127,7 +127,7 @@ func (a *Announcer) probe(ctx context.Context, addr netip.Addr, o ProbeOptions) 
 	if !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() {
 		return Finding{}, ErrNotAsked
 	}
-	if a.answersFor(addr) {
+	if answers(*a.targets.Load(), addr) {
 		return Finding{}, ErrHeld
 	}
 	ports := a.portsFor(addr, o.Interfaces)
@@ -141,13 +141,6 @@ func (a *Announcer) probe(ctx context.Context, addr netip.Addr, o ProbeOptions) 
 	err := r.run(ctx)
 	r.finding.Outcome = r.outcome(err)
 	return r.finding, err
-}
-
-// answersFor reports whether addr was set in Mode Answer, on whichever interface.
-func (a *Announcer) answersFor(addr netip.Addr) bool {
-	targets := *a.targets.Load()
-	i, found := slices.BinarySearchFunc(targets, addr, func(t Target, addr netip.Addr) int { return t.Addr.Compare(addr) })
-	return found && targets[i].Mode == Answer
 }
 
 // portsFor returns the ports that a target with this address would be announced on.

@@ -91,6 +91,15 @@ func (s *schedule) start(now time.Time, addr netip.Addr) {
 	s.push(j)
 }
 
+// resume plans addr's refreshes alone, as if its announcements had been sent.
+func (s *schedule) resume(now time.Time, addr netip.Addr) {
+	s.stop(addr)
+	j := &job{addr: addr, count: len(offsets)}
+	s.jobs[addr] = j
+	s.firstRefresh(now, j)
+	s.push(j)
+}
+
 // stop forgets addr.
 func (s *schedule) stop(addr netip.Addr) {
 	if j := s.jobs[addr]; j != nil {

@@ -138,8 +138,16 @@ func TestClaimsAreForgotten(t *testing.T) {
 
 // TestNormalizeModes has an address that is both watched and answered for be answered for.
 func TestNormalizeModes(t *testing.T) {
-	got := normalize([]Target{{Addr: held4, Mode: Watch}, {Addr: held4}, {Addr: held6, Mode: Watch}})
-	want := []Target{{Addr: held4}, {Addr: held6, Mode: Watch}}
+	got := normalize([]Target{
+		{Addr: held4, Mode: Watch}, {Addr: held4}, {Addr: held6, Mode: Watch},
+		{Addr: watched4, Mode: Watch, Announced: true}, {Addr: watched4, Announced: true}, {Addr: watched4, Mode: Watch},
+		{Addr: watched6, Announced: true}, {Addr: watched6},
+		{Addr: free4, Mode: Watch, Announced: true},
+	})
+	want := []Target{
+		{Addr: held4}, {Addr: watched4, Announced: true}, {Addr: free4, Mode: Watch}, {Addr: held6, Mode: Watch}, {Addr: watched6},
+	}
+	slices.SortFunc(want, func(a, b Target) int { return a.Addr.Compare(b.Addr) })
 	if !slices.EqualFunc(got, want, Target.equal) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
