@@ -136,7 +136,8 @@ func (c *claim) decide(a netip.Addr, cfg *config.Config, nodes *electorate) Deci
 		d.Reason, d.Detail = NoEndpoints, "no endpoint of the Service is ready or serving"
 		return d
 	}
-	d.candidates, d.Everywhere = nodes.eligible(a, pool)
+	var everywhere bool
+	d.candidates, everywhere = nodes.eligible(a, pool)
 	wish := ""
 	for _, s := range serving {
 		if s.TrafficPolicy == cluster.TrafficLocal {
@@ -158,6 +159,6 @@ func (c *claim) decide(a netip.Addr, cfg *config.Config, nodes *electorate) Deci
 		d.Reason, d.Detail = NoEligibleNode, nodes.explain(a, pool)
 		return d
 	}
-	d.Reason, d.Owner, d.Wished = Announced, winner.Name(), winner.Name() == wish
+	d.Reason, d.Owner, d.Wished, d.Everywhere = Announced, winner.Name(), winner.Name() == wish, everywhere
 	return d
 }

@@ -67,6 +67,7 @@ func TestScenarios(t *testing.T) {
 //	node a zone=1 excluded
 //	ready a b
 //	link a eth1 192.0.2.0/24
+//	unlinked b
 //	service default/web 10.0.0.1,fd00::1 serving=a,b local
 func parseCluster(t *testing.T, text string, snap *cluster.Snapshot) (ready []membership.Member) {
 	t.Helper()
@@ -81,6 +82,8 @@ func parseCluster(t *testing.T, text string, snap *cluster.Snapshot) (ready []me
 			snap.Nodes = append(snap.Nodes, parseNode(words[1:]))
 		case "ready":
 			ready = readyMembers(words[1:]...)
+		case "unlinked":
+			links[words[1]] = []membership.Link{}
 		case "link":
 			links[words[1]] = append(links[words[1]], parseLink(words[2:]))
 		case "service":
@@ -109,10 +112,12 @@ func parseLink(words []string) (l membership.Link) {
 	return l
 }
 
-// readyMembers returns members that have an interface without a subnet.
+// readyMembers returns members that have one interface, in the subnets of most scenarios.
 func readyMembers(names ...string) (ready []membership.Member) {
 	for _, name := range names {
-		ready = append(ready, membership.Member{Name: name, State: membership.Ready, Links: []membership.Link{{Name: "eth0"}}})
+		ready = append(ready, membership.Member{Name: name, State: membership.Ready, Links: []membership.Link{{
+			Name: "eth0", Subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/64")},
+		}}})
 	}
 	return ready
 }

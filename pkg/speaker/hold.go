@@ -104,6 +104,12 @@ func (s *Speaker) hold(now time.Time) (targets []layer2.Target, began []netip.Ad
 // names; after that, until its successor was heard or the bound has passed.
 func (s *Speaker) keep(d *Decision, h *holding, now time.Time) bool {
 	if d.allows(s.Self) {
+		// A rival of which this node knew too little when it heard the claim may turn out to have more right.
+		if h.rival != "" && now.Sub(h.rivalAt) < yieldBound && s.mayKeep(d, h.rival) && d.outranks(h.rival, s.Self) {
+			s.changed(d.Addr, yielded, causeOutranked, "to", h.rival)
+			h.until = now
+			return false
+		}
 		h.until = time.Time{}
 		return true
 	}

@@ -117,16 +117,17 @@ const (
 // follow looks at one neighbour again and again, and tells all members when it is silent.
 func (r *ring) follow(ctx context.Context, name string) {
 	last, told := time.Now(), time.Time{}
+	deaf := false // nothing was heard since last, whoever's fault it was
 	for ctx.Err() == nil {
 		began := time.Now()
 		result := r.look(ctx, name)
 		now := time.Now()
 		switch {
 		case result == alive:
-			if !told.IsZero() {
+			if deaf {
 				r.tellLoop(ctx, sign{name})
 			}
-			last, told = now, time.Time{}
+			last, told, deaf = now, time.Time{}, false
 			r.note(name, now)
 		case result == unclear:
 		case now.Sub(began) > watchCount*watchPause+watchLate:
@@ -135,10 +136,12 @@ func (r *ring) follow(ctx context.Context, name string) {
 			if told.IsZero() {
 				r.Log.Warn("neighbour is silent", "node", name, "since", now.Sub(last))
 			}
-			told = now
+			told, deaf = now, true
 			r.metrics.suspicions.Inc()
 			r.Peers.Suspect(name, now.Sub(last))
 			r.Suspected(name, now.Sub(last))
+		default:
+			deaf = true
 		}
 		rest := time.NewTimer(max(0, watchInterval-now.Sub(began)))
 		select {

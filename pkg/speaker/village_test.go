@@ -108,6 +108,7 @@ func newVillage(t *testing.T, more string, names []string, addrs ...netip.Addr) 
 	synctest.Wait()
 	t.Cleanup(func() {
 		for _, p := range v.speakers {
+			p.loop.HandOver()
 			p.kill()
 			<-p.done
 		}
@@ -183,6 +184,7 @@ func (p *villager) die() {
 	p.mu.Lock()
 	p.alive = false
 	p.mu.Unlock()
+	p.loop.HandOver() // the shortest end there is
 	p.kill()
 	<-p.done
 	p.notice()
