@@ -29,10 +29,11 @@ type holding struct {
 	until time.Time
 	// inherited is true for an address that another process of this node has announced.
 	inherited bool
-	// rival is the peer that claimed the address last, and when; disputed is how many of its claims were answered, the first
-	// of them at disputeBegan.
-	rival        string
-	rivalAt      time.Time
+	// from is the node that had it before, empty if none did.
+	from string
+	// rivals are the peers that claimed the address, and when; disputed is how many of their claims were answered, the first of
+	// them at disputeBegan.
+	rivals       map[string]time.Time
 	disputed     int
 	disputeBegan time.Time
 	// strange is when a stranger claimed the address, zero if none did or the claim was answered; defended is when such a claim was
@@ -77,8 +78,7 @@ func (s *Speaker) hold(now time.Time) (targets []layer2.Target, began []netip.Ad
 				targets = append(targets, layer2.Target{Addr: d.Addr, Interfaces: d.Interfaces, Mode: layer2.Watch})
 				continue
 			}
-			h = &holding{}
-			s.took(d, p, now)
+			h = &holding{from: s.took(d, p, now)}
 			began = append(began, d.Addr)
 		} else if h == nil || settled && !s.keep(d, h, now) {
 			continue // until it is settled, this node knows too little to give up what it inherited
@@ -105,10 +105,12 @@ func (s *Speaker) hold(now time.Time) (targets []layer2.Target, began []netip.Ad
 func (s *Speaker) keep(d *Decision, h *holding, now time.Time) bool {
 	if d.allows(s.Self) {
 		// A rival of which this node knew too little when it heard the claim may turn out to have more right.
-		if h.rival != "" && now.Sub(h.rivalAt) < yieldBound && s.mayKeep(d, h.rival) && d.outranks(h.rival, s.Self) {
-			s.changed(d.Addr, yielded, causeOutranked, "to", h.rival)
-			h.until = now
-			return false
+		for rival, at := range h.rivals {
+			if now.Sub(at) < yieldBound && s.mayKeep(d, rival) && d.outranks(rival, s.Self) {
+				h.until = now
+				s.changed(d.Addr, yielded, causeOutranked, "to", rival)
+				return false
+			}
 		}
 		h.until = time.Time{}
 		return true
@@ -123,8 +125,10 @@ func (s *Speaker) keep(d *Decision, h *holding, now time.Time) bool {
 		if s.leaving {
 			h.until = now.Add(leaveBound)
 		}
-		if now.Sub(h.rivalAt) < yieldBound {
-			h.until = now // the successor was faster than the news
+		for _, at := range h.rivals {
+			if now.Sub(at) < yieldBound {
+				h.until = now // the successor was faster than the news
+			}
 		}
 	}
 	return h.until.After(now)
@@ -151,7 +155,10 @@ func (s *Speaker) claimed(c layer2.Claim, now time.Time) {
 	if d == nil {
 		return
 	}
-	h.rival, h.rivalAt = name, now
+	if h.rivals == nil {
+		h.rivals = map[string]time.Time{}
+	}
+	h.rivals[name] = now
 	switch {
 	case !h.kept():
 		s.Log.Info("successor heard", "ip", c.Addr, "node", name)

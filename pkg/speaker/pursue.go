@@ -186,8 +186,8 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// took counts and logs that this node takes the address.
-func (s *Speaker) took(d *Decision, p *pursuit, now time.Time) {
+// took counts and logs that this node takes the address, and returns from whom.
+func (s *Speaker) took(d *Decision, p *pursuit, now time.Time) (from string) {
 	why, from := s.why(d, p)
 	more := []any{"service", d.Services}
 	if from != "" {
@@ -198,6 +198,7 @@ func (s *Speaker) took(d *Decision, p *pursuit, now time.Time) {
 		more = append(more, "after", now.Sub(sign))
 	}
 	s.changed(d.Addr, gained, why, more...)
+	return from
 }
 
 // why returns the reason for which this node takes the address, and from whom, if from anybody.

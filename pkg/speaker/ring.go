@@ -125,7 +125,7 @@ func (r *ring) follow(ctx context.Context, name string) {
 		switch {
 		case result == alive:
 			if deaf {
-				r.tellLoop(ctx, sign{name})
+				r.tell(name, 0)
 			}
 			last, told, deaf = now, time.Time{}, false
 			r.note(name, now)
@@ -138,8 +138,7 @@ func (r *ring) follow(ctx context.Context, name string) {
 			}
 			told, deaf = now, true
 			r.metrics.suspicions.Inc()
-			r.Peers.Suspect(name, now.Sub(last))
-			r.Suspected(name, now.Sub(last))
+			r.tell(name, now.Sub(last))
 		default:
 			deaf = true
 		}
@@ -152,12 +151,10 @@ func (r *ring) follow(ctx context.Context, name string) {
 	}
 }
 
-// tellLoop tells the loop of a sign of life.
-func (r *ring) tellLoop(ctx context.Context, x sign) {
-	select {
-	case r.signs <- x:
-	case <-ctx.Done():
-	}
+// tell tells all members, this one among them, that nothing was heard from a neighbour for so long, or that it is heard again.
+func (r *ring) tell(name string, silent time.Duration) {
+	r.Peers.Suspect(name, silent)
+	r.Suspected(name, silent)
 }
 
 func (r *ring) note(name string, now time.Time) {

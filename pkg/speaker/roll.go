@@ -15,15 +15,13 @@ import (
 // again and again while it lasts, and gossip finds a dead one within half of this time.
 const suspicionLife = 3 * time.Second
 
-// suspicion says that nothing was heard from a member since its last sign.
+// suspicion says that nothing was heard from a member for a while, since its last sign.
 type suspicion struct {
-	name  string
-	sign  time.Time
-	until time.Time
+	name   string
+	silent time.Duration
+	sign   time.Time
+	until  time.Time
 }
-
-// sign tells of a member that this node watches and that was silent: it is heard again.
-type sign struct{ name string }
 
 // roll is what the loop knows of the members.
 type roll struct {
@@ -106,20 +104,22 @@ func (r *roll) lost(name string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// observe brings the roll up to date and returns the members that are ready and not suspected. When a member is back that had vanished without a
-// leave, all that this node owns is announced again: each side of a partition may have taken over what the other had.
+// observe brings the roll up to date and returns the members that are ready and not suspected. When a member
+// is back, each side of a partition may have taken over what the other had.
 func (s *Speaker) observe(snap cluster.Snapshot, now time.Time) (ready []membership.Member) {
 	r := &s.members
 	maps.DeleteFunc(r.suspected, func(_ string, x suspicion) bool { return !x.until.After(now) })
 	present := map[string]membership.Member{}
-	returned := false
+	var returned []string
 	for _, m := range s.Peers.Members() {
 		if m.Name == s.Self {
 			m.State, m.Links = s.state, s.ownLinks() // what gossip says of this node lags behind
 		}
 		present[m.Name] = m
 		if before, was := r.gone[m.Name]; was && m.State == membership.Ready {
-			returned = returned || before.State == membership.Ready
+			if before.State == membership.Ready {
+				returned = append(returned, m.Name)
+			}
 			delete(r.gone, m.Name)
 			s.Log.Info("member is back", "node", m.Name)
 		}
@@ -146,26 +146,27 @@ func (s *Speaker) observe(snap cluster.Snapshot, now time.Time) (ready []members
 		return !slices.ContainsFunc(snap.Nodes, func(n cluster.Node) bool { return n.Name == name })
 	})
 	r.present = present
-	if returned {
-		s.announceOwned()
+	for _, name := range returned {
+		s.announceTaken(name)
 	}
 	return ready
 }
 
-// signOfLife ends the suspicion of a member that this node watches. If the network was in two parts, each may have taken over
-// what the other had, so all that this node owns is announced again.
-func (s *Speaker) signOfLife(x sign) {
-	delete(s.members.suspected, x.name)
-	s.Log.Info("member is heard again", "node", x.name)
-	s.announceOwned()
+// signOfLife ends the suspicion of a member that is heard again.
+func (s *Speaker) signOfLife(name string) {
+	delete(s.members.suspected, name)
+	s.Log.Info("member is heard again", "node", name)
+	s.announceTaken(name)
 }
 
-func (s *Speaker) announceOwned() {
-	var owned []netip.Addr
+// announceTaken announces again what this node has and the named one had before, or should have: that one may still answer for
+// it, and hears from this who does now.
+func (s *Speaker) announceTaken(name string) {
+	var taken []netip.Addr
 	for a, h := range s.held {
-		if h.kept() {
-			owned = append(owned, a)
+		if d := s.decision(a); h.kept() && (h.from == name || d != nil && d.Owner == name) {
+			taken = append(taken, a)
 		}
 	}
-	s.Announcer.Announce(owned)
+	s.Announcer.Announce(taken)
 }

@@ -35,7 +35,8 @@ type Peers interface {
 	SetState(membership.State, []membership.Link) error
 	// Ping asks a member by way of gossip whether it lives.
 	Ping(name string) error
-	// Suspect tells the others that nothing has been heard from a member for so long.
+	// Suspect tells the others that nothing has been heard from a member for so long, or, when that is 0, that it is heard
+	// again.
 	Suspect(name string, silent time.Duration)
 }
 
@@ -62,7 +63,6 @@ type Speaker struct {
 	Options
 	heard      chan layer2.Claim
 	suspicions chan suspicion
-	signs      chan sign
 	found      chan found
 	handOver   atomic.Bool
 	ran, stood atomic.Int64 // when this process ran last, and had stood still before, in nanoseconds since 1970
@@ -105,7 +105,6 @@ func New(o Options) *Speaker {
 		// What finds the channel full is dropped: claims are repeated, and so are suspicions.
 		heard:      make(chan layer2.Claim, 4096),
 		suspicions: make(chan suspicion, 64),
-		signs:      make(chan sign),
 		found:      make(chan found),
 		tasks:      &sync.WaitGroup{},
 		since:      map[netip.Addr]time.Time{},
@@ -130,10 +129,11 @@ func (s *Speaker) Heard(c layer2.Claim) {
 	}
 }
 
-// Suspected tells that another member has heard nothing from the named one for so long. It never blocks.
+// Suspected tells that another member has heard nothing from the named one for so long, or, when that is 0, hears it again. It
+// never blocks.
 func (s *Speaker) Suspected(name string, silent time.Duration) {
 	select {
-	case s.suspicions <- suspicion{name: name, sign: time.Now().Add(-silent)}:
+	case s.suspicions <- suspicion{name: name, silent: silent, sign: time.Now().Add(-silent)}:
 	default:
 	}
 }
@@ -202,9 +202,11 @@ func (s *Speaker) loop(ctx context.Context, done func() bool) {
 		case c := <-s.heard:
 			s.claimed(c, time.Now())
 		case x := <-s.suspicions:
-			s.members.suspect(x, s.Self, time.Now())
-		case x := <-s.signs:
-			s.signOfLife(x)
+			if x.silent > 0 {
+				s.members.suspect(x, s.Self, time.Now())
+			} else {
+				s.signOfLife(x.name)
+			}
 		case f := <-s.found:
 			f.pursuit.asking, f.pursuit.finding = false, &f
 		case <-timer.C:

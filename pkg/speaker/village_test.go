@@ -319,9 +319,13 @@ func (p *villager) Ping(name string) error {
 func (p *villager) Suspect(name string, silent time.Duration) {
 	for _, q := range p.speakers {
 		if q != p && q.name != name {
+			silent := silent
 			time.AfterFunc(telling, func() {
 				if p.linked(q) {
-					q.speaker().Suspected(name, silent+telling)
+					if silent > 0 {
+						silent += telling
+					}
+					q.speaker().Suspected(name, silent)
 				}
 			})
 		}
