@@ -184,7 +184,7 @@ func (c *cluster) startAll(n int) []*node {
 	var nodes []*node
 	for i := range n {
 		m := c.start("node-" + strconv.Itoa(i+1))
-		if err := m.SetState(Ready, []MAC{{2, 0, 0, 0, 0, byte(i + 1)}}); err != nil {
+		if err := m.SetState(Ready, []Link{plain("eth0", MAC{2, 0, 0, 0, 0, byte(i + 1)})}); err != nil {
 			c.t.Fatal(err)
 		}
 		nodes = append(nodes, m)

@@ -76,7 +76,7 @@ func (d delegate) put(n *memberlist.Node, e event) {
 	} else {
 		d.m.count(e)
 		member = Member{Name: n.Name, Addr: where}
-		member.State, member.MACs, problem = parseMeta(n.Meta)
+		member.State, member.Links, problem = parseMeta(n.Meta)
 	}
 	d.m.publish(func(v *view) *view { return v.with(member, problem) })
 }

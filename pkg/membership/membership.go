@@ -25,12 +25,17 @@ type Member struct {
 	Addr netip.AddrPort
 	// State is what the member says of itself.
 	State State
-	// MACs are the addresses that the member announces from, in ascending order. Nobody may change them.
-	MACs []MAC
+	// Links are the interfaces that the member announces from, sorted by name. Nobody may change them.
+	Links []Link
+}
+
+// Has tells whether mac is the address of one of the member's links.
+func (m Member) Has(mac MAC) bool {
+	return slices.ContainsFunc(m.Links, func(l Link) bool { return l.MAC == mac })
 }
 
 func (m Member) equal(o Member) bool {
-	return m.Name == o.Name && m.Addr == o.Addr && m.State == o.State && slices.Equal(m.MACs, o.MACs)
+	return m.Name == o.Name && m.Addr == o.Addr && m.State == o.State && slices.EqualFunc(m.Links, o.Links, Link.equal)
 }
 
 // Options are what a Membership is made of.
@@ -76,17 +81,19 @@ type Membership struct {
 // announcement is what this member says of itself. It is immutable.
 type announcement struct {
 	state State
-	macs  []MAC
+	links []Link
 	meta  []byte
+	// out is what there was no room for.
+	out leftOut
 }
 
-func newAnnouncement(state State, macs []MAC) (*announcement, error) {
-	meta, err := encodeMeta(state, macs)
+func newAnnouncement(state State, links []Link) (*announcement, error) {
+	meta, out, err := encodeMeta(state, links)
 	if err != nil {
 		return nil, err
 	}
-	state, macs, err = parseMeta(meta)
-	return &announcement{state: state, macs: macs, meta: meta}, err
+	state, links, err = parseMeta(meta)
+	return &announcement{state: state, links: links, meta: meta, out: out}, err
 }
 
 // New checks the options and registers the metrics. Nothing is started, and no socket is opened, before Run.
@@ -128,15 +135,22 @@ func (m *Membership) Members() []Member { return m.published.Load().members }
 // seconds, or has none. Before that an empty list of others means nothing. Once true it stays true.
 func (m *Membership) Settled() bool { return m.settled.Load() }
 
-// SetState changes what this member says of itself; it begins as Joining, without addresses. The others hear of it when
-// Run runs. It returns an error when state is Unknown, when one of macs cannot belong to an interface, or when there are
-// more than MaxMACs. It is for one goroutine at a time.
-func (m *Membership) SetState(state State, macs []MAC) error {
-	own, err := newAnnouncement(state, macs)
+// SetState changes what this member says of itself; it begins as Joining, without links. The others hear of it when
+// Run runs; what was set before is what they hear first. What exceeds the 512 bytes there are is left out, subnets before
+// links and the last links first, and that is logged. It returns an error when state is Unknown, when two links have one
+// name, or when a link cannot be: its name, its MAC address, one of its subnets or its beacon. It is for one goroutine at a
+// time.
+func (m *Membership) SetState(state State, links []Link) error {
+	own, err := newAnnouncement(state, links)
 	if err != nil {
 		return fmt.Errorf("announce this node as %s: %w", state, err)
 	}
-	if bytes.Equal(own.meta, m.own.Load().meta) {
+	before := m.own.Load()
+	if out := own.out; out != before.out && out != (leftOut{}) {
+		m.options.Log.Warn("the other speakers are not told of all links of this one, for lack of room",
+			"subnets", out.subnets, "links", out.links)
+	}
+	if own.out == before.out && bytes.Equal(own.meta, before.meta) {
 		return nil
 	}
 	m.own.Store(own)
@@ -150,7 +164,7 @@ func (m *Membership) SetState(state State, macs []MAC) error {
 // self returns this member as it announces itself.
 func (m *Membership) self(addr netip.AddrPort) Member {
 	own := m.own.Load()
-	return Member{Name: m.options.Name, Addr: addr, State: own.state, MACs: own.macs}
+	return Member{Name: m.options.Name, Addr: addr, State: own.state, Links: own.links}
 }
 
 // publish replaces the view by what change makes of it, and wakes the loop of Run and the owner's when that is a change.

@@ -172,9 +172,9 @@ func (p *villager) Settled() bool {
 }
 
 // SetState tells all others, after a moment.
-func (p *villager) SetState(state membership.State, macs []membership.MAC) error {
+func (p *villager) SetState(state membership.State, links []membership.Link) error {
 	p.words++
-	me := hearing{membership.Member{Name: p.name, State: state, MACs: macs}, p.words}
+	me := hearing{membership.Member{Name: p.name, State: state, Links: links}, p.words}
 	p.learn(me)
 	for _, other := range p.speakers {
 		if other != p {

@@ -40,7 +40,7 @@ type Peers interface {
 	// nothing of who owns what.
 	Settled() bool
 	// SetState tells the others what to know of this node.
-	SetState(membership.State, []membership.MAC) error
+	SetState(membership.State, []membership.Link) error
 }
 
 // Options are what a Speaker works with. All but Registerer are required.
@@ -77,7 +77,7 @@ type Speaker struct {
 	lost    map[string]bool
 	leaving bool
 	state   membership.State
-	macs    []membership.MAC
+	links   []membership.Link
 }
 
 // holding is an address that this node answers for.
@@ -214,7 +214,7 @@ func (s *Speaker) step(now time.Time) {
 	s.explain(decisions, gained, ready, snap, now)
 }
 
-// report tells the others of this node's state and MAC addresses when they have changed.
+// report tells the others of this node's state and links when they have changed.
 func (s *Speaker) report() {
 	state := membership.Joining
 	switch {
@@ -223,14 +223,15 @@ func (s *Speaker) report() {
 	case s.Announcer.Ready() && s.Peers.Settled():
 		state = membership.Ready
 	}
-	var macs []membership.MAC
+	var links []membership.Link
 	for _, i := range s.Announcer.Interfaces() {
-		macs = append(macs, membership.MAC(i.MAC))
+		links = append(links, membership.Link{Name: i.Name, MAC: membership.MAC(i.MAC)})
 	}
-	if state != s.state || !slices.Equal(macs, s.macs) {
+	same := func(a, b membership.Link) bool { return a.Name == b.Name && a.MAC == b.MAC }
+	if state != s.state || !slices.EqualFunc(links, s.links, same) {
 		s.Log.Info("state of this speaker", "state", state, "was", s.state)
-		s.state, s.macs = state, macs
-		if err := s.Peers.SetState(state, macs); err != nil {
+		s.state, s.links = state, links
+		if err := s.Peers.SetState(state, links); err != nil {
 			s.Log.Error("the other speakers cannot be told of this one", "err", err)
 		}
 	}
