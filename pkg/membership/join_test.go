@@ -46,7 +46,7 @@ func TestJoinerTriesWhoIsMissing(t *testing.T) {
 	m, _ := lone(t, "192.0.2.1:7950", "192.0.2.2:7950", "192.0.2.3:7950", "[::ffff:192.0.2.3]:7950", "[fd00::4]:7950", "192.0.2.5:7950")
 	delegate{m}.NotifyJoin(peerNode("b", "192.0.2.2", 2, 2))
 	var tried []string
-	j := joiner{m: m, absent: make(map[netip.AddrPort]*absence), join: func(peer string) error {
+	j := joiner{m: m, joined: true, absent: make(map[netip.AddrPort]*absence), join: func(peer string) error {
 		tried = append(tried, peer)
 		if peer == "192.0.2.5:7950" || peer == "[fd00::4]:7950" {
 			// Each of these two brings the other.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,7 +53,10 @@ type Options struct {
 	Peers func() []netip.AddrPort
 	// Wake is called after the result of Members or Settled has changed. It must not block, and must not call back. It may be nil.
 	Wake func()
-	Log  *slog.Logger
+	// Suspected is called when another member says by Suspect that it has heard nothing from the member of this name for
+	// silent. It must not block, and may be called from several goroutines at once. It may be nil.
+	Suspected func(name string, silent time.Duration)
+	Log       *slog.Logger
 	// Registerer receives the metrics.
 	Registerer prometheus.Registerer
 }
@@ -62,6 +66,7 @@ type Membership struct {
 	options Options
 	keyring *memberlist.Keyring
 	events  *prometheus.CounterVec
+	refused *prometheus.CounterVec
 
 	own       atomic.Pointer[announcement]
 	published atomic.Pointer[view]
@@ -69,6 +74,10 @@ type Membership struct {
 	settled atomic.Bool
 	// frozen is set when this member leaves: what it hears from then on is not the state of the cluster.
 	frozen atomic.Bool
+	// handedOver is set when another process of this node is to take over the name.
+	handedOver atomic.Bool
+	// list is memberlist while it can be asked, else nil.
+	list atomic.Pointer[memberlist.Memberlist]
 	// changed wakes the loop of Run.
 	changed chan struct{}
 	// announced wakes keepJoining when memberlist has been told what this member says of itself.
@@ -190,10 +199,10 @@ func (m *Membership) publish(change func(*view) *view) {
 }
 
 // Run joins the others, stays a member and keeps trying to reach peers that are none. When ctx ends it takes leave of the
-// others, which takes half a second at most, or two seconds while a peer is being tried, and returns nil. It returns an
-// error when the sockets cannot be opened. It may be called once.
+// others, unless HandOver was called, which takes half a second at most, or two seconds while a peer is being tried, and
+// returns nil. It returns an error when the sockets cannot be opened. It may be called once.
 func (m *Membership) Run(ctx context.Context) error {
-	logger := log.New(&logBridge{log: m.options.Log}, "", 0)
+	logger := log.New(&logBridge{log: m.options.Log, refuse: m.refuse}, "", 0)
 	// memberlist does not wait for its goroutines when it shuts down; none of them shall be heard after this returns.
 	defer logger.SetOutput(io.Discard)
 	announced := m.own.Load()
@@ -201,18 +210,42 @@ func (m *Membership) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen for gossip on %s: %w", m.options.Bind, err)
 	}
+	m.list.Store(list)
 	var joining sync.WaitGroup
 	joining.Go(func() { m.keepJoining(ctx, list) })
 	m.loop(ctx, list, announced)
 
 	m.frozen.Store(true)
-	if err := list.Leave(leaveTimeout); err != nil {
+	m.list.Store(nil)
+	if m.handedOver.Load() {
+		m.options.Log.Info("membership is handed over to another process of this node")
+	} else if err := list.Leave(leaveTimeout); err != nil {
 		m.options.Log.Warn("some members may not know that this one leaves", "err", err)
 	}
 	if err := list.Shutdown(); err != nil {
 		m.options.Log.Warn("close gossip sockets", "err", err)
 	}
 	joining.Wait()
+	return nil
+}
+
+// HandOver makes Run, when its context ends, close the sockets at once and take no leave, so that another process of this
+// node can be the member of this name and address: if it runs within 300 ms, the others see nothing but its metadata in
+// place of this one's.
+func (m *Membership) HandOver() { m.handedOver.Store(true) }
+
+// SetKeys replaces the keys, at any time: what is sent from now on is encrypted with the first, and whatever is encrypted
+// with any of them is accepted. To change keys without loss, all members first accept the new one, then use it, then drop the
+// old one. It returns an error when there is no key or one has fewer than 16 bytes; then nothing has changed. It is for one
+// goroutine at a time.
+func (m *Membership) SetKeys(secrets [][]byte) error {
+	keys, err := deriveKeys(secrets)
+	if err != nil {
+		return fmt.Errorf("change gossip keys: %w", err)
+	}
+	if err := replaceKeys(m.keyring, keys); err != nil {
+		return fmt.Errorf("change gossip keys: %w", err)
+	}
 	return nil
 }
 
