@@ -147,14 +147,19 @@ func (c *cluster) start(name string, keys ...[]byte) *node {
 	if len(keys) == 0 {
 		keys = [][]byte{testKey}
 	}
-	registry := prometheus.NewRegistry()
-	m, err := New(Options{
-		Name: name, Bind: netip.MustParseAddrPort("127.0.0.1:0"), Keys: keys, Peers: c.currentPeers, Wake: c.wake,
-		Log: c.log.With("self", name), Registerer: registry,
-	})
+	return c.run(Options{Name: name, Bind: netip.MustParseAddrPort("127.0.0.1:0"), Keys: keys}, func(*Membership) {})
+}
+
+// run runs a member with these options, the rest of which it fills in, after before has been called with it.
+func (c *cluster) run(options Options, before func(*Membership)) *node {
+	c.t.Helper()
+	registry, name := prometheus.NewRegistry(), options.Name
+	options.Peers, options.Wake, options.Log, options.Registerer = c.currentPeers, c.wake, c.log.With("self", name), registry
+	m, err := New(options)
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	before(m)
 	m.adjust = func(config *memberlist.Config) {
 		config.Transport = c.network.attach(config.Transport.(memberlist.NodeAwareTransport))
 		if c.memory > 0 {
@@ -169,7 +174,7 @@ func (c *cluster) start(name string, keys ...[]byte) *node {
 		if len(n.done) > 0 {
 			c.t.Fatalf("Run of %s ended: %v", name, <-n.done)
 		}
-		return n.address().Port() != 0
+		return n.list.Load() != nil
 	})
 	c.network.put(0, n.address().String()) // the port may have been that of a crashed member
 	c.mu.Lock()
@@ -184,7 +189,7 @@ func (c *cluster) startAll(n int) []*node {
 	var nodes []*node
 	for i := range n {
 		m := c.start("node-" + strconv.Itoa(i+1))
-		if err := m.SetState(Ready, []MAC{{2, 0, 0, 0, 0, byte(i + 1)}}); err != nil {
+		if err := m.SetState(Ready, []Link{plain("eth0", MAC{2, 0, 0, 0, 0, byte(i + 1)})}); err != nil {
 			c.t.Fatal(err)
 		}
 		nodes = append(nodes, m)

@@ -76,7 +76,7 @@ func (d delegate) put(n *memberlist.Node, e event) {
 	} else {
 		d.m.count(e)
 		member = Member{Name: n.Name, Addr: where}
-		member.State, member.MACs, problem = parseMeta(n.Meta)
+		member.State, member.Links, problem = parseMeta(n.Meta)
 	}
 	d.m.publish(func(v *view) *view { return v.with(member, problem) })
 }
@@ -98,8 +98,8 @@ func (d delegate) NotifyConflict(_, _ *memberlist.Node) { d.m.count(eventConflic
 // NodeMeta implements memberlist.Delegate.
 func (d delegate) NodeMeta(int) []byte { return d.m.own.Load().meta }
 
-// NotifyMsg implements memberlist.Delegate. Members send each other nothing but their metadata.
-func (delegate) NotifyMsg([]byte) {}
+// NotifyMsg implements memberlist.Delegate. memberlist does not hold its lock here.
+func (d delegate) NotifyMsg(message []byte) { d.m.hear(message) }
 
 // GetBroadcasts implements memberlist.Delegate.
 func (delegate) GetBroadcasts(int, int) [][]byte { return nil }

@@ -1,10 +1,7 @@
 package membership
 
 import (
-	"crypto/hkdf"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"log"
 	"time"
 
@@ -44,39 +41,6 @@ const (
 	// it can be, for memberlist takes zero for endless.
 	updateWait = time.Nanosecond
 )
-
-const (
-	// minKey is the least length of a secret in bytes, 128 bits if they are random.
-	minKey = 16
-	// keyInfo binds derived keys to their purpose. It is part of the contract between members.
-	keyInfo = "lanlord gossip v1"
-	// gossipKey is the length of a derived key in bytes, for AES-256.
-	gossipKey = 32
-)
-
-// deriveKey returns the gossip key for a secret.
-func deriveKey(secret []byte) ([]byte, error) {
-	return hkdf.Key(sha256.New, secret, nil, keyInfo, gossipKey)
-}
-
-// newKeyring returns the keys derived from secrets, the first of which is used to send.
-func newKeyring(secrets [][]byte) (*memberlist.Keyring, error) {
-	if len(secrets) == 0 {
-		return nil, errors.New("no gossip key, and gossip is never unencrypted")
-	}
-	var keys [][]byte
-	for i, secret := range secrets {
-		if len(secret) < minKey {
-			return nil, fmt.Errorf("gossip key %d of %d has %d bytes, fewer than %d", i+1, len(secrets), len(secret), minKey)
-		}
-		key, err := deriveKey(secret)
-		if err != nil {
-			return nil, fmt.Errorf("derive gossip key %d of %d: %w", i+1, len(secrets), err)
-		}
-		keys = append(keys, key)
-	}
-	return memberlist.NewKeyring(keys, keys[0])
-}
 
 // create opens the sockets and starts memberlist.
 func (m *Membership) create(logger *log.Logger) (*memberlist.Memberlist, error) {

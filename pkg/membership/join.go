@@ -33,6 +33,8 @@ type joiner struct {
 	join func(peer string) error
 	// absent holds the peers that are no members.
 	absent map[netip.AddrPort]*absence
+	// joined is set when the first peer was reached.
+	joined bool
 }
 
 // absence is the time in which a peer is no member.
@@ -89,8 +91,14 @@ func (j *joiner) round(ctx context.Context) (tried int) {
 		}
 		// The peer before may have brought this one with it.
 		if len(j.missing([]netip.AddrPort{peer})) > 0 {
-			j.note(peer, j.join(peer.String()))
+			err := j.join(peer.String())
+			j.note(peer, err)
 			tried++
+			if err == nil && !j.joined {
+				// The peer may have told of an earlier process of this name, whose metadata is still what the others know.
+				j.joined = true
+				j.spread()
+			}
 		}
 	}
 	return tried

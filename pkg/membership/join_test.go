@@ -44,14 +44,14 @@ func peerNode(name, ip string, meta ...byte) *memberlist.Node {
 
 func TestJoinerTriesWhoIsMissing(t *testing.T) {
 	m, _ := lone(t, "192.0.2.1:7950", "192.0.2.2:7950", "192.0.2.3:7950", "[::ffff:192.0.2.3]:7950", "[fd00::4]:7950", "192.0.2.5:7950")
-	delegate{m}.NotifyJoin(peerNode("b", "192.0.2.2", 1, 2))
+	delegate{m}.NotifyJoin(peerNode("b", "192.0.2.2", 2, 2))
 	var tried []string
-	j := joiner{m: m, absent: make(map[netip.AddrPort]*absence), join: func(peer string) error {
+	j := joiner{m: m, joined: true, absent: make(map[netip.AddrPort]*absence), join: func(peer string) error {
 		tried = append(tried, peer)
 		if peer == "192.0.2.5:7950" || peer == "[fd00::4]:7950" {
 			// Each of these two brings the other.
-			delegate{m}.NotifyJoin(peerNode("d", "fd00::4", 1, 2))
-			delegate{m}.NotifyJoin(peerNode("e", "192.0.2.5", 1, 2))
+			delegate{m}.NotifyJoin(peerNode("d", "fd00::4", 2, 2))
+			delegate{m}.NotifyJoin(peerNode("e", "192.0.2.5", 2, 2))
 			return nil
 		}
 		return errors.New("connection refused")
@@ -90,7 +90,7 @@ func TestJoinerWarnsOnce(t *testing.T) {
 			t.Errorf("logged\n%s\nwant\n%s", logged, want)
 		}
 		// It comes and goes: a new absence.
-		delegate{m}.NotifyJoin(peerNode("b", "192.0.2.2", 1, 2))
+		delegate{m}.NotifyJoin(peerNode("b", "192.0.2.2", 2, 2))
 		rounds(joinInterval)
 		delegate{m}.NotifyLeave(peerNode("b", "192.0.2.2"))
 		rounds(time.Hour)
@@ -112,8 +112,8 @@ func TestUnreadableMember(t *testing.T) {
 	}
 	step(func() { d.NotifyJoin(peerNode("b", "192.0.2.2", 9, 2)) })
 	step(func() { d.NotifyUpdate(peerNode("b", "192.0.2.2", 9, 3)) })
-	step(func() { d.NotifyJoin(peerNode("d", "192.0.2.4", 1, 2)) })
-	step(func() { d.NotifyUpdate(peerNode("b", "192.0.2.2", 1, 2, 2, 0, 0, 0, 0, 7)) })
+	step(func() { d.NotifyJoin(peerNode("d", "192.0.2.4", 2, 2)) })
+	step(func() { d.NotifyUpdate(peerNode("b", "192.0.2.2", 2, 2, 1, 0, 9, 1, 'a', 2, 0, 0, 0, 0, 7, 0)) })
 	step(func() { d.NotifyLeave(peerNode("b", "192.0.2.2")) })
 	step(func() { d.NotifyLeave(peerNode("b", "192.0.2.2")) })
 	want := strings.TrimLeft(`
@@ -131,7 +131,7 @@ level=INFO msg="member gone" node=b address=192.0.2.2:7950 state=ready
 	for _, v := range views[1:] {
 		var line strings.Builder
 		for _, member := range v.members {
-			fmt.Fprintf(&line, "%s %s %v; ", member.Name, member.State, member.MACs)
+			fmt.Fprintf(&line, "%s %s %v; ", member.Name, member.State, member.Links)
 		}
 		got = append(got, strings.TrimSuffix(line.String(), "; "))
 	}
@@ -139,7 +139,7 @@ level=INFO msg="member gone" node=b address=192.0.2.2:7950 state=ready
 		"b unknown []; self joining []",
 		"b unknown []; self joining []",
 		"b unknown []; d ready []; self joining []",
-		"b ready [02:00:00:00:00:07]; d ready []; self joining []",
+		"b ready [{a 02:00:00:00:00:07 [] invalid IP}]; d ready []; self joining []",
 		"d ready []; self joining []",
 		"d ready []; self joining []",
 	}

@@ -19,8 +19,10 @@ const (
 // What memberlist calls information is debugging here, for who comes and goes is logged by Membership. What it calls an
 // error is a warning, since it concerns one message or connection and gossip goes on.
 type logBridge struct {
-	log  *slog.Logger
-	seen map[string]*seenKind
+	log *slog.Logger
+	// refuse is called for a line that tells of a refusal. It may be nil.
+	refuse func(refusal)
+	seen   map[string]*seenKind
 }
 
 // seenKind is what is known of a kind of message.
@@ -32,6 +34,9 @@ type seenKind struct {
 // Write implements io.Writer for one line.
 func (b *logBridge) Write(line []byte) (int, error) {
 	level, text := parseLine(string(line))
+	if r, is := refusalIn(text); is && b.refuse != nil {
+		b.refuse(r)
+	}
 	if !b.log.Enabled(context.Background(), level) {
 		return len(line), nil
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,12 +26,17 @@ type Member struct {
 	Addr netip.AddrPort
 	// State is what the member says of itself.
 	State State
-	// MACs are the addresses that the member announces from, in ascending order. Nobody may change them.
-	MACs []MAC
+	// Links are the interfaces that the member announces from, sorted by name. Nobody may change them.
+	Links []Link
+}
+
+// Has tells whether mac is the address of one of the member's links.
+func (m Member) Has(mac MAC) bool {
+	return slices.ContainsFunc(m.Links, func(l Link) bool { return l.MAC == mac })
 }
 
 func (m Member) equal(o Member) bool {
-	return m.Name == o.Name && m.Addr == o.Addr && m.State == o.State && slices.Equal(m.MACs, o.MACs)
+	return m.Name == o.Name && m.Addr == o.Addr && m.State == o.State && slices.EqualFunc(m.Links, o.Links, Link.equal)
 }
 
 // Options are what a Membership is made of.
@@ -47,7 +53,10 @@ type Options struct {
 	Peers func() []netip.AddrPort
 	// Wake is called after the result of Members or Settled has changed. It must not block, and must not call back. It may be nil.
 	Wake func()
-	Log  *slog.Logger
+	// Suspected is called when another member says by Suspect that it has heard nothing from the member of this name for
+	// silent. It must not block, and may be called from several goroutines at once. It may be nil.
+	Suspected func(name string, silent time.Duration)
+	Log       *slog.Logger
 	// Registerer receives the metrics.
 	Registerer prometheus.Registerer
 }
@@ -57,6 +66,7 @@ type Membership struct {
 	options Options
 	keyring *memberlist.Keyring
 	events  *prometheus.CounterVec
+	refused *prometheus.CounterVec
 
 	own       atomic.Pointer[announcement]
 	published atomic.Pointer[view]
@@ -64,6 +74,10 @@ type Membership struct {
 	settled atomic.Bool
 	// frozen is set when this member leaves: what it hears from then on is not the state of the cluster.
 	frozen atomic.Bool
+	// handedOver is set when another process of this node is to take over the name.
+	handedOver atomic.Bool
+	// list is memberlist while it can be asked, else nil.
+	list atomic.Pointer[memberlist.Memberlist]
 	// changed wakes the loop of Run.
 	changed chan struct{}
 	// announced wakes keepJoining when memberlist has been told what this member says of itself.
@@ -76,17 +90,19 @@ type Membership struct {
 // announcement is what this member says of itself. It is immutable.
 type announcement struct {
 	state State
-	macs  []MAC
+	links []Link
 	meta  []byte
+	// out is what there was no room for.
+	out leftOut
 }
 
-func newAnnouncement(state State, macs []MAC) (*announcement, error) {
-	meta, err := encodeMeta(state, macs)
+func newAnnouncement(state State, links []Link) (*announcement, error) {
+	meta, out, err := encodeMeta(state, links)
 	if err != nil {
 		return nil, err
 	}
-	state, macs, err = parseMeta(meta)
-	return &announcement{state: state, macs: macs, meta: meta}, err
+	state, links, err = parseMeta(meta)
+	return &announcement{state: state, links: links, meta: meta, out: out}, err
 }
 
 // New checks the options and registers the metrics. Nothing is started, and no socket is opened, before Run.
@@ -128,15 +144,22 @@ func (m *Membership) Members() []Member { return m.published.Load().members }
 // seconds, or has none. Before that an empty list of others means nothing. Once true it stays true.
 func (m *Membership) Settled() bool { return m.settled.Load() }
 
-// SetState changes what this member says of itself; it begins as Joining, without addresses. The others hear of it when
-// Run runs. It returns an error when state is Unknown, when one of macs cannot belong to an interface, or when there are
-// more than MaxMACs. It is for one goroutine at a time.
-func (m *Membership) SetState(state State, macs []MAC) error {
-	own, err := newAnnouncement(state, macs)
+// SetState changes what this member says of itself; it begins as Joining, without links. The others hear of it when
+// Run runs; what was set before is what they hear first. What exceeds the 512 bytes there are is left out, subnets before
+// links and the last links first, and that is logged. It returns an error when state is Unknown, when two links have one
+// name, or when a link cannot be: its name, its MAC address, one of its subnets or its beacon. It is for one goroutine at a
+// time.
+func (m *Membership) SetState(state State, links []Link) error {
+	own, err := newAnnouncement(state, links)
 	if err != nil {
 		return fmt.Errorf("announce this node as %s: %w", state, err)
 	}
-	if bytes.Equal(own.meta, m.own.Load().meta) {
+	before := m.own.Load()
+	if out := own.out; out != before.out && out != (leftOut{}) {
+		m.options.Log.Warn("the other speakers are not told of all links of this one, for lack of room",
+			"subnets", out.subnets, "links", out.links)
+	}
+	if own.out == before.out && bytes.Equal(own.meta, before.meta) {
 		return nil
 	}
 	m.own.Store(own)
@@ -150,7 +173,7 @@ func (m *Membership) SetState(state State, macs []MAC) error {
 // self returns this member as it announces itself.
 func (m *Membership) self(addr netip.AddrPort) Member {
 	own := m.own.Load()
-	return Member{Name: m.options.Name, Addr: addr, State: own.state, MACs: own.macs}
+	return Member{Name: m.options.Name, Addr: addr, State: own.state, Links: own.links}
 }
 
 // publish replaces the view by what change makes of it, and wakes the loop of Run and the owner's when that is a change.
@@ -176,10 +199,10 @@ func (m *Membership) publish(change func(*view) *view) {
 }
 
 // Run joins the others, stays a member and keeps trying to reach peers that are none. When ctx ends it takes leave of the
-// others, which takes half a second at most, or two seconds while a peer is being tried, and returns nil. It returns an
-// error when the sockets cannot be opened. It may be called once.
+// others, unless HandOver was called, which takes half a second at most, or two seconds while a peer is being tried, and
+// returns nil. It returns an error when the sockets cannot be opened. It may be called once.
 func (m *Membership) Run(ctx context.Context) error {
-	logger := log.New(&logBridge{log: m.options.Log}, "", 0)
+	logger := log.New(&logBridge{log: m.options.Log, refuse: m.refuse}, "", 0)
 	// memberlist does not wait for its goroutines when it shuts down; none of them shall be heard after this returns.
 	defer logger.SetOutput(io.Discard)
 	announced := m.own.Load()
@@ -187,18 +210,42 @@ func (m *Membership) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen for gossip on %s: %w", m.options.Bind, err)
 	}
+	m.list.Store(list)
 	var joining sync.WaitGroup
 	joining.Go(func() { m.keepJoining(ctx, list) })
 	m.loop(ctx, list, announced)
 
 	m.frozen.Store(true)
-	if err := list.Leave(leaveTimeout); err != nil {
+	m.list.Store(nil)
+	if m.handedOver.Load() {
+		m.options.Log.Info("membership is handed over to another process of this node")
+	} else if err := list.Leave(leaveTimeout); err != nil {
 		m.options.Log.Warn("some members may not know that this one leaves", "err", err)
 	}
 	if err := list.Shutdown(); err != nil {
 		m.options.Log.Warn("close gossip sockets", "err", err)
 	}
 	joining.Wait()
+	return nil
+}
+
+// HandOver makes Run, when its context ends, close the sockets at once and take no leave, so that another process of this
+// node can be the member of this name and address: if it runs within 300 ms, the others see nothing but its metadata in
+// place of this one's.
+func (m *Membership) HandOver() { m.handedOver.Store(true) }
+
+// SetKeys replaces the keys, at any time: what is sent from now on is encrypted with the first, and whatever is encrypted
+// with any of them is accepted. To change keys without loss, all members first accept the new one, then use it, then drop the
+// old one. It returns an error when there is no key or one has fewer than 16 bytes; then nothing has changed. It is for one
+// goroutine at a time.
+func (m *Membership) SetKeys(secrets [][]byte) error {
+	keys, err := deriveKeys(secrets)
+	if err != nil {
+		return fmt.Errorf("change gossip keys: %w", err)
+	}
+	if err := replaceKeys(m.keyring, keys); err != nil {
+		return fmt.Errorf("change gossip keys: %w", err)
+	}
 	return nil
 }
 

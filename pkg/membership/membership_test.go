@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,11 +22,15 @@ func TestMembersMeetAndSeeEachOthersState(t *testing.T) {
 		return all(nodes, func(n *node) bool { return n.count(Joining) == 3 })
 	})
 
-	mac1, mac2 := MAC{2, 0, 0, 0, 0, 1}, MAC{2, 0, 0, 0, 0, 2}
-	if err := b.SetState(Ready, []MAC{mac2, mac1, mac2}); err != nil {
+	eth0, eth1 := plain("eth0", MAC{2, 0, 0, 0, 0, 1}), plain("eth1", MAC{2, 0, 0, 0, 0, 2})
+	eth0.Subnets, eth0.Beacon = prefixes("192.0.2.0/24", "fd00::/64"), netip.MustParseAddr("192.0.2.9")
+	if err := b.SetState(Ready, []Link{eth1, eth0}); err != nil {
 		t.Fatal(err)
 	}
-	want := Member{Name: "b", Addr: b.address(), State: Ready, MACs: []MAC{mac1, mac2}}
+	want := Member{Name: "b", Addr: b.address(), State: Ready, Links: []Link{eth0, eth1}}
+	if !want.Has(eth1.MAC) || want.Has(MAC{2}) {
+		t.Error("Has does not tell the MAC addresses of links from others")
+	}
 	if self, _ := b.find("b"); !self.equal(want) {
 		t.Errorf("b sees itself as %v at once, want %v", self, want)
 	}
@@ -299,6 +304,27 @@ type failing struct{ prometheus.Registerer }
 
 func (failing) Register(prometheus.Collector) error { return prometheus.AlreadyRegisteredError{} }
 
+// TestSetStateSaysWhatIsLeftOut says it once, and again when something else is left out.
+func TestSetStateSaysWhatIsLeftOut(t *testing.T) {
+	m, logged := lone(t)
+	var links []Link
+	for i := range 60 {
+		links = append(links, plain("eth"+strconv.Itoa(i), MAC{2, byte(i)}))
+	}
+	for _, set := range []struct {
+		state State
+		links int
+	}{{Joining, 5}, {Joining, 59}, {Ready, 59}, {Ready, 60}, {Ready, 60}, {Ready, 5}} {
+		if err := m.SetState(set.state, links[:set.links]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const line = `level=WARN msg="the other speakers are not told of all links of this one, for lack of room" subnets=0 links=`
+	if want := line + "27\n" + line + "28\n"; logged.String() != want {
+		t.Errorf("logged\n%s\nwant\n%s", logged, want)
+	}
+}
+
 func TestSetState(t *testing.T) {
 	woken := 0
 	m, err := New(Options{
@@ -310,7 +336,7 @@ func TestSetState(t *testing.T) {
 	}
 	before := m.Members()
 	for range 2 {
-		if err := m.SetState(Ready, []MAC{{2, 1}}); err != nil {
+		if err := m.SetState(Ready, []Link{plain("eth0", MAC{2, 1})}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -323,7 +349,7 @@ func TestSetState(t *testing.T) {
 	if err := m.SetState(Unknown, nil); err == nil || err.Error() != "announce this node as unknown: unknown cannot be announced" {
 		t.Errorf("SetState(Unknown) returns %v", err)
 	}
-	if got := m.Members()[0]; got.State != Ready || len(got.MACs) != 1 {
+	if got := m.Members()[0]; got.State != Ready || len(got.Links) != 1 {
 		t.Errorf("after a refused state this member is %v, want what it was", got)
 	}
 }

@@ -4,90 +4,176 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/memberlist"
 )
 
+// prefixes parses subnets.
+func prefixes(texts ...string) []netip.Prefix {
+	var all []netip.Prefix
+	for _, text := range texts {
+		all = append(all, netip.MustParsePrefix(text))
+	}
+	return all
+}
+
+// plain returns a link without subnets.
+func plain(name string, mac MAC) Link { return Link{Name: name, MAC: mac} }
+
 // TestMetaGolden pins the encoding, a contract between versions.
 func TestMetaGolden(t *testing.T) {
+	eth0 := Link{
+		Name: "eth0", MAC: MAC{2, 0, 0, 0, 0, 1}, Beacon: netip.MustParseAddr("192.0.2.7"),
+		Subnets: prefixes("fd00:1:2:3::5/64", "192.0.2.7/25", "10.1.2.3/8", "192.0.2.9/25", "::ffff:172.16.5.5/108"),
+	}
+	seen := Link{
+		Name: "eth0", MAC: eth0.MAC, Beacon: eth0.Beacon,
+		Subnets: prefixes("10.0.0.0/8", "172.16.0.0/12", "192.0.2.0/25", "fd00:1:2:3::/64"),
+	}
+	const eth0Hex = "010023" + "0465746830" + "020000000001" + "04c0000207" + "080a" + "0cac10" + "19c0000200" + "80fd00000100020003"
+	bond := Link{Name: "b", MAC: MAC{2, 0, 0, 0, 0, 9}, Beacon: netip.MustParseAddr("fe80::1%7"), Subnets: prefixes("0.0.0.0/0", "::/0")}
+	bondSeen := Link{Name: "b", MAC: bond.MAC, Beacon: netip.MustParseAddr("fe80::1"), Subnets: bond.Subnets}
+	const bondHex = "01001b" + "0162" + "020000000009" + "10fe800000000000000000000000000001" + "0040"
 	for _, test := range []struct {
-		state State
-		macs  []MAC
-		want  string
+		state       State
+		links, want []Link
+		hex         string
 	}{
-		{Joining, nil, "0101"},
-		{Ready, []MAC{{2, 0, 0, 0, 0, 1}}, "0102020000000001"},
-		{Leaving, []MAC{{2, 0, 0, 0, 0, 9}, {2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 9}}, "0103020000000001020000000009"},
+		{Joining, nil, nil, "0201"},
+		{Ready, []Link{eth0}, []Link{seen}, "0202" + eth0Hex},
+		{Leaving, []Link{eth0, bond}, []Link{bondSeen, seen}, "0203" + bondHex + eth0Hex},
 	} {
-		meta, err := encodeMeta(test.state, test.macs)
-		if got := hex.EncodeToString(meta); err != nil || got != test.want {
-			t.Errorf("%s %v is %s, %v; want %s", test.state, test.macs, got, err, test.want)
+		meta, out, err := encodeMeta(test.state, test.links)
+		if got := hex.EncodeToString(meta); err != nil || got != test.hex || out != (leftOut{}) {
+			t.Errorf("%s %v is %s, %v, %v; want %s", test.state, test.links, got, out, err, test.hex)
 		}
-		state, macs, err := parseMeta(meta)
-		want := slices.Compact(slices.SortedFunc(slices.Values(test.macs), compareMACs))
-		if state != test.state || !slices.Equal(macs, want) || err != nil {
-			t.Errorf("%s %v is read as %s %v, %v", test.state, test.macs, state, macs, err)
+		state, links, err := parseMeta(meta)
+		if state != test.state || !slices.EqualFunc(links, test.want, Link.equal) || err != nil {
+			t.Errorf("%s %v is read as %s %v, %v", test.state, test.links, state, links, err)
 		}
+	}
+	if eth0.Subnets[0] != netip.MustParsePrefix("fd00:1:2:3::5/64") {
+		t.Error("the links that were given have changed")
 	}
 }
 
+// TestMetaFits makes links and subnets more and more, and holds what is left out against the order in which it should be.
 func TestMetaFits(t *testing.T) {
-	macs := make([]MAC, MaxMACs)
-	for i := range macs {
-		macs[i] = MAC{2, byte(i)}
+	full, cut := 0, 0
+	for n := range 30 {
+		for subnets := range 8 {
+			var links []Link
+			for i := range n {
+				l := plain(fmt.Sprintf("link-%02d", i), MAC{2, byte(i)})
+				for j := range subnets {
+					l.Subnets = append(l.Subnets, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), byte(j)}), 24))
+				}
+				links = append(links, l)
+			}
+			slices.Reverse(links)
+			meta, out, err := encodeMeta(Ready, links)
+			if err != nil || len(meta) > memberlist.MetaMaxSize {
+				t.Fatalf("%d links with %d subnets take %d bytes, %v; memberlist carries %d", n, subnets, len(meta), err, memberlist.MetaMaxSize)
+			}
+			_, got, err := parseMeta(meta)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slices.Reverse(links)
+			kept, missing := 0, false
+			for i, l := range got {
+				if l.Name != links[i].Name || missing && len(l.Subnets) > 0 || !slices.Equal(l.Subnets, links[i].Subnets[:len(l.Subnets)]) {
+					t.Errorf("%d links with %d subnets: link %d is %v", n, subnets, i, l)
+				}
+				kept += len(l.Subnets)
+				missing = missing || len(l.Subnets) < subnets
+			}
+			if out != (leftOut{n*subnets - kept, n - len(got)}) || out.links > 0 && kept > 0 {
+				t.Errorf("%d links with %d subnets: %v are said to be left out, %d links and %d subnets are there", n, subnets, out, len(got), kept)
+			}
+			switch {
+			case out == leftOut{}:
+				full++
+			case len(meta) < metaLimit-(sectionHeader+links[0].size()):
+				t.Errorf("%d links with %d subnets: left out %v though only %d bytes are taken", n, subnets, out, len(meta))
+			default:
+				cut++
+			}
+		}
 	}
-	meta, err := encodeMeta(Ready, macs)
-	if err != nil || len(meta) > memberlist.MetaMaxSize {
-		t.Errorf("%d MAC addresses take %d bytes, %v; memberlist carries %d", MaxMACs, len(meta), err, memberlist.MetaMaxSize)
-	}
-	if _, err := encodeMeta(Ready, append(macs, MAC{4})); err == nil ||
-		err.Error() != "86 MAC addresses are more than the 85 that can be announced" {
-		t.Errorf("one more: %v", err)
+	if full == 0 || cut == 0 {
+		t.Errorf("%d fitted and %d did not, want some of both", full, cut)
 	}
 }
 
 func TestEncodeMetaRefuses(t *testing.T) {
+	good := plain("eth0", MAC{2})
+	with := func(change func(*Link)) []Link { l := good; change(&l); return []Link{l} }
 	for _, test := range []struct {
 		state State
-		mac   MAC
+		links []Link
 		want  string
 	}{
-		{Unknown, MAC{2}, "unknown cannot be announced"},
-		{State(9), MAC{2}, "state 9 cannot be announced"},
-		{Ready, MAC{}, "MAC address is all zero"},
-		{Ready, MAC{1, 0, 0x5e, 0, 0, 1}, "MAC address 01:00:5e:00:00:01 is a group's"},
+		{Unknown, []Link{good}, "unknown cannot be announced"},
+		{State(9), []Link{good}, "state 9 cannot be announced"},
+		{Ready, []Link{good, good}, "two links are named eth0"},
+		{Ready, with(func(l *Link) { l.MAC = MAC{} }), "MAC address is all zero"},
+		{Ready, with(func(l *Link) { l.MAC = MAC{1, 0, 0x5e, 0, 0, 1} }), "MAC address 01:00:5e:00:00:01 is a group's"},
+		{Ready, with(func(l *Link) { l.Name = "" }), `"" is no name of a link`},
+		{Ready, with(func(l *Link) { l.Name = "0123456789abcdef" }), `"0123456789abcdef" is no name of a link`},
+		{Ready, with(func(l *Link) { l.Subnets = make([]netip.Prefix, 1) }), "link eth0 has an invalid subnet"},
+		{Ready, with(func(l *Link) { l.Beacon = netip.IPv4Unspecified() }), "beacon 0.0.0.0 of link eth0 is no host's address"},
 	} {
-		if _, err := encodeMeta(test.state, []MAC{test.mac}); err == nil || err.Error() != test.want {
-			t.Errorf("%s %s: %v, want %s", test.state, test.mac, err, test.want)
+		if _, _, err := encodeMeta(test.state, test.links); err == nil || err.Error() != test.want {
+			t.Errorf("%s %v: %v, want %s", test.state, test.links, err, test.want)
 		}
 	}
 }
 
 func TestParseMetaRefuses(t *testing.T) {
+	const mac = "020000000001"
 	for _, test := range []struct{ name, hex, want string }{
 		{"empty", "", "no metadata"},
 		{"version 0", "0002", "metadata of unknown version 0"},
-		{"a later version", "02ffffff", "metadata of unknown version 2"},
-		{"no state", "01", "metadata of 1 bytes"},
-		{"half an address", "0102020000", "metadata of 5 bytes"},
-		{"too long", "0102" + hex.EncodeToString(make([]byte, 516)), "metadata of 518 bytes"},
-		{"state unknown", "0100", "metadata with unknown"},
-		{"a later state", "0104", "metadata with state 4"},
-		{"zero address", "0102000000000000", "metadata: MAC address is all zero"},
-		{"group address", "0102ffffffffffff", "metadata: MAC address ff:ff:ff:ff:ff:ff is a group's"},
-		{"one address twice", "0102020000000001020000000001", "metadata with MAC addresses out of order"},
-		{"out of order", "0102020000000002020000000001", "metadata with MAC addresses out of order"},
+		{"the version before", "0102" + mac, "metadata of unknown version 1"},
+		{"a later version", "03ffffff", "metadata of unknown version 3"},
+		{"no state", "02", "metadata of 1 bytes"},
+		{"too long", "0202" + strings.Repeat("000000", 171), "metadata of 515 bytes"},
+		{"state unknown", "0200", "metadata with unknown"},
+		{"a later state", "0204", "metadata with state 4"},
+		{"half a header", "02020100", "metadata with half a section header"},
+		{"half a section", "02020100096162", "metadata with a section of 9 bytes, of which 2 are there"},
+		{"half an unknown section", "0202ff0001", "metadata with a section of 1 bytes, of which 0 are there"},
+		{"empty link", "0202010000", "metadata: link in 0 bytes"},
+		{"half a name", "02020100020261", "metadata: link in 2 bytes"},
+		{"half a MAC address", "0202010005016102" + "0000", "metadata: link in 5 bytes"},
+		{"no beacon", "02020100080161" + mac, "metadata: link in 8 bytes"},
+		{"half a beacon", "020201000b0161" + mac + "04c000", "metadata: link in 11 bytes"},
+		{"odd beacon", "020201000b0161" + mac + "02c000", `metadata: link "a" with a malformed beacon`},
+		{"group beacon", "020201000d0161" + mac + "04e0000001", "metadata: beacon 224.0.0.1 of link a is no host's address"},
+		{"no name", "020201000800" + mac + "00", `metadata: "" is no name of a link`},
+		{"long name", "020201001810" + strings.Repeat("61", 16) + mac + "00", `metadata: "aaaaaaaaaaaaaaaa" is no name of a link`},
+		{"zero address", "02020100090161000000000000" + "00", "metadata: MAC address is all zero"},
+		{"half a subnet", "020201000b0161" + mac + "00" + "180a", "metadata: link a: malformed subnet"},
+		{"subnet of 33 bits", "020201000f0161" + mac + "00" + "210a00000000", "metadata: link a: malformed subnet"},
+		{"subnet not masked", "020201000b0161" + mac + "00" + "010f", "metadata: link a: malformed subnet"},
+		{"one subnet twice", "020201000d0161" + mac + "00" + "080a080a", "metadata: link a: subnets out of order"},
+		{"one link twice", "0202" + strings.Repeat("0100090161"+mac+"00", 2), "metadata with links out of order"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			meta, err := hex.DecodeString(test.hex)
 			if err != nil {
 				t.Fatal(err)
 			}
-			state, macs, err := parseMeta(meta)
-			if state != Unknown || macs != nil || err == nil || err.Error() != test.want {
-				t.Errorf("%s %v, %v; want %s", state, macs, err, test.want)
+			state, links, err := parseMeta(meta)
+			if state != Unknown || links != nil || err == nil || err.Error() != test.want {
+				t.Errorf("%s %v, %v; want %s", state, links, err, test.want)
 			}
 			if isVersion := len(meta) > 0 && meta[0] != metaVersion; errors.Is(err, errMetaVersion) != isVersion {
 				t.Errorf("%v is errMetaVersion: %v", err, !isVersion)
@@ -97,23 +183,36 @@ func TestParseMetaRefuses(t *testing.T) {
 }
 
 func FuzzParseMeta(f *testing.F) {
-	f.Add([]byte{})                             // nothing
-	f.Add([]byte{1, 1})                         // joining
-	f.Add([]byte{1, 2, 2, 0, 0, 0, 0, 1})       // ready, one address
-	f.Add([]byte{2, 2})                         // a later version
-	f.Add([]byte{1, 2, 2, 0, 0})                // cut off
-	f.Add(bytes.Repeat([]byte{1}, metaLimit+1)) // too long
+	link := []byte{1, 0, 15, 1, 'a', 2, 0, 0, 0, 0, 1, 4, 192, 0, 2, 1, 8, 10} // a beacon and a subnet
+	f.Add([]byte{})                                                            // nothing
+	f.Add([]byte{2, 1})                                                        // joining
+	f.Add(append([]byte{2, 2}, link...))                                       // ready, one link
+	f.Add(append([]byte{2, 2, 9, 0, 2, 1, 1}, link...))                        // an unknown section first
+	f.Add([]byte{1, 2, 2, 0, 0, 0, 0, 1})                                      // the version before
+	f.Add([]byte{2, 2, 1, 0, 9, 1})                                            // cut off
+	f.Add(bytes.Repeat([]byte{2}, metaLimit+1))                                // too long
 	f.Fuzz(func(t *testing.T, meta []byte) {
-		state, macs, err := parseMeta(meta)
+		state, links, err := parseMeta(meta)
 		if err != nil {
-			if state != Unknown || macs != nil {
-				t.Fatalf("refused, and read as %s %v", state, macs)
+			if state != Unknown || links != nil {
+				t.Fatalf("refused, and read as %s %v", state, links)
 			}
 			return
 		}
-		again, err := encodeMeta(state, macs)
-		if err != nil || !bytes.Equal(again, meta) {
-			t.Fatalf("%x is read as %s %v, which is written as %x, %v", meta, state, macs, again, err)
+		known := slices.Clone(meta[:metaHeader])
+		for b := meta[metaHeader:]; len(b) > 0; {
+			n := sectionHeader + int(b[1])<<8 + int(b[2])
+			if b[0] == sectionLink {
+				known = append(known, b[:n]...)
+			}
+			b = b[n:]
+		}
+		again, out, err := encodeMeta(state, links)
+		if err != nil || out != (leftOut{}) || !bytes.Equal(again, known) {
+			t.Fatalf("%x is read as %s %v, which is written as %x, %v, %v", known, state, links, again, out, err)
+		}
+		if _, second, _ := parseMeta(again); !reflect.DeepEqual(second, links) {
+			t.Fatalf("%v is read again as %v", links, second)
 		}
 	})
 }

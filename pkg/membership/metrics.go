@@ -32,8 +32,18 @@ func (m *Membership) registerMetrics(registerer prometheus.Registerer) error {
 	for _, e := range events {
 		m.events.WithLabelValues(e.String())
 	}
-	if err := registerer.Register(m.events); err != nil {
-		return err
+	m.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lanlord_membership_refused_total",
+		Help: "Gossip that was not listened to: key (encrypted with none of this member's keys), malformed, " +
+			"overflow (too much at once).",
+	}, []string{"reason"})
+	for _, r := range refusals {
+		m.refused.WithLabelValues(r.String())
+	}
+	for _, c := range []prometheus.Collector{m.events, m.refused} {
+		if err := registerer.Register(c); err != nil {
+			return err
+		}
 	}
 	return registerer.Register(membersCollector{m, prometheus.NewDesc("lanlord_membership_members",
 		"Living members by the state they announce, this one included.", []string{"state"}, nil)})
@@ -41,3 +51,6 @@ func (m *Membership) registerMetrics(registerer prometheus.Registerer) error {
 
 // count counts an event.
 func (m *Membership) count(e event) { m.events.WithLabelValues(e.String()).Inc() }
+
+// refuse counts a packet or stream that was not listened to.
+func (m *Membership) refuse(r refusal) { m.refused.WithLabelValues(r.String()).Inc() }

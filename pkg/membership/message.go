@@ -1,0 +1,98 @@
+package membership
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+const (
+	// messageSuspicion is the first byte of a message that says of whom nothing is heard. Messages of other kinds are
+	// malformed.
+	messageSuspicion = 1
+	// suspicionHeader is the length of what precedes the name: kind, milliseconds in four bytes.
+	suspicionHeader = 5
+	// maxMessageName is the greatest length of a name in a message in bytes, which that of a Kubernetes node is.
+	maxMessageName = 253
+)
+
+// errNotRunning is returned for what needs the sockets that Run opens and closes.
+var errNotRunning = errors.New("gossip is not running")
+
+// Ping asks the member of this name itself, over UDP, whether it is there, and waits 80 ms at most. Question and answer are
+// encrypted and authenticated. It returns an error when there is no such member, when no answer came, and
+// before Run has opened its sockets and after its context has ended.
+func (m *Membership) Ping(name string) error {
+	list := m.list.Load()
+	if list == nil {
+		return fmt.Errorf("ping member %s: %w", name, errNotRunning)
+	}
+	v := m.published.Load()
+	i, found := v.find(name)
+	if !found {
+		return fmt.Errorf("ping member %s: it is no member", name)
+	}
+	if _, err := list.Ping(name, net.UDPAddrFromAddrPort(v.members[i].Addr)); err != nil {
+		return fmt.Errorf("ping member %s: %w", name, err)
+	}
+	return nil
+}
+
+// Suspect tells every other member that this one has heard nothing from the member of this name for silent, which is
+// rounded down to milliseconds and counts as 49 days at most. It waits for nobody, and what is lost on the way is not repeated. It does
+// nothing when there is no such other member, and while Run does not run.
+func (m *Membership) Suspect(name string, silent time.Duration) {
+	list, v := m.list.Load(), m.published.Load()
+	_, found := v.find(name)
+	if list == nil || !found || name == m.options.Name || len(name) > maxMessageName {
+		return
+	}
+	message := encodeSuspicion(name, silent)
+	for _, member := range v.members {
+		if member.Name == m.options.Name {
+			continue
+		}
+		// memberlist changes the nodes that it hands out, so this is one of our own.
+		to := &memberlist.Node{Name: member.Name, Addr: member.Addr.Addr().AsSlice(), Port: member.Addr.Port()}
+		if err := list.SendBestEffort(to, message); err != nil {
+			m.options.Log.Debug("member cannot be told of a suspicion", "node", member.Name, "err", err)
+		}
+	}
+}
+
+// hear acts on a message of another member, which is memberlist's and not valid for longer.
+func (m *Membership) hear(message []byte) {
+	name, silent, err := parseSuspicion(message)
+	if err != nil {
+		m.refuse(refusedMalformed)
+		m.options.Log.Debug("malformed message of a member", "err", err)
+		return
+	}
+	_, found := m.published.Load().find(name)
+	if found && name != m.options.Name && m.options.Suspected != nil && !m.frozen.Load() {
+		m.options.Suspected(name, silent)
+	}
+}
+
+// encodeSuspicion returns the message for Suspect.
+func encodeSuspicion(name string, silent time.Duration) []byte {
+	ms := uint32(min(max(silent.Milliseconds(), 0), math.MaxUint32))
+	return append(binary.BigEndian.AppendUint32([]byte{messageSuspicion}, ms), name...)
+}
+
+// parseSuspicion reads a message of any origin. It accepts exactly what encodeSuspicion writes.
+func parseSuspicion(message []byte) (name string, silent time.Duration, err error) {
+	switch {
+	case len(message) == 0 || message[0] != messageSuspicion:
+		return "", 0, errors.New("message of unknown kind")
+	case len(message) <= suspicionHeader || len(message) > suspicionHeader+maxMessageName:
+		return "", 0, fmt.Errorf("suspicion in %d bytes", len(message))
+	}
+	ms := binary.BigEndian.Uint32(message[1:suspicionHeader])
+	return string(message[suspicionHeader:]), time.Duration(ms) * time.Millisecond, nil
+}

@@ -1,0 +1,179 @@
+package membership
+
+import (
+	"bytes"
+	"math"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// saw returns how many events of this kind n has counted.
+func (n *node) saw(e event) float64 { return testutil.ToFloat64(n.events.WithLabelValues(e.String())) }
+
+// refusals returns how much n has refused for this reason.
+func (n *node) refusals(r refusal) float64 {
+	return testutil.ToFloat64(n.refused.WithLabelValues(r.String()))
+}
+
+func TestPing(t *testing.T) {
+	c := newCluster(t)
+	nodes := c.startAll(2)
+	if err := nodes[0].Ping("node-2"); err != nil {
+		t.Errorf("a living member: %v", err)
+	}
+	if err := nodes[0].Ping("nobody"); err == nil || err.Error() != "ping member nobody: it is no member" {
+		t.Errorf("an unknown member: %v", err)
+	}
+	c.network.put(1, nodes[1].address().String())
+	if err := nodes[0].Ping("node-2"); err == nil {
+		t.Error("a member that is cut off answers")
+	}
+	nodes[0].end()
+	if err := nodes[0].Ping("node-2"); err == nil || err.Error() != "ping member node-2: gossip is not running" {
+		t.Errorf("after Run: %v", err)
+	}
+	m, _ := lone(t)
+	if err := m.Ping("self"); err == nil {
+		t.Error("before Run there is an answer")
+	}
+	m.Suspect("self", time.Second)
+}
+
+func TestSuspect(t *testing.T) {
+	type word struct {
+		by, name string
+		silent   time.Duration
+	}
+	heard := make(chan word, 100)
+	c := newCluster(t)
+	var nodes []*node
+	for _, name := range []string{"a", "b", "d", "e"} {
+		nodes = append(nodes, c.run(Options{
+			Name: name, Bind: netip.MustParseAddrPort("127.0.0.1:0"), Keys: [][]byte{testKey},
+			Suspected: func(of string, silent time.Duration) { heard <- word{name, of, silent} },
+		}, func(*Membership) {}))
+	}
+	c.eventually("all know all", func() bool { return all(nodes, func(n *node) bool { return len(n.Members()) == 4 }) })
+	nodes[0].Suspect("nobody", time.Second)
+	nodes[0].Suspect("a", time.Second)
+	nodes[0].Suspect("b", 1234*time.Millisecond+time.Microsecond)
+	got := []string{}
+	for range 2 {
+		w := <-heard
+		if w.name != "b" || w.silent != 1234*time.Millisecond {
+			t.Errorf("heard %v", w)
+		}
+		got = append(got, w.by)
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, []string{"d", "e"}) {
+		t.Errorf("told were %v, want d and e", got)
+	}
+	for _, message := range [][]byte{nil, {9}, encodeSuspicion("", 0)} {
+		before := nodes[1].refusals(refusedMalformed)
+		delegate{nodes[1].Membership}.NotifyMsg(message)
+		if nodes[1].refusals(refusedMalformed) != before+1 {
+			t.Errorf("malformed message %x is not counted", message)
+		}
+	}
+	delegate{nodes[1].Membership}.NotifyMsg(encodeSuspicion("b", 0))
+	delegate{nodes[1].Membership}.NotifyMsg(encodeSuspicion("nobody", 0))
+	if len(heard) != 0 {
+		t.Errorf("heard %v too", <-heard)
+	}
+}
+
+func FuzzParseSuspicion(f *testing.F) {
+	f.Add(encodeSuspicion("node-1", time.Second))
+	f.Add(encodeSuspicion("n", math.MaxInt64)) // capped
+	f.Add(encodeSuspicion("", -time.Second))   // nobody
+	f.Add([]byte{2, 0, 0, 0, 0, 'a'})          // another kind
+	f.Fuzz(func(t *testing.T, message []byte) {
+		name, silent, err := parseSuspicion(message)
+		if err == nil && !bytes.Equal(encodeSuspicion(name, silent), message) {
+			t.Fatalf("%x is read as %q %v", message, name, silent)
+		}
+	})
+}
+
+// TestRefusalsAreCounted holds the words that are looked for against those of the real memberlist.
+func TestRefusalsAreCounted(t *testing.T) {
+	c := newCluster(t)
+	a := c.start("a")
+	for _, packet := range [][]byte{{1}, bytes.Repeat([]byte{1}, 100), []byte("hello")} {
+		before := a.refusals(refusedMalformed) + a.refusals(refusedKey)
+		conn, err := net.Dial("udp", a.address().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write(packet); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Close()
+		c.eventually("it is counted", func() bool { return a.refusals(refusedMalformed)+a.refusals(refusedKey) > before })
+	}
+	if a.refusals(refusedMalformed) != 2 || a.refusals(refusedKey) != 1 {
+		t.Errorf("counted %v malformed and %v with a wrong key, want 2 and 1", a.refusals(refusedMalformed), a.refusals(refusedKey))
+	}
+}
+
+func TestKeysAreRotatedWhileRunning(t *testing.T) {
+	c := newCluster(t)
+	k1, k2 := testKey, []byte("the secret of tomorrow")
+	nodes := c.startAll(3)
+	stranger := c.start("stranger", []byte("another secret of 32 bytes ....."))
+	for _, keys := range [][][]byte{{k1, k2}, {k2, k1}, {k2}} {
+		for _, n := range nodes {
+			if err := n.SetKeys(keys); err != nil {
+				t.Fatal(err)
+			}
+			for _, from := range nodes {
+				for _, to := range nodes {
+					if err := from.Ping(to.options.Name); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		}
+	}
+	if err := nodes[0].SetKeys([][]byte{k1, nil}); err == nil {
+		t.Error("an empty key is accepted")
+	}
+	c.eventually("the stranger's words are refused", func() bool { return nodes[0].refusals(refusedKey) > 0 && stranger.refusals(refusedKey) > 0 })
+	for _, n := range nodes {
+		if n.saw(eventLeft) != 0 || n.count(Ready) != 3 || len(n.Members()) != 3 || len(n.keyring.GetKeys()) != 1 {
+			t.Errorf("%s has lost %v members and sees %v", n.options.Name, n.saw(eventLeft), n.Members())
+		}
+	}
+}
+
+func TestHandOver(t *testing.T) {
+	c := newCluster(t)
+	nodes := c.startAll(3)
+	old, rest := nodes[2], nodes[:2]
+	link := plain("eth9", MAC{2, 9})
+	joined := []float64{rest[0].saw(eventJoined), rest[1].saw(eventJoined)}
+	old.HandOver()
+	old.end()
+	<-time.After(300 * time.Millisecond) // as long as the other process may take
+	start := time.Now()
+	c.run(Options{Name: "node-3", Bind: old.address(), Keys: [][]byte{testKey}}, func(m *Membership) {
+		if err := m.SetState(Ready, []Link{link}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	c.within(time.Second, "all see what the new process says", func() bool {
+		return all(rest, func(n *node) bool { m, found := n.find("node-3"); return found && m.State == Ready && m.Has(link.MAC) })
+	})
+	t.Logf("taken over after %v", time.Since(start))
+	for i, n := range rest {
+		if n.saw(eventLeft) != 0 || n.saw(eventJoined) != joined[i] {
+			t.Errorf("%s saw %v members leave and %v join", n.options.Name, n.saw(eventLeft), n.saw(eventJoined)-joined[i])
+		}
+	}
+}
