@@ -29,8 +29,8 @@ type holding struct {
 	until time.Time
 	// inherited is true for an address that another process of this node has announced.
 	inherited bool
-	// from is the node that had it before, empty if none did.
-	from string
+	// took is when this node took it.
+	took time.Time
 	// rivals are the peers that claimed the address, and when; disputed is how many of their claims were answered, the first of
 	// them at disputeBegan.
 	rivals       map[string]time.Time
@@ -78,7 +78,8 @@ func (s *Speaker) hold(now time.Time) (targets []layer2.Target, began []netip.Ad
 				targets = append(targets, layer2.Target{Addr: d.Addr, Interfaces: d.Interfaces, Mode: layer2.Watch})
 				continue
 			}
-			h = &holding{from: s.took(d, p, now)}
+			h = &holding{took: now}
+			s.took(d, p, now)
 			began = append(began, d.Addr)
 		} else if h == nil || settled && !s.keep(d, h, now) {
 			continue // until it is settled, this node knows too little to give up what it inherited
@@ -138,6 +139,9 @@ func (s *Speaker) keep(d *Decision, h *holding, now time.Time) bool {
 func (s *Speaker) claimed(c layer2.Claim, now time.Time) {
 	h := s.held[c.Addr]
 	if h == nil {
+		if p := s.pursued[c.Addr]; p != nil {
+			p.claimed = now
+		}
 		return
 	}
 	name, is := s.members.whose(c.MAC)

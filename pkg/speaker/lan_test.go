@@ -95,6 +95,7 @@ func TestReturnWaits(t *testing.T) {
 		t.Run(c.config, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				v := newVillage(t, c.config, []string{"a", "b", "c"}, addr4)
+				time.Sleep(time.Minute) // until each has its own
 				owner := v.only(addr4)
 				owner.die()
 				time.Sleep(5 * time.Second)
@@ -117,7 +118,7 @@ func TestReturnWaits(t *testing.T) {
 func TestGossipPartitionMovesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		addrs := []netip.Addr{addr4, addr6, addr4.Next(), addr4.Next().Next()}
-		v := newVillage(t, "", []string{"a", "b", "c", "d"}, addrs...)
+		v := newVillage(t, "layer2: {failback: never}\n", []string{"a", "b", "c", "d"}, addrs...)
 		before := map[netip.Addr]*villager{}
 		for _, a := range addrs {
 			before[a] = v.only(a)
@@ -181,8 +182,8 @@ func TestPartitionHeals(t *testing.T) {
 // TestResyncSendsNothing wakes the loops without any news. What goes on is that neighbours look at each other.
 func TestResyncSendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "", []string{"a", "b"}, addr4, addr6)
-		time.Sleep(10 * time.Second)
+		v := newVillage(t, "layer2: {refresh: 0s}\n", []string{"a", "b"}, addr4, addr6)
+		time.Sleep(2 * time.Minute)
 		frames, events := len(v.lan.Trace()), len(v.told())
 		for range 1000 {
 			v.change(func(*cluster.Snapshot) {})

@@ -16,6 +16,8 @@ const (
 	// The pause before an address is looked at again grows from the first to the second.
 	firstLook = 50 * time.Millisecond
 	lastLook  = time.Second
+	// answerTime is how long a second answer is waited for.
+	answerTime = 40 * time.Millisecond
 	// strangerBound is how long a stranger that answers is waited for, until an address that Services had before is taken from it.
 	strangerBound = 10 * time.Second
 	// freshness is how long after it was first to be announced an address counts as new.
@@ -32,16 +34,20 @@ type pursuit struct {
 	since time.Time
 	// from is whom the election named before, empty for nobody.
 	from string
-	// next is when to ask; asking is true while a probe runs; finding is what it has found and nobody has looked at.
-	next    time.Time
-	asking  bool
-	finding *found
-	// to is whom to ask, zero for everybody.
-	to    layer2.MAC
-	looks int
-	// holder is the node that answered last. waiting is true when it may keep the address until next.
+	// next is when to ask, asked when that was done last; asking is true while a probe runs; finding is what it has found and nobody
+	// has looked at. claimed is when another host claimed the address.
+	next, asked, claimed time.Time
+	asking               bool
+	finding              *found
+	// to is whom to ask, zero for everybody. mute is a station that did not answer when it alone was asked: what is heard from it
+	// otherwise is a switch that answers from its memory.
+	to, mute layer2.MAC
+	looks    int
+	// holder is the node that answered last. waiting is true when it may keep the address until next, unless more members than
+	// these losses are lost: another node may have the address by now.
 	holder  string
 	waiting bool
+	losses  int
 	// disallowed is when the holder was first seen to have no right to the address any more.
 	disallowed time.Time
 	// strange is when a stranger answered first.
@@ -75,7 +81,7 @@ func (s *Speaker) pursue(d *Decision, p *pursuit, now time.Time) (take bool) {
 			return true
 		}
 	}
-	if p.waiting && !s.mayKeep(d, p.holder) {
+	if p.waiting && (!s.mayKeep(d, p.holder) || p.losses != s.members.losses) {
 		p.waiting, p.next = false, now
 	}
 	if !p.next.After(now) {
@@ -92,8 +98,11 @@ func (s *Speaker) mayKeep(d *Decision, node string) bool {
 
 // ask probes the address. The result comes to the loop by way of found.
 func (s *Speaker) ask(p *pursuit, interfaces []string) {
-	p.asking = true
+	p.asking, p.asked = true, time.Now()
 	options := layer2.ProbeOptions{Interfaces: interfaces, To: p.to}
+	if p.mute != (layer2.MAC{}) {
+		options.Linger = answerTime // for a station that answers beside the switch
+	}
 	s.tasks.Go(func() {
 		finding, err := s.Announcer.Probe(s.ctx, p.addr, options)
 		select {
@@ -114,24 +123,35 @@ func (s *Speaker) judge(d *Decision, p *pursuit, f *found, now time.Time) (take 
 		p.again(now)
 		return false
 	case layer2.Silent, layer2.Contested:
+		if p.claimed.After(p.asked) {
+			p.next = now // somebody took it meanwhile
+			return false
+		}
+		if p.to != (layer2.MAC{}) {
+			p.mute, p.to, p.next = p.to, layer2.MAC{}, now
+			return false
+		}
 		delete(s.strangers, d.Addr)
 		return true
 	}
-	name, mac, is := s.best(f.Heard)
+	name, mac, is := s.best(f.Heard, p.mute)
+	if mac == (layer2.MAC{}) {
+		return true
+	}
 	switch is {
 	case isMember:
-		p.holder, p.to = name, layer2.MAC{}
+		p.holder, p.to, p.mute = name, layer2.MAC{}, layer2.MAC{}
 		if _, suspected := s.members.suspected[name]; suspected {
 			s.Log.Info("suspected member answers", "node", name, "ip", d.Addr)
 			s.metrics.refuted.Inc()
 			delete(s.members.suspected, name)
 		}
 		p.next = s.due(d, p, now)
-		p.waiting = p.next.After(now)
+		p.waiting, p.losses = p.next.After(now), s.members.losses
 		return !p.waiting
 	case isFormer:
 		// It may be cut off from gossip alone. A switch that answers from its memory for the dead does so when everybody is asked.
-		p.holder, p.to = name, mac
+		p.holder, p.to, p.mute = name, mac, layer2.MAC{}
 		p.again(now)
 		return false
 	}
@@ -144,15 +164,15 @@ func (p *pursuit) again(now time.Time) {
 	p.looks++
 }
 
-// best returns who of those that were heard is closest to this node: a member before a former one before a stranger.
-func (s *Speaker) best(heard []layer2.Sighting) (name string, mac layer2.MAC, is standing) {
-	first := true
+// best returns who of those that were heard is closest to this node: a member before a former one before a stranger. It
+// returns a zero MAC address for nobody but the mute one.
+func (s *Speaker) best(heard []layer2.Sighting, mute layer2.MAC) (name string, mac layer2.MAC, is standing) {
 	for _, x := range heard {
-		if x.Form == layer2.Probing {
+		if x.Form == layer2.Probing || x.MAC == mute {
 			continue
 		}
-		if n, st := s.members.whose(x.MAC); first || st > is {
-			name, mac, is, first = n, x.MAC, st, false
+		if n, st := s.members.whose(x.MAC); mac == (layer2.MAC{}) || st > is {
+			name, mac, is = n, x.MAC, st
 		}
 	}
 	return name, mac, is
@@ -186,8 +206,8 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// took counts and logs that this node takes the address, and returns from whom.
-func (s *Speaker) took(d *Decision, p *pursuit, now time.Time) (from string) {
+// took counts and logs that this node takes the address.
+func (s *Speaker) took(d *Decision, p *pursuit, now time.Time) {
 	why, from := s.why(d, p)
 	more := []any{"service", d.Services}
 	if from != "" {
@@ -198,7 +218,6 @@ func (s *Speaker) took(d *Decision, p *pursuit, now time.Time) (from string) {
 		more = append(more, "after", now.Sub(sign))
 	}
 	s.changed(d.Addr, gained, why, more...)
-	return from
 }
 
 // why returns the reason for which this node takes the address, and from whom, if from anybody.

@@ -31,6 +31,10 @@ type roll struct {
 	gone map[string]departed
 	// suspected are present and not to be heard.
 	suspected map[string]suspicion
+	// quiet is since when those that were ever suspected are not to be heard.
+	quiet map[string]time.Time
+	// losses counts how often a member was suspected or lost that was not before.
+	losses int
 }
 
 // departed is a member that is gone.
@@ -41,7 +45,7 @@ type departed struct {
 }
 
 func newRoll() roll {
-	return roll{present: map[string]membership.Member{}, gone: map[string]departed{}, suspected: map[string]suspicion{}}
+	return roll{present: map[string]membership.Member{}, gone: map[string]departed{}, suspected: map[string]suspicion{}, quiet: map[string]time.Time{}}
 }
 
 // suspect takes over a suspicion, unless it is of this node or of none.
@@ -51,6 +55,11 @@ func (r *roll) suspect(x suspicion, self string, now time.Time) {
 	}
 	if old, known := r.suspected[x.name]; known {
 		x.sign = old.sign
+	} else {
+		r.losses++
+	}
+	if _, known := r.quiet[x.name]; !known {
+		r.quiet[x.name] = x.sign
 	}
 	x.until = now.Add(suspicionLife)
 	r.suspected[x.name] = x
@@ -110,7 +119,7 @@ func (s *Speaker) observe(snap cluster.Snapshot, now time.Time) (ready []members
 	r := &s.members
 	maps.DeleteFunc(r.suspected, func(_ string, x suspicion) bool { return !x.until.After(now) })
 	present := map[string]membership.Member{}
-	var returned []string
+	var returned []time.Time // since when they were away
 	for _, m := range s.Peers.Members() {
 		if m.Name == s.Self {
 			m.State, m.Links = s.state, s.ownLinks() // what gossip says of this node lags behind
@@ -118,7 +127,7 @@ func (s *Speaker) observe(snap cluster.Snapshot, now time.Time) (ready []members
 		present[m.Name] = m
 		if before, was := r.gone[m.Name]; was && m.State == membership.Ready {
 			if before.State == membership.Ready {
-				returned = append(returned, m.Name)
+				returned = append(returned, before.sign)
 			}
 			delete(r.gone, m.Name)
 			s.Log.Info("member is back", "node", m.Name)
@@ -133,38 +142,45 @@ func (s *Speaker) observe(snap cluster.Snapshot, now time.Time) (ready []members
 			continue
 		}
 		last := now
-		if x, was := r.suspected[name]; was {
-			last = x.sign
+		if since, was := r.quiet[name]; was {
+			last = since
 		}
+		r.losses++
 		r.gone[name] = departed{m, last}
 		if m.State == membership.Ready {
 			s.Log.Warn("member lost", "node", name)
 		}
 		delete(r.suspected, name)
+		delete(r.quiet, name)
 	}
 	maps.DeleteFunc(r.gone, func(name string, _ departed) bool {
 		return !slices.ContainsFunc(snap.Nodes, func(n cluster.Node) bool { return n.Name == name })
 	})
 	r.present = present
-	for _, name := range returned {
-		s.announceTaken(name)
+	for _, since := range returned {
+		s.announceTaken(since)
 	}
 	return ready
 }
 
 // signOfLife ends the suspicion of a member that is heard again.
 func (s *Speaker) signOfLife(name string) {
+	since, was := s.members.quiet[name]
+	if !was {
+		return
+	}
 	delete(s.members.suspected, name)
+	delete(s.members.quiet, name)
 	s.Log.Info("member is heard again", "node", name)
-	s.announceTaken(name)
+	s.announceTaken(since)
 }
 
-// announceTaken announces again what this node has and the named one had before, or should have: that one may still answer for
-// it, and hears from this who does now.
-func (s *Speaker) announceTaken(name string) {
+// announceTaken announces again what this node has taken since then. A member that was not to be heard meanwhile may still answer
+// for it, and hears from this who does now.
+func (s *Speaker) announceTaken(since time.Time) {
 	var taken []netip.Addr
 	for a, h := range s.held {
-		if d := s.decision(a); h.kept() && (h.from == name || d != nil && d.Owner == name) {
+		if h.kept() && h.took.After(since) {
 			taken = append(taken, a)
 		}
 	}
