@@ -114,6 +114,12 @@ type Service struct {
 	// mend; empty when nothing is. Requested and RequestedPool then count for nothing.
 	RequestProblem string
 
+	// PreferNode is the name of the Node that should announce the addresses rather than others; empty for any.
+	PreferNode string
+	// PreferNodeProblem says in a sentence what is wrong with the annotation for that; empty when nothing is. PreferNode is
+	// empty then, and all else goes on.
+	PreferNodeProblem string
+
 	// Labels are for the service selectors of pools.
 	Labels map[string]string
 	// SharingKey is what Services must have in common to share an address, empty for those that share none.
@@ -234,6 +240,12 @@ type Node struct {
 	Excluded bool
 	// NetworkUnavailable is the Node's condition of that name.
 	NetworkUnavailable bool
+	// OutOfService is true when the Node has the taint node.kubernetes.io/out-of-service: somebody has seen that it is off.
+	OutOfService bool
+	// Deleting is true when the Node is being deleted.
+	Deleting bool
+	// Unschedulable is true when the Node is cordoned.
+	Unschedulable bool
 }
 
 // Condition is our condition on a Service: whether it has what it asked for, and if not, why.

@@ -108,6 +108,19 @@ func (s source) report(out *bytes.Buffer, c *Config) {
 	} else {
 		fmt.Fprintln(out, "an announced address does not answer ping")
 	}
+	switch c.Layer2.Failback {
+	case FailbackNever:
+		fmt.Fprintln(out, "an address stays at the node that has it, as long as that node may have it")
+	case 0:
+		fmt.Fprintln(out, "a node takes an address back from another one at once")
+	default:
+		fmt.Fprintf(out, "a node takes an address back from another one after %s\n", seconds(c.Layer2.Failback))
+	}
+	if c.Layer2.MoveOnCordon {
+		fmt.Fprintln(out, "addresses leave a cordoned node")
+	} else {
+		fmt.Fprintln(out, "addresses stay at a cordoned node")
+	}
 	if len(c.Warnings) == 0 {
 		return
 	}
@@ -158,6 +171,7 @@ func (p Pool) report(out *bytes.Buffer) {
 	row("reserve", reserved...)
 	row("quota", p.quotaTexts()...)
 	row("node-selectors", selectorTexts(p.NodeSelectors, "node")...)
+	row("preferred-nodes", p.preferenceTexts()...)
 	if len(p.Interfaces) > 0 {
 		row("interfaces", strings.Join(p.Interfaces, ", "))
 	}

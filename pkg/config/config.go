@@ -51,8 +51,19 @@ type Pool struct {
 	Quotas map[string]int
 	// NodeSelectors choose the nodes that may announce: those that match one of them. Empty for all nodes.
 	NodeSelectors []labels.Selector
+	// PreferredNodes say which of these nodes should announce rather than others, in the order of the document; see
+	// [Pool.Preference]. Empty to prefer none.
+	PreferredNodes []PreferredNodes
 	// Interfaces are names or patterns (path.Match) of the interfaces to announce on; empty for all that fit.
 	Interfaces []string
+}
+
+// PreferredNodes gives a weight to nodes.
+type PreferredNodes struct {
+	// Weight is 1 to 100.
+	Weight int
+	// Selector fits the labels of the nodes.
+	Selector labels.Selector
 }
 
 // Reservation keeps an address for Services, whatever else the pool says of who may use it.
@@ -86,7 +97,16 @@ type Layer2 struct {
 	Rate int
 	// Ping means that an announced address answers echo requests (ICMP and ICMPv6). Default true.
 	Ping bool
+	// Failback is how long a node waits before it takes an address back that another node answers for, and may go on
+	// answering for: 0 to 24 h, or FailbackNever. Default 60 s.
+	Failback time.Duration
+	// MoveOnCordon means that the addresses leave a node that is cordoned. Default false.
+	MoveOnCordon bool
 }
+
+// FailbackNever is the Layer2.Failback with which an address stays at the node that has it, as long as that node may
+// have it.
+const FailbackNever time.Duration = -1
 
 // Problem is one thing wrong with a document, or worth a warning.
 type Problem struct {

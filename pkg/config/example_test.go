@@ -82,4 +82,6 @@ data:
 	// an address is announced again every 90s
 	// at most 5000 announcements a second are sent on an interface
 	// an announced address answers ping
+	// a node takes an address back from another one after 60s
+	// addresses stay at a cordoned node
 }

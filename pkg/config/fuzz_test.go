@@ -17,7 +17,7 @@ func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		// One of everything that a pool can have, so that the fuzzer knows the words.
 		"address-pools:\n- {name: a, protocol: layer2, addresses: [10.0.0.0/24], exclude: [10.0.0.9-10.0.0.11], priority: 1, " +
-			"auto-assign: no, avoid-buggy-ips: on, namespaces: [x], interfaces: ['eth*'], node-selectors: [{match-labels: {a: b}}]}\n",
+			"auto-assign: no, avoid-buggy-ips: on, namespaces: [x], interfaces: ['eth*'], node-selectors: [{match-labels: {a: b}}], preferred-nodes: [{weight: 3, match-labels: {a: b}}]}\n",
 		// The ends of the families, where the next address does not exist.
 		"address-pools:\n- {name: a, protocol: bgp, addresses: [255.255.255.255, \"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/1\"]}\n",
 		// Two pools that touch, and two that overlap in one address.

@@ -54,7 +54,10 @@ const noBGP = "Lanlord does not speak BGP"
 func (b *builder) config(raw rawConfig) *Config {
 	c := &Config{
 		Allocation: Allocation{ReleaseDelay: raw.releaseDelay.v, AvoidNetworkAddresses: raw.avoidNetwork.v},
-		Layer2:     Layer2{Refresh: raw.refresh.v, Rate: int(raw.rate.v), Ping: raw.ping.v},
+		Layer2: Layer2{
+			Refresh: raw.refresh.v, Rate: int(raw.rate.v), Ping: raw.ping.v,
+			Failback: raw.failback.v, MoveOnCordon: raw.moveOnCordon.v,
+		},
 	}
 	b.checkDurations(raw)
 	b.checkCommunities(raw.communities)
@@ -96,6 +99,9 @@ func comparePools(a, b Pool) int {
 func (b *builder) checkDurations(raw rawConfig) {
 	if d := raw.releaseDelay; d.ok && (d.v < 0 || d.v > 24*time.Hour) {
 		b.fail(d.at, "must be 0s to 24h, and is %s", d.v)
+	}
+	if d := raw.failback; d.ok && d.v != FailbackNever && (d.v < 0 || d.v > 24*time.Hour) {
+		b.fail(d.at, "must be 0s to 24h, or never, and is %s", d.v)
 	}
 	if d := raw.refresh; d.ok && d.v != 0 && (d.v < 10*time.Second || d.v > 24*time.Hour) {
 		b.fail(d.at, "must be 10s to 24h, or 0s for never, and is %s", d.v)

@@ -38,11 +38,14 @@ address-pools:
   - match-labels: {zone: a}
     match-expressions: [{key: rack, operator: In, values: [r1]}]
   - {}
+  preferred-nodes:
+  - {weight: 10, match-labels: {zone: a}, match-expressions: [{key: rack, operator: In, values: [r1]}]}
+  - {match-labels: {team: web}, weight: 1}
   interfaces: [vlan*, eth0]
 - {name: z, protocol: bgp, addresses: [10.1.0.0/24]}
 - {name: y, protocol: bgp, addresses: [10.2.0.0/24]}
 allocation: {release-delay: 0}
-layer2: {refresh: 10s, rate: 12, ping: no}
+layer2: {refresh: 10s, rate: 12, ping: no, failback: never, move-on-cordon: yes}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +62,10 @@ layer2: {refresh: 10s, rate: 12, ping: no}
 			NamespaceSelectors: []labels.Selector{labels.SelectorFromSet(labels.Set{"team": "web"})},
 			ServiceSelectors:   []labels.Selector{labels.Everything()},
 			NodeSelectors:      []labels.Selector{selector, labels.Everything()},
-			Disabled:           true,
+			PreferredNodes: []PreferredNodes{
+				{10, selector}, {1, labels.SelectorFromSet(labels.Set{"team": "web"})},
+			},
+			Disabled: true,
 			Reserve: []Reservation{{netip.MustParseAddr("2001:db8::5"),
 				[]ServiceName{{"shop", "udp"}, {"web", "tcp"}}}},
 			Quotas: map[string]int{"": 3, "shop": 5},
@@ -72,10 +78,10 @@ layer2: {refresh: 10s, rate: 12, ping: no}
 	if want := []string{"y", "z"}; !slices.Equal(got.SetAside, want) {
 		t.Errorf("set aside: got %v, want %v", got.SetAside, want)
 	}
-	if got.Allocation.ReleaseDelay != 0 || got.Layer2 != (Layer2{Refresh: 10 * time.Second, Rate: 12}) {
+	if got.Allocation.ReleaseDelay != 0 || got.Layer2 != (Layer2{Refresh: 10 * time.Second, Rate: 12, Failback: FailbackNever, MoveOnCordon: true}) {
 		t.Errorf("got %v and %v", got.Allocation, got.Layer2)
 	}
-	if len(got.Warnings) != 2 || got.Warnings[0].Pool != "z" || got.Warnings[0].Line != 24 {
+	if len(got.Warnings) != 2 || got.Warnings[0].Pool != "z" || got.Warnings[0].Line != 27 {
 		t.Errorf("warnings: %v", got.Warnings)
 	}
 }
@@ -140,7 +146,7 @@ func TestReferenceManual(t *testing.T) {
 func knownKeys(t *testing.T) []string {
 	_, err := Parse([]byte(`
 _: 0
-address-pools: [{_: 0, quota: {_: 0}, bgp-advertisements: [{_: 0}], node-selectors: [{_: 0, match-expressions: [{_: 0}]}]}]
+address-pools: [{_: 0, quota: {_: 0}, bgp-advertisements: [{_: 0}], node-selectors: [{_: 0, match-expressions: [{_: 0}]}], preferred-nodes: [{_: 0}]}]
 peers: [{_: 0}]
 bfd-profiles: [{_: 0}]
 allocation: {_: 0}

@@ -54,6 +54,7 @@ func (b *builder) pool(raw rawPool, owner int) (Pool, protocol) {
 	pool.NamespaceSelectors = b.selectors(raw.namespaceSelectors, "namespaces")
 	pool.ServiceSelectors = b.selectors(raw.serviceSelectors, "Services")
 	pool.NodeSelectors = b.selectors(raw.nodeSelectors, "nodes")
+	pool.PreferredNodes = b.preferences(raw.preferredNodes)
 	entries := b.addresses(raw, owner)
 	pool.Ranges = b.remaining(raw, entries)
 	pool.Reserve = b.reservations(raw.reserve, pool, len(entries) == len(raw.addresses.v))

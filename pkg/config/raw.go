@@ -20,6 +20,8 @@ type rawConfig struct {
 	refresh      value[time.Duration]
 	rate         value[int64]
 	ping         value[bool]
+	failback     value[time.Duration]
+	moveOnCordon value[bool]
 }
 
 type rawPool struct {
@@ -40,6 +42,7 @@ type rawPool struct {
 	reserve            value[[]rawReservation]
 	quota              rawQuota
 	nodeSelectors      value[[]rawSelector]
+	preferredNodes     value[[]rawPreference]
 	interfaces         value[[]value[string]]
 }
 
@@ -135,6 +138,8 @@ func (r reader) config(root *yaml.Node) rawConfig {
 				{"refresh", r.duration(&c.refresh)},
 				{"rate", r.number(&c.rate, 10, 1_000_000)},
 				{"ping", r.boolean(&c.ping)},
+				{"failback", r.durationOrNever(&c.failback)},
+				{"move-on-cordon", r.boolean(&c.moveOnCordon)},
 			})
 		}},
 	})
@@ -160,6 +165,7 @@ func (r reader) pool(n *yaml.Node, at place) (rawPool, bool) {
 		{"reserve", r.reservations(&p.reserve)},
 		{"quota", r.quota(&p.quota)},
 		{"node-selectors", list(r, &p.nodeSelectors, r.selector)},
+		{"preferred-nodes", list(r, &p.preferredNodes, r.preference)},
 		{"interfaces", r.texts(&p.interfaces)},
 	})
 	return p, ok
@@ -242,11 +248,15 @@ func (r reader) advertisement(n *yaml.Node, at place) (rawAdvertisement, bool) {
 
 func (r reader) selector(n *yaml.Node, at place) (rawSelector, bool) {
 	s := rawSelector{at: at}
-	ok := r.mapping(n, at, []field{
+	ok := r.mapping(n, at, r.selectorFields(&s))
+	return s, ok
+}
+
+func (r reader) selectorFields(s *rawSelector) []field {
+	return []field{
 		{"match-labels", r.named(&s.labels)},
 		{"match-expressions", list(r, &s.expressions, r.expression)},
-	})
-	return s, ok
+	}
 }
 
 func (r reader) expression(n *yaml.Node, at place) (rawExpression, bool) {
@@ -300,6 +310,7 @@ func (c *rawConfig) applyDefaults() {
 	c.refresh.or(90 * time.Second)
 	c.rate.or(5000)
 	c.ping.or(true)
+	c.failback.or(60 * time.Second)
 	for i := range c.pools.v {
 		p := &c.pools.v[i]
 		p.autoAssign.or(true)

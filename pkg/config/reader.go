@@ -265,19 +265,40 @@ func (r reader) number(to *value[int64], least, most int64) read {
 
 // duration reads a duration with its unit. An empty text is as if the key were not there.
 func (r reader) duration(to *value[time.Duration]) read {
-	parse := scalar(r, to, func(n *yaml.Node) (time.Duration, error) {
-		if n.Kind != yaml.ScalarNode {
-			return 0, fmt.Errorf("must be a duration like 90s, and is %s", describe(n))
+	return unlessEmpty(scalar(r, to, func(n *yaml.Node) (time.Duration, error) { return parseDuration(n, "a duration like 90s") }))
+}
+
+// durationOrNever reads a duration, or the word never, which is FailbackNever; no duration is read as that.
+func (r reader) durationOrNever(to *value[time.Duration]) read {
+	return unlessEmpty(scalar(r, to, func(n *yaml.Node) (time.Duration, error) {
+		if n.Kind == yaml.ScalarNode && strings.EqualFold(n.Value, "never") {
+			return FailbackNever, nil
 		}
-		d, err := time.ParseDuration(n.Value)
-		if err == nil {
-			return d, nil
+		d, err := parseDuration(n, "a duration like 90s, or never")
+		if err == nil && d == FailbackNever {
+			err = fmt.Errorf("must be 0s to 24h, or never, and is %s", n.Value)
 		}
-		if n.Tag == "!!int" {
-			return 0, fmt.Errorf("must be a duration with its unit, and is %s; write %ss", n.Value, n.Value)
-		}
-		return 0, fmt.Errorf("must be a duration like 90s, and is %s", describe(n))
-	})
+		return d, err
+	}))
+}
+
+// parseDuration reads a duration with its unit. what says what is right there.
+func parseDuration(n *yaml.Node, what string) (time.Duration, error) {
+	if n.Kind != yaml.ScalarNode {
+		return 0, fmt.Errorf("must be %s, and is %s", what, describe(n))
+	}
+	d, err := time.ParseDuration(n.Value)
+	if err == nil {
+		return d, nil
+	}
+	if n.Tag == "!!int" {
+		return 0, fmt.Errorf("must be a duration with its unit, and is %s; write %ss", n.Value, n.Value)
+	}
+	return 0, fmt.Errorf("must be %s, and is %s", what, describe(n))
+}
+
+// unlessEmpty takes an empty text as if the key were not there.
+func unlessEmpty(parse read) read {
 	return func(n *yaml.Node, at place) {
 		if text := follow(n); text.Kind != yaml.ScalarNode || text.Value != "" {
 			parse(n, at)

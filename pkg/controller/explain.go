@@ -16,6 +16,8 @@ const (
 	withdrawn   = "Withdrawn"
 	// released is for the addresses of a Service that is not of our kind any more.
 	released = "Released"
+	// preferenceIgnored is for a preferred node that there cannot be.
+	preferenceIgnored = "PreferenceIgnored"
 )
 
 // maxEvent is how much text an Event holds, in bytes.
@@ -40,6 +42,9 @@ func appendMessage(text []byte, svc *cluster.Service, r allocator.Result) []byte
 	}
 	if r.Remark != "" {
 		text = append(append(text, "; "...), r.Remark...)
+	}
+	if svc.PreferNodeProblem != "" {
+		text = append(append(text, "; "...), svc.PreferNodeProblem...)
 	}
 	return text
 }
@@ -124,6 +129,9 @@ func (d *decider) tell(c *claim, now *cluster.Condition, r allocator.Result) (be
 			after = d.events.take(1)[:0]
 		}
 		after = append(after, event(c.svc, !now.True, now.Reason, now.Message))
+	}
+	if problem := c.svc.PreferNodeProblem; problem != "" && (was == nil || !strings.Contains(was.Message, problem)) {
+		after = append(after, event(c.svc, true, preferenceIgnored, problem))
 	}
 	return before, after
 }

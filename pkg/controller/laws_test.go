@@ -69,6 +69,10 @@ func choose(random *rand.Rand, svc *cluster.Service) {
 			}
 		}
 	}
+	svc.PreferNodeProblem = ""
+	if random.IntN(9) == 0 {
+		svc.PreferNodeProblem = "no such name"
+	}
 	switch random.IntN(6) {
 	case 0:
 		svc.Requested = []netip.Addr{randomAddr(random)}

@@ -219,6 +219,7 @@ func (s *story) service(words []string) {
 //	requests ADDR[,ADDR]          the addresses that it requests
 //	pool NAME                     the pool that it requests
 //	problem "..."                 what is wrong with its request
+//	preference-problem "..."      what is wrong with the node that it prefers
 //	labels a=b,c=d                its labels
 //	shares KEY TCP/80,UDP/53      its sharing key and its ports
 //	local SELECTOR                it has externalTrafficPolicy Local, and this selector
@@ -248,6 +249,8 @@ func (s *story) parseService(words []string, svc cluster.Service) cluster.Servic
 			svc.RequestedPool = next()
 		case "problem":
 			svc.RequestProblem = next()
+		case "preference-problem":
+			svc.PreferNodeProblem = next()
 		case "labels":
 			svc.Labels = s.labels(next())
 		case "shares":

@@ -30,6 +30,9 @@ const (
 	PoolAnnotation      = "lanlord.io/address-pool"
 )
 
+// PreferNodeAnnotation names the Node that should announce the addresses of the Service.
+const PreferNodeAnnotation = "lanlord.io/prefer-node"
+
 // SharingAnnotation holds the sharing key: Services with the same one may have the same address.
 const SharingAnnotation = "lanlord.io/allow-shared-ip"
 
@@ -84,6 +87,7 @@ func convertService(o *corev1.Service, class string) (serviceRow, bool) {
 		}
 	}
 	s.Requested, s.RequestedPool, s.RequestProblem = requested(o, s.Families)
+	s.PreferNode, s.PreferNodeProblem = preferredNode(o)
 	s.Ingress, s.ForeignIngress = ingress(o.Status.LoadBalancer.Ingress)
 	return serviceRow{service: s, generation: o.Generation}, true
 }
@@ -231,8 +235,15 @@ func serving(c discoveryv1.EndpointConditions) bool {
 
 // convertNode returns a Node as the core sees it.
 func convertNode(o *corev1.Node) cluster.Node {
-	n := cluster.Node{Name: o.Name, UID: string(o.UID), Labels: o.Labels}
+	n := cluster.Node{
+		Name: o.Name, UID: string(o.UID), Labels: o.Labels,
+		Deleting: o.DeletionTimestamp != nil, Unschedulable: o.Spec.Unschedulable,
+	}
 	_, n.Excluded = o.Labels[corev1.LabelNodeExcludeBalancers]
+	n.OutOfService = slices.ContainsFunc(o.Spec.Taints, func(t corev1.Taint) bool {
+		// The effect does not matter: the key alone says that the node is off.
+		return t.Key == corev1.TaintNodeOutOfService
+	})
 	for _, a := range o.Status.Addresses {
 		if a.Type != corev1.NodeInternalIP {
 			continue

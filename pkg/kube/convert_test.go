@@ -87,6 +87,17 @@ func TestConvertService(t *testing.T) {
 			func(s *cluster.Service) {
 				s.SharingKey, s.TrafficPolicy, s.Selector, s.Ports = "k", cluster.TrafficLocal, "a=1,b=2", []cluster.Port{}
 			}},
+		{"a node preferred", func(o *corev1.Service) { o.Annotations = map[string]string{PreferNodeAnnotation: " n1.example.com\n"} },
+			func(s *cluster.Service) { s.PreferNode = "n1.example.com" }},
+		{"a node preferred that there cannot be", func(o *corev1.Service) {
+			o.Annotations = map[string]string{PreferNodeAnnotation: `x 10.0.0.1 from pool "lan"`, AddressesAnnotation: "10.0.0.2"}
+		},
+			func(s *cluster.Service) {
+				s.Requested = addrs("10.0.0.2")
+				s.PreferNodeProblem = "the annotation lanlord.io/prefer-node does not hold the name of a Node and is not heeded"
+			}},
+		{"no node preferred", func(o *corev1.Service) { o.Annotations = map[string]string{PreferNodeAnnotation: " "} },
+			func(*cluster.Service) {}},
 		{"our status",
 			func(o *corev1.Service) {
 				o.Annotations = map[string]string{AllocatedFromAnnotation: "lan"}
@@ -251,5 +262,29 @@ func TestConvertNode(t *testing.T) {
 	o.Labels, o.Status.Conditions[1].Status = nil, corev1.ConditionUnknown
 	if got := convertNode(o); got.Excluded || got.NetworkUnavailable {
 		t.Errorf("%+v, want neither", got)
+	}
+}
+
+func TestConvertNodeAway(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		make func(*corev1.Node)
+		want cluster.Node
+	}{
+		{"as usual", func(o *corev1.Node) {
+			o.Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeUnreachable, Effect: "NoExecute"}}
+		}, cluster.Node{}},
+		{"out of service", func(o *corev1.Node) {
+			o.Spec.Taints = []corev1.Taint{{Key: "a"}, {Key: "node.kubernetes.io/out-of-service", Value: "nodeshutdown", Effect: "NoSchedule"}}
+		}, cluster.Node{OutOfService: true}},
+		{"being deleted", func(o *corev1.Node) { o.DeletionTimestamp = new(metav1.Now()) }, cluster.Node{Deleting: true}},
+		{"cordoned", func(o *corev1.Node) { o.Spec.Unschedulable = true }, cluster.Node{Unschedulable: true}},
+	} {
+		o := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}
+		c.make(o)
+		c.want.Name = "n"
+		if got := convertNode(o); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
 	}
 }

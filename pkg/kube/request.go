@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
@@ -36,6 +37,16 @@ func requested(o *corev1.Service, families []cluster.Family) (addrs []netip.Addr
 	}
 	_, pool = firstAnnotation(o, poolAnnotations[:])
 	return addrs, pool, ""
+}
+
+// preferredNode reads which Node should announce. With a problem there is no name. The problem does not repeat what the
+// annotation holds: it becomes part of our condition, whose text says what the Service has.
+func preferredNode(o *corev1.Service) (name, problem string) {
+	name = strings.TrimSpace(o.Annotations[PreferNodeAnnotation])
+	if name != "" && len(validation.IsDNS1123Subdomain(name)) > 0 {
+		return "", "the annotation " + PreferNodeAnnotation + " does not hold the name of a Node and is not heeded"
+	}
+	return name, ""
 }
 
 // firstAnnotation returns the first of the annotations that is there and not blank, trimmed.
