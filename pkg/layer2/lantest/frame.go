@@ -33,7 +33,7 @@ type Frame struct {
 	At time.Duration
 	// From is the interface ("node/eth0") or host that sent it.
 	From string
-	// To are those that received it.
+	// To are those that have received it so far, once for each copy.
 	To []string
 	// Data is the frame, without its check sequence.
 	Data []byte

@@ -22,27 +22,18 @@ type LAN struct {
 	trace    []Frame
 	queue    []sending
 	busy     bool
+	flights  []flight // the next to arrive first
 	macs     uint32
 }
 
-// New returns an empty segment whose time begins now. The seed decides which frames a lossy link loses.
+// New returns an empty segment whose time begins now. The seed decides which frames links lose and duplicate, and how long
+// each is underway.
 func New(seed uint64) *LAN {
 	return &LAN{
 		began:    time.Now(),
 		random:   rand.New(rand.NewPCG(seed, 0)),
 		stations: map[layer2.MAC]*link{},
 	}
-}
-
-// link is a cable from the switch to one interface.
-type link struct {
-	name    string
-	cut     bool
-	loss    float64
-	island  int
-	wants   func(group layer2.MAC) bool
-	receive func(frame []byte) [][]byte // what the station sends at once
-	state   func() []string             // what the station knows, one thing a line
 }
 
 type sending struct {
@@ -68,6 +59,11 @@ func (l *LAN) newMAC() layer2.MAC {
 // send puts a frame on the wire and delivers it, and whatever is sent in reaction, in order. The caller holds the mutex.
 func (l *LAN) send(from *link, data []byte) {
 	l.queue = append(l.queue, sending{from, append([]byte(nil), data...)})
+	l.drain()
+}
+
+// drain sends what is queued. The caller holds the mutex.
+func (l *LAN) drain() {
 	if l.busy {
 		return
 	}
@@ -75,21 +71,21 @@ func (l *LAN) send(from *link, data []byte) {
 	for len(l.queue) > 0 {
 		s := l.queue[0]
 		l.queue = l.queue[1:]
-		l.forward(s)
+		number := len(l.trace)
+		l.trace = append(l.trace, Frame{At: time.Since(l.began), From: s.from.name, Data: s.data})
+		if len(s.data) >= ethernetHeader && !s.from.mute {
+			l.pass(s.from, func() { l.forward(s, number) })
+		}
 	}
 	l.busy = false
 }
 
-func (l *LAN) forward(s sending) {
-	f := Frame{At: time.Since(l.began), From: s.from.name, Data: s.data}
-	defer func() { l.trace = append(l.trace, f) }()
-	if len(s.data) < ethernetHeader || s.from.cut || l.lost(s.from) {
-		return
-	}
+// forward is what the switch does with a frame, which has that number in the trace. The caller holds the mutex.
+func (l *LAN) forward(s sending, number int) {
 	destination, source := layer2.MAC(s.data[0:6]), layer2.MAC(s.data[6:12])
 	l.stations[source] = s.from
 	for _, to := range l.links {
-		if to == s.from || to.cut || to.island != s.from.island {
+		if to == s.from || to.deaf || to.island != s.from.island {
 			continue
 		}
 		if group := destination[0]&1 != 0; group && !to.wants(destination) {
@@ -97,52 +93,13 @@ func (l *LAN) forward(s sending) {
 		} else if at := l.stations[destination]; !group && at != nil && at != to {
 			continue
 		}
-		if l.lost(to) {
-			continue
-		}
-		f.To = append(f.To, to.name)
-		for _, reaction := range to.receive(s.data) {
-			l.queue = append(l.queue, sending{to, reaction})
-		}
-	}
-}
-
-func (l *LAN) lost(ln *link) bool { return ln.loss > 0 && l.random.Float64() < ln.loss }
-
-// Partition cuts the segment in two: the named interfaces ("node/eth0") and hosts hear only each other, and so do the rest.
-func (l *LAN) Partition(names ...string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, ln := range l.links {
-		ln.island = 0
-		for _, name := range names {
-			if ln.name == name {
-				ln.island = 1
+		l.pass(to, func() {
+			l.trace[number].To = append(l.trace[number].To, to.name)
+			for _, reaction := range to.receive(s.data) {
+				l.queue = append(l.queue, sending{to, reaction})
 			}
-		}
+		})
 	}
-}
-
-// Heal ends the partition.
-func (l *LAN) Heal() { l.Partition() }
-
-// Cut interrupts the link of the named interface or host somewhere on the way, so that both ends keep their carrier, or
-// mends it.
-func (l *LAN) Cut(name string, cut bool) { l.change(name, func(ln *link) { ln.cut = cut }) }
-
-// Lose makes the link of the named interface or host lose that part of the frames in each direction, from 0 to 1.
-func (l *LAN) Lose(name string, part float64) { l.change(name, func(ln *link) { ln.loss = part }) }
-
-func (l *LAN) change(name string, set func(*link)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, ln := range l.links {
-		if ln.name == name {
-			set(ln)
-			return
-		}
-	}
-	panic(fmt.Sprintf("lantest: no link %q", name)) // a mistake in the test itself
 }
 
 // Trace returns all frames that were sent so far, lost ones included.
@@ -170,7 +127,7 @@ func (l *LAN) String() string {
 	defer l.mu.Unlock()
 	var b strings.Builder
 	for _, ln := range l.links {
-		fmt.Fprintf(&b, "link %s island=%d cut=%t loss=%.2f\n", ln.name, ln.island, ln.cut, ln.loss)
+		fmt.Fprintln(&b, ln)
 		var learned []string
 		for mac, at := range l.stations {
 			if at == ln {
