@@ -141,6 +141,9 @@ func (s *Speaker) claimed(c layer2.Claim, now time.Time) {
 	if h == nil {
 		if p := s.pursued[c.Addr]; p != nil {
 			p.claimed = now
+			if p.waiting {
+				p.next = now // it has changed hands
+			}
 		}
 		return
 	}

@@ -45,9 +45,10 @@ type pursuit struct {
 	looks    int
 	// holder is the node that answered last. waiting is true when it may keep the address until next, unless more members than
 	// these losses are lost: another node may have the address by now.
-	holder  string
-	waiting bool
-	losses  int
+	holder    string
+	waiting   bool
+	confirmed bool
+	losses    int
 	// disallowed is when the holder was first seen to have no right to the address any more.
 	disallowed time.Time
 	// strange is when a stranger answered first.
@@ -146,8 +147,12 @@ func (s *Speaker) judge(d *Decision, p *pursuit, f *found, now time.Time) (take 
 			s.metrics.refuted.Inc()
 			delete(s.members.suspected, name)
 		}
-		p.next = s.due(d, p, now)
-		p.waiting, p.losses = p.next.After(now), s.members.losses
+		due := s.due(d, p, now)
+		p.waiting, p.losses = due.After(now), s.members.losses
+		p.next = due
+		if again := now.Add(lastLook); !p.confirmed && again.Before(due) {
+			p.next, p.confirmed = again, true // right after a dispute another node may have it
+		}
 		return !p.waiting
 	case isFormer:
 		// It may be cut off from gossip alone. A switch that answers from its memory for the dead does so when everybody is asked.

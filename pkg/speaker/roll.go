@@ -33,7 +33,7 @@ type roll struct {
 	suspected map[string]suspicion
 	// quiet is since when those that were ever suspected are not to be heard.
 	quiet map[string]time.Time
-	// losses counts how often a member was suspected or lost that was not before.
+	// losses counts how often a member was suspected, lost or no longer ready that was not so before.
 	losses int
 }
 
@@ -125,6 +125,9 @@ func (s *Speaker) observe(snap cluster.Snapshot, now time.Time) (ready []members
 			m.State, m.Links = s.state, s.ownLinks() // what gossip says of this node lags behind
 		}
 		present[m.Name] = m
+		if r.present[m.Name].State == membership.Ready && m.State != membership.Ready {
+			r.losses++
+		}
 		if before, was := r.gone[m.Name]; was && m.State == membership.Ready {
 			if before.State == membership.Ready {
 				returned = append(returned, before.sign)
