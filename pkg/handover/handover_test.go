@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -264,6 +265,19 @@ func TestNewestWins(t *testing.T) {
 	}
 	s.Answering(o)
 	h.until(true)
+}
+
+// TestUnreadPlace receives nothing for a while: an older place is never in the way of a newer one.
+func TestUnreadPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // which fails at once when all wait
+		s := &Successor{places: make(chan Offer, 1)}
+		for n := range byte(3) {
+			s.pass(Offer{Place: place(n)})
+		}
+		if o := <-s.Places(); len(o.Place.Addrs) != 2 {
+			t.Errorf("got %+v, want the newest", o)
+		}
+	})
 }
 
 // TestSetCopies changes what was given to Set, which the race detector watches.

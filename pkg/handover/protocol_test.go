@@ -93,6 +93,32 @@ func TestBadSuccessorChangesNothing(t *testing.T) {
 	}
 }
 
+// TestLateAcknowledgement acknowledges a place when there is a newer one, as happens when both are on their way.
+func TestLateAcknowledgement(t *testing.T) {
+	name := testName(t)
+	h := hold(t, name)
+	h.Set(place(1))
+	h.Set(place(2))
+	conn := raw(t, name)
+	if _, err := io.WriteString(conn, hello); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{false, true} {
+		seq := i + 1
+		if _, err := fmt.Fprintf(conn, `{"version":1,"kind":"answering","seq":%d}`+"\n", seq); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-h.woken:
+		case <-time.After(long):
+			t.Fatal("the acknowledgement does not arrive")
+		}
+		if h.Successor() != want {
+			t.Errorf("after acknowledging %d of 2, Successor is %t", seq, !want)
+		}
+	}
+}
+
 // TestBadHolder follows one that says what no holder says.
 func TestBadHolder(t *testing.T) {
 	for _, test := range []struct {
