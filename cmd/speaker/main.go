@@ -17,7 +17,9 @@ import (
 
 const (
 	name  = "lanlord-speaker"
-	about = "Answers ARP and NDP for the addresses of Services on this node, by agreement with the speakers of the other nodes."
+	about = "Answers ARP and NDP for the addresses of Services on this node, by agreement with the speakers of the other nodes. " +
+		"As \"speaker probe live\" or \"speaker probe ready\" it only asks the one that runs in the same Pod, which the environment " +
+		"variable POD_NAME names: it prints the answer and exits with status 0 for yes, 1 for no."
 )
 
 func main() { os.Exit(daemon.Main(name, run)) }
@@ -42,7 +44,7 @@ func parseFlags(args []string, stdout io.Writer) (flags, error) {
 		}
 		return nil
 	})
-	set.StringVar(&f.podName, "pod-name", os.Getenv("POD_NAME"),
+	set.StringVar(&f.podName, "pod-name", os.Getenv(podEnv),
 		"`name` of the Pod of this speaker, on which it notes the subnets and default gateways of its node, for the controller not "+
 			"to hand out; the default is taken from the environment variable POD_NAME")
 	port := set.Uint("gossip-port", 7950, "`port` (TCP and UDP) to gossip on, the same on all nodes")
@@ -60,6 +62,9 @@ func parseFlags(args []string, stdout io.Writer) (flags, error) {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 && args[0] == probeCommand {
+		return probe(ctx, args[1:], stdout)
+	}
 	f, err := parseFlags(args, stdout)
 	if err != nil {
 		return err
@@ -91,7 +96,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return p.speak(ctx, leave)
 		}},
 		daemon.Task{Name: "serve HTTP", Run: daemon.NewServer(daemon.ServerOptions{
-			Listen: f.Listen, Metrics: p.registry, PProf: f.PProf, Log: log,
+			Listen: f.Listen, Rebindable: true, Pod: os.Getenv(podEnv), Metrics: p.registry, PProf: f.PProf, Log: log,
 			Checks: []daemon.Check{{Name: "speaker", Ready: p.ready}},
 		}).Run},
 	)

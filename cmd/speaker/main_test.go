@@ -44,15 +44,18 @@ func TestHelpIsDocumented(t *testing.T) {
 	}
 }
 
-// TestStopsWithoutCluster starts against an API server that is not there, and is told to stop.
-func TestStopsWithoutCluster(t *testing.T) {
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(kubeconfig, []byte(`apiVersion: v1
+// unreachable is a kubeconfig of an API server that is not there.
+const unreachable = `apiVersion: v1
 kind: Config
 clusters: [{name: gone, cluster: {server: "http://127.0.0.1:1"}}]
 contexts: [{name: gone, context: {cluster: gone}}]
 current-context: gone
-`), 0o600); err != nil {
+`
+
+// TestStopsWithoutCluster starts against an API server that is not there, and is told to stop.
+func TestStopsWithoutCluster(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(kubeconfig, []byte(unreachable), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -10,10 +10,13 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -36,8 +39,13 @@ type Check struct {
 
 // ServerOptions are what a Server is made of.
 type ServerOptions struct {
-	// Listen is host:port; empty for a server that serves nothing.
+	// Listen is host:port; empty for no TCP port.
 	Listen string
+	// Rebindable lets another process of the same user listen on the same port (SO_REUSEPORT, socket(7)), if that one says so
+	// too. While both do, the kernel gives each connection to one of them.
+	Rebindable bool
+	// Pod is the name of this process's pod, for Probe; empty when nobody is going to probe.
+	Pod string
 	// Metrics are served under /metrics.
 	Metrics prometheus.Gatherer
 	// Checks decide on /readyz.
@@ -47,22 +55,26 @@ type ServerOptions struct {
 	Log   *slog.Logger
 }
 
-// Server serves /metrics, /healthz and /readyz over HTTP.
+// Server serves /metrics, /healthz and /readyz over HTTP, and the latter two also for Probe.
 type Server struct {
 	options ServerOptions
 	handler http.Handler
+	health  http.Handler
 }
 
 // NewServer returns a server that does nothing until Run.
 func NewServer(options ServerOptions) *Server {
+	health := http.NewServeMux()
+	health.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, "ok\n")
+	})
+	health.HandleFunc("GET /readyz", readiness(options.Checks))
 	mux := http.NewServeMux()
+	mux.Handle("/healthz", health)
+	mux.Handle("/readyz", health)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(options.Metrics, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(options.Log.Handler(), slog.LevelWarn),
 	}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, "ok\n")
-	})
-	mux.HandleFunc("GET /readyz", readiness(options.Checks))
 	if options.PProf {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -70,7 +82,7 @@ func NewServer(options ServerOptions) *Server {
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
-	return &Server{options: options, handler: mux}
+	return &Server{options: options, handler: mux, health: health}
 }
 
 // readiness answers 200, or 503 with a line for each check that fails.
@@ -101,11 +113,40 @@ func answer(w http.ResponseWriter, status int, text string) {
 // Run listens and serves until ctx ends, lets answers that have begun finish for a moment, and returns nil. It returns an
 // error when it cannot listen.
 func (s *Server) Run(ctx context.Context) error {
-	if s.options.Listen == "" {
-		<-ctx.Done()
-		return nil
+	group, serving := errgroup.WithContext(ctx)
+	if s.options.Listen != "" {
+		var config net.ListenConfig
+		if s.options.Rebindable {
+			config.Control = sharePort
+		}
+		group.Go(func() error { return s.listen(serving, config, "tcp", s.options.Listen, s.handler) })
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.options.Listen)
+	if s.options.Pod != "" {
+		group.Go(func() error {
+			return s.listen(serving, net.ListenConfig{}, "unix", probeSocket(s.options.Pod), s.health)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// sharePort lets others of the same user listen on the port of a socket.
+func sharePort(_, _ string, socket syscall.RawConn) error {
+	var failed error
+	if err := socket.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	}); err != nil {
+		return err
+	}
+	return failed
+}
+
+// listen opens an address and serves on it until ctx ends.
+func (s *Server) listen(ctx context.Context, config net.ListenConfig, network, address string, handler http.Handler) error {
+	listener, err := config.Listen(ctx, network, address)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil
@@ -114,15 +155,15 @@ func (s *Server) Run(ctx context.Context) error {
 		if op, ok := errors.AsType[*net.OpError](err); ok {
 			err = op.Err
 		}
-		return fmt.Errorf("listen on %s: %w", s.options.Listen, err)
+		return fmt.Errorf("listen on %s: %w", address, err)
 	}
-	return s.serve(ctx, listener)
+	return s.serve(ctx, listener, handler)
 }
 
 // serve serves on listener until ctx ends, and closes it.
-func (s *Server) serve(ctx context.Context, listener net.Listener) error {
+func (s *Server) serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{
-		Handler:           s.handler,
+		Handler:           handler,
 		ReadHeaderTimeout: readTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -142,7 +183,7 @@ func (s *Server) serve(ctx context.Context, listener net.Listener) error {
 	go func() { failed <- server.Serve(listener) }()
 	select {
 	case err := <-failed:
-		return fmt.Errorf("serve HTTP on %s: %w", s.options.Listen, err)
+		return fmt.Errorf("serve HTTP on %s: %w", listener.Addr(), err)
 	case <-ctx.Done():
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)

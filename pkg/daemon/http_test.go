@@ -27,7 +27,8 @@ func serve(t *testing.T, options ServerOptions) string {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
-	go func() { done <- NewServer(options).serve(ctx, listener) }()
+	server := NewServer(options)
+	go func() { done <- server.serve(ctx, listener, server.handler) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

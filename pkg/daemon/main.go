@@ -14,6 +14,9 @@ import (
 // ErrDone is returned when there is nothing left to do because what was asked for, such as --help, has been printed.
 var ErrDone = errors.New("done")
 
+// ErrFailed is returned by what has already printed why it failed. It ends the process with exit status 1 and no more words.
+var ErrFailed = errors.New("failed")
+
 // UsageError is a mistake in the command line. Its text names the flag and what it would accept.
 type UsageError struct{ Problem string }
 
@@ -28,7 +31,7 @@ const (
 )
 
 // Main calls run with the process's arguments and streams and returns the exit status: 0 when run returned nil or ErrDone,
-// 2 after a UsageError, otherwise 1. An error is written to standard error in the form "name: error".
+// 2 after a UsageError, otherwise 1. An error other than ErrFailed is written to standard error in the form "name: error".
 //
 // The context ends at the first SIGTERM or SIGINT. A second one ends the process at once.
 func Main(name string, run func(ctx context.Context, args []string, stdout, stderr io.Writer) error) int {
@@ -42,6 +45,9 @@ func Main(name string, run func(ctx context.Context, args []string, stdout, stde
 func exitStatus(name string, err error, stderr io.Writer) int {
 	if err == nil || errors.Is(err, ErrDone) {
 		return exitOK
+	}
+	if errors.Is(err, ErrFailed) {
+		return exitError
 	}
 	if usage, ok := errors.AsType[*UsageError](err); ok {
 		line := strings.ReplaceAll(usage.Error(), "\n", " ")

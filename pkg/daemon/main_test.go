@@ -25,6 +25,7 @@ func TestExitStatus(t *testing.T) {
 		{&UsageError{"unknown flag --x"}, 2, "speaker: unknown flag --x (see speaker --help)\n"},
 		{&UsageError{"two\nlines"}, 2, "speaker: two lines (see speaker --help)\n"},
 		{fmt.Errorf("start: %w", &UsageError{"no node name"}), 2, "speaker: no node name (see speaker --help)\n"},
+		{fmt.Errorf("probe: %w", ErrFailed), 1, ""},
 		{errors.New("no sockets"), 1, "speaker: no sockets\n"},
 	} {
 		var stderr bytes.Buffer

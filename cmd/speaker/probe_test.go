@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/lanlord/lanlord/pkg/daemon"
+)
+
+// TestProbeWithoutSpeaker asks where nobody is.
+func TestProbeWithoutSpeaker(t *testing.T) {
+	pod := "speaker-" + rand.Text()
+	for _, test := range []struct{ pod, what, stdout string }{
+		{pod, "ready", "nobody listens on @lanlord/" + pod + "\n"},
+		{"", "live", "POD_NAME is not set, so no speaker of this Pod can be asked\n"},
+	} {
+		t.Setenv("POD_NAME", test.pod)
+		var stdout, stderr bytes.Buffer
+		err := run(t.Context(), []string{"probe", test.what}, &stdout, &stderr)
+		if !errors.Is(err, daemon.ErrFailed) || stdout.String() != test.stdout || stderr.Len() > 0 {
+			t.Errorf("%q: %q, %q, %v, want %q", test.pod, stdout.String(), stderr.String(), err, test.stdout)
+		}
+	}
+}
+
+func TestBadProbe(t *testing.T) {
+	t.Setenv("POD_NAME", "speaker-1")
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"probe"}, "probe takes one word, live or ready, not 0"},
+		{[]string{"probe", "live", "ready"}, "probe takes one word, live or ready, not 2"},
+		{[]string{"probe", "healthy"}, `invalid probe "healthy": must be live or ready`},
+	} {
+		var out bytes.Buffer
+		err := run(t.Context(), test.args, &out, &out)
+		if usage, ok := errors.AsType[*daemon.UsageError](err); !ok || usage.Problem != test.want {
+			t.Errorf("%q: %v, want the usage error %q", test.args, err, test.want)
+		}
+	}
+}
+
+// listening is a log that tells when the speaker can be probed.
+type listening struct {
+	t     *testing.T
+	pod   string
+	lines chan struct{}
+}
+
+func (l *listening) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("address=@lanlord/"+l.pod)) {
+		close(l.lines)
+	}
+	return l.t.Output().Write(line)
+}
+
+// TestProbe asks a speaker that waits for a cluster: it lives, and is not ready.
+func TestProbe(t *testing.T) {
+	pod := "speaker-" + rand.Text()
+	t.Setenv("POD_NAME", pod)
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(kubeconfig, []byte(unreachable), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	log := &listening{t: t, pod: pod, lines: make(chan struct{})}
+	stopped := make(chan error, 1)
+	go func() {
+		stopped <- run(ctx, []string{"--node-name=a", "--kubeconfig=" + kubeconfig, "--listen="}, log, log)
+	}()
+	defer func() {
+		cancel()
+		if err := <-stopped; err != nil {
+			t.Errorf("stopped with %v", err)
+		}
+	}()
+	select {
+	case <-log.lines:
+	case err := <-stopped:
+		stopped <- nil
+		t.Fatalf("ended with %v", err)
+	}
+	var live, ready bytes.Buffer
+	if err := run(t.Context(), []string{"probe", "live"}, &live, &live); err != nil || live.String() != "ok\n" {
+		t.Errorf("live: %q, %v", live.String(), err)
+	}
+	want := "not ready\nspeaker: waiting for the cluster, this Node or the gossip key; the log says which\n"
+	if err := run(t.Context(), []string{"probe", "ready"}, &ready, &ready); !errors.Is(err, daemon.ErrFailed) || ready.String() != want {
+		t.Errorf("ready: %q, %v", ready.String(), err)
+	}
+}

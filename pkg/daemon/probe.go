@@ -1,0 +1,91 @@
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// maxProbeSocket is the most bytes of an abstract socket's name (unix(7)).
+	maxProbeSocket = 107
+	// probeTimeout is how long a probe waits for its answer. It is less than the kubelet does, which would keep the reason to
+	// itself.
+	probeTimeout = 2 * time.Second
+	// maxProbeAnswer is as much of an answer in bytes as a probe repeats.
+	maxProbeAnswer = 4 << 10
+)
+
+// probeSocket returns the name of the abstract socket on which the process of a pod answers probes. A hash stands for a name that is too
+// long.
+func probeSocket(pod string) string {
+	const prefix = "@lanlord/"
+	if len(prefix)-1+len(pod) <= maxProbeSocket {
+		return prefix + pod
+	}
+	sum := sha256.Sum256([]byte(pod))
+	return prefix + hex.EncodeToString(sum[:])
+}
+
+// Probe asks the process of a pod on this host, over the socket that ServerOptions.Pod makes it listen on, for what is
+// "live" or "ready". It prints the answer to stdout. It returns nil when the answer is yes; ErrFailed when it is no, or when there is
+// none within two seconds or before ctx ends; and a *UsageError when what is neither of the two.
+func Probe(ctx context.Context, pod, what string, stdout io.Writer) error {
+	path, known := map[string]string{"live": "/healthz", "ready": "/readyz"}[what]
+	if !known {
+		return &UsageError{fmt.Sprintf("invalid probe %q: must be live or ready", what)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	answer, err := ask(ctx, probeSocket(pod), path)
+	if err != nil {
+		answer = err.Error() + "\n"
+	}
+	if _, failed := io.WriteString(stdout, answer); failed != nil {
+		return fmt.Errorf("write to standard output: %w", failed)
+	}
+	if err != nil {
+		return ErrFailed
+	}
+	return nil
+}
+
+// ask returns the answer to a request on an abstract socket, or as an error why it is not yes.
+func ask(ctx context.Context, socket, path string) (string, error) {
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://pod"+path, nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := transport.RoundTrip(request)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "", fmt.Errorf("nobody listens on %s", socket)
+	case errors.Is(err, context.DeadlineExceeded):
+		return "", fmt.Errorf("no answer on %s within %v", socket, probeTimeout)
+	case err != nil:
+		return "", fmt.Errorf("ask on %s: %w", socket, err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxProbeAnswer))
+	if err != nil {
+		return "", fmt.Errorf("ask on %s: %w", socket, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return "", errors.New(strings.TrimSuffix(string(body), "\n"))
+	}
+	return string(body), nil
+}

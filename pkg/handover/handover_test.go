@@ -1,0 +1,330 @@
+package handover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+)
+
+// TestHandOver goes through the sequence of the package's documentation.
+func TestHandOver(t *testing.T) {
+	name := testName(t)
+	h := hold(t, name)
+	h.Set(place(1))
+	s := follow(t, name)
+	first := s.next()
+	if !reflect.DeepEqual(first.Place, place(1)) || first.Final {
+		t.Errorf("the first offer is %+v", first)
+	}
+	if h.Successor() {
+		t.Error("a successor that has not acknowledged counts")
+	}
+	s.Answering(first)
+	h.until(true)
+
+	h.Set(place(2))
+	if h.Successor() {
+		t.Error("the acknowledgement of an older place counts for a newer one")
+	}
+	second := s.next()
+	if !reflect.DeepEqual(second.Place, place(2)) || second.Final {
+		t.Errorf("the second offer is %+v", second)
+	}
+	s.Answering(second)
+	h.until(true)
+
+	h.Set(place(3))
+	handed := make(chan error, 1)
+	go func() { handed <- h.HandOver(testContext(t)) }()
+	last := s.next()
+	for !last.Final { // place(3) alone may have been seen before HandOver
+		last = s.next()
+	}
+	if !reflect.DeepEqual(last.Place, place(3)) {
+		t.Errorf("the final offer is %+v", last)
+	}
+	s.closed(HandedOver)
+	if _, err := Listen(name, Options{}); !errors.Is(err, ErrTaken) {
+		t.Errorf("before the acknowledgement the name is %v, want taken", err)
+	}
+	select {
+	case err := <-handed:
+		t.Errorf("HandOver did not wait for the acknowledgement: %v", err)
+	default:
+	}
+	s.Answering(last)
+	if err := <-handed; err != nil {
+		t.Errorf("HandOver: %v", err)
+	}
+	s.ended(HandedOver)
+	// The former holder still serves, and the name is free all the same.
+	hold(t, name)
+}
+
+// TestNewestWins lets a successor be slow: it sees the newest place and no other.
+func TestNewestWins(t *testing.T) {
+	name := testName(t)
+	h := hold(t, name)
+	for n := range byte(100) {
+		h.Set(place(n))
+	}
+	s := follow(t, name)
+	if o := s.next(); len(o.Place.Addrs) != 99 {
+		t.Errorf("the first offer has %d addresses, want 99", len(o.Place.Addrs))
+	}
+	for n := range byte(100) {
+		h.Set(place(n))
+	}
+	o := s.next()
+	for before := 0; len(o.Place.Addrs) != 99; o = s.next() {
+		if len(o.Place.Addrs) < before {
+			t.Errorf("after a place with %d addresses came an older one with %d", before, len(o.Place.Addrs))
+		}
+		before = len(o.Place.Addrs)
+		s.Answering(o)
+	}
+	s.Answering(o)
+	h.until(true)
+}
+
+// TestUnreadPlace receives nothing for a while: an older place is never in the way of a newer one.
+func TestUnreadPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // which fails at once when all wait
+		s := &Successor{places: make(chan Offer, 1)}
+		for n := range byte(3) {
+			s.pass(Offer{Place: place(n)})
+		}
+		if o := <-s.Places(); len(o.Place.Addrs) != 2 {
+			t.Errorf("got %+v, want the newest", o)
+		}
+	})
+}
+
+// TestSetCopies changes what was given to Set, which the race detector watches.
+func TestSetCopies(t *testing.T) {
+	name := testName(t)
+	h := hold(t, name)
+	p := place(1)
+	p.Addrs[0] = netip.MustParseAddr("::ffff:192.0.2.0")
+	h.Set(p)
+	s := follow(t, name)
+	p.Addrs[0], p.Members[0].MACs[0], p.Members[0].Name = netip.Addr{}, "", ""
+	if o := s.next(); !reflect.DeepEqual(o.Place, place(1)) {
+		t.Errorf("got %+v", o.Place)
+	}
+}
+
+func TestReplaced(t *testing.T) {
+	name := testName(t)
+	h := hold(t, name)
+	h.Set(place(1))
+	a := follow(t, name)
+	a.Answering(a.next())
+	h.until(true)
+	b := follow(t, name)
+	a.ended(Replaced)
+	o := b.next()
+	if h.Successor() {
+		t.Error("what the first acknowledged counts for the second")
+	}
+	b.Answering(o)
+	h.until(true)
+}
+
+// TestSuccessorLost ends a successor.
+func TestSuccessorLost(t *testing.T) {
+	name := testName(t)
+	h := hold(t, name)
+	h.Set(place(1))
+	s := follow(t, name)
+	s.Answering(s.next())
+	h.until(true)
+	s.cancel()
+	s.ended(Stopped)
+	h.until(false)
+	if err := h.HandOver(testContext(t)); !errors.Is(err, ErrNobody) {
+		t.Errorf("HandOver: %v, want %v", err, ErrNobody)
+	}
+	// It is as if it had not been called.
+	h.Set(place(2))
+	again := follow(t, name)
+	o := again.next()
+	if len(o.Place.Addrs) != 2 {
+		t.Errorf("the next successor is offered %+v", o)
+	}
+	again.Answering(o)
+	h.until(true)
+}
+
+func TestNothingSet(t *testing.T) {
+	name := testName(t)
+	h := hold(t, name)
+	s := follow(t, name)
+	if err := h.HandOver(testContext(t)); !errors.Is(err, ErrNobody) || h.Successor() {
+		t.Errorf("HandOver: %v, want %v", err, ErrNobody)
+	}
+	h.Set(Place{})
+	s.Answering(s.next())
+	h.until(true)
+}
+
+// TestHolderEnds lets the holder leave without handing over. The name is free as soon as the successor knows.
+func TestHolderEnds(t *testing.T) {
+	name := testName(t)
+	h := hold(t, name)
+	h.Set(place(1))
+	s := follow(t, name)
+	s.next()
+	h.cancel()
+	s.ended(Vanished)
+	hold(t, name)
+}
+
+// TestNoAcknowledgement bounds HandOver. The successor goes on when the holder has ended.
+func TestNoAcknowledgement(t *testing.T) {
+	name := testName(t)
+	h := hold(t, name)
+	h.Set(place(1))
+	s := follow(t, name)
+	s.Answering(s.next())
+	h.until(true)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	impatient := errors.New("impatient")
+	handed := make(chan error, 1)
+	go func() { handed <- h.HandOver(ctx) }()
+	if o := s.next(); !o.Final {
+		t.Errorf("got %+v", o)
+	}
+	cancel(impatient)
+	if err := <-handed; !errors.Is(err, impatient) {
+		t.Errorf("HandOver: %v, want %v", err, impatient)
+	}
+	h.Set(place(9)) // has no effect, there is nobody to see it
+	if _, err := Connect(testContext(t), name); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "being handed over") {
+		t.Errorf("another successor: %v, want %v", err, ErrRefused)
+	}
+	h.stop()
+	s.ended(HandedOver)
+	hold(t, name)
+}
+
+// TestGone ends the successor after the final place.
+func TestGone(t *testing.T) {
+	name := testName(t)
+	h := hold(t, name)
+	h.Set(place(1))
+	s := follow(t, name)
+	handed := make(chan error, 1)
+	go func() { handed <- h.HandOver(testContext(t)) }()
+	for !s.next().Final {
+	}
+	s.cancel()
+	if err := <-handed; !errors.Is(err, ErrGone) {
+		t.Errorf("HandOver: %v, want %v", err, ErrGone)
+	}
+}
+
+func TestNames(t *testing.T) {
+	name := testName(t)
+	if _, err := Connect(testContext(t), name); !errors.Is(err, ErrNobody) {
+		t.Errorf("connected to nobody: %v, want %v", err, ErrNobody)
+	}
+	hold(t, name)
+	if _, err := Listen(name, Options{}); !errors.Is(err, ErrTaken) {
+		t.Errorf("listened where another does: %v, want %v", err, ErrTaken)
+	}
+	for _, bad := range []string{"", strings.Repeat("n", 108), "a\x00b"} {
+		if _, err := Listen(bad, Options{}); err == nil || errors.Is(err, ErrTaken) {
+			t.Errorf("listened as %q: %v", bad, err)
+		}
+		if _, err := Connect(testContext(t), bad); err == nil || errors.Is(err, ErrNobody) {
+			t.Errorf("connected to %q: %v", bad, err)
+		}
+	}
+	hold(t, (testName(t) + strings.Repeat("n", 107))[:107])
+}
+
+// TestBegin starts several at once: one holds, and each of the others is a successor, or was replaced while it connected.
+func TestBegin(t *testing.T) {
+	name := testName(t)
+	ctx := testContext(t)
+	var group sync.WaitGroup
+	var holders, successors, failures int
+	var mu sync.Mutex
+	for range 8 {
+		group.Go(func() {
+			h, s, err := Begin(ctx, name, Options{})
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil:
+				failures++
+				t.Error(err)
+			case h != nil && s == nil:
+				holders++
+				serving, cancel := context.WithCancel(ctx)
+				served := make(chan error, 1)
+				go func() { served <- h.Serve(serving) }()
+				t.Cleanup(func() { cancel(); <-served })
+			case h == nil && s != nil:
+				successors++
+				cancelled, cancel := context.WithCancel(ctx)
+				cancel()
+				if err := s.Run(cancelled); err != nil {
+					t.Errorf("Run: %v", err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if holders != 1 || successors != 7 {
+		t.Errorf("%d holders, %d successors, %d failures, want 1 and 7", holders, successors, failures)
+	}
+}
+
+// TestEnd names all ends.
+func TestEnd(t *testing.T) {
+	seen := map[string]bool{}
+	for e := Following; e <= Broken; e++ {
+		seen[e.String()] = true
+	}
+	if len(seen) != 6 || seen[""] {
+		t.Errorf("the ends are %v", seen)
+	}
+}
+
+// BenchmarkHandOver measures from the word to go to the name being free, that is how long there is no gossip, if the successor answers
+// for everything already.
+func BenchmarkHandOver(b *testing.B) {
+	for _, n := range []int{10, 2000} {
+		b.Run(fmt.Sprintf("%d addresses", n), func(b *testing.B) {
+			var p Place
+			for i := range n {
+				p.Addrs = append(p.Addrs, netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}))
+			}
+			for b.Loop() {
+				b.StopTimer()
+				name := testName(b)
+				h := hold(b, name)
+				h.Set(p)
+				s := follow(b, name)
+				s.Answering(s.next())
+				h.until(true)
+				b.StartTimer()
+				handed := make(chan error, 1)
+				go func() { handed <- h.HandOver(b.Context()) }()
+				s.Answering(s.next())
+				if err := <-handed; err != nil {
+					b.Fatal(err)
+				}
+				s.ended(HandedOver)
+			}
+		})
+	}
+}

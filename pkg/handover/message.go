@@ -1,0 +1,144 @@
+package handover
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+)
+
+const (
+	// protocol is the version that every message carries. It changes when an older process could not go on with a newer one;
+	// a field that may be ignored needs no new version.
+	protocol = 1
+	// maxLine is the most bytes of a message, with its newline. 10,000 addresses and 5,000 members take 1.1 MB.
+	maxLine = 4 << 20
+)
+
+// kind says what a message is.
+type kind string
+
+// The kinds, with who sends them.
+const (
+	kindHello     kind = "hello"     // both, first
+	kindPlace     kind = "place"     // the holder: its newest place
+	kindGo        kind = "go"        // the holder: its final place, and that the successor is to take over
+	kindReplaced  kind = "replaced"  // the holder: another successor has connected
+	kindRefused   kind = "refused"   // the holder: no successor is taken, for a reason
+	kindAnswering kind = "answering" // the successor: it answers for the place of that number
+)
+
+// message is one line.
+type message struct {
+	Version int  `json:"version"`
+	Kind    kind `json:"kind"`
+	// Seq is the number of a place, from 1, for place, go and answering; else 0.
+	Seq uint64 `json:"seq,omitempty"`
+	// Place is there for place and go.
+	Place *Place `json:"place,omitempty"`
+	// Reason is there for refused.
+	Reason string `json:"reason,omitempty"`
+}
+
+// encode returns m as a line. It fails when m is no message that decode accepts.
+func encode(m message) ([]byte, error) {
+	m.Version = protocol
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	line, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	if len(line)+1 > maxLine {
+		return nil, fmt.Errorf("%s has %d bytes, may have %d", m.Kind, len(line)+1, maxLine)
+	}
+	return append(line, '\n'), nil
+}
+
+// decode returns the message in line, which has no newline. Of another version it knows only that, and returns ErrVersion.
+func decode(line []byte) (message, error) {
+	var version struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(line, &version); err != nil {
+		return message{}, fmt.Errorf("%q is no message: %w", excerpt(line), err)
+	}
+	if version.Version != protocol {
+		return message{}, fmt.Errorf("%w: %d, this is %d", ErrVersion, version.Version, protocol)
+	}
+	var m message
+	if err := json.Unmarshal(line, &m); err != nil {
+		return message{}, fmt.Errorf("%q is no message: %w", excerpt(line), err)
+	}
+	return m, m.check()
+}
+
+// check returns what makes m no message.
+func (m message) check() error {
+	var numbered, placed bool
+	switch m.Kind {
+	case kindHello, kindReplaced, kindRefused:
+	case kindPlace, kindGo:
+		numbered, placed = true, true
+	case kindAnswering:
+		numbered = true
+	default:
+		return fmt.Errorf("kind %q is unknown", excerpt([]byte(m.Kind)))
+	}
+	switch {
+	case numbered != (m.Seq != 0):
+		return fmt.Errorf("%s with number %d", m.Kind, m.Seq)
+	case placed != (m.Place != nil):
+		return fmt.Errorf("%s with a place: %t, must be %t", m.Kind, m.Place != nil, placed)
+	case placed:
+		if err := m.Place.check(); err != nil {
+			return fmt.Errorf("%s: %w", m.Kind, err)
+		}
+	}
+	return nil
+}
+
+// excerpt is as much of text as is worth an error.
+func excerpt(text []byte) []byte { return text[:min(len(text), 60)] }
+
+// reader reads messages from one connection.
+type reader struct{ lines *bufio.Scanner }
+
+func newReader(r io.Reader) *reader {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxLine)
+	lines.Split(wholeLine)
+	return &reader{lines}
+}
+
+// wholeLine is bufio.ScanLines without the rest after the last newline, which a process leaves that dies while it writes.
+func wholeLine(data []byte, _ bool) (advance int, token []byte, err error) {
+	if i := bytes.IndexByte(data, '\n'); i >= 0 {
+		return i + 1, data[:i], nil
+	}
+	return 0, nil, nil
+}
+
+// next returns the next message; io.EOF when the other side has closed the connection or died; net.ErrClosed when this side has
+// closed it; else what is wrong with what was read.
+func (r *reader) next() (message, error) {
+	if r.lines.Scan() {
+		return decode(r.lines.Bytes())
+	}
+	switch err := r.lines.Err(); {
+	// The kernel resets the connection of a process that dies with something unread.
+	case err == nil, errors.Is(err, syscall.ECONNRESET):
+		return message{}, io.EOF
+	case errors.Is(err, net.ErrClosed):
+		return message{}, net.ErrClosed
+	case errors.Is(err, bufio.ErrTooLong):
+		return message{}, fmt.Errorf("a message has more than %d bytes", maxLine)
+	default:
+		return message{}, fmt.Errorf("read: %w", err)
+	}
+}

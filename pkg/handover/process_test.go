@@ -1,0 +1,74 @@
+package handover
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// placeEnv makes this test binary a process that holds the place of that name until it is killed.
+const placeEnv = "LANLORD_TEST_PLACE"
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(placeEnv); name != "" {
+		holdUntilKilled(name)
+	}
+	os.Exit(m.Run())
+}
+
+func holdUntilKilled(name string) {
+	h, err := Listen(name, Options{})
+	if err != nil {
+		panic(err)
+	}
+	h.Set(place(7))
+	if _, err := os.Stdout.WriteString("holding\n"); err != nil {
+		panic(err)
+	}
+	panic(h.Serve(context.Background()))
+}
+
+// TestKilled kills a holder of another process. The successor has all it needs, and is the holder at once.
+func TestKilled(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := testName(t)
+	holder := exec.Command(self)
+	holder.Env = append(os.Environ(), placeEnv+"="+name)
+	holder.Stderr = t.Output()
+	out, err := holder.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = holder.Process.Kill(); _ = holder.Wait() }()
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	s := follow(t, name)
+	o := s.next()
+	if len(o.Place.Addrs) != 7 {
+		t.Errorf("got %+v", o)
+	}
+	s.Answering(o)
+	if err := holder.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	s.ended(Vanished)
+	// The kernel closes a dying process's sockets one after the other, and Begin waits for that of the name.
+	h, again, err := Begin(testContext(t), name, Options{})
+	if err != nil || h == nil {
+		t.Fatalf("Begin: %v, %v, %v, want a holder", h, again, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := h.Serve(ctx); err != nil {
+		t.Error(err)
+	}
+}

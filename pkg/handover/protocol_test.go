@@ -1,0 +1,340 @@
+package handover
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// raw connects to a name without any protocol.
+func raw(t *testing.T, name string) *net.UnixConn {
+	t.Helper()
+	conn, err := dial(testContext(t), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(long)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+const hello = `{"version":1,"kind":"hello"}` + "\n"
+
+// TestBadSuccessor says what no successor says. It is told why or loses its connection, the log has the reason, and the holder
+// goes on with the one it had.
+func TestBadSuccessor(t *testing.T) {
+	for _, test := range []struct{ name, says, told, log string }{
+		{"nothing", "", "no hello", "i/o timeout"},
+		{"no JSON", "GET / HTTP/1.1\n", "no hello", "is no message"},
+		{"another version", `{"version":2,"kind":"guten tag"}` + "\n", `"version":1`, "version of the protocol is not understood: 2, this is 1"},
+		{"no hello first", `{"version":1,"kind":"answering","seq":1}` + "\n", "answering in place of hello", "answering in place of hello"},
+		{"a place", hello + `{"version":1,"kind":"place","seq":1,"place":{}}` + "\n", "", "unexpected place"},
+		{"what was never offered", hello + `{"version":1,"kind":"answering","seq":7}` + "\n", "", "answers for place 7, the newest is 1"},
+		{"no end", strings.Repeat("x", maxLine+1), "", "has more than 4194304 bytes"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			name := testName(t)
+			patience := long
+			if test.says == "" {
+				patience = time.Millisecond
+			}
+			h := holdFor(t, name, patience)
+			h.Set(place(1))
+			conn := raw(t, name)
+			_, _ = io.WriteString(conn, test.says) // it may be told before it has said all
+			told, err := io.ReadAll(conn)
+			if err != nil && !errors.Is(err, unix.ECONNRESET) {
+				t.Fatal(err)
+			}
+			if !strings.Contains(string(told), test.told) {
+				t.Errorf("it is told %q, want %q", told, test.told)
+			}
+			h.stop() // so that all is logged
+			if !h.log.has(test.log) {
+				t.Errorf("the log has no %q:\n%s", test.log, h.log.text.String())
+			}
+		})
+	}
+}
+
+// TestBadSuccessorChangesNothing connects nonsense beside a good successor.
+func TestBadSuccessorChangesNothing(t *testing.T) {
+	name := testName(t)
+	h := hold(t, name)
+	h.Set(place(1))
+	s := follow(t, name)
+	s.Answering(s.next())
+	h.until(true)
+	conn := raw(t, name)
+	if _, err := io.WriteString(conn, "nonsense\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(conn); err != nil && !errors.Is(err, unix.ECONNRESET) {
+		t.Fatal(err)
+	}
+	if !h.Successor() {
+		t.Error("the good successor was dismissed")
+	}
+}
+
+// TestLateAcknowledgement acknowledges a place when there is a newer one, as happens when both are on their way.
+func TestLateAcknowledgement(t *testing.T) {
+	name := testName(t)
+	h := hold(t, name)
+	h.Set(place(1))
+	h.Set(place(2))
+	conn := raw(t, name)
+	if _, err := io.WriteString(conn, hello); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{false, true} {
+		seq := i + 1
+		if _, err := fmt.Fprintf(conn, `{"version":1,"kind":"answering","seq":%d}`+"\n", seq); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-h.woken:
+		case <-time.After(long):
+			t.Fatal("the acknowledgement does not arrive")
+		}
+		if h.Successor() != want {
+			t.Errorf("after acknowledging %d of 2, Successor is %t", seq, !want)
+		}
+	}
+}
+
+// TestBadHolder follows one that says what no holder says.
+func TestBadHolder(t *testing.T) {
+	for _, test := range []struct {
+		name, says string
+		end        End // of Run; Following when Connect fails
+		want       string
+	}{
+		{"another version", `{"version":2,"kind":"hello"}` + "\n", Following, "version of the protocol is not understood: 2, this is 1"},
+		{"a refusal", `{"version":1,"kind":"refused","reason":"busy"}` + "\n", Following, "the holder takes no successor: busy"},
+		{"no hello", `{"version":1,"kind":"replaced"}` + "\n", Following, "replaced in place of hello"},
+		{"death before the hello", "", Following, "the holder has just gone"},
+		{"death within the hello", hello[:9], Following, "the holder has just gone"},
+		{"death", hello, Vanished, "<nil>"},
+		{"death within a place", hello + `{"version":1,"kind":"place","seq":1,"pl`, Vanished, "<nil>"},
+		{"nonsense", hello + "{}{}\n", Broken, "is no message"},
+		{"a later version", hello + `{"version":3,"kind":"hello"}` + "\n", Broken, "version of the protocol is not understood: 3, this is 1"},
+		{"an acknowledgement", hello + `{"version":1,"kind":"answering","seq":1}` + "\n", Broken, "unexpected answering"},
+		{"a late refusal", hello + `{"version":1,"kind":"refused","reason":"busy"}` + "\n", Broken, "the holder takes no successor: busy"},
+		{"a place without an address", hello + `{"version":1,"kind":"place","seq":1,"place":{"addrs":[""]}}` + "\n", Broken, "address 0"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			name := testName(t)
+			listener, err := listen(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			go func() {
+				conn, err := listener.Accept()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
+					t.Error(err)
+				}
+				if _, err := io.WriteString(conn, test.says); err != nil {
+					t.Error(err)
+				}
+			}()
+			s, err := Connect(testContext(t), name)
+			if test.end != Following {
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = s.Run(testContext(t))
+				if s.End() != test.end {
+					t.Errorf("it ended as %q, want %q", s.End(), test.end)
+				}
+			}
+			if !strings.Contains(fmt.Sprint(err), test.want) {
+				t.Errorf("error %v, want %s", err, test.want)
+			}
+			isVersion := strings.Contains(test.want, "version")
+			if errors.Is(err, ErrVersion) != isVersion || errors.Is(err, ErrNobody) != strings.Contains(test.want, "gone") {
+				t.Errorf("error %v cannot be told apart", err)
+			}
+		})
+	}
+}
+
+// TestSilentHolder bounds Connect.
+func TestSilentHolder(t *testing.T) {
+	name := testName(t)
+	listener, err := listen(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		if conn, err := listener.Accept(); err == nil {
+			defer conn.Close()
+			_, _ = bufio.NewReader(conn).ReadString('\n')
+			cancel()
+			<-t.Context().Done()
+		}
+	}()
+	if _, err := Connect(ctx, name); !errors.Is(err, context.Canceled) {
+		t.Errorf("Connect: %v, want %v", err, context.Canceled)
+	}
+}
+
+// TestPlaceTooLarge offers what no message holds.
+func TestPlaceTooLarge(t *testing.T) {
+	for _, p := range []Place{
+		{Members: []Member{{Name: ""}}},
+		{Members: []Member{{Name: "a", MACs: []string{strings.Repeat("0", maxMAC+1)}}}},
+		{Addrs: []netip.Addr{{}}},
+		{Addrs: slices.Repeat([]netip.Addr{netip.IPv6LinkLocalAllNodes()}, 500_000)},
+	} {
+		name := testName(t)
+		h := hold(t, name)
+		h.Set(place(1))
+		s := follow(t, name)
+		s.Answering(s.next())
+		h.until(true)
+		h.Set(p)
+		s.ended(Vanished)
+		h.stop()
+		if !h.log.has("the place cannot be told") {
+			t.Errorf("the log does not say why:\n%s", h.log.text.String())
+		}
+	}
+}
+
+// TestLargePlace holds maxLine to what its comment says.
+func TestLargePlace(t *testing.T) {
+	var p Place
+	for i := range 10_000 {
+		p.Addrs = append(p.Addrs, netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0xaa, 0xaa, 0xbb, 0xbb, 0xcc, 0xcc, 0xdd, 0xdd, 0xee, 0xee, byte(i >> 8), byte(i)}))
+	}
+	for i := range 5_000 {
+		p.Members = append(p.Members, Member{Name: fmt.Sprintf("ip-10-100-%d.eu-central-1.compute.internal", i), MACs: []string{"02:00:00:00:00:01", "02:00:00:00:00:02"}})
+	}
+	line, err := encode(message{Kind: kindPlace, Seq: 1, Place: &p})
+	if err != nil || len(line) > maxLine/3 {
+		t.Errorf("%d bytes, %v", len(line), err)
+	}
+}
+
+// TestOtherUser connects as another user, which only root can.
+func TestOtherUser(t *testing.T) {
+	if err := allowed(os.Geteuid()+1, os.Geteuid()); err == nil {
+		t.Error("another user is allowed")
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("not root: cannot connect as another user")
+	}
+	name := testName(t)
+	h := hold(t, name)
+	fd := make(chan int)
+	go func() {
+		// The thread ends with the goroutine, as it is never unlocked; the other threads stay root.
+		runtime.LockOSThread()
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, 65534, 65534, 65534); errno != 0 {
+			t.Error(errno)
+		}
+		s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Connect(s, &unix.SockaddrUnix{Name: "@" + name})
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		fd <- s
+	}()
+	file := os.NewFile(uintptr(<-fd), "successor")
+	defer file.Close()
+	told, err := io.ReadAll(file)
+	if err != nil || !bytes.Contains(told, []byte("runs as user 65534, this one as 0")) {
+		t.Errorf("it is told %q, %v", told, err)
+	}
+	h.stop()
+	if !h.log.has("runs as user 65534") {
+		t.Errorf("the log does not say so:\n%s", h.log.text.String())
+	}
+}
+
+func TestEncode(t *testing.T) {
+	p := Place{Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}, Members: []Member{{"a", []string{"02:00:00:00:00:01"}}, {"b", nil}}}
+	got, err := encode(message{Kind: kindGo, Seq: 3, Place: &p})
+	want := `{"version":1,"kind":"go","seq":3,"place":{"addrs":["192.0.2.1","2001:db8::1"],"members":[{"name":"a","macs":["02:00:00:00:00:01"]},{"name":"b"}]}}` + "\n"
+	if err != nil || string(got) != want {
+		t.Errorf("got  %s %v\nwant %s", got, err, want)
+	}
+}
+
+// FuzzMessages reads anything. What is accepted can be sent, and says the same then.
+func FuzzMessages(f *testing.F) {
+	for _, seed := range []string{
+		hello,
+		hello + `{"version":1,"kind":"place","seq":1,"place":{"addrs":["192.0.2.1","2001:db8::1"],"members":[{"name":"a","macs":["02:00:00:00:00:01"]}]}}` + "\n",
+		`{"version":1,"kind":"go","seq":18446744073709551615,"place":{}}` + "\n",
+		`{"version":1,"kind":"answering","seq":2}` + "\n" + `{"version":1,"kind":"replaced"}` + "\n",
+		`{"version":1,"kind":"refused","reason":"busy","later":{"field":[1]}}` + "\n",
+		`{"version":1,"kind":"place","seq":1,"place":{"addrs":["fe80::1%eth0","::ffff:192.0.2.1",""]}}` + "\n",
+		`{"version":2,"seq":"of another type"}` + "\n",
+		`{"version":1,"kind":"place","seq":-1}` + "\n\n\r\n",
+		`{"version":1,"kind":"hello"}`, // no newline
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		messages := newReader(bytes.NewReader(data))
+		for {
+			m, err := messages.next()
+			if err != nil {
+				if !errors.Is(err, io.EOF) && len(err.Error()) > 1000 && m.Place == nil {
+					t.Errorf("an error of %d bytes", len(err.Error()))
+				}
+				return
+			}
+			line, err := encode(m)
+			if err != nil {
+				t.Fatalf("%+v is read and cannot be sent: %v", m, err)
+			}
+			again, err := decode(line[:len(line)-1])
+			if err != nil || !reflect.DeepEqual(tidy(again), tidy(m)) {
+				t.Fatalf("%+v becomes %+v, %v", m, again, err)
+			}
+		}
+	})
+}
+
+// tidy makes no difference between no list and an empty one, which mean the same.
+func tidy(m message) message {
+	if m.Place == nil {
+		return m
+	}
+	p := m.Place.clone()
+	p.Addrs, p.Members = append([]netip.Addr{}, p.Addrs...), append([]Member{}, p.Members...)
+	for i := range p.Members {
+		p.Members[i].MACs = append([]string{}, p.Members[i].MACs...)
+	}
+	m.Place = &p
+	return m
+}

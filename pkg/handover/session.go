@@ -1,0 +1,189 @@
+package handover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// attend talks to one process that has connected, until either side closes the connection or ctx ends.
+func (h *Holder) attend(ctx context.Context, conn *net.UnixConn) {
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	messages := newReader(conn)
+	s := &session{conn: conn, wake: make(chan struct{}, 1), final: make(chan struct{}), ended: make(chan struct{})}
+	err := h.greet(conn, messages)
+	if err == nil {
+		err = h.admit(s)
+	}
+	if err != nil {
+		h.log.Warn("successor refused", "err", err)
+		refuse(conn, err)
+		return
+	}
+	h.log.Info("successor connected")
+	var writer sync.WaitGroup
+	var unsent error
+	writer.Go(func() { unsent = h.offer(s) })
+	err = h.listenTo(s, messages)
+	h.dismiss(s)
+	_ = conn.Close() // ends a write that waits
+	writer.Wait()
+	switch {
+	case unsent != nil:
+		h.log.Error("successor dismissed, the place cannot be told", "err", unsent)
+	case err != nil:
+		h.log.Warn("successor dismissed", "err", err)
+	default:
+		h.log.Info("successor disconnected")
+	}
+}
+
+// greet checks who has connected, and that it says hello.
+func (h *Holder) greet(conn *net.UnixConn, messages *reader) error {
+	if err := sameUser(conn); err != nil {
+		return err
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(h.patience)); err != nil {
+		return err
+	}
+	m, err := messages.next()
+	switch {
+	case err != nil:
+		return fmt.Errorf("no hello: %w", err)
+	case m.Kind != kindHello:
+		return fmt.Errorf("%s in place of hello", m.Kind)
+	}
+	return conn.SetReadDeadline(time.Time{})
+}
+
+// refuse tells a process why it cannot be the successor; one of another version learns of this one's by it. What does not
+// arrive, the end of the connection says.
+func refuse(conn *net.UnixConn, reason error) {
+	if conn.SetWriteDeadline(time.Now().Add(lastWordTimeout)) == nil {
+		_ = send(conn, message{Kind: kindRefused, Reason: reason.Error()})
+	}
+}
+
+// send writes one message.
+func send(conn io.Writer, m message) error {
+	line, err := encode(m)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Write(line)
+	return err
+}
+
+// admit makes s the successor, in the place of the one before.
+func (h *Holder) admit(s *session) error {
+	h.mu.Lock()
+	before, going := h.session, h.going
+	if !going {
+		h.session = s
+		if before != nil {
+			before.replaced = true
+		}
+	}
+	h.mu.Unlock()
+	if going {
+		return errors.New("the place is being handed over")
+	}
+	s.poke()
+	if before != nil {
+		// It may have stopped reading.
+		_ = before.conn.SetWriteDeadline(time.Now().Add(lastWordTimeout))
+		before.poke()
+		h.wake()
+	}
+	return nil
+}
+
+// dismiss makes s no successor any more.
+func (h *Holder) dismiss(s *session) {
+	h.mu.Lock()
+	if h.session == s {
+		h.session = nil
+	}
+	h.mu.Unlock()
+	close(s.ended)
+	h.wake()
+}
+
+// offer says hello, and sends the newest place whenever there is one. It returns when the session ends: nil, or why a place
+// cannot be sent.
+func (h *Holder) offer(s *session) error {
+	if err := send(s.conn, message{Kind: kindHello}); err != nil {
+		return nil // it has gone already, as the reader sees
+	}
+	var sent uint64
+	for {
+		select {
+		case <-s.ended:
+			return nil
+		case <-s.wake:
+		}
+		h.mu.Lock()
+		place, seq, going, replaced := h.place, h.seq, h.going, s.replaced
+		h.mu.Unlock()
+		m := message{Kind: kindPlace, Seq: seq, Place: &place}
+		switch {
+		case replaced:
+			m = message{Kind: kindReplaced}
+		case seq == sent:
+			continue
+		case going:
+			m.Kind = kindGo
+		}
+		line, err := encode(m)
+		if err != nil {
+			_ = s.conn.Close()
+			return err
+		}
+		// A successor that does not read is seen by whoever waits for it, and one that has died by the reader.
+		if _, err := s.conn.Write(line); err != nil || replaced {
+			_ = s.conn.Close()
+			return nil
+		}
+		sent = seq
+	}
+}
+
+// listenTo notes what the successor acknowledges. It returns nil when the connection ends, else what is wrong with what it
+// said.
+func (h *Holder) listenTo(s *session, messages *reader) error {
+	for {
+		m, err := messages.next()
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+			return nil
+		case err != nil:
+			return err
+		case m.Kind != kindAnswering:
+			return fmt.Errorf("unexpected %s", m.Kind)
+		}
+		if err := h.acknowledged(s, m.Seq); err != nil {
+			return err
+		}
+		h.wake()
+	}
+}
+
+// acknowledged notes that the successor answers for the place of a number.
+func (h *Holder) acknowledged(s *session, seq uint64) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if seq > h.seq {
+		return fmt.Errorf("answers for place %d, the newest is %d", seq, h.seq)
+	}
+	before := s.acked
+	s.acked = max(before, seq)
+	if h.going && h.session == s && s.acked == h.seq && before < h.seq {
+		close(s.final)
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+package handover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxSocket is the most bytes of an abstract name: sun_path without its leading zero byte (unix(7)).
+const maxSocket = 107
+
+// socketAddr returns the abstract address of a name.
+func socketAddr(name string) (*net.UnixAddr, error) {
+	if name == "" || len(name) > maxSocket || strings.ContainsRune(name, 0) {
+		return nil, fmt.Errorf("the name of a place %q has %d bytes, must have 1 to %d and none of them zero", name, len(name), maxSocket)
+	}
+	return &net.UnixAddr{Name: "@" + name, Net: "unix"}, nil
+}
+
+// listen takes the name, or returns ErrTaken.
+func listen(name string) (*net.UnixListener, error) {
+	addr, err := socketAddr(name)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.ListenUnix("unix", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%w: %s", ErrTaken, name)
+	}
+	return listener, err
+}
+
+// dial connects to who has the name, or returns ErrNobody.
+func dial(ctx context.Context, name string) (*net.UnixConn, error) {
+	addr, err := socketAddr(name)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, addr.Net, addr.Name)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, fmt.Errorf("%w: %s", ErrNobody, name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.UnixConn), nil
+}
+
+// sameUser returns nil when the process at the other end of conn has, or had when it connected or began to listen, the
+// user of this one (SO_PEERCRED, unix(7)).
+func sameUser(conn *net.UnixConn) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var peer *unix.Ucred
+	var failed error
+	if err := raw.Control(func(fd uintptr) {
+		peer, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil {
+		return err
+	}
+	if failed != nil {
+		return fmt.Errorf("credentials of the other process: %w", failed)
+	}
+	return allowed(int(peer.Uid), os.Geteuid())
+}
+
+// allowed reports that a process of another user is not spoken to.
+func allowed(peer, self int) error {
+	if peer != self {
+		return fmt.Errorf("the other process runs as user %d, this one as %d", peer, self)
+	}
+	return nil
+}
