@@ -78,7 +78,6 @@ func (p *program) speak(ctx, leave context.Context) error {
 		Client: p.client, Namespace: p.Namespace, Pod: p.podName, Component: name, Log: p.log,
 		Networks: func() cluster.Networks {
 			n := networks(announcer.Interfaces())
-			n.Strangers = loop.Status().Strangers
 			return n
 		},
 	})
