@@ -71,7 +71,7 @@ func (b bar) refuse(addr netip.Addr) *Refusal {
 	case ofGateway:
 		return refuse(AddressTaken, "%s is the default gateway of node %s", addr, b.name)
 	case ofStranger:
-		return refuse(AddressTaken, "%s is in quarantine, since %s, which is no node's, answers for it", addr, b.name)
+		return refuse(AddressTaken, "%s is in quarantine, since %s, which is no node's, answers for it: give that host another address, or leave this one out of the pool", addr, b.name)
 	case ofNetwork:
 	}
 	what := "network"

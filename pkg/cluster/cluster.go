@@ -28,6 +28,9 @@ type Snapshot struct {
 	Taken []Taken
 	// Subnets are those that the nodes have addresses in, masked, as far as they are known.
 	Subnets []netip.Prefix
+	// Conflicts are the strangers that answer for addresses which stay where they are, by Addr and then by MAC. Those that
+	// keep an address in quarantine are among Taken.
+	Conflicts []Stranger
 }
 
 // Namespace is what Lanlord needs to know of a namespace.
@@ -43,6 +46,30 @@ type Networks struct {
 	Subnets []netip.Prefix
 	// Gateways are the node's default gateways.
 	Gateways []netip.Addr
+	// Strangers are the hosts that the node has met at addresses of the pools.
+	Strangers []Stranger
+}
+
+// Stranger is a host that is no node, and that answers for an address.
+type Stranger struct {
+	Addr netip.Addr
+	// MAC is the host's, like "02:00:00:00:00:09".
+	MAC string
+	// Quarantine is true when no node had announced the address before: nobody gets it, and who has it gets another one.
+	// Otherwise it stays where it is, and the Service tells of the conflict. A node tells of a stranger as long as that is
+	// to last; what it tells no more counts no more.
+	Quarantine bool
+}
+
+// Compare orders strangers by address, then by MAC, then those without Quarantine first.
+func (s Stranger) Compare(o Stranger) int {
+	if c := cmp.Or(s.Addr.Compare(o.Addr), strings.Compare(s.MAC, o.MAC)); c != 0 || s.Quarantine == o.Quarantine {
+		return c
+	}
+	if o.Quarantine {
+		return -1
+	}
+	return 1
 }
 
 // Taken is an address that no Service may have, since something else on the network has it.
@@ -146,6 +173,8 @@ type Service struct {
 	AllocatedFrom string
 	// Condition is our condition as the Service has it now, nil when it is not there.
 	Condition *Condition
+	// Conflict is our other condition, which tells of strangers that answer for Ingress, nil when it is not there.
+	Conflict *Condition
 }
 
 // Port is a port of a Service.
@@ -248,9 +277,10 @@ type Node struct {
 	Unschedulable bool
 }
 
-// Condition is our condition on a Service: whether it has what it asked for, and if not, why.
+// Condition is a condition of ours on a Service. One says whether it has what it asked for, and if not, why; the other one
+// is there while strangers answer for its addresses.
 type Condition struct {
-	// True means that every address the Service needs is assigned.
+	// True means that every address the Service needs is assigned, or that there is a conflict.
 	True bool
 	// Reason is one word in CamelCase; the same word is the Event's reason.
 	Reason string
@@ -277,8 +307,8 @@ type Update struct {
 	KeepIngress bool
 	// AllocatedFrom replaces our annotation; empty removes it.
 	AllocatedFrom string
-	// Condition replaces our condition; nil removes it.
-	Condition *Condition
+	// Condition and Conflict replace our conditions; nil removes one.
+	Condition, Conflict *Condition
 	// Before are sent before the write is tried, Events after it has succeeded.
 	Before, Events []Event
 }

@@ -24,6 +24,8 @@ type Summary struct {
 	Pools []allocator.Usage
 	// Services counts the Services that Lanlord manages by how each stands; the index is the allocator.Reason.
 	Services [allocator.Reasons]int
+	// Conflicts counts those of them with an address that a stranger answers for too.
+	Conflicts int
 }
 
 // claim is one Service in a round of decisions.
@@ -51,7 +53,9 @@ type decider struct {
 	alloc *allocator.Allocator
 	// adopts is false while no pool is configured. What Lanlord never wrote then stays in every status.
 	adopts bool
-	plan   Plan
+	// strangers are the snapshot's Conflicts.
+	strangers []cluster.Stranger
+	plan      Plan
 	// text is scratch: a Service that nothing happens to costs no allocation.
 	text []byte
 	// What updates are made of is cut from larger pieces.
@@ -92,6 +96,8 @@ func Decide(snapshot cluster.Snapshot, resting []allocator.Rest) Plan {
 		cfg:    snapshot.Config,
 		alloc:  allocator.New(snapshot, resting),
 		adopts: len(snapshot.Config.Pools) > 0,
+
+		strangers: snapshot.Conflicts,
 	}
 	managed := make([]*cluster.Service, 0, len(snapshot.Services))
 	for i := range snapshot.Services {
@@ -246,78 +252,4 @@ func (c *claim) waiting() (since time.Time, ok bool) {
 		return condition.Since, true
 	}
 	return time.Time{}, false
-}
-
-// settle plans the write of a Service if it is not as it should be.
-func (d *decider) settle(c *claim) {
-	svc := c.svc
-	if !d.adopts && svc.AllocatedFrom == "" && (len(svc.Ingress) > 0 || svc.ForeignIngress) {
-		return
-	}
-	var r allocator.Result
-	if c.result != nil {
-		r = *c.result
-	} else {
-		r = d.alloc.Assign(svc, c.held[:c.n])
-	}
-	reason := allocator.Assigned
-	if r.Refusal != nil {
-		reason = r.Refusal.Reason
-	}
-	d.plan.Services[reason]++
-	d.text = appendMessage(d.text[:0], svc, r)
-	if d.isSettled(svc, r, reason) {
-		return
-	}
-	u := cluster.Update{
-		Key:           svc.Key,
-		UID:           svc.UID,
-		Version:       svc.Version,
-		AllocatedFrom: pools(r.Assignments),
-		Condition:     &d.conditions.take(1)[0],
-	}
-	*u.Condition = cluster.Condition{True: r.Refusal == nil, Reason: reason.String(), Message: string(d.text)}
-	if len(r.Assignments) > 0 {
-		u.Ingress = d.addrs.take(len(r.Assignments))
-	}
-	for i, a := range r.Assignments {
-		u.Ingress[i] = a.Addr
-	}
-	u.Before, u.Events = d.tell(c, u.Condition, r)
-	d.plan.Updates = append(d.plan.Updates, u)
-}
-
-// isSettled is true when svc already is as r says.
-func (d *decider) isSettled(svc *cluster.Service, r allocator.Result, reason allocator.Reason) bool {
-	if svc.ForeignIngress || !isFrom(svc.AllocatedFrom, r.Assignments) || len(svc.Ingress) != len(r.Assignments) {
-		return false
-	}
-	for i, a := range r.Assignments {
-		if svc.Ingress[i] != a.Addr {
-			return false
-		}
-	}
-	c := svc.Condition
-	return c != nil && c.True == (r.Refusal == nil) && c.Reason == reason.String() && c.Message == string(d.text)
-}
-
-// isOurs is true when the status of a Service that is not ours any more still has an address from us.
-func (d *decider) isOurs(svc *cluster.Service) bool {
-	return svc.Condition == nil || slices.ContainsFunc(svc.Ingress, func(addr netip.Addr) bool {
-		return d.cfg.PoolOf(addr) != nil || d.tellsOf(svc, addr)
-	})
-}
-
-// release plans to take everything of ours from a Service that is not ours any more. What it has from others stays.
-func (d *decider) release(svc *cluster.Service) {
-	if svc.AllocatedFrom == "" && svc.Condition == nil {
-		return
-	}
-	u := cluster.Update{Key: svc.Key, UID: svc.UID, Version: svc.Version}
-	if svc.AllocatedFrom != "" && d.isOurs(svc) {
-		u.Events = releaseEvents(svc)
-	} else {
-		u.KeepIngress = true
-	}
-	d.plan.Updates = append(d.plan.Updates, u)
 }

@@ -94,7 +94,7 @@ func randomAddr(random *rand.Rand) netip.Addr {
 
 // chooseNetwork gives a snapshot random namespaces and a random network.
 func chooseNetwork(random *rand.Rand, s *cluster.Snapshot) {
-	s.Nodes, s.Taken, s.Subnets = nil, nil, nil
+	s.Nodes, s.Taken, s.Subnets, s.Conflicts = nil, nil, nil, nil
 	s.Namespaces = []cluster.Namespace{{Name: "default"}, {Name: "other", Labels: map[string]string{"team": "a"}}}
 	if random.IntN(2) == 0 {
 		s.Namespaces[0].Labels = map[string]string{"team": "a"}
@@ -104,6 +104,13 @@ func chooseNetwork(random *rand.Rand, s *cluster.Snapshot) {
 	}
 	if random.IntN(4) == 0 {
 		s.Taken = []cluster.Taken{{Addr: randomAddr(random), By: cluster.TakenBy(random.IntN(3)), Name: "x"}}
+	}
+	if random.IntN(3) == 0 {
+		for range 1 + random.IntN(3) {
+			s.Conflicts = append(s.Conflicts, cluster.Stranger{Addr: randomAddr(random), MAC: fmt.Sprintf("02:00:00:00:00:0%d", random.IntN(3))})
+		}
+		slices.SortFunc(s.Conflicts, cluster.Stranger.Compare)
+		s.Conflicts = slices.Compact(s.Conflicts)
 	}
 	if random.IntN(4) == 0 {
 		s.Subnets = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/29"), netip.MustParsePrefix("fd00::/64")}
@@ -136,6 +143,9 @@ func randomSnapshot(t *testing.T, random *rand.Rand) (cluster.Snapshot, []alloca
 				message := allocator.Assignment{Addr: svc.Ingress[0], Pool: "a"}.AppendTo(nil)
 				svc.Condition.Message = string(allocator.AppendSharing(append(message, "; "...), &svc))
 			}
+		}
+		if random.IntN(5) == 0 {
+			svc.Conflict = &cluster.Condition{True: true, Reason: addressConflict, Message: "somebody else has it"}
 		}
 		s.Services = append(s.Services, svc)
 	}
@@ -179,6 +189,13 @@ func TestDecideLaws(t *testing.T) {
 		if fourth := Decide(s, resting); len(fourth.Updates) > 0 {
 			t.Fatalf("there is always something to say:\n%s\n%s", third.text(), fourth.text())
 		}
+		for _, svc := range s.Services {
+			contested := slices.ContainsFunc(s.Conflicts, func(c cluster.Stranger) bool { return slices.Contains(svc.Ingress, c.Addr) })
+			left := len(s.Config.Pools) == 0 && svc.AllocatedFrom == ""
+			if svc.Managed && !left && contested != (svc.Conflict != nil) {
+				t.Fatalf("%s has %v, strangers %v, and in the end the condition %v", svc.Key, svc.Ingress, s.Conflicts, svc.Conflict)
+			}
+		}
 		s.Config = nil
 		if none := Decide(s, resting); len(none.Updates) > 0 {
 			t.Fatalf("without a configuration there is to do:\n%s", none.text())
@@ -216,6 +233,10 @@ func checkPlan(t *testing.T, s cluster.Snapshot, p Plan) {
 		}
 		if svc.Managed != (u.Condition != nil) {
 			t.Fatalf("%s, managed %t, has the condition %v", u.Key, svc.Managed, u.Condition)
+		}
+		contested := slices.ContainsFunc(s.Conflicts, func(c cluster.Stranger) bool { return slices.Contains(u.Ingress, c.Addr) })
+		if svc.Managed && contested != (u.Conflict != nil) || !svc.Managed && u.Conflict != nil {
+			t.Fatalf("%s has %v, strangers %v, and the condition %v", u.Key, u.Ingress, s.Conflicts, u.Conflict)
 		}
 		for _, e := range append(slices.Clone(u.Before), u.Events...) {
 			if e.Reason == "" || e.Message == "" || len(e.Message) > maxEvent || e.Object.UID != svc.UID {

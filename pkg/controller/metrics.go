@@ -16,6 +16,8 @@ var (
 		"Addresses of a pool that were released a short while ago and that rest.", []string{"pool", "family"}, nil)
 	services = prometheus.NewDesc("lanlord_services",
 		"Services that Lanlord manages, by how they stand: Assigned, or the reason why they are not.", []string{"state"}, nil)
+	conflicts = prometheus.NewDesc("lanlord_services_in_conflict",
+		"Services with an address that a host which is no node answers for too.", nil, nil)
 )
 
 // collector reads the gauges.
@@ -25,7 +27,7 @@ var _ prometheus.Collector = collector{}
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range [...]*prometheus.Desc{poolSize, poolUsed, poolResting, services} {
+	for _, d := range [...]*prometheus.Desc{poolSize, poolUsed, poolResting, services, conflicts} {
 		to <- d
 	}
 }
@@ -44,6 +46,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		gauge(poolUsed, float64(u.Used), u.Pool, u.Family.String())
 		gauge(poolResting, float64(u.Resting), u.Pool, u.Family.String())
 	}
+	gauge(conflicts, float64(s.Conflicts))
 	for reason, count := range s.Services {
 		gauge(services, float64(count), allocator.Reason(reason).String())
 	}

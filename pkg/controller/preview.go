@@ -54,5 +54,5 @@ func written(s *cluster.Service, u cluster.Update) {
 	if !u.KeepIngress {
 		s.Ingress, s.ForeignIngress = u.Ingress, false
 	}
-	s.AllocatedFrom, s.Condition = u.AllocatedFrom, u.Condition
+	s.AllocatedFrom, s.Condition, s.Conflict = u.AllocatedFrom, u.Condition, u.Conflict
 }

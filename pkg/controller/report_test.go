@@ -93,6 +93,7 @@ func TestMetrics(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeAPI) {
 		registry := prometheus.NewPedanticRegistry()
 		f.registry = registry
+		f.network.Conflicts = []cluster.Stranger{{Addr: netip.MustParseAddr("10.0.0.1"), MAC: "02:00:00:00:00:09"}}
 		_, stop := start(t, f)
 		f.configure(`address-pools:
 - {name: large, protocol: layer2, addresses: ["fd00::/64"]}
@@ -135,6 +136,10 @@ lanlord_pool_addresses_used{family="IPv6",pool="large"} 0
 			}
 			fmt.Fprintf(&want, "lanlord_services{state=%q} %d\n", r, count)
 		}
+		want.WriteString(`# HELP lanlord_services_in_conflict Services with an address that a host which is no node answers for too.
+# TYPE lanlord_services_in_conflict gauge
+lanlord_services_in_conflict 1
+`)
 		if err := testutil.GatherAndCompare(registry, strings.NewReader(want.String())); err != nil {
 			t.Error(err)
 		}

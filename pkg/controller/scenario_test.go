@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "write the plans into the scenario files
 //	            "delete ns/name" deletes one
 //	namespaces  the namespaces with their labels, all there are: "shop team=web,stage=live"
 //	network     what is known of the network, all of it: "node n1 10.0.0.2", "gateway 10.0.0.1 n1", "stranger 10.0.0.9 MAC",
-//	            "subnet 10.0.0.0/24"
+//	            "conflict 10.0.0.9 MAC" (sorted), "subnet 10.0.0.0/24"
 //	restart     the controller starts anew, and knows nothing but the cluster
 //	wait 30s    time passes
 //	plan        what Decide says now; it is applied before the next section
@@ -111,7 +111,7 @@ func (s *story) play(name, text string) {
 			s.snapshot.Namespaces = append(s.snapshot.Namespaces, cluster.Namespace{Name: name, Labels: s.labels(labels)})
 		}
 	case "network":
-		s.snapshot.Nodes, s.snapshot.Taken, s.snapshot.Subnets = nil, nil, nil
+		s.snapshot.Nodes, s.snapshot.Taken, s.snapshot.Subnets, s.snapshot.Conflicts = nil, nil, nil, nil
 		for line := range strings.Lines(text) {
 			s.network(s.words(line))
 		}
@@ -135,6 +135,8 @@ func (s *story) network(words []string) {
 		s.snapshot.Taken = append(s.snapshot.Taken, cluster.Taken{Addr: s.addrs(words[1])[0], By: cluster.TakenByGateway, Name: words[2]})
 	case "stranger":
 		s.snapshot.Taken = append(s.snapshot.Taken, cluster.Taken{Addr: s.addrs(words[1])[0], By: cluster.TakenByStranger, Name: words[2]})
+	case "conflict":
+		s.snapshot.Conflicts = append(s.snapshot.Conflicts, cluster.Stranger{Addr: s.addrs(words[1])[0], MAC: words[2]})
 	case "subnet":
 		s.snapshot.Subnets = append(s.snapshot.Subnets, netip.MustParsePrefix(words[1]))
 	default:
@@ -209,6 +211,7 @@ func (s *story) service(words []string) {
 	*old = s.parseService(words[1:], cluster.Service{
 		Key: key, UID: old.UID, Created: old.Created, Managed: true, Families: []cluster.Family{cluster.IPv4},
 		Ingress: old.Ingress, ForeignIngress: old.ForeignIngress, AllocatedFrom: old.AllocatedFrom, Condition: old.Condition,
+		Conflict: old.Conflict,
 	})
 }
 
@@ -329,7 +332,7 @@ func applied(services []cluster.Service, updates []cluster.Update, now time.Time
 		services[i].Version += "'"
 	}
 	return slices.DeleteFunc(services, func(svc cluster.Service) bool {
-		return !svc.Managed && svc.AllocatedFrom == "" && svc.Condition == nil
+		return !svc.Managed && svc.AllocatedFrom == "" && svc.Condition == nil && svc.Conflict == nil
 	})
 }
 
@@ -338,16 +341,21 @@ func write(svc *cluster.Service, u cluster.Update, now time.Time) {
 	if !u.KeepIngress {
 		svc.Ingress, svc.ForeignIngress = u.Ingress, false
 	}
-	was := svc.Condition
-	svc.AllocatedFrom, svc.Condition = u.AllocatedFrom, nil
-	if u.Condition != nil {
-		condition := *u.Condition
-		condition.Since = now.Truncate(time.Second)
-		if was != nil && was.True == condition.True {
-			condition.Since = was.Since
-		}
-		svc.Condition = &condition
+	svc.AllocatedFrom = u.AllocatedFrom
+	svc.Condition, svc.Conflict = since(svc.Condition, u.Condition, now), since(svc.Conflict, u.Conflict, now)
+}
+
+// since returns what the condition was becomes when is is written.
+func since(was, is *cluster.Condition, now time.Time) *cluster.Condition {
+	if is == nil {
+		return nil
 	}
+	condition := *is
+	condition.Since = now.Truncate(time.Second)
+	if was != nil && was.True == condition.True {
+		condition.Since = was.Since
+	}
+	return &condition
 }
 
 // text writes a plan as the scenarios have it.
@@ -370,6 +378,9 @@ func (p Plan) text() string {
 		text.WriteString("\n")
 		writeEvents(&text, "first ", u.Before)
 		if c := u.Condition; c != nil {
+			fmt.Fprintf(&text, "    %t %s: %s\n", c.True, c.Reason, c.Message)
+		}
+		if c := u.Conflict; c != nil {
 			fmt.Fprintf(&text, "    %t %s: %s\n", c.True, c.Reason, c.Message)
 		}
 		writeEvents(&text, "", u.Events)

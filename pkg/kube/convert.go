@@ -18,8 +18,11 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// ConditionType is the type of our condition on a Service.
-const ConditionType = "lanlord.io/AddressAssigned"
+// The types of our conditions on a Service. The second one is there only while it is true.
+const (
+	ConditionType = "lanlord.io/AddressAssigned"
+	ConflictType  = "lanlord.io/AddressConflict"
+)
 
 // AllocatedFromAnnotation is written on a Service with its addresses: the names of the pools that they come from.
 const AllocatedFromAnnotation = "lanlord.io/ip-allocated-from-pool"
@@ -69,7 +72,8 @@ func convertService(o *corev1.Service, class string) (serviceRow, bool) {
 		Created:       o.CreationTimestamp.Time,
 		Managed:       managed(o, class),
 		AllocatedFrom: o.Annotations[AllocatedFromAnnotation],
-		Condition:     condition(o.Status.Conditions),
+		Condition:     condition(o.Status.Conditions, ConditionType),
+		Conflict:      condition(o.Status.Conditions, ConflictType),
 	}
 	if !s.Managed && !leftBehind(o, s) {
 		return serviceRow{}, false
@@ -97,7 +101,7 @@ func convertService(o *corev1.Service, class string) (serviceRow, bool) {
 // its class without ceasing to be a load balancer in between.)
 func leftBehind(o *corev1.Service, s cluster.Service) bool {
 	return (o.Spec.Type != corev1.ServiceTypeLoadBalancer || o.Spec.ClusterIP == corev1.ClusterIPNone) &&
-		(s.AllocatedFrom != "" || s.Condition != nil)
+		(s.AllocatedFrom != "" || s.Condition != nil || s.Conflict != nil)
 }
 
 // managed tells whether a Service is ours to serve. One that is being deleted still is: it has traffic until it is gone.
@@ -184,10 +188,10 @@ func ingress(entries []corev1.LoadBalancerIngress) (addrs []netip.Addr, foreign 
 	return addrs, foreign
 }
 
-// condition returns our condition, nil if there is none.
-func condition(cs []metav1.Condition) *cluster.Condition {
+// condition returns our condition of a type, nil if there is none.
+func condition(cs []metav1.Condition, of string) *cluster.Condition {
 	for _, c := range cs {
-		if c.Type == ConditionType {
+		if c.Type == of {
 			return &cluster.Condition{
 				True: c.Status == metav1.ConditionTrue, Reason: c.Reason, Message: c.Message, Since: c.LastTransitionTime.UTC(),
 			}

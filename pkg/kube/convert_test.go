@@ -114,6 +114,11 @@ func TestConvertService(t *testing.T) {
 				s.AllocatedFrom, s.Ingress = "lan", addrs("10.0.0.1", "fd00::1")
 				s.Condition = &cluster.Condition{True: true, Reason: "Assigned", Message: "m", Since: created}
 			}},
+		{"a conflict", func(o *corev1.Service) {
+			o.Status.Conditions = []metav1.Condition{{Type: ConflictType, Status: metav1.ConditionTrue, Reason: "AddressConflict", Message: "m"}}
+		}, func(s *cluster.Service) {
+			s.Conflict = &cluster.Condition{True: true, Reason: "AddressConflict", Message: "m"}
+		}},
 		{"a hostname in the status",
 			func(o *corev1.Service) {
 				o.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{Hostname: "h"}, {IP: "10.0.0.1", Hostname: "h"}}
@@ -182,6 +187,7 @@ func TestLeftBehind(t *testing.T) {
 		{"nothing of ours", func(*corev1.Service) {}, false},
 		{"our annotation", func(o *corev1.Service) { o.Annotations = map[string]string{AllocatedFromAnnotation: "a"} }, true},
 		{"our condition", func(o *corev1.Service) { o.Status.Conditions = []metav1.Condition{{Type: ConditionType}} }, true},
+		{"our other condition", func(o *corev1.Service) { o.Status.Conditions = []metav1.Condition{{Type: ConflictType}} }, true},
 		{"somebody's condition", func(o *corev1.Service) { o.Status.Conditions = []metav1.Condition{{Type: "Ready"}} }, false},
 		{"another class, served by another Lanlord", func(o *corev1.Service) {
 			o.Spec.Type, o.Spec.LoadBalancerClass = corev1.ServiceTypeLoadBalancer, new("example.com/other")

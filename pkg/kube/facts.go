@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -12,14 +13,21 @@ import (
 
 // factsLinger is how long what a speaker has said counts after its Pod has gone or says it no more. A rollout replaces
 // every Pod, and a node that starts again takes minutes; meanwhile nobody is to get the address of the gateway. A fact that
-// is kept too long only keeps an address back.
+// is kept too long only keeps an address back, or goes on telling of a stranger.
 const factsLinger = 10 * time.Minute
 
-// fact is one thing that the speaker of a node has said: either of the other two is set.
+// fact is one thing that the speaker of a node has said: one of the other three is set.
 type fact struct {
-	node    string
-	gateway netip.Addr
-	subnet  netip.Prefix
+	node     string
+	gateway  netip.Addr
+	subnet   netip.Prefix
+	stranger cluster.Stranger
+}
+
+// saying is how many Pods say a fact now, and when it is over if none does.
+type saying struct {
+	pods int
+	end  time.Time
 }
 
 func (p *podRow) facts() []fact {
@@ -33,7 +41,16 @@ func (p *podRow) facts() []fact {
 	for _, s := range p.networks.Subnets {
 		fs = append(fs, fact{node: p.node, subnet: s})
 	}
+	for _, s := range p.networks.Strangers {
+		fs = append(fs, fact{node: p.node, stranger: s})
+	}
 	return fs
+}
+
+// takesBack tells whether p, which says f no more, means that f is over. A speaker that still understands itself knows when
+// a stranger has gone; that a gateway or a subnet has gone may be a cable that was pulled.
+func (p *podRow) takesBack(f fact) bool {
+	return p != nil && p.problem == nil && p.node == f.node && f.stranger.Addr.IsValid()
 }
 
 // podChanged is called with Store.mu held.
@@ -47,29 +64,26 @@ func (s *Store) podChanged(key cluster.Key, _ string, old, row *podRow) (wake bo
 		row.warned = true
 	}
 	for _, f := range row.facts() {
-		if _, known := s.facts[f]; !known {
-			wake = true
-		}
-		s.facts[f] = time.Time{}
+		said, known := s.facts[f]
+		wake = wake || !known
+		s.facts[f] = saying{pods: said.pods + 1}
 	}
 	for _, f := range old.facts() {
-		if !s.isSaid(f) {
-			s.facts[f] = time.Now().Add(factsLinger)
+		said := s.facts[f]
+		switch said.pods--; {
+		case said.pods > 0:
+		case row.takesBack(f):
+			delete(s.facts, f)
+			wake = true
+			continue
+		default:
+			said.end = time.Now().Add(factsLinger)
 			s.fading.ring()
 		}
+		s.facts[f] = said
 	}
 	s.dirtyFacts = s.dirtyFacts || wake
 	return wake
-}
-
-// isSaid tells whether a Pod says f now.
-func (s *Store) isSaid(f fact) bool {
-	for _, row := range s.pods.rows {
-		if row.node == f.node && slices.Contains(row.facts(), f) {
-			return true
-		}
-	}
-	return false
 }
 
 // forgetFacts removes facts when their time is over, until ctx ends.
@@ -97,11 +111,11 @@ func (s *Store) forgetUntil(now time.Time) (forgot bool, next time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next = factsLinger
-	for f, end := range s.facts {
+	for f, said := range s.facts {
 		switch {
-		case end.IsZero():
-		case end.After(now):
-			next = min(next, end.Sub(now))
+		case said.pods > 0:
+		case said.end.After(now):
+			next = min(next, said.end.Sub(now))
 		default:
 			delete(s.facts, f)
 			s.dirtyFacts, forgot = true, true
@@ -110,28 +124,33 @@ func (s *Store) forgetUntil(now time.Time) (forgot bool, next time.Duration) {
 	return forgot, next
 }
 
-// publishFacts brings the lists of the snapshot up to date. A gateway of several nodes is there once, with the first of
-// their names. It is called with Store.mu held.
+// publishFacts brings the lists of the snapshot up to date. What several nodes say is there once: a gateway with the first
+// of their names, and a stranger at it not at all. It is called with Store.mu held.
 func (s *Store) publishFacts() {
 	if !s.dirtyFacts {
 		return
 	}
 	var taken []cluster.Taken
 	var subnets []netip.Prefix
+	var conflicts []cluster.Stranger
 	for f := range s.facts {
-		if f.gateway.IsValid() {
+		switch {
+		case f.gateway.IsValid():
 			taken = append(taken, cluster.Taken{Addr: f.gateway, By: cluster.TakenByGateway, Name: f.node})
-		} else {
+		case f.stranger.Quarantine:
+			taken = append(taken, cluster.Taken{Addr: f.stranger.Addr, By: cluster.TakenByStranger, Name: f.stranger.MAC})
+		case f.stranger.Addr.IsValid():
+			conflicts = append(conflicts, f.stranger)
+		default:
 			subnets = append(subnets, f.subnet)
 		}
 	}
 	slices.SortFunc(taken, func(a, b cluster.Taken) int {
-		if c := a.Addr.Compare(b.Addr); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Name, b.Name)
+		return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.By, b.By), strings.Compare(a.Name, b.Name))
 	})
 	slices.SortFunc(subnets, netip.Prefix.Compare)
+	slices.SortFunc(conflicts, cluster.Stranger.Compare)
+	s.publishedConflicts = slices.Compact(conflicts)
 	s.publishedTaken = slices.CompactFunc(taken, func(a, b cluster.Taken) bool { return a.Addr == b.Addr })
 	s.publishedSubnets = slices.Compact(subnets)
 	s.dirtyFacts = false

@@ -21,6 +21,9 @@ func facts(s cluster.Snapshot) string {
 	for _, taken := range s.Taken {
 		fmt.Fprintf(&b, "%s %s %s; ", taken.By, taken.Addr, taken.Name)
 	}
+	for _, c := range s.Conflicts {
+		fmt.Fprintf(&b, "Conflict %s %s %t; ", c.Addr, c.MAC, c.Quarantine)
+	}
 	for _, p := range s.Subnets {
 		fmt.Fprint(&b, p, " ")
 	}
@@ -70,6 +73,73 @@ func TestFacts(t *testing.T) {
 			t.Error("no wake-up for an address that came free")
 		}
 		expect("in the end", "Gateway 192.0.2.1 n2; 192.0.2.0/24")
+	})
+}
+
+// strangers returns what a speaker says that has met these: an address, and a word that is the end of the MAC address; with
+// a quarantine if it ends with an exclamation mark.
+func strangers(met ...string) string {
+	var n cluster.Networks
+	for _, one := range met {
+		addr, mac, _ := strings.Cut(one, " ")
+		plain, loud := strings.CutSuffix(mac, "!")
+		n.Strangers = append(n.Strangers, stranger(addr, "02:00:00:00:00:"+plain, loud))
+	}
+	text, _ := formatNetworks(n)
+	return text
+}
+
+// TestStrangers sees strangers come and go: what a living speaker takes back is over at once, and what nobody can take back
+// is after a while.
+func TestStrangers(t *testing.T) {
+	api := newFakeAPI(pod("speaker-1", "n1", strangers("192.0.2.9 09")), pod("speaker-2", "n2", says1))
+	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {
+		expect := func(when, want string, woken bool) {
+			t.Helper()
+			n := wakes.take()
+			if got := facts(s.Snapshot()); got != want || woken != (n > 0) {
+				t.Errorf("%s: %q after %d wake-ups, want %q", when, got, n, want)
+			}
+		}
+		const quiet = "Gateway 192.0.2.1 n2; 192.0.2.0/24"
+		wakes.take()
+		expect("first", "Gateway 192.0.2.1 n2; Conflict 192.0.2.9 02:00:00:00:00:09 false; 192.0.2.0/24", false)
+
+		api.put(pod("speaker-1", "n1", strangers("192.0.2.9 09!", "192.0.2.1 09!", "192.0.2.7 0b", "192.0.2.7 0a")))
+		const four = "Gateway 192.0.2.1 n2; Stranger 192.0.2.9 02:00:00:00:00:09; Conflict 192.0.2.7 02:00:00:00:00:0a false; " +
+			"Conflict 192.0.2.7 02:00:00:00:00:0b false; 192.0.2.0/24"
+		expect("a quarantine in its place, a gateway, and two at one address", four, true)
+
+		api.put(pod("speaker-3", "n3", strangers("192.0.2.9 09!")))
+		wakes.take()
+		api.put(pod("speaker-1", "n1", "{}"))
+		expect("another node has met it too", "Gateway 192.0.2.1 n2; Stranger 192.0.2.9 02:00:00:00:00:09; 192.0.2.0/24", true)
+		api.put(pod("speaker-3", "n3", "{}"))
+		expect("taken back by all", quiet, true)
+
+		// What a speaker said before it fell silent counts for a while, whatever its successor says.
+		for i, silence := range []func(){
+			func() { api.remove(pod("speaker-1", "n1", "")) },
+			func() { api.put(pod("speaker-1", "n1", "what?")) },
+			func() { api.put(pod("speaker-1", "n1", "")) },
+			func() { api.remove(pod("speaker-1", "n1", "")); api.put(pod("speaker-4", "n1", "{}")) },
+		} {
+			api.put(pod("speaker-1", "n1", strangers("192.0.2.9 09!")))
+			wakes.take()
+			silence()
+			time.Sleep(factsLinger - time.Second)
+			expect(fmt.Sprint("silent ", i), "Gateway 192.0.2.1 n2; Stranger 192.0.2.9 02:00:00:00:00:09; 192.0.2.0/24", false)
+			time.Sleep(time.Second)
+			expect(fmt.Sprint("forgotten ", i), quiet, true)
+		}
+
+		// The successor meets it too, and then takes it back.
+		api.put(pod("speaker-1", "n1", strangers("192.0.2.9 09")))
+		api.remove(pod("speaker-1", "n1", ""))
+		api.put(pod("speaker-5", "n1", strangers("192.0.2.9 09")))
+		wakes.take()
+		api.put(pod("speaker-5", "n1", "{}"))
+		expect("taken back by the successor", quiet, true)
 	})
 }
 

@@ -3,6 +3,7 @@ package kube
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 
@@ -11,8 +12,9 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// NetworksAnnotation is what each speaker writes on its own Pod: the subnets and default gateways of its node, as in
-// {"subnets":["192.0.2.0/24"],"gateways":["192.0.2.1"]}.
+// NetworksAnnotation is what each speaker writes on its own Pod: the subnets and default gateways of its node, and which
+// strangers it has met, as in {"subnets":["192.0.2.0/24"],"gateways":["192.0.2.1"],"strangers":[{"addr":"192.0.2.9",
+// "mac":"02:00:00:00:00:09","quarantine":true}]}.
 const NetworksAnnotation = "lanlord.io/networks"
 
 // The Pods of speakers are found by this label, which they have in every overlay.
@@ -24,19 +26,29 @@ const (
 // How much an annotation may hold, so that no speaker can fill the controller's memory. The text is in bytes, and long
 // enough for the others.
 const (
-	mostSubnets  = 256
-	mostGateways = 64
-	mostText     = 16 << 10
+	mostSubnets   = 256
+	mostGateways  = 64
+	mostStrangers = 256
+	mostText      = 48 << 10
 )
 
 // networksText is the annotation's content. Keys that are not known are left out: a newer speaker may say more.
 type networksText struct {
 	Subnets  []string `json:"subnets,omitempty"`
 	Gateways []string `json:"gateways,omitempty"`
+
+	Strangers []strangerText `json:"strangers,omitempty"`
+}
+
+type strangerText struct {
+	Addr       string `json:"addr"`
+	MAC        string `json:"mac"`
+	Quarantine bool   `json:"quarantine,omitempty"`
 }
 
 // formatNetworks returns the annotation's text, which is the same for the same networks in any order. What can be in no
-// pool is not in it, nor what is beyond the limits; left is how much the latter is.
+// pool is not in it, nor a stranger without a MAC address, nor what is beyond the limits; left is how much the latter is. Of
+// the strangers those stay that keep addresses in quarantine.
 func formatNetworks(n cluster.Networks) (text string, left int) {
 	var subnets []netip.Prefix
 	for _, p := range n.Subnets {
@@ -51,9 +63,13 @@ func formatNetworks(n cluster.Networks) (text string, left int) {
 			gateways = append(gateways, a)
 		}
 	}
-	n = sortedNetworks(cluster.Networks{Subnets: subnets, Gateways: gateways})
-	left = max(0, len(n.Subnets)-mostSubnets) + max(0, len(n.Gateways)-mostGateways)
+	strangers, beyond := mendedStrangers(n.Strangers)
+	n = sortedNetworks(cluster.Networks{Subnets: subnets, Gateways: gateways, Strangers: strangers})
+	left = max(0, len(n.Subnets)-mostSubnets) + max(0, len(n.Gateways)-mostGateways) + beyond
 	var t networksText
+	for _, s := range n.Strangers {
+		t.Strangers = append(t.Strangers, strangerText{s.Addr.String(), s.MAC, s.Quarantine})
+	}
 	for _, p := range n.Subnets[:min(len(n.Subnets), mostSubnets)] {
 		t.Subnets = append(t.Subnets, p.String())
 	}
@@ -67,6 +83,35 @@ func formatNetworks(n cluster.Networks) (text string, left int) {
 	return string(b), left
 }
 
+// mendedStrangers returns those that can be told of, at most mostStrangers and each once, and how many are beyond.
+func mendedStrangers(all []cluster.Stranger) (some []cluster.Stranger, beyond int) {
+	for _, s := range all {
+		mac, ok := canonicalMAC(s.MAC)
+		if ok && mayBeInPool(s.Addr) {
+			s.MAC = mac
+			some = append(some, s)
+		}
+	}
+	slices.SortFunc(some, func(a, b cluster.Stranger) int {
+		switch {
+		case a.Quarantine == b.Quarantine:
+			return a.Compare(b)
+		case a.Quarantine:
+			return -1
+		}
+		return 1
+	})
+	some = slices.Compact(some)
+	beyond = max(0, len(some)-mostStrangers)
+	return some[:len(some)-beyond], beyond
+}
+
+// canonicalMAC returns the one way in which an Ethernet address is written here.
+func canonicalMAC(text string) (mac string, ok bool) {
+	hardware, err := net.ParseMAC(text)
+	return hardware.String(), err == nil && len(hardware) == 6
+}
+
 // parseNetworks reads the annotation's text. Nothing of one with a problem counts.
 func parseNetworks(text string) (cluster.Networks, error) {
 	var none, n cluster.Networks
@@ -77,8 +122,9 @@ func parseNetworks(text string) (cluster.Networks, error) {
 	if err := json.Unmarshal([]byte(text), &t); err != nil {
 		return none, err
 	}
-	if len(t.Subnets) > mostSubnets || len(t.Gateways) > mostGateways {
-		return none, fmt.Errorf("%d subnets and %d gateways, more than %d and %d", len(t.Subnets), len(t.Gateways), mostSubnets, mostGateways)
+	if len(t.Subnets) > mostSubnets || len(t.Gateways) > mostGateways || len(t.Strangers) > mostStrangers {
+		return none, fmt.Errorf("%d subnets, %d gateways and %d strangers, more than %d, %d and %d",
+			len(t.Subnets), len(t.Gateways), len(t.Strangers), mostSubnets, mostGateways, mostStrangers)
 	}
 	for _, s := range t.Subnets {
 		p, err := netip.ParsePrefix(s)
@@ -94,6 +140,16 @@ func parseNetworks(text string) (cluster.Networks, error) {
 		}
 		n.Gateways = append(n.Gateways, a)
 	}
+	for _, s := range t.Strangers {
+		a, err := netip.ParseAddr(s.Addr)
+		if err != nil || !mayBeInPool(a) {
+			return none, fmt.Errorf("%s is no address that a pool can hold", quote(s.Addr))
+		}
+		if mac, ok := canonicalMAC(s.MAC); !ok || mac != s.MAC {
+			return none, fmt.Errorf("%s is no MAC address like 02:00:00:00:00:09", quote(s.MAC))
+		}
+		n.Strangers = append(n.Strangers, cluster.Stranger{Addr: a, MAC: s.MAC, Quarantine: s.Quarantine})
+	}
 	return sortedNetworks(n), nil
 }
 
@@ -104,7 +160,10 @@ func mayBeInPool(a netip.Addr) bool { return a.IsGlobalUnicast() && !a.Is4In6() 
 func sortedNetworks(n cluster.Networks) cluster.Networks {
 	slices.SortFunc(n.Subnets, netip.Prefix.Compare)
 	slices.SortFunc(n.Gateways, netip.Addr.Compare)
-	return cluster.Networks{Subnets: slices.Compact(n.Subnets), Gateways: slices.Compact(n.Gateways)}
+	slices.SortFunc(n.Strangers, cluster.Stranger.Compare)
+	return cluster.Networks{
+		Subnets: slices.Compact(n.Subnets), Gateways: slices.Compact(n.Gateways), Strangers: slices.Compact(n.Strangers),
+	}
 }
 
 // podRow is what is kept of a speaker's Pod.

@@ -66,11 +66,70 @@ func TestFormatNetworksBounded(t *testing.T) {
 	}
 }
 
+func stranger(addr, mac string, quarantine bool) cluster.Stranger {
+	return cluster.Stranger{Addr: netip.MustParseAddr(addr), MAC: mac, Quarantine: quarantine}
+}
+
+func TestFormatStrangers(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		strangers []cluster.Stranger
+		want      string
+	}{
+		{"sorted, once each", []cluster.Stranger{
+			stranger("2001:db8::9", "02:00:00:00:00:09", false), stranger("192.0.2.9", "02:00:00:00:00:0b", true),
+			stranger("192.0.2.9", "02:00:00:00:00:0a", false), stranger("192.0.2.9", "02:00:00:00:00:0b", true),
+		}, `{"strangers":[{"addr":"192.0.2.9","mac":"02:00:00:00:00:0a"},{"addr":"192.0.2.9","mac":"02:00:00:00:00:0b","quarantine":true},` +
+			`{"addr":"2001:db8::9","mac":"02:00:00:00:00:09"}]}`},
+		{"another spelling of a MAC address", []cluster.Stranger{stranger("192.0.2.9", "02-00-00-00-00-AB", false)},
+			`{"strangers":[{"addr":"192.0.2.9","mac":"02:00:00:00:00:ab"}]}`},
+		{"what nobody can do anything about", []cluster.Stranger{
+			stranger("192.0.2.9", "", false), stranger("192.0.2.9", "somebody", true), stranger("192.0.2.9", "02:00:00:00:00:00:00:09", true),
+			stranger("fe80::1", "02:00:00:00:00:09", true), {MAC: "02:00:00:00:00:09"},
+		}, `{}`},
+	} {
+		n := cluster.Networks{Strangers: slices.Clone(c.strangers)}
+		if got, left := formatNetworks(n); got != c.want || left != 0 {
+			t.Errorf("%s: %s, %d left out\nwant %s", c.name, got, left, c.want)
+		}
+		if !slices.Equal(n.Strangers, c.strangers) {
+			t.Errorf("%s: what was given has changed: %v", c.name, n.Strangers)
+		}
+	}
+}
+
+// TestFormatStrangersBounded keeps the quarantines when there are too many strangers, as behind a router that answers for
+// every address.
+func TestFormatStrangersBounded(t *testing.T) {
+	var n cluster.Networks
+	for i := range 2 * mostStrangers {
+		addr := fmt.Sprintf("2001:1db8:1111:2222:3333:4444:5555:%x", 0x1000+i)
+		n.Strangers = append(n.Strangers, stranger(addr, "02:00:00:00:00:09", i >= mostStrangers+mostStrangers/2))
+	}
+	text, left := formatNetworks(n)
+	got, err := parseNetworks(text)
+	if err != nil || left != mostStrangers || len(got.Strangers) != mostStrangers {
+		t.Fatalf("%d strangers read, %d left out, %v", len(got.Strangers), left, err)
+	}
+	want := slices.Concat(n.Strangers[:mostStrangers/2], n.Strangers[mostStrangers+mostStrangers/2:])
+	if !slices.Equal(got.Strangers, want) {
+		t.Errorf("%v, want the quarantines and the first others", got.Strangers)
+	}
+}
+
 func TestParseNetworks(t *testing.T) {
 	for _, c := range []struct{ text, problem string }{
 		{`{"subnets":["192.0.2.0/24"],"gateways":["192.0.2.1"]}`, ""},
 		{`{}`, ""},
 		{`{"gateways":["2001:db8::1"],"more":{"of":"a newer speaker"}}`, ""},
+		{`{"strangers":[{"addr":"192.0.2.9","mac":"02:00:00:00:00:09","quarantine":true,"since":"noon"}]}`, ""},
+		{`{"strangers":["192.0.2.9"]}`, "cannot unmarshal string"},
+		{`{"strangers":[{}]}`, `"" is no address`},
+		{`{"strangers":[{"addr":"fe80::9","mac":"02:00:00:00:00:09"}]}`, "is no address"},
+		{`{"strangers":[{"addr":"192.0.2.9"}]}`, `"" is no MAC address`},
+		{`{"strangers":[{"addr":"192.0.2.9","mac":"02-00-00-00-00-09"}]}`, "is no MAC address"},
+		{`{"gateways":["192.0.2.1"],"strangers":[{"addr":"192.0.2.9","mac":"10.0.0.1 from pool \"a\""}]}`, "is no MAC address"},
+		{`{"strangers":[` + strings.TrimSuffix(strings.Repeat(`{"addr":"192.0.2.9","mac":"02:00:00:00:00:09"},`, 257), ",") + `]}`, "257 strangers, more than"},
 		{``, "unexpected end"},
 		{`{} {}`, "invalid character"},
 		{`[]`, "cannot unmarshal array"},
@@ -84,14 +143,14 @@ func TestParseNetworks(t *testing.T) {
 		{`{"gateways":["255.255.255.255"]}`, "is no address"},
 		{`{"gateways":["::"]}`, "is no address"},
 		{`{"gateways":["` + strings.Repeat("a", 1000) + `"]}`, "…"},
-		{`{"gateways":[` + strings.TrimSuffix(strings.Repeat(`"192.0.2.1",`, 65), ",") + `]}`, "65 gateways, more than"},
+		{`{"gateways":[` + strings.TrimSuffix(strings.Repeat(`"192.0.2.1",`, 65), ",") + `]}`, "65 gateways and 0 strangers, more than"},
 		{`{"more":"` + strings.Repeat("x", mostText) + `"}`, "bytes long"},
 	} {
 		got, err := parseNetworks(c.text)
 		switch {
 		case c.problem == "" && err != nil, c.problem != "" && (err == nil || !strings.Contains(err.Error(), c.problem)):
 			t.Errorf("%.80s: %v, want %q", c.text, err, c.problem)
-		case err != nil && (got.Subnets != nil || got.Gateways != nil):
+		case err != nil && (got.Subnets != nil || got.Gateways != nil || got.Strangers != nil):
 			t.Errorf("%.80s: %v counts, in spite of the problem", c.text, got)
 		}
 	}
@@ -102,9 +161,10 @@ func TestParseNetworks(t *testing.T) {
 func FuzzParseNetworks(f *testing.F) {
 	for _, text := range []string{
 		`{"subnets":["192.0.2.0/24","2001:db8::/64"],"gateways":["192.0.2.1","2001:db8::1"]}`, // as speakers write it
-		`{"gateways":["192.0.2.1","192.0.2.1"]}`,                                              // twice
-		`{"subnets":["192.0.2.7/32"]}`,                                                        // never written, and harmless
-		`{"Subnets":null,"gateways":[]}`,                                                      // empty in other ways
+		`{"strangers":[{"addr":"192.0.2.9","mac":"02:00:00:00:00:09","quarantine":true},{"addr":"192.0.2.9","mac":"02:00:00:00:00:09"}]}`,
+		`{"gateways":["192.0.2.1","192.0.2.1"]}`, // twice
+		`{"subnets":["192.0.2.7/32"]}`,           // never written, and harmless
+		`{"Subnets":null,"gateways":[]}`,         // empty in other ways
 		`{"subnets":["0.0.0.0/0"]}`, `{"gateways":[1]}`, `null`, `"`, "",
 	} {
 		f.Add(text)
@@ -112,13 +172,13 @@ func FuzzParseNetworks(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		n, err := parseNetworks(text)
 		if err != nil {
-			if len(n.Subnets)+len(n.Gateways) > 0 {
+			if len(n.Subnets)+len(n.Gateways)+len(n.Strangers) > 0 {
 				t.Fatalf("%v counts, in spite of: %v", n, err)
 			}
 			return
 		}
-		if len(n.Subnets) > mostSubnets || len(n.Gateways) > mostGateways {
-			t.Fatalf("%d subnets and %d gateways", len(n.Subnets), len(n.Gateways))
+		if len(n.Subnets) > mostSubnets || len(n.Gateways) > mostGateways || len(n.Strangers) > mostStrangers {
+			t.Fatalf("%d subnets, %d gateways and %d strangers", len(n.Subnets), len(n.Gateways), len(n.Strangers))
 		}
 		n.Subnets = slices.DeleteFunc(n.Subnets, netip.Prefix.IsSingleIP)
 		if len(n.Subnets) == 0 {

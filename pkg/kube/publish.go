@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,8 +18,12 @@ import (
 
 // The times of a Publisher.
 const (
-	// publishPause is the least time from one write to the next, so that a link that comes and goes costs little.
-	publishPause = 10 * time.Second
+	// publishPause is the least time from one write to the next, so that a link that comes and goes costs little. Strangers
+	// are told of at once, whatever was written before, strangersAtOnce times; then they too have to wait. A Service that
+	// waits for an address that nobody else has can thus be given several within a second or two, but a router that answers
+	// for all of them does not empty the pool.
+	publishPause    = 10 * time.Second
+	strangersAtOnce = 6
 	// publishLimit is how long one write may take.
 	publishLimit = 10 * time.Second
 	// The pause after a write that failed grows from the first to the second.
@@ -73,37 +78,93 @@ func (p *Publisher) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	nothing, _ := formatNetworks(cluster.Networks{})
-	said, retry, failing := nothing, newPublishRetry(), false
-	for {
-		text, left := formatNetworks(p.opt.Networks())
-		if text == said {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-p.bell:
-			}
+	said, retry, failing := newNews(cluster.Networks{}), newPublishRetry(), false
+	links, strangers := pace{burst: 1}, pace{burst: strangersAtOnce}
+	for ctx.Err() == nil {
+		next, now := newNews(p.opt.Networks()), time.Now()
+		if wait := min(links.wait(now, next.links != said.links), strangers.wait(now, next.strangers != said.strangers)); wait > 0 {
+			p.rest(ctx, wait)
 			continue
 		}
-		pause := publishPause
-		err := p.write(ctx, text)
+		err := p.write(ctx, next.text)
 		switch {
 		case ctx.Err() != nil:
-			return nil
 		case err != nil:
 			if !failing {
 				p.opt.Log.Warn("the controller does not learn of this node's networks; trying again", "err", err)
 			}
-			failing, pause = true, retry.Step()
+			failing = true
+			sleep(ctx, retry.Step())
 		default:
-			p.opt.Log.Info("told the controller of this node's networks", "networks", text, "left out", left)
-			said, retry, failing = text, newPublishRetry(), false
+			p.opt.Log.Info("told the controller of this node's networks", "networks", next.text, "left out", next.left)
+			links.spend(now, next.links != said.links)
+			strangers.spend(now, next.strangers != said.strangers)
+			said, retry, failing = next, newPublishRetry(), false
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-		}
+	}
+	return nil
+}
+
+// news is what is written, whole and in the two parts that have a pace each.
+type news struct {
+	text, links, strangers string
+	left                   int
+}
+
+func newNews(n cluster.Networks) news {
+	var s news
+	s.text, s.left = formatNetworks(n)
+	s.links, _ = formatNetworks(cluster.Networks{Subnets: n.Subnets, Gateways: n.Gateways})
+	s.strangers, _ = formatNetworks(cluster.Networks{Strangers: n.Strangers})
+	return s
+}
+
+// pace allows burst writes at once, and one every publishPause in the long run.
+type pace struct {
+	burst int
+	// full is when burst writes at once are possible again.
+	full time.Time
+}
+
+// forever is longer than anybody waits.
+const forever = time.Duration(math.MaxInt64)
+
+// wait returns how long a change has to wait at now; forever if there is none.
+func (p *pace) wait(now time.Time, changed bool) time.Duration {
+	if !changed {
+		return forever
+	}
+	return max(0, p.full.Add(-time.Duration(p.burst-1)*publishPause).Sub(now))
+}
+
+// spend notes that a change was written at now, unless it only went with another one and had to wait for itself.
+func (p *pace) spend(now time.Time, changed bool) {
+	if p.wait(now, changed) > 0 {
+		return
+	}
+	if p.full.Before(now) {
+		p.full = now
+	}
+	p.full = p.full.Add(publishPause)
+}
+
+// rest waits until something may be new, or for d.
+func (p *Publisher) rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-p.bell:
+	case <-timer.C:
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 

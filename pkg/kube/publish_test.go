@@ -127,6 +127,106 @@ func TestPublisher(t *testing.T) {
 	})
 }
 
+// TestPublisherStrangers is told of strangers while a link comes and goes.
+func TestPublisherStrangers(t *testing.T) {
+	api := newFakeAPI(pod("speaker-1", "n1", ""))
+	publishing(t, api, "speaker-1", func(t *testing.T, p *Publisher, known *atomic.Pointer[cluster.Networks], _ *lines) {
+		show := func(second, met int) {
+			n := networksWith(fmt.Sprintf("192.0.2.%d", 1+second%2))
+			for i := range met {
+				n.Strangers = append(n.Strangers, stranger(fmt.Sprintf("192.0.2.%d", 100+i), "02:00:00:00:00:09", true))
+			}
+			known.Store(n)
+			p.Wake()
+		}
+		told := func() int {
+			text, _ := api.written()
+			n, err := parseNetworks(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(n.Strangers)
+		}
+		for second := range 15 {
+			show(second, 0)
+			time.Sleep(time.Second)
+		}
+		for met := 1; met <= strangersAtOnce; met++ {
+			show(met, met)
+			if n := told(); n != met {
+				t.Errorf("told of %d strangers at once, want %d", n, met)
+			}
+		}
+		show(0, strangersAtOnce+1)
+		if n := told(); n != strangersAtOnce {
+			t.Errorf("told of %d strangers at once, want no more than %d", n, strangersAtOnce)
+		}
+		time.Sleep(publishPause)
+		if n := told(); n != strangersAtOnce+1 {
+			t.Errorf("told of %d strangers after a pause, want the last one too", n)
+		}
+
+		// In the long run there are two writes in each pause at most, with all that goes with each other.
+		_, before := api.written()
+		const pauses = 20
+		for second := range int(pauses * publishPause / time.Second) {
+			show(second, second%3)
+			time.Sleep(time.Second)
+		}
+		if _, n := api.written(); n-before > 2*pauses+2 || n-before < pauses {
+			t.Errorf("%d writes in %d pauses", n-before, pauses)
+		}
+		// After a rest the next is told of at once again.
+		time.Sleep(strangersAtOnce * publishPause)
+		show(0, 9)
+		if n := told(); n != 9 {
+			t.Errorf("told of %d strangers after a rest, want 9", n)
+		}
+	})
+}
+
+// TestPublishedIsSeen has a speaker's Publisher write what a controller's Store reads.
+func TestPublishedIsSeen(t *testing.T) {
+	api := newFakeAPI(pod("speaker-1", "n1", ""))
+	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {
+		var known atomic.Pointer[cluster.Networks]
+		known.Store(networksWith("192.0.2.1"))
+		p := NewPublisher(PublisherOptions{
+			Client: api, Namespace: "lanlord-system", Pod: "speaker-1", Component: "lanlord-test",
+			Networks: func() cluster.Networks { return *known.Load() }, Log: textLog(&lines{}),
+		})
+		done := make(chan error, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { done <- p.Run(ctx) }()
+		synctest.Wait()
+		for _, c := range []struct {
+			met  []cluster.Stranger
+			want string
+		}{
+			{[]cluster.Stranger{stranger("192.0.2.9", "02:00:00:00:00:09", true)}, "Gateway 192.0.2.1 n1; Stranger 192.0.2.9 02:00:00:00:00:09; 192.0.2.0/24"},
+			{[]cluster.Stranger{stranger("192.0.2.9", "02:00:00:00:00:09", false)},
+				"Gateway 192.0.2.1 n1; Conflict 192.0.2.9 02:00:00:00:00:09 false; 192.0.2.0/24"},
+			{nil, "Gateway 192.0.2.1 n1; 192.0.2.0/24"},
+		} {
+			n := networksWith("192.0.2.1")
+			n.Strangers = c.met
+			known.Store(n)
+			wakes.take()
+			p.Wake()
+			if wakes.take() == 0 {
+				t.Errorf("%v: nobody is woken", c.met)
+			}
+			if got := facts(s.Snapshot()); got != c.want {
+				t.Errorf("%v: %q, want %q", c.met, got, c.want)
+			}
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestPublisherTriesAgain is without the API server, and then without the right, for a while.
 func TestPublisherTriesAgain(t *testing.T) {
 	api := newFakeAPI(pod("speaker-1", "n1", ""))

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -81,13 +80,14 @@ type Store struct {
 	publishedNodes      []cluster.Node
 	dirtyNamespaces     bool
 	publishedNamespaces []cluster.Namespace
-	// facts is what the speakers have said of their networks, with the end of what none says any more, and fading rings when
-	// there is a new end. dirtyFacts says that publishedTaken and publishedSubnets are out of date.
-	facts            map[fact]time.Time
-	fading           bell
-	dirtyFacts       bool
-	publishedTaken   []cluster.Taken
-	publishedSubnets []netip.Prefix
+	// facts is what the speakers have said of their networks, and fading rings when something has a new end. dirtyFacts says
+	// that publishedTaken, publishedSubnets and publishedConflicts are out of date.
+	facts              map[fact]saying
+	fading             bell
+	dirtyFacts         bool
+	publishedTaken     []cluster.Taken
+	publishedSubnets   []netip.Prefix
+	publishedConflicts []cluster.Stranger
 	// config is the last valid one, state what became of the newest.
 	config *config.Config
 	state  cluster.ConfigState
@@ -120,7 +120,7 @@ func New(o Options) *Store {
 		slicesOf:  make(map[cluster.Key][]cluster.Key),
 		endpoints: make(map[cluster.Key]endpoints),
 		dirty:     make(map[cluster.Key]struct{}),
-		facts:     make(map[fact]time.Time),
+		facts:     make(map[fact]saying),
 		fading:    newBell(),
 	}
 	s.state = cluster.ConfigState{Object: s.configRef(""), Problem: fmt.Errorf("ConfigMap %s/%s has not been read yet", o.Namespace, o.ConfigMap)}
@@ -231,7 +231,7 @@ func (s *Store) Snapshot() cluster.Snapshot {
 	s.publishFacts()
 	return cluster.Snapshot{
 		Config: s.config, ConfigState: s.state, Services: s.published, Nodes: s.publishedNodes, Namespaces: s.publishedNamespaces,
-		Taken: s.publishedTaken, Subnets: s.publishedSubnets,
+		Taken: s.publishedTaken, Subnets: s.publishedSubnets, Conflicts: s.publishedConflicts,
 	}
 }
 

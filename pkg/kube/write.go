@@ -106,22 +106,29 @@ func statusPatch(u cluster.Update, row *serviceRow, now time.Time) ([]byte, erro
 		p.Status.LoadBalancer.Ingress = append(p.Status.LoadBalancer.Ingress,
 			corev1.LoadBalancerIngress{IP: a.String(), IPMode: new(corev1.LoadBalancerIPModeVIP)})
 	}
-	was := row.service.Condition
-	switch c := u.Condition; {
-	case c != nil:
-		pc := patchCondition{
-			Type: ConditionType, Status: metav1.ConditionFalse, ObservedGeneration: row.generation,
-			Reason: &c.Reason, Message: &c.Message,
+	p.conditionTo(ConditionType, row.service.Condition, u.Condition, row.generation, now)
+	p.conditionTo(ConflictType, row.service.Conflict, u.Conflict, row.generation, now)
+	return json.Marshal(p)
+}
+
+// conditionTo makes a condition that is was now what is to be; nil is for none.
+func (p *servicePatch) conditionTo(of string, was, is *cluster.Condition, generation int64, now time.Time) {
+	var pc patchCondition
+	switch {
+	case is == nil && was == nil:
+		return
+	case is == nil:
+		pc = patchCondition{Directive: "delete", Type: of}
+	default:
+		pc = patchCondition{
+			Type: of, Status: metav1.ConditionFalse, ObservedGeneration: generation, Reason: &is.Reason, Message: &is.Message,
 		}
-		if c.True {
+		if is.True {
 			pc.Status = metav1.ConditionTrue
 		}
-		if was == nil || was.True != c.True {
+		if was == nil || was.True != is.True {
 			pc.LastTransitionTime = new(metav1.NewTime(now))
 		}
-		p.Status.Conditions = []patchCondition{pc}
-	case was != nil:
-		p.Status.Conditions = []patchCondition{{Directive: "delete", Type: ConditionType}}
 	}
-	return json.Marshal(p)
+	p.Status.Conditions = append(p.Status.Conditions, pc)
 }

@@ -90,6 +90,13 @@ func TestWrite(t *testing.T) {
 			t.Errorf("%v %+v, want no annotation and no ingress", o.Annotations, o.Status.LoadBalancer)
 		}
 
+		u = assign(seen(), "192.168.56.12")
+		u.Conflict = &cluster.Condition{True: true, Reason: "AddressConflict", Message: "by a stranger"}
+		write(u)
+		if got := seen(); got.Condition == nil || got.Conflict == nil || got.Conflict.Message != "by a stranger" || got.Conflict.Since.IsZero() {
+			t.Errorf("conditions %+v and %+v, want both", got.Condition, got.Conflict)
+		}
+
 		u = assign(seen())
 		u.AllocatedFrom, u.Condition = "", nil
 		o = write(u)
@@ -123,6 +130,12 @@ func TestStatusPatch(t *testing.T) {
 	seen := cluster.Service{Key: cluster.Key{Namespace: "a", Name: "s"}, UID: "u", Version: "7"}
 	refused := seen
 	refused.Condition = &cluster.Condition{Reason: "PoolFull"}
+	contested, told := seen, assign(seen, "10.0.0.1")
+	contested.Condition, contested.Conflict = told.Condition, &cluster.Condition{True: true, Reason: "AddressConflict", Message: "by one"}
+	told.Conflict = &cluster.Condition{True: true, Reason: "AddressConflict", Message: "by two"}
+	const sameAssigned = `{"metadata":{"uid":"u","resourceVersion":"7","annotations":{"lanlord.io/ip-allocated-from-pool":"lan"}},` +
+		`"status":{"loadBalancer":{"ingress":[{"ip":"10.0.0.1","ipMode":"VIP"}]},"conditions":[{"type":"lanlord.io/AddressAssigned",` +
+		`"status":"True","reason":"Assigned","message":"from pool lan"},`
 	clear := cluster.Update{Key: seen.Key, UID: "u", Version: "7"}
 	for _, c := range []struct {
 		name string
@@ -140,6 +153,10 @@ func TestStatusPatch(t *testing.T) {
 		{"clear without", clear, serviceRow{service: seen},
 			`{"metadata":{"uid":"u","resourceVersion":"7","annotations":{"lanlord.io/ip-allocated-from-pool":null}},` +
 				`"status":{"loadBalancer":{"ingress":null}}}`},
+		{"another conflict", told, serviceRow{service: contested}, sameAssigned +
+			`{"type":"lanlord.io/AddressConflict","status":"True","reason":"AddressConflict","message":"by two"}]}}`},
+		{"a conflict is over", assign(seen, "10.0.0.1"), serviceRow{service: contested}, sameAssigned +
+			`{"$patch":"delete","type":"lanlord.io/AddressConflict"}]}}`},
 		{"keep what is another's", cluster.Update{Key: seen.Key, UID: "u", Version: "7", KeepIngress: true}, serviceRow{service: refused},
 			`{"metadata":{"uid":"u","resourceVersion":"7","annotations":{"lanlord.io/ip-allocated-from-pool":null}},` +
 				`"status":{"conditions":[{"$patch":"delete","type":"lanlord.io/AddressAssigned"}]}}`},
