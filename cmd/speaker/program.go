@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/daemon"
+	"github.com/lanlord/lanlord/pkg/handover"
 	"github.com/lanlord/lanlord/pkg/kube"
 	"github.com/lanlord/lanlord/pkg/layer2"
 	"github.com/lanlord/lanlord/pkg/membership"
@@ -29,6 +32,9 @@ type program struct {
 	store    *kube.Store
 	wake     chan struct{}
 	loop     atomic.Pointer[speaker.Speaker]
+	// standby is true while this process answers beside the one that it is to follow.
+	standby   atomic.Bool
+	announcer *layer2.Announcer
 }
 
 // poke wakes the loop, or what is waited for before there is one.
@@ -42,6 +48,9 @@ func (p *program) poke() {
 // ready is the readiness check.
 func (p *program) ready() error {
 	loop := p.loop.Load()
+	if loop == nil && p.standby.Load() {
+		return nil
+	}
 	if loop == nil {
 		return errors.New("waiting for the cluster, this Node or the gossip key; the log says which")
 	}
@@ -51,8 +60,8 @@ func (p *program) ready() error {
 	return nil
 }
 
-// speak waits for what gossip needs, and then runs the loop and what it works with until leave is done and the loop has
-// left.
+// speak waits for what gossip needs, and for this process's turn if another one has its node's place, and then runs the loop and
+// what it works with until leave is done and the loop has left.
 func (p *program) speak(ctx, leave context.Context) error {
 	starting, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -64,46 +73,119 @@ func (p *program) speak(ctx, leave context.Context) error {
 		}
 		return err
 	}
+	var publisher *kube.Publisher
+	p.announcer = layer2.New(layer2.Options{
+		Log: p.log, Registerer: p.registry, Wake: func() { p.poke(); publisher.Wake() }, Heard: func(c layer2.Claim) {
+			if loop := p.loop.Load(); loop != nil {
+				loop.Heard(c)
+			}
+		},
+	})
+	publisher = kube.NewPublisher(kube.PublisherOptions{
+		Client: p.client, Namespace: p.Namespace, Pod: p.podName, Component: name, Log: p.log, Networks: p.networks,
+	})
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	return daemon.RunTasks(ctx,
+		daemon.Task{Name: "answer", Run: p.announcer.Run},
+		daemon.Task{Name: "tell of the networks", Run: publisher.Run},
+		daemon.Task{Name: "take part", Run: func(ctx context.Context) error {
+			defer stop()
+			place, inheritance, err := p.waitForPlace(ctx, starting)
+			if place == nil {
+				return err
+			}
+			return p.takePart(ctx, leave, bind, place, inheritance, publisher.Wake)
+		}},
+	)
+}
+
+// takePart runs gossip and the loop until leave is done and the loop has left, or has handed over to the process that follows.
+func (p *program) takePart(ctx, leave context.Context, bind netip.AddrPort, place *handover.Holder, i inheritance, strangers func()) error {
+	keys := p.store.GossipKeys()
 	var loop *speaker.Speaker
 	gossip, err := membership.New(membership.Options{
-		Name: p.nodeName, Bind: bind, Keys: p.store.GossipKeys(),
-		Peers: func() []netip.AddrPort { return peers(p.store.Snapshot().Nodes, bind) }, Wake: p.poke, Log: p.log, Registerer: p.registry,
+		Name: p.nodeName, Bind: bind, Keys: keys, Wake: p.poke, Log: p.log, Registerer: p.registry,
+		Peers:     func() []netip.AddrPort { return peers(p.store.Snapshot().Nodes, bind) },
 		Suspected: func(name string, silent time.Duration) { loop.Suspected(name, silent) },
 	})
 	if err != nil {
 		return err
 	}
-	var announcer *layer2.Announcer
-	publisher := kube.NewPublisher(kube.PublisherOptions{
-		Client: p.client, Namespace: p.Namespace, Pod: p.podName, Component: name, Log: p.log,
-		Networks: func() cluster.Networks {
-			n := networks(announcer.Interfaces())
-			return n
-		},
-	})
-	announcer = layer2.New(layer2.Options{
-		Log: p.log, Registerer: p.registry, Wake: func() { p.poke(); publisher.Wake() }, Heard: func(c layer2.Claim) { loop.Heard(c) },
-	})
 	loop = speaker.New(speaker.Options{
-		Self: p.nodeName, Wake: p.wake, Source: p.store, Peers: gossip, Announcer: announcer, Event: p.store.Event,
-		Log: p.log, Registerer: p.registry, Strangers: publisher.Wake,
+		Self: p.nodeName, Wake: p.wake, Source: p.store, Peers: gossip, Announcer: p.announcer, Event: p.store.Event,
+		Log: p.log, Registerer: p.registry, Strangers: strangers,
+		Succeeds: i.succeeds, Inherit: i.addrs, Known: i.known,
+		Held: func(held []netip.Addr) { place.Set(placeOf(held, gossip.Members())) },
 	})
 	p.loop.Store(loop)
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	gossiping, stopGossip := context.WithCancel(ctx)
+	defer stopGossip()
+	gossipEnded := make(chan struct{})
 	return daemon.RunTasks(ctx,
-		daemon.Task{Name: "gossip", Run: gossip.Run},
-		daemon.Task{Name: "answer", Run: announcer.Run},
-		daemon.Task{Name: "tell of the networks", Run: publisher.Run},
+		daemon.Task{Name: "hand over", Run: place.Serve},
+		daemon.Task{Name: "gossip", Run: func(context.Context) error {
+			defer close(gossipEnded)
+			// What the others hear first is what the loop has to say.
+			select {
+			case <-loop.Reported():
+			case <-gossiping.Done():
+				return nil
+			}
+			return gossip.Run(gossiping)
+		}},
+		daemon.Task{Name: "follow the gossip keys", Run: func(ctx context.Context) error { return p.followKeys(ctx, gossip, keys) }},
 		daemon.Task{Name: "decide", Run: func(ctx context.Context) error {
 			defer stop()
-			ctx, cancel := context.WithCancel(ctx)
+			deciding, cancel := context.WithCancel(ctx)
 			defer cancel()
-			defer context.AfterFunc(leave, cancel)()
-			return loop.Run(ctx)
+			defer context.AfterFunc(leave, func() {
+				if place.Successor() {
+					loop.HandOver()
+					gossip.HandOver()
+				}
+				cancel()
+			})()
+			if err := loop.Run(deciding); err != nil || !loop.HandedOver() {
+				return err
+			}
+			place.Set(placeOf(loop.Status().Held, gossip.Members()))
+			stopGossip()
+			<-gossipEnded
+			bound, cancel := context.WithTimeout(ctx, handOverBound)
+			defer cancel()
+			if err := place.HandOver(bound); err != nil {
+				p.log.Error("the process that follows is gone, and the other nodes take over", "err", err)
+			}
+			return nil
 		}},
 	)
+}
+
+// followKeys hands gossip the keys of the Secret whenever they have changed.
+func (p *program) followKeys(ctx context.Context, gossip *membership.Membership, keys [][]byte) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		now := p.store.GossipKeys()
+		if len(now) == 0 || slices.EqualFunc(now, keys, bytes.Equal) {
+			continue // a Secret that is gone takes no key away
+		}
+		keys = now
+		if err := gossip.SetKeys(now); err != nil {
+			p.log.Error("the new gossip keys are not used", "secret", p.Namespace+"/"+kube.GossipSecret, "err", err)
+			continue
+		}
+		p.log.Info("gossip keys changed", "keys", len(now))
+	}
 }
 
 // prerequisites waits until the cluster is known, and in it a gossip key and an address of this Node, which it returns.
@@ -154,9 +236,12 @@ func peers(nodes []cluster.Node, bind netip.AddrPort) []netip.AddrPort {
 	return peers
 }
 
-// networks returns what the interfaces in use show of the networks that the node is on.
-func networks(list []layer2.Interface) (n cluster.Networks) {
-	for _, i := range list {
+// networks returns what the interfaces in use show of the networks that the node is on, and the strangers that the loop has met.
+func (p *program) networks() (n cluster.Networks) {
+	if loop := p.loop.Load(); loop != nil {
+		n.Strangers = loop.Status().Strangers
+	}
+	for _, i := range p.announcer.Interfaces() {
 		for _, p := range i.Prefixes {
 			n.Subnets = append(n.Subnets, p.Masked())
 		}

@@ -165,6 +165,18 @@ func (a *Announcer) Announce(addrs []netip.Addr) {
 // changed.
 func (a *Announcer) Interfaces() []Interface { return *a.interfaces.Load() }
 
+// Answers reports whether every one of the addresses is answered for by now on some interface: Set has taken effect, and there
+// is a socket.
+func (a *Announcer) Answers(addrs []netip.Addr) bool {
+	ports := *a.ports.Load()
+	for _, addr := range addrs {
+		if !slices.ContainsFunc(ports, func(p *port) bool { return p.table.Load().holds(addr) }) {
+			return false
+		}
+	}
+	return a.Ready()
+}
+
 // Ready reports whether a socket is open on at least one interface.
 func (a *Announcer) Ready() bool { return a.sockets.Load() > 0 }
 

@@ -40,7 +40,7 @@ type Peers interface {
 	Suspect(name string, silent time.Duration)
 }
 
-// Options are what a Speaker works with. All but Registerer, Inherit and Strangers are required.
+// Options are what a Speaker works with. What comes after Registerer is optional, and so is that.
 type Options struct {
 	// Self is the name of this node.
 	Self string
@@ -52,9 +52,13 @@ type Options struct {
 	Event      func(cluster.Event)
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
-	// Inherit are addresses that another process of this node has answered for until now.
-	Inherit []netip.Addr
-	// Strangers is called when the list in Status has changed. It must not block.
+	// Succeeds is true when this process takes the place of another one of this node: Inherit are the addresses that one has
+	// answered for until now, and Known the members that it knew.
+	Succeeds bool
+	Inherit  []netip.Addr
+	Known    []membership.Member
+	// Held and Strangers are called when those in Status have changed. They must not block.
+	Held      func([]netip.Addr)
 	Strangers func()
 }
 
@@ -64,6 +68,7 @@ type Speaker struct {
 	heard      chan layer2.Claim
 	suspicions chan suspicion
 	found      chan found
+	reported   chan struct{}
 	handOver   atomic.Bool
 	ran, stood atomic.Int64 // when this process ran last, and had stood still before, in nanoseconds since 1970
 	metrics    *metrics
@@ -100,12 +105,16 @@ func New(o Options) *Speaker {
 	if o.Strangers == nil {
 		o.Strangers = func() {}
 	}
+	if o.Held == nil {
+		o.Held = func([]netip.Addr) {}
+	}
 	s := &Speaker{
 		Options: o,
 		// What finds the channel full is dropped: claims are repeated, and so are suspicions.
 		heard:      make(chan layer2.Claim, 4096),
 		suspicions: make(chan suspicion, 64),
 		found:      make(chan found),
+		reported:   make(chan struct{}),
 		tasks:      &sync.WaitGroup{},
 		since:      map[netip.Addr]time.Time{},
 		held:       map[netip.Addr]*holding{},
@@ -116,6 +125,9 @@ func New(o Options) *Speaker {
 	}
 	for _, a := range o.Inherit {
 		s.held[a] = &holding{inherited: true}
+	}
+	for _, m := range o.Known {
+		s.members.gone[m.Name] = departed{Member: m, sign: time.Now()}
 	}
 	s.metrics = newMetrics(o.Registerer, s)
 	return s
@@ -141,6 +153,12 @@ func (s *Speaker) Suspected(name string, silent time.Duration) {
 // HandOver has Run end, when it is told to, without taking leave, for another process of this node answers for the same
 // addresses from the same MAC addresses already. What the announcer answers for stays.
 func (s *Speaker) HandOver() { s.handOver.Store(true) }
+
+// HandedOver reports whether HandOver was called.
+func (s *Speaker) HandedOver() bool { return s.handOver.Load() }
+
+// Reported is closed when the peers have been told of this node for the first time.
+func (s *Speaker) Reported() <-chan struct{} { return s.reported }
 
 // Status is what the loop did last. It is never changed after it was published.
 type Status struct {
@@ -277,7 +295,7 @@ func (s *Speaker) assess(now time.Time) {
 	switch {
 	case s.leaving:
 		state = membership.Leaving
-	case s.Announcer.Ready() && s.Peers.Settled():
+	case s.Announcer.Ready() && (s.Succeeds || s.Peers.Settled()):
 		state = membership.Ready
 	}
 	if state != s.state {
@@ -318,8 +336,12 @@ func (s *Speaker) decision(addr netip.Addr) *Decision {
 // report tells the others of this node's state and links when they have changed.
 func (s *Speaker) report() {
 	links := s.ownLinks()
-	if slices.EqualFunc(links, s.links, sameLink) && s.status.Load() != nil && s.Status().State == s.state {
+	before := s.status.Load()
+	if before != nil && before.State == s.state && slices.EqualFunc(links, s.links, sameLink) {
 		return
+	}
+	if before == nil {
+		defer close(s.reported)
 	}
 	s.links = links
 	if err := s.Peers.SetState(s.state, links); err != nil {
@@ -369,16 +391,19 @@ func (s *Speaker) beacon(i layer2.Interface) (lowest netip.Addr) {
 	return lowest
 }
 
-// publish makes the step visible, and says so when strangers have come or gone.
+// publish makes the step visible, and says so when what this node answers for, or the strangers, are others than before.
 func (s *Speaker) publish() {
 	st := &Status{State: s.state, Decisions: s.decisions, Strangers: s.listStrangers()}
 	for a := range s.held {
 		st.Held = append(st.Held, a)
 	}
 	slices.SortFunc(st.Held, netip.Addr.Compare)
-	changed := !slices.Equal(st.Strangers, s.Status().Strangers)
+	before := s.Status()
 	s.status.Store(st)
-	if changed {
+	if !slices.Equal(st.Held, before.Held) {
+		s.Held(st.Held)
+	}
+	if !slices.Equal(st.Strangers, before.Strangers) {
 		s.Strangers()
 	}
 }
