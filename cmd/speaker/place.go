@@ -17,8 +17,10 @@ const (
 	handOverBound = 5 * time.Second
 	// placePause is how long this process waits before it asks for the place again, when it could not understand who has it.
 	placePause = time.Second
-	// answerCheck is how often it is looked whether the announcer answers for a place by now.
+	// answerCheck is how often it is looked whether the announcer answers for a place by now, and answerBound for how long. An
+	// address whose interface is down is answered for by neither process.
 	answerCheck = 5 * time.Millisecond
+	answerBound = 2 * time.Second
 )
 
 // inheritance is what this process has from the one before it.
@@ -76,27 +78,28 @@ func (p *program) follow(ctx context.Context, successor *handover.Successor) (ha
 	for offer := range successor.Places() {
 		place = offer.Place
 		p.announcer.Set(p.targets(place.Addrs))
-		if p.awaitAnswers(ctx, place.Addrs) {
-			successor.Answering(offer)
-			p.standby.Store(true)
-		}
+		p.awaitAnswers(ctx, place.Addrs)
+		successor.Answering(offer)
+		p.standby.Store(true)
 	}
 	err := <-ran
 	return successor.End(), place, err
 }
 
-// awaitAnswers waits until the announcer answers for all of the addresses.
-func (p *program) awaitAnswers(ctx context.Context, addrs []netip.Addr) bool {
+// awaitAnswers waits until the announcer answers for all of the addresses, or for long enough.
+func (p *program) awaitAnswers(ctx context.Context, addrs []netip.Addr) {
+	ctx, cancel := context.WithTimeout(ctx, answerBound)
+	defer cancel()
 	tick := time.NewTicker(answerCheck)
 	defer tick.Stop()
 	for !p.announcer.Answers(addrs) {
 		select {
 		case <-ctx.Done():
-			return false
+			p.log.Warn("not all addresses of this node are answered for", "addresses", len(addrs), "waited", answerBound)
+			return
 		case <-tick.C:
 		}
 	}
-	return true
 }
 
 // targets returns the addresses as another process of this node has announced them.

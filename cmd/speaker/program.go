@@ -127,15 +127,19 @@ func (p *program) takePart(ctx, leave context.Context, bind netip.AddrPort, plac
 	gossipEnded := make(chan struct{})
 	return daemon.RunTasks(ctx,
 		daemon.Task{Name: "hand over", Run: place.Serve},
-		daemon.Task{Name: "gossip", Run: func(context.Context) error {
-			defer close(gossipEnded)
+		daemon.Task{Name: "gossip", Run: func(ctx context.Context) error {
+			defer context.AfterFunc(ctx, stopGossip)()
 			// What the others hear first is what the loop has to say.
 			select {
 			case <-loop.Reported():
 			case <-gossiping.Done():
-				return nil
 			}
-			return gossip.Run(gossiping)
+			err := gossip.Run(gossiping)
+			close(gossipEnded)
+			if err == nil {
+				<-ctx.Done() // it ends before the rest when the place is handed over
+			}
+			return err
 		}},
 		daemon.Task{Name: "follow the gossip keys", Run: func(ctx context.Context) error { return p.followKeys(ctx, gossip, keys) }},
 		daemon.Task{Name: "decide", Run: func(ctx context.Context) error {
@@ -154,7 +158,11 @@ func (p *program) takePart(ctx, leave context.Context, bind netip.AddrPort, plac
 			}
 			place.Set(placeOf(loop.Status().Held, gossip.Members()))
 			stopGossip()
-			<-gossipEnded
+			select {
+			case <-gossipEnded:
+			case <-ctx.Done():
+				return nil
+			}
 			bound, cancel := context.WithTimeout(ctx, handOverBound)
 			defer cancel()
 			if err := place.HandOver(bound); err != nil {
