@@ -4,8 +4,9 @@
 // claims what.
 //
 // Each node has three links: eth0 to the LAN that clients are on, one for gossip and one to the API server, for which
-// package apiserver stands in. It has all announced addresses on its loopback, as with kube-proxy in IPVS mode with strict
-// ARP, and answers datagrams to them. So traffic shows which node's MAC address the client's kernel holds.
+// package apiserver stands in. All announced addresses are local to each node, and no kernel answers ARP or
+// neighbour solicitations for them, as with kube-proxy in IPVS mode with strict ARP; it does answer pings. So pings show
+// which node's MAC address the client's kernel holds.
 //
 // The namespaces have no names, and processes are killed with the thread that started them: whatever ends this process ends
 // all of it. Needs root; nothing on the machine's own network is touched.

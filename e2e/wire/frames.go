@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -98,11 +99,15 @@ func question(addr, sender netip.Addr, mac MAC) []byte {
 
 // checksum is that of ICMPv6 (RFC 4443, section 2.3). The message's length is even.
 func checksum(source, destination [16]byte, message []byte) uint16 {
-	sum := uint32(len(message)) + protocolICMP6
-	for _, part := range [][]byte{source[:], destination[:], message} {
-		for i := 0; i < len(part); i += 2 {
-			sum += uint32(binary.BigEndian.Uint16(part[i:]))
-		}
+	pseudo := binary.BigEndian.AppendUint32(slices.Concat(source[:], destination[:]), uint32(len(message)))
+	return internetChecksum(append(append(pseudo, 0, 0, 0, protocolICMP6), message...))
+}
+
+// internetChecksum is that of RFC 1071, of an even number of bytes.
+func internetChecksum(b []byte) uint16 {
+	sum := uint32(0)
+	for i := 0; i < len(b); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(b[i:]))
 	}
 	for sum > 0xffff {
 		sum = sum>>16 + sum&0xffff

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,8 +24,10 @@ type Options struct {
 	Nodes int
 	// IPv4 and IPv6 are how many addresses of each family are announced, up to 32,000, at least one together.
 	IPv4, IPv6 int
-	// Layer2 is what the configuration has below layer2, as "refresh: 0s, rate: 1000".
+	// Layer2 is what the configuration has below layer2 besides ping, as "refresh: 0s, rate: 1000".
 	Layer2 string
+	// LogLevel is the speakers'. Empty is info: at debug level they log every frame, which takes its time.
+	LogLevel string
 	// Logs is an existing directory for the speakers' logs, one file for each start.
 	Logs string
 }
@@ -55,6 +58,7 @@ func New(o Options) (*Lab, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("network namespaces are made by root")
 	}
+	o.LogLevel = cmp.Or(o.LogLevel, "info")
 	l := &Lab{options: o, api: apiserver.New(), kubeconfig: filepath.Join(o.Logs, "kubeconfig")}
 	for _, step := range []func() error{l.makeHub, l.makeCluster, l.makeJudges, l.startSpeakers} {
 		if err := step(); err != nil {

@@ -24,7 +24,6 @@ type node struct {
 	number int
 	mac    MAC
 	ports  [networks]*port
-	echo   *echo
 	lab    *Lab
 
 	// The speaker, nil if none was started; ended is closed when it has.
@@ -58,7 +57,7 @@ func newNode(l *Lab, number int) (*node, error) {
 	return n, nil
 }
 
-// serve makes the node take in what is for the pool's addresses, and keep quiet about them: strict ARP.
+// serve makes the node's kernel take in what is for the pool's addresses, and keep quiet about them: strict ARP.
 func (n *node) serve() error {
 	lo, err := n.link.LinkByName("lo")
 	if err != nil {
@@ -84,8 +83,7 @@ func (n *node) serve() error {
 			return err
 		}
 	}
-	n.echo, err = newEcho(n.namespace)
-	return err
+	return nil
 }
 
 // meet makes the nodes know each other's MAC addresses in the network of the gossip for good. The kernel has one table of
@@ -125,7 +123,7 @@ func (n *node) start() error {
 	defer log.Close() // the process has its own
 	args := []string{
 		"--kubeconfig=" + n.lab.kubeconfig, "--namespace=" + systemNamespace, "--node-name=" + n.name,
-		"--pod-name=" + podName(n.name), "--listen=" + n.metrics(), "--log-level=debug",
+		"--pod-name=" + podName(n.name), "--listen=" + n.metrics(), "--log-level=" + n.lab.options.LogLevel,
 		"--gossip-address=" + host(gossip6, n.number).Addr().String(),
 	}
 	cmd := exec.Command(n.lab.options.Speaker, args...)
@@ -218,9 +216,6 @@ func (n *node) power(on bool) error {
 func (n *node) close() {
 	if n.running() {
 		_ = n.kill() // it may just have ended
-	}
-	if n.echo != nil {
-		n.echo.close()
 	}
 	n.namespace.close()
 }

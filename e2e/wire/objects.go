@@ -17,12 +17,14 @@ const (
 	poolName        = "wire"
 )
 
-// configuration is the ConfigMap: one pool, and what the options add below layer2.
+// configuration is the ConfigMap: one pool, and what the options add below layer2. Pings are the kernels' to answer here.
 func configuration(layer2 string) *corev1.ConfigMap {
 	text := fmt.Sprintf("address-pools:\n- name: %s\n  protocol: layer2\n  addresses: [%s, \"%s\"]\n", poolName, services4, services6)
+	text += "layer2: {ping: false"
 	if layer2 != "" {
-		text += "layer2: {" + layer2 + "}\n"
+		text += ", " + layer2
 	}
+	text += "}\n"
 	return &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: "config"},
 		Data:       map[string]string{"config": text},
@@ -77,7 +79,7 @@ func serviceObjects(number int, addr netip.Addr) []runtime.Object {
 			},
 			Spec: corev1.ServiceSpec{
 				Type: corev1.ServiceTypeLoadBalancer, ClusterIP: cluster, ClusterIPs: []string{cluster},
-				IPFamilies: []corev1.IPFamily{family}, Ports: []corev1.ServicePort{{Port: echoPort, Protocol: corev1.ProtocolUDP}},
+				IPFamilies: []corev1.IPFamily{family}, Ports: []corev1.ServicePort{{Port: 80, Protocol: corev1.ProtocolTCP}},
 			},
 			Status: corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{
 				Ingress: []corev1.LoadBalancerIngress{{IP: addr.String()}},

@@ -12,6 +12,9 @@ import (
 // baseline is how long the clients are answered before a fault.
 const baseline = 500 * time.Millisecond
 
+// firstAnswer is how long the clients may wait for their first answer, of a cluster at rest.
+const firstAnswer = 5 * time.Second
+
 // Result is what one fault did.
 type Result struct {
 	Fault string
@@ -19,8 +22,8 @@ type Result struct {
 	// Addr is the address that the clients asked, of the Owned ones that the node had to which the fault happened.
 	Addr  netip.Addr
 	Owned int
-	// Gap is the longest time without an answer for a client that keeps its neighbour table, and asks every millisecond, and
-	// Sent and Lost are its datagrams; Empty is the longest time for one that empties it before each question, every 10 ms.
+	// Gap is the longest time without an answer for a client that keeps its neighbour table, and pings every millisecond, and
+	// Sent and Lost are its pings; Empty is the longest time for one that empties it before each ping, every 10 ms.
 	Gap, Empty time.Duration
 	Sent, Lost int
 	// Owners is how many nodes answered for the address at once, and Overlap how long more than one did. An old owner that
@@ -84,7 +87,12 @@ func (l *Lab) measure(ctx context.Context, f Fault, victim *node, before map[net
 			streams[i], failures[i] = c.talk(talking, r.Addr, said)
 		})
 	}
-	answered.Wait() // or for ctx, which ends both
+	late := time.AfterFunc(firstAnswer, stop)
+	answered.Wait()
+	if !late.Stop() || ctx.Err() != nil {
+		clients.Wait()
+		return errors.Join(fmt.Errorf("no answer to pings within %v", firstAnswer), context.Cause(ctx), failures[0], failures[1])
+	}
 
 	fault, err := l.happen(ctx, f, victim)
 	stop()

@@ -3,6 +3,7 @@ package wire
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -19,6 +20,9 @@ const (
 	settleQuiet = 500 * time.Millisecond
 	// answerTime is how long a speaker may take to answer, also on a busy machine.
 	answerTime = 200 * time.Millisecond
+	// askAtOnce questions, and then a pause, are what the queue of a socket takes.
+	askAtOnce = 50
+	askPause  = 10 * time.Millisecond
 )
 
 // readyMembers begins the line of a speaker's metrics that tells how many members it knows to be ready.
@@ -31,19 +35,23 @@ func (l *Lab) Settle(ctx context.Context) (map[netip.Addr]MAC, error) {
 	defer cancel()
 	var before map[netip.Addr]MAC
 	var since time.Time
+	var last error
 	for {
 		owners, problem := l.look(ctx)
+		if ctx.Err() == nil && problem != nil {
+			last = problem
+		}
 		switch {
 		case problem != nil:
 			before = nil
 		case before == nil || !same(owners, before):
 			before, since = owners, time.Now()
-			problem = fmt.Errorf("an address has moved just now")
+			last = errors.New("addresses have moved just now")
 		case time.Since(since) >= settleQuiet:
 			return owners, nil
 		}
 		if err := wait(ctx, settlePoll); err != nil {
-			return nil, fmt.Errorf("the cluster does not settle: %w; last seen: %v", err, problem)
+			return nil, fmt.Errorf("the cluster does not settle: %w; last seen: %v", err, last)
 		}
 	}
 }
@@ -83,14 +91,10 @@ func (l *Lab) look(ctx context.Context) (map[netip.Addr]MAC, error) {
 			return nil, fmt.Errorf("%s says %q, want %q, error %v", n.name, line, want, err)
 		}
 	}
-	start := time.Now()
-	if err := l.sniffer.ask(l.addrs); err != nil {
+	claimed, err := l.survey(ctx)
+	if err != nil {
 		return nil, err
 	}
-	if err := wait(ctx, answerTime); err != nil {
-		return nil, err
-	}
-	claimed := ownersOf(l.sniffer.since(start))
 	owners := make(map[netip.Addr]MAC, len(l.addrs))
 	for _, a := range l.addrs {
 		if len(claimed[a]) != 1 {
@@ -99,6 +103,32 @@ func (l *Lab) look(ctx context.Context) (map[netip.Addr]MAC, error) {
 		owners[a] = claimed[a][0]
 	}
 	return owners, nil
+}
+
+// survey asks for all addresses, and again for those that nobody answered for, and returns who answered.
+func (l *Lab) survey(ctx context.Context) (map[netip.Addr][]MAC, error) {
+	start := time.Now()
+	open := l.addrs
+	var claimed map[netip.Addr][]MAC
+	for range 3 {
+		for batch := range slices.Chunk(open, askAtOnce) {
+			if err := l.sniffer.ask(batch); err != nil {
+				return nil, err
+			}
+			if err := wait(ctx, askPause); err != nil {
+				return nil, err
+			}
+		}
+		if err := wait(ctx, answerTime); err != nil {
+			return nil, err
+		}
+		claimed = ownersOf(l.sniffer.since(start))
+		open = slices.DeleteFunc(slices.Clone(l.addrs), func(a netip.Addr) bool { return len(claimed[a]) > 0 })
+		if len(open) == 0 {
+			break
+		}
+	}
+	return claimed, nil
 }
 
 // metric returns the line that begins so of a speaker's metrics, empty if there is none.

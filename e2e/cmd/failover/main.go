@@ -20,9 +20,9 @@ import (
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
-const legend = `Times are in milliseconds. gap: longest time without an answer, for a client with a neighbour table that asks every
-millisecond; lost: its datagrams that were not answered; empty: the same time for a client that empties the table before each
-question, every 10 ms. owners: nodes that answered for the address at once, and overlap: how long; both the most of all
+const legend = `Times are in milliseconds. gap: longest time without an answer, for a client with a neighbour table that pings every
+millisecond; lost: its pings that were not answered; empty: the same time for a client that empties the table before each
+ping, every 10 ms. owners: nodes that answered for the address at once, and overlap: how long; both the most of all
 rounds. taken: from the fault to the announcement by another node, of the first address of the owner, and last: of its last
 one; spread: between the two. moves: how often any address was announced by another node than before, at most.
 `
@@ -63,6 +63,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.IPv6, "ipv6", 0, "IPv6 addresses that are announced")
 	flags.IntVar(&o.many, "many", 700, "addresses of the owner in the fault many, about")
 	flags.StringVar(&o.Layer2, "layer2", "", "`keys` of the configuration below layer2, as \"refresh: 0s\"")
+	flags.StringVar(&o.LogLevel, "log-level", "info", "the speakers' `level`; debug slows them down")
 	flags.BoolVar(&o.verbose, "v", false, "print each round")
 	sizes := flags.String("sizes", "3", "`numbers` of nodes, separated by commas; the fault many happens with the first only")
 	faults := flags.String("faults", strings.Join(names, ","), "`names` of faults, separated by commas")
