@@ -152,6 +152,16 @@ func (l *Lab) startSpeakers() error {
 	return nil
 }
 
+// Processes returns the numbers of the speakers' processes that run.
+func (l *Lab) Processes() (pids []int) {
+	for _, n := range l.nodes {
+		if n.running() {
+			pids = append(pids, n.speaker.Process.Pid)
+		}
+	}
+	return pids
+}
+
 // Close kills the speakers and removes everything but the logs.
 func (l *Lab) Close() {
 	_ = idle(l, nil) // those that ended by themselves

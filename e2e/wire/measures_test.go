@@ -123,16 +123,18 @@ func TestGap(t *testing.T) {
 func TestReport(t *testing.T) {
 	var r Report
 	for i := range 100 {
-		r.Add(Result{Fault: "crash", Nodes: 3, Gap: time.Duration(i+1) * time.Millisecond, Lost: i, Owners: 1})
+		r.Add(Result{Fault: "crash", Nodes: 3, Gap: time.Duration(i+1) * time.Millisecond, Lost: i, Owners: 1}, false)
 	}
-	r.Add(Result{Fault: "crash", Nodes: 10, Gap: time.Second, Owners: 2, First: time.Second, Last: 2 * time.Second})
+	r.Add(Result{Fault: "crash", Nodes: 10, Gap: time.Second, Owners: 2, First: time.Second, Last: 2 * time.Second}, false)
+	r.Add(Result{Fault: "crash", Nodes: 10}, true)
+	r.Add(Result{Fault: "stop", Nodes: 3}, true)
 	var out bytes.Buffer
 	if err := r.Write(&out); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(out.String(), "\n")
 	for i, want := range []string{
-		"crash 3 100 50 99 100 49 99 0 0 0 1 0 0 0 0 0 0 0", "crash 10 1 1000 1000 1000 0 0 0 0 0 2 0 1000 1000 2000 1000 1000 0",
+		"crash 3 100 0 50 99 100 49 99 0 0 0 1 0 0 0 0 0 0 0", "crash 10 1 1 1000 1000 1000 0 0 0 0 0 2 0 1000 1000 2000 1000 1000 0", "stop 3 0 1",
 	} {
 		if got := strings.Join(strings.Fields(lines[i+1]), " "); got != want {
 			t.Errorf("%s\nwant %s", got, want)

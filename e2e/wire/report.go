@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -15,14 +16,19 @@ type group struct {
 	fault   string
 	nodes   int
 	results []Result
+	failed  int
 }
 
-// Add takes a result.
-func (r *Report) Add(result Result) {
+// Add takes a result. One that is not complete, since the round failed, only counts as that.
+func (r *Report) Add(result Result, failed bool) {
 	i := slices.IndexFunc(r.groups, func(g *group) bool { return g.fault == result.Fault && g.nodes == result.Nodes })
 	if i < 0 {
 		i = len(r.groups)
 		r.groups = append(r.groups, &group{fault: result.Fault, nodes: result.Nodes})
+	}
+	if failed {
+		r.groups[i].failed++
+		return
 	}
 	r.groups[i].results = append(r.groups[i].results, result)
 }
@@ -46,8 +52,12 @@ func percentile[T any](values []T, p int) T {
 // Write writes the table. Times are in milliseconds.
 func (r *Report) Write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "fault\tnodes\trounds\tgap p50\tp99\tmax\tlost p50\tmax\tempty p50\tp99\tmax\towners\toverlap\ttaken p50\tmax\tlast max\tspread p50\tmax\tmoves\t")
+	fmt.Fprintln(t, "fault\tnodes\trounds\tfailed\tgap p50\tp99\tmax\tlost p50\tmax\tempty p50\tp99\tmax\towners\toverlap\ttaken p50\tmax\tlast max\tspread p50\tmax\tmoves\t")
 	for _, g := range r.groups {
+		if len(g.results) == 0 {
+			fmt.Fprintf(t, "%s\t%d\t0\t%d%s\n", g.fault, g.nodes, g.failed, strings.Repeat("\t", 17))
+			continue
+		}
 		gap := of(g.results, func(r Result) time.Duration { return r.Gap })
 		empty := of(g.results, func(r Result) time.Duration { return r.Empty })
 		lost := of(g.results, func(r Result) int { return r.Lost })
@@ -57,7 +67,7 @@ func (r *Report) Write(w io.Writer) error {
 		moves := of(g.results, func(r Result) int { return r.Moves })
 		owners := of(g.results, func(r Result) int { return r.Owners })
 		overlap := of(g.results, func(r Result) time.Duration { return r.Overlap })
-		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t\n", g.fault, g.nodes, len(g.results),
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t\n", g.fault, g.nodes, len(g.results), g.failed,
 			ms(percentile(gap, 50)), ms(percentile(gap, 99)), ms(percentile(gap, 100)), percentile(lost, 50), percentile(lost, 100),
 			ms(percentile(empty, 50)), ms(percentile(empty, 99)), ms(percentile(empty, 100)),
 			percentile(owners, 100), ms(percentile(overlap, 100)), ms(percentile(first, 50)), ms(percentile(first, 100)), ms(percentile(last, 100)),

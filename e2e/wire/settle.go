@@ -14,7 +14,7 @@ import (
 
 const (
 	// settleLimit is how long a cluster may take to be at rest.
-	settleLimit = 2 * time.Minute
+	settleLimit = time.Minute
 	// settlePoll is the time between two looks, and settleQuiet how long nothing may have changed.
 	settlePoll  = 100 * time.Millisecond
 	settleQuiet = 500 * time.Millisecond

@@ -20,11 +20,12 @@ import (
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
-const legend = `Times are in milliseconds. gap: longest time without an answer, for a client with a neighbour table that pings every
-millisecond; lost: its pings that were not answered; empty: the same time for a client that empties the table before each
-ping, every 10 ms. owners: nodes that answered for the address at once, and overlap: how long; both the most of all
-rounds. taken: from the fault to the announcement by another node, of the first address of the owner, and last: of its last
-one; spread: between the two. moves: how often any address was announced by another node than before, at most.
+const legend = `Times are in milliseconds. failed: rounds that could not be measured, or after which the cluster did not come to rest.
+gap: longest time without an answer, for a client with a neighbour table that pings every millisecond; lost: its pings that
+were not answered; empty: the same time for a client that empties the table before each ping, every 10 ms. owners: nodes that
+answered for the address at once, and overlap: how long; both the most of all rounds. taken: from the fault to the
+announcement by another node, of the first address of the owner, and last: of its last one; spread: between the two. moves:
+how often any address was announced by another node than before, at most.
 `
 
 // options are the flags.
@@ -92,80 +93,100 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, err
 }
 
-// run prints the table also of rounds before one that failed.
+// bench is one run of the command.
+type bench struct {
+	options
+	top    string
+	report wire.Report
+	failed int
+	stderr io.Writer
+}
+
+// run prints the table, also of a run that is ended early.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parse(args, stderr)
 	if err != nil {
 		return err
 	}
-	top, err := os.MkdirTemp("", "failover-")
-	if err != nil {
+	b := &bench{options: o, stderr: stderr}
+	if b.top, err = os.MkdirTemp("", "failover-"); err != nil {
 		return err
 	}
-	var report wire.Report
 	start := time.Now()
 	for i, size := range o.sizes {
-		if err = measure(ctx, o, size, i == 0, top, &report, stderr); err != nil {
+		b.Nodes = size
+		if err = b.measure(ctx, i == 0); err != nil {
 			break
 		}
 	}
 	fmt.Fprint(stdout, legend, "\n")
-	err = errors.Join(err, report.Write(stdout))
-	fmt.Fprintf(stdout, "\n%d rounds each, %v\n", o.rounds, time.Since(start).Round(time.Second))
-	if err == nil || ctx.Err() != nil {
-		return errors.Join(err, os.RemoveAll(top))
+	err = errors.Join(err, b.report.Write(stdout))
+	fmt.Fprintf(stdout, "\n%v\n", time.Since(start).Round(time.Second))
+	switch {
+	case b.failed > 0:
+		return errors.Join(err, fmt.Errorf("%d rounds failed; the logs of their speakers are in %s", b.failed, b.top))
+	default:
+		return errors.Join(err, os.RemoveAll(b.top))
 	}
-	return fmt.Errorf("%w\nthe speakers' logs are in %s", err, top)
 }
 
-// measure runs all rounds with one number of nodes: one laboratory for most faults, and another one for each round of the
-// rest.
-func measure(ctx context.Context, o options, size int, many bool, top string, report *wire.Report, stderr io.Writer) error {
-	var common []wire.Fault
-	for _, f := range o.faults {
-		if !f.Many {
-			common = append(common, f)
+// measure runs all rounds with one number of nodes: in one laboratory for most faults, and in another one for each round of
+// the rest, since what the owner had may stay elsewhere.
+func (b *bench) measure(ctx context.Context, many bool) error {
+	var common, alone []wire.Fault
+	for range b.rounds {
+		for _, f := range b.faults {
+			switch {
+			case !f.Many:
+				common = append(common, f)
+			case many:
+				alone = append(alone, f)
+			}
 		}
 	}
-	o.Nodes = size
-	if len(common) > 0 {
-		if err := rounds(ctx, o, common, o.rounds, top, report, stderr); err != nil {
+	for len(common) > 0 {
+		done, err := b.laboratory(ctx, b.Options, common)
+		if err != nil {
+			return err
+		}
+		common = common[done:]
+	}
+	for _, f := range alone {
+		o := b.Options
+		o.IPv4, o.IPv6 = b.many*b.Nodes, 0
+		if _, err := b.laboratory(ctx, o, []wire.Fault{f}); err != nil {
 			return err
 		}
 	}
-	for _, f := range o.faults {
-		for i := 0; f.Many && many && i < o.rounds; i++ {
-			// Fresh ones: what the owner had may stay elsewhere.
-			o.IPv4, o.IPv6 = o.many*size, 0
-			if err := rounds(ctx, o, []wire.Fault{f}, 1, top, report, stderr); err != nil {
-				return err
-			}
-		}
-	}
 	return nil
 }
 
-// rounds makes a laboratory and lets each fault happen in it n times. The logs of one that worked well are removed.
-func rounds(ctx context.Context, o options, faults []wire.Fault, n int, top string, report *wire.Report, stderr io.Writer) (err error) {
-	if o.Logs, err = os.MkdirTemp(top, fmt.Sprintf("%d-nodes-", o.Nodes)); err != nil {
-		return err
+// laboratory makes one and lets faults happen in it until a round fails, and returns how many did. The logs are kept if one
+// failed. Its error is of the laboratory, or ctx's.
+func (b *bench) laboratory(ctx context.Context, o wire.Options, faults []wire.Fault) (done int, err error) {
+	if o.Logs, err = os.MkdirTemp(b.top, fmt.Sprintf("%d-nodes-", o.Nodes)); err != nil {
+		return 0, err
 	}
-	lab, err := wire.New(o.Options)
+	lab, err := wire.New(o)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer lab.Close()
-	for range n {
-		for _, f := range faults {
-			result, err := lab.Round(ctx, f)
-			if err != nil {
-				return fmt.Errorf("%s with %d nodes: %w", f.Name, o.Nodes, err)
-			}
-			report.Add(result)
-			if o.verbose {
-				fmt.Fprintf(stderr, "%+v\n", result)
-			}
+	for _, f := range faults {
+		result, err := lab.Round(ctx, f)
+		if ctx.Err() != nil {
+			return done, context.Cause(ctx)
+		}
+		b.report.Add(result, err != nil)
+		if b.verbose {
+			fmt.Fprintf(b.stderr, "%+v\n", result)
+		}
+		done++
+		if err != nil {
+			b.failed++
+			fmt.Fprintf(b.stderr, "%s with %d nodes failed: %v\nthe speakers' logs, which are in %s, end so:\n", f.Name, o.Nodes, err, o.Logs)
+			return done, wire.WriteLogs(b.stderr, o.Logs)
 		}
 	}
-	return nil
+	return done, os.RemoveAll(o.Logs)
 }
