@@ -2,11 +2,13 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 IMAGE ?= lanlord/lanlord:dev
 FUZZTIME ?= 20s
+ROUNDS ?= 3
+SIZES ?= 3
 
 daemon := github.com/lanlord/lanlord/pkg/daemon
 ldflags := -s -w -X $(daemon).version=$(VERSION) -X $(daemon).commit=$(COMMIT)
 
-.PHONY: build test bench demo demo-down e2e lint fuzz image lab
+.PHONY: build test bench bench-failover demo demo-down e2e lint fuzz image lab
 
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(ldflags)' -o bin/ ./cmd/controller ./cmd/speaker
@@ -17,10 +19,15 @@ test:
 	go vet ./...
 	go test -race -shuffle=on ./...
 	go test -run Allocates ./pkg/layer2 # to the letter: the race detector allocates
-	cd e2e && go vet ./... && go test -race -shuffle=on ./cmd/... ./lab ./probe
+	cd e2e && go vet ./... && go test -race -shuffle=on -short ./apiserver ./cmd/... ./lab ./probe ./wire
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
+
+# What clients notice when speakers fail, in network namespaces. Needs root. ROUNDS=50 SIZES=3,10,30 takes hours.
+bench-failover: build
+	cd e2e && go build -o ../bin/failover ./cmd/failover
+	bin/failover -speaker bin/speaker -rounds $(ROUNDS) -sizes $(SIZES) $(FAILOVERFLAGS)
 
 # Only the binaries are handed to the engine, not the whole tree.
 image: build
@@ -33,7 +40,7 @@ lab:
 	e2e/cluster.sh load $(IMAGE)
 
 e2e: lab
-	cd e2e && go test -v -count=1 -timeout 60m .
+	cd e2e && go test -v -count=1 -timeout 60m -p 1 . ./wire
 
 demo: lab
 	e2e/demo.sh

@@ -1,0 +1,185 @@
+package wire
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/lanlord/lanlord/e2e/apiserver"
+)
+
+// Options say what a laboratory is made of.
+type Options struct {
+	// Speaker is the path of the program.
+	Speaker string
+	// Nodes is how many there are, 2 to 200.
+	Nodes int
+	// IPv4 and IPv6 are how many addresses of each family are announced, up to 32,000, at least one together.
+	IPv4, IPv6 int
+	// Layer2 is what the configuration has below layer2 besides ping, as "refresh: 0s, rate: 1000".
+	Layer2 string
+	// LogLevel is the speakers'. Empty is info: at debug level they log every frame, which takes its time.
+	LogLevel string
+	// Logs is an existing directory for the speakers' logs, one file for each start.
+	Logs string
+}
+
+// Lab is a cluster with its judges. Its methods are called by one goroutine.
+type Lab struct {
+	options    Options
+	api        *apiserver.Server
+	server     *http.Server
+	http       *http.Client
+	hub        *hub
+	nodes      []*node
+	sniffer    *sniffer
+	cached     *client
+	empties    *client
+	addrs      []netip.Addr
+	kubeconfig string
+	rounds     int
+	// burners are the processes that keep the CPUs busy.
+	burners []*exec.Cmd
+}
+
+// New makes a laboratory and starts all speakers. It does not wait for them; [Lab.Settle] does. Close removes it.
+func New(o Options) (*Lab, error) {
+	if o.Nodes < 2 || o.Nodes > mostNodes || max(o.IPv4, o.IPv6) > mostAddresses || min(o.IPv4, o.IPv6) < 0 || o.IPv4+o.IPv6 == 0 {
+		return nil, fmt.Errorf("no laboratory of %d nodes and %d + %d addresses", o.Nodes, o.IPv4, o.IPv6)
+	}
+	if os.Geteuid() != 0 {
+		return nil, errors.New("network namespaces are made by root")
+	}
+	o.LogLevel = cmp.Or(o.LogLevel, "info")
+	l := &Lab{options: o, api: apiserver.New(), kubeconfig: filepath.Join(o.Logs, "kubeconfig")}
+	for _, step := range []func() error{l.makeHub, l.makeCluster, l.makeJudges, l.startSpeakers} {
+		if err := step(); err != nil {
+			l.Close()
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// makeHub makes the switches, and the API server at one of them.
+func (l *Lab) makeHub() (err error) {
+	if l.hub, err = newHub(); err != nil {
+		return err
+	}
+	at := host(api4, serverHost)
+	if err := l.hub.link.AddrAdd(l.hub.bridge[API], address(at)); err != nil {
+		return err
+	}
+	var listener net.Listener
+	err = l.hub.do(func() (err error) {
+		listener, err = net.Listen("tcp", netip.AddrPortFrom(at.Addr(), 0).String())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	l.server = &http.Server{Handler: l.api, ReadHeaderTimeout: time.Minute}
+	go func() { _ = l.server.Serve(listener) }() // until it is closed
+	l.http = &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: l.dial}}
+	return os.WriteFile(l.kubeconfig, fmt.Appendf(nil, `apiVersion: v1
+kind: Config
+clusters: [{name: wire, cluster: {server: "http://%s"}}]
+contexts: [{name: wire, context: {cluster: wire}}]
+current-context: wire
+`, listener.Addr()), 0o600)
+}
+
+// dial connects from the hub.
+func (l *Lab) dial(ctx context.Context, network, target string) (conn net.Conn, err error) {
+	err = l.hub.do(func() (err error) {
+		conn, err = new(net.Dialer).DialContext(ctx, network, target)
+		return err
+	})
+	return conn, err
+}
+
+// makeCluster makes the nodes, and all objects.
+func (l *Lab) makeCluster() error {
+	err := l.api.Put(configuration(l.options.Layer2), gossipSecret())
+	for i := 0; i < l.options.Nodes && err == nil; i++ {
+		var n *node
+		if n, err = newNode(l, i); err == nil {
+			l.nodes = append(l.nodes, n)
+			err = l.api.Put(nodeObjects(n.name, n.number)...)
+		}
+	}
+	if err == nil {
+		err = meet(l.nodes)
+	}
+	for i := 0; i < l.options.IPv4+l.options.IPv6 && err == nil; i++ {
+		addr := host(services4, i+1).Addr()
+		if i >= l.options.IPv4 {
+			addr = host(services6, i-l.options.IPv4+1).Addr()
+		}
+		l.addrs = append(l.addrs, addr)
+		err = l.api.Put(serviceObjects(i, addr)...)
+	}
+	return err
+}
+
+// makeJudges makes the clients and the sniffer.
+func (l *Lab) makeJudges() (err error) {
+	if l.cached, err = newClient(l.hub, false, host(lan4, cachedHost), host(lan6, cachedHost)); err != nil {
+		return err
+	}
+	if l.empties, err = newClient(l.hub, true, host(lan4, emptiesHost), host(lan6, emptiesHost)); err != nil {
+		return err
+	}
+	l.sniffer, err = newSniffer(l.hub, [2]netip.Addr{host(lan4, serverHost).Addr(), host(lan6, serverHost).Addr()},
+		func(a netip.Addr) bool { return services4.Contains(a) || services6.Contains(a) })
+	return err
+}
+
+func (l *Lab) startSpeakers() error {
+	for _, n := range l.nodes {
+		if err := n.start(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Processes returns the numbers of the speakers' processes that run.
+func (l *Lab) Processes() (pids []int) {
+	for _, n := range l.nodes {
+		if n.running() {
+			pids = append(pids, n.speaker.Process.Pid)
+		}
+	}
+	return pids
+}
+
+// Close kills the speakers and removes everything but the logs.
+func (l *Lab) Close() {
+	_ = idle(l, nil) // those that ended by themselves
+	if l.sniffer != nil {
+		l.sniffer.close()
+	}
+	for _, c := range []*client{l.cached, l.empties} {
+		if c != nil {
+			c.close()
+		}
+	}
+	for _, n := range l.nodes {
+		n.close()
+	}
+	if l.server != nil {
+		_ = l.server.Close() // nobody is left to hear of it
+	}
+	if l.hub != nil {
+		l.hub.close()
+	}
+}
