@@ -82,7 +82,13 @@ func (p *program) speak(ctx, leave context.Context) error {
 		},
 	})
 	publisher = kube.NewPublisher(kube.PublisherOptions{
-		Client: p.client, Namespace: p.Namespace, Pod: p.podName, Component: name, Log: p.log, Networks: p.networks,
+		Client: p.client, Namespace: p.Namespace, Pod: p.podName, Component: name, Log: p.log, Networks: func() cluster.Networks {
+			n := networks(p.announcer.Interfaces())
+			if loop := p.loop.Load(); loop != nil {
+				n.Strangers = loop.Status().Strangers
+			}
+			return n
+		},
 	})
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -244,12 +250,9 @@ func peers(nodes []cluster.Node, bind netip.AddrPort) []netip.AddrPort {
 	return peers
 }
 
-// networks returns what the interfaces in use show of the networks that the node is on, and the strangers that the loop has met.
-func (p *program) networks() (n cluster.Networks) {
-	if loop := p.loop.Load(); loop != nil {
-		n.Strangers = loop.Status().Strangers
-	}
-	for _, i := range p.announcer.Interfaces() {
+// networks returns what the interfaces in use show of the networks that the node is on.
+func networks(list []layer2.Interface) (n cluster.Networks) {
+	for _, i := range list {
 		for _, p := range i.Prefixes {
 			n.Subnets = append(n.Subnets, p.Masked())
 		}
