@@ -22,6 +22,10 @@ const (
 	// planTime is how long the writes of one plan are waited for. What is not begun then is decided anew, and what hangs is
 	// left alone: while an API server is slow the cluster moves on.
 	planTime = 2 * time.Second
+	// pauseFactor and maxPause bound how much of a processor deciding takes while Services come by the thousand: the loop
+	// pauses this many times as long as the last decision took. In a small cluster that is nothing.
+	pauseFactor = 4
+	maxPause    = 50 * time.Millisecond
 	// minBackoff and maxBackoff bound how long a Service whose write has failed is left alone.
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = time.Minute
@@ -55,6 +59,8 @@ type Controller struct {
 
 	// The rest is Run's alone.
 
+	// pausing is until when the loop pauses.
+	pausing time.Time
 	memory  memory
 	retries map[cluster.Key]retry
 	// turn counts the turns of the loop. writing are the Services that a write is under way for, and the turn that began
@@ -141,9 +147,26 @@ func (c *Controller) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		timer.Stop()
+		if c.pause(ctx); ctx.Err() != nil {
+			return nil
+		}
 		if next := c.step(ctx, &writes); !next.IsZero() {
 			timer.Reset(time.Until(next))
 		}
+	}
+}
+
+// pause waits until c.pausing. What changes meanwhile is decided on together.
+func (c *Controller) pause(ctx context.Context) {
+	wait := time.Until(c.pausing)
+	if wait <= 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 
@@ -159,6 +182,8 @@ func (c *Controller) step(ctx context.Context, writes *sync.WaitGroup) time.Time
 	delay := snapshot.Config.Allocation.ReleaseDelay
 	plan := Decide(snapshot, c.memory.resting(now, delay))
 	c.summary.Store(&plan.Summary)
+	decided := time.Now()
+	c.pausing = decided.Add(min(pauseFactor*decided.Sub(now), maxPause))
 	if c.apply(ctx, writes, c.due(plan.Updates, now)) {
 		return now
 	}

@@ -19,8 +19,11 @@ const threeAddresses = `address-pools:
 `
 
 // start runs a controller on the fake until the test ends or stop is called, which waits for its end.
-func start(t *testing.T, f *fakeAPI) (c *Controller, stop func()) {
-	c = New(Options{Source: f, Writer: f, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Registerer: f.registry})
+func start(t *testing.T, f *fakeAPI) (c *Controller, stop func()) { return startWith(t, f, f) }
+
+// startWith starts one that sees the cluster by way of source.
+func startWith(t *testing.T, f *fakeAPI, source Source) (c *Controller, stop func()) {
+	c = New(Options{Source: source, Writer: f, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Registerer: f.registry})
 	f.wake = c.Wake
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)

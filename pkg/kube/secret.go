@@ -12,7 +12,11 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// GossipSecret is the name of the Secret that holds the keys of the speakers' gossip, one in each entry.
+// GossipSecret is the name of the Secret that holds the keys of the speakers' gossip, one in each entry. All keys are
+// accepted, and the one whose entry has the first name is used, byte by byte: of key-1, key-2 and key-10 that is key-1.
+//
+// So a key is exchanged in three steps, each of which waits until all speakers have seen the one before: the new key is
+// added as key-2; the two entries swap their keys; key-2, which is the old key by then, is removed.
 const GossipSecret = "lanlord-gossip"
 
 const (

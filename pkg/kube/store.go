@@ -212,8 +212,9 @@ func (s *Store) WaitSynced(ctx context.Context) error {
 // Connected tells whether the last list or watch got through to the API server.
 func (s *Store) Connected() bool { return s.health.connected() }
 
-// GossipKeys returns the entries of the Secret in the order of their names, whatever their length. The caller must not
-// change them.
+// GossipKeys returns the entries of the Secret in the order of their names, byte by byte: the first is to be used, all are
+// to be accepted. Their length is not checked. There are none before there is a Secret with entries; when it goes, or has
+// none any more, the last ones stay. Options.Wake is called when they have changed. The caller must not change them.
 func (s *Store) GossipKeys() [][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()

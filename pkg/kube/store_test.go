@@ -201,6 +201,55 @@ func TestWakes(t *testing.T) {
 	})
 }
 
+// TestGossipKeys exchanges a key as its documentation says: each step wakes once, and the first key is the one to be used.
+func TestGossipKeys(t *testing.T) {
+	secret := func(entries ...string) *corev1.Secret {
+		o := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "lanlord-system", Name: GossipSecret}, Data: map[string][]byte{}}
+		for _, entry := range entries {
+			name, key, _ := strings.Cut(entry, "=")
+			o.Data[name] = []byte(key)
+		}
+		return o
+	}
+	annotated := secret("key-1=new", "key-2=old")
+	annotated.Annotations = map[string]string{"rotated": "yes"}
+	other := secret("key-1=theirs")
+	other.Name = "other"
+	api := newFakeAPI()
+	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, log *lines) {
+		wakes.take()
+		for _, step := range []struct {
+			what  string
+			do    func()
+			want  string
+			wakes int
+		}{
+			{"none yet", func() {}, "[]", 0},
+			{"made", func() { api.put(secret("key-1=old")) }, "[old]", 1},
+			{"added", func() { api.put(secret("key-1=old", "key-2=new")) }, "[old new]", 1},
+			{"swapped", func() { api.put(secret("key-1=new", "key-2=old")) }, "[new old]", 1},
+			{"annotated", func() { api.put(annotated) }, "[new old]", 0},
+			{"another Secret", func() { api.put(other) }, "[new old]", 0},
+			{"removed", func() { api.put(secret("key-1=new")) }, "[new]", 1},
+			{"renamed", func() { api.put(secret("a=new")) }, "[new]", 0},
+			{"emptied", func() { api.put(secret()) }, "[new]", 0},
+			{"deleted", func() { api.remove(secret()) }, "[new]", 0},
+			{"made again as it was", func() { api.put(secret("key-1=new")) }, "[new]", 0},
+			{"deleted again", func() { api.remove(secret()) }, "[new]", 0},
+			{"made anew", func() { api.put(secret("key-1=newer", "key-2=b", "key-10=c")) }, "[newer c b]", 1},
+		} {
+			step.do()
+			n := wakes.take()
+			if got := fmt.Sprintf("%s", s.GossipKeys()); got != step.want || n != step.wakes {
+				t.Errorf("%s: %s after %d wake-ups, want %s after %d", step.what, got, n, step.want, step.wakes)
+			}
+		}
+		if n := log.count("the last ones stay in use"); n != 2 {
+			t.Errorf("%d lines of keys that are gone, want 2:\n%s", n, log.text.String())
+		}
+	})
+}
+
 func TestConfigState(t *testing.T) {
 	api := newFakeAPI()
 	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"reflect"
@@ -192,11 +193,15 @@ func (s *Store) missingConfig() error {
 		s.opt.ConfigMap, s.opt.Namespace, configKey, s.opt.Namespace, s.opt.ConfigMap, configKey)
 }
 
-func (s *Store) secretChanged(_ cluster.Key, _ string, old, row *[][]byte) (wake bool) {
-	if row == nil {
-		s.keys = nil
-		return old != nil
+// secretChanged keeps the last keys when there are none any more: speakers that have them understand each other.
+func (s *Store) secretChanged(key cluster.Key, _ string, old, row *[][]byte) (wake bool) {
+	if row == nil || len(*row) == 0 {
+		if old != nil && len(*old) > 0 {
+			s.opt.Log.Warn("the gossip keys are gone; the last ones stay in use", "secret", key)
+		}
+		return false
 	}
+	wake = !slices.EqualFunc(s.keys, *row, bytes.Equal)
 	s.keys = *row
-	return old == nil || !reflect.DeepEqual(*old, *row)
+	return wake
 }
