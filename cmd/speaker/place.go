@@ -48,7 +48,7 @@ func (p *program) waitForPlace(ctx, starting context.Context) (*handover.Holder,
 			p.log.Info("the process before this one", "end", end, "addresses", len(place.Addrs))
 			switch end {
 			case handover.HandedOver, handover.Vanished:
-				i = inheritance{succeeds: true, addrs: place.Addrs, known: knownOf(place)}
+				i = inheritance{succeeds: true, addrs: place.Addrs, known: knownOf(place, p.nodeName)}
 				continue
 			case handover.Replaced:
 				p.announcer.Set(nil)
@@ -131,9 +131,12 @@ func placeOf(held []netip.Addr, members []membership.Member) handover.Place {
 	return place
 }
 
-// knownOf returns the members that the place tells of. What is no MAC address is left out.
-func knownOf(place handover.Place) (known []membership.Member) {
+// knownOf returns the members beside self that the place tells of. What is no MAC address is left out.
+func knownOf(place handover.Place, self string) (known []membership.Member) {
 	for _, m := range place.Members {
+		if m.Name == self {
+			continue
+		}
 		member := membership.Member{Name: m.Name, State: membership.Ready}
 		for _, text := range m.MACs {
 			if mac, err := net.ParseMAC(text); err == nil && len(mac) == len(membership.MAC{}) {

@@ -125,6 +125,7 @@ func (p *program) takePart(ctx, leave context.Context, bind netip.AddrPort, plac
 		Held: func(held []netip.Addr) { place.Set(placeOf(held, gossip.Members())) },
 	})
 	p.loop.Store(loop)
+	place.Set(placeOf(i.addrs, i.known)) // also without any address there is a place to hand over
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
