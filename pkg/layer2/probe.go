@@ -108,7 +108,8 @@ type Finding struct {
 // Interval, without any.
 //
 // Questions obey the rate of their interface. They go after the first announcements of addresses, and before their repeats; with
-// a low rate and much to ask, Probe takes the time that this takes, or until ctx is done. Any number of probes may run at once. An address in Mode Answer is ErrHeld.
+// a low rate and much to ask, Probe takes the time that this takes, or until ctx is done. Any number of probes may run at once. Everybody cannot be asked for an address in Mode
+// Answer (ErrHeld); one station can: whether it answers for it too.
 //
 // With an error, the Outcome is Taken if somebody was heard before, and otherwise Unasked; it is never Silent.
 func (a *Announcer) Probe(ctx context.Context, addr netip.Addr, o ProbeOptions) (Finding, error) {

@@ -135,24 +135,25 @@ func (s *Speaker) keep(d *Decision, h *holding, now time.Time) bool {
 	return h.until.After(now)
 }
 
-// claimed judges another host's claim of an address that this node holds.
-func (s *Speaker) claimed(c layer2.Claim, now time.Time) {
-	h := s.held[c.Addr]
-	if h == nil {
-		if p := s.pursued[c.Addr]; p != nil {
-			p.claimed = now
-			if p.waiting {
-				p.next = now // it has changed hands
-			}
+// claimed judges another host's claim of an address that this node holds or pursues, and reports whether that changes anything.
+func (s *Speaker) claimed(c layer2.Claim, now time.Time) (news bool) {
+	h, p := s.held[c.Addr], s.pursued[c.Addr]
+	if p != nil {
+		p.claimed = now
+		if p.waiting {
+			p.next = now // it has changed hands
 		}
-		return
+		return p.waiting
+	}
+	if h == nil {
+		return false
 	}
 	name, is := s.members.whose(c.MAC)
 	if is == isStranger {
 		s.metrics.conflicts[conflictStranger].Inc()
 		h.strange = now
 		s.noteStranger(c.Addr, c.MAC, now)
-		return
+		return true
 	}
 	if _, suspected := s.members.suspected[name]; suspected {
 		delete(s.members.suspected, name) // it lives, and has its rank again
@@ -160,7 +161,7 @@ func (s *Speaker) claimed(c layer2.Claim, now time.Time) {
 	}
 	d := s.decision(c.Addr)
 	if d == nil {
-		return
+		return false
 	}
 	if h.rivals == nil {
 		h.rivals = map[string]time.Time{}
@@ -170,14 +171,16 @@ func (s *Speaker) claimed(c layer2.Claim, now time.Time) {
 	case !h.kept():
 		s.Log.Info("successor heard", "ip", c.Addr, "node", name)
 		h.until = now
+		return true
 	case !d.outranks(s.Self, name), s.stoodStill(now), s.loses(d, h, name, now):
 		s.metrics.conflicts[conflictPeer].Inc()
 		s.drop(c.Addr, name)
-	default:
-		s.metrics.conflicts[conflictPeer].Inc()
-		s.Log.Warn("announcing an address that a peer has claimed", "ip", c.Addr, "node", name)
-		s.Announcer.Announce([]netip.Addr{c.Addr})
+		return true
 	}
+	s.metrics.conflicts[conflictPeer].Inc()
+	s.Log.Warn("announcing an address that a peer has claimed", "ip", c.Addr, "node", name)
+	s.Announcer.Announce([]netip.Addr{c.Addr})
+	return false
 }
 
 // loses counts the claims of a peer that this node outranks. When the peer does not give in, it knows another cluster, and the

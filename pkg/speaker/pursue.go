@@ -63,6 +63,12 @@ type found struct {
 	err error
 }
 
+// arrive hands the result to its pursuit.
+func (f found) arrive() (news bool) {
+	f.pursuit.asking, f.pursuit.finding = false, &f
+	return true
+}
+
 func (s *Speaker) newPursuit(a netip.Addr, now time.Time) *pursuit {
 	p := &pursuit{addr: a, since: now, next: now}
 	if owner, ok := s.owners[a]; ok && owner != s.Self {

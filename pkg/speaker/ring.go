@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/layer2"
 	"github.com/lanlord/lanlord/pkg/membership"
 )
@@ -17,6 +18,8 @@ const (
 	// A neighbour is silent when it has answered none of so many questions, asked in such intervals.
 	watchCount = 3
 	watchPause = 80 * time.Millisecond
+	// lostInterval is how often this node looks for a neighbour that gossip has given up.
+	lostInterval = 300 * time.Millisecond
 	// watchLate is how much longer than that a look may take. A node that is later is itself too slow to judge.
 	watchLate = 60 * time.Millisecond
 	// retellInterval is how often the others are told again of a neighbour that stays silent.
@@ -43,9 +46,10 @@ func (s *Speaker) watchRing(ctx context.Context) {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	for {
-		names := neighbours(s.Self, s.Peers.Members())
+		members := s.Peers.Members()
+		names := neighbours(s.Self, members)
 		for name, stop := range following {
-			if !slices.Contains(names, name) {
+			if !slices.Contains(names, name) && (find(members, name) != nil || !s.hasNode(name)) {
 				stop()
 				delete(following, name)
 				r.forget(name)
@@ -68,6 +72,19 @@ func (s *Speaker) watchRing(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// hasNode reports whether the cluster has a Node of this name.
+func (s *Speaker) hasNode(name string) bool {
+	return slices.ContainsFunc(s.Source.Snapshot().Nodes, func(n cluster.Node) bool { return n.Name == name })
+}
+
+func find(members []membership.Member, name string) *membership.Member {
+	i := slices.IndexFunc(members, func(m membership.Member) bool { return m.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &members[i]
 }
 
 // neighbours returns the names of the ready members before and after self, none if self is not ready or alone.
@@ -114,13 +131,19 @@ const (
 	silent
 )
 
-// follow looks at one neighbour again and again, and tells all members when it is silent.
+// follow looks at one neighbour again and again, and tells all members when it is silent, and when it is heard again. It goes on after
+// gossip has given the neighbour up: it may be cut off with all that it owns, and come back.
 func (r *ring) follow(ctx context.Context, name string) {
 	last, told := time.Now(), time.Time{}
 	deaf := false // nothing was heard since last, whoever's fault it was
+	var known membership.Member
 	for ctx.Err() == nil {
 		began := time.Now()
-		result := r.look(ctx, name)
+		member := find(r.Peers.Members(), name)
+		if member != nil {
+			known = *member
+		}
+		result := r.look(ctx, known, member != nil)
 		now := time.Now()
 		switch {
 		case result == alive:
@@ -130,6 +153,8 @@ func (r *ring) follow(ctx context.Context, name string) {
 			last, told, deaf = now, time.Time{}, false
 			r.note(name, now)
 		case result == unclear:
+		case member == nil:
+			deaf = true
 		case now.Sub(began) > watchCount*watchPause+watchLate:
 			r.metrics.late.Inc()
 		case now.Sub(told) >= retellInterval && r.sure(name, now):
@@ -142,7 +167,11 @@ func (r *ring) follow(ctx context.Context, name string) {
 		default:
 			deaf = true
 		}
-		rest := time.NewTimer(max(0, watchInterval-now.Sub(began)))
+		interval := watchInterval
+		if member == nil {
+			interval = lostInterval
+		}
+		rest := time.NewTimer(max(0, interval-now.Sub(began)))
 		select {
 		case <-ctx.Done():
 			rest.Stop()
@@ -182,20 +211,29 @@ func (r *ring) sure(name string, now time.Time) bool {
 }
 
 // look asks the neighbour until it answers, watchCount times at most.
-func (r *ring) look(ctx context.Context, name string) look {
-	mac, addr := r.beacon(name)
+func (r *ring) look(ctx context.Context, neighbour membership.Member, present bool) look {
+	mac, addr := r.beacon(neighbour)
 	if !addr.IsValid() {
-		return r.ping(ctx, name)
+		if !present {
+			return unclear
+		}
+		return r.ping(ctx, neighbour.Name)
 	}
-	f, err := r.Announcer.Probe(ctx, addr, layer2.ProbeOptions{To: layer2.MAC(mac), Count: watchCount, Interval: watchPause})
+	questions := watchCount
+	if !present {
+		questions = 1
+	}
+	f, err := r.Announcer.Probe(ctx, addr, layer2.ProbeOptions{To: layer2.MAC(mac), Count: questions, Interval: watchPause})
 	switch {
 	case slices.ContainsFunc(f.Heard, func(x layer2.Sighting) bool { return x.MAC == layer2.MAC(mac) && x.Form != layer2.Probing }):
 		return alive
 	case err != nil || f.Outcome == layer2.Taken:
-		return unclear // this node has the address by now, or another one has
+		return unclear // another node has the address by now
 	}
-	if nowMAC, now := r.beacon(name); nowMAC != mac || now != addr {
-		return unclear // it has given the address away
+	if now := find(r.Peers.Members(), neighbour.Name); present && now != nil {
+		if nowMAC, nowAddr := r.beacon(*now); nowMAC != mac || nowAddr != addr {
+			return unclear // it has given the address away
+		}
 	}
 	return silent
 }
@@ -215,13 +253,8 @@ func (r *ring) ping(ctx context.Context, name string) look {
 
 // beacon returns an address that the member answers for from the MAC address, on a network that this node is on too. It is
 // invalid if there is none.
-func (r *ring) beacon(name string) (membership.MAC, netip.Addr) {
-	members := r.Peers.Members()
-	i := slices.IndexFunc(members, func(m membership.Member) bool { return m.Name == name })
-	if i < 0 {
-		return membership.MAC{}, netip.Addr{}
-	}
-	for _, link := range members[i].Links {
+func (r *ring) beacon(m membership.Member) (membership.MAC, netip.Addr) {
+	for _, link := range m.Links {
 		if link.Beacon.IsValid() && slices.ContainsFunc(r.Announcer.Interfaces(), func(own layer2.Interface) bool {
 			return own.Up && own.Holds(link.Beacon)
 		}) {

@@ -48,21 +48,22 @@ func newRoll() roll {
 	return roll{present: map[string]membership.Member{}, gone: map[string]departed{}, suspected: map[string]suspicion{}, quiet: map[string]time.Time{}}
 }
 
-// suspect takes over a suspicion, unless it is of this node or of none.
-func (r *roll) suspect(x suspicion, self string, now time.Time) {
+// suspect takes over a suspicion, unless it is of this node or of none, and reports whether it is a new one.
+func (r *roll) suspect(x suspicion, self string, now time.Time) (news bool) {
 	if _, present := r.present[x.name]; !present || x.name == self {
-		return
+		return false
 	}
-	if old, known := r.suspected[x.name]; known {
-		x.sign = old.sign
-	} else {
+	_, known := r.suspected[x.name]
+	if !known {
 		r.losses++
 	}
-	if _, known := r.quiet[x.name]; !known {
-		r.quiet[x.name] = x.sign
+	if since, quiet := r.quiet[x.name]; quiet {
+		x.sign = since
 	}
+	r.quiet[x.name] = x.sign
 	x.until = now.Add(suspicionLife)
 	r.suspected[x.name] = x
+	return !known
 }
 
 // expiry returns when the next suspicion ends, zero if there is none.
@@ -166,16 +167,28 @@ func (s *Speaker) observe(snap cluster.Snapshot, now time.Time) (ready []members
 	return ready
 }
 
-// signOfLife ends the suspicion of a member that is heard again.
-func (s *Speaker) signOfLife(name string) {
+// hearOf takes over what the watchers say of a member, and reports whether that changes anything.
+func (s *Speaker) hearOf(x suspicion, now time.Time) (news bool) {
+	if x.silent == 0 {
+		return s.signOfLife(x.name)
+	}
+	return s.members.suspect(x, s.Self, now)
+}
+
+// signOfLife ends the suspicion of a member that is heard again on the wire; gossip may still hold it to be gone.
+func (s *Speaker) signOfLife(name string) (news bool) {
 	since, was := s.members.quiet[name]
+	if d, gone := s.members.gone[name]; gone {
+		since, was = d.sign, true
+	}
 	if !was {
-		return
+		return false
 	}
 	delete(s.members.suspected, name)
 	delete(s.members.quiet, name)
 	s.Log.Info("member is heard again", "node", name)
 	s.announceTaken(since)
+	return true
 }
 
 // announceTaken announces again what this node has taken since then. A member that was not to be heard meanwhile may still answer

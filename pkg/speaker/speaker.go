@@ -212,24 +212,41 @@ func (s *Speaker) loop(ctx context.Context, done func() bool) {
 			return
 		}
 		timer := time.NewTimer(s.untilDeadline())
+		for news := false; !news; {
+			select {
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			case <-s.Wake:
+				news = true
+			case <-timer.C:
+				news = true
+			case c := <-s.heard:
+				news = s.claimed(c, time.Now())
+			case x := <-s.suspicions:
+				news = s.hearOf(x, time.Now())
+			case f := <-s.found:
+				news = f.arrive()
+			}
+		}
+		timer.Stop()
+		s.drain()
+	}
+}
+
+// drain takes in all news that has come meanwhile, so that a step for each is not needed.
+func (s *Speaker) drain() {
+	for {
 		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-s.Wake:
 		case c := <-s.heard:
 			s.claimed(c, time.Now())
 		case x := <-s.suspicions:
-			if x.silent > 0 {
-				s.members.suspect(x, s.Self, time.Now())
-			} else {
-				s.signOfLife(x.name)
-			}
+			s.hearOf(x, time.Now())
 		case f := <-s.found:
-			f.pursuit.asking, f.pursuit.finding = false, &f
-		case <-timer.C:
+			f.arrive()
+		default:
+			return
 		}
-		timer.Stop()
 	}
 }
 
