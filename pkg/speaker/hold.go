@@ -172,7 +172,7 @@ func (s *Speaker) claimed(c layer2.Claim, now time.Time) (news bool) {
 		s.Log.Info("successor heard", "ip", c.Addr, "node", name)
 		h.until = now
 		return true
-	case !d.outranks(s.Self, name), s.stoodStill(now), s.loses(d, h, name, now):
+	case !s.outranks(d, name, is), s.stoodStill(now), s.loses(d, h, name, now):
 		s.metrics.conflicts[conflictPeer].Inc()
 		s.drop(c.Addr, name)
 		return true
@@ -190,9 +190,20 @@ func (s *Speaker) loses(d *Decision, h *holding, peer string, now time.Time) boo
 		h.disputed, h.disputeBegan = 0, now
 	}
 	h.disputed++
-	nameless := Decision{Addr: d.Addr}
-	return h.disputed > disputeClaims && nameless.outranks(peer, s.Self)
+	return h.disputed > disputeClaims && d.byNameAlone().outranks(peer, s.Self)
 }
+
+// outranks reports whether this node keeps the address when a peer claims it. Of a peer that gossip holds to be gone nothing is
+// known but the name, and the same holds the other way round.
+func (s *Speaker) outranks(d *Decision, peer string, is standing) bool {
+	if is == isFormer {
+		d = d.byNameAlone()
+	}
+	return d.outranks(s.Self, peer)
+}
+
+// byNameAlone returns a decision that knows of no candidates, so that ranks are the same for all who ask.
+func (d *Decision) byNameAlone() *Decision { return &Decision{Addr: d.Addr} }
 
 // drop gives an address to a peer that has announced it.
 func (s *Speaker) drop(a netip.Addr, peer string) {
