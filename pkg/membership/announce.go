@@ -4,6 +4,17 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+const (
+	// announceRetry is how soon an update that memberlist has dropped is made again: before gossip, which goes out every
+	// gossipInterval, has carried the old metadata far.
+	announceRetry = 10 * time.Millisecond
+	// announceCheck is how often memberlist is held to what it was told. It should never be found to have forgotten.
+	announceCheck = 10 * time.Second
 )
 
 // announcement is what this member says of itself. It is immutable.
@@ -54,4 +65,29 @@ func (m *Membership) SetState(state State, links []Link) error {
 func (m *Membership) self(addr netip.AddrPort) Member {
 	own := m.own.Load()
 	return Member{Name: m.options.Name, Addr: addr, State: own.state, Links: own.links}
+}
+
+// announce has memberlist tell the others what SetState was told, unless it does so already. It returns what that was, which
+// the next call is given as tried, and after how long to look again. Only one goroutine may call it.
+//
+// memberlist drops an update, and says nothing, when it contradicts what the others say of this member at the same time, as
+// it does after a restart: the update has its number before it has the lock, the contradiction gets a greater one, and
+// carries the metadata of before, as all later ones do.
+func (m *Membership) announce(list *memberlist.Memberlist, tried *announcement) (*announcement, time.Duration) {
+	own := m.own.Load()
+	// UpdateNode alone changes this node's metadata, and is called here alone, so this goroutine needs no lock to read it.
+	done := func() bool { return bytes.Equal(list.LocalNode().Meta, own.meta) }
+	if own == tried && done() {
+		return own, announceCheck
+	}
+	// The news is queued before the wait, and nothing follows here from its having been sent, so an expired wait is no error.
+	_ = list.UpdateNode(updateWait)
+	if !done() {
+		return own, announceRetry
+	}
+	select {
+	case m.announced <- struct{}{}:
+	default: // keepJoining has not yet seen the news before this one
+	}
+	return own, announceCheck
 }

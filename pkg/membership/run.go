@@ -6,6 +6,7 @@ import (
 	"io"
 	"log"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 )
@@ -51,16 +52,8 @@ func (m *Membership) HandOver() { m.handedOver.Store(true) }
 func (m *Membership) loop(ctx context.Context, list *memberlist.Memberlist, announced *announcement) {
 	logged := &view{}
 	for {
-		if own := m.own.Load(); own != announced {
-			announced = own
-			// The news is queued before the wait, and nothing follows here from its having been sent, so an expired wait
-			// is no error.
-			_ = list.UpdateNode(updateWait)
-			select {
-			case m.announced <- struct{}{}:
-			default: // keepJoining has not yet seen the news before this one
-			}
-		}
+		var pause time.Duration
+		announced, pause = m.announce(list, announced)
 		now := m.published.Load()
 		m.logChanges(logged, now)
 		logged = now
@@ -68,6 +61,7 @@ func (m *Membership) loop(ctx context.Context, list *memberlist.Memberlist, anno
 		case <-ctx.Done():
 			return
 		case <-m.changed:
+		case <-time.After(pause):
 		}
 	}
 }
