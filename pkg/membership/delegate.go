@@ -24,18 +24,17 @@ func (d delegate) NotifyUpdate(n *memberlist.Node) { d.put(n, eventUpdated) }
 
 // put publishes n as it is now. The node belongs to memberlist, which changes it later, so everything is copied.
 func (d delegate) put(n *memberlist.Node, e event) {
-	var member Member
-	var problem error
 	addr, _ := netip.AddrFromSlice(n.Addr)
 	where := netip.AddrPortFrom(addr.Unmap(), n.Port)
 	if n.Name == d.m.options.Name {
-		// What comes back from memberlist may be older than what SetState has published.
-		member = d.m.self(where)
-	} else {
-		d.m.count(e)
-		member = Member{Name: n.Name, Addr: where}
-		member.State, member.Links, problem = parseMeta(n.Meta)
+		// What comes back from memberlist may be older than what SetState has published, or publishes at this moment.
+		d.m.publish(func(v *view) *view { return v.with(d.m.self(where), nil) })
+		return
 	}
+	d.m.count(e)
+	member := Member{Name: n.Name, Addr: where}
+	var problem error
+	member.State, member.Links, problem = parseMeta(n.Meta)
 	d.m.publish(func(v *view) *view { return v.with(member, problem) })
 }
 
