@@ -109,6 +109,8 @@ type cluster struct {
 	log     *slog.Logger
 	// memory is how long the dead are remembered; zero for as long as usual.
 	memory time.Duration
+	// adjust changes the configuration of the next members to start; it may be nil.
+	adjust func(*memberlist.Config)
 
 	mu    sync.Mutex
 	peers []netip.AddrPort
@@ -160,10 +162,14 @@ func (c *cluster) run(options Options, before func(*Membership)) *node {
 		c.t.Fatal(err)
 	}
 	before(m)
+	adjust := c.adjust
 	m.adjust = func(config *memberlist.Config) {
 		config.Transport = c.network.attach(config.Transport.(memberlist.NodeAwareTransport))
 		if c.memory > 0 {
 			config.GossipToTheDeadTime = c.memory
+		}
+		if adjust != nil {
+			adjust(config)
 		}
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -267,6 +273,72 @@ func (c *cluster) within(bound time.Duration, what string, condition func() bool
 		}
 	}
 	return time.Since(start)
+}
+
+// stays checks that condition holds for as long as d. It looks again whenever a member's list changes.
+func (c *cluster) stays(d time.Duration, what string, condition func() bool) {
+	c.t.Helper()
+	for end := time.After(d); ; {
+		if !condition() {
+			c.t.Fatalf("not for %v: %s", d, what)
+		}
+		select {
+		case <-c.woken:
+		case <-time.After(20 * time.Millisecond): // counters wake nobody
+		case <-end:
+			return
+		}
+	}
+}
+
+// witness notes what a member hears of another.
+type witness struct {
+	memberlist.EventDelegate
+	of    string
+	mu    sync.Mutex
+	heard []Member
+}
+
+func (w *witness) note(n *memberlist.Node) {
+	if n.Name != w.of {
+		return
+	}
+	member := Member{Name: n.Name}
+	member.State, member.Links, _ = parseMeta(n.Meta)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.heard = append(w.heard, member)
+}
+
+// NotifyJoin implements memberlist.EventDelegate.
+func (w *witness) NotifyJoin(n *memberlist.Node) {
+	w.note(n)
+	w.EventDelegate.NotifyJoin(n)
+}
+
+// NotifyUpdate implements memberlist.EventDelegate.
+func (w *witness) NotifyUpdate(n *memberlist.Node) {
+	w.note(n)
+	w.EventDelegate.NotifyUpdate(n)
+}
+
+// take returns what was heard since the last call.
+func (w *witness) take() []Member {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	heard := w.heard
+	w.heard = nil
+	return heard
+}
+
+// startWitness runs a member that notes what it hears of another.
+func (c *cluster) startWitness(name, of string) (*node, *witness) {
+	c.t.Helper()
+	w := &witness{of: of}
+	c.adjust = func(config *memberlist.Config) { w.EventDelegate, config.Events = config.Events, w }
+	n := c.start(name)
+	c.adjust = nil
+	return n, w
 }
 
 // conflicts returns how many conflicts n has counted.

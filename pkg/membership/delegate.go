@@ -2,52 +2,10 @@ package membership
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
 
 	"github.com/hashicorp/memberlist"
 )
-
-// with returns the view in which member is as given. It returns v itself when that changes nothing.
-func (v *view) with(member Member, problem error) *view {
-	i, found := v.find(member.Name)
-	old := v.problems[member.Name]
-	if found && v.members[i].equal(member) && (problem == nil) == (old == nil) {
-		return v
-	}
-	next := &view{members: slices.Clone(v.members), problems: v.problems}
-	if found {
-		next.members[i] = member
-	} else {
-		next.members = slices.Insert(next.members, i, member)
-	}
-	if problem != nil || old != nil {
-		next.problems = maps.Clone(v.problems)
-		delete(next.problems, member.Name)
-		if problem != nil {
-			if next.problems == nil {
-				next.problems = make(map[string]error, 1)
-			}
-			next.problems[member.Name] = problem
-		}
-	}
-	return next
-}
-
-// without returns the view in which there is no such member.
-func (v *view) without(name string) *view {
-	i, found := v.find(name)
-	if !found {
-		return v
-	}
-	next := &view{members: slices.Delete(slices.Clone(v.members), i, i+1), problems: v.problems}
-	if v.problems[name] != nil {
-		next.problems = maps.Clone(v.problems)
-		delete(next.problems, name)
-	}
-	return next
-}
 
 // delegate is what memberlist calls, holding its own lock. It may not block and may not call memberlist.
 type delegate struct{ m *Membership }
@@ -66,18 +24,17 @@ func (d delegate) NotifyUpdate(n *memberlist.Node) { d.put(n, eventUpdated) }
 
 // put publishes n as it is now. The node belongs to memberlist, which changes it later, so everything is copied.
 func (d delegate) put(n *memberlist.Node, e event) {
-	var member Member
-	var problem error
 	addr, _ := netip.AddrFromSlice(n.Addr)
 	where := netip.AddrPortFrom(addr.Unmap(), n.Port)
 	if n.Name == d.m.options.Name {
-		// What comes back from memberlist may be older than what SetState has published.
-		member = d.m.self(where)
-	} else {
-		d.m.count(e)
-		member = Member{Name: n.Name, Addr: where}
-		member.State, member.Links, problem = parseMeta(n.Meta)
+		// What comes back from memberlist may be older than what SetState has published, or publishes at this moment.
+		d.m.publish(func(v *view) *view { return v.with(d.m.self(where), nil) })
+		return
 	}
+	d.m.count(e)
+	member := Member{Name: n.Name, Addr: where}
+	var problem error
+	member.State, member.Links, problem = parseMeta(n.Meta)
 	d.m.publish(func(v *view) *view { return v.with(member, problem) })
 }
 

@@ -53,6 +53,21 @@ func newKeyring(secrets [][]byte) (*memberlist.Keyring, error) {
 	return memberlist.NewKeyring(keys, keys[0])
 }
 
+// SetKeys replaces the keys, at any time: what is sent from now on is encrypted with the first, and whatever is encrypted
+// with any of them is accepted. To change keys without loss, all members first accept the new one, then use it, then drop the
+// old one. It returns an error when there is no key or one has fewer than 16 bytes; then nothing has changed. It is for one
+// goroutine at a time.
+func (m *Membership) SetKeys(secrets [][]byte) error {
+	keys, err := deriveKeys(secrets)
+	if err != nil {
+		return fmt.Errorf("change gossip keys: %w", err)
+	}
+	if err := replaceKeys(m.keyring, keys); err != nil {
+		return fmt.Errorf("change gossip keys: %w", err)
+	}
+	return nil
+}
+
 // replaceKeys puts keys in the place of those of ring; the first is used to send.
 //
 // Keys are taken off the end of the ring alone. Taking one from the middle moves the others in memory that memberlist

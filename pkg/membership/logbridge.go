@@ -80,5 +80,10 @@ func parseLine(line string) (slog.Level, string) {
 			level = slog.LevelDebug
 		}
 	}
-	return level, strings.TrimPrefix(rest, "memberlist: ")
+	rest = strings.TrimPrefix(rest, "memberlist: ")
+	// The others know the process before this one, whose metadata differs: that is so at every takeover.
+	if strings.HasPrefix(rest, "Refuting an alive message") {
+		level = slog.LevelDebug
+	}
+	return level, rest
 }

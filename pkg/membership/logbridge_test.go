@@ -33,6 +33,8 @@ func TestParseLine(t *testing.T) {
 		{"[DEBUG] memberlist: Stream connection from=127.0.0.1:1\n", slog.LevelDebug, "Stream connection from=127.0.0.1:1"},
 		{"[INFO] memberlist: Suspect b has failed, no acks received", slog.LevelDebug, "Suspect b has failed, no acks received"},
 		{"[WARN] memberlist: Refuting a suspect message (from: b)", slog.LevelWarn, "Refuting a suspect message (from: b)"},
+		{"[WARN] memberlist: Refuting an alive message for 'a' (192.0.2.1:7950) meta:([2 2] VS [2 1])", slog.LevelDebug,
+			"Refuting an alive message for 'a' (192.0.2.1:7950) meta:([2 2] VS [2 1])"},
 		{"[ERR] memberlist: Push/Pull with b failed: EOF", slog.LevelWarn, "Push/Pull with b failed: EOF"},
 		{"[ERR] Failed to shutdown transport: x", slog.LevelWarn, "Failed to shutdown transport: x"},
 		{"Err: Could not set the deadline: x", slog.LevelWarn, "Err: Could not set the deadline: x"},

@@ -12,9 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// saw returns how many events of this kind n has counted.
-func (n *node) saw(e event) float64 { return testutil.ToFloat64(n.events.WithLabelValues(e.String())) }
-
 // refusals returns how much n has refused for this reason.
 func (n *node) refusals(r refusal) float64 {
 	return testutil.ToFloat64(n.refused.WithLabelValues(r.String()))
@@ -119,61 +116,5 @@ func TestRefusalsAreCounted(t *testing.T) {
 	}
 	if a.refusals(refusedMalformed) != 2 || a.refusals(refusedKey) != 1 {
 		t.Errorf("counted %v malformed and %v with a wrong key, want 2 and 1", a.refusals(refusedMalformed), a.refusals(refusedKey))
-	}
-}
-
-func TestKeysAreRotatedWhileRunning(t *testing.T) {
-	c := newCluster(t)
-	k1, k2 := testKey, []byte("the secret of tomorrow")
-	nodes := c.startAll(3)
-	stranger := c.start("stranger", []byte("another secret of 32 bytes ....."))
-	for _, keys := range [][][]byte{{k1, k2}, {k2, k1}, {k2}} {
-		for _, n := range nodes {
-			if err := n.SetKeys(keys); err != nil {
-				t.Fatal(err)
-			}
-			for _, from := range nodes {
-				for _, to := range nodes {
-					if err := from.Ping(to.options.Name); err != nil {
-						t.Error(err)
-					}
-				}
-			}
-		}
-	}
-	if err := nodes[0].SetKeys([][]byte{k1, nil}); err == nil {
-		t.Error("an empty key is accepted")
-	}
-	c.eventually("the stranger's words are refused", func() bool { return nodes[0].refusals(refusedKey) > 0 && stranger.refusals(refusedKey) > 0 })
-	for _, n := range nodes {
-		if n.saw(eventLeft) != 0 || n.count(Ready) != 3 || len(n.Members()) != 3 || len(n.keyring.GetKeys()) != 1 {
-			t.Errorf("%s has lost %v members and sees %v", n.options.Name, n.saw(eventLeft), n.Members())
-		}
-	}
-}
-
-func TestHandOver(t *testing.T) {
-	c := newCluster(t)
-	nodes := c.startAll(3)
-	old, rest := nodes[2], nodes[:2]
-	link := plain("eth9", MAC{2, 9})
-	joined := []float64{rest[0].saw(eventJoined), rest[1].saw(eventJoined)}
-	old.HandOver()
-	old.end()
-	<-time.After(300 * time.Millisecond) // as long as the other process may take
-	start := time.Now()
-	c.run(Options{Name: "node-3", Bind: old.address(), Keys: [][]byte{testKey}}, func(m *Membership) {
-		if err := m.SetState(Ready, []Link{link}); err != nil {
-			t.Fatal(err)
-		}
-	})
-	c.within(time.Second, "all see what the new process says", func() bool {
-		return all(rest, func(n *node) bool { m, found := n.find("node-3"); return found && m.State == Ready && m.Has(link.MAC) })
-	})
-	t.Logf("taken over after %v", time.Since(start))
-	for i, n := range rest {
-		if n.saw(eventLeft) != 0 || n.saw(eventJoined) != joined[i] {
-			t.Errorf("%s saw %v members leave and %v join", n.options.Name, n.saw(eventLeft), n.saw(eventJoined)-joined[i])
-		}
 	}
 }

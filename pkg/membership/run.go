@@ -1,0 +1,67 @@
+package membership
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// Run joins the others, stays a member and keeps trying to reach peers that are none. When ctx ends it takes leave of the
+// others, unless HandOver was called, which takes half a second at most, or two seconds while a peer is being tried, and
+// returns nil. It returns an error when the sockets cannot be opened. It may be called once.
+func (m *Membership) Run(ctx context.Context) error {
+	logger := log.New(&logBridge{log: m.options.Log, refuse: m.refuse}, "", 0)
+	// memberlist does not wait for its goroutines when it shuts down; none of them shall be heard after this returns.
+	defer logger.SetOutput(io.Discard)
+	announced := m.own.Load()
+	list, err := m.create(logger)
+	if err != nil {
+		return fmt.Errorf("listen for gossip on %s: %w", m.options.Bind, err)
+	}
+	m.list.Store(list)
+	var joining sync.WaitGroup
+	joining.Go(func() { m.keepJoining(ctx, list) })
+	m.loop(ctx, list, announced)
+
+	m.frozen.Store(true)
+	m.list.Store(nil)
+	if m.handedOver.Load() {
+		m.options.Log.Info("membership is handed over to another process of this node")
+	} else if err := list.Leave(leaveTimeout); err != nil {
+		m.options.Log.Warn("some members may not know that this one leaves", "err", err)
+	}
+	if err := list.Shutdown(); err != nil {
+		m.options.Log.Warn("close gossip sockets", "err", err)
+	}
+	joining.Wait()
+	return nil
+}
+
+// HandOver makes Run, when its context ends, close the sockets at once and take no leave, so that another process of this
+// node can be the member of this name and address: if it runs within 300 ms, the others see nothing but its metadata in
+// place of this one's.
+func (m *Membership) HandOver() { m.handedOver.Store(true) }
+
+// loop has memberlist announce what SetState was told, and logs who comes and goes, until ctx ends. announced is what
+// memberlist began with, or something older.
+func (m *Membership) loop(ctx context.Context, list *memberlist.Memberlist, announced *announcement) {
+	logged := &view{}
+	for {
+		var pause time.Duration
+		announced, pause = m.announce(list, announced)
+		now := m.published.Load()
+		m.logChanges(logged, now)
+		logged = now
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.changed:
+		case <-time.After(pause):
+		}
+	}
+}
