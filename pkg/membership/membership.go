@@ -47,8 +47,8 @@ type Options struct {
 	Peers func() []netip.AddrPort
 	// Wake is called after the result of Members or Settled has changed. It must not block, and must not call back. It may be nil.
 	Wake func()
-	// Suspected is called when another member says by Suspect that it has heard nothing from the member of this name for
-	// silent. It must not block, and may be called from several goroutines at once. It may be nil.
+	// Suspected is called when another member says by Suspect that it has heard nothing from the node of this name for
+	// silent, or hears it again if that is 0. It must not block, and may be called from several goroutines at once. It may be nil.
 	Suspected func(name string, silent time.Duration)
 	Log       *slog.Logger
 	// Registerer receives the metrics.

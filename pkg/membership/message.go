@@ -43,13 +43,13 @@ func (m *Membership) Ping(name string) error {
 	return nil
 }
 
-// Suspect tells every other member that this one has heard nothing from the member of this name for silent, which is
-// rounded down to milliseconds and counts as 49 days at most. It waits for nobody, and what is lost on the way is not repeated. It does
-// nothing when there is no such other member, and while Run does not run.
+// Suspect tells every other member that this one has heard nothing from the node of this name for silent, which is rounded down to
+// milliseconds and counts as 49 days at most, or, when silent is 0, that it hears it again. That node need not be a member any
+// more. Suspect waits for nobody, and what is lost on the way is not repeated. It does nothing when name is this member's, and
+// while Run does not run.
 func (m *Membership) Suspect(name string, silent time.Duration) {
 	list, v := m.list.Load(), m.published.Load()
-	_, found := v.find(name)
-	if list == nil || !found || name == m.options.Name || len(name) > maxMessageName {
+	if list == nil || name == "" || name == m.options.Name || len(name) > maxMessageName {
 		return
 	}
 	message := encodeSuspicion(name, silent)
@@ -73,8 +73,7 @@ func (m *Membership) hear(message []byte) {
 		m.options.Log.Debug("malformed message of a member", "err", err)
 		return
 	}
-	_, found := m.published.Load().find(name)
-	if found && name != m.options.Name && m.options.Suspected != nil && !m.frozen.Load() {
+	if name != m.options.Name && m.options.Suspected != nil && !m.frozen.Load() {
 		m.options.Suspected(name, silent)
 	}
 }

@@ -56,8 +56,14 @@ func TestSuspect(t *testing.T) {
 		}, func(*Membership) {}))
 	}
 	c.eventually("all know all", func() bool { return all(nodes, func(n *node) bool { return len(n.Members()) == 4 }) })
-	nodes[0].Suspect("nobody", time.Second)
 	nodes[0].Suspect("a", time.Second)
+	nodes[0].Suspect("", time.Second)
+	nodes[0].Suspect("gone", 0) // which is no member
+	for range 3 {
+		if w := <-heard; w.name != "gone" || w.silent != 0 {
+			t.Errorf("heard %v", w)
+		}
+	}
 	nodes[0].Suspect("b", 1234*time.Millisecond+time.Microsecond)
 	got := []string{}
 	for range 2 {
@@ -79,7 +85,6 @@ func TestSuspect(t *testing.T) {
 		}
 	}
 	delegate{nodes[1].Membership}.NotifyMsg(encodeSuspicion("b", 0))
-	delegate{nodes[1].Membership}.NotifyMsg(encodeSuspicion("nobody", 0))
 	if len(heard) != 0 {
 		t.Errorf("heard %v too", <-heard)
 	}
