@@ -172,7 +172,7 @@ func (s *Speaker) claimed(c layer2.Claim, now time.Time) (news bool) {
 		s.Log.Info("successor heard", "ip", c.Addr, "node", name)
 		h.until = now
 		return true
-	case !s.outranks(d, name, is), s.stoodStill(now), s.loses(d, h, name, now):
+	case !s.outranks(d, name, is), s.loses(d, h, name, now):
 		s.metrics.conflicts[conflictPeer].Inc()
 		s.drop(c.Addr, name)
 		return true

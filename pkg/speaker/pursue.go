@@ -16,6 +16,8 @@ const (
 	// The pause before an address is looked at again grows from the first to the second.
 	firstLook = 50 * time.Millisecond
 	lastLook  = time.Second
+	// confirmDelay is how long after a peer has answered for the first time it is asked again: it may just be giving up.
+	confirmDelay = 200 * time.Millisecond
 	// answerTime is how long a second answer is waited for.
 	answerTime = 40 * time.Millisecond
 	// strangerBound is how long a stranger that answers is waited for, until an address that Services had before is taken from it.
@@ -156,7 +158,7 @@ func (s *Speaker) judge(d *Decision, p *pursuit, f *found, now time.Time) (take 
 		due := s.due(d, p, now)
 		p.waiting, p.losses = due.After(now), s.members.losses
 		p.next = due
-		if again := now.Add(lastLook); !p.confirmed && again.Before(due) {
+		if again := now.Add(confirmDelay); !p.confirmed && again.Before(due) {
 			p.next, p.confirmed = again, true // right after a dispute another node may have it
 		}
 		return !p.waiting

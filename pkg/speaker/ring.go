@@ -24,8 +24,6 @@ const (
 	watchLate = 60 * time.Millisecond
 	// retellInterval is how often the others are told again of a neighbour that stays silent.
 	retellInterval = time.Second
-	// standstill is how long this process must not have run for others to have taken over what it holds.
-	standstill = 400 * time.Millisecond
 )
 
 // ring watches this node's neighbours: of all ready members in the order of their names, taken as a ring, the one before and
@@ -45,6 +43,7 @@ func (s *Speaker) watchRing(ctx context.Context) {
 	defer tasks.Wait()
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
+	ran := time.Now()
 	for {
 		members := s.Peers.Members()
 		names := neighbours(s.Self, members)
@@ -62,7 +61,6 @@ func (s *Speaker) watchRing(ctx context.Context) {
 				tasks.Go(func() { r.follow(one, name) })
 			}
 		}
-		s.noteRunning(time.Now())
 		select {
 		case <-ctx.Done():
 			for _, stop := range following {
@@ -70,6 +68,8 @@ func (s *Speaker) watchRing(ctx context.Context) {
 			}
 			return
 		case <-tick.C:
+			s.metrics.lateness.Observe(max(0, time.Since(ran)-watchInterval).Seconds())
+			ran = time.Now()
 		}
 	}
 }
@@ -101,25 +101,6 @@ func neighbours(self string, members []membership.Member) []string {
 		return slices.Compact([]string{names[(i+n-1)%n], names[(i+1)%n]})
 	}
 	return nil
-}
-
-// noteRunning notes that this process runs, and when it has stood still.
-func (s *Speaker) noteRunning(now time.Time) {
-	before := time.Unix(0, s.ran.Swap(now.UnixNano()))
-	late := now.Sub(before) - watchInterval
-	if before.UnixNano() == 0 || late < 0 {
-		return
-	}
-	s.metrics.lateness.Observe(late.Seconds())
-	if late > standstill {
-		s.stood.Store(now.UnixNano())
-	}
-}
-
-// stoodStill reports whether this process was stopped for a while just now, so that others may have taken over what it holds.
-func (s *Speaker) stoodStill(now time.Time) bool {
-	ran := s.ran.Load()
-	return ran != 0 && now.Sub(time.Unix(0, ran)) > standstill || now.Sub(time.Unix(0, s.stood.Load())) < 2*time.Second
 }
 
 // look is what became of one look at a neighbour.

@@ -70,7 +70,6 @@ type Speaker struct {
 	found      chan found
 	reported   chan struct{}
 	handOver   atomic.Bool
-	ran, stood atomic.Int64 // when this process ran last, and had stood still before, in nanoseconds since 1970
 	metrics    *metrics
 	status     atomic.Pointer[Status]
 
