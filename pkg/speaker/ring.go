@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"sync"
@@ -14,7 +15,8 @@ import (
 const (
 	// watchInterval is how often this node looks at each of its neighbours.
 	watchInterval = 100 * time.Millisecond
-	// A neighbour is silent when it has answered none of so many questions, asked in such intervals.
+	// A neighbour is silent when it has answered none of so many questions, asked in such intervals. It is heard again after as
+	// many looks in a row that it has answered.
 	watchCount = 3
 	watchPause = 80 * time.Millisecond
 	// watchLate is how much longer than that a look may take. A node that is later is itself too slow to judge.
@@ -112,36 +114,31 @@ const (
 	unclear look = iota
 	alive
 	silent
+	// contested: this node has the address that the neighbour says it answers for.
+	contested
 )
+
+// watch is what is known of one neighbour.
+type watch struct {
+	*ring
+	name string
+	// last is when it was heard last, told when the others were told last that it is silent. contest is since when it has said that
+	// it answers for an address of this node, or when that was claimed last.
+	last, told, contest time.Time
+	// deaf is true when nothing was heard since last, whoever's fault it was; answers counts the looks since then that were
+	// answered in a row.
+	deaf    bool
+	answers int
+}
 
 // follow looks at one neighbour again and again, and tells all members when it is silent.
 func (r *ring) follow(ctx context.Context, name string) {
-	last, told := time.Now(), time.Time{}
-	deaf := false // nothing was heard since last, whoever's fault it was
+	w := &watch{ring: r, name: name, last: time.Now()}
 	for ctx.Err() == nil {
 		began := time.Now()
 		result := r.look(ctx, name)
 		now := time.Now()
-		switch {
-		case result == alive:
-			if deaf {
-				r.tell(name, 0)
-			}
-			last, told, deaf = now, time.Time{}, false
-			r.note(name, now)
-		case result == unclear:
-		case now.Sub(began) > watchCount*watchPause+watchLate:
-			r.metrics.late.Inc()
-		case now.Sub(told) >= retellInterval && r.sure(name, now):
-			if told.IsZero() {
-				r.Log.Warn("neighbour is silent", "node", name, "since", now.Sub(last))
-			}
-			told, deaf = now, true
-			r.metrics.suspicions.Inc()
-			r.tell(name, now.Sub(last))
-		default:
-			deaf = true
-		}
+		w.note(result, now.Sub(began), now)
 		rest := time.NewTimer(max(0, watchInterval-now.Sub(began)))
 		select {
 		case <-ctx.Done():
@@ -151,13 +148,60 @@ func (r *ring) follow(ctx context.Context, name string) {
 	}
 }
 
+// note judges a look that has taken so long.
+func (w *watch) note(result look, took time.Duration, now time.Time) {
+	if result != alive {
+		w.answers = 0
+	}
+	if result != contested {
+		w.contest = time.Time{}
+	}
+	switch {
+	case result == alive:
+		w.heardFrom(w.name, now)
+		if w.answers++; w.deaf && w.answers < watchCount {
+			return // what was heard may have been an announcement by one that cannot hear
+		}
+		if w.deaf {
+			w.tell(w.name, 0)
+		}
+		w.last, w.told, w.deaf = now, time.Time{}, false
+	case result == contested:
+		w.claim(now)
+	case result == unclear:
+	case took > watchCount*watchPause+watchLate:
+		w.metrics.late.Inc()
+	case now.Sub(w.told) >= retellInterval && w.sure(w.name, now):
+		if w.told.IsZero() {
+			w.Log.Warn("neighbour is silent", "node", w.name, "since", now.Sub(w.last))
+		}
+		w.told, w.deaf = now, true
+		w.metrics.suspicions.Inc()
+		w.tell(w.name, now.Sub(w.last))
+	default:
+		w.deaf = true
+	}
+}
+
+// claim announces now and then an address that this node has and the neighbour goes on saying it has: neither hears the other, or
+// else one of them would have given in. Once they do hear each other, it will. A planned move is over before.
+func (w *watch) claim(now time.Time) {
+	if w.contest.IsZero() {
+		w.contest = now
+	}
+	if _, addr := w.beacon(w.name); now.Sub(w.contest) >= retellInterval && addr.IsValid() {
+		w.contest = now
+		w.Announcer.Announce([]netip.Addr{addr})
+	}
+}
+
 // tell tells all members, this one among them, that nothing was heard from a neighbour for so long, or that it is heard again.
 func (r *ring) tell(name string, silent time.Duration) {
 	r.Peers.Suspect(name, silent)
-	r.Suspected(name, silent)
+	r.suspect(name, silent, false)
 }
 
-func (r *ring) note(name string, now time.Time) {
+func (r *ring) heardFrom(name string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.heard[name] = now
@@ -191,8 +235,10 @@ func (r *ring) look(ctx context.Context, name string) look {
 	switch {
 	case slices.ContainsFunc(f.Heard, func(x layer2.Sighting) bool { return x.MAC == layer2.MAC(mac) && x.Form != layer2.Probing }):
 		return alive
+	case errors.Is(err, layer2.ErrHeld):
+		return contested
 	case err != nil || f.Outcome == layer2.Taken:
-		return unclear // this node has the address by now, or another one has
+		return unclear // another one has the address
 	}
 	if nowMAC, now := r.beacon(name); nowMAC != mac || now != addr {
 		return unclear // it has given the address away
