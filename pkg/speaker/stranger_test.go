@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
 	"github.com/lanlord/lanlord/pkg/layer2/lantest"
 )
 
@@ -142,5 +143,41 @@ func TestPreferredMoveLosesNothing(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestWaitIsCutShort has a node wait for the end of failback, or for ever. Asked for by a Service, or by a new configuration, it
+// takes the address at once.
+func TestWaitIsCutShort(t *testing.T) {
+	now, err := config.Parse([]byte(villageConfig + "layer2: {failback: 0s}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, failback := range []string{"10m", "never"} {
+		for name, change := range map[string]func(*cluster.Snapshot, string){
+			"preferred":  func(s *cluster.Snapshot, node string) { s.Services[0].PreferNode = node },
+			"configured": func(s *cluster.Snapshot, _ string) { s.Config = now },
+		} {
+			t.Run(failback+" "+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					v := newVillage(t, "layer2: {failback: "+failback+"}\n", []string{"a", "b", "c"}, addr4)
+					winner := v.speakers[v.speakers["a"].loop.Status().Decisions[0].Owner]
+					winner.die()
+					time.Sleep(3 * time.Second)
+					winner.boot()
+					time.Sleep(30 * time.Second)
+					if v.only(addr4) == winner {
+						t.Fatalf("%s has not waited", winner.name)
+					}
+					v.change(func(s *cluster.Snapshot) { change(s, winner.name) })
+					time.Sleep(time.Second)
+					// Someone who is back waits for failback even then, unless that is never.
+					moves := name == "configured" || failback == "never"
+					if at := v.only(addr4); (at == winner) != moves {
+						t.Errorf("%s has the address; moves to %s: want %t", at.name, winner.name, moves)
+					}
+				})
+			})
+		}
 	}
 }
