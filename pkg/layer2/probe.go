@@ -128,7 +128,7 @@ func (a *Announcer) probe(ctx context.Context, addr netip.Addr, o ProbeOptions) 
 	if !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() {
 		return Finding{}, ErrNotAsked
 	}
-	if answers(*a.targets.Load(), addr) {
+	if o.To == (MAC{}) && answers(*a.targets.Load(), addr) {
 		return Finding{}, ErrHeld
 	}
 	ports := a.portsFor(addr, o.Interfaces)

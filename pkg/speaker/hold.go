@@ -36,14 +36,23 @@ type holding struct {
 	rivals       map[string]time.Time
 	disputed     int
 	disputeBegan time.Time
-	// strange is when a stranger claimed the address, zero if none did or the claim was answered; defended is when such a claim was
-	// answered last.
+	// strange is when a stranger claimed the address, zero if none did or the claim was answered; stranger is its hardware address.
+	// defended is when such a claim was answered last.
 	strange  time.Time
+	stranger layer2.MAC
 	defended time.Time
 }
 
 // kept reports whether this node means to keep the address.
 func (h *holding) kept() bool { return h.until.IsZero() }
+
+// contend notes that a peer has claimed the address.
+func (h *holding) contend(peer string, at time.Time) {
+	if h.rivals == nil {
+		h.rivals = map[string]time.Time{}
+	}
+	h.rivals[peer] = at
+}
 
 // defence returns when the last claim of a stranger is to be answered, zero if there is none.
 func (h *holding) defence() time.Time {
@@ -104,6 +113,10 @@ func (s *Speaker) hold(now time.Time) (targets []layer2.Target, began []netip.Ad
 // keep reports whether this node goes on answering for an address that it holds: as long as it may, whoever else the election
 // names; after that, until its successor was heard or the bound has passed.
 func (s *Speaker) keep(d *Decision, h *holding, now time.Time) bool {
+	if name, is := s.members.whose(h.stranger); !h.strange.IsZero() && is == isMember {
+		h.contend(name, h.strange) // gossip was slower than the claim
+		h.strange = time.Time{}
+	}
 	if d.allows(s.Self) {
 		// A rival of which this node knew too little when it heard the claim may turn out to have more right.
 		for rival, at := range h.rivals {
@@ -151,28 +164,30 @@ func (s *Speaker) claimed(c layer2.Claim, now time.Time) (news bool) {
 	name, is := s.members.whose(c.MAC)
 	if is == isStranger {
 		s.metrics.conflicts[conflictStranger].Inc()
-		h.strange = now
+		h.strange, h.stranger = now, c.MAC
 		s.noteStranger(c.Addr, c.MAC, now)
 		return true
 	}
-	if _, suspected := s.members.suspected[name]; suspected {
-		delete(s.members.suspected, name) // it lives, and has its rank again
+	claims := h.dispute(now)
+	if x, suspected := s.members.suspected[name]; suspected && (!x.shared || claims > disputeClaims) {
+		// It was this node that did not hear it, or it contradicts what others say of it.
+		delete(s.members.suspected, name)
+		h.disputed = 0
 		s.decide(s.Source.Snapshot(), now)
 	}
 	d := s.decision(c.Addr)
 	if d == nil {
 		return false
 	}
-	if h.rivals == nil {
-		h.rivals = map[string]time.Time{}
-	}
-	h.rivals[name] = now
+	h.contend(name, now)
+	// One that others suspect may be deaf and go on announcing what it had. It has its rank again when it answers: see keep.
+	_, suspected := s.members.suspected[name]
 	switch {
 	case !h.kept():
 		s.Log.Info("successor heard", "ip", c.Addr, "node", name)
 		h.until = now
 		return true
-	case !s.outranks(d, name, is), s.loses(d, h, name, now):
+	case !s.outranks(d, name, is), !suspected && s.loses(d, h, name):
 		s.metrics.conflicts[conflictPeer].Inc()
 		s.drop(c.Addr, name)
 		return true
@@ -183,13 +198,18 @@ func (s *Speaker) claimed(c layer2.Claim, now time.Time) (news bool) {
 	return false
 }
 
-// loses counts the claims of a peer that this node outranks. When the peer does not give in, it knows another cluster, and the
-// one of the two that comes first by name alone keeps the address.
-func (s *Speaker) loses(d *Decision, h *holding, peer string, now time.Time) bool {
+// dispute counts a peer's claim and returns how many there were in disputeWindow.
+func (h *holding) dispute(now time.Time) int {
 	if now.Sub(h.disputeBegan) > disputeWindow {
 		h.disputed, h.disputeBegan = 0, now
 	}
 	h.disputed++
+	return h.disputed
+}
+
+// loses reports whether this node gives in to a peer that it outranks. When the peer does not give in, it knows another cluster,
+// and the one of the two that comes first by name alone keeps the address.
+func (s *Speaker) loses(d *Decision, h *holding, peer string) bool {
 	return h.disputed > disputeClaims && d.byNameAlone().outranks(peer, s.Self)
 }
 

@@ -45,9 +45,10 @@ type pursuit struct {
 	// otherwise is a switch that answers from its memory.
 	to, mute layer2.MAC
 	looks    int
-	// holder is the node that answered last. waiting is true when it may keep the address until next, unless more members than
-	// these losses are lost: another node may have the address by now.
+	// holder is the node that answered last; rightful is true when it might keep the address then. waiting is true when it is left
+	// alone until next, unless it loses that right, or more members than these losses are lost: another node may have the address by now.
 	holder    string
+	rightful  bool
 	waiting   bool
 	confirmed bool
 	losses    int
@@ -89,8 +90,11 @@ func (s *Speaker) pursue(d *Decision, p *pursuit, now time.Time) (take bool) {
 		if s.judge(d, p, f, now) {
 			return true
 		}
+		if p.finding != nil {
+			return false // it is judged again, by new decisions
+		}
 	}
-	if p.waiting && (!s.mayKeep(d, p.holder) || p.losses != s.members.losses) {
+	if p.waiting && (p.rightful && !s.mayKeep(d, p.holder) || p.losses != s.members.losses) {
 		p.waiting, p.next = false, now
 	}
 	if !p.next.After(now) {
@@ -154,9 +158,11 @@ func (s *Speaker) judge(d *Decision, p *pursuit, f *found, now time.Time) (take 
 			s.Log.Info("suspected member answers", "node", name, "ip", d.Addr)
 			s.metrics.refuted.Inc()
 			delete(s.members.suspected, name)
+			p.finding, p.next = f, now // the decision is one without it
+			return false
 		}
 		due := s.due(d, p, now)
-		p.waiting, p.losses = due.After(now), s.members.losses
+		p.waiting, p.rightful, p.losses = due.After(now), s.mayKeep(d, name), s.members.losses
 		p.next = due
 		if again := now.Add(confirmDelay); !p.confirmed && again.Before(due) {
 			p.next, p.confirmed = again, true // right after a dispute another node may have it
@@ -202,6 +208,9 @@ func (s *Speaker) due(d *Decision, p *pursuit, now time.Time) time.Time {
 			p.disallowed = now
 		}
 		return p.disallowed.Add(settleDelay)
+	}
+	p.disallowed = time.Time{}
+	switch {
 	case d.Wished && !ever:
 		return p.since.Add(settleDelay)
 	case d.Wished: // but not on each return of a node that comes and goes

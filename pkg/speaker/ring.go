@@ -15,7 +15,8 @@ import (
 const (
 	// watchInterval is how often this node looks at each of its neighbours.
 	watchInterval = 100 * time.Millisecond
-	// A neighbour is silent when it has answered none of so many questions, asked in such intervals.
+	// A neighbour is silent when it has answered none of so many questions, asked in such intervals. It is heard again after as
+	// many looks in a row that it has answered.
 	watchCount = 3
 	watchPause = 80 * time.Millisecond
 	// lostInterval is how often this node looks for a neighbour that gossip has given up.
@@ -108,15 +109,30 @@ type look uint8
 
 const (
 	unclear look = iota
+	// alive: it answers on the wire, or by way of gossip if it has nothing that could be asked for on the wire.
 	alive
+	// silent: it does not answer on the wire, but by way of gossip. It may be this node that is cut off.
 	silent
+	// dead: it does not answer at all.
+	dead
 )
 
-// follow looks at one neighbour again and again, and tells all members when it is silent, and when it is heard again. It goes on after
-// gossip has given the neighbour up: it may be cut off with all that it owns, and come back.
+// watch is what is known of one neighbour.
+type watch struct {
+	*ring
+	name string
+	// last is when it was heard last, told when the others were told last that it is silent.
+	last, told time.Time
+	// deaf is true when nothing was heard since last, whoever's fault it was; answers counts the looks since then that were
+	// answered in a row.
+	deaf    bool
+	answers int
+}
+
+// follow looks at one neighbour again and again, and tells all members when it is silent, and when it is heard again. It goes on
+// after gossip has given the neighbour up: it may be cut off with all that it owns, and come back.
 func (r *ring) follow(ctx context.Context, name string) {
-	last, told := time.Now(), time.Time{}
-	deaf := false // nothing was heard since last, whoever's fault it was
+	w := &watch{ring: r, name: name, last: time.Now()}
 	var known membership.Member
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -126,30 +142,9 @@ func (r *ring) follow(ctx context.Context, name string) {
 		}
 		result := r.look(ctx, known, member != nil)
 		now := time.Now()
-		switch {
-		case result == alive:
-			if deaf {
-				r.tell(name, 0)
-			}
-			last, told, deaf = now, time.Time{}, false
-			r.note(name, now)
-		case result == unclear:
-		case member == nil:
-			deaf = true
-		case now.Sub(began) > watchCount*watchPause+watchLate:
-			r.metrics.late.Inc()
-		case now.Sub(told) >= retellInterval && r.sure(name, now):
-			if told.IsZero() {
-				r.Log.Warn("neighbour is silent", "node", name, "since", now.Sub(last))
-			}
-			told, deaf = now, true
-			r.metrics.suspicions.Inc()
-			r.tell(name, now.Sub(last))
-		default:
-			deaf = true
-		}
+		w.note(result, member != nil, now.Sub(began), now)
 		interval := watchInterval
-		if member == nil {
+		if member == nil && result != alive {
 			interval = lostInterval
 		}
 		rest := time.NewTimer(max(0, interval-now.Sub(began)))
@@ -161,13 +156,45 @@ func (r *ring) follow(ctx context.Context, name string) {
 	}
 }
 
+// note judges a look that has taken so long.
+func (w *watch) note(result look, present bool, took time.Duration, now time.Time) {
+	if result != alive {
+		w.answers = 0
+	}
+	switch {
+	case result == alive:
+		w.heardFrom(w.name, now)
+		if w.answers++; w.deaf && w.answers < watchCount {
+			return // what was heard may have been an announcement by one that cannot hear
+		}
+		if w.deaf {
+			w.tell(w.name, 0)
+		}
+		w.last, w.told, w.deaf = now, time.Time{}, false
+	case result == unclear:
+	case !present:
+		w.deaf = true
+	case took > watchCount*watchPause+watchLate:
+		w.metrics.late.Inc()
+	case now.Sub(w.told) >= retellInterval && (result == dead || w.hears(w.name, now)):
+		if w.told.IsZero() {
+			w.Log.Warn("neighbour is silent", "node", w.name, "since", now.Sub(w.last))
+		}
+		w.told, w.deaf = now, true
+		w.metrics.suspicions.Inc()
+		w.tell(w.name, now.Sub(w.last))
+	default:
+		w.deaf = true
+	}
+}
+
 // tell tells all members, this one among them, that nothing was heard from a neighbour for so long, or that it is heard again.
 func (r *ring) tell(name string, silent time.Duration) {
 	r.Peers.Suspect(name, silent)
-	r.Suspected(name, silent)
+	r.suspect(name, silent, false)
 }
 
-func (r *ring) note(name string, now time.Time) {
+func (r *ring) heardFrom(name string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.heard[name] = now
@@ -179,16 +206,17 @@ func (r *ring) forget(name string) {
 	delete(r.heard, name)
 }
 
-// sure reports whether it is the neighbour that is cut off from the network, and not this node: the other neighbour is heard,
-// or this one does not answer by way of gossip either.
-func (r *ring) sure(name string, now time.Time) bool {
+// hears reports whether this node hears its other neighbour. If that has nothing that could be asked for on the wire, a node that
+// is cut off may take its neighbour for the one that is: what it takes over in vain it gives up when it hears that again.
+func (r *ring) hears(besides string, now time.Time) bool {
 	r.mu.Lock()
-	others := false
+	defer r.mu.Unlock()
 	for other, at := range r.heard {
-		others = others || other != name && now.Sub(at) <= watchInterval+watchPause
+		if other != besides && now.Sub(at) <= watchInterval+watchPause {
+			return true
+		}
 	}
-	r.mu.Unlock()
-	return others || r.Peers.Ping(name) != nil
+	return false
 }
 
 // look asks the neighbour until it answers, watchCount times at most.
@@ -204,7 +232,14 @@ func (r *ring) look(ctx context.Context, neighbour membership.Member, present bo
 	if !present {
 		questions = 1
 	}
+	// Whether it answers by way of gossip is known by the time that it is silent on the wire.
+	gossip := make(chan error, 1)
+	ask := time.AfterFunc(watchPause, func() { gossip <- r.Peers.Ping(neighbour.Name) })
 	f, err := r.Announcer.Probe(ctx, addr, layer2.ProbeOptions{To: layer2.MAC(mac), Count: questions, Interval: watchPause})
+	var unheard error
+	if !ask.Stop() {
+		unheard = <-gossip
+	}
 	switch {
 	case slices.ContainsFunc(f.Heard, func(x layer2.Sighting) bool { return x.MAC == layer2.MAC(mac) && x.Form != layer2.Probing }):
 		return alive
@@ -215,6 +250,9 @@ func (r *ring) look(ctx context.Context, neighbour membership.Member, present bo
 		if nowMAC, nowAddr := r.beacon(*now); nowMAC != mac || nowAddr != addr {
 			return unclear // it has given the address away
 		}
+	}
+	if present && unheard != nil {
+		return dead
 	}
 	return silent
 }
@@ -229,7 +267,7 @@ func (r *ring) ping(ctx context.Context, name string) look {
 			return unclear
 		}
 	}
-	return silent
+	return dead
 }
 
 // beacon returns an address that the member answers for from the MAC address, on a network that this node is on too. It is

@@ -21,6 +21,8 @@ type suspicion struct {
 	silent time.Duration
 	sign   time.Time
 	until  time.Time
+	// shared is true when another node than this one has said so.
+	shared bool
 }
 
 // roll is what the loop knows of the members.
@@ -33,6 +35,8 @@ type roll struct {
 	suspected map[string]suspicion
 	// quiet is since when those that were ever suspected are not to be heard.
 	quiet map[string]time.Time
+	// stations are the nodes by the hardware addresses that they have, or had last: a link that is down is not among those of its member.
+	stations map[membership.MAC]string
 	// losses counts how often a member was suspected, lost or no longer ready that was not so before.
 	losses int
 }
@@ -45,7 +49,10 @@ type departed struct {
 }
 
 func newRoll() roll {
-	return roll{present: map[string]membership.Member{}, gone: map[string]departed{}, suspected: map[string]suspicion{}, quiet: map[string]time.Time{}}
+	return roll{
+		present: map[string]membership.Member{}, gone: map[string]departed{}, suspected: map[string]suspicion{}, quiet: map[string]time.Time{},
+		stations: map[membership.MAC]string{},
+	}
 }
 
 // suspect takes over a suspicion, unless it is of this node or of none, and reports whether it is a new one.
@@ -53,8 +60,10 @@ func (r *roll) suspect(x suspicion, self string, now time.Time) (news bool) {
 	if _, present := r.present[x.name]; !present || x.name == self {
 		return false
 	}
-	_, known := r.suspected[x.name]
-	if !known {
+	old, known := r.suspected[x.name]
+	if known {
+		x.shared = old.shared || x.shared
+	} else {
 		r.losses++
 	}
 	if since, quiet := r.quiet[x.name]; quiet {
@@ -90,15 +99,12 @@ const (
 
 // whose returns the node that has, or had, an interface with this MAC address.
 func (r *roll) whose(mac layer2.MAC) (name string, is standing) {
-	for name, m := range r.present {
-		if m.Has(membership.MAC(mac)) {
-			return name, isMember
-		}
+	name, known := r.stations[membership.MAC(mac)]
+	if _, present := r.present[name]; known && present {
+		return name, isMember
 	}
-	for name, m := range r.gone {
-		if m.Has(membership.MAC(mac)) {
-			return name, isFormer
-		}
+	if _, gone := r.gone[name]; known && gone {
+		return name, isFormer
 	}
 	return "", isStranger
 }
@@ -126,12 +132,15 @@ func (s *Speaker) observe(snap cluster.Snapshot, now time.Time) (ready []members
 			m.State, m.Links = s.state, s.ownLinks() // what gossip says of this node lags behind
 		}
 		present[m.Name] = m
+		for _, l := range m.Links {
+			r.stations[l.MAC] = m.Name
+		}
 		if r.present[m.Name].State == membership.Ready && m.State != membership.Ready {
 			r.losses++
 		}
 		if before, was := r.gone[m.Name]; was && m.State == membership.Ready {
 			if before.State == membership.Ready {
-				returned = append(returned, before.sign)
+				returned = append(returned, before.sign.Add(-suspicionLife)) // gossip may have been late to lose it
 			}
 			delete(r.gone, m.Name)
 			s.Log.Info("member is back", "node", m.Name)
@@ -161,6 +170,11 @@ func (s *Speaker) observe(snap cluster.Snapshot, now time.Time) (ready []members
 		return !slices.ContainsFunc(snap.Nodes, func(n cluster.Node) bool { return n.Name == name })
 	})
 	r.present = present
+	maps.DeleteFunc(r.stations, func(_ membership.MAC, name string) bool {
+		_, is := present[name]
+		_, was := r.gone[name]
+		return !is && !was
+	})
 	for _, since := range returned {
 		s.announceTaken(since)
 	}

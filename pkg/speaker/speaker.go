@@ -142,9 +142,11 @@ func (s *Speaker) Heard(c layer2.Claim) {
 
 // Suspected tells that another member has heard nothing from the named one for so long, or, when that is 0, hears it again. It
 // never blocks.
-func (s *Speaker) Suspected(name string, silent time.Duration) {
+func (s *Speaker) Suspected(name string, silent time.Duration) { s.suspect(name, silent, true) }
+
+func (s *Speaker) suspect(name string, silent time.Duration, shared bool) {
 	select {
-	case s.suspicions <- suspicion{name: name, silent: silent, sign: time.Now().Add(-silent)}:
+	case s.suspicions <- suspicion{name: name, silent: silent, sign: time.Now().Add(-silent), shared: shared}:
 	default:
 	}
 }

@@ -35,6 +35,7 @@ type village struct {
 	lan      *lantest.LAN
 	client   *lantest.Host
 	speakers map[string]*villager
+	log      slog.Handler
 
 	mu     sync.Mutex
 	snap   cluster.Snapshot
@@ -85,11 +86,16 @@ const villageConfig = "address-pools:\n- {name: a, protocol: layer2, addresses: 
 // newVillage starts a speaker on each node and waits until all know each other. Each of addrs belongs to a Service. more is added
 // to the configuration.
 func newVillage(t *testing.T, more string, names []string, addrs ...netip.Addr) *village {
+	return newVillageOf(t, 1, slog.NewTextHandler(t.Output(), nil), more, names, addrs...)
+}
+
+// newVillageOf is newVillage with a seed for the segment and a place for what the speakers log.
+func newVillageOf(t *testing.T, seed uint64, log slog.Handler, more string, names []string, addrs ...netip.Addr) *village {
 	cfg, err := config.Parse([]byte(villageConfig + more))
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &village{t: t, lan: lantest.New(1), speakers: map[string]*villager{}, apart: map[string]bool{}}
+	v := &village{t: t, lan: lantest.New(seed), log: log, speakers: map[string]*villager{}, apart: map[string]bool{}}
 	v.client = v.lan.Host("client", lantest.Linux, netip.MustParseAddr("10.0.0.250"))
 	v.snap.Config = cfg
 	for i, a := range addrs {
@@ -126,7 +132,7 @@ func service(name string, a netip.Addr) cluster.Service {
 
 // boot starts the node's speaker, for the first time or again.
 func (p *villager) boot() {
-	log := slog.New(slog.NewTextHandler(p.t.Output(), nil)).With("self", p.name)
+	log := slog.New(p.log).With("self", p.name)
 	p.wake, p.done = make(chan struct{}, 1), make(chan struct{})
 	var loop *Speaker
 	p.announcer = layer2.New(layer2.Options{

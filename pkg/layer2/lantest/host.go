@@ -159,6 +159,9 @@ func (h *Host) Resolve(addr netip.Addr) (layer2.MAC, bool) {
 	return h.Neighbor(addr)
 }
 
+// Ask sends one question for addr to all, as Resolve does, and waits for nothing: the trace shows who has answered.
+func (h *Host) Ask(addr netip.Addr) { h.Send(h.question(addr, broadcast, true)) }
+
 // Confirm asks the hardware address in the cache whether it still has addr, as neighbour unreachability detection does, without
 // the option that RFC 4861 (section 7.2.2) leaves out there. An entry that is not confirmed is removed.
 func (h *Host) Confirm(addr netip.Addr) bool {

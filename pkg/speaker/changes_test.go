@@ -1,0 +1,95 @@
+package speaker
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+)
+
+// changesService takes a Service or its endpoints away and gives them back, or has it served by some nodes only.
+func (h *history) changesService() {
+	i := h.random.IntN(len(h.addrs))
+	a := h.addrs[i]
+	before := h.truth().Services[i]
+	switch h.random.IntN(3) {
+	case 0:
+		h.note("the Service with %s is gone", a)
+		h.change(func(s *cluster.Snapshot) { s.Services = slices.Delete(s.Services, i, i+1) })
+		h.silence(a)
+		h.change(func(s *cluster.Snapshot) { s.Services = slices.Insert(s.Services, i, before) })
+		h.note("the Service with %s is back", a)
+		h.excuse(unanswered, a, moveBound)
+	case 1:
+		h.note("the Service with %s has no endpoints", a)
+		h.change(func(s *cluster.Snapshot) { s.Services[i].HasServing = false })
+		h.silence(a)
+		h.change(func(s *cluster.Snapshot) { s.Services[i].HasServing = true })
+		h.note("the Service with %s has endpoints", a)
+		h.excuse(unanswered, a, moveBound)
+	default:
+		nodes := h.some()
+		h.note("%s is served at %v only", a, nodes)
+		h.excuse(moved, a, moveBound)
+		h.change(func(s *cluster.Snapshot) {
+			s.Services[i].TrafficPolicy, s.Services[i].ServingNodes = cluster.TrafficLocal, nodes
+		})
+		h.pass(h.lasting())
+		h.note("%s is served everywhere", a)
+		h.excuseFailback()
+		h.change(func(s *cluster.Snapshot) { s.Services[i] = before })
+	}
+	h.rest()
+}
+
+// silence lets time pass in which nobody may answer for an address.
+func (h *history) silence(a netip.Addr) {
+	h.excuse(unanswered, a, askInterval)
+	h.excuse(boasted, a, askInterval)
+	from := h.now() + time.Millisecond
+	h.pass(h.lasting())
+	h.silences = append(h.silences, excuse{a, from, h.now() - 1})
+}
+
+// changesNode makes a node ineligible for a while.
+func (h *history) changesNode() {
+	p, owned := h.someone()
+	set, what := func(n *cluster.Node, is bool) { n.Excluded = is }, "excluded"
+	switch h.random.IntN(3) {
+	case 0:
+		set, what = func(n *cluster.Node, is bool) { n.Unschedulable = is }, "cordoned"
+	case 1:
+		set, what = func(n *cluster.Node, is bool) { n.OutOfService = is }, "out of service"
+	}
+	node := func(is bool) {
+		h.change(func(s *cluster.Snapshot) {
+			for i := range s.Nodes {
+				if s.Nodes[i].Name == p.name {
+					set(&s.Nodes[i], is)
+				}
+			}
+		})
+	}
+	h.note("%s is %s; it has %v", p.name, what, owned)
+	h.all(moved, owned, moveBound)
+	node(true)
+	h.pass(h.lasting())
+	h.note("%s is not %s", p.name, what)
+	h.excuseFailback()
+	node(false)
+	h.rest()
+}
+
+// prefers asks for a node, and later for none.
+func (h *history) prefers() {
+	i, p := h.random.IntN(len(h.addrs)), h.anyone()
+	h.note("%s prefers %s", h.addrs[i], p.name)
+	h.excuse(moved, h.addrs[i], moveBound)
+	h.change(func(s *cluster.Snapshot) { s.Services[i].PreferNode = p.name })
+	h.pass(h.lasting())
+	h.note("%s prefers none", h.addrs[i])
+	h.excuseFailback()
+	h.change(func(s *cluster.Snapshot) { s.Services[i].PreferNode = "" })
+	h.rest()
+}
