@@ -94,6 +94,11 @@ func (s *Speaker) pursue(d *Decision, p *pursuit, now time.Time) (take bool) {
 			return false // it is judged again, by new decisions
 		}
 	}
+	if p.waiting {
+		if due := s.due(d, p, now); due.Before(p.next) {
+			p.next = due // a Service or a new configuration asks for it
+		}
+	}
 	if p.waiting && (p.rightful && !s.mayKeep(d, p.holder) || p.losses != s.members.losses) {
 		p.waiting, p.next = false, now
 	}

@@ -50,11 +50,11 @@ type villager struct {
 	name    string
 	machine *lantest.Node
 	nic     *lantest.NIC
+	wake    chan struct{}
 
 	// What follows is made anew by boot.
 	announcer *layer2.Announcer
 	loop      *Speaker
-	wake      chan struct{}
 	done      chan struct{}
 	base      context.Context // what the speaker stands on
 	kill      context.CancelFunc
@@ -103,7 +103,7 @@ func newVillageOf(t *testing.T, seed uint64, log slog.Handler, more string, name
 	}
 	for i, name := range names {
 		v.snap.Nodes = append(v.snap.Nodes, cluster.Node{Name: name})
-		p := &villager{village: v, name: name, machine: v.lan.Node(name)}
+		p := &villager{village: v, name: name, machine: v.lan.Node(name), wake: make(chan struct{}, 1)}
 		p.nic = p.machine.Add("eth0", netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/24", 200+i)), netip.MustParsePrefix("fd00::ff/64"))
 		v.speakers[name] = p
 	}
@@ -133,7 +133,7 @@ func service(name string, a netip.Addr) cluster.Service {
 // boot starts the node's speaker, for the first time or again.
 func (p *villager) boot() {
 	log := slog.New(p.log).With("self", p.name)
-	p.wake, p.done = make(chan struct{}, 1), make(chan struct{})
+	p.done = make(chan struct{})
 	var loop *Speaker
 	p.announcer = layer2.New(layer2.Options{
 		Log: log, Network: p.machine, Wake: p.poke, Heard: func(c layer2.Claim) { loop.Heard(c) },
