@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -161,26 +160,6 @@ func (s *Speaker) HandedOver() bool { return s.handOver.Load() }
 // Reported is closed when the peers have been told of this node for the first time.
 func (s *Speaker) Reported() <-chan struct{} { return s.reported }
 
-// Status is what the loop did last. It is never changed after it was published.
-type Status struct {
-	// State is what the others were told of this node.
-	State membership.State
-	// Decisions are for all addresses, sorted.
-	Decisions []Decision
-	// Held are the addresses that this node answers for, sorted.
-	Held []netip.Addr
-	// Strangers are the addresses that a host has which is no node, sorted.
-	Strangers []cluster.Stranger
-}
-
-// Status returns what the loop did last, and a zero value before it has begun.
-func (s *Speaker) Status() Status {
-	if st := s.status.Load(); st != nil {
-		return *st
-	}
-	return Status{}
-}
-
 // Run decides and announces until ctx is cancelled. Then it leaves: it tells the others, goes on answering until they
 // have taken over what it announced, at most leaveBound long, and returns nil.
 func (s *Speaker) Run(ctx context.Context) error {
@@ -268,8 +247,10 @@ func (s *Speaker) untilDeadline() time.Duration {
 			earlier(p.next)
 		}
 	}
-	for _, x := range s.strangers {
-		earlier(x.due())
+	for a, x := range s.strangers {
+		if s.pursued[a] == nil { // whose look tells of the stranger too
+			earlier(x.due())
+		}
 	}
 	for _, d := range s.dark {
 		if !d.told {
@@ -349,81 +330,6 @@ func (s *Speaker) decision(addr netip.Addr) *Decision {
 		return nil
 	}
 	return &s.decisions[i]
-}
-
-// report tells the others of this node's state and links when they have changed.
-func (s *Speaker) report() {
-	links := s.ownLinks()
-	before := s.status.Load()
-	if before != nil && before.State == s.state && slices.EqualFunc(links, s.links, sameLink) {
-		return
-	}
-	if before == nil {
-		defer close(s.reported)
-	}
-	s.links = links
-	if err := s.Peers.SetState(s.state, links); err != nil {
-		s.Log.Error("the other speakers cannot be told of this one", "err", err)
-	}
-}
-
-func sameLink(x, y membership.Link) bool {
-	return x.Name == y.Name && x.MAC == y.MAC && x.Beacon == y.Beacon && slices.Equal(x.Subnets, y.Subnets)
-}
-
-// ownLinks returns the interfaces that are up, sorted by name, each with an address that the neighbours can ask for to see
-// that this node lives. That stays the same as long as this node answers for it.
-func (s *Speaker) ownLinks() []membership.Link {
-	var links []membership.Link
-	for _, i := range s.Announcer.Interfaces() {
-		if !i.Up {
-			continue
-		}
-		link := membership.Link{Name: i.Name, MAC: membership.MAC(i.MAC)}
-		for _, p := range i.Prefixes {
-			link.Subnets = append(link.Subnets, p.Masked())
-		}
-		slices.SortFunc(link.Subnets, netip.Prefix.Compare)
-		link.Subnets = slices.Compact(link.Subnets)
-		for _, old := range s.links {
-			if old.Name == link.Name && s.held[old.Beacon] != nil && s.held[old.Beacon].kept() && i.Holds(old.Beacon) {
-				link.Beacon = old.Beacon
-			}
-		}
-		if !link.Beacon.IsValid() {
-			link.Beacon = s.beacon(i)
-		}
-		links = append(links, link)
-	}
-	slices.SortFunc(links, func(x, y membership.Link) int { return strings.Compare(x.Name, y.Name) })
-	return links
-}
-
-// beacon returns the lowest address that this node keeps and answers for on i, invalid if there is none.
-func (s *Speaker) beacon(i layer2.Interface) (lowest netip.Addr) {
-	for a, h := range s.held {
-		if h.kept() && i.Holds(a) && (!lowest.IsValid() || a.Less(lowest)) {
-			lowest = a
-		}
-	}
-	return lowest
-}
-
-// publish makes the step visible, and says so when what this node answers for, or the strangers, are others than before.
-func (s *Speaker) publish() {
-	st := &Status{State: s.state, Decisions: s.decisions, Strangers: s.listStrangers()}
-	for a := range s.held {
-		st.Held = append(st.Held, a)
-	}
-	slices.SortFunc(st.Held, netip.Addr.Compare)
-	before := s.Status()
-	s.status.Store(st)
-	if !slices.Equal(st.Held, before.Held) {
-		s.Held(st.Held)
-	}
-	if !slices.Equal(st.Strangers, before.Strangers) {
-		s.Strangers()
-	}
 }
 
 // configure hands the announcer what the configuration says of it. Without a valid one it goes on with its defaults.

@@ -43,7 +43,7 @@ func TestNewAddressOfStranger(t *testing.T) {
 		stranger.Own(addr4, true)
 		frames := len(v.lan.Trace())
 		v.change(func(s *cluster.Snapshot) { s.Services = append(s.Services, service("s1", addr4)) })
-		time.Sleep(2 * strangerBound)
+		time.Sleep(2 * quarantineLook)
 		synctest.Wait()
 		if n := v.claims(frames); n > 0 {
 			t.Errorf("the nodes have claimed an address of another host %d times\n%s", n, v.lan)
