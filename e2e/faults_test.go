@@ -49,7 +49,7 @@ func exposed(t *testing.T, family lab.Family) (*installation, netip.Addr, lab.No
 	if family == lab.IPv6 {
 		change = families(corev1.IPFamilyPolicySingleStack, corev1.IPv6Protocol)
 	}
-	in.expose("web", "web", change)
+	in.expose("web", "web", withEcho(change))
 	in.waitForAddresses("web", addr)
 	owner := in.owner(addr)
 	in.meetAllPods(addr, "web")

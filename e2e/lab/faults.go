@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -59,11 +60,55 @@ func (l *Lab) waitUntilReady(node Node) {
 	})
 }
 
+// Pause stops all processes of a node; its kernel goes on forwarding. They go on when the test ends, unless Unpause was called.
+func (l *Lab) Pause(node Node) {
+	l.t.Helper()
+	l.docker("pause", node.Name)
+	l.t.Cleanup(func() {
+		l.t.Helper()
+		if strings.TrimSpace(l.docker("inspect", "--format", "{{.State.Paused}}", node.Name)) == "true" {
+			l.Unpause(node)
+		}
+	})
+}
+
+// Unpause lets the processes of a paused node go on. It does not wait for anything.
+func (l *Lab) Unpause(node Node) {
+	l.t.Helper()
+	l.docker("unpause", node.Name)
+}
+
+// DeleteNode deletes a node from the cluster; all that runs on it goes on. It is added again when the test ends, unless
+// AddNode was called.
+func (l *Lab) DeleteNode(node Node) {
+	l.t.Helper()
+	l.t.Cleanup(func() {
+		l.t.Helper()
+		l.AddNode(node)
+	})
+	l.MustKubectl("delete", "node", node.Name)
+}
+
+// AddNode lets the kubelet of a deleted node register it again and waits until it is ready. It does nothing to a node that
+// is part of the cluster.
+func (l *Lab) AddNode(node Node) {
+	l.t.Helper()
+	_, err := l.Clientset.CoreV1().Nodes().Get(context.Background(), node.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		l.ExecOnNode(node, "systemctl", "restart", "kubelet")
+	} else if err != nil {
+		l.t.Fatal(err)
+	}
+	l.waitUntilReady(node)
+}
+
 // Disconnect takes a node's interface away. It is connected again when the test ends,
 // unless Connect was called.
 func (l *Lab) Disconnect(node Node) {
 	l.t.Helper()
 	l.docker("network", "disconnect", networkName, node.Name)
+	// Docker does not find an interface that Connect has renamed, and leaves it, which is no error to it.
+	_, _ = l.TryOnNode(context.Background(), node, "ip", "link", "delete", "eth0")
 	l.t.Cleanup(func() {
 		l.t.Helper()
 		l.Connect(node)

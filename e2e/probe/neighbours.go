@@ -24,6 +24,7 @@ type Answer struct {
 	MAC   string        `json:"mac"`
 	Count int           `json:"count"`
 	First time.Duration `json:"first_ns"` // from the first question to the first answer
+	Last  time.Duration `json:"last_ns"`  // from the first question to the last answer
 }
 
 // MACs returns the stations that answered, sorted.
@@ -36,11 +37,23 @@ func (n Neighbours) MACs() []string {
 	return macs
 }
 
+// Overlap returns for how long at most two stations answered at the same time, 0 if one began after the other had ceased.
+func (n Neighbours) Overlap() time.Duration {
+	var longest time.Duration
+	for i, a := range n.Answers {
+		for _, b := range n.Answers[:i] {
+			longest = max(longest, min(a.Last, b.Last)-max(a.First, b.First))
+		}
+	}
+	return longest
+}
+
 // String is for the log of a test.
 func (n Neighbours) String() string {
 	parts := make([]string, 0, len(n.Answers))
 	for _, answer := range n.Answers {
-		parts = append(parts, fmt.Sprintf("%s x%d, first after %v", answer.MAC, answer.Count, answer.First.Round(time.Microsecond)))
+		parts = append(parts, fmt.Sprintf("%s x%d, first after %v, last after %v", answer.MAC, answer.Count,
+			answer.First.Round(time.Microsecond), answer.Last.Round(time.Microsecond)))
 	}
 	if len(parts) == 0 {
 		parts = []string{"nobody"}
@@ -137,8 +150,9 @@ func survey(ctx context.Context, q questioner, s Schedule, report *Neighbours) e
 func (n *Neighbours) add(mac string, after time.Duration) {
 	i := slices.IndexFunc(n.Answers, func(a Answer) bool { return a.MAC == mac })
 	if i < 0 {
-		n.Answers = append(n.Answers, Answer{MAC: mac, Count: 1, First: after})
+		n.Answers = append(n.Answers, Answer{MAC: mac, Count: 1, First: after, Last: after})
 		return
 	}
 	n.Answers[i].Count++
+	n.Answers[i].Last = after
 }

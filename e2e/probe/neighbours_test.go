@@ -67,10 +67,10 @@ func TestSurvey(t *testing.T) {
 		took     time.Duration
 	}{
 		{"nobody", schedule, newStation(0), 3, nil, 700 * ms},
-		{"one", schedule, newStation(ms, first), 3, []Answer{{first, 3, ms}}, 700 * ms},
-		{"two", schedule, newStation(ms, second, first), 3, []Answer{{second, 3, ms}, {first, 3, ms}}, 700 * ms},
-		{"until answered", untilAnswered, newStation(35*ms, first), 4, []Answer{{first, 1, 35 * ms}}, 35 * ms},
-		{"late", schedule, newStation(600*ms, first), 3, []Answer{{first, 1, 600 * ms}}, 700 * ms},
+		{"one", schedule, newStation(ms, first), 3, []Answer{{first, 3, ms, 201 * ms}}, 700 * ms},
+		{"two", schedule, newStation(ms, second, first), 3, []Answer{{second, 3, ms, 201 * ms}, {first, 3, ms, 201 * ms}}, 700 * ms},
+		{"until answered", untilAnswered, newStation(35*ms, first), 4, []Answer{{first, 1, 35 * ms, 35 * ms}}, 35 * ms},
+		{"late", schedule, newStation(600*ms, first), 3, []Answer{{first, 1, 600 * ms, 600 * ms}}, 700 * ms},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -110,6 +110,26 @@ func TestScheduleIsChecked(t *testing.T) {
 	for _, s := range []Schedule{{}, {Count: 1}, {Count: 1, Interval: time.Millisecond, Wait: -1}} {
 		if err := s.validate(); err == nil {
 			t.Errorf("no error for %+v", s)
+		}
+	}
+}
+
+func TestOverlap(t *testing.T) {
+	const ms = time.Millisecond
+	for _, test := range []struct {
+		name    string
+		answers []Answer
+		want    time.Duration
+	}{
+		{"nobody", nil, 0},
+		{"one", []Answer{{First: 0, Last: 90 * ms}}, 0},
+		{"one after the other", []Answer{{First: 0, Last: 40 * ms}, {First: 50 * ms, Last: 90 * ms}}, 0},
+		{"one comes before the other goes", []Answer{{First: 0, Last: 60 * ms}, {First: 50 * ms, Last: 90 * ms}}, 10 * ms},
+		{"one comes and goes", []Answer{{First: 0, Last: 90 * ms}, {First: 30 * ms, Last: 50 * ms}}, 20 * ms},
+		{"the longest of three", []Answer{{First: 0, Last: 90 * ms}, {First: 30 * ms, Last: 50 * ms}, {First: 60 * ms, Last: 90 * ms}}, 30 * ms},
+	} {
+		if got := (Neighbours{Answers: test.answers}).Overlap(); got != test.want {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
 	}
 }

@@ -1,5 +1,6 @@
 // Command echo answers every HTTP request with one line of JSON that says which
-// pod answered and what it saw of the request.
+// pod answered and what it saw of the request. On another port it sends back what
+// it gets, for connections that are to last.
 package main
 
 import (
@@ -9,11 +10,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // answer is the line. Client tells whether the load balancer kept the client's address.
@@ -28,10 +32,20 @@ type answer struct {
 
 func main() {
 	listen := flag.String("listen", ":80", "address to serve HTTP on")
+	lines := flag.String("echo", ":7", "address to send everything back on (RFC 862)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := serve(ctx, *listen); err != nil {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return serve(ctx, *listen) })
+	group.Go(func() error {
+		listener, err := net.Listen("tcp", *lines)
+		if err != nil {
+			return err
+		}
+		return echoBytes(ctx, listener)
+	})
+	if err := group.Wait(); err != nil {
 		fmt.Fprintln(os.Stderr, "echo:", err)
 		os.Exit(1)
 	}

@@ -18,9 +18,10 @@ import (
 	"github.com/lanlord/lanlord/e2e/probe"
 )
 
-const usage = `usage: probe arp ADDRESS [flags]    who answers ARP requests for an IPv4 address
-       probe ndp ADDRESS [flags]    who answers neighbour solicitations for an IPv6 address
-       probe http URL [flags]       requests at a fixed rate, each on a new connection
+const usage = `usage: probe arp ADDRESS [flags]       who answers ARP requests for an IPv4 address
+       probe ndp ADDRESS [flags]       who answers neighbour solicitations for an IPv6 address
+       probe http URL [flags]          requests at a fixed rate, each on a new connection
+       probe stream HOST:PORT [flags]  connections that last, with lines that are to come back
 probe COMMAND -h lists the flags`
 
 func main() {
@@ -49,6 +50,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 		report, err = neighbours(ctx, probe.NDP, command, target, flags)
 	case "http":
 		report, err = traffic(ctx, target, flags, stdin)
+	case "stream":
+		report, err = streams(ctx, target, flags, stdin)
 	default:
 		return errors.New(usage)
 	}
@@ -90,14 +93,36 @@ func traffic(ctx context.Context, url string, args []string, stdin io.Reader) (p
 	if err := flags.Parse(args); err != nil {
 		return probe.Traffic{}, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := until(ctx, *untilEOF, stdin)
 	defer cancel()
-	if *untilEOF {
-		// Signals do not pass through docker exec, but the end of its input does.
+	return probe.HTTP(ctx, load)
+}
+
+func streams(ctx context.Context, target string, args []string, stdin io.Reader) (probe.Streams, error) {
+	flags := flag.NewFlagSet("stream", flag.ContinueOnError)
+	talk := probe.Talk{Target: target}
+	flags.IntVar(&talk.Connections, "connections", 10, "to keep open")
+	flags.DurationVar(&talk.Every, "every", 50*time.Millisecond, "between two lines of a connection")
+	flags.DurationVar(&talk.Timeout, "timeout", 5*time.Second, "for a connection, and for a line to come back")
+	flags.DurationVar(&talk.For, "for", 0, "how long; 0 is until SIGTERM")
+	untilEOF := flags.Bool("until-eof", false, "end also with the end of standard input")
+	if err := flags.Parse(args); err != nil {
+		return probe.Streams{}, err
+	}
+	ctx, cancel := until(ctx, *untilEOF, stdin)
+	defer cancel()
+	return probe.Stream(ctx, talk)
+}
+
+// until returns a context that ends with the input, if it is to: signals do not pass through docker exec, but the end of its
+// input does.
+func until(ctx context.Context, eof bool, stdin io.Reader) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	if eof {
 		go func() {
 			defer cancel()
 			_, _ = io.Copy(io.Discard, stdin)
 		}()
 	}
-	return probe.HTTP(ctx, load)
+	return ctx, cancel
 }
