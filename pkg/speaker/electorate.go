@@ -138,17 +138,12 @@ func selected(n *cluster.Node, pool *config.Pool) bool {
 		slices.ContainsFunc(pool.NodeSelectors, func(s labels.Selector) bool { return s.Matches(labels.Set(n.Labels)) })
 }
 
-// weight adds up the weights of the pool's preferred nodes that n is among.
-func weight(n *cluster.Node, pool *config.Pool) (sum int) {
+// weight returns how much n is preferred for pool's addresses.
+func weight(n *cluster.Node, pool *config.Pool) int {
 	if pool == nil {
 		return 0
 	}
-	for _, p := range pool.PreferredNodes {
-		if p.Selector.Matches(labels.Set(n.Labels)) {
-			sum += p.Weight
-		}
-	}
-	return sum
+	return pool.Preference(n.Labels)
 }
 
 // explain counts what keeps the nodes from answering for a.

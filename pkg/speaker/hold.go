@@ -165,7 +165,6 @@ func (s *Speaker) claimed(c layer2.Claim, now time.Time) (news bool) {
 	if is == isStranger {
 		s.metrics.conflicts[conflictStranger].Inc()
 		h.strange, h.stranger = now, c.MAC
-		s.noteStranger(c.Addr, c.MAC, now)
 		return true
 	}
 	claims := h.dispute(now)
@@ -231,8 +230,8 @@ func (s *Speaker) drop(a netip.Addr, peer string) {
 	delete(s.held, a)
 }
 
-// defend announces again what this node keeps and a stranger has claimed. After a false alarm about this node the stranger
-// may have been a peer, which has yielded by now; clients are to know that.
+// defend announces again what this node keeps and a stranger has claimed, and tells of the stranger. One that gossip has told to be
+// a peer since is none: see keep.
 func (s *Speaker) defend(now time.Time) {
 	var claimed []netip.Addr
 	for a, h := range s.held {
@@ -241,7 +240,8 @@ func (s *Speaker) defend(now time.Time) {
 		}
 		claimed = append(claimed, a)
 		h.strange, h.defended = time.Time{}, now
-		s.Log.Warn("announcing an address that another host has claimed", "ip", a)
+		s.Log.Warn("announcing an address that another host has claimed", "ip", a, "mac", h.stranger)
+		s.noteStranger(a, h.stranger, now)
 	}
 	if len(claimed) > 0 {
 		s.metrics.defences.Add(float64(len(claimed)))
