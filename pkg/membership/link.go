@@ -41,7 +41,8 @@ type Link struct {
 	Beacon netip.Addr
 }
 
-func (l Link) equal(o Link) bool {
+// Equal reports whether l and o say the same.
+func (l Link) Equal(o Link) bool {
 	return l.Name == o.Name && l.MAC == o.MAC && l.Beacon == o.Beacon && slices.Equal(l.Subnets, o.Subnets)
 }
 

@@ -30,7 +30,7 @@ func (m Member) Has(mac MAC) bool {
 }
 
 func (m Member) equal(o Member) bool {
-	return m.Name == o.Name && m.Addr == o.Addr && m.State == o.State && slices.EqualFunc(m.Links, o.Links, Link.equal)
+	return m.Name == o.Name && m.Addr == o.Addr && m.State == o.State && slices.EqualFunc(m.Links, o.Links, Link.Equal)
 }
 
 // Options are what a Membership is made of.

@@ -54,7 +54,7 @@ func TestMetaGolden(t *testing.T) {
 			t.Errorf("%s %v is %s, %v, %v; want %s", test.state, test.links, got, out, err, test.hex)
 		}
 		state, links, err := parseMeta(meta)
-		if state != test.state || !slices.EqualFunc(links, test.want, Link.equal) || err != nil {
+		if state != test.state || !slices.EqualFunc(links, test.want, Link.Equal) || err != nil {
 			t.Errorf("%s %v is read as %s %v, %v", test.state, test.links, state, links, err)
 		}
 	}

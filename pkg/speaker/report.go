@@ -51,7 +51,7 @@ func (s *Speaker) publish() {
 func (s *Speaker) report() {
 	links := s.ownLinks()
 	before := s.status.Load()
-	if before != nil && before.State == s.state && slices.EqualFunc(links, s.links, sameLink) {
+	if before != nil && before.State == s.state && slices.EqualFunc(links, s.links, membership.Link.Equal) {
 		return
 	}
 	if before == nil {
@@ -61,10 +61,6 @@ func (s *Speaker) report() {
 	if err := s.Peers.SetState(s.state, links); err != nil {
 		s.Log.Error("the other speakers cannot be told of this one", "err", err)
 	}
-}
-
-func sameLink(x, y membership.Link) bool {
-	return x.Name == y.Name && x.MAC == y.MAC && x.Beacon == y.Beacon && slices.Equal(x.Subnets, y.Subnets)
 }
 
 // ownLinks returns the interfaces that are up, sorted by name, each with an address that the neighbours can ask for to see

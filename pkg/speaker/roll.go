@@ -109,6 +109,13 @@ func (r *roll) whose(mac layer2.MAC) (name string, is standing) {
 	return "", isStranger
 }
 
+// place notes the hardware addresses of m.
+func (r *roll) place(m membership.Member) {
+	for _, l := range m.Links {
+		r.stations[l.MAC] = m.Name
+	}
+}
+
 // lost returns when something was heard last of a node that is suspected or gone, and whether it is.
 func (r *roll) lost(name string) (time.Time, bool) {
 	if x, ok := r.suspected[name]; ok {
@@ -132,9 +139,7 @@ func (s *Speaker) observe(snap cluster.Snapshot, now time.Time) (ready []members
 			m.State, m.Links = s.state, s.ownLinks() // what gossip says of this node lags behind
 		}
 		present[m.Name] = m
-		for _, l := range m.Links {
-			r.stations[l.MAC] = m.Name
-		}
+		r.place(m)
 		if r.present[m.Name].State == membership.Ready && m.State != membership.Ready {
 			r.losses++
 		}

@@ -175,3 +175,15 @@ func TestLoses(t *testing.T) {
 		}
 	}
 }
+
+// TestKnownMembersAreNoStrangers starts a speaker in the place of another one: who that knew is known by the MAC address, before gossip
+// tells of anybody.
+func TestKnownMembersAreNoStrangers(t *testing.T) {
+	mac := membership.MAC{2, 0, 0, 0, 0, 9}
+	s := New(Options{Self: "a", Log: slog.New(slog.DiscardHandler), Known: []membership.Member{
+		{Name: "b", State: membership.Ready, Links: []membership.Link{{MAC: mac}}},
+	}})
+	if name, is := s.members.whose(layer2.MAC(mac)); name != "b" || is != isFormer {
+		t.Errorf("%v is %q, standing %d, want b, who was a member", mac, name, is)
+	}
+}

@@ -126,6 +126,7 @@ func New(o Options) *Speaker {
 	}
 	for _, m := range o.Known {
 		s.members.gone[m.Name] = departed{Member: m, sign: time.Now()}
+		s.members.place(m)
 	}
 	s.metrics = newMetrics(o.Registerer, s)
 	return s
