@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"pkg/controller":     {"pkg/cluster", "pkg/config", "pkg/allocator"},
 	"pkg/speaker":        {"pkg/cluster", "pkg/config", "pkg/election", "pkg/layer2", "pkg/membership"},
 	"pkg/daemon":         {},
+	"pkg/status":         {},
 	"pkg/handover":       {},
 	"cmd/controller":     {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/kube", "pkg/controller", "pkg/daemon"},
 	"cmd/speaker":        {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/layer2", "pkg/membership", "pkg/speaker", "pkg/daemon", "pkg/handover"},
