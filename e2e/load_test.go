@@ -23,32 +23,36 @@ const (
 	// requestTimeout is less than the second after which TCP sends a lost segment of a new connection again, so that what the
 	// network loses fails, and what a busy machine delays does not.
 	requestTimeout = 900 * time.Millisecond
-	// A hundred requests a second in all go to a few addresses.
-	requestsPerSecond = 100
-	connections       = 5
+	// A hundred requests a second in all go to a few addresses, and two hundred datagrams.
+	requestsPerSecond  = 100
+	datagramsPerSecond = 200
+	connections        = 5
 )
 
-// withEcho adds to a change of a Service the port for connections that last.
+// withEcho adds to a change of a Service the ports for connections that last and for datagrams.
 func withEcho(change func(*corev1.Service)) func(*corev1.Service) {
 	return func(s *corev1.Service) {
 		if change != nil {
 			change(s)
 		}
-		s.Spec.Ports = []corev1.ServicePort{{Name: "http", Port: 80}, {Name: "echo", Port: echoPort}}
+		s.Spec.Ports = []corev1.ServicePort{{Name: "http", Port: 80}, {Name: "echo", Port: echoPort}, {Name: "datagrams", Port: echoPort, Protocol: corev1.ProtocolUDP}}
 	}
 }
 
-// underLoad is addresses that are used all the time: by requests, each on a new connection, and by connections that last.
+// underLoad is addresses that are used all the time: by requests, each on a new connection, by connections that last, and by
+// datagrams.
 type underLoad struct {
 	in      *installation
 	addrs   []netip.Addr
 	owners  []lab.Node
 	traffic []lab.Traffic
+	packets []lab.Traffic
 	streams []lab.Streams
 	// The reports are there after stop.
-	requests []probe.Traffic
-	lasting  []probe.Streams
-	began    metav1.Time
+	requests  []probe.Traffic
+	datagrams []probe.Traffic
+	lasting   []probe.Streams
+	began     metav1.Time
 }
 
 // startLoad notes who owns the addresses and begins to use them.
@@ -58,11 +62,13 @@ func (in *installation) startLoad(addrs []netip.Addr) *underLoad {
 	for _, addr := range addrs {
 		u.owners = append(u.owners, in.owner(addr))
 	}
-	every := time.Duration(len(addrs)) * time.Second / requestsPerSecond
+	each := time.Duration(len(addrs)) * time.Second
 	for _, addr := range addrs {
-		u.traffic = append(u.traffic, in.StartHTTP(probe.Load{URL: lab.URL(addr, 80), Every: every, Timeout: requestTimeout}))
+		echo := netip.AddrPortFrom(addr, echoPort).String()
+		u.traffic = append(u.traffic, in.StartHTTP(probe.Load{URL: lab.URL(addr, 80), Every: each / requestsPerSecond, Timeout: requestTimeout}))
+		u.packets = append(u.packets, in.StartDatagrams(probe.Load{Target: echo, Every: each / datagramsPerSecond, Timeout: requestTimeout}))
 		u.streams = append(u.streams, in.StartStreams(probe.Talk{
-			Target: netip.AddrPortFrom(addr, echoPort).String(), Connections: connections, Every: 50 * time.Millisecond, Timeout: 10 * time.Second,
+			Target: echo, Connections: connections, Every: 50 * time.Millisecond, Timeout: 10 * time.Second,
 		}))
 	}
 	// Some undisturbed traffic before whatever is to come.
@@ -76,8 +82,10 @@ func (u *underLoad) stop() {
 	u.in.t.Helper()
 	for i := range u.addrs {
 		u.requests = append(u.requests, u.traffic[i].Stop())
+		u.datagrams = append(u.datagrams, u.packets[i].Stop())
 		u.lasting = append(u.lasting, u.streams[i].Stop())
 		u.in.t.Logf("%s", u.requests[i])
+		u.in.t.Logf("%s", u.datagrams[i])
 		u.in.t.Logf("%s", u.lasting[i])
 	}
 }
@@ -91,20 +99,27 @@ func (u *underLoad) longest() time.Duration {
 	return longest
 }
 
-// checkNothingLost fails the test if any request did.
-func (u *underLoad) checkNothingLost() {
+// checkNothingLost fails the test if a datagram did not come back, or a request failed that no move of the address broke: the
+// connections that are open when an address moves are known to the node before alone, and so the new one resets them, those of
+// requests that are just under way too.
+func (u *underLoad) checkNothingLost(moves int) {
 	u.in.t.Helper()
 	for _, r := range u.requests {
-		if r.Failed > 0 || r.OK < requestsPerSecond/len(u.addrs)/10 {
+		if r.Failed != r.Errors["connection reset"] || r.Instants > moves || r.OK < requestsPerSecond/len(u.addrs)/10 {
+			u.in.t.Errorf("%s; failures %v at %d instants, gaps %+v", r, r.Errors, r.Instants, r.Gaps)
+		}
+	}
+	for _, r := range u.datagrams {
+		if r.Failed > 0 || r.OK < datagramsPerSecond/len(u.addrs)/10 {
 			u.in.t.Errorf("%s; failures %v, gaps %+v", r, r.Errors, r.Gaps)
 		}
 	}
 }
 
-// checkUndisturbed fails the test if a request was lost or a connection broke.
+// checkUndisturbed fails the test if anything was lost or a connection broke.
 func (u *underLoad) checkUndisturbed() {
 	u.in.t.Helper()
-	u.checkNothingLost()
+	u.checkNothingLost(0)
 	for _, s := range u.lasting {
 		if s.Opened != connections || len(s.Broken) > 0 || s.Lines == 0 {
 			u.in.t.Errorf("%s; %+v", s, s.Broken)

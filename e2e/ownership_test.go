@@ -101,7 +101,7 @@ func TestDrain(t *testing.T) {
 	drain()
 	successor := in.waitForAnother(addr, owner)
 	load.stop()
-	load.checkNothingLost()
+	load.checkNothingLost(1)
 	uncordon()
 	if seen := in.StartWatch(addr, 3*time.Second).Wait(); !slices.Equal(seen.MACs(), []string{successor.MAC}) {
 		t.Errorf("%s was uncordoned: %s; want only %s of %s, for as long as failback says", owner.Name, seen, successor.MAC, successor.Name)
@@ -139,7 +139,7 @@ func TestPreferNode(t *testing.T) {
 		t.Errorf("it came back after %v, before the %v of failback", took, failback)
 	}
 	load.stop()
-	load.checkNothingLost()
+	load.checkNothingLost(2)
 }
 
 // TestOwnerGone takes the node that answers away from the cluster, or its processes, or its network, and gives it back.

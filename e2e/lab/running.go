@@ -66,7 +66,18 @@ type Traffic struct{ *running }
 // end of the test, or load.For if that is not 0.
 func (l *Lab) StartHTTP(load probe.Load) Traffic {
 	l.t.Helper()
-	return Traffic{l.start("http", load.URL, "--until-eof",
+	return l.startTraffic("http", load.URL, load)
+}
+
+// StartDatagrams begins to send datagrams from the client at a fixed rate, as StartHTTP does requests.
+func (l *Lab) StartDatagrams(load probe.Load) Traffic {
+	l.t.Helper()
+	return l.startTraffic("udp", load.Target, load)
+}
+
+func (l *Lab) startTraffic(command, target string, load probe.Load) Traffic {
+	l.t.Helper()
+	return Traffic{l.start(command, target, "--until-eof",
 		"--every", load.Every.String(), "--timeout", load.Timeout.String(), "--for", load.For.String())}
 }
 

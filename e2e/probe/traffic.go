@@ -2,6 +2,7 @@ package probe
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -14,6 +15,10 @@ type Traffic struct {
 	Gaps   []Gap          `json:"gaps"`
 	Pods   map[string]int `json:"pods"`   // answers by pod
 	Errors map[string]int `json:"errors"` // failures by reason
+	// Instants is the least number of instants at which all failed requests were under way. What breaks connections at one
+	// instant, as the move of an address does, makes it one, however many requests that fails; a time without an answer makes
+	// it as many as requests began and ended in it.
+	Instants int `json:"instants"`
 }
 
 // Gap is a time in which no request succeeded although some were sent.
@@ -45,9 +50,9 @@ func (t Traffic) String() string {
 
 // result of one request.
 type result struct {
-	start time.Time
-	pod   string
-	err   error
+	start, end time.Time
+	pod        string
+	err        error
 }
 
 // summarise counts results, which are in order of their start.
@@ -78,5 +83,25 @@ func summarise(url string, results []*result) Traffic {
 		gap.Length = results[len(results)-1].start.Sub(gap.Start)
 		t.Gaps = append(t.Gaps, *gap)
 	}
+	t.Instants = instants(results)
 	return t
+}
+
+// instants chooses the end of a failed request that ends first, leaves out all that were under way then, and so on.
+func instants(results []*result) int {
+	var failed []*result
+	for _, r := range results {
+		if r.err != nil {
+			failed = append(failed, r)
+		}
+	}
+	slices.SortFunc(failed, func(a, b *result) int { return a.end.Compare(b.end) })
+	n := 0
+	var chosen time.Time
+	for _, r := range failed {
+		if n == 0 || r.start.After(chosen) {
+			n, chosen = n+1, r.end
+		}
+	}
+	return n
 }

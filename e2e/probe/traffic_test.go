@@ -90,3 +90,31 @@ func TestHTTPReportsWhyRequestsFail(t *testing.T) {
 		t.Errorf("a server that is gone: %+v, %v", got, err)
 	}
 }
+
+func TestInstants(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		name   string
+		failed [][2]int // start and end of each failed request, in ms
+		want   int
+	}{
+		{"none", nil, 0},
+		{"one", [][2]int{{0, 1}}, 1},
+		{"under way together", [][2]int{{0, 30}, {10, 25}, {20, 40}}, 1},
+		{"one begins as another ends", [][2]int{{0, 10}, {10, 20}}, 1},
+		{"one after another", [][2]int{{0, 9}, {10, 19}, {20, 29}}, 3},
+		{"a long one spans two short ones", [][2]int{{0, 50}, {10, 15}, {20, 25}}, 2},
+	} {
+		results := []*result{{start: start, end: start.Add(time.Second)}} // succeeded, and does not count
+		for _, f := range test.failed {
+			results = append(results, &result{
+				start: start.Add(time.Duration(f[0]) * time.Millisecond),
+				end:   start.Add(time.Duration(f[1]) * time.Millisecond),
+				err:   errors.New("reset"),
+			})
+		}
+		if got := instants(results); got != test.want {
+			t.Errorf("%s: %d instants, want %d", test.name, got, test.want)
+		}
+	}
+}

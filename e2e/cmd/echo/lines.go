@@ -29,3 +29,19 @@ func echoBytes(ctx context.Context, listener net.Listener) error {
 		})
 	}
 }
+
+// echoDatagrams sends back each datagram (RFC 862) until the context ends.
+func echoDatagrams(ctx context.Context, conn net.PacketConn) error {
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	buffer := make([]byte, 1<<16)
+	for {
+		n, from, err := conn.ReadFrom(buffer)
+		if errors.Is(err, net.ErrClosed) && ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_, _ = conn.WriteTo(buffer[:n], from) // who is gone needs no answer
+	}
+}

@@ -1,6 +1,6 @@
 // Command echo answers every HTTP request with one line of JSON that says which
 // pod answered and what it saw of the request. On another port it sends back what
-// it gets, for connections that are to last.
+// it gets, for connections that are to last and for datagrams.
 package main
 
 import (
@@ -44,6 +44,13 @@ func main() {
 			return err
 		}
 		return echoBytes(ctx, listener)
+	})
+	group.Go(func() error {
+		conn, err := net.ListenPacket("udp", *lines)
+		if err != nil {
+			return err
+		}
+		return echoDatagrams(ctx, conn)
 	})
 	if err := group.Wait(); err != nil {
 		fmt.Fprintln(os.Stderr, "echo:", err)

@@ -51,3 +51,31 @@ func TestEchoBytes(t *testing.T) {
 		t.Errorf("the connection is still open, %d bytes", n)
 	}
 }
+
+func TestEchoDatagrams(t *testing.T) {
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- echoDatagrams(ctx, conn) }()
+	client, err := net.Dial("udp", conn.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, datagram := range []string{"first", "second"} {
+		if _, err := client.Write([]byte(datagram)); err != nil {
+			t.Fatal(err)
+		}
+		back := make([]byte, 16)
+		if n, err := client.Read(back); err != nil || string(back[:n]) != datagram {
+			t.Errorf("%q came back as %q, %v", datagram, back[:n], err)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("told to stop: %v", err)
+	}
+}

@@ -21,6 +21,7 @@ import (
 const usage = `usage: probe arp ADDRESS [flags]       who answers ARP requests for an IPv4 address
        probe ndp ADDRESS [flags]       who answers neighbour solicitations for an IPv6 address
        probe http URL [flags]          requests at a fixed rate, each on a new connection
+       probe udp HOST:PORT [flags]     datagrams at a fixed rate, which are to come back
        probe stream HOST:PORT [flags]  connections that last, with lines that are to come back
 probe COMMAND -h lists the flags`
 
@@ -49,7 +50,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	case "ndp":
 		report, err = neighbours(ctx, probe.NDP, command, target, flags)
 	case "http":
-		report, err = traffic(ctx, target, flags, stdin)
+		report, err = traffic(ctx, probe.HTTP, probe.Load{URL: target}, command, flags, stdin)
+	case "udp":
+		report, err = traffic(ctx, probe.Datagrams, probe.Load{Target: target}, command, flags, stdin)
 	case "stream":
 		report, err = streams(ctx, target, flags, stdin)
 	default:
@@ -83,11 +86,12 @@ func neighbours(ctx context.Context, ask survey, command, target string, args []
 	return ask(ctx, *ifname, address, s)
 }
 
-func traffic(ctx context.Context, url string, args []string, stdin io.Reader) (probe.Traffic, error) {
-	flags := flag.NewFlagSet("http", flag.ContinueOnError)
-	load := probe.Load{URL: url}
-	flags.DurationVar(&load.Every, "every", 5*time.Millisecond, "between the starts of two requests")
-	flags.DurationVar(&load.Timeout, "timeout", 250*time.Millisecond, "of one request, connection included")
+type sender func(context.Context, probe.Load) (probe.Traffic, error)
+
+func traffic(ctx context.Context, send sender, load probe.Load, command string, args []string, stdin io.Reader) (probe.Traffic, error) {
+	flags := flag.NewFlagSet(command, flag.ContinueOnError)
+	flags.DurationVar(&load.Every, "every", 5*time.Millisecond, "between the starts of two")
+	flags.DurationVar(&load.Timeout, "timeout", 250*time.Millisecond, "of one, connection included")
 	flags.DurationVar(&load.For, "for", 0, "how long; 0 is until SIGTERM")
 	untilEOF := flags.Bool("until-eof", false, "end also with the end of standard input")
 	if err := flags.Parse(args); err != nil {
@@ -95,7 +99,7 @@ func traffic(ctx context.Context, url string, args []string, stdin io.Reader) (p
 	}
 	ctx, cancel := until(ctx, *untilEOF, stdin)
 	defer cancel()
-	return probe.HTTP(ctx, load)
+	return send(ctx, load)
 }
 
 func streams(ctx context.Context, target string, args []string, stdin io.Reader) (probe.Streams, error) {
