@@ -2,10 +2,8 @@ package wire
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -30,36 +28,44 @@ type Options struct {
 	LogLevel string
 	// Logs is an existing directory for the speakers' logs, one file for each start.
 	Logs string
+	// Server is the API server, nil for one that only stands in for it. With one there are no Services but those that others
+	// make: IPv4 and IPv6 are 0, and [Lab.Judge] says what is looked at.
+	Server Server
+	// Flags are further flags of the speakers.
+	Flags []string
 }
 
 // Lab is a cluster with its judges. Its methods are called by one goroutine.
 type Lab struct {
-	options    Options
-	api        *apiserver.Server
-	server     *http.Server
-	http       *http.Client
-	hub        *hub
-	nodes      []*node
-	sniffer    *sniffer
-	cached     *client
-	empties    *client
-	addrs      []netip.Addr
-	kubeconfig string
-	rounds     int
+	options Options
+	server  Server
+	host    *Host
+	http    *http.Client
+	hub     *hub
+	nodes   []*node
+	sniffer *sniffer
+	cached  *client
+	empties *client
+	addrs   []netip.Addr
+	rounds  int
 	// burners are the processes that keep the CPUs busy.
 	burners []*exec.Cmd
 }
 
 // New makes a laboratory and starts all speakers. It does not wait for them; [Lab.Settle] does. Close removes it.
 func New(o Options) (*Lab, error) {
-	if o.Nodes < 2 || o.Nodes > mostNodes || max(o.IPv4, o.IPv6) > mostAddresses || min(o.IPv4, o.IPv6) < 0 || o.IPv4+o.IPv6 == 0 {
+	if o.Nodes < 2 || o.Nodes > mostNodes || max(o.IPv4, o.IPv6) > mostAddresses || min(o.IPv4, o.IPv6) < 0 ||
+		(o.IPv4+o.IPv6 == 0) != (o.Server != nil) {
 		return nil, fmt.Errorf("no laboratory of %d nodes and %d + %d addresses", o.Nodes, o.IPv4, o.IPv6)
 	}
 	if os.Geteuid() != 0 {
 		return nil, errors.New("network namespaces are made by root")
 	}
 	o.LogLevel = cmp.Or(o.LogLevel, "info")
-	l := &Lab{options: o, api: apiserver.New(), kubeconfig: filepath.Join(o.Logs, "kubeconfig")}
+	l := &Lab{options: o, server: o.Server}
+	if l.server == nil {
+		l.server = &standIn{api: apiserver.New(), kubeconfig: filepath.Join(o.Logs, "kubeconfig")}
+	}
 	for _, step := range []func() error{l.makeHub, l.makeCluster, l.makeJudges, l.startSpeakers} {
 		if err := step(); err != nil {
 			l.Close()
@@ -78,42 +84,19 @@ func (l *Lab) makeHub() (err error) {
 	if err := l.hub.link.AddrAdd(l.hub.bridge[API], address(at)); err != nil {
 		return err
 	}
-	var listener net.Listener
-	err = l.hub.do(func() (err error) {
-		listener, err = net.Listen("tcp", netip.AddrPortFrom(at.Addr(), 0).String())
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	l.server = &http.Server{Handler: l.api, ReadHeaderTimeout: time.Minute}
-	go func() { _ = l.server.Serve(listener) }() // until it is closed
-	l.http = &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: l.dial}}
-	return os.WriteFile(l.kubeconfig, fmt.Appendf(nil, `apiVersion: v1
-kind: Config
-clusters: [{name: wire, cluster: {server: "http://%s"}}]
-contexts: [{name: wire, context: {cluster: wire}}]
-current-context: wire
-`, listener.Addr()), 0o600)
-}
-
-// dial connects from the hub.
-func (l *Lab) dial(ctx context.Context, network, target string) (conn net.Conn, err error) {
-	err = l.hub.do(func() (err error) {
-		conn, err = new(net.Dialer).DialContext(ctx, network, target)
-		return err
-	})
-	return conn, err
+	l.host = &Host{Addr: at.Addr(), hub: l.hub}
+	l.http = &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: l.host.Dial}}
+	return l.server.Start(l.host)
 }
 
 // makeCluster makes the nodes, and all objects.
 func (l *Lab) makeCluster() error {
-	err := l.api.Put(configuration(l.options.Layer2), gossipSecret())
+	err := l.server.Put(configuration(l.options.Layer2), gossipSecret())
 	for i := 0; i < l.options.Nodes && err == nil; i++ {
 		var n *node
 		if n, err = newNode(l, i); err == nil {
 			l.nodes = append(l.nodes, n)
-			err = l.api.Put(nodeObjects(n.name, n.number)...)
+			err = l.server.Put(nodeObjects(n.name, n.number)...)
 		}
 	}
 	if err == nil {
@@ -125,7 +108,7 @@ func (l *Lab) makeCluster() error {
 			addr = host(services6, i-l.options.IPv4+1).Addr()
 		}
 		l.addrs = append(l.addrs, addr)
-		err = l.api.Put(serviceObjects(i, addr)...)
+		err = l.server.Put(serviceObjects(i, addr)...)
 	}
 	return err
 }
@@ -176,9 +159,7 @@ func (l *Lab) Close() {
 	for _, n := range l.nodes {
 		n.close()
 	}
-	if l.server != nil {
-		_ = l.server.Close() // nobody is left to hear of it
-	}
+	l.server.Close()
 	if l.hub != nil {
 		l.hub.close()
 	}

@@ -122,11 +122,11 @@ func (n *node) start() error {
 	}
 	defer log.Close() // the process has its own
 	args := []string{
-		"--kubeconfig=" + n.lab.kubeconfig, "--namespace=" + systemNamespace, "--node-name=" + n.name,
+		"--kubeconfig=" + n.lab.server.Kubeconfig(), "--namespace=" + systemNamespace, "--node-name=" + n.name,
 		"--pod-name=" + podName(n.name), "--listen=" + n.metrics(), "--log-level=" + n.lab.options.LogLevel,
 		"--gossip-address=" + host(gossip6, n.number).Addr().String(),
 	}
-	cmd := exec.Command(n.lab.options.Speaker, args...)
+	cmd := exec.Command(n.lab.options.Speaker, append(args, n.lab.options.Flags...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := n.namespace.start(cmd); err != nil {
 		return fmt.Errorf("start the speaker of %s: %w", n.name, err)

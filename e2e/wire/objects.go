@@ -56,7 +56,9 @@ func nodeObjects(name string, number int) []runtime.Object {
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: systemNamespace, Name: podName(name), Labels: map[string]string{"app": "lanlord", "component": "speaker"},
 			},
-			Spec: corev1.PodSpec{NodeName: name},
+			Spec: corev1.PodSpec{
+				NodeName: name, ServiceAccountName: "speaker", Containers: []corev1.Container{{Name: "speaker", Image: "lanlord/lanlord"}},
+			},
 		},
 	}
 }
