@@ -196,18 +196,5 @@ func (in *installation) owner(addr netip.Addr) lab.Node {
 // meetAllPods requests pages until each pod of a Deployment has answered, and nobody else.
 func (in *installation) meetAllPods(addr netip.Addr, deployment string) {
 	in.t.Helper()
-	pods := in.Pods(in.namespace, "app="+deployment)
-	url := lab.URL(addr, 80)
-	in.WaitFor(url+" to be answered by all pods", patience, func(context.Context) error {
-		traffic := in.HTTP(probe.Load{URL: url, Every: 10 * time.Millisecond, Timeout: time.Second, For: time.Second})
-		if traffic.Failed > 0 || len(traffic.Pods) != len(pods) {
-			return fmt.Errorf("%s, of %d pods; %v", traffic, len(pods), traffic.Errors)
-		}
-		for pod := range traffic.Pods {
-			if _, ok := pods[pod]; !ok {
-				return fmt.Errorf("%s answered, which is no pod of %s", pod, deployment)
-			}
-		}
-		return nil
-	})
+	in.MeetAllPods(lab.URL(addr, 80), in.Pods(in.namespace, "app="+deployment))
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"path"
+	"path/filepath"
 	"time"
 
 	"github.com/lanlord/lanlord/e2e/probe"
@@ -23,6 +25,28 @@ func (l *Lab) MustExec(command ...string) string {
 		l.t.Fatal(err)
 	}
 	return output
+}
+
+// Copy replaces a file or folder of the client by one of this machine, whose path is relative to the working folder of the
+// test, until the test ends.
+func (l *Lab) Copy(source, target string) {
+	l.t.Helper()
+	remove := func() { l.MustExec("rm", "-rf", target) }
+	remove()
+	l.t.Cleanup(remove)
+	l.MustExec("mkdir", "-p", path.Dir(target))
+	l.docker("cp", source, clientName+":"+target)
+}
+
+// EquipClient gives the client what a user of the cluster has on a machine of his own: kubectl, and the credentials, which
+// choose a namespace.
+func (l *Lab) EquipClient(namespace string) {
+	l.t.Helper()
+	l.Copy(filepath.Join(l.runDir, "bin", "kubectl"), "/usr/local/bin/kubectl")
+	l.Copy(l.kubeconfig, "/root/.kube/config")
+	// The file has the port of the API server that is open on this machine alone.
+	l.MustExec("kubectl", "config", "set-cluster", "kind-"+clusterName, "--server=https://"+clusterName+"-control-plane:6443")
+	l.MustExec("kubectl", "config", "set-context", "--current", "--namespace="+namespace)
 }
 
 // Get returns the page at a URL as the client sees it.

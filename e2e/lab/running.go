@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -57,6 +58,23 @@ func (l *Lab) HTTP(load probe.Load) probe.Traffic {
 	l.t.Helper()
 	traffic := l.StartHTTP(load)
 	return traffic.Wait()
+}
+
+// MeetAllPods requests a page from the client until each of these pods has answered, and nobody else.
+func (l *Lab) MeetAllPods(url string, pods map[string]string) {
+	l.t.Helper()
+	l.WaitFor(url+" to be answered by all pods", patience, func(context.Context) error {
+		traffic := l.HTTP(probe.Load{URL: url, Every: 10 * time.Millisecond, Timeout: time.Second, For: time.Second})
+		if traffic.Failed > 0 || len(traffic.Pods) != len(pods) {
+			return fmt.Errorf("%s, of %d pods; %v", traffic, len(pods), traffic.Errors)
+		}
+		for pod := range traffic.Pods {
+			if _, ok := pods[pod]; !ok {
+				return fmt.Errorf("%s answered, which is none of the pods %v", pod, pods)
+			}
+		}
+		return nil
+	})
 }
 
 // Traffic is a stream of requests under way.
