@@ -19,6 +19,7 @@ const module = "github.com/lanlord/lanlord/"
 // import what they like.
 var mayImport = map[string][]string{
 	"pkg/config":         {},
+	"pkg/metallb":        {"pkg/config"},
 	"pkg/cluster":        {"pkg/config"},
 	"pkg/allocator":      {"pkg/config", "pkg/cluster"},
 	"pkg/election":       {},
@@ -31,12 +32,12 @@ var mayImport = map[string][]string{
 	"pkg/daemon":         {},
 	"pkg/status":         {},
 	"pkg/handover":       {},
-	"cmd/controller":     {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/kube", "pkg/controller", "pkg/daemon"},
+	"cmd/controller":     {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/kube", "pkg/controller", "pkg/daemon", "pkg/metallb"},
 	"cmd/speaker":        {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/layer2", "pkg/membership", "pkg/speaker", "pkg/daemon", "pkg/handover"},
 }
 
 // pure are the packages whose decisions must not depend on clients, sockets or clocks.
-var pure = []string{"pkg/config", "pkg/cluster", "pkg/allocator", "pkg/election"}
+var pure = []string{"pkg/config", "pkg/metallb", "pkg/cluster", "pkg/allocator", "pkg/election"}
 
 // mayUseNetIP are the edges where the kernel's and Kubernetes' types are converted to netip.
 var mayUseNetIP = []string{"pkg/layer2", "pkg/layer2/lantest", "pkg/kube", "pkg/membership"}

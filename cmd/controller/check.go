@@ -23,11 +23,7 @@ const syncTimeout = 30 * time.Second
 // check prints the configuration in file as it is understood, or returns all that is wrong with it. If asked for, it also
 // prints what the configuration would change in the cluster, where it changes nothing itself.
 func check(ctx context.Context, file string, againstCluster bool, flags daemon.Flags, stdout io.Writer) error {
-	read := func() ([]byte, error) { return os.ReadFile(file) }
-	if file == "-" {
-		read = func() ([]byte, error) { return io.ReadAll(os.Stdin) }
-	}
-	data, err := read()
+	data, err := readFile(file)
 	if err != nil {
 		return fmt.Errorf("--check-config: %w", err)
 	}
@@ -43,6 +39,14 @@ func check(ctx context.Context, file string, againstCluster bool, flags daemon.F
 		return fmt.Errorf("--against-cluster: %w", err)
 	}
 	return printChanges(changes, stdout)
+}
+
+// readFile returns what is in a file, or on standard input if it is called -.
+func readFile(file string) ([]byte, error) {
+	if file == "-" {
+		return io.ReadAll(os.Stdin)
+	}
+	return os.ReadFile(file)
 }
 
 // preview reads the cluster and returns what cfg would change in it.

@@ -31,10 +31,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		"check the configuration in `file` (a ConfigMap or the bare document, - for standard input), print what it means, and exit")
 	againstCluster := set.Bool("against-cluster", false,
 		"with --check-config, also print which Services of the cluster would get other addresses, and which")
+	fromMetalLB := set.String("from-metallb-crs", "",
+		"read MetalLB's resources in `file` (YAML as kubectl get prints it, - for standard input), print the ConfigMap that means "+
+			"the same, say on standard error what has no counterpart, and exit")
 	if err := flags.Parse(set, about, args, stdout); err != nil {
 		return err
 	}
 	switch {
+	case *fromMetalLB != "" && *checkConfig != "":
+		return &daemon.UsageError{Problem: "--from-metallb-crs and --check-config are two things to do; give what the one prints to the other"}
+	case *fromMetalLB != "":
+		return fromCRs(*fromMetalLB, flags, stdout, stderr)
 	case *checkConfig != "":
 		return check(ctx, *checkConfig, *againstCluster, flags, stdout)
 	case *againstCluster:

@@ -61,6 +61,37 @@ func TestCheckConfig(t *testing.T) {
 	}
 }
 
+// TestFromMetalLB prints a ConfigMap that --check-config accepts, and tells on standard error what has no counterpart.
+func TestFromMetalLB(t *testing.T) {
+	dir := t.TempDir()
+	file, result := filepath.Join(dir, "crs.yaml"), filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(file, []byte("apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: web}\n"+
+		"spec: {addresses: [192.0.2.0/28]}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, told bytes.Buffer
+	if err := run(t.Context(), []string{"--from-metallb-crs=" + file, "--namespace=here", "--config-map=pools"}, &out, &told); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(told.String(), "IPAddressPool web: it is in no advertisement") {
+		t.Errorf("standard error has %q", told.String())
+	}
+	if err := os.WriteFile(result, out.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var checked bytes.Buffer
+	if err := run(t.Context(), []string{"--check-config=" + result}, &checked, &checked); err != nil || !strings.Contains(checked.String(), "ConfigMap here/pools") {
+		t.Errorf("--check-config: %v\n%s", err, checked.String())
+	}
+	if err := run(t.Context(), []string{"--from-metallb-crs=/nonexistent"}, &out, &told); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	err := run(t.Context(), []string{"--from-metallb-crs=a", "--check-config=b"}, &out, &told)
+	if _, ok := errors.AsType[*daemon.UsageError](err); !ok {
+		t.Errorf("two things at once: %v, want a usage error", err)
+	}
+}
+
 // TestStopsWithoutCluster starts against an API server that is not there, and is told to stop.
 func TestStopsWithoutCluster(t *testing.T) {
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
