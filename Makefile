@@ -11,7 +11,8 @@ ldflags := -s -w -X $(daemon).version=$(VERSION) -X $(daemon).commit=$(COMMIT)
 .PHONY: build test bench bench-failover demo demo-down e2e lint fuzz image lab
 
 build:
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(ldflags)' -o bin/ ./cmd/controller ./cmd/speaker
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(ldflags)' -o bin/ ./cmd/controller ./cmd/speaker ./cmd/kubectl-lanlord
+	ln -sf kubectl-lanlord bin/kubectl_complete-lanlord
 
 # All that needs no cluster. As root it includes the tests in network namespaces, which want these programs.
 test:

@@ -32,12 +32,15 @@ var mayImport = map[string][]string{
 	"pkg/daemon":         {},
 	"pkg/status":         {},
 	"pkg/handover":       {},
+	"pkg/inspect":        {"pkg/cluster", "pkg/config", "pkg/status"},
 	"cmd/controller":     {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/kube", "pkg/controller", "pkg/daemon", "pkg/metallb"},
 	"cmd/speaker":        {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/layer2", "pkg/membership", "pkg/speaker", "pkg/daemon", "pkg/handover"},
+
+	"cmd/kubectl-lanlord": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/daemon", "pkg/inspect", "pkg/status"},
 }
 
 // pure are the packages whose decisions must not depend on clients, sockets or clocks.
-var pure = []string{"pkg/config", "pkg/metallb", "pkg/cluster", "pkg/allocator", "pkg/election"}
+var pure = []string{"pkg/config", "pkg/metallb", "pkg/cluster", "pkg/allocator", "pkg/election", "pkg/inspect"}
 
 // mayUseNetIP are the edges where the kernel's and Kubernetes' types are converted to netip.
 var mayUseNetIP = []string{"pkg/layer2", "pkg/layer2/lantest", "pkg/kube", "pkg/membership"}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/lanlord/lanlord/pkg/inspect"
+	"github.com/lanlord/lanlord/pkg/kube"
+	"github.com/lanlord/lanlord/pkg/status"
+)
+
+// askedAtOnce is how many processes are asked at the same time: each is a connection by way of the API server and a process on a
+// node.
+const askedAtOnce = 32
+
+// askAll asks all of Lanlord's processes what they know.
+func (g *gatherer) askAll(ctx context.Context, pods []corev1.Pod) error {
+	var group errgroup.Group
+	group.SetLimit(askedAtOnce)
+	for i := range pods {
+		pod := &pods[i]
+		switch pod.Labels[componentLabel] {
+		case controllerComponent:
+			group.Go(func() error {
+				c := inspect.Controller{Pod: convertPod(pod)}
+				c.Says, c.Silence = ask[status.Controller](ctx, g, pod)
+				g.result(func(all *inspect.Cluster) { all.Controllers = append(all.Controllers, c) })
+				return nil
+			})
+		case speakerComponent:
+			group.Go(func() error {
+				s := inspect.Speaker{Pod: convertPod(pod)}
+				s.Networks, _ = kube.NetworksOf(pod) // the controller tells of what it cannot read
+				s.Says, s.Silence = ask[status.Speaker](ctx, g, pod)
+				g.result(func(all *inspect.Cluster) { all.Speakers = append(all.Speakers, s) })
+				return nil
+			})
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	g.result(func(all *inspect.Cluster) {
+		slices.SortFunc(all.Controllers, func(x, y inspect.Controller) int { return byNode(x.Pod, y.Pod) })
+		slices.SortFunc(all.Speakers, func(x, y inspect.Speaker) int { return byNode(x.Pod, y.Pod) })
+	})
+	return nil
+}
+
+func byNode(x, y inspect.Pod) int {
+	return cmp.Or(cmp.Compare(x.Node, y.Node), cmp.Compare(x.Name, y.Name))
+}
+
+// ask returns what the process of a Pod says, or why it could not be asked.
+func ask[T any](ctx context.Context, g *gatherer, pod *corev1.Pod) (*T, string) {
+	command, ok := running(pod)
+	if !ok {
+		return nil, "its container does not run"
+	}
+	g.progress.say("asking %s", pod.Name)
+	text, err := g.execute(ctx, target{
+		namespace: pod.Namespace, pod: pod.Name, container: pod.Spec.Containers[0].Name, command: []string{command, "status"},
+	})
+	if err != nil {
+		return nil, g.silence(err)
+	}
+	said := new(T)
+	if err := json.Unmarshal(text, said); err != nil {
+		return nil, fmt.Sprintf("its answer could not be read: %v", err)
+	}
+	return said, ""
+}
+
+// silence says why a process could not be asked. A missing right is noted once.
+func (g *gatherer) silence(err error) string {
+	if apierrors.IsForbidden(err) {
+		right := "create (and get) pods/exec in " + g.namespace
+		g.result(func(c *inspect.Cluster) {
+			if !slices.ContainsFunc(c.Gaps, func(x inspect.Gap) bool { return x.Right == right }) {
+				c.Gaps = append(c.Gaps, inspect.Gap{What: "what Lanlord's processes say", Right: right, Reason: err.Error()})
+			}
+		})
+		return "no right to execute in its Pod"
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no answer in time"
+	}
+	return err.Error()
+}
+
+// running returns the program of a Pod's first container, and false if it does not run.
+func running(pod *corev1.Pod) (program string, ok bool) {
+	if len(pod.Spec.Containers) == 0 || len(pod.Spec.Containers[0].Command) == 0 {
+		return "", false
+	}
+	for _, s := range pod.Status.ContainerStatuses {
+		if s.Name == pod.Spec.Containers[0].Name && s.State.Running != nil {
+			return pod.Spec.Containers[0].Command[0], true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// access is how a cluster is reached.
+type access struct {
+	client kubernetes.Interface
+	// execute runs a command in a Pod's container and returns what it printed.
+	execute func(ctx context.Context, t target) ([]byte, error)
+	// raw gets a path of the API server that client knows no type for.
+	raw func(ctx context.Context, path string) ([]byte, error)
+}
+
+// target is a command in a container.
+type target struct {
+	namespace, pod, container string
+	command                   []string
+}
+
+// connector reaches the cluster that a kubeconfig names.
+type connector func(clientcmd.ClientConfig) (access, error)
+
+func connect(config clientcmd.ClientConfig) (access, error) {
+	cfg, err := config.ClientConfig()
+	if err != nil {
+		return access{}, describe(err)
+	}
+	cfg.UserAgent = "kubectl-lanlord"
+	cfg.QPS = -1 // the API server's own limits are enough
+	typed := rest.CopyConfig(cfg)
+	typed.ContentType = "application/vnd.kubernetes.protobuf"
+	typed.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	// One set of connections for all requests of both configurations.
+	client, err := kubernetes.NewForConfig(typed)
+	if err != nil {
+		return access{}, fmt.Errorf("make a client for %s: %w", cfg.Host, err)
+	}
+	return access{
+		client:  client,
+		execute: func(ctx context.Context, t target) ([]byte, error) { return execute(ctx, cfg, client, t) },
+		raw: func(ctx context.Context, path string) ([]byte, error) {
+			return client.Discovery().RESTClient().Get().AbsPath(path).SetHeader("Accept", "application/json").DoRaw(ctx)
+		},
+	}, nil
+}
+
+// describe says what to do about an error of the API server or of the kubeconfig.
+func describe(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		if n, ok := errors.AsType[net.Error](err); ok && n.Timeout() {
+			return fmt.Errorf("the API server at %s does not answer; is it the right context (--context), and is the network there?", host(u.URL))
+		}
+		return fmt.Errorf("the API server at %s cannot be reached: %w; is it the right context (--context)?", host(u.URL), u.Err)
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("no answer in time (%w); --timeout allows more", err)
+	case apierrors.IsUnauthorized(err):
+		return fmt.Errorf("the API server does not know who asks (%w); log in anew, or use another --context", err)
+	case apierrors.IsForbidden(err):
+		return fmt.Errorf("%w; ask for that right: the roles called lanlord-viewer have all that is needed", err)
+	case clientcmd.IsEmptyConfig(err):
+		return errors.New("no cluster is configured; name a file with --kubeconfig or $KUBECONFIG")
+	}
+	return err
+}
+
+func host(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	return u.Host
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/lanlord/lanlord/pkg/inspect"
+	"github.com/lanlord/lanlord/pkg/kube"
+)
+
+func convertNode(o *corev1.Node) inspect.Node {
+	n := inspect.Node{Node: kube.NodeOf(o), Linux: o.Labels[corev1.LabelOSStable] != "windows"}
+	for _, c := range o.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			n.Ready = c.Status == corev1.ConditionTrue
+		}
+	}
+	for _, t := range o.Spec.Taints {
+		if t.Effect != corev1.TaintEffectPreferNoSchedule {
+			n.Taints = append(n.Taints, inspect.Taint{Key: t.Key, Value: t.Value, Effect: string(t.Effect)})
+		}
+	}
+	return n
+}
+
+func convertPod(o *corev1.Pod) inspect.Pod {
+	p := inspect.Pod{
+		Name: o.Name, Node: o.Spec.NodeName, Deleting: o.DeletionTimestamp != nil, HostNetwork: o.Spec.HostNetwork, Problem: podProblem(o),
+	}
+	for _, c := range o.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			p.Ready = c.Status == corev1.ConditionTrue
+		}
+	}
+	for _, s := range o.Status.ContainerStatuses {
+		p.Restarts += int(s.RestartCount)
+	}
+	if len(o.Spec.Containers) > 0 {
+		p.Image = o.Spec.Containers[0].Image
+		p.RawSockets = rawSockets(o, &o.Spec.Containers[0])
+	}
+	return p
+}
+
+// podProblem says why a Pod is not ready, as far as its status tells.
+func podProblem(o *corev1.Pod) string {
+	for _, c := range o.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			return joinWords(c.Reason, c.Message)
+		}
+	}
+	for _, s := range o.Status.ContainerStatuses {
+		switch w, last := s.State.Waiting, s.LastTerminationState.Terminated; {
+		case s.State.Terminated != nil:
+			return ended(s.State.Terminated)
+		case w != nil && last != nil:
+			return joinWords(w.Reason, ended(last))
+		case w != nil:
+			return joinWords(w.Reason, w.Message)
+		}
+	}
+	return ""
+}
+
+// ended says how a container ended: the last that it said, which the kubelet takes from its log.
+func ended(t *corev1.ContainerStateTerminated) string {
+	lines := strings.Split(strings.TrimSpace(t.Message), "\n")
+	return joinWords(fmt.Sprintf("ended with status %d", t.ExitCode), lines[len(lines)-1])
+}
+
+func joinWords(reason, message string) string {
+	if reason == "" || message == "" {
+		return reason + message
+	}
+	return reason + ": " + message
+}
+
+// rawSockets tells whether a container has CAP_NET_RAW, which only root gets by being given it.
+func rawSockets(o *corev1.Pod, c *corev1.Container) bool {
+	s := c.SecurityContext
+	if s == nil {
+		s = &corev1.SecurityContext{}
+	}
+	if s.Privileged != nil && *s.Privileged {
+		return true
+	}
+	user := s.RunAsUser
+	if user == nil && o.Spec.SecurityContext != nil {
+		user = o.Spec.SecurityContext.RunAsUser
+	}
+	if user != nil && *user != 0 {
+		return false
+	}
+	if s.Capabilities == nil {
+		return true // it is among those that a runtime gives by default
+	}
+	names := func(list []corev1.Capability, capability corev1.Capability) bool {
+		return slices.Contains(list, capability) || slices.Contains(list, "CAP_"+capability) || slices.Contains(list, "ALL")
+	}
+	return names(s.Capabilities.Add, "NET_RAW") || !names(s.Capabilities.Drop, "NET_RAW")
+}
+
+func convertDaemonSet(o *appsv1.DaemonSet) *inspect.DaemonSet {
+	d := &inspect.DaemonSet{Name: o.Name, Selector: o.Spec.Template.Spec.NodeSelector}
+	for _, t := range o.Spec.Template.Spec.Tolerations {
+		d.Tolerations = append(d.Tolerations, inspect.Toleration{
+			Key: t.Key, Value: t.Value, Effect: string(t.Effect), Exists: t.Operator == corev1.TolerationOpExists,
+		})
+	}
+	// The DaemonSet's controller adds these to all its Pods.
+	for _, key := range []string{
+		corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable, corev1.TaintNodeDiskPressure, corev1.TaintNodeMemoryPressure,
+		corev1.TaintNodePIDPressure, corev1.TaintNodeUnschedulable, corev1.TaintNodeNetworkUnavailable,
+	} {
+		d.Tolerations = append(d.Tolerations, inspect.Toleration{Key: key, Exists: true})
+	}
+	return d
+}
+
+func convertLease(o *coordinationv1.Lease) *inspect.Lease {
+	l := &inspect.Lease{}
+	if o.Spec.HolderIdentity != nil {
+		l.Holder = *o.Spec.HolderIdentity
+	}
+	if o.Spec.RenewTime != nil {
+		l.Renewed = o.Spec.RenewTime.Time
+	}
+	if o.Spec.LeaseDurationSeconds != nil {
+		l.Lasts = seconds(*o.Spec.LeaseDurationSeconds)
+	}
+	return l
+}
+
+// flagOf returns the value of a flag in a container's arguments, which stand for the defaults of the daemons.
+func flagOf(c *corev1.Container, name, otherwise string) string {
+	words := append(slices.Clone(c.Command), c.Args...)
+	for i, word := range words {
+		rest, is := strings.CutPrefix(strings.TrimPrefix(word, "-"), "-"+name)
+		switch {
+		case !is:
+		case strings.HasPrefix(rest, "="):
+			return rest[1:]
+		case rest == "" && i+1 < len(words):
+			return words[i+1]
+		}
+	}
+	return otherwise
+}
+
+// convertEvents returns the Events about a Service. (The API server has chosen them by that already; a field selector is a
+// wish where it does not know the field.)
+func convertEvents(list []corev1.Event, service string) (events []inspect.Event) {
+	for i := range list {
+		o := &list[i]
+		if o.InvolvedObject.Kind != "Service" || o.InvolvedObject.Name != service {
+			continue
+		}
+		last := o.LastTimestamp.Time
+		if o.Series != nil {
+			last = o.Series.LastObservedTime.Time
+		}
+		if last.IsZero() {
+			last = o.EventTime.Time
+		}
+		from := o.Source.Component
+		if o.Source.Host != "" {
+			from += ", " + o.Source.Host
+		}
+		events = append(events, inspect.Event{Last: last, Type: o.Type, Reason: o.Reason, From: from, Message: o.Message})
+	}
+	return events
+}

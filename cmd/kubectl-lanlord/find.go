@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	// lanlordLabel is on all of Lanlord's Pods, in every overlay.
+	lanlordLabel = "app.kubernetes.io/name=lanlord"
+	// componentLabel says which of the two a Pod is.
+	componentLabel      = "component"
+	controllerComponent = "controller"
+	speakerComponent    = "speaker"
+)
+
+// usual are the namespaces that Lanlord is in for those who may not look everywhere.
+var usual = [...]string{"lanlord-system", "metallb-system"}
+
+// installation is where Lanlord is, and its Pods there.
+type installation struct {
+	namespace string
+	// others are the namespaces where there is one too.
+	others []string
+	pods   []corev1.Pod
+}
+
+// find looks for Lanlord's Pods: in the namespace that was named, else everywhere, else where it usually is.
+func (p *plugin) find(ctx context.Context, a access) (installation, error) {
+	pods, err := listLanlord(ctx, a, p.namespace)
+	if apierrors.IsForbidden(err) && p.namespace == "" {
+		for _, namespace := range usual {
+			some, usualErr := listLanlord(ctx, a, namespace)
+			if usualErr != nil && !apierrors.IsForbidden(usualErr) {
+				return installation{}, describe(usualErr)
+			}
+			if pods = append(pods, some...); len(some) > 0 {
+				err = nil
+			}
+		}
+	}
+	if err != nil {
+		return installation{}, describe(err)
+	}
+	byNamespace := map[string][]corev1.Pod{}
+	for _, pod := range pods {
+		byNamespace[pod.Namespace] = append(byNamespace[pod.Namespace], pod)
+	}
+	namespaces := slices.Sorted(maps.Keys(byNamespace))
+	switch {
+	case len(namespaces) > 0:
+		return installation{namespaces[0], namespaces[1:], byNamespace[namespaces[0]]}, nil
+	case p.namespace != "":
+		return installation{}, fmt.Errorf("no Pod in the namespace %s has the label %s, so Lanlord is not there; without --lanlord-namespace it is looked for",
+			p.namespace, lanlordLabel)
+	}
+	return installation{}, fmt.Errorf("no Pod has the label %s, so Lanlord is not in this cluster, or its Pods cannot be made; "+
+		"kubectl get deployments,daemonsets -A -l %s shows whether it is installed", lanlordLabel, lanlordLabel)
+}
+
+// only refuses to choose among several.
+func (i installation) only() error {
+	if len(i.others) == 0 {
+		return nil
+	}
+	return errors.New("Lanlord is in several namespaces (" + i.namespace + ", " + strings.Join(i.others, ", ") + "); choose one with --lanlord-namespace")
+}
+
+func listLanlord(ctx context.Context, a access, namespace string) ([]corev1.Pod, error) {
+	list, err := a.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: lanlordLabel})
+	if err != nil {
+		return nil, err
+	}
+	// What has ended for good, as after an eviction, takes no part.
+	return slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool {
+		return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+	}), nil
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/inspect"
+	"github.com/lanlord/lanlord/pkg/kube"
+)
+
+const (
+	// leaseName and the other names are those that Lanlord gives to what it makes.
+	leaseName = "lanlord-controller"
+	// shortestKey is the least length of a gossip key in bytes.
+	shortestKey = 16
+)
+
+// gatherer fills an inspect.Cluster from many goroutines.
+type gatherer struct {
+	access
+	namespace string
+	// fallback is where Services are looked for by those who may not look everywhere.
+	fallback string
+	progress *progress
+
+	mu      sync.Mutex
+	cluster inspect.Cluster
+}
+
+// result notes what was gathered.
+func (g *gatherer) result(note func(*inspect.Cluster)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	note(&g.cluster)
+}
+
+// miss notes that something could not be gathered, and returns nil; the error if it is none that the rest can do without.
+func (g *gatherer) miss(what, right string, err error) error {
+	if apierrors.IsForbidden(err) {
+		g.result(func(c *inspect.Cluster) {
+			c.Gaps = append(c.Gaps, inspect.Gap{What: what, Right: right, Reason: err.Error()})
+		})
+		return nil
+	}
+	if _, is := err.(apierrors.APIStatus); !is && right != "" {
+		return err // the API server cannot be reached
+	}
+	g.result(func(c *inspect.Cluster) { c.Gaps = append(c.Gaps, inspect.Gap{What: what, Reason: err.Error()}) })
+	return nil
+}
+
+// scope says how much is gathered.
+type scope uint8
+
+const (
+	// ordinary is what every report needs.
+	ordinary scope = iota
+	// thorough adds what only doctor looks at.
+	thorough
+)
+
+// gather looks at the cluster once.
+func (p *plugin) gather(ctx context.Context, a access, where installation, s scope, told *progress) (*inspect.Cluster, error) {
+	fallback, _, err := p.config().Namespace()
+	if err != nil {
+		return nil, describe(err)
+	}
+	g := &gatherer{access: a, namespace: where.namespace, fallback: fallback, progress: told}
+	g.cluster = inspect.Cluster{At: p.now(), Namespace: where.namespace, Others: where.others, GossipKeys: -1}
+	g.cluster.Config.Name = "config"
+	for i := range where.pods {
+		if pod := &where.pods[i]; pod.Labels[componentLabel] == controllerComponent && len(pod.Spec.Containers) > 0 {
+			g.cluster.Class = flagOf(&pod.Spec.Containers[0], "load-balancer-class", "")
+			g.cluster.Config.Name = flagOf(&pod.Spec.Containers[0], "config-map", "config")
+		}
+	}
+	steps := []func(context.Context) error{
+		g.gatherServices, g.gatherNodes, g.gatherConfig, g.gatherLease,
+		func(ctx context.Context) error { return g.askAll(ctx, where.pods) },
+	}
+	if s == thorough {
+		steps = append(steps, g.gatherDaemonSet, g.gatherKubeProxy, g.gatherMetalLB, g.gatherKeys)
+	}
+	told.say("looking at the cluster")
+	group, ctx := errgroup.WithContext(ctx)
+	for _, step := range steps {
+		group.Go(func() error { return step(ctx) })
+	}
+	if err := group.Wait(); err != nil {
+		return nil, describe(err)
+	}
+	slices.SortFunc(g.cluster.Gaps, func(x, y inspect.Gap) int { return cmp.Compare(x.What, y.What) })
+	return &g.cluster, nil
+}
+
+func (g *gatherer) gatherServices(ctx context.Context) error {
+	list, err := g.client.CoreV1().Services("").List(ctx, metav1.ListOptions{})
+	if apierrors.IsForbidden(err) {
+		if miss := g.miss("the Services of other namespaces than "+g.fallback, "list services", err); miss != nil {
+			return miss
+		}
+		list, err = g.client.CoreV1().Services(g.fallback).List(ctx, metav1.ListOptions{})
+	}
+	if err != nil {
+		return g.miss("the Services", "list services in "+g.fallback, err)
+	}
+	var ours []cluster.Service
+	var foreign []inspect.ForeignService
+	for i := range list.Items {
+		o := &list.Items[i]
+		s, is := kube.ServiceOf(o, g.cluster.Class)
+		switch {
+		case is && s.Managed:
+			ours = append(ours, s)
+		case o.Spec.Type == corev1.ServiceTypeLoadBalancer:
+			f := inspect.ForeignService{Key: cluster.Key{Namespace: o.Namespace, Name: o.Name}}
+			if o.Spec.LoadBalancerClass != nil {
+				f.Class = *o.Spec.LoadBalancerClass
+			}
+			foreign = append(foreign, f)
+		}
+	}
+	slices.SortFunc(ours, func(x, y cluster.Service) int { return x.Key.Compare(y.Key) })
+	slices.SortFunc(foreign, func(x, y inspect.ForeignService) int { return x.Key.Compare(y.Key) })
+	g.result(func(c *inspect.Cluster) { c.Services, c.Foreign = ours, foreign })
+	return nil
+}
+
+func (g *gatherer) gatherNodes(ctx context.Context) error {
+	list, err := g.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return g.miss("the Nodes", "list nodes", err)
+	}
+	nodes := make([]inspect.Node, len(list.Items))
+	for i := range list.Items {
+		nodes[i] = convertNode(&list.Items[i])
+	}
+	slices.SortFunc(nodes, func(x, y inspect.Node) int { return strings.Compare(x.Name, y.Name) })
+	g.result(func(c *inspect.Cluster) { c.Nodes = nodes })
+	return nil
+}
+
+func (g *gatherer) gatherConfig(ctx context.Context) error {
+	name := g.cluster.Config.Name
+	found := inspect.Config{Name: name, Known: true}
+	o, err := g.client.CoreV1().ConfigMaps(g.namespace).Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+	case err != nil:
+		return g.miss("the configuration", fmt.Sprintf("get the configmap %s in %s", name, g.namespace), err)
+	default:
+		found.Found, found.Version = true, o.ResourceVersion
+		found.Config, found.Problem = kube.ConfigOf(o)
+	}
+	g.result(func(c *inspect.Cluster) { c.Config = found })
+	return nil
+}
+
+func (g *gatherer) gatherLease(ctx context.Context) error {
+	o, err := g.client.CoordinationV1().Leases(g.namespace).Get(ctx, leaseName, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		g.result(func(c *inspect.Cluster) { c.Lease = &inspect.Lease{} })
+		return nil
+	case err != nil:
+		return g.miss("the controller's Lease", fmt.Sprintf("get the lease %s in %s", leaseName, g.namespace), err)
+	}
+	g.result(func(c *inspect.Cluster) { c.Lease = convertLease(o) })
+	return nil
+}
+
+func (g *gatherer) gatherDaemonSet(ctx context.Context) error {
+	list, err := g.client.AppsV1().DaemonSets(g.namespace).List(ctx, metav1.ListOptions{LabelSelector: lanlordLabel})
+	if err != nil {
+		return g.miss("the speakers' DaemonSet", "list daemonsets in "+g.namespace, err)
+	}
+	for i := range list.Items {
+		if o := &list.Items[i]; o.Labels[componentLabel] == speakerComponent {
+			g.result(func(c *inspect.Cluster) { c.DaemonSet = convertDaemonSet(o) })
+		}
+	}
+	return nil
+}
+
+// gatherKeys counts the gossip keys. Few may read Secrets, and the speakers say themselves when they have none.
+func (g *gatherer) gatherKeys(ctx context.Context) error {
+	o, err := g.client.CoreV1().Secrets(g.namespace).Get(ctx, kube.GossipSecret, metav1.GetOptions{})
+	keys := 0
+	switch {
+	case apierrors.IsForbidden(err):
+		return nil
+	case apierrors.IsNotFound(err):
+	case err != nil:
+		return g.miss("the gossip keys", "get secrets in "+g.namespace, err)
+	default:
+		for _, key := range o.Data {
+			if len(key) >= shortestKey {
+				keys++
+			}
+		}
+	}
+	g.result(func(c *inspect.Cluster) { c.GossipKeys = keys })
+	return nil
+}
+
+func seconds(n int32) time.Duration { return time.Duration(n) * time.Second }

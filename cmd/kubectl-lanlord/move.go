@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/inspect"
+	"github.com/lanlord/lanlord/pkg/kube"
+)
+
+const (
+	// moveWait is how long a move is waited for, beyond what the configuration lets a node wait.
+	moveWait = 30 * time.Second
+	// moveLook is the time from one look to the next.
+	moveLook = 250 * time.Millisecond
+	// wishSeen is how long the speakers may take to see a wish. What they do not elect then they are not going to.
+	wishSeen = 10 * time.Second
+	// wishGone is how long they may take to see that a wish is gone: until then the election still names the node of the wish.
+	wishGone = time.Second
+)
+
+func (p *plugin) move() *cobra.Command {
+	command := &cobra.Command{
+		Use: "move SERVICE NODE", Short: "Have a Service's addresses announced by a node, and wait until they are",
+		Long: "Has a Service's addresses announced by a node, and waits until they are: it sets the annotation " + kube.PreferNodeAnnotation + ".\n" +
+			"With --back and no node it removes the annotation; the addresses go back when the failback delay of the configuration has passed.\n" +
+			"Services that share an address move along.\n\nExit status 1 if they have not moved in the time.",
+	}
+	format := outputFlag(command)
+	back := command.Flags().Bool("back", false, "Remove the wish for a node instead")
+	wait := command.Flags().Bool("wait", true, "Wait until the addresses have moved")
+	command.Args = func(c *cobra.Command, given []string) error {
+		if *back {
+			return args("one Service and no node with --back", 1, 1)(c, given)
+		}
+		return args("a Service and a node, or a Service and --back", 2, 2)(c, given)
+	}
+	command.ValidArgsFunction = p.completeServices
+	command.RunE = func(cmd *cobra.Command, given []string) error {
+		if err := checkOutput(*format); err != nil {
+			return err
+		}
+		key, err := p.serviceKey(given[0])
+		if err != nil {
+			return err
+		}
+		node := ""
+		if !*back {
+			node = given[1]
+		}
+		m, err := p.moveTo(cmd.Context(), key, node, *wait)
+		if err != nil {
+			return err
+		}
+		if err := p.print(m, *format); err != nil {
+			return err
+		}
+		if *wait && !m.Done {
+			return errWrong
+		}
+		return nil
+	}
+	return command
+}
+
+// moveTo has a Service ask for a node, or for none if node is empty.
+func (p *plugin) moveTo(ctx context.Context, key cluster.Key, node string, wait bool) (inspect.Move, error) {
+	before, a, err := p.look(ctx, ordinary)
+	if err != nil {
+		return inspect.Move{}, err
+	}
+	s := before.Service(key)
+	if s == nil {
+		e, err := p.explain(ctx, before, a, key)
+		if err != nil {
+			return inspect.Move{}, err
+		}
+		return inspect.Move{}, fmt.Errorf("%s is not Lanlord's: %s", key, e.Message)
+	}
+	if node != "" {
+		if err := inspect.MayMove(before, key, node); err != nil {
+			return inspect.Move{}, err
+		}
+	}
+	if err := prefer(ctx, a, key, node); err != nil {
+		return inspect.Move{}, err
+	}
+	if !wait {
+		m := inspect.Moved(before, before, key, node)
+		m.Message = ""
+		return m, nil
+	}
+	return p.waitMoved(ctx, before, key, node)
+}
+
+// prefer sets or removes the annotation.
+func prefer(ctx context.Context, a access, key cluster.Key, node string) error {
+	var value *string
+	if node != "" {
+		value = &node
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]*string{kube.PreferNodeAnnotation: value}}})
+	if err != nil {
+		return err
+	}
+	_, err = a.client.CoreV1().Services(key.Namespace).Patch(ctx, key.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "kubectl-lanlord"})
+	if apierrors.IsForbidden(err) {
+		return fmt.Errorf("the right to patch services in %s is missing, which move needs: %w", key.Namespace, err)
+	}
+	if err != nil {
+		return describe(err)
+	}
+	return nil
+}
+
+// waitMoved looks until the addresses are where they are to be, or it has taken too long.
+func (p *plugin) waitMoved(ctx context.Context, before *inspect.Cluster, key cluster.Key, node string) (inspect.Move, error) {
+	limit := moveWait
+	if failback := inspect.FailbackOf(before); node == "" && failback != config.FailbackNever {
+		limit += failback
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	told := newProgress(p.stderr)
+	defer told.done()
+	var m inspect.Move
+	for began := time.Now(); ; {
+		now, _, err := p.look(ctx, ordinary)
+		if err != nil {
+			if ctx.Err() != nil && m.Service != "" {
+				return m, interrupted(ctx)
+			}
+			return m, err
+		}
+		if now.Service(key) == nil {
+			return m, fmt.Errorf("%s is gone", key)
+		}
+		if m = inspect.Moved(before, now, key, node); m.Done && (node != "" || time.Since(began) > wishGone) {
+			return m, nil
+		}
+		switch never := inspect.FailbackOf(now) == config.FailbackNever; {
+		case time.Since(began) < wishSeen:
+		case node != "" && !m.Elects(), node == "" && never:
+			return m, nil
+		}
+		told.say("waiting until %s has moved", key)
+		select {
+		case <-ctx.Done():
+			return m, interrupted(ctx)
+		case <-time.After(moveLook):
+		}
+	}
+}
+
+// interrupted is nil when nothing but the time is over.
+func interrupted(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil
+	}
+	return ctx.Err()
+}

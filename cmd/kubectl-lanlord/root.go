@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+)
+
+// plugin is one run of the program.
+type plugin struct {
+	world
+	stdout, stderr io.Writer
+
+	rules     *clientcmd.ClientConfigLoadingRules
+	overrides clientcmd.ConfigOverrides
+	// namespace is where Lanlord is; empty to look for it.
+	namespace string
+	timeout   time.Duration
+}
+
+// visible are the flags of all commands that help shows; the others are those of kubectl.
+var visible = [...]string{"kubeconfig", "context", "namespace", "lanlord-namespace", "timeout"}
+
+func (p *plugin) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "kubectl-lanlord",
+		Short: "Show what Lanlord does in a cluster, who has which address and why, and what is wrong",
+		Long: "Shows what Lanlord does in a cluster, who has which address and why, and what is wrong.\n\n" +
+			"It reads the API server, and asks Lanlord's own processes by executing \"speaker status\" and \"controller status\" in their " +
+			"pods. Exit status: 0 when all is well, 1 when what was asked about is not as it should be, 2 when it could not be found out.",
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl lanlord"},
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	p.flags(root.PersistentFlags())
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see %s --help", err, c.CommandPath())
+	})
+	root.AddCommand(p.status(), p.pools(), p.services(), p.who(), p.why(), p.move(), p.doctor(), p.watch(), p.version())
+	for _, c := range root.Commands() {
+		_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"wide", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+	}
+	_ = root.RegisterFlagCompletionFunc("context", p.completeContexts)
+	_ = root.RegisterFlagCompletionFunc("namespace", p.completeNamespaces)
+	_ = root.RegisterFlagCompletionFunc("lanlord-namespace", p.completeNamespaces)
+	return root
+}
+
+// flags defines those of all commands: kubectl's, and a few.
+func (p *plugin) flags(set *pflag.FlagSet) {
+	p.rules = clientcmd.NewDefaultClientConfigLoadingRules()
+	p.rules.MigrationRules = nil
+	clientcmd.BindOverrideFlags(&p.overrides, set, clientcmd.RecommendedConfigOverrideFlags(""))
+	set.StringVar(&p.rules.ExplicitPath, clientcmd.RecommendedConfigPathFlag, "", "Path to the kubeconfig file; the default is $KUBECONFIG, else ~/.kube/config")
+	set.StringVar(&p.namespace, "lanlord-namespace", "", "Namespace that Lanlord is in; by default it is found by its label")
+	set.DurationVar(&p.timeout, "timeout", 20*time.Second, "How long the API server and Lanlord's processes may take to answer")
+	set.VisitAll(func(f *pflag.Flag) { f.Hidden = !slices.Contains(visible[:], f.Name) })
+	set.Lookup("context").Usage = "Name of the context in the kubeconfig file to use"
+	set.Lookup("namespace").Usage = "Namespace of the Services; the default is that of the context"
+}
+
+// config is the kubeconfig as the flags say.
+func (p *plugin) config() clientcmd.ClientConfig {
+	return clientcmd.NewInteractiveDeferredLoadingClientConfig(p.rules, &p.overrides, os.Stdin)
+}
+
+// rawConfig is the kubeconfig as it is.
+func (p *plugin) rawConfig() (api.Config, error) { return p.config().RawConfig() }
+
+// serviceKey is the Service that an argument names: namespace/name, or a name in the namespace of -n or of the context.
+func (p *plugin) serviceKey(argument string) (cluster.Key, error) {
+	namespace, name, both := strings.Cut(argument, "/")
+	if !both || slices.Contains([]string{"service", "services", "svc"}, namespace) {
+		if !both {
+			name = namespace
+		}
+		var err error
+		if namespace, _, err = p.config().Namespace(); err != nil {
+			return cluster.Key{}, describe(err)
+		}
+	}
+	if namespace == "" || name == "" || strings.Contains(name, "/") {
+		return cluster.Key{}, fmt.Errorf("%q names no Service: give namespace/name, or a name with -n namespace", argument)
+	}
+	return cluster.Key{Namespace: namespace, Name: name}, nil
+}
+
+// args says what a command takes when it was given something else.
+func args(what string, least, most int) cobra.PositionalArgs {
+	return func(c *cobra.Command, given []string) error {
+		if len(given) >= least && len(given) <= most {
+			return nil
+		}
+		if what == "" {
+			return fmt.Errorf("%s takes no arguments, not %q", c.CommandPath(), strings.Join(given, " "))
+		}
+		return errors.New(c.CommandPath() + " takes " + what + "; see " + c.CommandPath() + " --help")
+	}
+}

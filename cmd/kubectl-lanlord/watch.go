@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"github.com/lanlord/lanlord/pkg/inspect"
+)
+
+// shortestInterval is the least time between two looks: each asks every speaker.
+const shortestInterval = 500 * time.Millisecond
+
+func (p *plugin) watch() *cobra.Command {
+	command := &cobra.Command{
+		Use: "watch", Short: "Show changes as they happen: of Services, owners, speakers and the configuration", Args: args("", 0, 0),
+		Long: "Shows changes as they happen, one on a line, until it is interrupted: Services that come, wait, get addresses and go; nodes that " +
+			"take addresses over; speakers that come and go; the configuration. With -o json each line is an object, with -o yaml a document.",
+	}
+	format := outputFlag(command)
+	interval := command.Flags().Duration("interval", 2*time.Second, "Time from one look to the next; each asks every speaker")
+	limit := command.Flags().Duration("for", 0, "Time after which to end; 0 means never")
+	command.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checkOutput(*format); err != nil {
+			return err
+		}
+		if *interval < shortestInterval {
+			return fmt.Errorf("--interval %v is too short: must be at least %v", *interval, shortestInterval)
+		}
+		ctx := cmd.Context()
+		if *limit > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, *limit)
+			defer cancel()
+		}
+		return p.follow(ctx, *interval, *format)
+	}
+	return command
+}
+
+// follow tells of changes until ctx ends.
+func (p *plugin) follow(ctx context.Context, interval time.Duration, format string) error {
+	before, _, err := p.look(ctx, ordinary)
+	if err != nil {
+		return err
+	}
+	for _, g := range before.Gaps {
+		fmt.Fprintln(p.stderr, "Note: "+g.String())
+	}
+	fmt.Fprintf(p.stderr, "watching %d Services and %d speakers\n", len(before.Services), len(before.Speakers))
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	failing := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		after, _, err := p.look(ctx, ordinary)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			// It goes on: what is watched for is often the same that keeps the API server from answering.
+			if failing != err.Error() {
+				failing = err.Error()
+				fmt.Fprintf(p.stderr, "%s  %v\n", p.now().Format(time.TimeOnly), err)
+			}
+			continue
+		}
+		failing = ""
+		for _, c := range inspect.Changes(before, after) {
+			if err := p.tell(c, format); err != nil {
+				return err
+			}
+		}
+		before = after
+	}
+}
+
+// tell writes one change.
+func (p *plugin) tell(c inspect.Change, format string) error {
+	switch format {
+	case "json":
+		return json.NewEncoder(p.stdout).Encode(c)
+	case "yaml":
+		text, err := yaml.Marshal(c)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(p.stdout, "---\n%s", text)
+		return err
+	}
+	_, err := fmt.Fprintln(p.stdout, c)
+	return err
+}

@@ -1,0 +1,183 @@
+package inspect
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Verdict is what a check came to.
+type Verdict string
+
+// The verdicts, from the best to the worst.
+const (
+	// OK means that nothing is wrong.
+	OK Verdict = "ok"
+	// Remark is for what may be meant so.
+	Remark Verdict = "remark"
+	// Unchecked is for what could not be looked at.
+	Unchecked Verdict = "unchecked"
+	// Wrong is for what is to be mended.
+	Wrong Verdict = "problem"
+)
+
+// Diagnosis is what Examine found.
+type Diagnosis struct {
+	Namespace string `json:"namespace"`
+	// Verdict is the worst of all checks'.
+	Verdict Verdict `json:"verdict"`
+	Checks  []Check `json:"checks"`
+}
+
+// Check is one thing that was looked at.
+type Check struct {
+	// Name is one word, the same in every version.
+	Name string `json:"name"`
+	// Verdict is the worst of the findings', OK if there are none.
+	Verdict Verdict `json:"verdict"`
+	// Summary says in a sentence what was found to be well; empty unless the verdict is OK.
+	Summary  string    `json:"summary,omitempty"`
+	Findings []Finding `json:"findings,omitempty"`
+}
+
+// Finding is one thing that is wrong, or worth knowing.
+type Finding struct {
+	Verdict Verdict `json:"verdict"`
+	Message string  `json:"message"`
+	// Mend says what to do; empty where there is nothing to be done.
+	Mend string `json:"mend,omitempty"`
+}
+
+// findings gathers those of one check.
+type findings []Finding
+
+func (f *findings) wrong(mend, format string, args ...any) {
+	*f = append(*f, Finding{Wrong, fmt.Sprintf(format, args...), mend})
+}
+
+func (f *findings) remark(mend, format string, args ...any) {
+	*f = append(*f, Finding{Remark, fmt.Sprintf(format, args...), mend})
+}
+
+// unchecked says that something could not be looked at.
+func (f *findings) unchecked(format string, args ...any) {
+	*f = append(*f, Finding{Unchecked, fmt.Sprintf(format, args...), ""})
+}
+
+// checks are all, in the order in which one explains the next. Each returns what is well in a sentence, and what is not.
+func checks() []struct {
+	name string
+	look func(*Cluster, *findings) (well string)
+} {
+	return []struct {
+		name string
+		look func(*Cluster, *findings) (well string)
+	}{
+		{"installation", checkInstallation},
+		{"controller", checkController},
+		{"speakers", checkSpeakers},
+		{"privileges", checkPrivileges},
+		{"versions", checkVersions},
+		{"configuration", checkConfiguration},
+		{"gossip-keys", checkKeys},
+		{"gossip", checkGossip},
+		{"interfaces", checkInterfaces},
+		{"nodes", checkNodes},
+		{"pools", checkPools},
+		{"services", checkServices},
+		{"owners", checkOwners},
+		{"subnets", checkSubnets},
+		{"strangers", checkStrangers},
+		{"kube-proxy", checkKubeProxy},
+		{"metallb", checkMetalLB},
+	}
+}
+
+// Examine looks for all that is wrong.
+func Examine(c *Cluster) Diagnosis {
+	d := Diagnosis{Namespace: c.Namespace, Verdict: OK}
+	for _, each := range checks() {
+		var found findings
+		check := Check{Name: each.name, Verdict: OK}
+		well := each.look(c, &found)
+		for _, f := range found {
+			check.Verdict = worse(check.Verdict, f.Verdict)
+		}
+		check.Findings = found
+		if len(found) == 0 {
+			check.Summary = well
+		}
+		d.Checks = append(d.Checks, check)
+		d.Verdict = worse(d.Verdict, check.Verdict)
+	}
+	gaps := Check{Name: "rights", Verdict: OK, Summary: "all could be looked at"}
+	for _, g := range c.Gaps {
+		gaps.Verdict, gaps.Summary = Unchecked, ""
+		gaps.Findings = append(gaps.Findings, Finding{Unchecked, g.String(), g.mend()})
+	}
+	d.Checks = append(d.Checks, gaps)
+	d.Verdict = worse(d.Verdict, gaps.Verdict)
+	return d
+}
+
+func worse(a, b Verdict) Verdict {
+	rank := map[Verdict]int{OK: 0, Remark: 1, Unchecked: 2, Wrong: 3}
+	if rank[b] > rank[a] {
+		return b
+	}
+	return a
+}
+
+// String says what could not be looked at, and why.
+func (g Gap) String() string {
+	if g.Right == "" {
+		return fmt.Sprintf("%s could not be looked at: %s", g.What, sentence(g.Reason))
+	}
+	return fmt.Sprintf("%s could not be looked at: the right to %s is missing", g.What, g.Right)
+}
+
+func (g Gap) mend() string {
+	if g.Right == "" {
+		return ""
+	}
+	return "ask for that right; the roles called lanlord-viewer have all but that to read the gossip keys"
+}
+
+// WriteText writes the diagnosis for people.
+func (d Diagnosis) WriteText(out io.Writer) error {
+	var b strings.Builder
+	for _, check := range d.Checks {
+		if len(check.Findings) == 0 {
+			fmt.Fprintf(&b, "%-10s %-14s %s\n", OK, check.Name, check.Summary)
+		}
+		for _, f := range check.Findings {
+			fmt.Fprintf(&b, "%-10s %-14s %s\n", strings.ToUpper(string(f.Verdict)), check.Name, f.Message)
+			if f.Mend != "" {
+				fmt.Fprintf(&b, "%-10s %-14s -> %s\n", "", "", f.Mend)
+			}
+		}
+	}
+	b.WriteString("\n" + d.conclusion() + "\n")
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func (d Diagnosis) conclusion() string {
+	counts := map[Verdict]int{}
+	for _, check := range d.Checks {
+		for _, f := range check.Findings {
+			counts[f.Verdict]++
+		}
+	}
+	switch {
+	case counts[Wrong] > 0:
+		text := count(counts[Wrong], "problem")
+		if counts[Unchecked] > 0 {
+			text += ", and not all could be looked at"
+		}
+		return text
+	case counts[Unchecked] > 0:
+		return "nothing is known to be wrong, but not all could be looked at"
+	}
+	return "nothing is wrong"
+}

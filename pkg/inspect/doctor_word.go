@@ -1,0 +1,460 @@
+package inspect
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/status"
+)
+
+// The checks here look at what Lanlord's processes say of themselves and of each other.
+
+// checkVersions looks for processes of different builds.
+func checkVersions(c *Cluster, f *findings) string {
+	versions := map[string][]string{}
+	note := func(version, who string) {
+		if version != "" {
+			versions[version] = append(versions[version], who)
+		}
+	}
+	for i := range c.Controllers {
+		if s := c.Controllers[i].Says; s != nil {
+			note(s.Version, "the controller")
+		}
+	}
+	for i := range c.Speakers {
+		if s := c.Speakers[i].Says; s != nil {
+			note(s.Version, "the speaker on "+c.Speakers[i].Node)
+		}
+	}
+	list := slices.Sorted(keysOf(versions))
+	if len(list) > 1 {
+		var texts []string
+		for _, version := range list {
+			texts = append(texts, fmt.Sprintf("%s (%s)", version, listed(versions[version])))
+		}
+		f.remark("finish the update: kubectl -n "+c.Namespace+" rollout status daemonset speaker",
+			"Lanlord's processes are of different versions: %s", strings.Join(texts, "; "))
+	}
+	if len(list) == 0 {
+		return "no process could be asked for its version"
+	}
+	return "all processes are of version " + list[0]
+}
+
+// checkConfiguration looks at the ConfigMap, and whether all processes use it.
+func checkConfiguration(c *Cluster, f *findings) string {
+	object := fmt.Sprintf("ConfigMap %s/%s", c.Namespace, c.Config.Name)
+	switch {
+	case !c.Config.Known:
+	case !c.Config.Found:
+		f.wrong("create it with an entry \"config\"; deploy/config.example.yaml has all keys", "there is no %s, so no Service gets an address; %s", object, c.fallback())
+	case c.Config.Problem != nil:
+		f.wrong("mend it; controller --check-config FILE checks it before you apply it",
+			"the %s is refused, and %s: %s", object, c.fallback(), strings.ReplaceAll(c.Config.Problem.Error(), "\n", "; "))
+	default:
+		if len(c.Config.Config.Pools) == 0 {
+			f.wrong("add a pool of protocol layer2", "the configuration has no pool, so no Service gets an address")
+		}
+		for _, w := range c.Config.Config.Warnings {
+			f.remark("", "the configuration is accepted, but not as written: %s", w)
+		}
+		c.behind(f)
+	}
+	if c.Config.Config == nil {
+		return "the configuration could not be read" // and that is among the gaps
+	}
+	return fmt.Sprintf("the %s is valid, has %s, and is in use everywhere", object, count(len(c.Config.Config.Pools), "pool"))
+}
+
+// fallback says what is in use instead of a configuration that is not.
+func (c *Cluster) fallback() string {
+	for _, p := range c.processes() {
+		if p.Configuration.Hash != "" {
+			return "the last good one stays in use until a process starts anew"
+		}
+	}
+	return "there is no earlier one to use"
+}
+
+// processes are all that could be asked.
+func (c *Cluster) processes() (list []*status.Process) {
+	for i := range c.Controllers {
+		if s := c.Controllers[i].Says; s != nil {
+			list = append(list, &s.Process)
+		}
+	}
+	for i := range c.Speakers {
+		if s := c.Speakers[i].Says; s != nil {
+			list = append(list, &s.Process)
+		}
+	}
+	return list
+}
+
+// behind looks for processes that use another configuration than the others, or have lost the API server.
+func (c *Cluster) behind(f *findings) {
+	hashes := map[string]int{}
+	for _, p := range c.processes() {
+		hashes[p.Configuration.Hash]++
+	}
+	most := ""
+	for hash, n := range hashes {
+		if n > hashes[most] || n == hashes[most] && hash > most {
+			most = hash
+		}
+	}
+	for _, p := range c.processes() {
+		who := p.Kind + " " + p.Pod + onNode(p.Node)
+		logs := fmt.Sprintf("kubectl -n %s logs %s", c.Namespace, p.Pod)
+		switch {
+		case !p.Connected:
+			f.wrong(logs, "the %s has lost the API server, and goes on with what it knew", who)
+		case p.Configuration.Stale:
+			f.wrong(logs, "the %s does not use the newest configuration%s", who, colon(strings.Join(p.Configuration.Problems, "; ")))
+		case p.Configuration.Hash != most:
+			f.wrong("wait some seconds; then "+logs, "the %s uses another configuration than the others", who)
+		}
+	}
+}
+
+// checkKeys looks at the Secret with the keys of gossip, if it could be read, and at what the speakers wait for.
+func checkKeys(c *Cluster, f *findings) string {
+	mend := fmt.Sprintf("restart the controller, which creates it: kubectl -n %s rollout restart deployment controller", c.Namespace)
+	if c.GossipKeys == 0 {
+		f.wrong(mend, "the Secret %s/lanlord-gossip is missing or holds no key of at least 16 bytes, so no speaker that starts can gossip", c.Namespace)
+	}
+	var waiting []string
+	for i := range c.Speakers {
+		if s := &c.Speakers[i]; s.Says != nil && strings.Contains(s.Says.NotReady, "gossip key") {
+			waiting = append(waiting, s.Node)
+		}
+	}
+	switch {
+	case len(waiting) > 0 && c.GossipKeys < 0:
+		f.wrong(mend, "speakers wait for their Node or for a gossip key: %s", listed(waiting))
+	case c.GossipKeys < 0:
+		return "no speaker waits for a key (the Secret itself is not for these eyes)"
+	}
+	return fmt.Sprintf("the Secret %s/lanlord-gossip has %s", c.Namespace, count(c.GossipKeys, "key"))
+}
+
+// checkGossip looks for speakers that do not hear each other.
+func checkGossip(c *Cluster, f *findings) string {
+	speakers := c.speakers()
+	deaf := map[string][]string{} // by node, the nodes that it does not hear
+	for _, s := range speakers {
+		heard := map[string]bool{}
+		for _, m := range s.Says.Members {
+			heard[m.Node] = m.State != "gone"
+		}
+		for _, other := range speakers {
+			if other.Node != s.Node && !heard[other.Node] {
+				deaf[s.Node] = append(deaf[s.Node], other.Node)
+			}
+		}
+	}
+	port := c.gossipPort()
+	mend := fmt.Sprintf("let TCP and UDP port %s pass between the nodes' addresses: look for a firewall on the node or between", port)
+	alone := cutOff(deaf, len(speakers))
+	for _, node := range alone {
+		f.wrong(mend, "gossip does not pass between %s and any other node", node)
+		delete(deaf, node)
+	}
+	told := map[string]bool{}
+	for _, node := range slices.Sorted(keysOf(deaf)) {
+		for _, other := range deaf[node] {
+			pair := min(node, other) + " and " + max(node, other)
+			if told[pair] || slices.Contains(alone, other) {
+				continue
+			}
+			told[pair] = true
+			f.wrong(mend, "gossip does not pass between %s", pair)
+		}
+	}
+	for _, s := range speakers {
+		for _, m := range s.Says.Members {
+			switch {
+			case m.State == "unknown":
+				f.wrong("update all speakers to one version", "the speaker on %s cannot read what the one on %s says of itself", s.Node, m.Node)
+			case m.Suspected:
+				f.wrong("see whether the node "+m.Node+" is well, and its LAN", "the speaker on %s hears nothing from %s on the wire", s.Node, m.Node)
+			case m.State == "gone" && !slices.ContainsFunc(speakers, func(o *Speaker) bool { return o.Node == m.Node }) && c.node(m.Node) != nil:
+				f.remark("", "the speaker on %s has lost the one on %s", s.Node, m.Node)
+			}
+		}
+	}
+	switch len(speakers) {
+	case 0:
+		f.unchecked("no speaker could be asked whom it hears")
+	case 1:
+		return "one speaker could be asked, so there is nobody to hear"
+	}
+	return fmt.Sprintf("all %d speakers hear each other, on port %s", len(speakers), port)
+}
+
+// cutOff returns the nodes that hear none of the others, or that none of the others hears, sorted. Of two nodes both are such, so
+// that says nothing.
+func cutOff(deaf map[string][]string, speakers int) (nodes []string) {
+	if speakers < 3 {
+		return nil
+	}
+	unheard := map[string]int{}
+	for _, others := range deaf {
+		for _, other := range others {
+			unheard[other]++
+		}
+	}
+	for _, node := range slices.Sorted(keysOf(deaf)) {
+		if len(deaf[node]) == speakers-1 {
+			nodes = append(nodes, node)
+		}
+	}
+	for _, node := range slices.Sorted(keysOf(unheard)) {
+		if unheard[node] == speakers-1 && !slices.Contains(nodes, node) {
+			nodes = append(nodes, node)
+		}
+	}
+	return nodes
+}
+
+// gossipPort is the one that the speakers say they listen on.
+func (c *Cluster) gossipPort() string {
+	for _, s := range c.speakers() {
+		for _, m := range s.Says.Members {
+			if at, err := netip.ParseAddrPort(m.Address); err == nil {
+				return fmt.Sprint(at.Port())
+			}
+		}
+	}
+	return "7950"
+}
+
+// checkInterfaces looks for nodes that cannot announce on any interface.
+func checkInterfaces(c *Cluster, f *findings) string {
+	for _, s := range c.speakers() {
+		var down, apart []string
+		usable := 0
+		for _, i := range s.Says.Interfaces {
+			switch {
+			case i.Used && i.Carrier:
+				usable++
+			case i.Used:
+				down = append(down, i.Name)
+			default:
+				apart = append(apart, fmt.Sprintf("%s (%s)", i.Name, i.NotUsed))
+			}
+		}
+		switch {
+		case usable > 0 && len(down) > 0:
+			f.remark("", "%s has no carrier on %s, or it is switched off", s.Node, listed(down))
+		case usable > 0:
+		case len(down) > 0:
+			f.wrong("plug it in, or ip link set "+down[0]+" up on the node", "%s has no carrier on %s, or it is switched off, so it announces nothing", s.Node, listed(down))
+		default:
+			f.wrong("", "%s has no interface that addresses can be announced on; not used: %s", s.Node, or(listed(apart), "it has none"))
+		}
+	}
+	return "every speaker that could be asked has an interface to announce on"
+}
+
+// checkPools looks for pools that are full, or nearly.
+func checkPools(c *Cluster, f *findings) string {
+	const nearly = 0.9
+	list := Pools(c)
+	for _, p := range list.Pools {
+		used := float64(p.Used) / max(1, bigFloat(p.Size))
+		switch name := fmt.Sprintf("the pool %q", sentence(p.Name)); {
+		case p.Waiting > 0:
+			f.wrong("add addresses to the pool, or remove Services that need none",
+				"%s is full: %d of %s %s addresses are used, and %s for one", name, p.Used, p.Size, p.Family, wait(p.Waiting))
+		case p.Free.Sign() == 0 && !p.Disabled:
+			f.remark("add addresses before the next Service comes", "%s is full: %d of %s %s addresses are used", name, p.Used, p.Size, p.Family)
+		case used >= nearly && !p.Disabled:
+			f.remark("add addresses in time", "%s is nearly full: %d of %s %s addresses are used", name, p.Used, p.Size, p.Family)
+		}
+	}
+	return fmt.Sprintf("%s, none of them full", count(len(list.Pools), "pool"))
+}
+
+func wait(n int) string {
+	if n == 1 {
+		return "1 Service waits"
+	}
+	return fmt.Sprintf("%d Services wait", n)
+}
+
+// checkServices looks for Services that have not what they need.
+func checkServices(c *Cluster, f *findings) string {
+	type cause struct{ reason, message string }
+	byCause := map[cause][]string{}
+	for _, s := range c.waiting() {
+		why := cause{reasonPending, "the controller has not said anything of it yet" + colonOr(c.controllerTrouble())}
+		if s.Condition != nil {
+			why = cause{s.Condition.Reason, s.Condition.Message}
+		}
+		byCause[why] = append(byCause[why], s.Key.String())
+	}
+	causes := make([]cause, 0, len(byCause))
+	for why := range byCause {
+		causes = append(causes, why)
+	}
+	slices.SortFunc(causes, func(x, y cause) int {
+		return cmp.Or(cmp.Compare(len(byCause[y]), len(byCause[x])), cmp.Compare(x.reason, y.reason), cmp.Compare(x.message, y.message))
+	})
+	const most = 10
+	for i, why := range causes {
+		if i == most {
+			f.wrong("kubectl lanlord services -o wide lists all", "and Services that wait for %d more reasons", len(causes)-most)
+			break
+		}
+		f.wrong(mendOf(why.reason), "%s: %s: %s", listed(byCause[why]), why.reason, sentence(why.message))
+	}
+	for _, s := range c.Services {
+		if s.PreferNode != "" && len(c.Nodes) > 0 && c.node(s.PreferNode) == nil {
+			f.remark("kubectl lanlord move "+s.Key.String()+" --back", "%s asks to be announced by %s, which is no node", s.Key, s.PreferNode)
+		}
+	}
+	text := fmt.Sprintf("%s, each with what it needs", count(len(c.Services), "Service"))
+	if len(c.Foreign) > 0 {
+		text += fmt.Sprintf("; %d more are of another load-balancer class", len(c.Foreign))
+	}
+	return text
+}
+
+// checkOwners looks for addresses that nobody answers for, or more than one node.
+func checkOwners(c *Cluster, f *findings) string {
+	v := newView(c)
+	if !v.asked {
+		f.unchecked("no speaker could be asked which addresses it answers for")
+		return ""
+	}
+	type cause struct{ state, detail string }
+	byCause := map[cause][]string{}
+	addrs := make([]netip.Addr, 0, len(v.holders))
+	for a := range v.holders {
+		addrs = append(addrs, a)
+	}
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	announced := 0
+	for _, a := range addrs {
+		state, detail := v.state(a, v.facts(a))
+		if state == stateAnnounced {
+			announced++
+			continue
+		}
+		why := cause{state, detail}
+		byCause[why] = append(byCause[why], fmt.Sprintf("%s (%s)", a, v.holders[a][0]))
+	}
+	causes := make([]cause, 0, len(byCause))
+	for why := range byCause {
+		causes = append(causes, why)
+	}
+	slices.SortFunc(causes, func(x, y cause) int { return cmp.Or(cmp.Compare(x.state, y.state), cmp.Compare(x.detail, y.detail)) })
+	for _, why := range causes {
+		list := listed(byCause[why])
+		switch why.state {
+		case stateDisputed:
+			f.wrong(mendOf(why.state), "%s: %s", list, why.detail)
+		case stateUnknown:
+			f.unchecked("%s: %s", list, why.detail)
+		default:
+			f.wrong(mendOf(why.state), "nobody answers for %s: %s: %s", list, why.state, why.detail)
+		}
+	}
+	return fmt.Sprintf("%d addresses, each answered for by one node", announced)
+}
+
+// subnets are those that the nodes are in, as the speakers say.
+func (c *Cluster) subnets() (list []netip.Prefix) {
+	for i := range c.Speakers {
+		s := &c.Speakers[i]
+		list = append(list, s.Networks.Subnets...)
+		if s.Says == nil {
+			continue
+		}
+		for _, link := range s.Says.Interfaces {
+			for _, text := range link.Subnets {
+				if p, err := netip.ParsePrefix(text); err == nil && link.Used {
+					list = append(list, p.Masked())
+				}
+			}
+		}
+	}
+	slices.SortFunc(list, netip.Prefix.Compare)
+	return slices.Compact(list)
+}
+
+// checkSubnets looks for addresses that are in no subnet of any node.
+func checkSubnets(c *Cluster, f *findings) string {
+	subnets := c.subnets()
+	if len(subnets) == 0 || c.Config.Config == nil {
+		f.unchecked("no speaker has told of the subnets of its node, or there are no pools")
+		return ""
+	}
+	within := func(a netip.Addr) bool {
+		return slices.ContainsFunc(subnets, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
+	mend := "clients need a route to these addresses by way of the nodes' network; without one, use addresses of a subnet that the nodes are in"
+	held := holdersOf(c)
+	for i := range c.Config.Config.Pools {
+		p := &c.Config.Config.Pools[i]
+		var outside, used []string
+		for _, r := range p.Ranges {
+			if !within(r.From) || !within(r.To) {
+				outside = append(outside, r.String())
+			}
+		}
+		for a, keys := range held {
+			if p.Contains(a) && !within(a) {
+				used = append(used, fmt.Sprintf("%s (%s)", a, keys[0]))
+			}
+		}
+		slices.Sort(used)
+		if len(outside) > 0 {
+			text := ""
+			if len(used) > 0 {
+				text = "; in use of them: " + listed(used)
+			}
+			f.remark(mend, "addresses of the pool %q are in no subnet of any node, so they are announced on all interfaces: %s%s", sentence(p.Name), listed(outside), text)
+		}
+	}
+	return "all addresses of the pools are in subnets of the nodes"
+}
+
+// checkStrangers looks for hosts that are no nodes and have addresses of the pools.
+func checkStrangers(c *Cluster, f *findings) string {
+	byAddr := map[netip.Addr][]cluster.Stranger{}
+	for _, s := range c.strangers() {
+		byAddr[s.Addr] = append(byAddr[s.Addr], s)
+	}
+	addrs := make([]netip.Addr, 0, len(byAddr))
+	for a := range byAddr {
+		addrs = append(addrs, a)
+	}
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	holders := holdersOf(c)
+	for _, a := range addrs {
+		var macs []string
+		quarantine := false
+		for _, s := range byAddr[a] {
+			macs = append(macs, s.MAC)
+			quarantine = quarantine || s.Quarantine
+		}
+		mend := fmt.Sprintf("give that host another address, or leave %s out of the pool with exclude", a)
+		who := listed(slices.Compact(macs))
+		switch keys := holders[a]; {
+		case len(keys) > 0:
+			f.wrong(mend, "the host %s, which is no node, answers for %s of %s too, so clients may reach it instead", who, a, keys[0])
+		case quarantine:
+			f.wrong(mend, "the host %s, which is no node, has %s, so no Service gets that address", who, a)
+		default:
+			f.remark(mend, "the host %s, which is no node, answers for %s", who, a)
+		}
+	}
+	return "no other host answers for an address of a Service"
+}

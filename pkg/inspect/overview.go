@@ -1,0 +1,304 @@
+package inspect
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/status"
+)
+
+// Overview is a Lanlord at a glance.
+type Overview struct {
+	Namespace     string         `json:"namespace"`
+	Class         string         `json:"loadBalancerClass,omitempty"`
+	Controller    ControllerRow  `json:"controller"`
+	Configuration ConfigRow      `json:"configuration"`
+	Services      ServiceCount   `json:"services"`
+	Addresses     map[string]int `json:"addresses"`
+	Speakers      []SpeakerRow   `json:"speakers"`
+	Pools         []PoolRow      `json:"pools"`
+	// Waiting are the Services that have not what they need.
+	Waiting []ServiceRow `json:"waiting"`
+	// Problems are what Examine finds wrong in what was gathered.
+	Problems []Finding `json:"problems"`
+	NotKnown []Gap     `json:"notKnown,omitempty"`
+
+	at time.Time
+}
+
+// ControllerRow is the controller that decides.
+type ControllerRow struct {
+	Pod     string `json:"pod,omitempty"`
+	Node    string `json:"node,omitempty"`
+	Ready   bool   `json:"ready"`
+	Version string `json:"version,omitempty"`
+	// Since is when it began to decide.
+	Since *time.Time `json:"since,omitempty"`
+}
+
+// ConfigRow is the ConfigMap.
+type ConfigRow struct {
+	Source string `json:"source"`
+	Valid  bool   `json:"valid"`
+	Pools  int    `json:"pools"`
+	// Loaded is when the controller read the configuration that is in use.
+	Loaded  *time.Time `json:"loaded,omitempty"`
+	Hash    string     `json:"hash,omitempty"`
+	Problem string     `json:"problem,omitempty"`
+}
+
+// ServiceCount says how many Services there are, and why some wait.
+type ServiceCount struct {
+	Total    int            `json:"total"`
+	Assigned int            `json:"assigned"`
+	Waiting  map[string]int `json:"waiting,omitempty"`
+}
+
+// SpeakerRow is one node's speaker.
+type SpeakerRow struct {
+	Node string `json:"node"`
+	Pod  string `json:"pod,omitempty"`
+	// State is what it says of itself; "missing" for a node without one, "unreachable" for one that could not be asked.
+	State string `json:"state"`
+	// Addresses is how many its node answers for, Members how many ready speakers it knows, itself included; nil when it could
+	// not be asked.
+	Addresses  *int   `json:"addresses,omitempty"`
+	Members    *int   `json:"members,omitempty"`
+	Interfaces string `json:"interfaces,omitempty"`
+	Version    string `json:"version,omitempty"`
+	Problem    string `json:"problem,omitempty"`
+}
+
+// Look is a Lanlord at a glance.
+func Look(c *Cluster) Overview {
+	o := Overview{
+		Namespace: c.Namespace, Class: c.Class, Controller: c.controllerRow(), Configuration: c.configRow(), Pools: Pools(c).Pools,
+		Speakers: c.speakerRows(), NotKnown: c.Gaps, at: c.At, Addresses: map[string]int{}, Waiting: []ServiceRow{}, Problems: []Finding{},
+	}
+	v := newView(c)
+	o.Services.Total = len(c.Services)
+	for i := range c.Services {
+		row := v.service(&c.Services[i])
+		if row.Assigned {
+			o.Services.Assigned++
+			continue
+		}
+		if o.Services.Waiting == nil {
+			o.Services.Waiting = map[string]int{}
+		}
+		o.Services.Waiting[or(row.Reason, reasonPending)]++
+		o.Waiting = append(o.Waiting, row)
+	}
+	conflicts := map[netip.Addr]bool{}
+	for _, s := range c.strangers() {
+		conflicts[s.Addr] = true
+	}
+	for a := range v.holders {
+		state, _ := v.state(a, v.facts(a))
+		if conflicts[a] {
+			state = stateConflict
+		}
+		o.Addresses[state]++
+	}
+	for _, check := range Examine(c).Checks {
+		for _, f := range check.Findings {
+			if f.Verdict == Wrong {
+				o.Problems = append(o.Problems, f)
+			}
+		}
+	}
+	return o
+}
+
+func (c *Cluster) controllerRow() ControllerRow {
+	if l := c.leader(); l != nil {
+		row := ControllerRow{Pod: l.Name, Node: l.Node, Ready: l.Ready, Version: l.Says.Version}
+		if t := l.Says.Since; !t.IsZero() {
+			row.Since = &t
+		}
+		return row
+	}
+	for _, p := range c.Controllers {
+		return ControllerRow{Pod: p.Name, Node: p.Node, Ready: p.Ready}
+	}
+	return ControllerRow{}
+}
+
+func (c *Cluster) configRow() ConfigRow {
+	row := ConfigRow{Source: c.Namespace + "/" + c.Config.Name, Valid: c.Config.Config != nil, Problem: c.configProblem()}
+	if c.Config.Config != nil {
+		row.Pools = len(c.Config.Config.Pools)
+	}
+	if l := c.leader(); l != nil {
+		row.Hash = l.Says.Configuration.Hash
+		if t := l.Says.Configuration.Loaded; !t.IsZero() {
+			row.Loaded = &t
+		}
+	}
+	return row
+}
+
+func (c *Cluster) speakerRows() []SpeakerRow {
+	rows := []SpeakerRow{}
+	seen := map[string]bool{}
+	for i := range c.Speakers {
+		s := &c.Speakers[i]
+		seen[s.Node] = true
+		row := SpeakerRow{Node: s.Node, Pod: s.Name, State: s.state(), Problem: s.Problem}
+		if s.Says == nil {
+			row.Problem = or(row.Problem, s.Silence)
+			rows = append(rows, row)
+			continue
+		}
+		row.Version = s.Says.Version
+		row.Problem = or(s.Says.NotReady, row.Problem)
+		row.Addresses = new(len(s.Says.Owned))
+		members := 0
+		for _, m := range s.Says.Members {
+			if m.State == "ready" {
+				members++
+			}
+		}
+		row.Members = &members
+		row.Interfaces = interfaceText(s.Says.Interfaces)
+		rows = append(rows, row)
+	}
+	for _, n := range c.Nodes {
+		if n.Linux && !seen[n.Name] {
+			rows = append(rows, SpeakerRow{Node: n.Name, State: "missing"})
+		}
+	}
+	slices.SortStableFunc(rows, func(x, y SpeakerRow) int { return cmp.Compare(x.Node, y.Node) })
+	return rows
+}
+
+// interfaceText names the interfaces that are announced on.
+func interfaceText(list []status.Interface) string {
+	var names []string
+	for _, i := range list {
+		switch {
+		case i.Used && i.Carrier:
+			names = append(names, i.Name)
+		case i.Used:
+			names = append(names, i.Name+" (down)")
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+// Well tells whether nothing is known to be wrong.
+func (o Overview) Well() bool { return len(o.Problems) == 0 }
+
+// WriteText writes it for people.
+func (o Overview) WriteText(out io.Writer) error { return o.write(out, false) }
+
+// WriteWide adds versions and Pods.
+func (o Overview) WriteWide(out io.Writer) error { return o.write(out, true) }
+
+func (o Overview) write(out io.Writer, wide bool) error {
+	var b strings.Builder
+	for _, row := range o.heading() {
+		fmt.Fprintf(&b, "%-15s%s\n", row[0]+":", row[1])
+	}
+	b.WriteString("\n")
+	if err := writeTable(&b, o.speakerTable(wide)); err != nil {
+		return err
+	}
+	if len(o.Pools) > 0 {
+		b.WriteString("\n")
+		if err := writeTable(&b, PoolList{Pools: o.Pools}.rows(wide)); err != nil {
+			return err
+		}
+	}
+	const most = 10
+	if len(o.Waiting) > 0 {
+		b.WriteString("\n")
+		rows := [][]string{{"WAITING", "SINCE", "REASON", "MESSAGE"}}
+		for _, s := range o.Waiting[:min(len(o.Waiting), most)] {
+			rows = append(rows, []string{s.Namespace + "/" + s.Name, age(s.Since, o.at), or(s.Reason, reasonPending), or(sentence(s.Message), none)})
+		}
+		if err := writeTable(&b, rows); err != nil {
+			return err
+		}
+		if more := len(o.Waiting) - most; more > 0 {
+			fmt.Fprintf(&b, "and %d more; kubectl lanlord services lists all\n", more)
+		}
+	}
+	if len(o.Problems) > 0 {
+		fmt.Fprintf(&b, "\n%s; kubectl lanlord doctor says what to do:\n", count(len(o.Problems), "problem"))
+		for _, f := range o.Problems[:min(len(o.Problems), most)] {
+			fmt.Fprintf(&b, "  %s\n", f.Message)
+		}
+	}
+	if err := writeGaps(&b, o.NotKnown); err != nil {
+		return err
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// heading is the lines above the tables.
+func (o Overview) heading() [][2]string {
+	controller := "none"
+	if p := o.Controller; p.Pod != "" {
+		controller = p.Pod + onNode(p.Node)
+		switch {
+		case !p.Ready:
+			controller += ", not ready"
+		case p.Since != nil:
+			controller += ", deciding for " + age(p.Since, o.at)
+		}
+		if p.Version != "" {
+			controller += ", version " + p.Version
+		}
+	}
+	config := fmt.Sprintf("%s, %s", o.Configuration.Source, count(o.Configuration.Pools, "pool"))
+	if o.Configuration.Loaded != nil {
+		config += ", in use for " + age(o.Configuration.Loaded, o.at)
+	}
+	if o.Configuration.Problem != "" {
+		config = o.Configuration.Problem
+	}
+	rows := [][2]string{{"Namespace", o.Namespace}}
+	if o.Class != "" {
+		rows = append(rows, [2]string{"Class", o.Class})
+	}
+	services := fmt.Sprintf("%d, %d with what they need", o.Services.Total, o.Services.Assigned)
+	for _, reason := range slices.Sorted(keysOf(o.Services.Waiting)) {
+		services += fmt.Sprintf(", %d %s", o.Services.Waiting[reason], reason)
+	}
+	total, parts := 0, ""
+	for _, state := range slices.Sorted(keysOf(o.Addresses)) {
+		total += o.Addresses[state]
+		parts += fmt.Sprintf(", %d %s", o.Addresses[state], state)
+	}
+	return append(rows,
+		[2]string{"Controller", controller}, [2]string{"Configuration", config}, [2]string{"Services", services},
+		[2]string{"Addresses", fmt.Sprint(total) + parts})
+}
+
+func (o Overview) speakerTable(wide bool) [][]string {
+	rows := [][]string{{"NODE", "SPEAKER", "ADDRESSES", "MEMBERS", "INTERFACES"}}
+	if wide {
+		rows[0] = append(rows[0], "POD", "VERSION", "PROBLEM")
+	}
+	number := func(n *int) string {
+		if n == nil {
+			return unknown
+		}
+		return fmt.Sprint(*n)
+	}
+	for _, s := range o.Speakers {
+		row := []string{or(s.Node, none), s.State, number(s.Addresses), number(s.Members), or(s.Interfaces, none)}
+		if wide {
+			row = append(row, or(s.Pod, none), or(s.Version, unknown), or(sentence(s.Problem), none))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}

@@ -1,0 +1,222 @@
+package inspect
+
+import (
+	"fmt"
+	"io"
+	"math/big"
+	"net/netip"
+	"strings"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/status"
+)
+
+// PoolList is the pools of the configuration, in the order in which addresses are taken from them.
+type PoolList struct {
+	Pools []PoolRow `json:"pools"`
+	// SetAside are the pools of protocol bgp, which give no addresses.
+	SetAside []string `json:"setAside,omitempty"`
+	// Problem says why there is nothing to tell of, if there is not.
+	Problem  string `json:"problem,omitempty"`
+	NotKnown []Gap  `json:"notKnown,omitempty"`
+}
+
+// PoolRow is one family of one pool.
+type PoolRow struct {
+	Name   string `json:"name"`
+	Family string `json:"family"`
+	// Size is how many addresses it has; exact, however many.
+	Size *big.Int `json:"size"`
+	// Used are those that Services have.
+	Used int `json:"used"`
+	// Free is how many a Service could be given now.
+	Free *big.Int `json:"free"`
+	// Resting are those that were given back a moment ago, Reserved those that are kept for certain Services, Withheld those of
+	// nodes and gateways and the ends of subnets; nil when no controller could be asked.
+	Resting  *int `json:"resting,omitempty"`
+	Reserved *int `json:"reserved,omitempty"`
+	Withheld *int `json:"withheld,omitempty"`
+	// Quarantined are those that a host has which is no node.
+	Quarantined int      `json:"quarantined"`
+	AutoAssign  bool     `json:"autoAssign"`
+	Disabled    bool     `json:"disabled"`
+	Ranges      []string `json:"ranges"`
+	// Waiting is how many Services wait for an address of it.
+	Waiting int `json:"waiting"`
+}
+
+// tell takes over what the controller says.
+func (r *PoolRow) tell(s status.Stock) {
+	r.Resting, r.Reserved, r.Withheld = &s.Resting, &s.Reserved, &s.Withheld
+	if free, ok := new(big.Int).SetString(s.Free, 10); ok {
+		r.Free = free
+	}
+}
+
+// free is how many are neither used nor in quarantine, as far as that tells.
+func free(size *big.Int, u use) *big.Int {
+	n := new(big.Int).Sub(size, big.NewInt(int64(u.used+u.quarantined)))
+	if n.Sign() < 0 {
+		return n.SetInt64(0)
+	}
+	return n
+}
+
+// Pools lists the pools.
+func Pools(c *Cluster) PoolList {
+	list := PoolList{Pools: []PoolRow{}, NotKnown: c.Gaps}
+	cfg := c.Config.Config
+	if cfg == nil {
+		list.Problem = c.configProblem()
+		return list
+	}
+	list.SetAside = cfg.SetAside
+	used := poolUse(c)
+	for i := range cfg.Pools {
+		p := &cfg.Pools[i]
+		v4, v6 := p.Size()
+		for _, family := range []cluster.Family{cluster.IPv4, cluster.IPv6} {
+			size := v4
+			if family == cluster.IPv6 {
+				size = v6
+			}
+			if size.Sign() == 0 {
+				continue
+			}
+			key := poolFamily{p.Name, family}
+			row := PoolRow{
+				Name: p.Name, Family: family.String(), Size: size, Used: used[key].used, Quarantined: used[key].quarantined, Free: free(size, used[key]),
+				AutoAssign: p.AutoAssign, Disabled: p.Disabled, Ranges: rangeTexts(p, family), Waiting: used[key].waiting,
+			}
+			if s, ok := c.stock(p.Name, family); ok {
+				row.tell(s)
+			}
+			list.Pools = append(list.Pools, row)
+		}
+	}
+	return list
+}
+
+type poolFamily struct {
+	pool   string
+	family cluster.Family
+}
+
+type use struct{ used, quarantined, waiting int }
+
+// poolUse counts what the pools' addresses are used for.
+func poolUse(c *Cluster) map[poolFamily]use {
+	count := map[poolFamily]use{}
+	add := func(a netip.Addr, change func(*use)) {
+		if pool := c.poolOf(a); pool != "" {
+			key := poolFamily{pool, cluster.FamilyOf(a)}
+			u := count[key]
+			change(&u)
+			count[key] = u
+		}
+	}
+	for a := range holdersOf(c) {
+		add(a, func(u *use) { u.used++ })
+	}
+	for _, s := range c.strangers() {
+		if s.Quarantine && len(c.Holders(s.Addr)) == 0 {
+			add(s.Addr, func(u *use) { u.quarantined++ })
+		}
+	}
+	for _, s := range c.waiting() {
+		if s.Condition == nil {
+			continue
+		}
+		// The message names what was considered.
+		for _, p := range c.Config.Config.Pools {
+			for _, family := range s.Families {
+				if strings.Contains(s.Condition.Message, fmt.Sprintf("pool %q has 0 of", p.Name)) &&
+					strings.Contains(s.Condition.Message, "no "+family.String()+" address is free") {
+					key := poolFamily{p.Name, family}
+					u := count[key]
+					u.waiting++
+					count[key] = u
+				}
+			}
+		}
+	}
+	return count
+}
+
+func rangeTexts(p *config.Pool, family cluster.Family) (texts []string) {
+	for _, r := range p.Ranges {
+		if cluster.FamilyOf(r.From) == family {
+			texts = append(texts, r.String())
+		}
+	}
+	return texts
+}
+
+// WriteText writes a table with a line for each family of a pool.
+func (l PoolList) WriteText(out io.Writer) error { return l.write(out, false) }
+
+// WriteWide adds the ranges.
+func (l PoolList) WriteWide(out io.Writer) error { return l.write(out, true) }
+
+func (l PoolList) write(out io.Writer, wide bool) error {
+	if len(l.Pools) == 0 {
+		if err := line(out, or(l.Problem, "The configuration has no pools, so no Service gets an address.")); err != nil {
+			return err
+		}
+	} else if err := writeTable(out, l.rows(wide)); err != nil {
+		return err
+	}
+	if len(l.SetAside) > 0 {
+		if err := line(out, "Set aside, since Lanlord does not speak BGP: "+listed(l.SetAside)); err != nil {
+			return err
+		}
+	}
+	return writeGaps(out, l.NotKnown)
+}
+
+func (l PoolList) rows(wide bool) [][]string {
+	rows := [][]string{{"POOL", "FAMILY", "SIZE", "USED", "FREE", "RESTING", "QUARANTINED", "WAITING", "USE"}}
+	if wide {
+		rows[0] = append(rows[0], "ADDRESSES")
+	}
+	for _, p := range l.Pools {
+		resting := unknown
+		if p.Resting != nil {
+			resting = fmt.Sprint(*p.Resting)
+		}
+		use := "automatic"
+		switch {
+		case p.Disabled:
+			use = "disabled"
+		case !p.AutoAssign:
+			use = "on request"
+		}
+		row := []string{
+			sentence(p.Name), p.Family, p.Size.String(), fmt.Sprint(p.Used), p.Free.String(), resting, fmt.Sprint(p.Quarantined), fmt.Sprint(p.Waiting), use,
+		}
+		if wide {
+			row = append(row, strings.Join(p.Ranges, ","))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// configProblem says why there is no configuration, empty if there is one.
+func (c *Cluster) configProblem() string {
+	switch {
+	case !c.Config.Known:
+		return "The configuration could not be read."
+	case !c.Config.Found:
+		return fmt.Sprintf("There is no ConfigMap %s in the namespace %s, so no Service gets an address.", c.Config.Name, c.Namespace)
+	case c.Config.Problem != nil:
+		return fmt.Sprintf("The ConfigMap %s/%s is refused: %s", c.Namespace, c.Config.Name, sentence(c.Config.Problem.Error()))
+	}
+	return ""
+}
+
+func bigFloat(n *big.Int) float64 {
+	f, _ := new(big.Float).SetInt(n).Float64()
+	return f
+}

@@ -1,0 +1,213 @@
+package inspect
+
+import (
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+)
+
+// ServiceList is all of Lanlord's Services, or those of one namespace.
+type ServiceList struct {
+	Services []ServiceRow `json:"services"`
+	NotKnown []Gap        `json:"notKnown,omitempty"`
+
+	at time.Time
+}
+
+// ServiceRow is one Service.
+type ServiceRow struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	// Assigned is true when it has every address that it needs. Reason and Message are those of its condition, empty when the
+	// controller has not said anything yet; Since is when Assigned became what it is.
+	Assigned bool       `json:"assigned"`
+	Reason   string     `json:"reason,omitempty"`
+	Message  string     `json:"message,omitempty"`
+	Since    *time.Time `json:"since,omitempty"`
+	// PreferNode is the node that it asks for.
+	PreferNode string       `json:"preferNode,omitempty"`
+	Addresses  []AddressRow `json:"addresses"`
+}
+
+// AddressRow is one address of a Service.
+type AddressRow struct {
+	Address netip.Addr `json:"address"`
+	Pool    string     `json:"pool,omitempty"`
+	// Nodes are those that say that they answer for it, which should be one, since the first of them does.
+	Nodes []string   `json:"nodes"`
+	Since *time.Time `json:"since,omitempty"`
+	// State is Announced, AddressConflict, Disputed for more nodes than one, Unknown when no speaker could be asked, or the
+	// speakers' reason why nobody answers.
+	State  string `json:"state"`
+	Detail string `json:"detail,omitempty"`
+	// SharedWith are the other Services that have it.
+	SharedWith []string `json:"sharedWith,omitempty"`
+}
+
+// The states of an address beside the speakers' reasons.
+const (
+	stateAnnounced = "Announced"
+	stateConflict  = "AddressConflict"
+	stateDisputed  = "Disputed"
+	statePending   = "Pending" // a node is to answer, and does not yet
+	stateUnknown   = "Unknown"
+)
+
+// reasonPending is for a Service that the controller has said nothing of.
+const reasonPending = "Pending"
+
+// Services lists all Services, or those of a namespace if it is not empty.
+func Services(c *Cluster, namespace string) ServiceList {
+	list := ServiceList{Services: []ServiceRow{}, NotKnown: c.Gaps, at: c.At}
+	view := newView(c)
+	for i := range c.Services {
+		if s := &c.Services[i]; namespace == "" || s.Key.Namespace == namespace {
+			list.Services = append(list.Services, view.service(s))
+		}
+	}
+	return list
+}
+
+func (v *view) service(s *cluster.Service) ServiceRow {
+	row := ServiceRow{Namespace: s.Key.Namespace, Name: s.Key.Name, PreferNode: s.PreferNode, Addresses: []AddressRow{}}
+	if s.Condition != nil {
+		row.Assigned, row.Reason, row.Message = s.Condition.True, s.Condition.Reason, s.Condition.Message
+		if !s.Condition.Since.IsZero() {
+			row.Since = &s.Condition.Since
+		}
+	}
+	for _, a := range s.Ingress {
+		row.Addresses = append(row.Addresses, v.address(a, s))
+	}
+	return row
+}
+
+func (v *view) address(a netip.Addr, s *cluster.Service) AddressRow {
+	row := AddressRow{Address: a, Pool: v.cluster.poolOf(a), Nodes: []string{}}
+	if row.Pool == "" && !strings.Contains(s.AllocatedFrom, ",") {
+		row.Pool = s.AllocatedFrom
+	}
+	for _, key := range v.holders[a] {
+		if key != s.Key {
+			row.SharedWith = append(row.SharedWith, key.String())
+		}
+	}
+	facts := v.facts(a)
+	for _, h := range facts.answering {
+		row.Nodes = append(row.Nodes, h.node)
+	}
+	if len(facts.answering) > 0 && !facts.answering[0].since.IsZero() {
+		row.Since = &facts.answering[0].since
+	}
+	row.State, row.Detail = v.state(a, facts)
+	if s.Conflict != nil && s.Conflict.True && strings.Contains(s.Conflict.Message, " "+a.String()+" ") {
+		row.State, row.Detail = stateConflict, s.Conflict.Message
+	}
+	return row
+}
+
+// state says in a word how an address stands, and in a sentence why, if not well.
+func (v *view) state(a netip.Addr, f facts) (state, detail string) {
+	switch {
+	case len(f.answering) > 1:
+		return stateDisputed, "several nodes say that they answer for it: " + strings.Join(f.nodes(), ", ")
+	case len(f.answering) == 1:
+		return stateAnnounced, ""
+	case !v.asked:
+		return stateUnknown, "no speaker could be asked"
+	case f.reason != "" && f.reason != stateAnnounced:
+		return f.reason, f.detail
+	case f.owner != "" && v.silent[f.owner]:
+		return stateUnknown, "the speaker of " + f.owner + ", which is to answer, could not be asked"
+	case f.owner != "":
+		return statePending, f.owner + " is to answer, and does not yet"
+	}
+	return statePending, "no speaker knows of it yet"
+}
+
+// WriteText writes a table with a line for each address.
+func (l ServiceList) WriteText(out io.Writer) error { return l.write(out, false) }
+
+// WriteWide adds the messages.
+func (l ServiceList) WriteWide(out io.Writer) error { return l.write(out, true) }
+
+func (l ServiceList) write(out io.Writer, wide bool) error {
+	if len(l.Services) == 0 {
+		if err := line(out, "No Services of type LoadBalancer that are Lanlord's."); err != nil {
+			return err
+		}
+		return writeGaps(out, l.NotKnown)
+	}
+	rows := [][]string{{"NAMESPACE", "NAME", "ADDRESS", "POOL", "NODE", "SINCE", "STATE"}}
+	if wide {
+		rows[0] = append(rows[0], "MESSAGE")
+	}
+	for _, s := range l.Services {
+		rows = append(rows, s.rows(l.at, wide)...)
+	}
+	if err := writeTable(out, rows); err != nil {
+		return err
+	}
+	return writeGaps(out, l.NotKnown)
+}
+
+func (s ServiceRow) rows(now time.Time, wide bool) (rows [][]string) {
+	add := func(address, pool, node, since, state, message string) {
+		row := []string{s.Namespace, s.Name, address, pool, node, since, state}
+		if wide {
+			row = append(row, or(sentence(message), none))
+		}
+		rows = append(rows, row)
+	}
+	for _, a := range s.Addresses {
+		add(a.Address.String(), or(a.Pool, none), or(strings.Join(a.Nodes, ","), none), age(a.Since, now), a.State, or(a.Detail, s.Message))
+	}
+	if !s.Assigned {
+		add(none, none, none, age(s.Since, now), or(s.Reason, reasonPending), or(s.Message, "the controller has not said anything of it yet"))
+	}
+	return rows
+}
+
+// waiting are the Services that have not what they need.
+func (c *Cluster) waiting() (list []*cluster.Service) {
+	for i := range c.Services {
+		if s := &c.Services[i]; s.Condition == nil || !s.Condition.True {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// writeGaps says below a table what is missing in it.
+func writeGaps(out io.Writer, gaps []Gap) error {
+	for _, g := range gaps {
+		if err := line(out, "Note: "+g.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func line(out io.Writer, text string) error {
+	_, err := io.WriteString(out, text+"\n")
+	return err
+}
+
+// holdersOf returns which Services have which address.
+func holdersOf(c *Cluster) map[netip.Addr][]cluster.Key {
+	holders := make(map[netip.Addr][]cluster.Key, len(c.Services))
+	for i := range c.Services {
+		s := &c.Services[i]
+		for _, a := range s.Ingress {
+			holders[a] = append(holders[a], s.Key)
+		}
+	}
+	for _, keys := range holders {
+		slices.SortFunc(keys, cluster.Key.Compare)
+	}
+	return holders
+}

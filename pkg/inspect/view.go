@@ -1,0 +1,256 @@
+package inspect
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/status"
+)
+
+// Controller is a controller's Pod, and what its process says.
+type Controller struct {
+	Pod
+	// Says is nil when the process could not be asked; Silence says why then.
+	Says    *status.Controller
+	Silence string
+}
+
+// Speaker is a speaker's Pod, and what its process says.
+type Speaker struct {
+	Pod
+	// Networks is what the Pod tells the controller of its node's networks.
+	Networks cluster.Networks
+	// Says is nil when the process could not be asked; Silence says why then.
+	Says    *status.Speaker
+	Silence string
+}
+
+// stateUpdating is that of a speaker which answers beside the one that it is to follow.
+const stateUpdating = "standby"
+
+// leader is the controller that decides, nil if none is known.
+func (c *Cluster) leader() *Controller {
+	for i := range c.Controllers {
+		if s := c.Controllers[i].Says; s != nil && s.Role == status.Leader {
+			return &c.Controllers[i]
+		}
+	}
+	return nil
+}
+
+// speakers are those that speak for their nodes and could be asked: not those that are about to follow another one.
+func (c *Cluster) speakers() (list []*Speaker) {
+	for i := range c.Speakers {
+		if s := &c.Speakers[i]; s.Says != nil && s.Says.State != stateUpdating {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// strangers are the hosts that answer for addresses and are no nodes: as the speakers say, and for those that could not be asked
+// as their Pods tell the controller. Sorted, each once.
+func (c *Cluster) strangers() (list []cluster.Stranger) {
+	for i := range c.Speakers {
+		s := &c.Speakers[i]
+		if s.Says == nil {
+			list = append(list, s.Networks.Strangers...)
+			continue
+		}
+		for _, x := range s.Says.Conflicts {
+			if a, err := netip.ParseAddr(x.Address); err == nil {
+				list = append(list, cluster.Stranger{Addr: a, MAC: x.MAC, Quarantine: x.Quarantine})
+			}
+		}
+	}
+	slices.SortFunc(list, cluster.Stranger.Compare)
+	return slices.Compact(list)
+}
+
+// speakerStates are how the speakers stand, by node.
+func (c *Cluster) speakerStates() map[string]string {
+	states := map[string]string{}
+	for i := range c.Speakers {
+		s := &c.Speakers[i]
+		if s.Node != "" && (states[s.Node] == "" || s.Ready) {
+			states[s.Node] = s.state()
+		}
+	}
+	return states
+}
+
+// state is how a speaker stands, in a word.
+func (s *Speaker) state() string {
+	switch {
+	case s.Says != nil:
+		return s.Says.State
+	case s.Deleting:
+		return "leaving"
+	case s.Ready:
+		return "unreachable"
+	}
+	return "not ready"
+}
+
+// waitsFor is what a speaker that is not ready says of itself.
+func (s *Speaker) waitsFor() string {
+	if s.Says == nil {
+		return s.Silence
+	}
+	return s.Says.NotReady
+}
+
+// facts are what the speakers say together of an address.
+type facts struct {
+	// answering are the nodes whose speakers say that they answer, the one that began last first.
+	answering []holding
+	// owner is the node that the election names; reason and detail say why there is none.
+	owner, reason, detail string
+}
+
+func (f facts) nodes() (names []string) {
+	for _, h := range f.answering {
+		names = append(names, h.node)
+	}
+	return names
+}
+
+// holding is one node's word that it answers for an address.
+type holding struct {
+	node, cause, from string
+	since             time.Time
+	leaving           bool
+}
+
+// view is a Cluster with what is looked up in it again and again.
+type view struct {
+	cluster *Cluster
+	holders map[netip.Addr][]cluster.Key
+	// asked is true when at least one speaker could be asked, silent holds the nodes whose speakers could not.
+	asked  bool
+	silent map[string]bool
+	byAddr map[netip.Addr]facts
+}
+
+func newView(c *Cluster) *view {
+	v := &view{cluster: c, holders: holdersOf(c), silent: map[string]bool{}, byAddr: map[netip.Addr]facts{}}
+	for i := range c.Speakers {
+		if s := &c.Speakers[i]; s.Says == nil {
+			v.silent[s.Node] = true
+		}
+	}
+	for _, s := range c.speakers() {
+		v.asked = true
+		delete(v.silent, s.Node)
+		for _, o := range s.Says.Owned {
+			v.note(o.Address, func(f *facts) {
+				f.answering = append(f.answering, holding{s.Node, o.Reason, o.From, o.Since, o.Leaving})
+				f.owner = or(o.Elected, f.owner)
+			})
+		}
+		for _, w := range s.Says.Watched {
+			v.note(w.Address, func(f *facts) {
+				f.owner = or(w.Elected, f.owner)
+				if w.Elected == "" && w.Reason != "" {
+					f.reason, f.detail = w.Reason, w.Message
+				}
+			})
+		}
+	}
+	return v
+}
+
+func (v *view) note(address string, change func(*facts)) {
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		return // a later version may say more than addresses
+	}
+	f := v.byAddr[a]
+	change(&f)
+	v.byAddr[a] = f
+}
+
+// facts returns what the speakers say of an address. A node that keeps it only until its successor is heard does not count
+// where that one answers already.
+func (v *view) facts(a netip.Addr) facts {
+	f := v.byAddr[a]
+	slices.SortFunc(f.answering, func(x, y holding) int {
+		return cmp.Or(y.since.Compare(x.since), strings.Compare(x.node, y.node))
+	})
+	if len(f.answering) > 1 {
+		if staying := slices.DeleteFunc(slices.Clone(f.answering), func(h holding) bool { return h.leaving }); len(staying) > 0 {
+			f.answering = staying
+		}
+	}
+	return f
+}
+
+// opinions are what each speaker says of an address, by node.
+func (v *view) opinions(a netip.Addr) (list []SpeakerView) {
+	text := a.String()
+	for i := range v.cluster.Speakers {
+		s := &v.cluster.Speakers[i]
+		if s.Says == nil && (s.Node == "" || !v.silent[s.Node]) || s.Says != nil && s.Says.State == stateUpdating {
+			continue
+		}
+		o := SpeakerView{Node: s.Node}
+		if s.Says == nil {
+			o.Problem = or(s.Silence, or(s.Problem, "it could not be asked"))
+			list = append(list, o)
+			continue
+		}
+		for _, x := range s.Says.Owned {
+			if x.Address == text {
+				o.Answers, o.Cause, o.Owner = true, x.Reason, x.Elected
+				if t := x.Since; !t.IsZero() {
+					o.Since = &t
+				}
+				if x.From != "" {
+					o.Detail = "it was " + x.From + "'s"
+				}
+				if x.Leaving {
+					o.Detail = "only until its next owner is heard"
+				}
+			}
+		}
+		for _, x := range s.Says.Watched {
+			if x.Address == text {
+				o.Owner, o.Reason, o.Detail = x.Elected, x.Reason, x.Message
+				if x.Answers != nil {
+					o.Detail += "; last heard from " + or(x.Answers.Node, "a host that is no node, "+x.Answers.MAC)
+				}
+			}
+		}
+		list = append(list, o)
+	}
+	return list
+}
+
+// controllerTrouble says why no controller may have looked at anything, empty when one decides.
+func (c *Cluster) controllerTrouble() string {
+	switch {
+	case len(c.Controllers) == 0:
+		return "there is no controller"
+	case !slices.ContainsFunc(c.Controllers, func(p Controller) bool { return p.Ready }):
+		return "no controller is ready"
+	}
+	return ""
+}
+
+// stock is what the controller that decides says of one family of a pool.
+func (c *Cluster) stock(pool string, family cluster.Family) (status.Stock, bool) {
+	if l := c.leader(); l != nil {
+		for _, p := range l.Says.Pools {
+			for _, s := range p.Families {
+				if p.Name == pool && s.Family == family.String() {
+					return s, true
+				}
+			}
+		}
+	}
+	return status.Stock{}, false
+}

@@ -1,0 +1,195 @@
+package inspect
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Answer says who answers for an address.
+type Answer struct {
+	Address netip.Addr `json:"address"`
+	// Services are those that have it; empty if none has.
+	Services []string `json:"services"`
+	Pool     string   `json:"pool,omitempty"`
+	// Nodes are those that say that they answer for it: one, if all is well. Since is when the first began, Cause why.
+	Nodes []string   `json:"nodes"`
+	Since *time.Time `json:"since,omitempty"`
+	Cause string     `json:"cause,omitempty"`
+	// State is as in AddressRow, or NoService, or TakenByNode for the address of a Node.
+	State  string `json:"state"`
+	Detail string `json:"detail,omitempty"`
+	// Owner is the node that the election names, which goes on waiting while another one may keep the address.
+	Owner string `json:"owner,omitempty"`
+	// Strangers are the hosts that answer for it too and are no nodes, by MAC address.
+	Strangers []string `json:"strangers,omitempty"`
+	// Speakers is what each one says.
+	Speakers []SpeakerView `json:"speakers"`
+	NotKnown []Gap         `json:"notKnown,omitempty"`
+
+	at time.Time
+}
+
+// SpeakerView is what one speaker says of an address.
+type SpeakerView struct {
+	Node string `json:"node"`
+	// Answers is true when it says that its node answers for the address, since Since, for Cause.
+	Answers bool       `json:"answers"`
+	Since   *time.Time `json:"since,omitempty"`
+	Cause   string     `json:"cause,omitempty"`
+	// Owner is the node that is to answer, as this speaker sees the cluster; Reason and Detail say why there is none.
+	Owner  string `json:"owner,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	Detail string `json:"detail,omitempty"`
+	// Problem says why the speaker could not be asked, empty if it was.
+	Problem string `json:"problem,omitempty"`
+}
+
+// The states of an address that is no Service's.
+const (
+	stateNoService   = "NoService"
+	stateTakenByNode = "TakenByNode"
+)
+
+// Who says who answers for an address, and what each speaker thinks.
+func Who(c *Cluster, addr netip.Addr) Answer {
+	v := newView(c)
+	f := v.facts(addr)
+	a := Answer{
+		Address: addr, Services: []string{}, Pool: c.poolOf(addr), Nodes: []string{}, NotKnown: c.Gaps, at: c.At,
+		Owner: f.owner, Speakers: v.opinions(addr),
+	}
+	for _, key := range v.holders[addr] {
+		a.Services = append(a.Services, key.String())
+	}
+	for _, h := range f.answering {
+		a.Nodes = append(a.Nodes, h.node)
+	}
+	if len(f.answering) > 0 {
+		a.Cause = f.answering[0].cause
+		if t := f.answering[0].since; !t.IsZero() {
+			a.Since = &t
+		}
+	}
+	for _, s := range c.strangers() {
+		if s.Addr == addr {
+			a.Strangers = append(a.Strangers, s.MAC)
+		}
+	}
+	a.State, a.Detail = v.state(addr, f)
+	switch {
+	case len(a.Services) == 0 && len(a.Nodes) == 0:
+		a.State, a.Detail = c.unowned(addr)
+	case len(a.Strangers) > 0:
+		a.State = stateConflict
+		a.Detail = "a host that is no node answers for it too: " + strings.Join(a.Strangers, ", ")
+	}
+	return a
+}
+
+// unowned says what an address is that no Service has.
+func (c *Cluster) unowned(addr netip.Addr) (state, detail string) {
+	for _, n := range c.Nodes {
+		for _, a := range n.Addresses {
+			if a == addr {
+				return stateTakenByNode, "it is the address of the node " + n.Name
+			}
+		}
+	}
+	for _, s := range c.strangers() {
+		if s.Addr == addr {
+			return stateNoService, "no Service has it, and none gets it, since a host that is no node has it: " + s.MAC
+		}
+	}
+	switch pool := c.poolOf(addr); {
+	case c.Config.Config == nil:
+		return stateNoService, "no Service has it"
+	case pool == "":
+		return stateNoService, "no Service has it, and it is in no pool"
+	default:
+		return stateNoService, fmt.Sprintf("no Service has it; it is in the pool %q", pool)
+	}
+}
+
+// Well tells whether one node answers for the address, and nobody else.
+func (a Answer) Well() bool { return a.State == stateAnnounced }
+
+// WriteText writes a sentence, and a table of what each speaker says.
+func (a Answer) WriteText(out io.Writer) error {
+	if err := line(out, a.summary()); err != nil {
+		return err
+	}
+	if len(a.Speakers) > 0 {
+		rows := [][]string{{"NODE", "ANSWERS", "SINCE", "BECAUSE", "NAMES", "DETAIL"}}
+		for _, s := range a.Speakers {
+			answers, detail := "no", s.Detail
+			switch {
+			case s.Problem != "":
+				answers, detail = unknown, s.Problem
+			case s.Answers:
+				answers = "yes"
+			}
+			names := or(s.Owner, or(s.Reason, none))
+			rows = append(rows, []string{s.Node, answers, age(s.Since, a.at), or(s.Cause, none), names, or(sentence(detail), none)})
+		}
+		if err := line(out, ""); err != nil {
+			return err
+		}
+		if err := writeTable(out, rows); err != nil {
+			return err
+		}
+	}
+	return writeGaps(out, a.NotKnown)
+}
+
+// summary says it in a sentence.
+func (a Answer) summary() string {
+	of := ""
+	if len(a.Services) > 0 {
+		of = " of " + strings.Join(a.Services, ", ")
+	}
+	switch {
+	case len(a.Nodes) == 1:
+		text := fmt.Sprintf("%s%s: the node %s answers", a.Address, of, a.Nodes[0])
+		if a.Since != nil {
+			text += fmt.Sprintf(", since %s (%s ago)", a.Since.UTC().Format(time.RFC3339), age(a.Since, a.at))
+		}
+		if a.Cause != "" {
+			text += ", " + causeText(a.Cause)
+		}
+		if a.Detail != "" {
+			text += ". " + capital(a.Detail)
+		}
+		return text + "."
+	case a.Detail != "":
+		return fmt.Sprintf("%s%s: %s.", a.Address, of, a.Detail)
+	}
+	return fmt.Sprintf("%s%s: nobody answers (%s).", a.Address, of, a.State)
+}
+
+// causeText is a cause of the speakers' in a sentence.
+func causeText(cause string) string {
+	if text, ok := map[string]string{
+		"new":        "as it was new",
+		"crash":      "as the node that had it was gone without a word",
+		"silent":     "as the node that had it did not answer for it",
+		"left":       "as the speaker that had it was told to stop",
+		"ineligible": "as the node that had it may not have it any more",
+		"failback":   "as the election names it",
+		"wish":       "as a Service asks for this node",
+		"outranked":  "as it goes before the node that had it",
+		"inherited":  "as the speaker before it on this node had it",
+	}[cause]; ok {
+		return text
+	}
+	return "because: " + cause
+}
+
+func capital(text string) string {
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}

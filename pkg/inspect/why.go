@@ -1,0 +1,204 @@
+package inspect
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+)
+
+// Explanation says how a Service stands, and why.
+type Explanation struct {
+	Service string `json:"service"`
+	// Well is true when the Service has what it needs and its addresses are announced.
+	Well bool `json:"well"`
+	// Reason is one word: that of the Service's condition, or that of an address which is not announced.
+	Reason string `json:"reason"`
+	// Message is a sentence.
+	Message string `json:"message"`
+	// Mend says what to do; empty when nothing is to be done.
+	Mend string `json:"mend,omitempty"`
+	// Requests are what the Service asks for, in sentences.
+	Requests  []string     `json:"requests,omitempty"`
+	Addresses []AddressRow `json:"addresses"`
+	Events    []Event      `json:"events,omitempty"`
+	NotKnown  []Gap        `json:"notKnown,omitempty"`
+
+	at time.Time
+}
+
+// Event is one about a Service.
+type Event struct {
+	Last    time.Time `json:"last"`
+	Type    string    `json:"type"`
+	Reason  string    `json:"reason"`
+	From    string    `json:"from,omitempty"`
+	Message string    `json:"message"`
+}
+
+// mostEvents is how many of the newest Events an explanation has.
+const mostEvents = 10
+
+// Why explains a Service of Lanlord's, which there must be.
+func Why(c *Cluster, key cluster.Key, events []Event) Explanation {
+	v := newView(c)
+	s := c.Service(key)
+	row := v.service(s)
+	e := Explanation{
+		Service: key.String(), Reason: row.Reason, Message: row.Message, Well: row.Assigned,
+		Requests: requests(s), Addresses: row.Addresses, NotKnown: c.Gaps, at: c.At,
+	}
+	switch {
+	case row.Reason == "":
+		e.Reason = reasonPending
+		e.Message = "the controller has not said anything of it yet" + colonOr(c.controllerTrouble())
+		e.Mend = "kubectl lanlord doctor tells whether the controller works"
+	case !row.Assigned:
+		e.Mend = mendOf(row.Reason)
+		if problem := c.configProblem(); problem != "" {
+			e.Message += ". " + problem
+			e.Mend = "mend the configuration; controller --check-config checks a file"
+		}
+	default:
+		for _, a := range row.Addresses {
+			if a.State == stateAnnounced {
+				continue
+			}
+			e.Well, e.Reason, e.Message = false, a.State, fmt.Sprintf("%s: %s", a.Address, a.Detail)
+			e.Mend = mendOf(a.State)
+			break
+		}
+	}
+	slices.SortStableFunc(events, func(x, y Event) int { return y.Last.Compare(x.Last) })
+	e.Events = events[:min(len(events), mostEvents)]
+	return e
+}
+
+// WhyNot explains a Service that is not Lanlord's. kind is its spec.type.
+func WhyNot(c *Cluster, key cluster.Key, kind, class string) Explanation {
+	e := Explanation{Service: key.String(), Addresses: []AddressRow{}, at: c.At, Reason: "NotManaged"}
+	switch {
+	case kind != "LoadBalancer":
+		e.Message = fmt.Sprintf("it is of type %s; only Services of type LoadBalancer get addresses", kind)
+		e.Mend = fmt.Sprintf("kubectl -n %s patch service %s -p '{\"spec\":{\"type\":\"LoadBalancer\"}}'", key.Namespace, key.Name)
+	case class != c.Class && c.Class == "":
+		e.Message = fmt.Sprintf("its spec.loadBalancerClass is %q, and Lanlord serves Services without a class", class)
+		e.Mend = "make it again without the class, which cannot be changed, or give Lanlord that class (--load-balancer-class)"
+	case class != c.Class:
+		e.Message = fmt.Sprintf("its spec.loadBalancerClass is %q, and Lanlord serves the class %q", class, c.Class)
+		e.Mend = "make it again with that class, which cannot be changed"
+	default:
+		e.Message = "it has no cluster IP, so nothing could be reached at an address"
+	}
+	return e
+}
+
+func colonOr(text string) string {
+	if text == "" {
+		return ""
+	}
+	return ": " + text
+}
+
+// requests says what a Service asks for.
+func requests(s *cluster.Service) (list []string) {
+	for _, a := range s.Requested {
+		list = append(list, "the address "+a.String())
+	}
+	if s.RequestedPool != "" {
+		list = append(list, fmt.Sprintf("an address of the pool %q", s.RequestedPool))
+	}
+	if s.PreferNode != "" {
+		list = append(list, "to be announced by the node "+s.PreferNode)
+	}
+	if s.SharingKey != "" {
+		list = append(list, fmt.Sprintf("to share with Services of the key %q", s.SharingKey))
+	}
+	for _, problem := range []string{s.RequestProblem, s.PreferNodeProblem} {
+		if problem != "" {
+			list = append(list, problem)
+		}
+	}
+	return list
+}
+
+// mendOf says what to do about a reason of the controller's or the speakers'.
+func mendOf(reason string) string {
+	return map[string]string{
+		"InvalidRequest":      "mend the annotation or field that the message names",
+		"MissingFamily":       "give the cluster and the Service both families, or use ipFamilyPolicy PreferDualStack",
+		"FamilyMismatch":      "ask for an address of a family that the Service has, or change spec.ipFamilies",
+		"UnknownPool":         "ask for one of the pools that kubectl lanlord pools lists",
+		"PoolSetAside":        "ask for a pool of protocol layer2, or change the pool's protocol",
+		"PoolNotAllowed":      "ask for another pool, or open this one to the Service (namespaces, namespace-selectors, service-selectors)",
+		"PoolDisabled":        "ask for another pool, or remove disabled from this one",
+		"PoolLacksFamily":     "add addresses of that family to the pool, or ask for another pool",
+		"AddressOutsidePools": "ask for an address that a pool has, or add this one to a pool",
+		"AddressExcluded":     "ask for another address, or remove it from exclude",
+		"AddressReserved":     "ask for another address, or add the Service to the reservation",
+		"AddressTaken":        "ask for another address, or free this one of the host that has it",
+		"NetworkAddress":      "ask for another address",
+		"AddressInUse":        "ask for another address, or let both Services share it (lanlord.io/allow-shared-ip)",
+		"NotRequested":        "nothing, if another address follows",
+		"NoPool":              "open a pool to the namespace or the Service, or ask for a pool that is used on request (lanlord.io/address-pool)",
+		"QuotaReached":        "raise the quota, or remove Services of the namespace that need no address",
+		"NoFreeAddress":       "add addresses to a pool that the Service may use, or remove Services that need none",
+		"NoEndpoints":         "see why no pod of the Service is ready: kubectl get pods, kubectl describe service",
+		"NoEligibleNode":      "the message says what keeps the nodes from it; kubectl lanlord doctor looks at all of them",
+		"NotInPool":           "nothing, if another address follows; else put the address back into a pool",
+		stateConflict:         "give that host another address, or leave this one out of the pool with exclude",
+		stateDisputed:         "kubectl lanlord doctor tells whether the speakers hear each other",
+		statePending:          "wait a second; then kubectl lanlord doctor tells what keeps the speakers from it",
+		stateUnknown:          "kubectl lanlord doctor tells why the speakers could not be asked",
+	}[reason]
+}
+
+// WriteText writes the explanation for people.
+func (e Explanation) WriteText(out io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n", e.Service, e.Reason)
+	fmt.Fprintf(&b, "  %s\n", sentence(e.Message))
+	if e.Mend != "" {
+		fmt.Fprintf(&b, "  -> %s\n", e.Mend)
+	}
+	if len(e.Requests) > 0 {
+		fmt.Fprintf(&b, "\nIt asks for\n")
+		for _, r := range e.Requests {
+			fmt.Fprintf(&b, "  %s\n", sentence(r))
+		}
+	}
+	if len(e.Addresses) > 0 {
+		b.WriteString("\n")
+		rows := [][]string{{"ADDRESS", "POOL", "NODE", "SINCE", "STATE", "DETAIL"}}
+		for _, a := range e.Addresses {
+			detail := a.Detail
+			if len(a.SharedWith) > 0 {
+				detail = strings.TrimPrefix(detail+"; shared with "+listed(a.SharedWith), "; ")
+			}
+			rows = append(rows, []string{
+				a.Address.String(), or(a.Pool, none), or(strings.Join(a.Nodes, ","), none), age(a.Since, e.at), a.State, or(sentence(detail), none),
+			})
+		}
+		if err := writeTable(&b, rows); err != nil {
+			return err
+		}
+	}
+	if len(e.Events) > 0 {
+		b.WriteString("\n")
+		rows := [][]string{{"LAST SEEN", "TYPE", "REASON", "MESSAGE"}}
+		for _, v := range e.Events {
+			rows = append(rows, []string{age(&v.Last, e.at), v.Type, v.Reason, sentence(v.Message)})
+		}
+		if err := writeTable(&b, rows); err != nil {
+			return err
+		}
+	}
+	if err := writeGaps(&b, e.NotKnown); err != nil {
+		return err
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
