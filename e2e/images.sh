@@ -2,6 +2,8 @@
 # Builds the images that the laboratory uses besides the nodes'.
 # usage: images.sh echo     the HTTP server that tests deploy
 #        images.sh client   the host outside the cluster
+#        images.sh metallb VERSION   MetalLB's controller and speaker, out of the module in metallb/VERSION; prints their
+#                           names, and the folder that has MetalLB's own manifests
 # LANLORD_E2E_CLIENT_BASE names a Debian image to build the client from where we are not root.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -46,7 +48,30 @@ client_by_docker() {
     docker build -q -t "$1" - >/dev/null
 }
 
+# The images are called as in MetalLB's manifests, with another registry's name. They are kept as binaries by the hash of the module.
+build_metallb() {
+  local module=$e2e_dir/metallb/$1 version saved program
+  version=$(awk '$1 == "go.universe.tf/metallb" {print $2} $2 == "go.universe.tf/metallb" {print $3}' "$module/go.mod")
+  saved=$cache_dir/metallb/$version-$(uname -m)-$(cd "$module" && hash_of go.mod go.sum)
+  if [ ! -d "$saved" ]; then
+    say "compiling MetalLB $version (once; some minutes with cold caches)"
+    rm -rf "$saved.tmp"
+    mkdir -p "$saved.tmp"
+    (cd "$module" && CGO_ENABLED=0 GOFLAGS='-trimpath -buildvcs=false' go build -ldflags '-s -w' -o "$saved.tmp" tool)
+    mv "$saved.tmp" "$saved"
+  fi
+  touch "$saved" # prune_cache goes by age
+  prune_cache "$cache_dir/metallb"
+  for program in controller speaker; do
+    printf 'FROM scratch\nCOPY %s /\nENTRYPOINT ["/%s"]\n' "$program" "$program" >"$saved/Dockerfile.$program"
+    docker build -q -t "lanlord-e2e/metallb-$program:$version" -f "$saved/Dockerfile.$program" "$saved" >/dev/null
+    echo "lanlord-e2e/metallb-$program:$version"
+  done
+  (cd "$module" && go mod download go.universe.tf/metallb && go list -m -f '{{.Dir}}' go.universe.tf/metallb)
+}
+
 case ${1:-} in
 echo | client) "build_$1" ;;
-*) die "usage: images.sh echo|client" ;;
+metallb) build_metallb "${2:?version, a folder in e2e/metallb}" ;;
+*) die "usage: images.sh echo|client|metallb VERSION" ;;
 esac

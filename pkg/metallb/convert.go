@@ -61,9 +61,13 @@ func Convert(data []byte, namespace, name string) (*Result, error) {
 	return &Result{Manifest: out, Notes: r.notes}, nil
 }
 
-var poolPath = regexp.MustCompile(`^address-pools\[\d+\]\.?`)
+var (
+	poolPath = regexp.MustCompile(`^address-pools\[\d+\]\.?`)
+	// Lines are those of the document, which nobody has seen.
+	lineOfPool = regexp.MustCompile(` \(line \d+\)| on line \d+`)
+)
 
-// inObjects names the objects in place of the lines of a document that nobody has seen.
+// inObjects names the objects in place of the lines of the document.
 func inObjects(err error) error {
 	problems, ok := errors.AsType[*config.Problems](err)
 	if !ok {
@@ -75,7 +79,7 @@ func inObjects(err error) error {
 		if path := poolPath.ReplaceAllString(p.Path, ""); path != "" {
 			where += ": " + path
 		}
-		all = append(all, fmt.Errorf("%s: %s", oneLine(where), oneLine(p.Message)))
+		all = append(all, fmt.Errorf("%s: %s", oneLine(where), lineOfPool.ReplaceAllString(oneLine(p.Message), "")))
 	}
 	return errors.Join(all...)
 }

@@ -1,0 +1,55 @@
+{{- define "lanlord.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- /* The flags of both daemons that differ from their defaults. */ -}}
+{{- define "lanlord.args" -}}
+- --log-level={{ .Values.logLevel }}
+{{- if ne .Values.logFormat "text" }}
+- --log-format={{ .Values.logFormat }}
+{{- end }}
+{{- if ne .Values.config.name "config" }}
+- --config-map={{ .Values.config.name }}
+{{- end }}
+{{- with .Values.loadBalancerClass }}
+- --load-balancer-class={{ . }}
+{{- end }}
+{{- if ne (int .Values.metrics.port) 7572 }}
+- --listen=:{{ .Values.metrics.port }}
+{{- end }}
+{{- end }}
+
+{{- /* What is equal in the specs of the pods; a list of the root and the daemon's values. */ -}}
+{{- define "lanlord.placement" -}}
+{{- $root := index . 0 }}{{ $v := index . 1 }}
+serviceAccountName: {{ $v.serviceAccount.name }}
+{{- with $v.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $root.Values.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 0 }}
+{{- end }}
+{{- with $v.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $v.tolerations }}
+tolerations: {{- toYaml . | nindent 0 }}
+{{- end }}
+{{- with $v.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "lanlord.podAnnotations" -}}
+{{- $root := index . 0 }}{{ $v := index . 1 }}
+{{- if or $root.Values.metrics.annotations $v.podAnnotations }}
+annotations:
+  {{- if $root.Values.metrics.annotations }}
+  prometheus.io/scrape: "true"
+  prometheus.io/port: {{ $root.Values.metrics.port | quote }}
+  {{- end }}
+  {{- with $v.podAnnotations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- end }}

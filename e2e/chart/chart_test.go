@@ -1,0 +1,251 @@
+package chart
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+const deploy = "../../deploy"
+
+// helm runs Helm and returns what it printed.
+func helm(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	command := exec.CommandContext(t.Context(), "../helm.sh", args...)
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("helm %s: %w: %s", strings.Join(args, " "), err, stderr.String())
+	}
+	return stdout.String(), nil
+}
+
+// render returns the objects that the chart makes with these flags, by kind and name.
+func render(t *testing.T, flags ...string) map[string]unstructured.Unstructured {
+	t.Helper()
+	text, err := helm(t, append([]string{"template", "lanlord", filepath.Join(deploy, "helm", "lanlord"), "--namespace", "lanlord-system"}, flags...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects(t, []byte(text))
+}
+
+// objects reads manifests.
+func objects(t *testing.T, text []byte) map[string]unstructured.Unstructured {
+	t.Helper()
+	all := map[string]unstructured.Unstructured{}
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 1<<16)
+	for {
+		var o unstructured.Unstructured
+		if err := decoder.Decode(&o.Object); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if o.Object == nil {
+			continue
+		}
+		key := o.GetKind() + " " + o.GetName()
+		if _, twice := all[key]; twice {
+			t.Errorf("%s is there twice", key)
+		}
+		all[key] = o
+	}
+}
+
+// as converts one of the objects, which must be there.
+func as[T any](t *testing.T, all map[string]unstructured.Unstructured, key string) T {
+	t.Helper()
+	var typed T
+	o, ok := all[key]
+	if !ok {
+		t.Fatalf("there is no %s", key)
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(o.Object, &typed, true); err != nil {
+		t.Fatalf("%s: %v", key, err)
+	}
+	return typed
+}
+
+// TestDefaultsAreTheManifest compares, field by field, what the chart makes without values with deploy/install.yaml.
+func TestDefaultsAreTheManifest(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(deploy, "install.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, got := objects(t, text), render(t)
+	delete(want, "Namespace lanlord-system") // a release is installed into one that is there, or that Helm makes
+	for key, o := range want {
+		other, ok := got[key]
+		if !ok {
+			t.Errorf("the chart has no %s", key)
+			continue
+		}
+		compare(t, key, o.Object, other.Object)
+	}
+	for key := range got {
+		if _, ok := want[key]; !ok {
+			t.Errorf("the chart has %s, and the manifest has not", key)
+		}
+	}
+}
+
+// compare reports each field in which two objects differ.
+func compare(t *testing.T, at string, want, got any) {
+	t.Helper()
+	wantMap, isMap := want.(map[string]any)
+	gotMap, alsoMap := got.(map[string]any)
+	if isMap && alsoMap {
+		for key := range wantMap {
+			compare(t, at+"."+key, wantMap[key], gotMap[key])
+		}
+		for key := range gotMap {
+			if _, ok := wantMap[key]; !ok {
+				t.Errorf("%s.%s is %v in the chart alone", at, key, gotMap[key])
+			}
+		}
+		return
+	}
+	wantList, isList := want.([]any)
+	gotList, alsoList := got.([]any)
+	if isList && alsoList && len(wantList) == len(gotList) {
+		for i := range wantList {
+			compare(t, fmt.Sprintf("%s[%d]", at, i), wantList[i], gotList[i])
+		}
+		return
+	}
+	if !reflect.DeepEqual(want, got) {
+		t.Errorf("%s is %v in the manifest, and %v in the chart", at, want, got)
+	}
+}
+
+// TestValues changes every value, and looks for it where it is to take effect.
+func TestValues(t *testing.T) {
+	all := render(t, "-f", "testdata/values.yaml")
+	deployment := as[appsv1.Deployment](t, all, "Deployment controller")
+	daemonSet := as[appsv1.DaemonSet](t, all, "DaemonSet speaker")
+	for name, spec := range map[string]corev1.PodSpec{"controller": deployment.Spec.Template.Spec, "speaker": daemonSet.Spec.Template.Spec} {
+		c := spec.Containers[0]
+		args := strings.Join(c.Args, " ")
+		for _, flag := range []string{
+			"--log-level=debug", "--log-format=json", "--config-map=pools", "--load-balancer-class=example.com/lanlord", "--listen=:9999", "--pprof",
+		} {
+			if !strings.Contains(args, flag) {
+				t.Errorf("%s has no %s: %s", name, flag, args)
+			}
+		}
+		if strings.Contains(args, "--gossip-port=7999") != (name == "speaker") {
+			t.Errorf("the gossip port is the speaker's: %s has %s", name, args)
+		}
+		checks := map[string]bool{
+			"image":          c.Image == "registry.example/lanlord:v1" && c.ImagePullPolicy == corev1.PullAlways,
+			"pull secret":    len(spec.ImagePullSecrets) == 1 && spec.ImagePullSecrets[0].Name == "registry",
+			"account":        spec.ServiceAccountName == "my-"+name,
+			"priority class": spec.PriorityClassName == "important",
+			"node selector":  reflect.DeepEqual(spec.NodeSelector, map[string]string{"role": "edge"}),
+			"tolerations":    len(spec.Tolerations) == 1 && spec.Tolerations[0].Key == "edge",
+			"affinity":       spec.Affinity != nil && spec.Affinity.NodeAffinity != nil,
+			"resources":      c.Resources.Requests.Cpu().String() == "1" && len(c.Resources.Limits) == 0,
+		}
+		for what, ok := range checks {
+			if !ok {
+				t.Errorf("%s: the %s is not as the values say: %+v", name, what, spec)
+			}
+		}
+	}
+	for name, annotations := range map[string]map[string]string{
+		"controller": deployment.Spec.Template.Annotations, "speaker": daemonSet.Spec.Template.Annotations,
+	} {
+		if want := map[string]string{"prometheus.io/scrape": "true", "prometheus.io/port": "9999", "note": "here"}; !reflect.DeepEqual(annotations, want) {
+			t.Errorf("%s has the annotations %v, want %v", name, annotations, want)
+		}
+	}
+	config := as[corev1.ConfigMap](t, all, "ConfigMap pools").Data["config"]
+	for _, line := range []string{"  name: default", "  protocol: layer2", "  - 192.168.1.240-192.168.1.250"} {
+		if !strings.Contains(config, line+"\n") {
+			t.Errorf("the ConfigMap has no line %q:\n%s", line, config)
+		}
+	}
+	if keys := as[corev1.Secret](t, all, "Secret lanlord-gossip").StringData; keys["key-1"] != "0123456789abcdef" {
+		t.Errorf("the gossip Secret has %v", keys)
+	}
+	for _, key := range []string{"ClusterRole edge-controller", "ClusterRole edge-speaker", "PodMonitor lanlord"} {
+		if _, ok := all[key]; !ok {
+			t.Errorf("there is no %s", key)
+		}
+	}
+	for _, key := range []string{"ServiceAccount my-controller", "ServiceAccount my-speaker"} {
+		if _, ok := all[key]; ok {
+			t.Errorf("there is a %s although it is not to be made", key)
+		}
+	}
+	checkSubjects(t, all, "my-controller", "my-speaker")
+	policy := as[networkingv1.NetworkPolicy](t, all, "NetworkPolicy controller")
+	if port := policy.Spec.Ingress[0].Ports[0].Port; port.IntValue() != 9999 {
+		t.Errorf("the NetworkPolicy lets in to port %v", port)
+	}
+	if ports := policy.Spec.Egress[0].Ports; len(ports) != 1 || ports[0].Port.IntValue() != 16443 {
+		t.Errorf("the NetworkPolicy lets out to %v", ports)
+	}
+}
+
+// checkSubjects fails the test unless every binding is to an account of the release's namespace, and to the right name.
+func checkSubjects(t *testing.T, all map[string]unstructured.Unstructured, accounts ...string) {
+	t.Helper()
+	found := 0
+	for key, o := range all {
+		subjects, _, err := unstructured.NestedSlice(o.Object, "subjects")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range subjects {
+			subject := s.(map[string]any)
+			name := fmt.Sprint(subject["name"])
+			if subject["namespace"] != "lanlord-system" || !strings.HasSuffix(o.GetName(), strings.TrimPrefix(name, "my-")) {
+				t.Errorf("%s binds %v", key, subject)
+			}
+			found++
+		}
+	}
+	if found != 2*len(accounts) {
+		t.Errorf("%d subjects, want two for each of %v", found, accounts)
+	}
+}
+
+// TestWrongValues are refused, with the key that is wrong.
+func TestWrongValues(t *testing.T) {
+	for _, test := range []struct{ set, names string }{
+		{"loglevel=debug", "loglevel"},
+		{"logLevel=loud", "logLevel"},
+		{"metrics.port=99999", "port"},
+		{"gossip.keys.a=short", "keys"},
+		{"speaker.image=x", "image"},
+		{"controller.extraArgs={pprof}", "extraArgs"},
+	} {
+		_, err := helm(t, "template", "lanlord", filepath.Join(deploy, "helm", "lanlord"), "--set", test.set)
+		if err == nil || !strings.Contains(err.Error(), test.names) {
+			t.Errorf("--set %s: %v, want an error that names %s", test.set, err, test.names)
+		}
+	}
+}
+
+// TestLint is Helm's own opinion.
+func TestLint(t *testing.T) {
+	if out, err := helm(t, "lint", "--strict", filepath.Join(deploy, "helm", "lanlord")); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

@@ -1,0 +1,2 @@
+// Package chart holds the Helm chart to the manifests that users of kubectl apply.
+package chart
