@@ -1,6 +1,7 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 IMAGE ?= lanlord/lanlord:dev
+PLATFORM ?= $(shell go env GOOS)/$(shell go env GOARCH)
 FUZZTIME ?= 20s
 ROUNDS ?= 3
 SIZES ?= 3
@@ -8,8 +9,10 @@ SIZES ?= 3
 daemon := github.com/lanlord/lanlord/pkg/daemon
 ldflags := -s -w -X $(daemon).version=$(VERSION) -X $(daemon).commit=$(COMMIT)
 
-.PHONY: build test bench bench-failover demo demo-down e2e lint fuzz image lab
+.PHONY: build test bench bench-failover demo demo-down e2e lint fuzz image sbom lab
 
+build: export GOOS = $(word 1,$(subst /, ,$(PLATFORM)))
+build: export GOARCH = $(word 2,$(subst /, ,$(PLATFORM)))
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(ldflags)' -o bin/ ./cmd/controller ./cmd/speaker ./cmd/kubectl-lanlord
 	ln -sf kubectl-lanlord bin/kubectl_complete-lanlord
@@ -30,9 +33,17 @@ bench-failover: build
 	cd e2e && go build -o ../bin/failover ./cmd/failover
 	bin/failover -speaker bin/speaker -rounds $(ROUNDS) -sizes $(SIZES) $(FAILOVERFLAGS)
 
-# Only the binaries are handed to the engine, not the whole tree.
+# The same commit and Go release make the same image, byte for byte; it prints the digest. PLATFORM=linux/arm64 makes one for other nodes.
 image: build
-	tar -c bin/controller bin/speaker deploy/Dockerfile | docker build -q -t $(IMAGE) -f deploy/Dockerfile -
+	cd e2e && go build -o ../bin/image ./cmd/image
+	bin/image -o bin/image.tar -t $(IMAGE) -platform $(PLATFORM) -label org.opencontainers.image.version=$(VERSION) \
+	  -label org.opencontainers.image.revision=$(COMMIT) bin/controller bin/speaker
+	docker load -q -i bin/image.tar
+
+# What is in the binaries, module by module, in CycloneDX: bin/controller.cdx.json, bin/speaker.cdx.json.
+sbom: build
+	go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0 bin -json -output bin/controller.cdx.json bin/controller
+	go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0 bin -json -output bin/speaker.cdx.json bin/speaker
 
 # The cluster with the image on its nodes; e2e/README.md has the variables.
 lab:
