@@ -55,16 +55,16 @@ func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
 	if err := daemon.BridgeKlog(log); err != nil {
 		return err
 	}
-	client, err := kube.Connect(flags.Kubeconfig, name)
+	registry := daemon.NewRegistry()
+	client, err := kube.ConnectMeasured(flags.Kubeconfig, name, registry)
 	if err != nil {
 		return err
 	}
-	registry := daemon.NewRegistry()
 	var loop *controller.Controller
 	options := storeOptions(flags, client)
 	options.Log, options.Wake, options.Registerer = log, func() { loop.Wake() }, registry
 	store := kube.New(options)
-	loop = controller.New(controller.Options{Source: store, Writer: store, Log: log, Registerer: registry})
+	loop = controller.New(controller.Options{Source: store, Writer: store, Log: log, Registerer: registry, AddressMetrics: flags.AddressMetrics})
 
 	// Only the holder of the Lease decides, and only once it has seen what the last holder wrote.
 	lead := func(ctx context.Context) error {

@@ -92,8 +92,8 @@ func TestFromMetalLB(t *testing.T) {
 	}
 }
 
-// TestStopsWithoutCluster starts against an API server that is not there, and is told to stop.
-func TestStopsWithoutCluster(t *testing.T) {
+// writeKubeconfig writes the kubeconfig of an API server that is not there.
+func writeKubeconfig(t *testing.T) string {
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := os.WriteFile(kubeconfig, []byte(`apiVersion: v1
 kind: Config
@@ -103,10 +103,15 @@ current-context: gone
 `), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return kubeconfig
+}
+
+// TestStopsWithoutCluster starts against an API server that is not there, and is told to stop.
+func TestStopsWithoutCluster(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(100*time.Millisecond, cancel)
 	var out bytes.Buffer
-	if err := run(ctx, []string{"--kubeconfig=" + kubeconfig, "--listen=127.0.0.1:0"}, &out, t.Output()); err != nil {
+	if err := run(ctx, []string{"--kubeconfig=" + writeKubeconfig(t), "--listen=127.0.0.1:0"}, &out, t.Output()); err != nil {
 		t.Errorf("stopped with %v", err)
 	}
 }

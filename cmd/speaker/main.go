@@ -73,11 +73,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := daemon.BridgeKlog(log); err != nil {
 		return err
 	}
-	client, err := kube.Connect(f.Kubeconfig, name)
+	registry := daemon.NewRegistry()
+	client, err := kube.ConnectMeasured(f.Kubeconfig, name, registry)
 	if err != nil {
 		return err
 	}
-	p := &program{flags: f, client: client, log: log, registry: daemon.NewRegistry(), wake: make(chan struct{}, 1)}
+	p := &program{flags: f, client: client, log: log, registry: registry, wake: make(chan struct{}, 1)}
 	p.store = kube.New(kube.Options{
 		Client: client, Namespace: f.Namespace, ConfigMap: f.ConfigMap, LoadBalancerClass: f.LoadBalancerClass,
 		Nodes: true, Endpoints: true, Secret: true, Component: name, Host: f.nodeName,

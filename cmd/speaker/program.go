@@ -120,7 +120,7 @@ func (p *program) takePart(ctx, leave context.Context, bind netip.AddrPort, plac
 	}
 	loop = speaker.New(speaker.Options{
 		Self: p.nodeName, Wake: p.wake, Source: p.store, Peers: gossip, Announcer: p.announcer, Event: p.store.Event,
-		Log: p.log, Registerer: p.registry, Strangers: strangers,
+		Log: p.log, Registerer: p.registry, AddressMetrics: p.AddressMetrics, Strangers: strangers,
 		Succeeds: i.succeeds, Inherit: i.addrs, Known: i.known,
 		Held: func(held []netip.Addr) { place.Set(placeOf(held, gossip.Members())) },
 	})

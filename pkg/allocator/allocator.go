@@ -43,6 +43,15 @@ type Usage struct {
 	Size float64
 	// Used are those held by Services; Resting are those that nobody holds and that rest.
 	Used, Resting int
+	// What follows counts addresses that nobody holds, each once. Quarantined are those that a stranger answers for, Withheld
+	// those that nobody gets for another reason: they are of a Node, of a gateway, or the end of a subnet. Reserved are those
+	// that only certain Services get.
+	Quarantined, Withheld, Reserved int
+}
+
+// Free is how many addresses any Service could get, were it allowed to use the pool: exact to 2^53, and never less than 0.
+func (u Usage) Free() float64 {
+	return max(0, u.Size-float64(u.Used)-float64(u.Quarantined)-float64(u.Withheld)-float64(u.Reserved))
 }
 
 // Allocator is the state of one round.
@@ -186,11 +195,36 @@ func (a *Allocator) Usage() []Usage {
 		p := &a.pools[i]
 		for _, f := range [...]cluster.Family{cluster.IPv4, cluster.IPv6} {
 			if s := p.of(f); s.size > 0 {
-				usage = append(usage, Usage{p.Name, f, s.size, s.used, s.resting})
+				usage = append(usage, Usage{Pool: p.Name, Family: f, Size: s.size, Used: s.used, Resting: s.resting})
 			}
 		}
 	}
+	a.countKept(usage)
 	return usage
+}
+
+// countKept counts what nobody holds and not everybody may have.
+func (a *Allocator) countKept(usage []Usage) {
+	of := func(addr netip.Addr) *Usage {
+		name, family := a.pools[a.poolOf(addr)].Name, cluster.FamilyOf(addr)
+		return &usage[slices.IndexFunc(usage, func(u Usage) bool { return u.Pool == name && u.Family == family })]
+	}
+	for addr, b := range a.barred {
+		if _, held := a.used[addr]; held {
+			continue
+		}
+		if u := of(addr); b.kind == ofStranger {
+			u.Quarantined++
+		} else {
+			u.Withheld++
+		}
+	}
+	for addr := range a.reserved {
+		_, held := a.used[addr]
+		if _, barred := a.barred[addr]; !held && !barred {
+			of(addr).Reserved++
+		}
+	}
 }
 
 // Wanted returns the families that svc is to have addresses of, the first one first.

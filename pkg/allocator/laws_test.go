@@ -274,7 +274,7 @@ func (w world) checkUsage(t *testing.T, a *Allocator, n *naive) {
 	for _, u := range a.Usage() {
 		p := w.Config.Pool(u.Pool)
 		var size float64
-		used, resting := 0, 0
+		used, resting, quarantined, withheld, reserved := 0, 0, 0, 0, 0
 		for _, addr := range n.addrs(p) {
 			if cluster.FamilyOf(addr) != u.Family {
 				continue
@@ -285,9 +285,21 @@ func (w world) checkUsage(t *testing.T, a *Allocator, n *naive) {
 			} else if slices.ContainsFunc(w.resting, func(r Rest) bool { return r.Addr == addr }) {
 				resting++
 			}
+			switch {
+			case n.isUsed(addr):
+			case n.isTakenByStranger(addr):
+				quarantined++
+			case n.isTaken(addr) || n.isEdge(addr):
+				withheld++
+			case n.reservedFor(addr) != nil:
+				reserved++
+			}
 		}
-		if want := (Usage{u.Pool, u.Family, size, used, resting}); u != want {
-			t.Fatalf("usage %v, want %v\n%s", u, want, w)
+		if want := (Usage{u.Pool, u.Family, size, used, resting, quarantined, withheld, reserved}); u != want {
+			t.Fatalf("usage %+v, want %+v\n%s", u, want, w)
+		}
+		if free := u.Free(); free != size-float64(used+quarantined+withheld+reserved) {
+			t.Fatalf("%+v has %g free", u, free)
 		}
 	}
 }

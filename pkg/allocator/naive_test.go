@@ -70,6 +70,13 @@ func (n *naive) isTaken(addr netip.Addr) bool {
 		slices.ContainsFunc(n.Nodes, func(node cluster.Node) bool { return slices.Contains(node.Addresses, addr) })
 }
 
+// isTakenByStranger is true when a stranger is the first that is known to have it.
+func (n *naive) isTakenByStranger(addr netip.Addr) bool {
+	i := slices.IndexFunc(n.Taken, func(t cluster.Taken) bool { return t.Addr == addr })
+	return i >= 0 && n.Taken[i].By == cluster.TakenByStranger &&
+		!slices.ContainsFunc(n.Nodes, func(node cluster.Node) bool { return slices.Contains(node.Addresses, addr) })
+}
+
 func (n *naive) isEdge(addr netip.Addr) bool {
 	return n.Config.Allocation.AvoidNetworkAddresses && slices.ContainsFunc(n.Subnets, func(p netip.Prefix) bool {
 		first := p.Masked().Addr() == addr

@@ -49,6 +49,8 @@ type Options struct {
 	Writer     Writer
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
+	// AddressMetrics adds a series for each address of each Service.
+	AddressMetrics bool
 }
 
 // Controller is the loop that gives addresses to Services.
@@ -56,13 +58,15 @@ type Controller struct {
 	Options
 	wake    chan struct{}
 	summary atomic.Pointer[Summary]
+	metrics *metrics
 
 	// The rest is Run's alone.
 
 	// pausing is until when the loop pauses.
-	pausing time.Time
-	memory  memory
-	retries map[cluster.Key]retry
+	pausing  time.Time
+	memory   memory
+	arrivals arrivals
+	retries  map[cluster.Key]retry
 	// turn counts the turns of the loop. writing are the Services that a write is under way for, and the turn that began
 	// it; each ends with a result.
 	turn    int
@@ -105,10 +109,9 @@ func New(o Options) *Controller {
 		results: make(chan result),
 
 		announced: map[cluster.Key]announcement{},
+		arrivals:  arrivals{},
 	}
-	if o.Registerer != nil {
-		o.Registerer.MustRegister(collector{c})
-	}
+	c.metrics = newMetrics(o.Registerer, c)
 	return c
 }
 
@@ -176,6 +179,7 @@ func (c *Controller) step(ctx context.Context, writes *sync.WaitGroup) time.Time
 	snapshot := c.Source.Snapshot()
 	c.report(snapshot)
 	c.memory.observe(snapshot.Services, now)
+	c.arrivals.observe(snapshot.Services, now)
 	if snapshot.Config == nil {
 		return time.Time{}
 	}
@@ -308,6 +312,9 @@ func (c *Controller) ended(r result) bool {
 	delete(c.writing, u.Key)
 	if r.err == nil {
 		delete(c.announced, u.Key)
+		if waited, ok := c.arrivals.served(u, time.Now()); ok {
+			c.metrics.assignment.Observe(waited.Seconds())
+		}
 	}
 	failures := c.retries[u.Key].failures + 1
 	backoff := min(minBackoff<<min(failures-1, 16), maxBackoff)

@@ -24,6 +24,8 @@ type Summary struct {
 	Pools []allocator.Usage
 	// Services counts the Services that Lanlord manages by how each stands; the index is the allocator.Reason.
 	Services [allocator.Reasons]int
+	// Partial counts those of them that have an address, although they lack one.
+	Partial [allocator.Reasons]int
 	// Conflicts counts those of them with an address that a stranger answers for too.
 	Conflicts int
 }

@@ -23,7 +23,8 @@ func start(t *testing.T, f *fakeAPI) (c *Controller, stop func()) { return start
 
 // startWith starts one that sees the cluster by way of source.
 func startWith(t *testing.T, f *fakeAPI, source Source) (c *Controller, stop func()) {
-	c = New(Options{Source: source, Writer: f, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Registerer: f.registry})
+	c = New(Options{Source: source, Writer: f, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Registerer: f.registry,
+		AddressMetrics: f.registry != nil})
 	f.wake = c.Wake
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)

@@ -9,16 +9,42 @@ import (
 // The gauges, all computed from the last plan when they are read.
 var (
 	poolSize = prometheus.NewDesc("lanlord_pool_addresses",
-		"Addresses that a pool has.", []string{"pool", "family"}, nil)
+		"Addresses that a pool has; above 2^53, as in most pools of IPv6, it is rounded.", []string{"pool", "family"}, nil)
 	poolUsed = prometheus.NewDesc("lanlord_pool_addresses_used",
 		"Addresses of a pool that Services hold.", []string{"pool", "family"}, nil)
 	poolResting = prometheus.NewDesc("lanlord_pool_addresses_resting",
 		"Addresses of a pool that were released a short while ago and that rest.", []string{"pool", "family"}, nil)
+	poolKept = prometheus.NewDesc("lanlord_pool_addresses_kept",
+		"Addresses of a pool that nobody holds and not everybody gets: quarantined (a stranger answers for it), withheld (of a Node or a "+
+			"gateway, or the end of a subnet) or reserved (for certain Services).", []string{"pool", "family", "why"}, nil)
+	poolFree = prometheus.NewDesc("lanlord_pool_addresses_free",
+		"Addresses of a pool that nobody holds and everybody gets who may use the pool, resting ones included; above 2^53 it is rounded.",
+		[]string{"pool", "family"}, nil)
 	services = prometheus.NewDesc("lanlord_services",
-		"Services that Lanlord manages, by how they stand: Assigned, or the reason why they are not.", []string{"state"}, nil)
+		"Services that Lanlord manages, by state (assigned; partial, which lacks an address; waiting, which has none) and by reason, the word "+
+			"of the Service's condition.", []string{"state", "reason"}, nil)
+	serviceAddress = prometheus.NewDesc("lanlord_service_address",
+		"1 for each address of each Service; only with --address-metrics.", []string{"service", "ip", "pool"}, nil)
 	conflicts = prometheus.NewDesc("lanlord_services_in_conflict",
 		"Services with an address that a host which is no node answers for too.", nil, nil)
 )
+
+// metrics are the counters; the gauges are read when they are asked for.
+type metrics struct{ assignment prometheus.Histogram }
+
+// newMetrics registers with r unless it is nil.
+func newMetrics(r prometheus.Registerer, c *Controller) *metrics {
+	m := &metrics{assignment: prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "lanlord_service_assignment_seconds",
+		Help: "Time from the creation of a Service until its addresses are in its status. One that is refused first, and has to wait, does " +
+			"not count; see lanlord_services.",
+		Buckets: []float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60},
+	})}
+	if r != nil {
+		r.MustRegister(m.assignment, collector{c})
+	}
+	return m
+}
 
 // collector reads the gauges.
 type collector struct{ *Controller }
@@ -27,8 +53,11 @@ var _ prometheus.Collector = collector{}
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range [...]*prometheus.Desc{poolSize, poolUsed, poolResting, services, conflicts} {
+	for _, d := range [...]*prometheus.Desc{poolSize, poolUsed, poolResting, poolKept, poolFree, services, conflicts} {
 		to <- d
+	}
+	if c.AddressMetrics {
+		to <- serviceAddress
 	}
 }
 
@@ -42,12 +71,46 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
 	for _, u := range s.Pools {
-		gauge(poolSize, u.Size, u.Pool, u.Family.String())
-		gauge(poolUsed, float64(u.Used), u.Pool, u.Family.String())
-		gauge(poolResting, float64(u.Resting), u.Pool, u.Family.String())
+		family := u.Family.String()
+		gauge(poolSize, u.Size, u.Pool, family)
+		gauge(poolUsed, float64(u.Used), u.Pool, family)
+		gauge(poolResting, float64(u.Resting), u.Pool, family)
+		gauge(poolKept, float64(u.Quarantined), u.Pool, family, "quarantined")
+		gauge(poolKept, float64(u.Withheld), u.Pool, family, "withheld")
+		gauge(poolKept, float64(u.Reserved), u.Pool, family, "reserved")
+		gauge(poolFree, u.Free(), u.Pool, family)
 	}
 	gauge(conflicts, float64(s.Conflicts))
-	for reason, count := range s.Services {
-		gauge(services, float64(count), allocator.Reason(reason).String())
+	for i, count := range s.Services {
+		reason := allocator.Reason(i)
+		if reason == allocator.Assigned {
+			gauge(services, float64(count), "assigned", reason.String())
+			continue
+		}
+		gauge(services, float64(s.Partial[i]), "partial", reason.String())
+		gauge(services, float64(count-s.Partial[i]), "waiting", reason.String())
+	}
+	if c.AddressMetrics {
+		c.collectAddresses(gauge)
+	}
+}
+
+// collectAddresses tells of each address that a Service has by our doing.
+func (c collector) collectAddresses(gauge func(d *prometheus.Desc, value float64, labels ...string)) {
+	snapshot := c.Source.Snapshot()
+	for i := range snapshot.Services {
+		svc := &snapshot.Services[i]
+		if !svc.Managed || svc.AllocatedFrom == "" {
+			continue
+		}
+		for _, addr := range svc.Ingress {
+			name := ""
+			if snapshot.Config != nil {
+				if pool := snapshot.Config.PoolOf(addr); pool != nil {
+					name = pool.Name
+				}
+			}
+			gauge(serviceAddress, 1, svc.Key.String(), addr.String(), name)
+		}
 	}
 }

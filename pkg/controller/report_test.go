@@ -114,10 +114,22 @@ func TestMetrics(t *testing.T) {
 		stop()
 		var want strings.Builder
 		want.WriteString(`
-# HELP lanlord_pool_addresses Addresses that a pool has.
+# HELP lanlord_pool_addresses Addresses that a pool has; above 2^53, as in most pools of IPv6, it is rounded.
 # TYPE lanlord_pool_addresses gauge
 lanlord_pool_addresses{family="IPv4",pool="small"} 2
 lanlord_pool_addresses{family="IPv6",pool="large"} 1.8446744073709552e+19
+# HELP lanlord_pool_addresses_free Addresses of a pool that nobody holds and everybody gets who may use the pool, resting ones included; above 2^53 it is rounded.
+# TYPE lanlord_pool_addresses_free gauge
+lanlord_pool_addresses_free{family="IPv4",pool="small"} 1
+lanlord_pool_addresses_free{family="IPv6",pool="large"} 1.8446744073709552e+19
+# HELP lanlord_pool_addresses_kept Addresses of a pool that nobody holds and not everybody gets: quarantined (a stranger answers for it), withheld (of a Node or a gateway, or the end of a subnet) or reserved (for certain Services).
+# TYPE lanlord_pool_addresses_kept gauge
+lanlord_pool_addresses_kept{family="IPv4",pool="small",why="quarantined"} 0
+lanlord_pool_addresses_kept{family="IPv4",pool="small",why="reserved"} 0
+lanlord_pool_addresses_kept{family="IPv4",pool="small",why="withheld"} 0
+lanlord_pool_addresses_kept{family="IPv6",pool="large",why="quarantined"} 0
+lanlord_pool_addresses_kept{family="IPv6",pool="large",why="reserved"} 0
+lanlord_pool_addresses_kept{family="IPv6",pool="large",why="withheld"} 0
 # HELP lanlord_pool_addresses_resting Addresses of a pool that were released a short while ago and that rest.
 # TYPE lanlord_pool_addresses_resting gauge
 lanlord_pool_addresses_resting{family="IPv4",pool="small"} 1
@@ -126,25 +138,86 @@ lanlord_pool_addresses_resting{family="IPv6",pool="large"} 0
 # TYPE lanlord_pool_addresses_used gauge
 lanlord_pool_addresses_used{family="IPv4",pool="small"} 1
 lanlord_pool_addresses_used{family="IPv6",pool="large"} 0
-# HELP lanlord_services Services that Lanlord manages, by how they stand: Assigned, or the reason why they are not.
+# HELP lanlord_service_address 1 for each address of each Service; only with --address-metrics.
+# TYPE lanlord_service_address gauge
+lanlord_service_address{ip="10.0.0.1",pool="small",service="default/a"} 1
+# HELP lanlord_services Services that Lanlord manages, by state (assigned; partial, which lacks an address; waiting, which has none) and by reason, the word of the Service's condition.
 # TYPE lanlord_services gauge
 `)
 		for r := range allocator.Reason(allocator.Reasons) {
-			count := 0
-			if r == allocator.Assigned || r == allocator.AddressOutsidePools {
-				count = 1
+			switch r {
+			case allocator.Assigned:
+				fmt.Fprintf(&want, "lanlord_services{reason=%q,state=\"assigned\"} 1\n", r)
+				continue
+			case allocator.AddressOutsidePools:
+				fmt.Fprintf(&want, "lanlord_services{reason=%q,state=\"waiting\"} 1\n", r)
+			default:
+				fmt.Fprintf(&want, "lanlord_services{reason=%q,state=\"waiting\"} 0\n", r)
 			}
-			fmt.Fprintf(&want, "lanlord_services{state=%q} %d\n", r, count)
+			fmt.Fprintf(&want, "lanlord_services{reason=%q,state=\"partial\"} 0\n", r)
 		}
 		want.WriteString(`# HELP lanlord_services_in_conflict Services with an address that a host which is no node answers for too.
 # TYPE lanlord_services_in_conflict gauge
 lanlord_services_in_conflict 1
 `)
-		if err := testutil.GatherAndCompare(registry, strings.NewReader(want.String())); err != nil {
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(want.String()), "lanlord_pool_addresses", "lanlord_pool_addresses_free",
+			"lanlord_pool_addresses_kept", "lanlord_pool_addresses_resting", "lanlord_pool_addresses_used", "lanlord_service_address",
+			"lanlord_services", "lanlord_services_in_conflict"); err != nil {
 			t.Error(err)
+		}
+		// Of four Services two got an address at once.
+		if n := observed(t, registry, "lanlord_service_assignment_seconds"); n != 2 {
+			t.Errorf("%d assignments are timed, want 2", n)
 		}
 		if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
 			t.Error(problems, err)
+		}
+	})
+}
+
+// observed returns how many observations a histogram has.
+func observed(t *testing.T, g prometheus.Gatherer, name string) uint64 {
+	t.Helper()
+	families, err := g.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetHistogram().GetSampleCount()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}
+
+// TestPartialServices counts apart the Services that lack one of two addresses.
+func TestPartialServices(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fakeAPI) {
+		c, stop := start(t, f)
+		f.configure("address-pools:\n- {name: four, protocol: layer2, addresses: [10.0.0.1-10.0.0.9]}\n")
+		f.apply("both", func(svc *cluster.Service) {
+			svc.Families, svc.FamilyPolicy = []cluster.Family{cluster.IPv4, cluster.IPv6}, cluster.RequireDualStack
+		})
+		f.deliver()
+		synctest.Wait()
+		// It had one before it wanted two.
+		f.apply("later", nil)
+		f.deliver()
+		synctest.Wait()
+		f.apply("later", func(svc *cluster.Service) {
+			svc.Families, svc.FamilyPolicy = []cluster.Family{cluster.IPv4, cluster.IPv6}, cluster.RequireDualStack
+		})
+		f.deliver()
+		synctest.Wait()
+		stop()
+		summary := c.Summary()
+		services, partial := 0, 0
+		for r := range allocator.Reasons {
+			services, partial = services+summary.Services[r], partial+summary.Partial[r]
+		}
+		if services != 2 || summary.Services[allocator.Assigned] != 0 || partial != 1 {
+			t.Errorf("%d Services, %d of them partial: %+v, want one of two", services, partial, summary)
 		}
 	})
 }

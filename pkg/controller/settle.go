@@ -25,6 +25,9 @@ func (d *decider) settle(c *claim) {
 		reason = r.Refusal.Reason
 	}
 	d.plan.Services[reason]++
+	if r.Refusal != nil && len(r.Assignments) > 0 {
+		d.plan.Partial[reason]++
+	}
 	conflict := d.conflict(r.Assignments)
 	if conflict != nil {
 		d.plan.Conflicts++

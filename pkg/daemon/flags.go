@@ -35,6 +35,8 @@ type Flags struct {
 	Listen string
 	// PProf adds /debug/pprof/ to the HTTP server.
 	PProf bool
+	// AddressMetrics adds metrics with a series for each address.
+	AddressMetrics bool
 	// LogLevel is the least level that is logged.
 	LogLevel slog.Level
 	// LogFormat is the form of the log lines.
@@ -63,6 +65,8 @@ func (f *Flags) register(set *flag.FlagSet, namespace string) {
 		"`address` (host:port) of the HTTP server with /metrics, /healthz and /readyz; empty turns it off")
 	set.BoolVar(&f.PProf, "pprof", false,
 		"serve Go's profiles under /debug/pprof/ too; whoever reaches the address can read them")
+	set.BoolVar(&f.AddressMetrics, "address-metrics", false,
+		"also serve metrics with a series for each address: there are as many as there are addresses")
 	set.Var((*levelValue)(&f.LogLevel), "log-level", "least `level` to log: debug, info, warn or error")
 	set.Var(&f.LogFormat, "log-format", "`format` of the log: text or json")
 	set.BoolVar(&f.version, "version", false, "print the version and exit")

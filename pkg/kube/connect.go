@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -13,6 +14,11 @@ import (
 // Connect returns a client for the API server that the file kubeconfig names. If kubeconfig is empty, it is the API
 // server of the pod that this process runs in, else the one that $KUBECONFIG names. It sends nothing yet.
 func Connect(kubeconfig, userAgent string) (kubernetes.Interface, error) {
+	return ConnectMeasured(kubeconfig, userAgent, nil)
+}
+
+// ConnectMeasured is [Connect] for a client whose requests are counted and timed in metrics that r gets.
+func ConnectMeasured(kubeconfig, userAgent string, r prometheus.Registerer) (kubernetes.Interface, error) {
 	cfg, err := restConfig(kubeconfig)
 	if err != nil {
 		return nil, err
@@ -23,6 +29,9 @@ func Connect(kubeconfig, userAgent string) (kubernetes.Interface, error) {
 	cfg.QPS = -1
 	cfg.ContentType = "application/vnd.kubernetes.protobuf"
 	cfg.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	if r != nil {
+		cfg.Wrap(newRequestMetrics(r).wrap)
+	}
 	client, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("make a client for %s: %w", cfg.Host, err)

@@ -42,6 +42,7 @@ func (s *Store) sendEvents(ctx context.Context) {
 				kind = corev1.EventTypeWarning
 			}
 			recorder.Event(reference(e.Object), kind, e.Reason, e.Message)
+			s.metrics.events.WithLabelValues(e.Reason).Inc()
 		}
 	}
 }

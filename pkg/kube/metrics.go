@@ -1,7 +1,10 @@
 package kube
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -11,6 +14,7 @@ import (
 // metrics are the Store's own; the gauges are read from the Store when scraped.
 type metrics struct {
 	writes        *prometheus.CounterVec
+	events        *prometheus.CounterVec
 	eventsDropped prometheus.Counter
 }
 
@@ -21,6 +25,10 @@ func newMetrics(s *Store, r prometheus.Registerer) *metrics {
 			Name: "lanlord_service_writes_total",
 			Help: "Writes of a Service's status, by result: done, changed (refused because the Service had changed) or failed.",
 		}, []string{"result"}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "lanlord_events_total",
+			Help: "Kubernetes Events that were sent, by reason.",
+		}, []string{"reason"}),
 		eventsDropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "lanlord_events_dropped_total",
 			Help: "Kubernetes Events that were not sent because too many waited.",
@@ -32,19 +40,26 @@ func newMetrics(s *Store, r prometheus.Registerer) *metrics {
 	if r == nil {
 		return m
 	}
+	number := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+	}
 	gauge := func(name, help string, value func() bool) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+		return number(name, help, func() float64 {
 			if value() {
 				return 1
 			}
 			return 0
 		})
 	}
-	r.MustRegister(m.writes, m.eventsDropped,
+	r.MustRegister(m.writes, m.events, m.eventsDropped,
 		gauge("lanlord_api_connected", "1 while the API server answers this process's watches.", s.Connected),
 		gauge("lanlord_api_synced", "1 once every watched kind was listed.", s.Synced),
 		gauge("lanlord_config_loaded", "1 once a valid configuration was read.", s.configLoaded),
 		gauge("lanlord_config_stale", "1 while the newest ConfigMap is missing or not valid, and an older one or none is in use.", s.configStale),
+		number("lanlord_config_hash", "The first 48 bits of the SHA-256 hash of the configuration in use, 0 without one: the same number in all "+
+			"processes that use the same text.", s.configHash),
+		number("lanlord_config_change_timestamp_seconds", "When this process began to use the configuration in use, in Unix time; 0 without one.",
+			s.configTime),
 	)
 	return m
 }
@@ -70,4 +85,31 @@ func (s *Store) configStale() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state.Problem != nil
+}
+
+func (s *Store) configHash() float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.configUse.hash
+}
+
+func (s *Store) configTime() float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.configUse.since.IsZero() {
+		return 0
+	}
+	return float64(s.configUse.since.UnixMilli()) / 1000
+}
+
+// configUse is what the metrics tell of the configuration in use.
+type configUse struct {
+	hash  float64
+	since time.Time
+}
+
+// useOf notes that the text is used from now on.
+func useOf(text string) configUse {
+	sum := sha256.Sum256([]byte(text))
+	return configUse{float64(binary.BigEndian.Uint64(sum[:8]) >> 16), time.Now()}
 }

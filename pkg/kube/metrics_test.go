@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -34,6 +35,12 @@ lanlord_api_connected 0
 # HELP lanlord_api_synced 1 once every watched kind was listed.
 # TYPE lanlord_api_synced gauge
 lanlord_api_synced 0
+# HELP lanlord_config_change_timestamp_seconds When this process began to use the configuration in use, in Unix time; 0 without one.
+# TYPE lanlord_config_change_timestamp_seconds gauge
+lanlord_config_change_timestamp_seconds 0
+# HELP lanlord_config_hash The first 48 bits of the SHA-256 hash of the configuration in use, 0 without one: the same number in all processes that use the same text.
+# TYPE lanlord_config_hash gauge
+lanlord_config_hash 0
 # HELP lanlord_config_loaded 1 once a valid configuration was read.
 # TYPE lanlord_config_loaded gauge
 lanlord_config_loaded 0
@@ -57,5 +64,19 @@ lanlord_service_writes_total{result="failed"} 1
 	}
 	if !s.configLoaded() || s.configStale() {
 		t.Error("a valid configuration counts neither as loaded nor as current")
+	}
+	// The hash of an empty text begins with e3b0c44298fc.
+	if got := s.configHash(); got != 0xe3b0c44298fc {
+		t.Errorf("the hash of an empty text is %x", int64(got))
+	}
+	began := s.configTime()
+	if age := float64(time.Now().UnixMilli())/1000 - began; age < 0 || age > 60 {
+		t.Errorf("in use since %f, which is %f s ago", began, age)
+	}
+	if err := s.configMaps.Update(configMap("x: 1")); err != nil {
+		t.Fatal(err)
+	}
+	if s.configHash() != 0xe3b0c44298fc || s.configTime() != began {
+		t.Error("a configuration that is refused counts as one in use")
 	}
 }

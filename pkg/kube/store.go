@@ -89,9 +89,10 @@ type Store struct {
 	publishedSubnets   []netip.Prefix
 	publishedConflicts []cluster.Stranger
 	// config is the last valid one, state what became of the newest.
-	config *config.Config
-	state  cluster.ConfigState
-	keys   [][]byte
+	config    *config.Config
+	configUse configUse
+	state     cluster.ConfigState
+	keys      [][]byte
 }
 
 // ownWrite is a Service as the API server returned it to a write.

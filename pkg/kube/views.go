@@ -175,8 +175,8 @@ func (s *Store) configChanged(key cluster.Key, _ string, old, row *configRow) (w
 	default:
 		wake = true
 	}
-	if row.problem == nil {
-		s.config = row.config
+	if row.problem == nil && s.config != row.config {
+		s.config, s.configUse = row.config, useOf(row.text)
 	}
 	s.state = cluster.ConfigState{Object: s.configRef(row.uid), Version: row.version, Problem: row.problem}
 	return wake

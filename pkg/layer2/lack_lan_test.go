@@ -75,7 +75,7 @@ func TestOddFramesAreCounted(t *testing.T) {
 		}
 	})
 	for protocol, want := range map[string]float64{"ARP": 5, "ICMP": 1, "ICMPv6": 3} {
-		if got := counted(t, registry, "lanlord_layer2_requests_total", protocol, "malformed"); got != want {
+		if got := counted(t, registry, "lanlord_layer2_requests_total", "eth0", protocol, "malformed"); got != want {
 			t.Errorf("%v odd frames of %s counted, want %v", got, protocol, want)
 		}
 	}

@@ -153,5 +153,8 @@ func (l *loop) logChanges(list []Interface) {
 	}
 	for _, i := range old {
 		l.a.log.Info("interface gone", "interface", i.Name, "mac", i.MAC)
+		if !slices.ContainsFunc(list, func(j Interface) bool { return j.Name == i.Name }) {
+			l.a.metrics.forget(i.Name)
+		}
 	}
 }

@@ -4,9 +4,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics holds every counter ready, so that counting a frame needs no lookup by label.
+// metrics holds counters ready, so that counting a frame needs no lookup by label; see received for the rest.
 type metrics struct {
-	requests      [protocols][verdicts]prometheus.Counter
+	requests      *prometheus.CounterVec
+	reopened      [protocols]prometheus.Counter
 	announcements [protocols][rounds]prometheus.Counter
 	heldBack      [protocols][rounds]prometheus.Counter
 	claims        [protocols]prometheus.Counter
@@ -18,8 +19,8 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "lanlord_layer2_requests_total",
-		Help: "ARP packets, NDP messages and echo requests received, by what became of them.",
-	}, []string{"protocol", "verdict"})
+		Help: "ARP packets, NDP messages and echo requests received on an interface in use, by what became of them.",
+	}, []string{"interface", "protocol", "verdict"})
 	announcements := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "lanlord_layer2_announcements_total",
 		Help: "Frames sent unasked to announce an address: the first, a repeat, or a refresh.",
@@ -41,11 +42,14 @@ func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
 		Help: "Failures to open a socket, to read from it or to write to it.",
 	}, []string{"protocol"})
 
-	m := &metrics{}
+	reopened := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lanlord_layer2_sockets_reopened_total",
+		Help: "Sockets that were opened again after they had failed.",
+	}, []string{"protocol"})
+
+	m := &metrics{requests: requests}
 	for p := range protocols {
-		for v := range verdicts {
-			m.requests[p][v] = requests.WithLabelValues(p.String(), v.String())
-		}
+		m.reopened[p] = reopened.WithLabelValues(p.String())
 		m.socketErrors[p] = socketErrors.WithLabelValues(p.String())
 		if !p.resolves() {
 			continue
@@ -60,9 +64,22 @@ func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
 		m.claims[p] = claims.WithLabelValues(p.String())
 	}
 	if r != nil {
-		r.MustRegister(requests, announcements, heldBack, claims, probes, socketErrors, newStateCollector(a))
+		r.MustRegister(requests, announcements, heldBack, claims, probes, socketErrors, reopened, newStateCollector(a))
 	}
 	return m
+}
+
+// received returns the counters of what is received by one socket.
+func (m *metrics) received(iface string, p Protocol) (counters [verdicts]prometheus.Counter) {
+	for v := range verdicts {
+		counters[v] = m.requests.WithLabelValues(iface, p.String(), v.String())
+	}
+	return counters
+}
+
+// forget drops the series of an interface that there is no more.
+func (m *metrics) forget(iface string) {
+	m.requests.DeletePartialMatch(prometheus.Labels{"interface": iface})
 }
 
 // stateCollector computes gauges from what the announcer publishes.
@@ -79,7 +96,7 @@ func newStateCollector(a *Announcer) *stateCollector {
 		up: prometheus.NewDesc("lanlord_layer2_interface_up",
 			"1 for an interface in use that is up and has a carrier, 0 for one that is not.", []string{"interface"}, nil),
 		addresses: prometheus.NewDesc("lanlord_layer2_addresses",
-			"Addresses that this node answers for.", nil, nil),
+			"Addresses that this process answers for; while one process of a node follows another, both do.", nil, nil),
 		sockets: prometheus.NewDesc("lanlord_layer2_sockets_open",
 			"Sockets that are open, one for each interface and protocol.", nil, nil),
 	}

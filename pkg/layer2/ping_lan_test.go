@@ -128,7 +128,7 @@ func TestPingFlood(t *testing.T) {
 		}
 	})
 	for verdict, want := range map[string]float64{"answered": 1000, "limited": 1000} {
-		if got := counted(t, registry, "lanlord_layer2_requests_total", "ICMP", verdict); got != want {
+		if got := counted(t, registry, "lanlord_layer2_requests_total", "eth0", "ICMP", verdict); got != want {
 			t.Errorf("%v pings counted as %s, want %v", got, verdict, want)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // The pause after a socket could not be opened or broke. It doubles with each failure in a row, and starts again once a
@@ -37,11 +39,13 @@ type socket struct {
 	log      *slog.Logger
 	ctx      context.Context
 	stop     context.CancelFunc
+	received [verdicts]prometheus.Counter
 }
 
 func newSocket(p *port, protocol Protocol, i Interface) *socket {
 	ctx, stop := context.WithCancel(p.ctx)
-	return &socket{port: p, protocol: protocol, iface: i, log: p.log.With("protocol", protocol), ctx: ctx, stop: stop}
+	return &socket{port: p, protocol: protocol, iface: i, log: p.log.With("protocol", protocol), ctx: ctx, stop: stop,
+		received: p.a.metrics.received(i.Name, protocol)}
 }
 
 // run keeps the socket open until it is stopped. What fails is logged once, and again only when it fails in another way. It is
@@ -49,9 +53,9 @@ func newSocket(p *port, protocol Protocol, i Interface) *socket {
 func (s *socket) run() {
 	defer s.stop()
 	pause, last := firstPause, ""
-	for {
+	for failed := false; ; failed = true {
 		opened := time.Now()
-		err := s.serve()
+		err := s.serve(failed)
 		if time.Since(opened) > maxPause {
 			pause, last = firstPause, ""
 		}
@@ -68,8 +72,8 @@ func (s *socket) run() {
 	}
 }
 
-// serve opens the socket and answers until it fails, which it never does without an error.
-func (s *socket) serve() error {
+// serve opens the socket, again if it has failed before, and answers until it fails, which it never does without an error.
+func (s *socket) serve(again bool) error {
 	e, h, err := s.open()
 	if err != nil {
 		return err
@@ -86,6 +90,9 @@ func (s *socket) serve() error {
 			a.sockets.Add(-1)
 			a.wake()
 		}()
+	}
+	if again {
+		a.metrics.reopened[s.protocol].Inc()
 	}
 	s.log.Debug("socket open")
 	return s.answer(e.conn, h)
@@ -129,7 +136,7 @@ func (s *socket) answer(conn Conn, h handler) error {
 		}
 		t := s.port.table.Load()
 		reply, verdict, claim := h.handle(t, b[:n])
-		a.metrics.requests[s.protocol][verdict].Inc()
+		s.received[verdict].Inc()
 		if reply != nil {
 			if _, err := conn.Write(reply); err != nil {
 				a.metrics.socketErrors[s.protocol].Inc()

@@ -1,6 +1,11 @@
 package speaker
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"hash/fnv"
+	"net/netip"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // change says what became of an address on this node.
 type change uint8
@@ -65,7 +70,14 @@ func (c conflict) String() string { return [...]string{"peer", "stranger"}[c] }
 
 var (
 	announcedDesc = prometheus.NewDesc("lanlord_speaker_announced",
-		"1 for each address that this node answers for, and each Service that has it.", []string{"ip", "service"}, nil)
+		"1 for each address that this node answers for; only with --address-metrics.", []string{"ip"}, nil)
+	countDesc = prometheus.NewDesc("lanlord_speaker_announced_addresses",
+		"Addresses that this node answers for.", nil, nil)
+	announcedSumDesc = prometheus.NewDesc("lanlord_speaker_announced_checksum",
+		"Sum of a 32-bit hash of each address that this node answers for.", nil, nil)
+	expectedSumDesc = prometheus.NewDesc("lanlord_speaker_expected_checksum",
+		"Sum of a 32-bit hash of each address that some node is to answer for: lanlord_speaker_announced_checksum of all nodes "+
+			"adds up to it when each address has one owner.", nil, nil)
 	addressesDesc = prometheus.NewDesc("lanlord_speaker_addresses",
 		"Addresses of Services that this node knows of, by why they are announced by some node, or by none.", []string{"reason"}, nil)
 )
@@ -128,29 +140,47 @@ func newMetrics(r prometheus.Registerer, s *Speaker) *metrics {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	ch <- announcedDesc
-	ch <- addressesDesc
+	for _, d := range [...]*prometheus.Desc{addressesDesc, countDesc, announcedSumDesc, expectedSumDesc} {
+		ch <- d
+	}
+	if m.speaker.AddressMetrics {
+		ch <- announcedDesc
+	}
 }
 
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
-	var byReason [len(reasonNames)]int
-	status := m.speaker.Status()
-	held := make(map[string]bool, len(status.Held))
-	for _, a := range status.Held {
-		held[a.String()] = true
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
-	for _, d := range status.Decisions {
+	var byReason [len(reasonNames)]int
+	var expected, announced float64
+	status := m.speaker.Status()
+	for i := range status.Decisions {
+		d := &status.Decisions[i]
 		byReason[d.Reason]++
-		ip := d.Addr.String()
-		if !held[ip] {
-			continue
-		}
-		for _, key := range d.Services {
-			ch <- prometheus.MustNewConstMetric(announcedDesc, prometheus.GaugeValue, 1, ip, key.String())
+		if d.Reason == Announced {
+			expected += checksum(d.Addr)
 		}
 	}
 	for r, n := range byReason {
-		ch <- prometheus.MustNewConstMetric(addressesDesc, prometheus.GaugeValue, float64(n), Reason(r).String())
+		gauge(addressesDesc, float64(n), Reason(r).String())
 	}
+	for _, a := range status.Held {
+		announced += checksum(a)
+		if m.speaker.AddressMetrics {
+			gauge(announcedDesc, 1, a.String())
+		}
+	}
+	gauge(countDesc, float64(len(status.Held)))
+	gauge(announcedSumDesc, announced)
+	gauge(expectedSumDesc, expected)
+}
+
+// checksum returns the 32-bit FNV-1a hash of an address. The sum of two million of them is exact in a float64, in any order.
+func checksum(a netip.Addr) float64 {
+	b := a.As16()
+	h := fnv.New32a()
+	h.Write(b[:])
+	return float64(h.Sum32())
 }

@@ -51,6 +51,8 @@ type Options struct {
 	Event      func(cluster.Event)
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
+	// AddressMetrics adds a series for each address that this node answers for.
+	AddressMetrics bool
 	// Succeeds is true when this process takes the place of another one of this node: Inherit are the addresses that one has
 	// answered for until now, and Known the members that it knew.
 	Succeeds bool

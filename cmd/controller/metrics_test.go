@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/controller"
+	"github.com/lanlord/lanlord/pkg/daemon"
+	"github.com/lanlord/lanlord/pkg/kube"
+)
+
+var update = flag.Bool("update", false, "write what is found to testdata instead of comparing")
+
+// TestMetrics pins the names, types, labels and help of all metrics of the controller. docs/metrics.md, the alerts and the dashboard
+// are held to the same file.
+func TestMetrics(t *testing.T) {
+	registry := daemon.NewRegistry()
+	if _, err := kube.ConnectMeasured(writeKubeconfig(t), name, registry); err != nil {
+		t.Fatal(err)
+	}
+	objects := []runtime.Object{
+		&corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "lanlord-system", Name: "config"},
+			Data:       map[string]string{"config": "address-pools:\n- {name: a, protocol: layer2, addresses: [192.0.2.1-192.0.2.9]}\n"},
+		},
+		&corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web", UID: "u", Annotations: map[string]string{kube.AllocatedFromAnnotation: "a"}},
+			Spec: corev1.ServiceSpec{
+				Type: corev1.ServiceTypeLoadBalancer, ClusterIP: "10.0.0.1", ClusterIPs: []string{"10.0.0.1"},
+				IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol},
+			},
+			Status: corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}}},
+		},
+	}
+	var loop *controller.Controller
+	flags := daemon.Flags{Namespace: "lanlord-system", ConfigMap: "config"}
+	options := storeOptions(flags, fake.NewClientset(objects...))
+	options.Log, options.Wake, options.Registerer = flags.Logger(t.Output()), func() { loop.Wake() }, registry
+	store := kube.New(options)
+	loop = controller.New(controller.Options{Source: store, Writer: store, Log: options.Log, Registerer: registry, AddressMetrics: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		ended <- daemon.RunTasks(ctx,
+			daemon.Task{Name: "watch", Run: store.Run},
+			daemon.Task{Name: "decide", Run: func(ctx context.Context) error {
+				if err := store.WaitSynced(ctx); err != nil {
+					return err
+				}
+				return loop.Run(ctx)
+			}})
+	}()
+	store.Event(cluster.Event{Object: cluster.ObjectRef{Kind: "Node", Name: "n"}, Reason: "Test"})
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		events, err := testutil.GatherAndCount(registry, "lanlord_events_total")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(loop.Summary().Pools) > 0 && events > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no plan within a minute")
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
+		t.Error(problems, err)
+	}
+	compare(t, "testdata/metrics.txt", describe(t, registry))
+}
+
+// describe lists the metrics of our own, with their labels.
+func describe(t *testing.T, registry *prometheus.Registry) string {
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, family := range families {
+		if !strings.HasPrefix(family.GetName(), "lanlord_") {
+			continue
+		}
+		fmt.Fprintf(&text, "%s %s: %s\n", family.GetName(), family.GetType(), family.GetHelp())
+		for _, label := range family.GetMetric()[0].GetLabel() {
+			fmt.Fprintf(&text, "\t%s\n", label.GetName())
+		}
+	}
+	return text.String()
+}
+
+// compare holds text to a file.
+func compare(t *testing.T, file, text string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(want) != text {
+		t.Errorf("%s is not what was found (-update writes it):\n%s", file, text)
+	}
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/daemon"
+	"github.com/lanlord/lanlord/pkg/kube"
+	"github.com/lanlord/lanlord/pkg/layer2"
+	"github.com/lanlord/lanlord/pkg/layer2/lantest"
+	"github.com/lanlord/lanlord/pkg/membership"
+	"github.com/lanlord/lanlord/pkg/speaker"
+)
+
+var update = flag.Bool("update", false, "write what is found to testdata instead of comparing")
+
+// alone is a node that has no peers, in a cluster with one Service.
+type alone struct{ addr netip.Addr }
+
+func (a alone) Members() []membership.Member {
+	return []membership.Member{{Name: "a", State: membership.Ready}}
+}
+func (a alone) Settled() bool                                      { return true }
+func (a alone) SetState(membership.State, []membership.Link) error { return nil }
+func (a alone) Ping(string) error                                  { return nil }
+func (a alone) Suspect(string, time.Duration)                      {}
+func (a alone) Snapshot() cluster.Snapshot {
+	return cluster.Snapshot{
+		Nodes: []cluster.Node{{Name: "a"}},
+		Services: []cluster.Service{{
+			Key: cluster.Key{Namespace: "default", Name: "web"}, Managed: true, AllocatedFrom: "a", Ingress: []netip.Addr{a.addr}, HasServing: true,
+		}},
+	}
+}
+
+// TestMetrics pins the names, types, labels and help of all metrics of the speaker. docs/metrics.md, the alerts and the dashboard are
+// held to the same file.
+func TestMetrics(t *testing.T) {
+	registry := daemon.NewRegistry()
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(kubeconfig, []byte(unreachable), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kube.ConnectMeasured(kubeconfig, name, registry); err != nil {
+		t.Fatal(err)
+	}
+	flags := daemon.Flags{}
+	log := flags.Logger(t.Output())
+	store := kube.New(kube.Options{Client: fake.NewClientset(), Namespace: "lanlord-system", ConfigMap: "config", Log: log, Registerer: registry})
+	node := lantest.New(1).Node("a")
+	node.Add("eth0", netip.MustParsePrefix("192.0.2.200/24"))
+	announcer := layer2.New(layer2.Options{Log: log, Registerer: registry, Network: node})
+	if _, err := membership.New(membership.Options{
+		Name: "a", Bind: netip.MustParseAddrPort("127.0.0.1:7950"), Keys: [][]byte{make([]byte, 32)}, Log: log, Registerer: registry,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	has := alone{netip.MustParseAddr("192.0.2.1")}
+	loop := speaker.New(speaker.Options{
+		Self: "a", Source: has, Peers: has, Announcer: announcer, Event: store.Event, Log: log, Registerer: registry, AddressMetrics: true,
+		Succeeds: true, Inherit: []netip.Addr{has.addr},
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		ended <- daemon.RunTasks(ctx,
+			daemon.Task{Name: "watch", Run: store.Run},
+			daemon.Task{Name: "answer", Run: announcer.Run},
+			daemon.Task{Name: "decide", Run: loop.Run})
+	}()
+	store.Event(cluster.Event{Object: cluster.ObjectRef{Kind: "Node", Name: "n"}, Reason: "Test"})
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		missing := 0
+		for _, metric := range []string{"lanlord_speaker_announced", "lanlord_layer2_requests_total", "lanlord_events_total"} {
+			n, err := testutil.GatherAndCount(registry, metric)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n == 0 {
+				missing++
+			}
+		}
+		if missing == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no address announced within a minute")
+		}
+	}
+	if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
+		t.Error(problems, err)
+	}
+	compare(t, "testdata/metrics.txt", describe(t, registry))
+	loop.HandOver()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// describe lists the metrics of our own, with their labels.
+func describe(t *testing.T, registry *prometheus.Registry) string {
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, family := range families {
+		if !strings.HasPrefix(family.GetName(), "lanlord_") {
+			continue
+		}
+		fmt.Fprintf(&text, "%s %s: %s\n", family.GetName(), family.GetType(), family.GetHelp())
+		for _, label := range family.GetMetric()[0].GetLabel() {
+			fmt.Fprintf(&text, "\t%s\n", label.GetName())
+		}
+	}
+	return text.String()
+}
+
+// compare holds text to a file.
+func compare(t *testing.T, file, text string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(want) != text {
+		t.Errorf("%s is not what was found (-update writes it):\n%s", file, text)
+	}
+}
