@@ -20,9 +20,9 @@ import (
 const (
 	// echoPort is where command echo sends back what it gets.
 	echoPort = 7
-	// requestTimeout is less than the second after which TCP sends a lost segment of a new connection again, so that what the
-	// network loses fails, and what a busy machine delays does not.
-	requestTimeout = 900 * time.Millisecond
+	// loadTimeout is long enough for what a busy machine delays. A datagram that the network loses never comes back, however long
+	// one waits; a request that it loses is sent again by TCP, so that only one that breaks fails.
+	loadTimeout = 5 * time.Second
 	// A hundred requests a second in all go to a few addresses, and two hundred datagrams.
 	requestsPerSecond  = 100
 	datagramsPerSecond = 200
@@ -65,8 +65,8 @@ func (in *installation) startLoad(addrs []netip.Addr) *underLoad {
 	each := time.Duration(len(addrs)) * time.Second
 	for _, addr := range addrs {
 		echo := netip.AddrPortFrom(addr, echoPort).String()
-		u.traffic = append(u.traffic, in.StartHTTP(probe.Load{URL: lab.URL(addr, 80), Every: each / requestsPerSecond, Timeout: requestTimeout}))
-		u.packets = append(u.packets, in.StartDatagrams(probe.Load{Target: echo, Every: each / datagramsPerSecond, Timeout: requestTimeout}))
+		u.traffic = append(u.traffic, in.StartHTTP(probe.Load{URL: lab.URL(addr, 80), Every: each / requestsPerSecond, Timeout: loadTimeout}))
+		u.packets = append(u.packets, in.StartDatagrams(probe.Load{Target: echo, Every: each / datagramsPerSecond, Timeout: loadTimeout}))
 		u.streams = append(u.streams, in.StartStreams(probe.Talk{
 			Target: echo, Connections: connections, Every: 50 * time.Millisecond, Timeout: 10 * time.Second,
 		}))
@@ -90,10 +90,10 @@ func (u *underLoad) stop() {
 	}
 }
 
-// longest returns the longest time in which no request succeeded.
+// longest returns the longest time in which no datagram came back.
 func (u *underLoad) longest() time.Duration {
 	var longest time.Duration
-	for _, r := range u.requests {
+	for _, r := range u.datagrams {
 		longest = max(longest, r.Longest())
 	}
 	return longest

@@ -163,7 +163,7 @@ func TestOwnerGone(t *testing.T) {
 			load.stop()
 			t.Logf("%s %s: %s answers alone %v later", owner.Name, fault.name, successor.Name, took.Round(10*time.Millisecond))
 			if longest := load.longest(); longest > 15*time.Second || fault.forwards && longest > 2*time.Second {
-				t.Errorf("requests failed for %v", longest)
+				t.Errorf("datagrams were lost for %v", longest)
 			}
 
 			load = in.startLoad([]netip.Addr{addr})
@@ -189,7 +189,7 @@ func TestOwnerGone(t *testing.T) {
 			}
 			load.stop()
 			if longest := load.longest(); longest > 2*time.Second {
-				t.Errorf("requests failed for %v when %s came back", longest, owner.Name)
+				t.Errorf("datagrams were lost for %v when %s came back", longest, owner.Name)
 			}
 			in.waitForPods()
 			owner = last
