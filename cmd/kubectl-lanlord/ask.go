@@ -85,7 +85,7 @@ func (g *gatherer) silence(err error) string {
 		right := "create (and get) pods/exec in " + g.namespace
 		g.result(func(c *inspect.Cluster) {
 			if !slices.ContainsFunc(c.Gaps, func(x inspect.Gap) bool { return x.Right == right }) {
-				c.Gaps = append(c.Gaps, inspect.Gap{What: "what Lanlord's processes say", Right: right, Reason: err.Error()})
+				c.Gaps = append(c.Gaps, inspect.Gap{What: inspect.OfProcesses, Right: right, Reason: err.Error()})
 			}
 		})
 		return "no right to execute in its Pod"

@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
-	"github.com/lanlord/lanlord/pkg/daemon"
 	"github.com/lanlord/lanlord/pkg/inspect"
 )
 
@@ -107,14 +106,22 @@ func (p *plugin) who() *cobra.Command {
 				return nil, err
 			}
 			answer := inspect.Who(c, addr)
-			if !answer.Well() {
-				return answer, errWrong
-			}
-			return answer, nil
+			return answer, verdict(answer.Well(), answer.Known())
 		})
 	command.Long = command.Short + ".\n\nExit status 1 unless one node answers for it, and no other host."
 	command.ValidArgsFunction = p.completeAddresses
 	return command
+}
+
+// verdict is the error that stands for how something is.
+func verdict(well, known bool) error {
+	switch {
+	case well:
+		return nil
+	case !known:
+		return errUnsure
+	}
+	return errWrong
 }
 
 func parseAddress(text string) (netip.Addr, error) {
@@ -137,10 +144,7 @@ func (p *plugin) why() *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			if !e.Well {
-				return e, errWrong
-			}
-			return e, nil
+			return e, verdict(e.Well, e.Known())
 		})
 	command.Long = command.Short + ", who answers for it and what happened to it.\n\nExit status 1 unless it has what it needs, and is announced."
 	command.ValidArgsFunction = p.completeServices
@@ -169,7 +173,7 @@ func (p *plugin) explain(ctx context.Context, c *inspect.Cluster, a access, key 
 		FieldSelector: fields.Set{"involvedObject.kind": "Service", "involvedObject.name": key.Name}.String(),
 	})
 	if apierrors.IsForbidden(err) {
-		c.Gaps = append(c.Gaps, inspect.Gap{What: "the Events about the Service", Right: "list events in " + key.Namespace, Reason: err.Error()})
+		c.Gaps = append(c.Gaps, inspect.Gap{What: inspect.OfEvents, Right: "list events in " + key.Namespace, Reason: err.Error()})
 		return inspect.Why(c, key, nil), nil
 	}
 	if err != nil {
@@ -195,7 +199,7 @@ func (p *plugin) doctor() *cobra.Command {
 	return command
 }
 
-func (p *plugin) version() *cobra.Command {
+func (p *plugin) versions() *cobra.Command {
 	var client bool
 	command := &cobra.Command{Use: "version", Short: "Print the versions of the plugin and of Lanlord's processes", Args: args("", 0, 0)}
 	format := outputFlag(command)
@@ -205,13 +209,13 @@ func (p *plugin) version() *cobra.Command {
 			return err
 		}
 		if client {
-			return p.print(inspect.Versions{Plugin: daemon.Version()}, *format)
+			return p.print(inspect.Versions{Plugin: p.version}, *format)
 		}
 		c, _, err := p.look(cmd.Context(), ordinary)
 		if err != nil {
-			return errors.Join(p.print(inspect.Versions{Plugin: daemon.Version()}, *format), err)
+			return errors.Join(p.print(inspect.Versions{Plugin: p.version}, *format), err)
 		}
-		return p.print(inspect.VersionsOf(c, daemon.Version()), *format)
+		return p.print(inspect.VersionsOf(c, p.version), *format)
 	}
 	return command
 }

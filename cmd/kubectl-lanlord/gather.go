@@ -46,14 +46,14 @@ func (g *gatherer) result(note func(*inspect.Cluster)) {
 }
 
 // miss notes that something could not be gathered, and returns nil; the error if it is none that the rest can do without.
-func (g *gatherer) miss(what, right string, err error) error {
+func (g *gatherer) miss(what inspect.Subject, right string, err error) error {
 	if apierrors.IsForbidden(err) {
 		g.result(func(c *inspect.Cluster) {
 			c.Gaps = append(c.Gaps, inspect.Gap{What: what, Right: right, Reason: err.Error()})
 		})
 		return nil
 	}
-	if _, is := err.(apierrors.APIStatus); !is && right != "" {
+	if apierrors.ReasonForError(err) == metav1.StatusReasonUnknown && right != "" {
 		return err // the API server cannot be reached
 	}
 	g.result(func(c *inspect.Cluster) { c.Gaps = append(c.Gaps, inspect.Gap{What: what, Reason: err.Error()}) })
@@ -86,11 +86,11 @@ func (p *plugin) gather(ctx context.Context, a access, where installation, s sco
 		}
 	}
 	steps := []func(context.Context) error{
-		g.gatherServices, g.gatherNodes, g.gatherConfig, g.gatherLease,
+		g.gatherServices, g.gatherNodes, g.gatherConfig, g.gatherLease, g.gatherDaemonSet,
 		func(ctx context.Context) error { return g.askAll(ctx, where.pods) },
 	}
 	if s == thorough {
-		steps = append(steps, g.gatherDaemonSet, g.gatherKubeProxy, g.gatherMetalLB, g.gatherKeys)
+		steps = append(steps, g.gatherKubeProxy, g.gatherMetalLB, g.gatherKeys)
 	}
 	told.say("looking at the cluster")
 	group, ctx := errgroup.WithContext(ctx)
@@ -107,13 +107,13 @@ func (p *plugin) gather(ctx context.Context, a access, where installation, s sco
 func (g *gatherer) gatherServices(ctx context.Context) error {
 	list, err := g.client.CoreV1().Services("").List(ctx, metav1.ListOptions{})
 	if apierrors.IsForbidden(err) {
-		if miss := g.miss("the Services of other namespaces than "+g.fallback, "list services", err); miss != nil {
+		if miss := g.miss(inspect.OfOthers, "list services", err); miss != nil {
 			return miss
 		}
 		list, err = g.client.CoreV1().Services(g.fallback).List(ctx, metav1.ListOptions{})
 	}
 	if err != nil {
-		return g.miss("the Services", "list services in "+g.fallback, err)
+		return g.miss(inspect.OfServices, "list services in "+g.fallback, err)
 	}
 	var ours []cluster.Service
 	var foreign []inspect.ForeignService
@@ -140,7 +140,7 @@ func (g *gatherer) gatherServices(ctx context.Context) error {
 func (g *gatherer) gatherNodes(ctx context.Context) error {
 	list, err := g.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return g.miss("the Nodes", "list nodes", err)
+		return g.miss(inspect.OfNodes, "list nodes", err)
 	}
 	nodes := make([]inspect.Node, len(list.Items))
 	for i := range list.Items {
@@ -158,7 +158,7 @@ func (g *gatherer) gatherConfig(ctx context.Context) error {
 	switch {
 	case apierrors.IsNotFound(err):
 	case err != nil:
-		return g.miss("the configuration", fmt.Sprintf("get the configmap %s in %s", name, g.namespace), err)
+		return g.miss(inspect.OfConfig, fmt.Sprintf("get the configmap %s in %s", name, g.namespace), err)
 	default:
 		found.Found, found.Version = true, o.ResourceVersion
 		found.Config, found.Problem = kube.ConfigOf(o)
@@ -174,7 +174,7 @@ func (g *gatherer) gatherLease(ctx context.Context) error {
 		g.result(func(c *inspect.Cluster) { c.Lease = &inspect.Lease{} })
 		return nil
 	case err != nil:
-		return g.miss("the controller's Lease", fmt.Sprintf("get the lease %s in %s", leaseName, g.namespace), err)
+		return g.miss(inspect.OfLease, fmt.Sprintf("get the lease %s in %s", leaseName, g.namespace), err)
 	}
 	g.result(func(c *inspect.Cluster) { c.Lease = convertLease(o) })
 	return nil
@@ -183,7 +183,7 @@ func (g *gatherer) gatherLease(ctx context.Context) error {
 func (g *gatherer) gatherDaemonSet(ctx context.Context) error {
 	list, err := g.client.AppsV1().DaemonSets(g.namespace).List(ctx, metav1.ListOptions{LabelSelector: lanlordLabel})
 	if err != nil {
-		return g.miss("the speakers' DaemonSet", "list daemonsets in "+g.namespace, err)
+		return g.miss(inspect.OfDaemonSet, "list daemonsets in "+g.namespace, err)
 	}
 	for i := range list.Items {
 		if o := &list.Items[i]; o.Labels[componentLabel] == speakerComponent {
@@ -202,7 +202,7 @@ func (g *gatherer) gatherKeys(ctx context.Context) error {
 		return nil
 	case apierrors.IsNotFound(err):
 	case err != nil:
-		return g.miss("the gossip keys", "get secrets in "+g.namespace, err)
+		return g.miss(inspect.OfKeys, "get secrets in "+g.namespace, err)
 	default:
 		for _, key := range o.Data {
 			if len(key) >= shortestKey {

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/lanlord/lanlord/pkg/daemon"
 )
 
 // completer is the name under which kubectl looks for what completes the plugin's arguments.
@@ -36,13 +38,15 @@ var errUnsure = errors.New("not all could be found out")
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args, world{connect, time.Now}, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args, world{connect, time.Now, daemon.Version()}, os.Stdout, os.Stderr))
 }
 
 // world is what the program meets outside of itself.
 type world struct {
 	connect connector
 	now     func() time.Time
+	// version is the plugin's.
+	version string
 }
 
 // run runs the command line args, which begin with the program's name, and returns the exit status.

@@ -30,7 +30,7 @@ func (g *gatherer) gatherMetalLB(ctx context.Context) error {
 	for _, label := range metalLBLabels {
 		list, err := g.client.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: label})
 		if err != nil {
-			return g.miss("whether MetalLB runs too", "list pods", err)
+			return g.miss(inspect.OfMetalLB, "list pods", err)
 		}
 		for i := range list.Items {
 			pod := &list.Items[i]
@@ -57,11 +57,20 @@ func (g *gatherer) gatherMetalLB(ctx context.Context) error {
 	var err error
 	if m.Ranges, err = g.metalLBRanges(ctx, old); err == nil {
 		m.Known = true
-	} else if miss := g.miss("the pools of MetalLB", "list ipaddresspools.metallb.io", err); miss != nil {
+	} else if miss := g.missPools(err); miss != nil {
 		return miss
 	}
 	g.result(func(c *inspect.Cluster) { c.MetalLB = &m })
 	return nil
+}
+
+// missPools notes that MetalLB's pools could not be read, whatever the reason: they are not ours to mend.
+func (g *gatherer) missPools(err error) error {
+	right := ""
+	if apierrors.IsForbidden(err) {
+		right = "list ipaddresspools.metallb.io"
+	}
+	return g.miss(inspect.OfTheirs, right, err)
 }
 
 // metalLBRanges returns the addresses of MetalLB's pools.
@@ -132,7 +141,7 @@ func (g *gatherer) gatherKubeProxy(ctx context.Context) error {
 		return nil // a distribution that starts it in another way, or has something else
 	}
 	if err != nil {
-		return g.miss("the configuration of kube-proxy", "get the configmap kube-proxy in kube-system", err)
+		return g.miss(inspect.OfKubeProxy, "get the configmap kube-proxy in kube-system", err)
 	}
 	var conf struct {
 		Mode string `json:"mode"`
@@ -141,7 +150,7 @@ func (g *gatherer) gatherKubeProxy(ctx context.Context) error {
 		} `json:"ipvs"`
 	}
 	if err := yaml.Unmarshal([]byte(o.Data["config.conf"]), &conf); err != nil {
-		return g.miss("the configuration of kube-proxy", "", fmt.Errorf("config.conf in the ConfigMap kube-system/kube-proxy: %w", err))
+		return g.miss(inspect.OfKubeProxy, "", fmt.Errorf("config.conf in the ConfigMap kube-system/kube-proxy: %w", err))
 	}
 	g.result(func(c *inspect.Cluster) {
 		c.KubeProxy = &inspect.KubeProxy{Mode: strings.ToLower(conf.Mode), StrictARP: conf.IPVS.StrictARP}

@@ -151,14 +151,43 @@ type PoolRange struct {
 	Range config.Range
 }
 
+// Subject is a part of what is gathered, in words.
+type Subject string
+
+// The subjects.
+const (
+	OfServices  Subject = "the Services"
+	OfOthers    Subject = "the Services of other namespaces"
+	OfNodes     Subject = "the Nodes"
+	OfConfig    Subject = "the configuration"
+	OfProcesses Subject = "what Lanlord's processes say"
+	OfLease     Subject = "the controller's Lease"
+	OfDaemonSet Subject = "the speakers' DaemonSet"
+	OfKeys      Subject = "the gossip keys"
+	OfKubeProxy Subject = "the configuration of kube-proxy"
+	OfMetalLB   Subject = "whether MetalLB runs too"
+	OfTheirs    Subject = "the pools of MetalLB"
+	OfEvents    Subject = "the Events about the Service"
+)
+
 // Gap is something that could not be gathered.
 type Gap struct {
-	// What could not be looked at, like "the Nodes".
-	What string `json:"what"`
+	// What could not be looked at.
+	What Subject `json:"what"`
 	// Right is the one that is missing, like "list nodes"; empty when that is not the reason.
 	Right string `json:"right,omitempty"`
 	// Reason is what was said instead.
 	Reason string `json:"reason"`
+}
+
+// gaps returns those that are about one of the subjects.
+func (c *Cluster) gaps(about ...Subject) (list []Gap) {
+	for _, g := range c.Gaps {
+		if slices.Contains(about, g.What) {
+			list = append(list, g)
+		}
+	}
+	return list
 }
 
 func (c *Cluster) node(name string) *Node {

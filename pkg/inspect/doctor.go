@@ -64,32 +64,35 @@ func (f *findings) unchecked(format string, args ...any) {
 	*f = append(*f, Finding{Unchecked, fmt.Sprintf(format, args...), ""})
 }
 
-// checks are all, in the order in which one explains the next. Each returns what is well in a sentence, and what is not.
+// checks are all, in the order in which one explains the next. Each returns what is well in a sentence, and what is not. With a
+// gap in what it needs, that it has found nothing means nothing.
 func checks() []struct {
-	name string
-	look func(*Cluster, *findings) (well string)
+	name  string
+	look  func(*Cluster, *findings) (well string)
+	needs []Subject
 } {
 	return []struct {
-		name string
-		look func(*Cluster, *findings) (well string)
+		name  string
+		look  func(*Cluster, *findings) (well string)
+		needs []Subject
 	}{
-		{"installation", checkInstallation},
-		{"controller", checkController},
-		{"speakers", checkSpeakers},
-		{"privileges", checkPrivileges},
-		{"versions", checkVersions},
-		{"configuration", checkConfiguration},
-		{"gossip-keys", checkKeys},
-		{"gossip", checkGossip},
-		{"interfaces", checkInterfaces},
-		{"nodes", checkNodes},
-		{"pools", checkPools},
-		{"services", checkServices},
-		{"owners", checkOwners},
-		{"subnets", checkSubnets},
-		{"strangers", checkStrangers},
-		{"kube-proxy", checkKubeProxy},
-		{"metallb", checkMetalLB},
+		{"installation", checkInstallation, nil},
+		{"controller", checkController, []Subject{OfLease}},
+		{"speakers", checkSpeakers, []Subject{OfNodes}},
+		{"privileges", checkPrivileges, nil},
+		{"versions", checkVersions, []Subject{OfProcesses}},
+		{"configuration", checkConfiguration, []Subject{OfConfig, OfProcesses}},
+		{"gossip-keys", checkKeys, []Subject{OfProcesses}},
+		{"gossip", checkGossip, []Subject{OfProcesses}},
+		{"interfaces", checkInterfaces, []Subject{OfProcesses}},
+		{"nodes", checkNodes, []Subject{OfNodes}},
+		{"pools", checkPools, []Subject{OfConfig, OfServices}},
+		{"services", checkServices, []Subject{OfServices, OfOthers}},
+		{"owners", checkOwners, []Subject{OfServices, OfProcesses}},
+		{"subnets", checkSubnets, []Subject{OfConfig}},
+		{"strangers", checkStrangers, []Subject{OfProcesses}},
+		{"kube-proxy", checkKubeProxy, []Subject{OfKubeProxy}},
+		{"metallb", checkMetalLB, []Subject{OfMetalLB}},
 	}
 }
 
@@ -100,6 +103,9 @@ func Examine(c *Cluster) Diagnosis {
 		var found findings
 		check := Check{Name: each.name, Verdict: OK}
 		well := each.look(c, &found)
+		if gaps := c.gaps(each.needs...); len(found) == 0 && len(gaps) > 0 {
+			found.unchecked("%s could not be looked at", gaps[0].What)
+		}
 		for _, f := range found {
 			check.Verdict = worse(check.Verdict, f.Verdict)
 		}

@@ -77,6 +77,11 @@ func checkSpeakers(c *Cluster, f *findings) string {
 		}
 	}
 	ready := 0
+	for i := range c.Speakers {
+		if s := &c.Speakers[i]; s.Ready && s.Says == nil && len(c.gaps(OfProcesses)) == 0 {
+			f.unchecked("the speaker on %s is ready, and could not be asked%s", s.Node, colon(s.Silence))
+		}
+	}
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
 		here := byNode[n.Name]
@@ -145,11 +150,11 @@ func checkPrivileges(c *Cluster, f *findings) string {
 	}
 	if len(without) > 0 {
 		f.wrong("give the container of the DaemonSet the capability NET_RAW, as root (deploy/base/speaker.yaml)",
-			"%s without CAP_NET_RAW, so they can answer neither ARP nor NDP: %s", count(len(without), "speaker"), listed(without))
+			"without CAP_NET_RAW neither ARP nor NDP can be answered; speakers without it: %s", listed(without))
 	}
 	if len(apart) > 0 {
 		f.wrong("set hostNetwork: true in the DaemonSet (deploy/base/speaker.yaml)",
-			"%s in a network namespace of their own instead of their node's: %s", count(len(apart), "speaker"), listed(apart))
+			"speakers that have not their node's network: %s", listed(apart))
 	}
 	return "all speakers have CAP_NET_RAW and their nodes' network"
 }

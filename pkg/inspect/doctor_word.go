@@ -41,7 +41,8 @@ func checkVersions(c *Cluster, f *findings) string {
 			"Lanlord's processes are of different versions: %s", strings.Join(texts, "; "))
 	}
 	if len(list) == 0 {
-		return "no process could be asked for its version"
+		f.unchecked("no process could be asked for its version")
+		return ""
 	}
 	return "all processes are of version " + list[0]
 }
@@ -66,7 +67,7 @@ func checkConfiguration(c *Cluster, f *findings) string {
 		c.behind(f)
 	}
 	if c.Config.Config == nil {
-		return "the configuration could not be read" // and that is among the gaps
+		return "" // there is a finding, or a gap
 	}
 	return fmt.Sprintf("the %s is valid, has %s, and is in use everywhere", object, count(len(c.Config.Config.Pools), "pool"))
 }
@@ -236,6 +237,9 @@ func (c *Cluster) gossipPort() string {
 
 // checkInterfaces looks for nodes that cannot announce on any interface.
 func checkInterfaces(c *Cluster, f *findings) string {
+	if len(c.speakers()) == 0 {
+		f.unchecked("no speaker could be asked for its interfaces")
+	}
 	for _, s := range c.speakers() {
 		var down, apart []string
 		usable := 0
@@ -266,6 +270,9 @@ func checkInterfaces(c *Cluster, f *findings) string {
 func checkPools(c *Cluster, f *findings) string {
 	const nearly = 0.9
 	list := Pools(c)
+	if len(list.Pools) == 0 {
+		return "no pools to look at"
+	}
 	for _, p := range list.Pools {
 		used := float64(p.Used) / max(1, bigFloat(p.Size))
 		switch name := fmt.Sprintf("the pool %q", sentence(p.Name)); {
@@ -293,7 +300,7 @@ func checkServices(c *Cluster, f *findings) string {
 	type cause struct{ reason, message string }
 	byCause := map[cause][]string{}
 	for _, s := range c.waiting() {
-		why := cause{reasonPending, "the controller has not said anything of it yet" + colonOr(c.controllerTrouble())}
+		why := cause{reasonUndecided, undecided + colonOr(c.controllerTrouble())}
 		if s.Condition != nil {
 			why = cause{s.Condition.Reason, s.Condition.Message}
 		}
@@ -312,7 +319,7 @@ func checkServices(c *Cluster, f *findings) string {
 			f.wrong("kubectl lanlord services -o wide lists all", "and Services that wait for %d more reasons", len(causes)-most)
 			break
 		}
-		f.wrong(mendOf(why.reason), "%s: %s: %s", listed(byCause[why]), why.reason, sentence(why.message))
+		f.wrong(mendHere(why.reason), "%s: %s: %s", listed(byCause[why]), why.reason, sentence(why.message))
 	}
 	for _, s := range c.Services {
 		if s.PreferNode != "" && len(c.Nodes) > 0 && c.node(s.PreferNode) == nil {
@@ -359,11 +366,11 @@ func checkOwners(c *Cluster, f *findings) string {
 		list := listed(byCause[why])
 		switch why.state {
 		case stateDisputed:
-			f.wrong(mendOf(why.state), "%s: %s", list, why.detail)
+			f.wrong(mendHere(why.state), "%s: %s", list, why.detail)
 		case stateUnknown:
 			f.unchecked("%s: %s", list, why.detail)
 		default:
-			f.wrong(mendOf(why.state), "nobody answers for %s: %s: %s", list, why.state, why.detail)
+			f.wrong(mendHere(why.state), "nobody answers for %s: %s: %s", list, why.state, why.detail)
 		}
 	}
 	return fmt.Sprintf("%d addresses, each answered for by one node", announced)
@@ -392,8 +399,11 @@ func (c *Cluster) subnets() (list []netip.Prefix) {
 // checkSubnets looks for addresses that are in no subnet of any node.
 func checkSubnets(c *Cluster, f *findings) string {
 	subnets := c.subnets()
-	if len(subnets) == 0 || c.Config.Config == nil {
-		f.unchecked("no speaker has told of the subnets of its node, or there are no pools")
+	if c.Config.Config == nil {
+		return "no pools to look at"
+	}
+	if len(subnets) == 0 {
+		f.unchecked("no speaker has told of the subnets of its node")
 		return ""
 	}
 	within := func(a netip.Addr) bool {
@@ -457,4 +467,13 @@ func checkStrangers(c *Cluster, f *findings) string {
 		}
 	}
 	return "no other host answers for an address of a Service"
+}
+
+// mendHere is mendOf for who has asked the doctor already.
+func mendHere(reason string) string {
+	mend := mendOf(reason)
+	if strings.Contains(mend, "kubectl lanlord doctor") {
+		return "see what the other checks say"
+	}
+	return mend
 }

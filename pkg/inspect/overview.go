@@ -63,7 +63,7 @@ type ServiceCount struct {
 type SpeakerRow struct {
 	Node string `json:"node"`
 	Pod  string `json:"pod,omitempty"`
-	// State is what it says of itself; "missing" for a node without one, "unreachable" for one that could not be asked.
+	// State is what it says of itself; "missing" for a node without one, "unasked" for one that could not be asked.
 	State string `json:"state"`
 	// Addresses is how many its node answers for, Members how many ready speakers it knows, itself included; nil when it could
 	// not be asked.
@@ -91,7 +91,7 @@ func Look(c *Cluster) Overview {
 		if o.Services.Waiting == nil {
 			o.Services.Waiting = map[string]int{}
 		}
-		o.Services.Waiting[or(row.Reason, reasonPending)]++
+		o.Services.Waiting[or(row.Reason, reasonUndecided)]++
 		o.Waiting = append(o.Waiting, row)
 	}
 	conflicts := map[netip.Addr]bool{}
@@ -220,7 +220,7 @@ func (o Overview) write(out io.Writer, wide bool) error {
 		b.WriteString("\n")
 		rows := [][]string{{"WAITING", "SINCE", "REASON", "MESSAGE"}}
 		for _, s := range o.Waiting[:min(len(o.Waiting), most)] {
-			rows = append(rows, []string{s.Namespace + "/" + s.Name, age(s.Since, o.at), or(s.Reason, reasonPending), or(sentence(s.Message), none)})
+			rows = append(rows, []string{s.Namespace + "/" + s.Name, age(s.Since, o.at), or(s.Reason, reasonUndecided), or(sentence(s.Message), undecided)})
 		}
 		if err := writeTable(&b, rows); err != nil {
 			return err

@@ -65,10 +65,11 @@ func free(size *big.Int, u use) *big.Int {
 
 // Pools lists the pools.
 func Pools(c *Cluster) PoolList {
-	list := PoolList{Pools: []PoolRow{}, NotKnown: c.Gaps}
+	list := PoolList{Pools: []PoolRow{}, NotKnown: c.gaps(OfServices, OfOthers, OfConfig, OfProcesses)}
 	cfg := c.Config.Config
 	if cfg == nil {
 		list.Problem = c.configProblem()
+		list.Pools = c.inForce()
 		return list
 	}
 	list.SetAside = cfg.SetAside
@@ -96,6 +97,29 @@ func Pools(c *Cluster) PoolList {
 		}
 	}
 	return list
+}
+
+// inForce returns the pools that the controller uses.
+func (c *Cluster) inForce() []PoolRow {
+	rows := []PoolRow{}
+	l := c.leader()
+	if l == nil {
+		return rows
+	}
+	for _, p := range l.Says.Pools {
+		for _, s := range p.Families {
+			row := PoolRow{
+				Name: p.Name, Family: s.Family, Size: new(big.Int), Free: new(big.Int), Used: s.Used, Quarantined: s.Quarantined,
+				AutoAssign: p.AutoAssign, Disabled: p.Disabled, Ranges: []string{p.Addresses},
+			}
+			if size, ok := new(big.Int).SetString(s.Size, 10); ok {
+				row.Size = size
+			}
+			row.tell(s)
+			rows = append(rows, row)
+		}
+	}
+	return rows
 }
 
 type poolFamily struct {
@@ -160,12 +184,19 @@ func (l PoolList) WriteText(out io.Writer) error { return l.write(out, false) }
 func (l PoolList) WriteWide(out io.Writer) error { return l.write(out, true) }
 
 func (l PoolList) write(out io.Writer, wide bool) error {
-	if len(l.Pools) == 0 {
-		if err := line(out, or(l.Problem, "The configuration has no pools, so no Service gets an address.")); err != nil {
+	if l.Problem != "" || len(l.Pools) == 0 {
+		text := or(l.Problem, "The configuration has no pools, so no Service gets an address.")
+		if len(l.Pools) > 0 {
+			text += " The last good one is in use:"
+		}
+		if err := line(out, text); err != nil {
 			return err
 		}
-	} else if err := writeTable(out, l.rows(wide)); err != nil {
-		return err
+	}
+	if len(l.Pools) > 0 {
+		if err := writeTable(out, l.rows(wide)); err != nil {
+			return err
+		}
 	}
 	if len(l.SetAside) > 0 {
 		if err := line(out, "Set aside, since Lanlord does not speak BGP: "+listed(l.SetAside)); err != nil {

@@ -57,12 +57,15 @@ const (
 	stateUnknown   = "Unknown"
 )
 
-// reasonPending is for a Service that the controller has said nothing of.
-const reasonPending = "Pending"
+// reasonUndecided is for a Service that the controller has said nothing of.
+const (
+	reasonUndecided = "Undecided"
+	undecided       = "the controller has not said anything of it yet"
+)
 
 // Services lists all Services, or those of a namespace if it is not empty.
 func Services(c *Cluster, namespace string) ServiceList {
-	list := ServiceList{Services: []ServiceRow{}, NotKnown: c.Gaps, at: c.At}
+	list := ServiceList{Services: []ServiceRow{}, NotKnown: c.gaps(OfServices, OfOthers, OfProcesses), at: c.At}
 	view := newView(c)
 	for i := range c.Services {
 		if s := &c.Services[i]; namespace == "" || s.Key.Namespace == namespace {
@@ -167,7 +170,7 @@ func (s ServiceRow) rows(now time.Time, wide bool) (rows [][]string) {
 		add(a.Address.String(), or(a.Pool, none), or(strings.Join(a.Nodes, ","), none), age(a.Since, now), a.State, or(a.Detail, s.Message))
 	}
 	if !s.Assigned {
-		add(none, none, none, age(s.Since, now), or(s.Reason, reasonPending), or(s.Message, "the controller has not said anything of it yet"))
+		add(none, none, none, age(s.Since, now), or(s.Reason, reasonUndecided), or(s.Message, undecided))
 	}
 	return rows
 }

@@ -91,7 +91,7 @@ func (s *Speaker) state() string {
 	case s.Deleting:
 		return "leaving"
 	case s.Ready:
-		return "unreachable"
+		return "unasked"
 	}
 	return "not ready"
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -58,7 +59,7 @@ func Who(c *Cluster, addr netip.Addr) Answer {
 	v := newView(c)
 	f := v.facts(addr)
 	a := Answer{
-		Address: addr, Services: []string{}, Pool: c.poolOf(addr), Nodes: []string{}, NotKnown: c.Gaps, at: c.At,
+		Address: addr, Services: []string{}, Pool: c.poolOf(addr), Nodes: []string{}, NotKnown: c.gaps(OfServices, OfOthers, OfNodes, OfConfig, OfProcesses), at: c.At,
 		Owner: f.owner, Speakers: v.opinions(addr),
 	}
 	for _, key := range v.holders[addr] {
@@ -116,12 +117,20 @@ func (c *Cluster) unowned(addr netip.Addr) (state, detail string) {
 // Well tells whether one node answers for the address, and nobody else.
 func (a Answer) Well() bool { return a.State == stateAnnounced }
 
+// Known is false when nobody could be asked who answers.
+func (a Answer) Known() bool { return a.State != stateUnknown }
+
+// speaks tells whether there is anything to read in the view.
+func (s SpeakerView) speaks() bool {
+	return s.Answers || s.Owner != "" || s.Reason != "" || s.Problem != ""
+}
+
 // WriteText writes a sentence, and a table of what each speaker says.
 func (a Answer) WriteText(out io.Writer) error {
 	if err := line(out, a.summary()); err != nil {
 		return err
 	}
-	if len(a.Speakers) > 0 {
+	if slices.ContainsFunc(a.Speakers, SpeakerView.speaks) {
 		rows := [][]string{{"NODE", "ANSWERS", "SINCE", "BECAUSE", "NAMES", "DETAIL"}}
 		for _, s := range a.Speakers {
 			answers, detail := "no", s.Detail

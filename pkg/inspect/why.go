@@ -49,12 +49,12 @@ func Why(c *Cluster, key cluster.Key, events []Event) Explanation {
 	row := v.service(s)
 	e := Explanation{
 		Service: key.String(), Reason: row.Reason, Message: row.Message, Well: row.Assigned,
-		Requests: requests(s), Addresses: row.Addresses, NotKnown: c.Gaps, at: c.At,
+		Requests: requests(s), Addresses: row.Addresses, NotKnown: c.gaps(OfServices, OfConfig, OfProcesses, OfEvents), at: c.At,
 	}
 	switch {
 	case row.Reason == "":
-		e.Reason = reasonPending
-		e.Message = "the controller has not said anything of it yet" + colonOr(c.controllerTrouble())
+		e.Reason = reasonUndecided
+		e.Message = undecided + colonOr(c.controllerTrouble())
 		e.Mend = "kubectl lanlord doctor tells whether the controller works"
 	case !row.Assigned:
 		e.Mend = mendOf(row.Reason)
@@ -155,6 +155,9 @@ func mendOf(reason string) string {
 		stateUnknown:          "kubectl lanlord doctor tells why the speakers could not be asked",
 	}[reason]
 }
+
+// Known is false when it could not be found out how the Service stands.
+func (e Explanation) Known() bool { return e.Reason != stateUnknown }
 
 // WriteText writes the explanation for people.
 func (e Explanation) WriteText(out io.Writer) error {

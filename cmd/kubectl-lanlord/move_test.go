@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/tools/txtar"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lanlord/lanlord/pkg/kube"
+	"github.com/lanlord/lanlord/pkg/status"
+)
+
+// mover makes the speakers of a scenario follow the wishes of default/web, as real ones do: what they elect changes at once, and
+// who answers a while later.
+type mover struct {
+	*scenario
+	// elects is the node that goes before others without a wish, delay is how long a move takes, unable is a node that may not answer.
+	elects, unable string
+	delay          time.Duration
+
+	mu     sync.Mutex
+	holder string
+	since  time.Time
+	wish   string
+}
+
+func newMover(t *testing.T) *mover {
+	archive, err := txtar.ParseFile("testdata/healthy.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &mover{scenario: newScenario(t, archive), elects: "n2", holder: "n2", delay: 2 * time.Second}
+	m.now = time.Now
+	m.asked = m.answer
+	return m
+}
+
+func (m *mover) answer(asked target) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if asked.container == controllerComponent {
+		return m.says[asked.pod], nil
+	}
+	o, err := m.client.CoreV1().Services("default").Get(context.Background(), "web", metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	if wish := o.Annotations[kube.PreferNodeAnnotation]; wish != m.wish {
+		m.wish, m.since = wish, time.Now()
+	}
+	elected := m.elects
+	if m.wish != "" && m.wish != m.unable {
+		elected = m.wish
+	}
+	if time.Since(m.since) >= m.delay {
+		m.holder = elected
+	}
+	var s status.Speaker
+	if err := json.Unmarshal(m.says[asked.pod], &s); err != nil {
+		return nil, err
+	}
+	const addr = "10.0.0.100"
+	s.Owned = slices.DeleteFunc(s.Owned, func(o status.Owned) bool { return o.Address == addr })
+	s.Watched = slices.DeleteFunc(s.Watched, func(w status.Watched) bool { return w.Address == addr })
+	if s.Node == m.holder {
+		s.Owned = append(s.Owned, status.Owned{Address: addr, Services: []string{"default/web"}, Elected: elected, Reason: "wish"})
+	} else {
+		s.Watched = append(s.Watched, status.Watched{Address: addr, Services: []string{"default/web"}, Elected: elected, Reason: "NotElected"})
+	}
+	return json.Marshal(s)
+}
+
+// command runs a command line and returns what it prints and how long it took.
+func (m *mover) command(line string) (string, time.Duration) {
+	began := time.Now()
+	return m.run(strings.Fields(line)...), time.Since(began)
+}
+
+func (m *mover) annotation() string {
+	o, err := m.client.CoreV1().Services("default").Get(context.Background(), "web", metav1.GetOptions{})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return o.Annotations[kube.PreferNodeAnnotation]
+}
+
+func TestMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMover(t)
+		got, took := m.command("move web n3")
+		if want := "ADDRESS      FROM   TO\n10.0.0.100   n2     n3\n"; got != want || took < 2*time.Second || took > 3*time.Second {
+			t.Errorf("after %v it prints\n%swant\n%s", took, got, want)
+		}
+		if a := m.annotation(); a != "n3" {
+			t.Errorf("the annotation is %q", a)
+		}
+		m.delay = time.Minute // failback
+		got, took = m.command("move default/web --back")
+		if want := "ADDRESS      FROM   TO\n10.0.0.100   n3     n2\n"; got != want || took < time.Minute || took > time.Minute+time.Second {
+			t.Errorf("after %v it prints\n%swant\n%s", took, got, want)
+		}
+		if a := m.annotation(); a != "" {
+			t.Errorf("the annotation is %q", a)
+		}
+	})
+}
+
+func TestMoveWithoutWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMover(t)
+		if got, took := m.command("move web n3 --wait=false -o json"); !strings.Contains(got, `"node": "n3"`) || took > time.Second || m.annotation() != "n3" {
+			t.Errorf("after %v with the annotation %q it prints\n%s", took, m.annotation(), got)
+		}
+	})
+}
+
+// TestMoveInVain asks for a node that may not answer, as the election shows after a while.
+func TestMoveInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMover(t)
+		m.unable = "n1"
+		got, took := m.command("move web n1")
+		if !strings.Contains(got, "The election names n2 for 10.0.0.100 and not n1") || !strings.HasSuffix(got, "[exit 1]\n") || took > time.Minute {
+			t.Errorf("after %v it prints\n%s", took, got)
+		}
+	})
+}
+
+// TestMoveRefused changes nothing when it can be seen before that it would be in vain.
+func TestMoveRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMover(t)
+		for line, want := range map[string]string{
+			"move web n9":         `there is no node "n9"`,
+			"move nowhere n3":     "there is no Service default/nowhere",
+			"move web":            "takes a Service and a node, or a Service and --back",
+			"move web n3 --back":  "takes one Service and no node with --back",
+			"move a/b/c n3":       `"a/b/c" names no Service`,
+			"move web n3 -o gold": `unknown output format "gold"`,
+		} {
+			if got, _ := m.command(line); !strings.Contains(got, want) || !strings.HasSuffix(got, "[exit 2]\n") {
+				t.Errorf("%s prints\n%swant %s", line, got, want)
+			}
+		}
+		if a := m.annotation(); a != "" {
+			t.Errorf("the annotation is %q", a)
+		}
+	})
+}
+
+// TestWatch tells of a move while it happens, and of nothing else.
+func TestWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMover(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		var stdout, stderr bytes.Buffer
+		ended := make(chan int)
+		go func() { ended <- m.start(ctx, &stdout, &stderr, "watch", "--interval", "1s", "-o", "json") }()
+		time.Sleep(5500 * time.Millisecond)
+		if got, _ := m.command("move web n3"); strings.Contains(got, "exit") {
+			t.Errorf("move prints %s", got)
+		}
+		time.Sleep(5 * time.Second)
+		cancel()
+		if status := <-ended; status != exitOK {
+			t.Errorf("status %d, %s", status, stderr.String())
+		}
+		var change struct{ Object, Reason, Message string }
+		if err := json.Unmarshal(stdout.Bytes(), &change); err != nil {
+			t.Fatalf("%v in %q", err, stdout.String())
+		}
+		if want := "n3 answers for 10.0.0.100, and no longer n2"; change.Message != want || change.Reason != "Announced" || change.Object != "Service default/web" {
+			t.Errorf("%+v, want %s", change, want)
+		}
+	})
+}
