@@ -19,7 +19,7 @@ build:
 
 # All that needs no cluster. As root it includes the tests in network namespaces, which want these programs.
 test:
-	-@e2e/packages.sh gcc libc6-dev procps iproute2 iputils-ping arping ndisc6 tcpdump tshark
+	-@e2e/packages.sh gcc libc6-dev procps iproute2 iputils-ping arping ndisc6 tcpdump tshark prometheus
 	go vet ./...
 	go test -race -shuffle=on ./...
 	go test -run Allocates ./pkg/layer2 # to the letter: the race detector allocates
