@@ -45,6 +45,14 @@ func (p *program) poke() {
 	}
 }
 
+// stood wakes the loop after a standstill. Before there is one this process answers for what another one of the node tells it to.
+func (p *program) stood() {
+	if p.loop.Load() == nil {
+		p.announcer.Resume(p.announcer.Standstills())
+	}
+	p.poke()
+}
+
 // ready is the readiness check.
 func (p *program) ready() error {
 	loop := p.loop.Load()
@@ -75,7 +83,7 @@ func (p *program) speak(ctx, leave context.Context) error {
 	}
 	var publisher *kube.Publisher
 	p.announcer = layer2.New(layer2.Options{
-		Log: p.log, Registerer: p.registry, Wake: func() { p.poke(); publisher.Wake() }, Heard: func(c layer2.Claim) {
+		Log: p.log, Registerer: p.registry, Wake: func() { p.poke(); publisher.Wake() }, Stood: p.stood, Heard: func(c layer2.Claim) {
 			if loop := p.loop.Load(); loop != nil {
 				loop.Heard(c)
 			}

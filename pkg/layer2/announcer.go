@@ -54,6 +54,10 @@ type Options struct {
 	// Heard is called when another station claims an address that is answered for or watched, at most four times a second
 	// for each address and once a second for each pair of address and MAC. It must not block.
 	Heard func(Claim)
+	// Stood is called when this process is found to have stood still (it was stopped, or was given no CPU) for so long that others may
+	// answer for its addresses by now. Nothing is answered or announced from then on until Resume is called. Without it, the
+	// announcer goes on as before. It may be called several times for one standstill, and must not block.
+	Stood func()
 }
 
 // Announcer answers for a set of addresses on the interfaces of a host, and announces them. Its methods may be called at any
@@ -78,6 +82,8 @@ type Announcer struct {
 	interfaces atomic.Pointer[[]Interface]
 	sockets    atomic.Int32
 	claims     chan Claim
+	pulse      pulse
+	resume     atomic.Uint64
 }
 
 // New returns an Announcer that has no addresses. It starts nothing; Run does.
@@ -109,6 +115,7 @@ func New(o Options) *Announcer {
 	a.ranges.Store(new([]Range))
 	a.interfaces.Store(new([]Interface))
 	a.metrics = newMetrics(o.Registerer, a)
+	a.pulse.began, a.pulse.stood, a.pulse.count = time.Now(), o.Stood, a.metrics.standstills.Inc
 	return a
 }
 
@@ -199,6 +206,8 @@ func (a *Announcer) Run(ctx context.Context) error {
 	defer cancel()
 	tasks.Go(func() { a.watch(ctx) })
 	tasks.Go(func() { a.hear(ctx) })
+	a.pulse.start(time.Now())
+	tasks.Go(func() { a.pulse.run(ctx) })
 
 	l := loop{a: a, ctx: ctx, tasks: &tasks, ports: map[int]*port{}}
 	for {

@@ -168,13 +168,18 @@ func (p *probe) receive() ([]byte, bool) {
 	}
 }
 
-// ask sends a request and returns when its answer is there.
+// ask sends a request and returns when its answer is there. It is sent again, as a host would do: a process that a busy machine keeps
+// waiting for long drops it.
 func (p *probe) ask(request []byte) {
 	p.send(request)
-	for {
+	for missing := 0; ; {
 		b, ok := p.receive()
 		if !ok {
-			p.tb.Fatalf("no answer to %x", request)
+			if missing++; missing == 10 {
+				p.tb.Fatalf("no answer to %x", request)
+			}
+			p.send(request)
+			continue
 		}
 		if b[arpOperation+1] == byte(arp.OperationReply) && [4]byte(b[arpSenderIP:]) == [4]byte(request[arpTargetIP:]) {
 			return
@@ -195,14 +200,17 @@ type nodeProcess struct {
 	said chan string
 }
 
-func (c *cable) start() *nodeProcess {
+func (c *cable) start() *nodeProcess { return c.startAs("node") }
+
+// startAs starts the node in a role.
+func (c *cable) startAs(role string) *nodeProcess {
 	c.tb.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		c.tb.Fatal(err)
 	}
 	cmd := exec.Command("ip", "netns", "exec", c.node[len("/run/netns/"):], self)
-	cmd.Env = append(os.Environ(), "LANLORD_LAYER2_TEST_ROLE=node")
+	cmd.Env = append(os.Environ(), "LANLORD_LAYER2_TEST_ROLE="+role)
 	cmd.Stderr = c.tb.Output()
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // MAC is an IEEE 802 hardware address of 48 bits.
@@ -77,6 +78,13 @@ type Network interface {
 // Conn reads and writes whole Ethernet frames without their check sequence, one with each call. Close ends a Read that
 // waits. Reading, writing and closing may happen at the same time.
 type Conn = io.ReadWriteCloser
+
+// Dated is a Conn that knows when frames have come.
+type Dated interface {
+	// Waited returns how long the frame that Read has returned last had been waiting for that. It is called by the goroutine
+	// that reads.
+	Waited(now time.Time) time.Duration
+}
 
 // GroupConn is a Conn that joins IPv6 multicast groups, with a report to the network's routers and switches (MLD).
 type GroupConn interface {

@@ -32,7 +32,9 @@ func (l *loop) reconcile() {
 	if told == nil {
 		return // the first list of interfaces is still to come, and nothing of what was set is lost until then
 	}
-	again := l.a.again.take() // before the targets: what was set before it was to be announced is there then
+	again := l.a.again.take()   // before the targets: what was set before it was to be announced is there then
+	resume := l.a.resume.Load() // before them too, for the same reason
+	defer l.a.pulse.resumed.Store(resume)
 	targets := l.a.targets.Load()
 	first := l.told == nil
 	interfacesChanged := first || !slices.EqualFunc(*l.told, *told, Interface.equal)

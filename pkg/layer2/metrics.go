@@ -13,6 +13,7 @@ type metrics struct {
 	claims        [protocols]prometheus.Counter
 	probes        [protocols][outcomes]prometheus.Counter
 	socketErrors  [protocols]prometheus.Counter
+	standstills   prometheus.Counter
 }
 
 // newMetrics registers the counters and, computed at each scrape, what a publishes. r may be nil.
@@ -41,13 +42,15 @@ func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
 		Name: "lanlord_layer2_socket_errors_total",
 		Help: "Failures to open a socket, to read from it or to write to it.",
 	}, []string{"protocol"})
-
 	reopened := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "lanlord_layer2_sockets_reopened_total",
 		Help: "Sockets that were opened again after they had failed.",
 	}, []string{"protocol"})
 
-	m := &metrics{requests: requests}
+	m := &metrics{requests: requests, standstills: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "lanlord_layer2_standstills_total",
+		Help: "Times that this process was found to have stood still for so long that other nodes may have taken over.",
+	})}
 	for p := range protocols {
 		m.reopened[p] = reopened.WithLabelValues(p.String())
 		m.socketErrors[p] = socketErrors.WithLabelValues(p.String())
@@ -64,7 +67,7 @@ func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
 		m.claims[p] = claims.WithLabelValues(p.String())
 	}
 	if r != nil {
-		r.MustRegister(requests, announcements, heldBack, claims, probes, socketErrors, reopened, newStateCollector(a))
+		r.MustRegister(requests, announcements, heldBack, claims, probes, socketErrors, reopened, m.standstills, newStateCollector(a))
 	}
 	return m
 }

@@ -11,7 +11,8 @@ func (p *port) send() (wait time.Duration, ok bool) {
 	for {
 		now := time.Now()
 		j := p.schedule.next(now)
-		if len(p.questions) > 0 && (j == nil || j.round() != firstRound) {
+		withheld := j != nil && !p.a.pulse.steady(now)
+		if len(p.questions) > 0 && (j == nil || withheld || j.round() != firstRound) {
 			if wait := p.sendQuestion(now); wait > 0 {
 				return wait, true
 			}
@@ -22,6 +23,9 @@ func (p *port) send() (wait time.Duration, ok bool) {
 		}
 		if p.table.Load() != p.current || p.ctx.Err() != nil {
 			return 0, true // the address may be gone: look before anything else is sent
+		}
+		if withheld {
+			return pulseInterval, true
 		}
 		frames, err := p.announcement(j.addr)
 		if err != nil {

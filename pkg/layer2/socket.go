@@ -129,13 +129,22 @@ func (s *socket) tell(e event) {
 // answer reads frames, and sends what the handler makes of them. Per frame it allocates nothing and takes no lock.
 func (s *socket) answer(conn Conn, h handler) error {
 	a, b := s.port.a, make([]byte, frameSize)
+	dated, _ := conn.(Dated)
 	for {
 		n, err := conn.Read(b)
 		if err != nil {
 			return readError(s.protocol, s.iface, err)
 		}
-		t := s.port.table.Load()
-		reply, verdict, claim := h.handle(t, b[:n])
+		t, now := s.port.table.Load(), time.Now()
+		var reply []byte
+		var verdict Verdict
+		var claim Claim
+		if dated != nil && dated.Waited(now) > staleAge {
+			verdict = Stale
+			a.pulse.behind(now)
+		} else if reply, verdict, claim = h.handle(t, b[:n]); reply != nil && !a.pulse.steady(now) {
+			reply, verdict = nil, Withheld
+		}
 		s.received[verdict].Inc()
 		if reply != nil {
 			if _, err := conn.Write(reply); err != nil {

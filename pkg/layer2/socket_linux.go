@@ -2,6 +2,7 @@ package layer2
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -56,29 +57,9 @@ type frameConn struct {
 	conn   *packet.Conn
 	raw    syscall.RawConn
 	filter func(s *scope, most int) []bpf.Instruction
-	read   transfer
+	read   reading
 	// writes holds transfers for reuse: nothing is allocated for a frame, and writers do not wait for each other.
 	writes sync.Pool
-}
-
-// transfer is one read or write, with its function made beforehand so that it can be used again without allocating.
-type transfer struct {
-	b   []byte
-	n   int
-	err error
-	do  func(fd uintptr) bool
-}
-
-func (t *transfer) prepare(call func(fd int, b []byte) (int, error)) {
-	t.do = func(fd uintptr) bool {
-		for {
-			t.n, t.err = call(int(fd), t.b)
-			if !errors.Is(t.err, unix.EINTR) {
-				break
-			}
-		}
-		return !errors.Is(t.err, unix.EAGAIN)
-	}
 }
 
 // listenPacket opens a packet socket whose filter, once it is narrowed, is what filter makes of a scope. Until then it is what
@@ -98,45 +79,28 @@ func listenPacket(i Interface, protocol int, filter func(s *scope, most int) []b
 		conn.Close()
 		return nil, err
 	}
-	var set error
+	var set, stamp error
 	err = raw.Control(func(fd uintptr) {
 		set = unix.SetsockoptInt(int(fd), unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1)
+		stamp = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 	})
+	if stamp != nil {
+		conn.Close()
+		return nil, fmt.Errorf("ask for times of arrival: %w", stamp)
+	}
 	// Kernels before 4.20 lack the option: there the handlers see, and drop, what this host sends.
 	if err = errors.Join(err, set); err != nil && !errors.Is(err, unix.ENOPROTOOPT) {
 		conn.Close()
 		return nil, err
 	}
 	c := &frameConn{conn: conn, raw: raw, filter: filter}
-	c.read.prepare(unix.Read)
+	c.read.prepare()
 	c.writes.New = func() any {
 		t := &transfer{}
 		t.prepare(unix.Write)
 		return t
 	}
 	return c, nil
-}
-
-// Read implements io.Reader.
-func (c *frameConn) Read(b []byte) (int, error) {
-	c.read.b = b
-	if err := c.raw.Read(c.read.do); err != nil {
-		return 0, err
-	}
-	return max(0, c.read.n), c.read.err
-}
-
-// Write implements io.Writer.
-func (c *frameConn) Write(b []byte) (int, error) {
-	t := c.writes.Get().(*transfer)
-	defer c.writes.Put(t)
-	t.b = b
-	err := c.raw.Write(t.do)
-	t.b = nil
-	if err != nil {
-		return 0, err
-	}
-	return max(0, t.n), t.err
 }
 
 // narrow implements narrower. The kernel exchanges one program for the other while frames come in: each is judged by the old or

@@ -78,6 +78,11 @@ const (
 	Unanswerable
 	// Limited is an echo request that came when the rate of answers was used up.
 	Limited
+	// Stale is a frame that had waited in the socket for so long that what it asks or claims is of the past.
+	Stale
+	// Withheld is a request for an address of ours that is not answered, since this process has stood still and has not made
+	// sure yet that the address is still its own.
+	Withheld
 
 	verdicts
 )
@@ -111,6 +116,10 @@ func (v Verdict) String() string {
 		return "unanswerable"
 	case Limited:
 		return "limited"
+	case Stale:
+		return "stale"
+	case Withheld:
+		return "withheld"
 	}
 	return "unknown"
 }

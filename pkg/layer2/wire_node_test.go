@@ -32,7 +32,9 @@ const roleVariable = "LANLORD_LAYER2_TEST_ROLE"
 func TestMain(m *testing.M) {
 	switch os.Getenv(roleVariable) {
 	case "node":
-		os.Exit(exitStatus(runNode()))
+		os.Exit(exitStatus(runNode(nil)))
+	case "cautious":
+		os.Exit(exitStatus(runNode(func() { fmt.Println("stood") })))
 	case "send":
 		os.Exit(exitStatus(sendFrame(os.Getenv(frameVariable))))
 	case "solicit":
@@ -51,14 +53,15 @@ func exitStatus(err error) int {
 
 // runNode runs an announcer until its standard input ends. Each line there is a whole set of addresses, those only to be watched
 // with a question mark before them; or "ping" to answer pings, "ranges" with pairs of addresses, "rate" with a number,
-// "gateways", or "probe" with an address. It prints "set" when it has passed a set, ranges or a rate on, "ready" when the announcer is, what is heard and what probes found.
-func runNode() error {
+// "gateways", "resume", or "probe" with an address. It prints "set" when it has passed a set, ranges or a rate on, "ready" when the announcer is, what is heard and what probes found.
+func runNode(stood func()) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	wake := make(chan struct{}, 1)
 	a := layer2.New(layer2.Options{
 		Log:   slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo})),
 		Heard: func(c layer2.Claim) { fmt.Println("heard", c.Addr, c.MAC, c.Interface, c.Form) },
+		Stood: stood,
 		Wake: func() {
 			select {
 			case wake <- struct{}{}:
@@ -74,6 +77,9 @@ func runNode() error {
 			switch verb, rest, _ := strings.Cut(lines.Text(), " "); verb {
 			case "ping":
 				a.SetPing(true)
+			case "resume":
+				a.Resume(a.Standstills())
+				fmt.Println("set")
 			case "ranges":
 				a.SetRanges(parseRanges(rest))
 				fmt.Println("set")

@@ -29,7 +29,7 @@ const (
 var faults = []func(*history){
 	(*history).crashes, (*history).crashes, (*history).leaves, (*history).losesGossip, (*history).losesAPI, (*history).parts, (*history).isCutOff,
 	(*history).isHalfDeaf, (*history).isPoorlyLinked, (*history).losesCarrier, (*history).changesService, (*history).changesNode,
-	(*history).prefers, (*history).crashesUnseen,
+	(*history).prefers, (*history).crashesUnseen, (*history).standsStill,
 }
 
 // lasting returns how long a fault lasts.
@@ -206,6 +206,23 @@ func (h *history) isCutOff() {
 	h.excuseHealing()
 	h.lan.Cut(p.name+"/eth0", false)
 	h.split()
+	h.rest()
+}
+
+// standsStill freezes what a node says and hears, by gossip too, and then lets it go on. Inside it goes on meanwhile, so that it takes all
+// that the others have; and after that it reads what was said to it. Two never answer.
+func (h *history) standsStill() {
+	p, owned := h.someone()
+	h.note("%s stands still; it has %v", p.name, owned)
+	h.all(unanswered, owned, failoverBound)
+	h.all(moved, owned, failoverBound+askInterval)
+	p.nic.Freeze(true)
+	h.split(p.name)
+	h.pass(h.lasting())
+	h.note("%s goes on", p.name)
+	h.excuseFailback()
+	h.split()
+	p.nic.Freeze(false)
 	h.rest()
 }
 

@@ -25,6 +25,8 @@ const (
 
 // holding is an address that this node answers for.
 type holding struct {
+	// doubt asks whether the address is still this node's, nil if there is no doubt. Until it is known, nothing is answered.
+	doubt *pursuit
 	// until is when it is given up unless the successor was heard before; zero while this node keeps it.
 	until time.Time
 	// inherited is true for an address that another process of this node has announced.
@@ -77,6 +79,16 @@ func (s *Speaker) hold(now time.Time) (targets []layer2.Target, began []netip.Ad
 			continue
 		}
 		h := s.held[d.Addr]
+		if h != nil && h.doubt != nil {
+			switch s.makeSure(d, h, now) {
+			case unsure:
+				held[d.Addr] = h
+				targets = append(targets, layer2.Target{Addr: d.Addr, Interfaces: d.Interfaces, Mode: layer2.Watch})
+				continue
+			case lost:
+				h = nil
+			}
+		}
 		if h == nil && d.Owner == s.Self && settled {
 			p := s.pursued[d.Addr]
 			if p == nil {
@@ -159,6 +171,10 @@ func (s *Speaker) claimed(c layer2.Claim, now time.Time) (news bool) {
 		return p.waiting
 	}
 	if h == nil {
+		return false
+	}
+	if h.doubt != nil {
+		h.doubt.claimed = now
 		return false
 	}
 	name, is := s.members.whose(c.MAC)

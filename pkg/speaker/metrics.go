@@ -44,6 +44,8 @@ const (
 	causeWish
 	// causeOutranked: a peer with more right to it has announced it.
 	causeOutranked
+	// causeStandstill: this process has stood still, and another host answered for it after that.
+	causeStandstill
 	// causeGone: no Service has it any more, or nobody may answer for it.
 	causeGone
 
@@ -52,7 +54,7 @@ const (
 
 // String returns the cause as it stands in metrics and logs.
 func (c cause) String() string {
-	return [...]string{"new", "crash", "silent", "left", "ineligible", "failback", "wish", "outranked", "gone"}[c]
+	return [...]string{"new", "crash", "silent", "left", "ineligible", "failback", "wish", "outranked", "standstill", "gone"}[c]
 }
 
 // conflict says who claims an address that this node has, or is to have.

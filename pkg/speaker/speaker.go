@@ -94,10 +94,12 @@ type Speaker struct {
 	// dark are the addresses that nobody answers for.
 	dark    map[netip.Addr]dark
 	members roll
-	leaving bool
-	state   membership.State
-	ready   time.Time // since when state is Ready
-	links   []membership.Link
+	// standstills are those of the announcer after which the addresses that it answered for were made sure of.
+	standstills uint64
+	leaving     bool
+	state       membership.State
+	ready       time.Time // since when state is Ready
+	links       []membership.Link
 }
 
 // New returns a Speaker, which does nothing before Run.
@@ -170,6 +172,7 @@ func (s *Speaker) Run(ctx context.Context) error {
 	s.ctx, stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer s.tasks.Wait()
 	defer stop()
+	s.standstills = s.Announcer.Standstills() // whoever hands over a place answers for what is in it
 	ring, stopRing := context.WithCancel(s.ctx)
 	s.tasks.Go(func() { s.watchRing(ring) })
 	s.loop(ctx, func() bool { return false })
@@ -244,6 +247,9 @@ func (s *Speaker) untilDeadline() time.Duration {
 	for _, h := range s.held {
 		earlier(h.until)
 		earlier(h.defence())
+		if h.doubt != nil && !h.doubt.asking {
+			earlier(h.doubt.next)
+		}
 	}
 	for _, p := range s.pursued {
 		if !p.asking {
@@ -267,6 +273,7 @@ func (s *Speaker) untilDeadline() time.Duration {
 // step decides and applies once.
 func (s *Speaker) step(now time.Time) {
 	s.assess(now)
+	standstills := s.doubtAfterStandstill(now)
 	snap := s.Source.Snapshot()
 	s.owners = make(map[netip.Addr]string, len(s.decisions))
 	for i := range s.decisions {
@@ -277,6 +284,7 @@ func (s *Speaker) step(now time.Time) {
 	s.configure(snap.Config)
 	targets, began := s.hold(now)
 	s.Announcer.Set(targets)
+	s.Announcer.Resume(standstills)
 	s.defend(now)
 	s.recheckStrangers(now)
 	s.report()

@@ -136,7 +136,7 @@ func (p *villager) boot() {
 	p.done = make(chan struct{})
 	var loop *Speaker
 	p.announcer = layer2.New(layer2.Options{
-		Log: log, Network: p.machine, Wake: p.poke, Heard: func(c layer2.Claim) { loop.Heard(c) },
+		Log: log, Network: p.machine, Wake: p.poke, Stood: p.poke, Heard: func(c layer2.Claim) { loop.Heard(c) },
 	})
 	loop = New(Options{Self: p.name, Wake: p.wake, Source: p, Peers: p, Announcer: p.announcer, Event: p.event, Log: log})
 	p.base, p.kill = context.WithCancel(context.Background())

@@ -3,13 +3,12 @@ package lantest
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/mdlayher/ethernet"
 
@@ -42,6 +41,7 @@ type NIC struct {
 	link  *link
 	state layer2.Interface
 	conns map[*conn]struct{}
+	thaw  chan struct{} // nil unless the interface is frozen
 }
 
 // Add gives the node one more interface, which is up, with those addresses, a hardware address and a link-local address.
@@ -142,7 +142,7 @@ func (n *Node) listen(i layer2.Interface, p layer2.Protocol) (*conn, error) {
 		if p == layer2.NDP && c.state.LinkLocal != i.LinkLocal {
 			return nil, syscall.EADDRNOTAVAIL
 		}
-		s := &conn{nic: c, protocol: p, frames: make(chan []byte, backlog), end: make(chan struct{}), groups: map[netip.Addr]struct{}{}}
+		s := &conn{nic: c, protocol: p, frames: make(chan arrival, backlog), end: make(chan struct{}), groups: map[netip.Addr]struct{}{}}
 		c.conns[s] = struct{}{}
 		return s, nil
 	}
@@ -174,6 +174,27 @@ func (c *NIC) SetLocal(addrs ...netip.Addr) {
 
 // Flap interrupts the carrier for so short a moment that the interface is up before anybody looks.
 func (c *NIC) Flap() { c.set(func(i *layer2.Interface) { i.Flaps++ }) }
+
+// Freeze has the interface show what others see of a process that stands still: nothing is sent, though it seems to be, and what
+// comes waits in the sockets until the interface is thawed.
+func (c *NIC) Freeze(frozen bool) {
+	c.node.lan.mu.Lock()
+	defer c.node.lan.mu.Unlock()
+	switch {
+	case frozen && c.thaw == nil:
+		c.thaw = make(chan struct{})
+	case !frozen && c.thaw != nil:
+		close(c.thaw)
+		c.thaw = nil
+	}
+}
+
+// frozen returns what is closed when the interface is thawed, nil if it is not frozen.
+func (c *NIC) frozen() chan struct{} {
+	c.node.lan.mu.Lock()
+	defer c.node.lan.mu.Unlock()
+	return c.thaw
+}
 
 // SetMAC changes the hardware address. The link-local address stays, as on Linux.
 func (c *NIC) SetMAC(m layer2.MAC) { c.set(func(i *layer2.Interface) { i.MAC = m }) }
@@ -256,7 +277,7 @@ func (c *NIC) receive(frame []byte) [][]byte {
 	for s := range c.conns {
 		if s.protocol == protocol {
 			select {
-			case s.frames <- frame:
+			case s.frames <- arrival{frame, time.Now()}:
 			default: // the socket's buffer is full
 			}
 		}
@@ -278,84 +299,4 @@ func protocolOf(frame []byte) (p layer2.Protocol, ok bool) {
 		return layer2.NDP, true
 	}
 	return 0, false
-}
-
-// conn is a socket.
-type conn struct {
-	nic      *NIC
-	protocol layer2.Protocol
-	frames   chan []byte
-	end      chan struct{}
-	err      error // why it ended
-	groups   map[netip.Addr]struct{}
-}
-
-var _ layer2.GroupConn = (*conn)(nil)
-
-// finish ends the socket. The caller holds the mutex.
-func (s *conn) finish(err error) {
-	if s.err == nil {
-		s.err = err
-		close(s.end)
-		delete(s.nic.conns, s)
-	}
-}
-
-// Read implements io.Reader.
-func (s *conn) Read(b []byte) (int, error) {
-	select {
-	case <-s.end:
-		return 0, s.err
-	case frame := <-s.frames:
-		return copy(b, frame), nil
-	}
-}
-
-// Write implements io.Writer.
-func (s *conn) Write(b []byte) (int, error) {
-	s.nic.node.lan.mu.Lock()
-	defer s.nic.node.lan.mu.Unlock()
-	switch {
-	case s.err != nil:
-		return 0, s.err
-	case !s.nic.state.Up:
-		return 0, syscall.ENETDOWN
-	}
-	s.nic.node.lan.send(s.nic.link, b)
-	return len(b), nil
-}
-
-// Close implements io.Closer.
-func (s *conn) Close() error {
-	s.nic.node.lan.mu.Lock()
-	defer s.nic.node.lan.mu.Unlock()
-	s.finish(net.ErrClosed)
-	return nil
-}
-
-// Join implements layer2.GroupConn. As in the kernel, a socket joins a group once.
-func (s *conn) Join(group netip.Addr) error { return s.member(group, true) }
-
-// Leave implements layer2.GroupConn.
-func (s *conn) Leave(group netip.Addr) error { return s.member(group, false) }
-
-func (s *conn) member(group netip.Addr, join bool) error {
-	s.nic.node.lan.mu.Lock()
-	defer s.nic.node.lan.mu.Unlock()
-	_, joined := s.groups[group]
-	switch {
-	case s.err != nil:
-		return s.err
-	case !group.IsMulticast() || !group.Is6():
-		return errors.New("no IPv6 group")
-	case join && joined:
-		return syscall.EADDRINUSE
-	case !join && !joined:
-		return syscall.EADDRNOTAVAIL
-	case join:
-		s.groups[group] = struct{}{}
-	default:
-		delete(s.groups, group)
-	}
-	return nil
 }
