@@ -70,7 +70,7 @@ func TestScenarios(t *testing.T) {
 
 // scenario is a cluster that stands still.
 type scenario struct {
-	t      *testing.T
+	t      testing.TB
 	client *fake.Clientset
 	says   map[string][]byte
 	raw    map[string][]byte
@@ -80,7 +80,7 @@ type scenario struct {
 	now   func() time.Time
 }
 
-func newScenario(t *testing.T, archive *txtar.Archive) *scenario {
+func newScenario(t testing.TB, archive *txtar.Archive) *scenario {
 	w := &scenario{t: t, says: map[string][]byte{}, raw: map[string][]byte{}, now: func() time.Time { return noon }}
 	var objects []runtime.Object
 	for _, part := range archive.Files {
@@ -103,7 +103,7 @@ func newScenario(t *testing.T, archive *txtar.Archive) *scenario {
 	return w
 }
 
-func decode(t *testing.T, data []byte) (objects []runtime.Object) {
+func decode(t testing.TB, data []byte) (objects []runtime.Object) {
 	for document := range strings.SplitSeq(string(data), "\n---\n") {
 		o, _, err := scheme.Codecs.UniversalDeserializer().Decode([]byte(document), nil, nil)
 		if err != nil {
