@@ -1,7 +1,7 @@
 package speaker
 
 import (
-	"fmt"
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -25,9 +25,11 @@ type dark struct {
 	reason Reason
 	since  time.Time
 	told   bool
+	// owner is the node that was to answer before, empty for none.
+	owner string
 }
 
-// explain writes Events and logs for what has changed since the last decisions. An address that this node has gained is
+// explain logs what has changed since the last decisions, and has Events tell of it. An address that this node has gained is
 // told of by this node; one that nobody answers for is told of by one node, the first of the ready ones.
 func (s *Speaker) explain(gained []netip.Addr, ready []membership.Member, snap cluster.Snapshot, now time.Time) {
 	mine := make(map[netip.Addr]bool, len(gained))
@@ -39,28 +41,26 @@ func (s *Speaker) explain(gained []netip.Addr, ready []membership.Member, snap c
 		d := &s.decisions[i]
 		if d.Reason == Announced {
 			if mine[d.Addr] {
-				s.tell(d, snap, d.Reason.String(), false, fmt.Sprintf("node %q answers for %s", s.Self, d.Addr))
-			}
-			if mine[d.Addr] && d.Everywhere {
-				s.tell(d, snap, noSubnetReason, true, fmt.Sprintf("no node has an interface in a subnet that holds %s, so it is announced "+
-					"on all interfaces: clients need a route to it", d.Addr))
+				s.noteGain(d, now)
 			}
 			continue
 		}
 		was := s.dark[d.Addr]
 		if was.since.IsZero() || was.reason != d.Reason {
-			was = dark{reason: d.Reason, since: now}
+			was = dark{reason: d.Reason, since: now, owner: cmp.Or(s.owners[d.Addr], was.owner)}
 		}
 		if !was.told && now.Sub(was.since) >= darkDelay {
 			was.told = true
 			if len(ready) == 0 || ready[0].Name == s.Self {
 				s.Log.Warn("nobody answers", "ip", d.Addr, "service", d.Services, "reason", d.Reason, "detail", d.Detail)
-				s.tell(d, snap, d.Reason.String(), true, fmt.Sprintf("nobody answers for %s: %s", d.Addr, d.Detail))
+				s.noteDark(d, was.owner, now)
 			}
 		}
 		stillDark[d.Addr] = was
 	}
 	s.dark = stillDark
+	clear(s.gains)
+	s.tellNews(snap, now)
 }
 
 // tell sends an Event to each Service that has the address.

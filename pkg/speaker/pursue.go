@@ -244,6 +244,7 @@ func (s *Speaker) took(d *Decision, p *pursuit, now time.Time) {
 		s.metrics.failover.Observe(now.Sub(sign).Seconds())
 		more = append(more, "after", now.Sub(sign))
 	}
+	s.gains[d.Addr] = gain{from, why}
 	s.changed(d.Addr, gained, why, more...)
 }
 

@@ -92,7 +92,10 @@ type Speaker struct {
 	// strangers are the addresses that hosts have which are no nodes.
 	strangers map[netip.Addr]*stranger
 	// dark are the addresses that nobody answers for.
-	dark    map[netip.Addr]dark
+	dark map[netip.Addr]dark
+	// gains are the addresses that this step has taken; news are for Events.
+	gains   map[netip.Addr]gain
+	news    news
 	members roll
 	// standstills are those of the announcer after which the addresses that it answered for were made sure of.
 	standstills uint64
@@ -123,6 +126,8 @@ func New(o Options) *Speaker {
 		pursued:    map[netip.Addr]*pursuit{},
 		strangers:  map[netip.Addr]*stranger{},
 		dark:       map[netip.Addr]dark{},
+		gains:      map[netip.Addr]gain{},
+		news:       news{departures: map[string]departure{}},
 		members:    newRoll(),
 	}
 	for _, a := range o.Inherit {
@@ -267,6 +272,7 @@ func (s *Speaker) untilDeadline() time.Duration {
 		}
 	}
 	earlier(s.members.expiry())
+	earlier(s.news.due())
 	return max(time.Until(next), 0)
 }
 
@@ -280,6 +286,7 @@ func (s *Speaker) step(now time.Time) {
 		s.owners[s.decisions[i].Addr] = s.decisions[i].Owner
 	}
 	ready := s.decide(snap, now)
+	s.countDepartures(now)
 	s.date(now)
 	s.configure(snap.Config)
 	targets, began := s.hold(now)

@@ -52,10 +52,13 @@ func (s *Speaker) noteStranger(a netip.Addr, mac layer2.MAC, now time.Time) *str
 	if x.mac != mac {
 		x.mac = mac
 		s.Log.Warn("another host has an address of a Service", "ip", a, "mac", mac)
-		if d := s.decision(a); d != nil {
-			s.tell(d, s.Source.Snapshot(), conflictReason, true, fmt.Sprintf("the host with the MAC address %s, which is no node, "+
-				"answers for %s: give that host another address, or take this one out of the pool with exclude", mac, a))
-		}
+		who := fmt.Sprintf("the host with the MAC address %s, which is no node, answers for", mac)
+		const do = ": give that host another address, or take "
+		s.news.add(piece{
+			story: story{reason: conflictReason, warning: true, why: mac.String()}, addr: a,
+			message: fmt.Sprintf("%s %s%sthis one out of the pool with exclude", who, a, do),
+			head:    who, rest: do + "these out of the pool with exclude",
+		}, now)
 	}
 	x.last = now
 	return x
