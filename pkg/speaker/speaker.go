@@ -83,8 +83,10 @@ type Speaker struct {
 	// decisions are the newest ones, sorted by address. owners are whom those before named.
 	decisions []Decision
 	owners    map[netip.Addr]string
-	// since is when an address was first announced by some node, zero if that was before this speaker was ready.
+	// since is when an address was first announced by some node, zero if that was before this speaker was ready; dated is true from
+	// then on.
 	since map[netip.Addr]time.Time
+	dated bool
 	// held are the addresses that the announcer was told to answer for.
 	held map[netip.Addr]*holding
 	// pursued are the addresses that this node is to have and does not hold yet.
@@ -287,7 +289,7 @@ func (s *Speaker) step(now time.Time) {
 	}
 	ready := s.decide(snap, now)
 	s.countDepartures(now)
-	s.date(now)
+	s.date(snap, now)
 	s.configure(snap.Config)
 	targets, began := s.hold(now)
 	s.Announcer.Set(targets)
@@ -321,22 +323,31 @@ func (s *Speaker) assess(now time.Time) {
 	}
 }
 
-// date notes when addresses are first announced.
-func (s *Speaker) date(now time.Time) {
-	if s.state != membership.Ready || len(s.since) == 0 && now == s.ready {
-		now = time.Time{}
+// date notes when addresses are first announced. What Services had when this node became ready is old, and so is what they have
+// of another load balancer, as long as they have had it: that the controller adopts it makes it no new one.
+func (s *Speaker) date(snap cluster.Snapshot, now time.Time) {
+	if s.state != membership.Ready || !s.dated {
+		now, s.dated = time.Time{}, s.state == membership.Ready
 	}
 	since := make(map[netip.Addr]time.Time, len(s.decisions))
-	for i := range s.decisions {
-		d := &s.decisions[i]
-		if d.Reason != Announced {
-			continue
-		}
-		at, known := s.since[d.Addr]
+	note := func(a netip.Addr) {
+		at, known := s.since[a]
 		if !known {
 			at = now
 		}
-		since[d.Addr] = at
+		since[a] = at
+	}
+	for i := range s.decisions {
+		if s.decisions[i].Reason == Announced {
+			note(s.decisions[i].Addr)
+		}
+	}
+	for i := range snap.Services {
+		if svc := &snap.Services[i]; svc.Managed && svc.AllocatedFrom == "" {
+			for _, a := range svc.Ingress {
+				note(a)
+			}
+		}
 	}
 	s.since = since
 }

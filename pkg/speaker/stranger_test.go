@@ -114,6 +114,39 @@ func TestOldAddressOfStranger(t *testing.T) {
 	})
 }
 
+// TestAdoptedAddressIsNotNew has the controller adopt what another load balancer gave, and still answers for, when the speakers have
+// just begun: the Service keeps it.
+func TestAdoptedAddressIsNotNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVillage(t, "", []string{"a", "b", "c"}, addr6)
+		other := v.lan.Host("other", lantest.Linux, netip.MustParseAddr("10.0.0.251"))
+		other.Own(addr4, true)
+		v.change(func(s *cluster.Snapshot) {
+			given := service("given", addr4)
+			given.AllocatedFrom = ""
+			s.Services = append(s.Services, given)
+		})
+		for _, p := range v.speakers {
+			p.die()
+			p.boot()
+		}
+		time.Sleep(freshness / 2)
+		v.change(func(s *cluster.Snapshot) {
+			s.Services = slices.Clone(s.Services)
+			s.Services[len(s.Services)-1].AllocatedFrom = "a"
+		})
+		time.Sleep(strangerBound / 2)
+		synctest.Wait()
+		if names := v.quarantined(); len(names) > 0 {
+			t.Fatalf("%v tell of a quarantine of an address that the Service has\n%s", names, v.lan)
+		}
+		other.Own(addr4, false)
+		time.Sleep(2 * lastLook)
+		synctest.Wait()
+		v.only(addr4)
+	})
+}
+
 // TestPreferredMoveLosesNothing asks for another node than the owner. A client that confirms its entry every 10 ms is answered
 // each time, and ends at the node asked for; once it is not asked for any more, likewise.
 func TestPreferredMoveLosesNothing(t *testing.T) {
