@@ -82,9 +82,10 @@ func (a *authority) sign(t *x509.Certificate) (cert, key []byte, err error) {
 	return block("CERTIFICATE", der), key, err
 }
 
+// keyPEM is in the one form that the API server reads its token keys in.
 func keyPEM(key *ecdsa.PrivateKey) ([]byte, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	return block("PRIVATE KEY", der), err
+	der, err := x509.MarshalECPrivateKey(key)
+	return block("EC PRIVATE KEY", der), err
 }
 
 func block(kind string, der []byte) []byte {

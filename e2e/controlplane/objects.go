@@ -57,7 +57,7 @@ func (s *Server) Create(ctx context.Context, o runtime.Object) error {
 	if kinds[0].Group == "" {
 		path = "/api/" + kinds[0].Version
 	}
-	err = s.Admin.CoreV1().RESTClient().Post().AbsPath(path).Namespace(named.GetNamespace()).Resource(plural.Resource).
+	err = s.Admin.CoreV1().RESTClient().Post().AbsPath(path).NamespaceIfScoped(named.GetNamespace(), named.GetNamespace() != "").Resource(plural.Resource).
 		Body(o).Do(ctx).Error()
 	if err != nil {
 		return fmt.Errorf("create %s %s: %w", kinds[0].Kind, named.GetName(), err)

@@ -1,0 +1,167 @@
+package privilege
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lanlord/lanlord/e2e/controlplane"
+)
+
+// patience is for what takes a second on an idle machine.
+const patience = 2 * time.Minute
+
+// TestNoRightIsSuperfluous starts both daemons with all their rights, which must do for all that they do, and once for each
+// right without it, of which the API server's refusal must tell in the log.
+func TestNoRightIsSuperfluous(t *testing.T) {
+	server, dir := startServer(t)
+	if _, err := server.Admin.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	status := fmt.Sprintf(`{"status":{"addresses":[{"type":"InternalIP","address":%q}]}}`, self.Addr())
+	if _, err := server.Admin.CoreV1().Nodes().Patch(t.Context(), node, "application/merge-patch+json", []byte(status), metav1.PatchOptions{}, "status"); err != nil {
+		t.Fatal(err)
+	}
+	var all []*suspect
+	for _, component := range []string{controller, speaker} {
+		have := rights(t, component)
+		for i := -1; i < len(have); i++ {
+			s := &suspect{client: server.Admin, component: component, number: len(all), namespace: fmt.Sprintf("%s-%d", component, i+1)}
+			granted := have
+			if i >= 0 {
+				s.missing, granted = &have[i], without(have, i)
+			}
+			grant(t, server.Admin, s.namespace, granted)
+			s.prepare(t)
+			all = append(all, s)
+		}
+	}
+	for _, s := range all {
+		s.start(t, filepath.Join(os.Getenv(insideEnv), s.component), dir, "https://"+net.JoinHostPort(self.Addr().String(), "6443"))
+	}
+	baseline := slices.DeleteFunc(slices.Clone(all), func(s *suspect) bool { return s.missing != nil })
+	work(t, all, baseline)
+	each(all, func(s *suspect) {
+		if s.missing != nil {
+			await(t, func() bool { return s.denied() != "" })
+		}
+	})
+	each(all, func(s *suspect) { s.stop() })
+	for _, s := range all {
+		s.judge(t)
+	}
+}
+
+// work makes both that have all rights do all that they can, and the others what they can of the same.
+func work(t *testing.T, all, baseline []*suspect) {
+	t.Helper()
+	must := func(name string) {
+		t.Helper()
+		for _, s := range baseline {
+			if can := s.able()[name]; can != nil && !await(t, func() bool { return can(t) }) {
+				t.Errorf("%s is not able: %s\n%s", s, name, s.logged())
+			}
+		}
+	}
+	for _, name := range []string{"gives an address", "announces the address", "makes the gossip key", "notes its networks", "tells of it"} {
+		must(name)
+	}
+	// The same happens twice, so that the same is told twice.
+	write := func(bad bool, times int) {
+		t.Helper()
+		each(all, func(s *suspect) {
+			if _, err := s.client.CoreV1().ConfigMaps(s.namespace).Update(t.Context(), s.config(bad), metav1.UpdateOptions{}); err != nil {
+				t.Error(err)
+			}
+		})
+		for _, s := range baseline {
+			good, mark := s.marks()
+			if !bad {
+				mark = good
+			}
+			if !await(t, func() bool { return strings.Count(s.logged(), mark) >= times }) {
+				t.Errorf("%s has not logged %q %d times\n%s", s, mark, times, s.logged())
+			}
+		}
+	}
+	write(true, 1)
+	write(false, 2)
+	write(true, 2)
+	write(false, 3)
+	must("tells it anew")
+}
+
+// await waits for a condition, and reports whether it came true.
+func await(t *testing.T, condition func() bool) bool {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end) && t.Context().Err() == nil; time.Sleep(200 * time.Millisecond) {
+		if condition() {
+			return true
+		}
+	}
+	return false
+}
+
+// judge fails the test when a right was not missed, or one was missed that nobody took away.
+func (s *suspect) judge(t *testing.T) {
+	t.Helper()
+	for _, name := range slices.Sorted(maps.Keys(s.able())) {
+		if !s.able()[name](t) {
+			s.lost = append(s.lost, name)
+		}
+	}
+	if s.missing == nil {
+		if text := s.logged(); strings.Contains(text, "cannot ") && strings.Contains(text, "forbidden") {
+			t.Errorf("%s lacks one:\n%s", s, text)
+		}
+		return
+	}
+	lost := "nothing at once"
+	if len(s.lost) > 0 {
+		lost = strings.Join(s.lost, ", ")
+	}
+	line := s.denied()
+	if line == "" {
+		t.Errorf("%s: the right is superfluous, nothing asked for it; lost: %s\n%s", s, lost, s.logged())
+		return
+	}
+	t.Logf("%s: lost: %s; told: %.300s", s, lost, line)
+}
+
+// startServer starts a control plane in this namespace, and returns it and the folder with its certificates.
+func startServer(t *testing.T) (*controlplane.Server, string) {
+	t.Helper()
+	binaries, err := controlplane.Binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	server := controlplane.New(controlplane.Options{Binaries: binaries, Dir: dir, Manifest: manifest})
+	t.Cleanup(server.Close)
+	err = server.Start(t.Context(), controlplane.Place{
+		Addr: self.Addr(),
+		Start: func(c *exec.Cmd) error {
+			c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+			return c.Start()
+		},
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, address)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server, dir
+}

@@ -1,0 +1,256 @@
+package privilege
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+const (
+	controller = "controller"
+	speaker    = "speaker"
+	node       = "node"
+	annotation = "lanlord.io/networks"
+)
+
+// suspect is a daemon that lacks a right, or none. It has a namespace, a class of Services and an address of its own.
+type suspect struct {
+	client    kubernetes.Interface
+	component string
+	missing   *right
+	namespace string
+	number    int
+	log       string
+	process   *exec.Cmd
+	ended     chan struct{}
+	// lost is what it could not do.
+	lost []string
+}
+
+func (s *suspect) String() string {
+	if s.missing == nil {
+		return s.component + " with all rights"
+	}
+	return s.component + " without " + s.missing.String()
+}
+
+// addr is the only address of its pool.
+func (s *suspect) addr() netip.Addr {
+	a := self.Addr().As4()
+	a[3] = byte(100 + s.number)
+	return netip.AddrFrom4(a)
+}
+
+func (s *suspect) class() string { return "example.com/" + s.namespace }
+
+// prepare makes what the daemon is to work on.
+func (s *suspect) prepare(t *testing.T) {
+	t.Helper()
+	ctx, core := t.Context(), s.client.CoreV1()
+	if _, err := core.ConfigMaps(s.namespace).Create(ctx, s.config(false), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	service := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "web"},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: new(s.class()),
+			Ports: []corev1.ServicePort{{Port: 80}},
+		},
+	}
+	if s.component == speaker {
+		service.Annotations = map[string]string{"lanlord.io/ip-allocated-from-pool": "a"} // as the controller writes it
+	}
+	made, err := core.Services(s.namespace).Create(ctx, service, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.component == controller {
+		return
+	}
+	made.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: s.addr().String()}}
+	if _, err := core.Services(s.namespace).UpdateStatus(ctx, made, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := core.Pods(s.namespace).Create(ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: speaker, Labels: map[string]string{"component": speaker}},
+		Spec:       corev1.PodSpec{NodeName: node, ServiceAccountName: s.namespace, Containers: []corev1.Container{{Name: speaker, Image: "lanlord/lanlord"}}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := core.Secrets(s.namespace).Create(ctx, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "lanlord-gossip"},
+		Data:       map[string][]byte{"key-1": []byte("0123456789abcdef0123456789abcdef")},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.client.DiscoveryV1().EndpointSlices(s.namespace).Create(ctx, &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Namespace: s.namespace, Name: "web", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{"10.97.0.1"}, NodeName: new(node), Conditions: discoveryv1.EndpointConditions{Ready: new(true)}}},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// config is the configuration, or one that makes the daemon tell of it: wrong for the controller, and without the address for
+// the speaker.
+func (s *suspect) config(bad bool) *corev1.ConfigMap {
+	addr, more := s.addr(), ""
+	if bad && s.component == controller {
+		more = "wrong: 1\n"
+	} else if bad {
+		addr = self.Masked().Addr()
+		addr = addr.Next().Next()
+	}
+	return &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "config"},
+		Data:       map[string]string{"config": fmt.Sprintf("address-pools:\n- {name: a, protocol: layer2, addresses: [%s]}\n%s", addr, more)},
+	}
+}
+
+// marks are what it logs each time that it has seen a good configuration, and a bad one.
+func (s *suspect) marks() (good, bad string) {
+	if s.component == controller {
+		return "configuration accepted", "configuration rejected"
+	}
+	return "ownership gained", "ownership withdrawn"
+}
+
+// start starts the program with the rights of its ServiceAccount alone.
+func (s *suspect) start(t *testing.T, program, dir, server string) {
+	t.Helper()
+	token, err := s.client.CoreV1().ServiceAccounts(s.namespace).CreateToken(t.Context(), s.namespace,
+		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(3600))}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig := filepath.Join(dir, s.namespace+".kubeconfig")
+	if err := os.WriteFile(kubeconfig, fmt.Appendf(nil, `apiVersion: v1
+kind: Config
+clusters: [{name: e2e, cluster: {server: %q, certificate-authority: %q}}]
+users: [{name: e2e, user: {token: %q}}]
+contexts: [{name: e2e, context: {cluster: e2e, user: e2e}}]
+current-context: e2e
+`, server, filepath.Join(dir, "ca.crt"), token.Status.Token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--kubeconfig=" + kubeconfig, "--namespace=" + s.namespace, "--load-balancer-class=" + s.class(), "--listen="}
+	if s.component == speaker {
+		args = append(args, "--node-name="+node, "--pod-name="+speaker, fmt.Sprintf("--gossip-port=%d", 20000+s.number))
+	}
+	s.process = exec.Command(program, args...)
+	s.process.Env = os.Environ()
+	if s.missing != nil && s.missing.verb == "list" {
+		// A new API server can send the list with the watch. This is what happens with one that cannot.
+		s.process.Env = append(s.process.Env, "KUBE_FEATURE_WatchListClient=false")
+	}
+	s.log = filepath.Join(dir, s.namespace+".log")
+	log, err := os.Create(s.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close() // the process has its own
+	s.process.Stdout, s.process.Stderr = log, log
+	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.ended = make(chan struct{})
+	go func() {
+		_ = s.process.Wait() // some end by themselves, for want of a right
+		close(s.ended)
+	}()
+}
+
+// stop tells it to end, and kills it if it does not.
+func (s *suspect) stop() {
+	_ = s.process.Process.Signal(syscall.SIGTERM) // it may have ended
+	select {
+	case <-s.ended:
+	case <-time.After(time.Minute):
+		_ = s.process.Process.Kill()
+		<-s.ended
+		s.lost = append(s.lost, "ends when told")
+	}
+}
+
+func (s *suspect) logged() string {
+	text, err := os.ReadFile(s.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// denied returns the first line of the log in which the API server refuses the missing right, empty if there is none.
+func (s *suspect) denied() string {
+	for line := range strings.Lines(s.logged()) {
+		if strings.Contains(strings.ReplaceAll(line, `\"`, `"`), s.missing.denial()) {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
+}
+
+// able are the functions, by name, that a daemon with all rights has.
+func (s *suspect) able() map[string]func(*testing.T) bool {
+	all := map[string]func(*testing.T) bool{
+		"tells of it":   func(t *testing.T) bool { return s.told(t) > 0 },
+		"tells it anew": func(t *testing.T) bool { return s.told(t) > 1 },
+	}
+	if s.component == speaker {
+		all["announces the address"] = func(*testing.T) bool { return strings.Contains(s.logged(), "ownership gained") }
+		all["notes its networks"] = func(t *testing.T) bool {
+			pod, err := s.client.CoreV1().Pods(s.namespace).Get(t.Context(), speaker, metav1.GetOptions{})
+			return err == nil && pod.Annotations[annotation] != ""
+		}
+		return all
+	}
+	all["gives an address"] = func(t *testing.T) bool {
+		service, err := s.client.CoreV1().Services(s.namespace).Get(t.Context(), "web", metav1.GetOptions{})
+		return err == nil && len(service.Status.LoadBalancer.Ingress) == 1
+	}
+	all["makes the gossip key"] = func(t *testing.T) bool {
+		_, err := s.client.CoreV1().Secrets(s.namespace).Get(t.Context(), "lanlord-gossip", metav1.GetOptions{})
+		return err == nil
+	}
+	return all
+}
+
+// told is how often the daemon has told the same, at most.
+func (s *suspect) told(t *testing.T) int32 {
+	list, err := s.client.CoreV1().Events(s.namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Error(err)
+		return 0
+	}
+	var most int32
+	for _, e := range list.Items {
+		if e.Source.Component == "lanlord-"+s.component {
+			most = max(most, e.Count)
+		}
+	}
+	return most
+}
+
+// each calls f for all at once.
+func each(all []*suspect, f func(*suspect)) {
+	var wg sync.WaitGroup
+	for _, s := range all {
+		wg.Go(func() { f(s) })
+	}
+	wg.Wait()
+}
