@@ -97,7 +97,7 @@ func TestMigrateFromMetalLB(t *testing.T) {
 	l.Apply("-f", file)
 	t.Cleanup(in.deleteClusterRoles)
 	in.configure(pool(free...))
-	in.waitForPods()
+	in.rolledOut() // not on the control plane, whose taint of today this version does not tolerate
 	in.namespace = l.Namespace()
 	in.Deploy(in.namespace, "web", 3)
 	addrs := []netip.Addr{free[0], free[4], free[1]}
@@ -114,8 +114,7 @@ func TestMigrateFromMetalLB(t *testing.T) {
 	t.Log("from MetalLB to Lanlord")
 	seen := in.followAddresses()
 	load := in.startLoad(addrs)
-	in.MustKubectl("apply", "-k", overlay)
-	in.rolledOut()
+	in.follow(migrationPage, "## v0.9 to v0.12, in its place", 0)
 	in.waitForPods()
 	in.settled(addrs)
 	load.stop()
@@ -123,10 +122,10 @@ func TestMigrateFromMetalLB(t *testing.T) {
 	seen.check("first", addrs[0])
 	seen.check("asking", addrs[1])
 	seen.check("local", addrs[2])
-	in.MustKubectl("delete", "clusterrole,clusterrolebinding", "metallb-system:controller", "metallb-system:speaker")
-	in.MustKubectl("-n", systemNamespace, "delete", "role,rolebinding", "config-watcher", "pod-lister", "controller")
-	in.MustKubectl("-n", systemNamespace, "delete", "secret", "memberlist")
-	in.MustKubectl("-n", systemNamespace, "rollout", "restart", "deployment/controller") // without those rights
+	if t.Failed() {
+		in.tell()
+	}
+	in.follow(migrationPage, "## v0.9 to v0.12, in its place", 1)
 	in.rolledOut()
 	in.expose("web", "new", nil)
 	in.waitForAddresses("new", free[2])
@@ -136,9 +135,7 @@ func TestMigrateFromMetalLB(t *testing.T) {
 	t.Log("from Lanlord back to MetalLB")
 	seen = in.followAddresses()
 	load = in.startLoad(addrs)
-	in.MustKubectl("apply", "-f", file)
-	in.rolledOut()
-	in.waitForPods()
+	in.follow(migrationPage, "### Back", 0, "metallb.yaml", file)
 	in.settled(addrs)
 	load.stop()
 	load.checkDarkAtMost(darkest)
@@ -146,9 +143,6 @@ func TestMigrateFromMetalLB(t *testing.T) {
 	seen.check("asking", addrs[1])
 	seen.check("local", addrs[2])
 	seen.check("new", free[2])
-	in.MustKubectl("delete", "clusterrole,clusterrolebinding", "lanlord-controller", "lanlord-speaker")
-	in.MustKubectl("-n", systemNamespace, "delete", "role,rolebinding", "lanlord-controller", "lanlord-speaker")
-	in.MustKubectl("-n", systemNamespace, "delete", "lease/lanlord-controller", "secret/lanlord-gossip")
 	in.expose("web", "newer", nil)
 	in.waitForAddresses("newer", free[3])
 	in.owner(free[3])
@@ -162,13 +156,61 @@ func (in *installation) deleteClusterRoles() {
 		"lanlord-controller", "lanlord-speaker", "metallb-system:controller", "metallb-system:speaker")
 }
 
-// rolledOut waits until the Deployment and the DaemonSet have their new pods.
+// rolledOut waits until the Deployment and the DaemonSet in MetalLB's place have their new pods.
 func (in *installation) rolledOut() {
 	in.t.Helper()
-	began := time.Now()
-	in.MustKubectl("-n", systemNamespace, "rollout", "status", "deployment/controller", "--timeout=180s")
-	in.MustKubectl("-n", systemNamespace, "rollout", "status", "daemonset/speaker", "--timeout=180s")
-	in.t.Logf("rolled out after %v", time.Since(began).Round(100*time.Millisecond))
+	in.rolledOutIn(systemNamespace)
+}
+
+// migrationPage is what the tests of this file follow.
+const migrationPage = "../docs/migrate-from-metallb.md"
+
+// follow runs the commands of a page as a reader types them, in the project's folder: those of one block, counted from 0, below a
+// heading. Of replace each first text is replaced by the second.
+func (in *installation) follow(page, heading string, block int, replace ...string) {
+	in.t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(text), "\n"+heading+"\n")
+	if !found {
+		in.t.Fatalf("%s has no heading %q", page, heading)
+	}
+	var blocks []string
+	inside := false
+	for line := range strings.Lines(section) {
+		if strings.HasPrefix(line, "#") {
+			break
+		}
+		command, indented := strings.CutPrefix(line, "    ")
+		if indented && !inside {
+			blocks = append(blocks, "")
+		}
+		if inside = indented; indented {
+			blocks[len(blocks)-1] += command
+		}
+	}
+	if block >= len(blocks) {
+		in.t.Fatalf("%s has %d blocks of commands below %q", page, len(blocks), heading)
+	}
+	script := strings.NewReplacer(replace...).Replace(blocks[block])
+	in.t.Logf("following %s, %s:\n%s", filepath.Base(page), heading, script)
+	c := exec.CommandContext(in.t.Context(), "bash", "-euo", "pipefail", "-c", "eval \"$(e2e/cluster.sh env)\"\n"+script)
+	c.Dir = ".."
+	if out, err := c.CombinedOutput(); err != nil {
+		in.t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// tell logs what Lanlord says of it: of a test that goes on after a failure little else is left at its end.
+func (in *installation) tell() {
+	in.t.Helper()
+	in.t.Log(in.MustKubectl("-n", in.namespace, "get", "events", "--sort-by=.lastTimestamp"))
+	in.t.Log(in.MustKubectl("-n", systemNamespace, "logs", "deployment/controller"))
+	for node, text := range in.speakerLogs(nil) {
+		in.t.Log(node, text)
+	}
 }
 
 // settled waits until each address is answered for by one node, and looks on for a while.

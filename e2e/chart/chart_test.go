@@ -104,6 +104,17 @@ func TestDefaultsAreTheManifest(t *testing.T) {
 	}
 }
 
+// TestNetworkPolicyIsTheManifest compares the chart's with deploy/networkpolicy.yaml.
+func TestNetworkPolicyIsTheManifest(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(deploy, "networkpolicy.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const key = "NetworkPolicy controller"
+	want, got := objects(t, text)[key], render(t, "--set", "networkPolicy.enabled=true")[key]
+	compare(t, key, want.Object, got.Object)
+}
+
 // compare reports each field in which two objects differ.
 func compare(t *testing.T, at string, want, got any) {
 	t.Helper()

@@ -1,3 +1,0 @@
-module github.com/lanlord/lanlord/e2e/metallb/v0.16
-
-go 1.26.0
