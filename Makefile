@@ -52,6 +52,7 @@ lab:
 	e2e/cluster.sh load $(IMAGE)
 
 e2e: lab
+	e2e/packages.sh prometheus
 	e2e/binaries.sh
 	cd e2e && go test -v -count=1 -timeout 60m -p 1 . ./chart ./privilege ./wire
 
