@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	// prometheusDir is where all of it is, in the node's container.
-	prometheusDir = "/run/lanlord-e2e-prometheus"
+	// prometheusDir is where all of it is, in the node's container: docker cp does not see what is mounted there, such as /run.
+	prometheusDir = "/opt/lanlord-e2e-prometheus"
 	// prometheusAddress is where it listens there.
 	prometheusAddress = "127.0.0.1:9095"
 	// discoveryInterval is how often the pods are listed for it.
