@@ -131,10 +131,18 @@ node_of_mac() {
     awk -v mac="$mac" '$1 == mac { print $2 }'
 }
 
+look() {
+  step 'What Lanlord says of itself'
+  PATH=$PWD/bin:$PATH # make build has put the plugin there
+  show kubectl lanlord status
+  show kubectl lanlord who "$(external_ip steady)"
+}
+
 remove_last_run
 install
 expose
 request
 exhaust
 kill_leader
+look
 step "The cluster stays: eval \"\$(e2e/cluster.sh env)\" to use it, make demo-down to remove it"

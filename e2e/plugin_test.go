@@ -206,7 +206,9 @@ func (in *installation) blockGossip(node lab.Node) {
 	chain input { type filter hook input priority -200; meta l4proto { tcp, udp } th dport 7950 drop; }
 	chain output { type filter hook output priority -200; meta l4proto { tcp, udp } th dport 7950 drop; }
 }`
-	mend := func() { _, _ = in.TryOnNode(context.Background(), node, "nft", "delete", "table", "inet", "lanlord_e2e") }
+	mend := func() {
+		_, _ = in.TryOnNode(context.Background(), node, "nft", "delete", "table", "inet", "lanlord_e2e")
+	}
 	in.t.Cleanup(mend)
 	in.ExecOnNode(node, "nft", rules)
 	in.waitForPlugin(1, "doctor", "gossip does not pass between "+node.Name+" and any other node", "port 7950")
