@@ -5,11 +5,12 @@ PLATFORM ?= $(shell go env GOOS)/$(shell go env GOARCH)
 FUZZTIME ?= 20s
 ROUNDS ?= 3
 SIZES ?= 3
+SERVICES ?= 1,1000,2000
 
 daemon := github.com/lanlord/lanlord/pkg/daemon
 ldflags := -s -w -X $(daemon).version=$(VERSION) -X $(daemon).commit=$(COMMIT)
 
-.PHONY: build test bench bench-failover demo demo-down e2e lint fuzz image sbom lab
+.PHONY: build test bench bench-failover bench-scale demo demo-down e2e lint fuzz image sbom lab
 
 build: export GOOS = $(word 1,$(subst /, ,$(PLATFORM)))
 build: export GOARCH = $(word 2,$(subst /, ,$(PLATFORM)))
@@ -23,7 +24,7 @@ test:
 	go vet ./...
 	go test -race -shuffle=on ./...
 	go test -run Allocates ./pkg/layer2 # to the letter: the race detector allocates
-	cd e2e && go vet ./... && go test -race -shuffle=on -short ./apiserver ./cmd/... ./lab ./probe ./wire
+	cd e2e && go vet ./... && go test -race -shuffle=on -short ./apiserver ./cmd/... ./lab ./probe ./scale ./wire
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
@@ -32,6 +33,11 @@ bench:
 bench-failover: build
 	cd e2e && go build -o ../bin/failover ./cmd/failover
 	bin/failover -speaker bin/speaker -rounds $(ROUNDS) -sizes $(SIZES) $(FAILOVERFLAGS)
+
+# What thousands of Services cost, with a real API server and no cluster: a table. Needs root. SERVICES=10000 takes minutes.
+bench-scale: build
+	cd e2e && go build -o ../bin/scale ./cmd/scale
+	bin/scale -v -binaries "$$(e2e/binaries.sh)" -services $(SERVICES) $(SCALEFLAGS)
 
 # The same commit and Go release make the same image, byte for byte; it prints the digest. PLATFORM=linux/arm64 makes one for other nodes.
 image: build
@@ -54,7 +60,7 @@ lab:
 e2e: lab
 	e2e/packages.sh prometheus
 	e2e/binaries.sh
-	cd e2e && go test -v -count=1 -timeout 60m -p 1 . ./chart ./privilege ./wire
+	cd e2e && go test -v -count=1 -timeout 60m -p 1 . ./chart ./privilege ./wire ./scale
 
 demo: lab
 	e2e/demo.sh

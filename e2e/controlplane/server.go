@@ -158,7 +158,7 @@ func (s *Server) Close() {
 	}
 }
 
-// Usage returns the numbers of the processes by their names.
+// Processes returns the numbers of the processes by their names.
 func (s *Server) Processes() map[string]int {
 	pids := make(map[string]int)
 	for _, p := range s.processes {

@@ -1,0 +1,150 @@
+// Command scale measures what many Services cost the API server, the controller and the speakers, and prints a table; see
+// package scale. Needs root.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/lanlord/lanlord/e2e/controlplane"
+	"github.com/lanlord/lanlord/e2e/scale"
+	"github.com/lanlord/lanlord/e2e/wire"
+)
+
+const legend = `One column for each number of Services, each with a control plane of its own. The bare client does what creating Services
+and assigning addresses takes, with as many requests at once, while no controller runs. Memory: resident, of that what is not the
+program's file, and the most it ever was; of the speaker that has most. An endpoint change and a heartbeat cost what the process
+took more CPU than none, over the number of them.
+`
+
+// options are the flags.
+type options struct {
+	scale.Options
+	scale.Plan
+	sizes   []int
+	keep    bool
+	verbose bool
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "scale:", err)
+		os.Exit(1)
+	}
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("scale", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.Controller, "controller", "bin/controller", "the `program`")
+	flags.StringVar(&o.Speaker, "speaker", "bin/speaker", "the `program`")
+	flags.StringVar(&o.Manifest, "manifest", "deploy/install.yaml", "Lanlord's manifest, a `file`")
+	flags.StringVar(&o.Binaries, "binaries", "", "`folder` with etcd and hyperkube; empty means the newest in the cache")
+	flags.IntVar(&o.Speakers, "speakers", 3, "nodes with a speaker")
+	flags.IntVar(&o.Nodes, "nodes", 197, "Node objects besides those")
+	flags.StringVar(&o.Layer2, "layer2", "", "`keys` of the configuration below layer2, as \"rate: 1000\"")
+	flags.DurationVar(&o.Idle, "idle", 30*time.Second, "how long nothing happens")
+	flags.IntVar(&o.Changes, "changes", 500, "endpoint changes, and heartbeats")
+	flags.BoolVar(&o.Reference, "reference", true, "measure the API server alone too")
+	flags.BoolVar(&o.Again, "again", true, "also have all addresses given at once")
+	flags.BoolVar(&o.Crash, "crash", true, "let a node crash")
+	flags.BoolVar(&o.keep, "keep", false, "keep the logs")
+	flags.BoolVar(&o.verbose, "v", false, "say what is being done")
+	sizes := flags.String("services", "1,1000,2000", "`numbers` of Services, separated by commas")
+	programs := flags.String("flags", "", "further `flags` of the controller and the speakers, separated by blanks")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	for text := range strings.SplitSeq(*sizes, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > mostServices {
+			return o, fmt.Errorf("%q is no number of Services, 1 to %d", text, mostServices)
+		}
+		o.sizes = append(o.sizes, n)
+	}
+	if o.Changes < 1 || o.Nodes < 1 || o.Idle <= 0 {
+		return o, errors.New("no changes, no other Nodes, or no time to be idle")
+	}
+	o.Flags = strings.Fields(*programs)
+	return o, o.find()
+}
+
+// mostServices is what the pool has addresses for.
+const mostServices = 30_000
+
+// find makes the paths absolute.
+func (o *options) find() (err error) {
+	if o.Binaries == "" {
+		if o.Binaries, err = controlplane.Binaries(); err != nil {
+			return err
+		}
+	}
+	for _, path := range []*string{&o.Controller, &o.Speaker, &o.Manifest, &o.Binaries} {
+		if *path, err = filepath.Abs(*path); err != nil {
+			return err
+		}
+		if _, err := os.Stat(*path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run prints the table, also of a run that is ended early.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	o, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	top, err := os.MkdirTemp("", "scale-")
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	say := func(step string) {
+		if o.verbose {
+			fmt.Fprintf(stderr, "%6.1f s: %s\n", time.Since(start).Seconds(), step)
+		}
+	}
+	var results []scale.Result
+	for _, n := range o.sizes {
+		o.Services, o.Dir = n, filepath.Join(top, strconv.Itoa(n))
+		if err = os.Mkdir(o.Dir, 0o700); err != nil {
+			break
+		}
+		var result scale.Result
+		if result, err = scale.Measure(ctx, o.Options, o.Plan, say); err != nil {
+			err = errors.Join(err, wire.WriteLogs(stderr, o.Dir))
+			break
+		}
+		results = append(results, result)
+	}
+	fmt.Fprint(stdout, legend, "\n")
+	err = errors.Join(err, scale.Write(stdout, results))
+	fmt.Fprintf(stdout, "\n%v\n", time.Since(start).Round(time.Second))
+	if err != nil || o.keep {
+		fmt.Fprintln(stderr, "logs and data are in", top)
+		return err
+	}
+	return os.RemoveAll(top)
+}
