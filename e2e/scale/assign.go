@@ -139,7 +139,7 @@ func (r *Rig) checkAssigned(ctx context.Context, a *Assignment) (err error) {
 // awaitController waits until the controller decides.
 func (r *Rig) awaitController(ctx context.Context) error {
 	return until(ctx, "the controller", progressPoll, func() (bool, error) {
-		_, err := r.metric(ctx, `lanlord_services{state="Assigned"}`) // which is there once it has decided
+		_, err := r.metric(ctx, "lanlord_services_in_conflict") // which is there once it has decided
 		return err == nil, err
 	})
 }

@@ -66,12 +66,12 @@ type serviceRow struct {
 // convertService returns a Service as the core sees it, and false if it is neither ours nor carries anything of ours.
 func convertService(o *corev1.Service, class string) (serviceRow, bool) {
 	s := cluster.Service{
-		Key:           cluster.Key{Namespace: o.Namespace, Name: o.Name},
+		Key:           cluster.Key{Namespace: unique.Make(o.Namespace).Value(), Name: o.Name},
 		UID:           string(o.UID),
 		Version:       o.ResourceVersion,
 		Created:       o.CreationTimestamp.Time,
 		Managed:       managed(o, class),
-		AllocatedFrom: o.Annotations[AllocatedFromAnnotation],
+		AllocatedFrom: unique.Make(o.Annotations[AllocatedFromAnnotation]).Value(),
 		Condition:     condition(o.Status.Conditions, ConditionType),
 		Conflict:      condition(o.Status.Conditions, ConflictType),
 	}
@@ -193,7 +193,9 @@ func condition(cs []metav1.Condition, of string) *cluster.Condition {
 	for _, c := range cs {
 		if c.Type == of {
 			return &cluster.Condition{
-				True: c.Status == metav1.ConditionTrue, Reason: c.Reason, Message: c.Message, Since: c.LastTransitionTime.UTC(),
+				// The few reasons come with every Service; one copy of each is enough.
+				True: c.Status == metav1.ConditionTrue, Reason: unique.Make(c.Reason).Value(), Message: c.Message,
+				Since: c.LastTransitionTime.UTC(),
 			}
 		}
 	}

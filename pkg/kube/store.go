@@ -28,7 +28,8 @@ type Options struct {
 	ConfigMap string
 	// LoadBalancerClass is the spec.loadBalancerClass of the Services that are ours; empty for those without one.
 	LoadBalancerClass string
-	// Nodes, Namespaces, Endpoints and Secret say what is watched besides the Services and the ConfigMap.
+	// Nodes, Namespaces, Endpoints and Secret say what is watched besides the Services and the ConfigMap. With Namespaces the
+	// Services' labels are kept too: pools select by both.
 	Nodes, Namespaces, Endpoints, Secret bool
 	// Speakers says to watch the speakers' Pods in Namespace, which tell of the networks of their nodes.
 	Speakers bool
@@ -126,7 +127,9 @@ func New(o Options) *Store {
 	}
 	s.state = cluster.ConfigState{Object: s.configRef(""), Problem: fmt.Errorf("ConfigMap %s/%s has not been read yet", o.Namespace, o.ConfigMap)}
 	s.services = newTable(s, "services", s.serviceChanged, func(object any) (serviceRow, bool) {
-		return convertService(object.(*corev1.Service), o.LoadBalancerClass)
+		row, ours := convertService(object.(*corev1.Service), o.LoadBalancerClass)
+		s.trim(&row)
+		return row, ours
 	})
 	s.services.listing = func(back bool) {
 		if back {
@@ -164,6 +167,13 @@ func New(o Options) *Store {
 	s.watches = s.watched()
 	s.metrics = newMetrics(s, o.Registerer)
 	return s
+}
+
+// trim drops what of a Service this reader does not use.
+func (s *Store) trim(row *serviceRow) {
+	if !s.opt.Namespaces {
+		row.service.Labels = nil
+	}
 }
 
 func newTable[V any](s *Store, kind string, change func(cluster.Key, string, *V, *V) bool, convert func(any) (V, bool)) *table[V] {

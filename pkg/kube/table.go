@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/tools/cache"
 
@@ -42,14 +43,13 @@ func (t *table[V]) Add(object any) error { return t.Update(object) }
 
 // Update implements [cache.ReflectorStore].
 func (t *table[V]) Update(object any) error {
-	key, version, err := identify(object)
+	o, err := t.arrive(object)
 	if err != nil {
 		return err
 	}
-	row := t.row(object)
 	t.mu.Lock()
-	t.see(newer(t.seen, version))
-	wake := t.put(key, version, row)
+	t.see(newer(t.seen, o.ResourceVersion))
+	wake := t.put(o.key(), o.ResourceVersion, o.row)
 	t.mu.Unlock()
 	t.moved(wake)
 	return nil
@@ -57,13 +57,13 @@ func (t *table[V]) Update(object any) error {
 
 // Delete implements [cache.ReflectorStore].
 func (t *table[V]) Delete(object any) error {
-	key, version, err := identify(object)
+	o, err := meta.Accessor(object)
 	if err != nil {
 		return err
 	}
 	t.mu.Lock()
-	t.see(newer(t.seen, version))
-	wake := t.put(key, version, nil)
+	t.see(newer(t.seen, o.GetResourceVersion()))
+	wake := t.put(cluster.Key{Namespace: o.GetNamespace(), Name: o.GetName()}, o.GetResourceVersion(), nil)
 	t.mu.Unlock()
 	t.moved(wake)
 	return nil
@@ -73,12 +73,12 @@ func (t *table[V]) Delete(object any) error {
 func (t *table[V]) Replace(objects []any, version string) error {
 	rows := make(map[cluster.Key]*V, len(objects))
 	for _, object := range objects {
-		key, _, err := identify(object)
+		o, err := t.arrive(object)
 		if err != nil {
 			return err
 		}
-		if row := t.row(object); row != nil {
-			rows[key] = row
+		if o.row != nil {
+			rows[o.key()] = o.row
 		}
 	}
 	t.mu.Lock()
@@ -113,15 +113,37 @@ func (t *table[V]) Bookmark(version string) error {
 // Resync implements [cache.ReflectorStore]. Nothing is to be done again: readers take whole snapshots.
 func (t *table[V]) Resync() error { return nil }
 
-// Transformer implements [cache.TransformingStore]: a first list that is streamed is gathered in a store of the
-// reflector's own, which need not hold what is dropped here anyway.
+// Transformer implements [cache.TransformingStore]: a first list that is streamed is gathered in a store of the reflector's
+// own, object by object, which so holds no more of each than the table is going to.
 func (t *table[V]) Transformer() cache.TransformFunc {
-	return func(object any) (any, error) {
-		if o, err := meta.Accessor(object); err == nil {
-			o.SetManagedFields(nil)
-		}
-		return object, nil
+	return func(object any) (any, error) { return t.arrive(object) }
+}
+
+// arrived is an object that was converted as it arrived: its names and version are all that is left of its metadata, and row
+// is nil where nothing of it is kept.
+type arrived[V any] struct {
+	metav1.ObjectMeta
+	row *V
+}
+
+func (a *arrived[V]) key() cluster.Key { return cluster.Key{Namespace: a.Namespace, Name: a.Name} }
+
+// arrive converts an object, unless that has been done.
+func (t *table[V]) arrive(object any) (*arrived[V], error) {
+	if done, ok := object.(*arrived[V]); ok {
+		return done, nil
 	}
+	o, err := meta.Accessor(object)
+	if err != nil {
+		return nil, err
+	}
+	a := &arrived[V]{ObjectMeta: metav1.ObjectMeta{
+		Namespace: o.GetNamespace(), Name: o.GetName(), ResourceVersion: o.GetResourceVersion(),
+	}}
+	if row, ok := t.convert(object); ok {
+		a.row = &row
+	}
+	return a, nil
 }
 
 // see sets seen. The caller holds mu.
@@ -129,13 +151,6 @@ func (t *table[V]) see(version string) {
 	t.seen = version
 	close(t.passed)
 	t.passed = make(chan struct{})
-}
-
-func (t *table[V]) row(object any) *V {
-	if v, ok := t.convert(object); ok {
-		return &v
-	}
-	return nil
 }
 
 // put stores a row, or removes it where it is nil. The caller holds mu.
@@ -147,14 +162,6 @@ func (t *table[V]) put(key cluster.Key, at string, row *V) (wake bool) {
 		delete(t.rows, key)
 	}
 	return t.change(key, at, old, row)
-}
-
-func identify(object any) (cluster.Key, string, error) {
-	o, err := meta.Accessor(object)
-	if err != nil {
-		return cluster.Key{}, "", err
-	}
-	return cluster.Key{Namespace: o.GetNamespace(), Name: o.GetName()}, o.GetResourceVersion(), nil
 }
 
 // older tells whether resourceVersion a is certainly older than b.

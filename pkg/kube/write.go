@@ -45,6 +45,7 @@ func (s *Store) write(ctx context.Context, u cluster.Update) error {
 	}
 	var result *serviceRow
 	if now, ours := convertService(o, s.opt.LoadBalancerClass); ours {
+		s.trim(&now)
 		result = &now
 	}
 	s.mu.Lock()
