@@ -82,7 +82,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	p.store = kube.New(kube.Options{
 		Client: client, Namespace: f.Namespace, ConfigMap: f.ConfigMap, LoadBalancerClass: f.LoadBalancerClass,
 		Nodes: true, Endpoints: true, Secret: true, Component: name, Host: f.nodeName,
-		Log: log, Wake: p.poke, Registerer: p.registry,
+		Log: log, Wake: (&pacer{to: p.poke}).call, Registerer: p.registry,
 	})
 	log.Info("starting", "version", daemon.Version(), "node", f.nodeName)
 
