@@ -61,7 +61,7 @@ func TestHelm(t *testing.T) {
 		l.MustKubectl("delete", "--ignore-not-found", "clusterrole,clusterrolebinding", "-l", "app=lanlord")
 	}, addr)
 	load := in.startLoad([]netip.Addr{addr})
-	helm("upgrade", "lanlord", chart, "-f", values, "--set", "logLevel=debug")
+	helm("upgrade", "lanlord", chart, "-f", values, "--set", "logLevel=debug", "--set", "networkPolicy.enabled=true")
 	in.rolledOutIn(standardNamespace)
 	load.stop()
 	load.checkUndisturbed()

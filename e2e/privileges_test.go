@@ -17,7 +17,7 @@ import (
 // netRaw is CAP_NET_RAW as /proc shows a set of capabilities.
 const netRaw = "0000000000002000"
 
-// TestProcessesAreConfined looks at what the kernel lets both daemons do. Package privilege does the same for the API server.
+// TestProcessesAreConfined looks at what the kernel lets both daemons do, and at what else there is to run: nothing. Package privilege does the same for the API server.
 func TestProcessesAreConfined(t *testing.T) {
 	l := lab.Open(t)
 	in := install(t, l, l.FreeAddresses(lab.IPv4, 1)...)
@@ -37,6 +37,14 @@ func TestProcessesAreConfined(t *testing.T) {
 					t.Errorf("%s on %s: %s is %q, want %q", process["program"], node.Name, key, process[key], value)
 				}
 			}
+		}
+	}
+	for _, node := range in.Nodes() {
+		// What the container was given at its start is below these.
+		files := in.ExecOnNode(node, "sh", "-c", `cd /proc/$(pgrep -xo speaker)/root && find . -type f -not -path './proc/*' -not -path './sys/*' `+
+			`-not -path './dev/*' -not -path './etc/*' -not -path './var/run/*' -not -path './run/*' | sort`)
+		if files != "./controller\n./speaker\n" {
+			t.Errorf("the image on %s holds\n%s", node.Name, files)
 		}
 	}
 	if speakers != len(in.Nodes()) || controllers != 1 {

@@ -40,7 +40,7 @@ func Lead(ctx context.Context, client kubernetes.Interface, namespace, name, ide
 	// Not ReleaseOnCancel: the elector would try for up to ten seconds to give back a Lease that it could not renew, and
 	// only then end run's context, when somebody else may hold it.
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock:          lock,
+		Lock:          &tellingLock{Interface: lock, log: log},
 		LeaseDuration: leaseDuration,
 		RenewDeadline: leaseRenew,
 		RetryPeriod:   leaseRetry,
@@ -74,6 +74,42 @@ func Lead(ctx context.Context, client kubernetes.Interface, namespace, name, ide
 		log.Warn("Lease not given back; it expires by itself", "err", released)
 	}
 	return err
+}
+
+// tellingLock says once that the API server refuses the Lease, for which the elector would ask in silence for ever. It is used by one
+// goroutine.
+type tellingLock struct {
+	resourcelock.Interface
+	log  *slog.Logger
+	told bool
+}
+
+// Get implements [resourcelock.Interface].
+func (l *tellingLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	record, raw, err := l.Interface.Get(ctx)
+	l.tell(err)
+	return record, raw, err
+}
+
+// Create implements [resourcelock.Interface].
+func (l *tellingLock) Create(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
+	err := l.Interface.Create(ctx, r)
+	l.tell(err)
+	return err
+}
+
+// Update implements [resourcelock.Interface].
+func (l *tellingLock) Update(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
+	err := l.Interface.Update(ctx, r)
+	l.tell(err)
+	return err
+}
+
+func (l *tellingLock) tell(err error) {
+	if apierrors.IsForbidden(err) && !l.told {
+		l.told = true
+		l.log.Warn("API server refuses us the Lease, without which no address is given", "err", err)
+	}
 }
 
 // release gives the Lease back if it is ours, so that the next process need not wait until it expires.

@@ -9,8 +9,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -121,4 +123,28 @@ func TestLeadNotReached(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestRefusedLeaseIsTold once, not with each attempt.
+func TestRefusedLeaseIsTold(t *testing.T) {
+	for _, verb := range []string{"get", "create", "update"} {
+		t.Run(verb, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := fake.NewClientset()
+				client.PrependReactor(verb, "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+					return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "leases"}, "lanlord-controller", errors.New("no"))
+				})
+				log := &lines{}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				_ = Lead(ctx, client, "lanlord-system", "lanlord-controller", "a", textLog(log), func(ctx context.Context) error {
+					<-ctx.Done()
+					return nil
+				})
+				if n := log.count("API server refuses us the Lease"); n != 1 {
+					t.Errorf("it is told %d times", n)
+				}
+			})
+		})
+	}
 }
