@@ -48,8 +48,8 @@ func TestFromMetalLBResources(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(bytes)
-	if !strings.Contains(text, "# BGPPeer tor: left out") {
-		t.Errorf("of the BGPPeer nothing is said:\n%s", text)
+	if !strings.Contains(text, "# Community known: left out") {
+		t.Errorf("of the Community nothing is said:\n%s", text)
 	}
 	writeFile(t, converted, strings.ReplaceAll(strings.ReplaceAll(text, free[0].String(), free[2].String()), free[1].String(), free[3].String()))
 	t.Cleanup(func() { in.MustKubectl("delete", "--ignore-not-found", "-f", standardManifest) })
@@ -110,10 +110,10 @@ metadata: {name: lan, namespace: %[1]s}
 spec:
   ipAddressPools: [lan]
 ---
-apiVersion: metallb.io/v1beta2
-kind: BGPPeer
-metadata: {name: tor, namespace: %[1]s}
-spec: {myASN: 64500, peerASN: 64501, peerAddress: 192.0.2.254}
+apiVersion: metallb.io/v1beta1
+kind: Community
+metadata: {name: known, namespace: %[1]s}
+spec: {communities: [{name: no-export, value: "65535:65281"}]}
 `, systemNamespace, from, to))
 	in.WaitFor("MetalLB's webhooks", patience, func(context.Context) error {
 		_, err := in.Kubectl("apply", "-f", file)
