@@ -6,11 +6,12 @@ FUZZTIME ?= 20s
 ROUNDS ?= 3
 SIZES ?= 3
 SERVICES ?= 1,1000,2000
+DURATION ?= 5m
 
 daemon := github.com/lanlord/lanlord/pkg/daemon
 ldflags := -s -w -X $(daemon).version=$(VERSION) -X $(daemon).commit=$(COMMIT)
 
-.PHONY: build test bench bench-failover bench-scale demo demo-down e2e lint fuzz image sbom lab
+.PHONY: build test bench bench-failover bench-scale soak demo demo-down e2e lint fuzz image sbom lab
 
 build: export GOOS = $(word 1,$(subst /, ,$(PLATFORM)))
 build: export GOARCH = $(word 2,$(subst /, ,$(PLATFORM)))
@@ -24,7 +25,7 @@ test:
 	go vet ./...
 	go test -race -shuffle=on ./...
 	go test -run Allocates ./pkg/layer2 # to the letter: the race detector allocates
-	cd e2e && go vet ./... && go test -race -shuffle=on -short ./apiserver ./cmd/... ./lab ./probe ./scale ./wire
+	cd e2e && go vet ./... && go test -race -shuffle=on -short ./apiserver ./cmd/... ./lab ./probe ./scale ./soak ./wire
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
@@ -38,6 +39,13 @@ bench-failover: build
 bench-scale: build
 	cd e2e && go build -o ../bin/scale ./cmd/scale
 	bin/scale -v -binaries "$$(e2e/binaries.sh)" -services $(SERVICES) $(SCALEFLAGS)
+
+# Random faults, and everything checked from outside. Needs root. DURATION=1h SOAKFLAGS='-seed 1 -report soak.md'; RACE=-race for
+# programs that look for data races.
+soak:
+	go build $(RACE) -ldflags '$(ldflags)' -o bin/soaked/ ./cmd/controller ./cmd/speaker
+	cd e2e && go build -o ../bin/soak ./cmd/soak
+	bin/soak -speaker bin/soaked/speaker -controller bin/soaked/controller -commit $(COMMIT) -duration $(DURATION) $(SOAKFLAGS)
 
 # The same commit and Go release make the same image, byte for byte; it prints the digest. PLATFORM=linux/arm64 makes one for other nodes.
 image: build
@@ -60,7 +68,7 @@ lab:
 e2e: lab
 	e2e/packages.sh prometheus
 	e2e/binaries.sh
-	cd e2e && go test -v -count=1 -timeout 60m -p 1 . ./chart ./privilege ./wire ./scale
+	cd e2e && go test -v -count=1 -timeout 60m -p 1 . ./chart ./privilege ./wire ./scale ./soak
 
 demo: lab
 	e2e/demo.sh

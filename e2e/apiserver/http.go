@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
@@ -59,6 +60,9 @@ func parsePath(path string) (request, bool) {
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.troubled(w, r) {
+		return
+	}
 	what, ok := parsePath(r.URL.Path)
 	if !ok {
 		answerError(w, apierrors.NewNotFound(schema.GroupResource{}, r.URL.Path))
@@ -151,50 +155,66 @@ func selectionOf(r *http.Request, what request) (selection, error) {
 	return which, err
 }
 
-// serveWrite creates, replaces or patches an object, and answers with what became of it.
+// serveWrite creates, replaces or patches an object, and answers with what became of it. What names a UID or a resourceVersion
+// is refused for any other.
 func (s *Server) serveWrite(w http.ResponseWriter, r *http.Request, what request) error {
 	body, err := io.ReadAll(io.LimitReader(r.Body, mostBody))
 	if err != nil {
 		return apierrors.NewBadRequest(err.Error())
 	}
-	o, status := what.make(), http.StatusOK
 	var old *stored
 	if r.Method != http.MethodPost {
 		if old = s.get(what.resource, what.key); old == nil {
 			return apierrors.NewNotFound(what.groupResource(), what.key.Name)
 		}
 	}
-	if r.Method == http.MethodPatch {
-		// For all that is patched here, maps of strings and numbers, a merge patch is no different.
-		patched, err := strategicpatch.StrategicMergePatch(old.text, body, o)
-		if err == nil {
-			err = json.Unmarshal(patched, o)
-		}
-		if err != nil {
-			return apierrors.NewBadRequest(err.Error())
-		}
-	} else {
-		gvk := what.gvk()
-		if o, _, err = scheme.Codecs.UniversalDeserializer().Decode(body, &gvk, o); err != nil {
-			return apierrors.NewBadRequest(err.Error())
-		}
+	o, err := what.decode(r.Method, body, old)
+	if err != nil {
+		return apierrors.NewBadRequest(err.Error())
 	}
 	m, err := meta.Accessor(o)
 	if err != nil {
 		return err
 	}
-	m.SetNamespace(what.key.Namespace)
-	if r.Method == http.MethodPost {
-		status = http.StatusCreated
-		what.key.Name = m.GetName()
-		if s.get(what.resource, what.key) != nil {
-			return apierrors.NewAlreadyExists(what.groupResource(), what.key.Name)
-		}
+	uid, version := m.GetUID(), m.GetResourceVersion()
+	if what.namespaced() {
+		m.SetNamespace(what.key.Namespace)
 	}
-	after, err := s.put(what.kind, o)
+	after, err := s.put(what.kind, o, func(now *stored) error {
+		switch {
+		case r.Method == http.MethodPost && now != nil:
+			return apierrors.NewAlreadyExists(what.groupResource(), m.GetName())
+		case r.Method != http.MethodPost && now == nil:
+			return apierrors.NewNotFound(what.groupResource(), what.key.Name)
+		case now != nil && (uid != "" && uid != now.uid || version != "" && version != strconv.FormatUint(now.version, 10)):
+			return apierrors.NewConflict(what.groupResource(), what.key.Name, errors.New("the object has been modified"))
+		}
+		return nil
+	})
 	if err != nil {
 		return err
+	}
+	status := http.StatusOK
+	if r.Method == http.MethodPost {
+		status = http.StatusCreated
 	}
 	answer(w, status, after.text)
 	return nil
 }
+
+// decode returns the object that a request's body is, or makes of old.
+func (k kind) decode(method string, body []byte, old *stored) (runtime.Object, error) {
+	if method != http.MethodPatch {
+		gvk := k.gvk()
+		o, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, &gvk, k.make())
+		return o, err
+	}
+	o := k.make()
+	patched, err := strategicpatch.StrategicMergePatch(old.text, body, o)
+	if err != nil {
+		return nil, err
+	}
+	return o, json.Unmarshal(patched, o)
+}
+
+func (k kind) namespaced() bool { return k.resource != "nodes" && k.resource != "namespaces" }

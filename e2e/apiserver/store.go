@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -28,6 +30,8 @@ type kind struct {
 
 var kinds = []kind{
 	{"v1", "Node", "nodes", func() runtime.Object { return &corev1.Node{} }},
+	{"v1", "Namespace", "namespaces", func() runtime.Object { return &corev1.Namespace{} }},
+	{"coordination.k8s.io/v1", "Lease", "leases", func() runtime.Object { return &coordinationv1.Lease{} }},
 	{"v1", "Service", "services", func() runtime.Object { return &corev1.Service{} }},
 	{"v1", "ConfigMap", "configmaps", func() runtime.Object { return &corev1.ConfigMap{} }},
 	{"v1", "Secret", "secrets", func() runtime.Object { return &corev1.Secret{} }},
@@ -59,8 +63,17 @@ type Server struct {
 	version uint64
 	objects map[string]map[types.NamespacedName]*stored
 	changes map[string][]change
+	// forgotten is the version of the last change that no watch is told of any more, trimmed that of the last one that is no
+	// longer in changes.
+	forgotten, trimmed uint64
 	// changed is closed by the next change, and then another one.
 	changed chan struct{}
+
+	trouble atomic.Pointer[Trouble]
+	// requests counts them, for every nth to meet a trouble.
+	requests atomic.Uint64
+	// hangUp is closed to end the watches there are; mu guards it.
+	hangUp chan struct{}
 }
 
 // New returns a Server without objects.
@@ -69,6 +82,7 @@ func New() *Server {
 		objects: make(map[string]map[types.NamespacedName]*stored),
 		changes: make(map[string][]change),
 		changed: make(chan struct{}),
+		hangUp:  make(chan struct{}),
 	}
 }
 
@@ -80,15 +94,15 @@ func (s *Server) Put(objects ...runtime.Object) error {
 		if i < 0 {
 			return fmt.Errorf("no objects of type %T are served", o)
 		}
-		if _, err := s.put(kinds[i], o.DeepCopyObject()); err != nil {
+		if _, err := s.put(kinds[i], o.DeepCopyObject(), nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// put stores o, which it fills in.
-func (s *Server) put(k kind, o runtime.Object) (*stored, error) {
+// put stores o, which it fills in, unless allowed has something against that; it gets what is there now, nil for nothing.
+func (s *Server) put(k kind, o runtime.Object, allowed func(before *stored) error) (*stored, error) {
 	m, err := meta.Accessor(o)
 	if err != nil {
 		return nil, err
@@ -97,6 +111,11 @@ func (s *Server) put(k kind, o runtime.Object) (*stored, error) {
 	defer s.mu.Unlock()
 	key := types.NamespacedName{Namespace: m.GetNamespace(), Name: m.GetName()}
 	before := s.objects[k.resource][key]
+	if allowed != nil {
+		if err := allowed(before); err != nil {
+			return nil, err
+		}
+	}
 	if before != nil {
 		m.SetUID(before.uid)
 	} else {
@@ -121,9 +140,19 @@ func (s *Server) put(k kind, o runtime.Object) (*stored, error) {
 	return after, nil
 }
 
+// mostChanges is how many changes of a kind of objects are remembered.
+const mostChanges = 5000
+
 // record takes a change down and wakes the watches. The caller holds mu.
 func (s *Server) record(k kind, c change) {
-	s.changes[k.resource] = append(s.changes[k.resource], c)
+	all := append(s.changes[k.resource], c)
+	if len(all) > mostChanges {
+		half := len(all) / 2
+		s.trimmed = max(s.trimmed, all[half-1].version)
+		s.forgotten = max(s.forgotten, s.trimmed)
+		all = slices.Clone(all[half:])
+	}
+	s.changes[k.resource] = all
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
@@ -164,13 +193,22 @@ func (s *Server) list(resource string, which selection) ([]*stored, uint64) {
 	return items, s.version
 }
 
-// since returns what changed after a version, the version that now is, and a channel that is closed by the next change.
-func (s *Server) since(resource string, version uint64) ([]change, uint64, <-chan struct{}) {
+// since returns what changed after a version, the version that now is, and a channel that is closed by the next change; and
+// false if not all of these changes are remembered.
+func (s *Server) since(resource string, version uint64) ([]change, uint64, <-chan struct{}, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if version < s.forgotten {
+		return nil, s.version, s.changed, false
+	}
+	return s.after(resource, version), s.version, s.changed, true
+}
+
+// after returns the changes after a version. The caller holds mu.
+func (s *Server) after(resource string, version uint64) []change {
 	all := s.changes[resource]
 	first, _ := slices.BinarySearchFunc(all, version+1, func(c change, v uint64) int { return cmp.Compare(c.version, v) })
-	return all[first:len(all):len(all)], s.version, s.changed
+	return all[first:len(all):len(all)]
 }
 
 // selection is what a list or a watch is of.

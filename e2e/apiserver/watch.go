@@ -60,8 +60,12 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, k kind, whic
 			return nil
 		}
 	}
+	hangUp := s.hanging()
 	for {
-		changes, now, changed := s.since(k.resource, version)
+		changes, now, changed, known := s.since(k.resource, version)
+		if !known {
+			return s.expire(w, out)
+		}
 		for _, c := range changes {
 			if event, o, ok := which.event(c); ok && out.Encode(line{event, o.text}) != nil {
 				return nil
@@ -73,6 +77,8 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, k kind, whic
 		}
 		select {
 		case <-changed:
+		case <-hangUp:
+			return nil
 		case <-r.Context().Done():
 			return nil
 		case <-end.C:

@@ -114,13 +114,18 @@ func meet(nodes []*node) error {
 }
 
 // start starts the speaker. Its log is a file of its own.
-func (n *node) start() error {
+func (n *node) start() error { return n.startWith(nil, nil) }
+
+// startWith starts it with another file for its log, unless that is nil, and with more variables in its environment.
+func (n *node) startWith(log *os.File, environment []string) error {
 	n.starts++
-	log, err := os.Create(filepath.Join(n.lab.options.Logs, fmt.Sprintf("%s.%d.log", n.name, n.starts)))
-	if err != nil {
-		return err
+	if log == nil {
+		var err error
+		if log, err = os.Create(filepath.Join(n.lab.options.Logs, fmt.Sprintf("%s.%d.log", n.name, n.starts))); err != nil {
+			return err
+		}
+		defer log.Close() // the process has its own
 	}
-	defer log.Close() // the process has its own
 	args := []string{
 		"--kubeconfig=" + n.lab.server.Kubeconfig(), "--namespace=" + systemNamespace, "--node-name=" + n.name,
 		"--pod-name=" + podName(n.name), "--listen=" + n.metrics(), "--log-level=" + n.lab.options.LogLevel,
@@ -128,6 +133,7 @@ func (n *node) start() error {
 	}
 	cmd := exec.Command(n.lab.options.Speaker, append(args, n.lab.options.Flags...)...)
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(append(os.Environ(), n.podEnv()), environment...)
 	if err := n.namespace.start(cmd); err != nil {
 		return fmt.Errorf("start the speaker of %s: %w", n.name, err)
 	}

@@ -37,9 +37,12 @@ type Host struct {
 func (h *Host) Start(cmd *exec.Cmd) error { return h.hub.start(cmd) }
 
 // Listen listens on Addr, at any port.
-func (h *Host) Listen() (listener net.Listener, err error) {
+func (h *Host) Listen() (listener net.Listener, err error) { return h.ListenAt(0) }
+
+// ListenAt listens on Addr at a port.
+func (h *Host) ListenAt(port uint16) (listener net.Listener, err error) {
 	err = h.hub.do(func() (err error) {
-		listener, err = net.Listen("tcp", netip.AddrPortFrom(h.Addr, 0).String())
+		listener, err = net.Listen("tcp", netip.AddrPortFrom(h.Addr, port).String())
 		return err
 	})
 	return listener, err

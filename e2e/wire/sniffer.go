@@ -23,7 +23,9 @@ type sniffer struct {
 	mac    MAC
 	fds    []int
 	closed atomic.Bool
-	ended  sync.WaitGroup
+	// tap is called with each frame; nil if there is none.
+	tap   atomic.Pointer[func(time.Time, []byte)]
+	ended sync.WaitGroup
 
 	// mu guards claims, which the sockets' goroutines append to.
 	mu     sync.Mutex
@@ -83,6 +85,9 @@ func (s *sniffer) read(fd int) {
 		if err != nil {
 			continue // nothing came within the timeout, or a signal did
 		}
+		if tap := s.tap.Load(); tap != nil {
+			(*tap)(arrival(control[:rest]), frame[:n])
+		}
 		c, ok := parseClaim(frame[:n])
 		if !ok || !s.wanted(c.Addr) {
 			continue
@@ -129,6 +134,15 @@ func (s *sniffer) since(t time.Time) []Claim {
 			claims = append(claims, c)
 		}
 	}
+	return sorted(claims)
+}
+
+// take returns the claims that came since the last call, in the order of their coming.
+func (s *sniffer) take() []Claim {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	claims := s.claims
+	s.claims = nil
 	return sorted(claims)
 }
 

@@ -1,0 +1,252 @@
+package soak
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lanlord/lanlord/e2e/apiserver"
+	"github.com/lanlord/lanlord/e2e/wire"
+)
+
+// rolloutLimit is how long the second speaker of a node may take to be ready: while it cannot reach the API server it is not.
+const rolloutLimit = time.Minute
+
+// scarceMemory is how much memory a speaker is given under pressure: its heap alone is more.
+const scarceMemory = "GOMEMLIMIT=6MiB"
+
+// deed begins a fault, and returns what ends it.
+type deed func(ctx context.Context, r *run, f Fault) (end func() error, err error)
+
+func nothing() error { return nil }
+
+// deeds are what the kinds of faults do.
+var deeds = map[Kind]deed{
+	"crash": func(_ context.Context, r *run, f Fault) (func() error, error) {
+		all := []wire.Network{wire.LAN, wire.Gossip, wire.API}
+		err := errors.Join(r.lab.Carrier(f.Node, false, all...), r.lab.Kill(f.Node))
+		return func() error { return errors.Join(r.lab.Carrier(f.Node, true, all...), r.lab.Start(f.Node, nil)) }, err
+	},
+	"kill": func(_ context.Context, r *run, f Fault) (func() error, error) {
+		return func() error { return r.lab.Start(f.Node, nil) }, r.lab.Kill(f.Node)
+	},
+	"stop": func(_ context.Context, r *run, f Fault) (func() error, error) {
+		return func() error { return r.lab.Start(f.Node, nil) }, r.stop(f.Node)
+	},
+	"rollout": func(ctx context.Context, r *run, f Fault) (func() error, error) {
+		ctx, cancel := context.WithTimeout(ctx, rolloutLimit)
+		defer cancel()
+		return nothing, r.lab.Rollout(ctx, f.Node)
+	},
+	"pause": func(_ context.Context, r *run, f Fault) (func() error, error) {
+		return func() error { return r.lab.Signal(f.Node, syscall.SIGCONT) }, r.lab.Signal(f.Node, syscall.SIGSTOP)
+	},
+	"gossip": cut(wire.Gossip),
+	"lan":    cut(wire.LAN),
+	"both":   cut(wire.LAN, wire.Gossip),
+	"flap":   flap,
+	"loss":   impair(wire.Impairment{Loss: 0.2}),
+	"delay":  impair(wire.Impairment{Delay: 20 * time.Millisecond, Jitter: 40 * time.Millisecond}),
+	"log-full": func(_ context.Context, r *run, f Fault) (func() error, error) {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			return nothing, err
+		}
+		defer full.Close() // the process has its own
+		return r.startedSo(f.Node, full)
+	},
+	"log-stuck": func(_ context.Context, r *run, f Fault) (func() error, error) {
+		reader, writer, err := os.Pipe()
+		if err != nil {
+			return nothing, err
+		}
+		defer writer.Close() // the process has its own
+		if _, err := unix.FcntlInt(writer.Fd(), unix.F_SETPIPE_SZ, os.Getpagesize()); err != nil {
+			return nothing, errors.Join(err, reader.Close())
+		}
+		end, err := r.startedSo(f.Node, writer)
+		return func() error { return errors.Join(end(), reader.Close()) }, err
+	},
+	"memory": func(_ context.Context, r *run, f Fault) (func() error, error) {
+		return r.startedSo(f.Node, nil, scarceMemory)
+	},
+	"busy":     func(_ context.Context, r *run, _ Fault) (func() error, error) { return r.lab.Idle, r.lab.Busy() },
+	"api-node": cut(wire.API),
+	"api-all": func(_ context.Context, r *run, _ Fault) (func() error, error) {
+		return func() error { return r.all(func(n int) error { return r.lab.Join(n, wire.API) }) },
+			r.all(func(n int) error { return r.lab.Cut(n, wire.API) })
+	},
+	"api-restart": func(_ context.Context, r *run, _ Fault) (func() error, error) { return r.server.up, r.server.down() },
+	"api-slow":    trouble(func(t *apiserver.Trouble, on bool) { t.Delay = either(on, 300*time.Millisecond) }),
+	"api-429":     trouble(func(t *apiserver.Trouble, on bool) { t.Refuse = either[uint64](on, 2) }),
+	"api-500":     trouble(func(t *apiserver.Trouble, on bool) { t.Fail = either[uint64](on, 2) }),
+	"api-watch": func(ctx context.Context, r *run, _ Fault) (func() error, error) {
+		return r.repeatedly(ctx, func() error { r.server.api.HangUp(); return nil }), nil
+	},
+	"api-gone": func(_ context.Context, r *run, _ Fault) (func() error, error) {
+		r.server.api.Forget()
+		r.server.api.HangUp()
+		return nothing, nil
+	},
+	"token": func(_ context.Context, r *run, _ Fault) (func() error, error) { return nothing, r.server.rotate() },
+	"keys":  exchangeKeys,
+	"config-bad": func(_ context.Context, r *run, f Fault) (func() error, error) {
+		return r.restoreConfiguration, r.server.configure(pick(r, f, breakages))
+	},
+	"config": func(_ context.Context, r *run, f Fault) (func() error, error) {
+		return r.restoreConfiguration, r.server.configure(pick(r, f, edits))
+	},
+	"controller-kill": func(_ context.Context, r *run, _ Fault) (func() error, error) {
+		r.manager.kill()
+		return r.startManager, nil
+	},
+	"controller-stop": func(_ context.Context, r *run, _ Fault) (func() error, error) {
+		return r.startManager, r.manager.stop()
+	},
+	"controller-two": func(_ context.Context, r *run, _ Fault) (func() error, error) {
+		first := r.manager
+		return func() error { first.kill(); return nil }, r.startManager()
+	},
+	"controller-pause": func(_ context.Context, r *run, _ Fault) (func() error, error) {
+		first := r.manager
+		if err := first.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			return nothing, err
+		}
+		return func() error {
+			// It has lost its Lease, and must not go on.
+			return errors.Join(first.cmd.Process.Signal(syscall.SIGCONT), first.await(false))
+		}, r.startManager()
+	},
+}
+
+func either[T any](on bool, value T) (none T) {
+	if on {
+		return value
+	}
+	return none
+}
+
+// pick chooses by the seed and the fault.
+func pick(r *run, f Fault, from []string) string {
+	return from[rand.New(rand.NewPCG(r.Seed, uint64(f.At))).IntN(len(from))]
+}
+
+func cut(networks ...wire.Network) deed {
+	return func(_ context.Context, r *run, f Fault) (func() error, error) {
+		return func() error { return r.lab.Join(f.Node, networks...) }, r.lab.Cut(f.Node, networks...)
+	}
+}
+
+func impair(how wire.Impairment) deed {
+	return func(_ context.Context, r *run, f Fault) (func() error, error) {
+		how.Seed = r.Seed + uint64(f.At)
+		mend, err := r.lab.Impair(f.Node, how, wire.LAN, wire.Gossip)
+		if err != nil {
+			return nothing, err
+		}
+		return mend, nil
+	}
+}
+
+func flap(ctx context.Context, r *run, f Fault) (func() error, error) {
+	up := true
+	stop := r.repeatedly(ctx, func() error {
+		up = !up
+		return r.lab.Carrier(f.Node, up, wire.LAN)
+	})
+	return func() error { return errors.Join(stop(), r.lab.Carrier(f.Node, true, wire.LAN)) }, nil
+}
+
+func trouble(change func(*apiserver.Trouble, bool)) deed {
+	return func(_ context.Context, r *run, _ Fault) (func() error, error) {
+		r.server.set(func(t *apiserver.Trouble) { change(t, true) })
+		return func() error { r.server.set(func(t *apiserver.Trouble) { change(t, false) }); return nil }, nil
+	}
+}
+
+// exchangeKeys does what README says of gossip keys: a new one beside the old, then before it, then alone.
+func exchangeKeys(ctx context.Context, r *run, f Fault) (func() error, error) {
+	next := make([]byte, 32)
+	random := rand.New(rand.NewPCG(r.Seed, uint64(f.At)))
+	for i := range next {
+		next[i] = byte(random.Uint32())
+	}
+	if err := r.server.keys(func(k map[string][]byte) { k["key-2"] = next }); err != nil {
+		return nothing, err
+	}
+	if err := pause(ctx, f.For/2); err != nil {
+		return nothing, err
+	}
+	err := r.server.keys(func(k map[string][]byte) { k["key-1"], k["key-2"] = k["key-2"], k["key-1"] })
+	return func() error { return r.server.keys(func(k map[string][]byte) { delete(k, "key-2") }) }, err
+}
+
+// stop tells a node's speaker to stop. One that does not is killed, so that the soak can go on.
+func (r *run) stop(number int) error {
+	err := r.lab.Stop(number)
+	if err != nil && r.lab.Running(number) {
+		err = errors.Join(err, r.lab.Kill(number))
+	}
+	if err != nil {
+		r.violate(time.Now(), fmt.Sprintf("stop: %v", err))
+	}
+	return nil
+}
+
+// startedSo starts a node's speaker anew in another way than usual, and again as usual in the end.
+func (r *run) startedSo(number int, output *os.File, environment ...string) (func() error, error) {
+	if err := r.stop(number); err != nil {
+		return nothing, err
+	}
+	return func() error {
+		return errors.Join(r.stop(number), r.lab.Start(number, nil))
+	}, r.lab.Start(number, output, environment...)
+}
+
+func (r *run) all(f func(int) error) error {
+	var err error
+	for n := range r.Nodes {
+		err = errors.Join(err, f(n))
+	}
+	return err
+}
+
+// repeatedly does something now and every second, until the returned function is called.
+func (r *run) repeatedly(ctx context.Context, what func() error) (stop func() error) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() {
+		err := what()
+		for err == nil && pause(ctx, time.Second) == nil {
+			err = what()
+		}
+		ended <- err
+	}()
+	return func() error { cancel(); return <-ended }
+}
+
+func (r *run) restoreConfiguration() error { return r.server.configure(configuration("", "")) }
+
+func (r *run) startManager() (err error) {
+	r.managers++
+	r.manager, err = startManager(r.Controller, r.server.Kubeconfig(), r.Logs, r.lab.Host(), r.managers)
+	return err
+}
+
+// pause lasts d, unless ctx ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}

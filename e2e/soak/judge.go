@@ -1,0 +1,331 @@
+package soak
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/lanlord/lanlord/e2e/wire"
+)
+
+const (
+	// silence is how long a station may say nothing about an address that is asked for and still be its owner before and after.
+	silence = 350 * time.Millisecond
+	// blink is how long one question without an answer takes: no darkness that is worth telling.
+	blink = 250 * time.Millisecond
+	// leftover is how long an address may still be answered for that is no Service's any more, and fresh how long the first
+	// answer for a new one may take; both from the end of the last fault on.
+	leftover = 5 * time.Second
+	fresh    = 10 * time.Second
+	// patience is how long a span waits for news of the judge's own lateness before it is judged.
+	patience = 3 * time.Second
+)
+
+// Trait is what is seen of an address for a time.
+type Trait string
+
+// What is judged.
+const (
+	// Dark: it has an owner, and nobody answers. New: it has none yet. Two: two nodes answer. Ghost: it is no Service's, and
+	// somebody answers.
+	Dark  Trait = "dark"
+	New   Trait = "new"
+	Two   Trait = "two owners"
+	Ghost Trait = "ghost"
+)
+
+// Span is a time for which an address had a trait.
+type Span struct {
+	Trait    Trait
+	Addr     netip.Addr
+	From, To time.Time
+	// Cause is the kind of the fault that began or ended last before it, if any was happening, and Bound how long it might last.
+	Cause Kind
+	Bound time.Duration
+	// Late says that the judge or what it watches got no CPU meanwhile, so that it is no verdict.
+	Late bool
+	// Who are the stations that answered.
+	Who []wire.MAC
+}
+
+// Length is how long it lasted.
+func (s Span) Length() time.Duration { return s.To.Sub(s.From) }
+
+// Broken tells whether it lasted too long.
+func (s Span) Broken() bool { return s.Length() > s.Bound && !s.Late }
+
+// String describes it.
+func (s Span) String() string {
+	return fmt.Sprintf("%s: %s for %v from %s, at most %v (%s) %v", s.Addr, s.Trait, s.Length().Round(time.Millisecond),
+		s.From.Format("15:04:05.000"), s.Bound, s.Cause, s.Who)
+}
+
+// interval is a time; an interval that goes on has no end yet.
+type interval struct{ from, to time.Time }
+
+func (i interval) overlaps(from, to time.Time) bool {
+	return !i.from.After(to) && (i.to.IsZero() || !i.to.Before(from))
+}
+
+// window is the time of a fault.
+type window struct {
+	interval
+	kind Kind
+}
+
+// state is what is known of one address.
+type state struct {
+	// wanted is since when it is a Service's, zero if it is none's; freed since when it is none's any more.
+	wanted, freed time.Time
+	// lit says that it was answered for since then, asked since when it is asked for in vain, zero if it is not.
+	lit   bool
+	asked time.Time
+	// told says that the darkness that lasts is already reported.
+	told     bool
+	stations map[wire.MAC]*interval
+}
+
+// Judge finds out who owned which address when, from questions and claims, and holds it to the faults' bounds. Its methods are
+// called by one goroutine, with times that do not go back by much.
+type Judge struct {
+	addrs   map[netip.Addr]*state
+	windows []*window
+	late    []interval
+	pending []Span
+	done    func(Span)
+}
+
+// NewJudge returns a Judge that calls done with each span that it has judged, of whatever length.
+func NewJudge(done func(Span)) *Judge {
+	return &Judge{addrs: make(map[netip.Addr]*state), done: done}
+}
+
+// Begin notes that a fault begins. The returned function notes its end.
+func (j *Judge) Begin(k Kind, at time.Time) (end func(time.Time)) {
+	w := &window{interval{from: at}, k}
+	j.windows = append(j.windows, w)
+	return func(at time.Time) { w.to = at }
+}
+
+// Late notes a time for which nothing is to be judged.
+func (j *Judge) Late(from, to time.Time) { j.late = append(j.late, interval{from, to}) }
+
+// Want says which addresses are Services' from now on.
+func (j *Judge) Want(addrs map[netip.Addr]bool, at time.Time) {
+	for a := range addrs {
+		if s := j.of(a); s.wanted.IsZero() {
+			*s = state{wanted: at, stations: s.stations}
+		}
+	}
+	for a, s := range j.addrs {
+		if addrs[a] || s.wanted.IsZero() {
+			continue
+		}
+		j.lightUp(a, s, at)
+		s.wanted, s.freed, s.lit, s.asked = time.Time{}, at, false, time.Time{}
+	}
+}
+
+func (j *Judge) of(a netip.Addr) *state {
+	s := j.addrs[a]
+	if s == nil {
+		s = &state{stations: make(map[wire.MAC]*interval)}
+		j.addrs[a] = s
+	}
+	return s
+}
+
+// Asked notes a question for an address.
+func (j *Judge) Asked(a netip.Addr, at time.Time) {
+	if s := j.of(a); !s.wanted.IsZero() && s.asked.IsZero() {
+		s.asked = at
+	}
+}
+
+// Claimed notes a claim. Claims of one address come in the order of time.
+func (j *Judge) Claimed(c wire.Claim) {
+	s := j.of(c.Addr)
+	if s.wanted.IsZero() {
+		j.ghost(s, c)
+		return
+	}
+	j.lightUp(c.Addr, s, c.At)
+	t := s.stations[c.MAC]
+	if t == nil || c.At.Sub(t.to) > silence {
+		if t != nil {
+			j.leave(c.Addr, s, c.MAC)
+		}
+		t = &interval{from: c.At}
+		s.stations[c.MAC] = t
+	}
+	t.to = c.At
+}
+
+// lightUp ends the darkness of an address, if there is one.
+func (j *Judge) lightUp(a netip.Addr, s *state, at time.Time) {
+	trait := Dark
+	if !s.lit {
+		trait, s.asked = New, s.wanted
+	}
+	if !s.asked.IsZero() && !s.told && (trait == New || at.Sub(s.asked) > blink) {
+		j.add(Span{Trait: trait, Addr: a, From: s.asked, To: at})
+	}
+	s.lit, s.asked, s.told = true, time.Time{}, false
+}
+
+// ghost judges a claim for what is nobody's.
+func (j *Judge) ghost(s *state, c wire.Claim) {
+	if s.freed.IsZero() || s.told {
+		return // it may be about to be told of; or was reported
+	}
+	if from := j.calmSince(s.freed, c.At); c.At.Sub(from) > leftover {
+		s.told = true
+		j.add(Span{Trait: Ghost, Addr: c.Addr, From: from, To: c.At, Who: []wire.MAC{c.MAC}})
+	}
+}
+
+// calmSince returns since when no fault was happening at a time, or another moment if that is later.
+func (j *Judge) calmSince(since, at time.Time) time.Time {
+	for _, w := range j.windows {
+		if !w.overlaps(since, at) {
+			continue
+		}
+		if w.to.IsZero() {
+			return at
+		}
+		if w.to.After(since) {
+			since = w.to
+		}
+	}
+	return since
+}
+
+// leave ends a station's tenure of an address, and tells of the time in which it was not alone.
+func (j *Judge) leave(a netip.Addr, s *state, m wire.MAC) {
+	mine := *s.stations[m]
+	delete(s.stations, m)
+	for other, t := range s.stations {
+		from, to := mine.from, mine.to
+		if t.from.After(from) {
+			from = t.from
+		}
+		if t.to.Before(to) {
+			to = t.to
+		}
+		if to.After(from) {
+			j.add(Span{Trait: Two, Addr: a, From: from, To: to, Who: []wire.MAC{m, other}})
+		}
+	}
+}
+
+// add takes a span for judgement.
+func (j *Judge) add(s Span) {
+	s.Bound, s.Cause = j.bound(s)
+	j.pending = append(j.pending, s)
+}
+
+// bound returns how long a span may last, and the kind of the fault that explains it best.
+func (j *Judge) bound(s Span) (longest time.Duration, cause Kind) {
+	base := ruleOf("")
+	longest, cause = limit(s.Trait, base), "none"
+	var last time.Time
+	for _, w := range j.windows {
+		until := w.interval
+		if !until.to.IsZero() {
+			until.to = until.to.Add(settling)
+		}
+		if !until.overlaps(s.From, s.To) {
+			continue
+		}
+		longest = max(longest, limit(s.Trait, ruleOf(w.kind)))
+		for _, moment := range []time.Time{w.from, w.to} {
+			if !moment.IsZero() && !moment.After(s.To) && moment.After(last) {
+				last, cause = moment, w.kind
+			}
+		}
+	}
+	switch s.Trait {
+	case New:
+		longest = j.calmSince(s.From, s.To).Add(fresh).Sub(s.From)
+	case Ghost:
+		longest = leftover
+	}
+	return longest, cause
+}
+
+func limit(t Trait, r rule) time.Duration {
+	if t == Two {
+		return r.overlap
+	}
+	return r.dark
+}
+
+// Questions returns the addresses to ask for: those that are Services', and those that were so in the last minute.
+func (j *Judge) Questions(now time.Time) (addrs []netip.Addr) {
+	for a, s := range j.addrs {
+		if !s.wanted.IsZero() || now.Sub(s.freed) < time.Minute {
+			addrs = append(addrs, a)
+		}
+	}
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return addrs
+}
+
+// Restless tells of each Service's address that is not answered for by exactly one station.
+func (j *Judge) Restless(now time.Time) (why []string) {
+	for a, s := range j.addrs {
+		owners := 0
+		for _, t := range s.stations {
+			if now.Sub(t.to) <= silence {
+				owners++
+			}
+		}
+		if !s.wanted.IsZero() && owners != 1 {
+			why = append(why, fmt.Sprintf("%s has %d owners", a, owners))
+		}
+	}
+	slices.Sort(why)
+	return why
+}
+
+// Tick judges what can be judged at a time.
+func (j *Judge) Tick(now time.Time) {
+	for a, s := range j.addrs {
+		for m, t := range s.stations {
+			if now.Sub(t.to) > silence+patience {
+				j.leave(a, s, m)
+			}
+		}
+		if s.wanted.IsZero() && now.Sub(s.freed) > time.Hour {
+			delete(j.addrs, a)
+			continue
+		}
+		// What lasts too long is told while it lasts.
+		since, trait := s.asked, Dark
+		if !s.wanted.IsZero() && !s.lit {
+			since, trait = s.wanted, New
+		}
+		if since.IsZero() || s.told {
+			continue
+		}
+		span := Span{Trait: trait, Addr: a, From: since, To: now}
+		if span.Bound, _ = j.bound(span); span.Length() > span.Bound+2*patience {
+			s.told = true
+			j.add(span)
+		}
+	}
+	j.pending = slices.DeleteFunc(j.pending, func(s Span) bool {
+		if now.Sub(s.To) < patience {
+			return false
+		}
+		for _, l := range j.late {
+			s.Late = s.Late || l.overlaps(s.From, s.To)
+		}
+		j.done(s)
+		return true
+	})
+	old := func(i interval) bool { return !i.to.IsZero() && now.Sub(i.to) > 10*time.Minute }
+	j.late = slices.DeleteFunc(j.late, old)
+	j.windows = slices.DeleteFunc(j.windows, func(w *window) bool { return old(w.interval) })
+}

@@ -1,0 +1,146 @@
+package soak
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lanlord/lanlord/e2e/wire"
+)
+
+var (
+	start   = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	address = netip.MustParseAddr("192.0.2.1")
+	alice   = wire.MAC{2, 0, 0, 0, 0, 1}
+	bob     = wire.MAC{2, 0, 0, 0, 0, 2}
+)
+
+func at(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
+
+// court is a Judge and what it has told.
+type court struct {
+	*Judge
+	spans []Span
+}
+
+func newCourt() *court {
+	c := &court{}
+	c.Judge = NewJudge(func(s Span) { c.spans = append(c.spans, s) })
+	c.Want(map[netip.Addr]bool{address: true}, at(0))
+	return c
+}
+
+// play asks every 100 ms, and lets those that answer at a time answer 1 ms later.
+func (c *court) play(from, to int, answer func(ms int) []wire.MAC) {
+	for ms := from; ms < to; ms += 100 {
+		c.Asked(address, at(ms))
+		for _, m := range answer(ms) {
+			c.Claimed(wire.Claim{Addr: address, MAC: m, At: at(ms + 1)})
+		}
+		c.Tick(at(ms + 2))
+	}
+}
+
+// broken are the spans that are violations, in one word each.
+func (c *court) broken(now int) string {
+	c.Tick(at(now))
+	c.Tick(at(now + 60_000))
+	var words []string
+	for _, s := range c.spans {
+		if s.Broken() {
+			words = append(words, string(s.Trait))
+		}
+	}
+	return strings.Join(words, ",")
+}
+
+func only(m ...wire.MAC) func(int) []wire.MAC { return func(int) []wire.MAC { return m } }
+
+func TestJudgeFinds(t *testing.T) {
+	for _, test := range []struct {
+		name, want string
+		happen     func(*court)
+	}{
+		{"nothing wrong", "", func(c *court) { c.play(0, 5000, only(alice)); c.Want(nil, at(5000)) }},
+		{"a darkness without a fault", "dark", func(c *court) {
+			c.play(0, 5000, only(alice))
+			c.play(5000, 8000, only())
+			c.play(8000, 9000, only(alice))
+			c.Want(nil, at(9000))
+		}},
+		{"a darkness that lasts", "dark", func(c *court) { c.play(0, 5000, only(alice)); c.play(5000, 20_000, only()) }},
+		{"a darkness after a crash", "", func(c *court) {
+			c.play(0, 5000, only(alice))
+			end := c.Begin("crash", at(5000))
+			c.play(5000, 8000, only())
+			end(at(8000))
+			c.play(8000, 9000, only(bob))
+			c.Want(nil, at(9000))
+		}},
+		{"a darkness while the judge was late", "", func(c *court) {
+			c.play(0, 5000, only(alice))
+			c.play(5000, 8000, only())
+			c.Late(at(7000), at(7500))
+			c.play(8000, 9000, only(alice))
+			c.Want(nil, at(9000))
+		}},
+		{"two owners", "two owners", func(c *court) {
+			c.play(0, 5000, only(alice))
+			c.play(5000, 7000, only(alice, bob))
+			c.play(7000, 9000, only(bob))
+			c.Want(nil, at(9000))
+		}},
+		{"two owners of a handover", "", func(c *court) {
+			c.play(0, 5000, only(alice))
+			c.play(5000, 5200, only(alice, bob))
+			c.play(5200, 9000, only(bob))
+			c.Want(nil, at(9000))
+		}},
+		{"two owners after a heal", "", func(c *court) {
+			end := c.Begin("lan", at(2000))
+			c.play(0, 5000, only(alice))
+			end(at(5000))
+			c.play(5000, 7000, only(alice, bob))
+			c.play(7000, 9000, only(bob))
+			c.Want(nil, at(9000))
+		}},
+		{"an address that is never answered for", "new", func(c *court) { c.play(0, 30_000, only()) }},
+		{"an address of nobody", "ghost", func(c *court) {
+			c.play(0, 1000, only(alice))
+			c.Want(nil, at(1000))
+			c.play(1000, 9000, only(alice))
+		}},
+		{"an address of nobody, of a node that could not know", "", func(c *court) {
+			c.play(0, 1000, only(alice))
+			c.Begin("api-node", at(500))
+			c.Want(nil, at(1000))
+			c.play(1000, 9000, only(alice))
+		}},
+	} {
+		c := newCourt()
+		test.happen(c)
+		if got := c.broken(40_000); got != test.want {
+			t.Errorf("%s: found %q, want %q: %v", test.name, got, test.want, c.spans)
+		}
+	}
+}
+
+// TestJudgeNamesTheFault gives a darkness to what began or ended last.
+func TestJudgeNamesTheFault(t *testing.T) {
+	c := newCourt()
+	c.play(0, 1000, only(alice))
+	c.Begin("busy", at(500))
+	c.Begin("kill", at(1000))
+	c.play(1000, 1500, only())
+	c.play(1500, 3000, only(bob))
+	c.broken(3000)
+	for _, s := range c.spans {
+		if s.Trait == Dark && (s.Cause != "kill" || s.Length() != 501*time.Millisecond) {
+			t.Errorf("%v", s)
+		}
+	}
+	if len(c.spans) == 0 {
+		t.Error("no darkness seen")
+	}
+}

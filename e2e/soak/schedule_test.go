@@ -1,0 +1,57 @@
+package soak
+
+import (
+	"testing"
+	"time"
+)
+
+// TestPlanIsOfTheSeed makes the same schedule of the same seed, and another one of another.
+func TestPlanIsOfTheSeed(t *testing.T) {
+	a, b := Plan(7, 10*time.Minute, 4, Kinds()), Plan(7, 10*time.Minute, 4, Kinds())
+	if a.String() != b.String() || len(a) == 0 {
+		t.Errorf("two plans of one seed:\n%s\n%s", a, b)
+	}
+	if c := Plan(8, 10*time.Minute, 4, Kinds()); a.String() == c.String() {
+		t.Errorf("two seeds have one plan:\n%s", a)
+	}
+	// A longer one begins as the shorter one does.
+	if long := Plan(7, time.Hour, 4, Kinds()); long[:len(a)].String() != a.String() {
+		t.Errorf("the hour begins with\n%s\nthe ten minutes are\n%s", long[:len(a)], a)
+	}
+}
+
+// TestPlanLeavesNodes checks what faults at once may be, for many seeds.
+func TestPlanLeavesNodes(t *testing.T) {
+	for seed := range uint64(200) {
+		nodes := 3 + int(seed%4)
+		plan := Plan(seed, 20*time.Minute, nodes, Kinds())
+		seen := make(map[Kind]int)
+		for i, f := range plan {
+			r := ruleOf(f.Kind)
+			seen[f.Kind]++
+			if f.For < r.shortest || f.For > r.longest || f.End() > 20*time.Minute-calm || f.Node >= nodes || r.scope == process && f.Node < 1 {
+				t.Fatalf("seed %d: %s", seed, f)
+			}
+			away := make(map[int]bool)
+			for j, other := range plan {
+				if other.At > f.At || other.End() <= f.At {
+					continue
+				}
+				if ruleOf(other.Kind).away {
+					away[other.Node] = true
+				}
+				if i != j && ruleOf(other.Kind).scope == r.scope {
+					t.Fatalf("seed %d: two of one scope at once:\n%s\n%s", seed, f, other)
+				}
+			}
+			if len(away) > max(1, nodes-2) {
+				t.Fatalf("seed %d: too few nodes are left at %v:\n%s", seed, f.At, plan)
+			}
+		}
+		for _, k := range Kinds() {
+			if seen[k] == 0 {
+				t.Errorf("seed %d: no %s in 20 minutes", seed, k)
+			}
+		}
+	}
+}
