@@ -48,7 +48,8 @@ func Main(name string, run func(ctx context.Context, args []string, stdout, stde
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	return exitStatus(name, run(ctx, os.Args[1:], os.Stdout, os.Stderr), os.Stderr)
+	stderr := openStderr(os.Stderr)
+	return exitStatus(name, run(ctx, os.Args[1:], os.Stdout, stderr), stderr)
 }
 
 // exitStatus reports err on stderr and turns it into an exit status.
