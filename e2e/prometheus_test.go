@@ -61,13 +61,20 @@ func TestPrometheus(t *testing.T) {
 
 	w := watcher{in, server}
 	w.quietFor(10 * time.Second)
-	t.Run("a ConfigMap that cannot be used", func(t *testing.T) {
+	fault := func(name string, body func(in *installation, w watcher)) {
+		t.Run(name, func(t *testing.T) {
+			sub := *in
+			sub.Lab, sub.t = l.Sub(t), t
+			body(&sub, watcher{&sub, server})
+		})
+	}
+	fault("a ConfigMap that cannot be used", func(in *installation, w watcher) {
 		in.configure("address-pools: [{name: a}]")
 		w.waitFor("LanlordConfigStale")
 		in.configure(pool(addrs...))
 		w.waitFor()
 	})
-	t.Run("a full pool and a Service that waits", func(t *testing.T) {
+	fault("a full pool and a Service that waits", func(in *installation, w watcher) {
 		in.expose("web", "second", nil)
 		in.waitForAddresses("second", addrs[1])
 		w.waitFor("LanlordPoolFull")
@@ -76,20 +83,20 @@ func TestPrometheus(t *testing.T) {
 		in.MustKubectl("-n", in.namespace, "delete", "service", "third", "second")
 		w.waitFor()
 	})
-	t.Run("a speaker that hangs with its node", func(t *testing.T) {
-		l.Pause(owner)
+	fault("a speaker that hangs with its node", func(in *installation, w watcher) {
+		in.Pause(owner)
 		w.waitFor("LanlordSpeakerDown")
-		l.Unpause(owner)
+		in.Unpause(owner)
 		w.waitFor()
 	})
-	t.Run("no controller", func(t *testing.T) {
+	fault("no controller", func(in *installation, w watcher) {
 		in.MustKubectl("-n", systemNamespace, "scale", "deployment", "controller", "--replicas=0")
 		w.waitFor("LanlordControllerDown")
 		in.MustKubectl("-n", systemNamespace, "scale", "deployment", "controller", "--replicas=1")
 		w.waitFor()
 	})
-	t.Run("a host that claims an address", func(t *testing.T) {
-		stranger := l.StartStranger()
+	fault("a host that claims an address", func(in *installation, w watcher) {
+		stranger := in.StartStranger()
 		stranger.Take(addrs[0])
 		stranger.Claim(addrs[0])
 		w.waitFor("LanlordAddressConflict")
