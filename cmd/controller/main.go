@@ -8,6 +8,7 @@ import (
 	"flag"
 	"io"
 	"os"
+	"time"
 
 	"k8s.io/client-go/kubernetes"
 
@@ -20,6 +21,10 @@ const (
 	name  = "lanlord-controller"
 	about = "Assigns an address to every Service of type LoadBalancer, out of the ranges of a ConfigMap."
 )
+
+// firstNetworks is how long the first addresses of a new cluster wait for a speaker to tell of the gateways, which are not to be
+// given. Speakers that do not come hold nothing up for longer.
+const firstNetworks = 5 * time.Second
 
 func main() { os.Exit(daemon.Main(name, run)) }
 
@@ -77,6 +82,7 @@ func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
 		if err := store.WaitFresh(ctx); err != nil {
 			return err
 		}
+		store.WaitNetworks(ctx, firstNetworks)
 		return loop.Run(ctx)
 	}
 	log.Info("starting", "version", daemon.Version())

@@ -124,6 +124,39 @@ func (s *Store) forgetUntil(now time.Time) (forgot bool, next time.Duration) {
 	return forgot, next
 }
 
+// WaitNetworks waits until a speaker has told of its node's networks, at most for d, and returns whether one has. In a cluster
+// where a Service has an address from us already there is nothing to wait for, and it returns at once: gateways that get known
+// later are taken from whoever has them, but the first addresses of a new cluster should not be among them.
+func (s *Store) WaitNetworks(ctx context.Context, d time.Duration) (known bool) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		s.mu.Lock()
+		known, settled, passed := len(s.facts) > 0, s.assigned(), s.pods.passed
+		s.mu.Unlock()
+		if known || settled {
+			return known
+		}
+		select {
+		case <-passed:
+		case <-timer.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// assigned tells whether any Service has an address from us. It is called with Store.mu held.
+func (s *Store) assigned() bool {
+	for _, row := range s.services.rows {
+		if row.service.AllocatedFrom != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // publishFacts brings the lists of the snapshot up to date. What several nodes say is there once: a gateway with the first
 // of their names, and a stranger at it not at all. It is called with Store.mu held.
 func (s *Store) publishFacts() {

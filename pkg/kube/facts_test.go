@@ -190,3 +190,29 @@ func TestFactsNotUnderstood(t *testing.T) {
 		}
 	})
 }
+
+// TestWaitNetworks is a first install: the controller is up before the speakers.
+func TestWaitNetworks(t *testing.T) {
+	inBubble(t, newFakeAPI(), func(t *testing.T, s *Store, _ *counter, _ *lines) {
+		start := time.Now()
+		if s.WaitNetworks(t.Context(), 5*time.Second) || time.Since(start) != 5*time.Second {
+			t.Errorf("without speakers: waited %v", time.Since(start))
+		}
+	})
+	api := newFakeAPI(pod("speaker-1", "n1", ""))
+	inBubble(t, api, func(t *testing.T, s *Store, _ *counter, _ *lines) {
+		start := time.Now()
+		time.AfterFunc(2*time.Second, func() { api.put(pod("speaker-1", "n1", says1)) })
+		if !s.WaitNetworks(t.Context(), 5*time.Second) || time.Since(start) > 3*time.Second {
+			t.Errorf("told after 2 s: waited %v", time.Since(start))
+		}
+	})
+	assigned := service("web")
+	assigned.Annotations = map[string]string{AllocatedFromAnnotation: "pool"}
+	inBubble(t, newFakeAPI(assigned), func(t *testing.T, s *Store, _ *counter, _ *lines) {
+		start := time.Now()
+		if s.WaitNetworks(t.Context(), 5*time.Second) || time.Since(start) != 0 {
+			t.Errorf("with a Service that has an address: waited %v", time.Since(start))
+		}
+	})
+}
