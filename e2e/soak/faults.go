@@ -67,7 +67,11 @@ var deeds = map[Kind]deed{
 			return nothing, err
 		}
 		defer writer.Close() // the process has its own
+		// It is full from the first line on.
 		if _, err := unix.FcntlInt(writer.Fd(), unix.F_SETPIPE_SZ, os.Getpagesize()); err != nil {
+			return nothing, errors.Join(err, reader.Close())
+		}
+		if _, err := writer.Write(make([]byte, os.Getpagesize())); err != nil {
 			return nothing, errors.Join(err, reader.Close())
 		}
 		end, err := r.startedSo(f.Node, writer)
@@ -120,7 +124,11 @@ var deeds = map[Kind]deed{
 		}
 		return func() error {
 			// It has lost its Lease, and must not go on.
-			return errors.Join(first.cmd.Process.Signal(syscall.SIGCONT), first.await(false))
+			err := first.cmd.Process.Signal(syscall.SIGCONT)
+			if stays := first.await(false); stays != nil {
+				r.violate(time.Now(), fmt.Sprintf("controller-pause: %v", stays))
+			}
+			return err
 		}, r.startManager()
 	},
 }

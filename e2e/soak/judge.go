@@ -167,6 +167,9 @@ func (j *Judge) lightUp(a netip.Addr, s *state, at time.Time) {
 	trait := Dark
 	if !s.lit {
 		trait, s.asked = New, s.wanted
+		if at.Before(s.asked) {
+			at = s.asked // the claim came before we knew of the Service
+		}
 	}
 	if !s.asked.IsZero() && !s.told && (trait == New || at.Sub(s.asked) > blink) {
 		j.add(Span{Trait: trait, Addr: a, From: s.asked, To: at})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,6 +33,7 @@ func Lead(ctx context.Context, client kubernetes.Interface, namespace, name, ide
 	run func(context.Context) error) error {
 	log = log.With("lease", namespace+"/"+name)
 	leading := make(chan context.Context, 1)
+	var overtaken atomic.Pointer[context.CancelFunc]
 	lock := &resourcelock.LeaseLock{
 		LeaseMeta:  metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Client:     client.CoordinationV1(),
@@ -40,7 +42,11 @@ func Lead(ctx context.Context, client kubernetes.Interface, namespace, name, ide
 	// Not ReleaseOnCancel: the elector would try for up to ten seconds to give back a Lease that it could not renew, and
 	// only then end run's context, when somebody else may hold it.
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock:          &tellingLock{Interface: lock, log: log},
+		Lock: &tellingLock{Interface: lock, log: log, others: func() {
+			if end := overtaken.Load(); end != nil {
+				(*end)()
+			}
+		}},
 		LeaseDuration: leaseDuration,
 		RenewDeadline: leaseRenew,
 		RetryPeriod:   leaseRetry,
@@ -66,6 +72,9 @@ func Lead(ctx context.Context, client kubernetes.Interface, namespace, name, ide
 	case <-ctx.Done():
 	case held := <-leading:
 		log.Info("holding the Lease", "identity", identity)
+		held, end := context.WithCancel(held)
+		defer end()
+		overtaken.Store(&end)
 		err = lead(ctx, held, run)
 	}
 	stop()
@@ -76,18 +85,23 @@ func Lead(ctx context.Context, client kubernetes.Interface, namespace, name, ide
 	return err
 }
 
-// tellingLock says once that the API server refuses the Lease, for which the elector would ask in silence for ever. It is used by one
-// goroutine.
+// tellingLock says once that the API server refuses the Lease, for which the elector would ask in silence for ever; and tells at once
+// of a Lease that is another one's, where the elector of a process that stood still would go on until leaseRenew has passed. It is
+// used by one goroutine.
 type tellingLock struct {
 	resourcelock.Interface
-	log  *slog.Logger
-	told bool
+	log    *slog.Logger
+	told   bool
+	others func()
 }
 
 // Get implements [resourcelock.Interface].
 func (l *tellingLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	record, raw, err := l.Interface.Get(ctx)
 	l.tell(err)
+	if err == nil && record.HolderIdentity != "" && record.HolderIdentity != l.Identity() {
+		l.others()
+	}
 	return record, raw, err
 }
 

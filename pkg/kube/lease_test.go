@@ -75,6 +75,46 @@ func TestLeadOneAtATime(t *testing.T) {
 	})
 }
 
+// TestLeadOvertaken ends run as soon as another holder is seen, as after a standstill, and does not try until the time to renew is over.
+func TestLeadOvertaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		leases := client.CoordinationV1().Leases("lanlord-system")
+		// The fake client lets a write to an old version through, which an API server does not.
+		var taken atomic.Bool
+		client.PrependReactor("update", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+			conflict := apierrors.NewConflict(schema.GroupResource{Resource: "leases"}, "lanlord-controller", errors.New("changed"))
+			return taken.Load(), nil, conflict
+		})
+		began, ended := make(chan struct{}), make(chan error, 1)
+		go func() {
+			ended <- follow(t.Context(), client, "a", func(ctx context.Context) error {
+				close(began)
+				<-ctx.Done()
+				return nil
+			})
+		}()
+		<-began
+		lease, err := leases.Get(t.Context(), "lanlord-controller", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, now := "b", metav1.NowMicro()
+		lease.Spec.HolderIdentity, lease.Spec.RenewTime = &other, &now
+		if _, err := leases.Update(t.Context(), lease, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		taken.Store(true)
+		since := time.Now()
+		if err := <-ended; !errors.Is(err, ErrLeaseLost) {
+			t.Errorf("ended with %v, want %v", err, ErrLeaseLost)
+		}
+		if took := time.Since(since); took > 2*leaseRetry {
+			t.Errorf("led for %v after another one held the Lease", took)
+		}
+	})
+}
+
 func TestLeadReturnsRunsError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		want := errors.New("broken")
