@@ -82,7 +82,7 @@ func TestNoPrivilegeOfTheSpeakerIsSuperfluous(t *testing.T) {
 	const container = "/spec/template/spec/containers/0/securityContext"
 	for _, privilege := range []struct{ name, patch, says string }{
 		{"CAP_NET_RAW", `{"op": "remove", "path": "` + container + `/capabilities/add"}`, "capability NET_RAW"},
-		{"user 0", `{"op": "replace", "path": "` + container + `/runAsUser", "value": 65534}`, "capability NET_RAW"},
+		{"user 0", `{"op": "replace", "path": "` + container + `/runAsUser", "value": 65534}`, "address already in use"}, // which only the same user shares
 		{"the host's network", `{"op": "remove", "path": "/spec/template/spec/hostNetwork"}`, "cannot assign requested address"},
 	} {
 		in.MustKubectl("-n", systemNamespace, "patch", "daemonset", "speaker", "--type=json", "-p", "["+privilege.patch+"]")
