@@ -96,6 +96,11 @@ func TestHandedOver(t *testing.T) {
 		t.Errorf("%+v, want n2 alone", a)
 	}
 	c.Speakers[0].Says.Owned[0].Leaving = false
+	c.Speakers[1].Says.Time, c.Speakers[1].Says.Owned[0].Since = c.At, c.At.Add(-time.Second)
+	if a := Who(c, addr); !a.Well() || a.Nodes[0] != "n2" {
+		t.Errorf("%+v, want n2 alone, which has just taken it", a)
+	}
+	c.Speakers[1].Says.Owned[0].Since = c.At.Add(-time.Minute)
 	if a := Who(c, addr); a.Well() || a.State != stateDisputed || len(a.Nodes) != 2 {
 		t.Errorf("%+v, want a dispute", a)
 	}

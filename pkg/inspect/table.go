@@ -59,4 +59,6 @@ func listed(names []string) string {
 }
 
 // sentence has no line breaks, as a cell of a table must not.
-func sentence(text string) string { return strings.Join(strings.Fields(text), " ") }
+func sentence(text string) string {
+	return strings.Join(strings.Fields(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")), " ")
+}

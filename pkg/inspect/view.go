@@ -124,7 +124,12 @@ type holding struct {
 	node, cause, from string
 	since             time.Time
 	leaving           bool
+	// fresh is true when it began so short a while before it was asked that the others may have been asked before that.
+	fresh bool
 }
+
+// freshness is how much later one speaker may be asked than another.
+const freshness = 3 * time.Second
 
 // view is a Cluster with what is looked up in it again and again.
 type view struct {
@@ -148,7 +153,9 @@ func newView(c *Cluster) *view {
 		delete(v.silent, s.Node)
 		for _, o := range s.Says.Owned {
 			v.note(o.Address, func(f *facts) {
-				f.answering = append(f.answering, holding{s.Node, o.Reason, o.From, o.Since, o.Leaving})
+				f.answering = append(f.answering, holding{
+					s.Node, o.Reason, o.From, o.Since, o.Leaving, s.Says.Time.Sub(o.Since) < freshness,
+				})
 				f.owner = or(o.Elected, f.owner)
 			})
 		}
@@ -175,7 +182,7 @@ func (v *view) note(address string, change func(*facts)) {
 }
 
 // facts returns what the speakers say of an address. A node that keeps it only until its successor is heard does not count
-// where that one answers already.
+// where that one answers already, nor does one that was asked before the other took it.
 func (v *view) facts(a netip.Addr) facts {
 	f := v.byAddr[a]
 	slices.SortFunc(f.answering, func(x, y holding) int {
@@ -185,6 +192,9 @@ func (v *view) facts(a netip.Addr) facts {
 		if staying := slices.DeleteFunc(slices.Clone(f.answering), func(h holding) bool { return h.leaving }); len(staying) > 0 {
 			f.answering = staying
 		}
+	}
+	if len(f.answering) > 1 && f.answering[0].fresh {
+		f.answering = f.answering[:1]
 	}
 	return f
 }
