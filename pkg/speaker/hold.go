@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"maps"
 	"net/netip"
 	"time"
 
@@ -129,6 +130,8 @@ func (s *Speaker) keep(d *Decision, h *holding, now time.Time) bool {
 		h.contend(name, h.strange) // gossip was slower than the claim
 		h.strange = time.Time{}
 	}
+	// Who left has given up all that it claimed: when it is back, as another process, it has nothing.
+	maps.DeleteFunc(h.rivals, func(rival string, _ time.Time) bool { return s.members.left(rival) })
 	if d.allows(s.Self) {
 		// A rival of which this node knew too little when it heard the claim may turn out to have more right.
 		for rival, at := range h.rivals {

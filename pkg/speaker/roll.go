@@ -109,6 +109,14 @@ func (r *roll) whose(mac layer2.MAC) (name string, is standing) {
 	return "", isStranger
 }
 
+// left reports whether a node has said that it leaves, and not been back since.
+func (r *roll) left(name string) bool {
+	if m, present := r.present[name]; present {
+		return m.State == membership.Leaving
+	}
+	return r.gone[name].State == membership.Leaving
+}
+
 // place notes the hardware addresses of m.
 func (r *roll) place(m membership.Member) {
 	for _, l := range m.Links {

@@ -3,6 +3,7 @@ package speaker
 import (
 	"log/slog"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -172,6 +173,27 @@ func TestLoses(t *testing.T) {
 		}
 		if gaveIn != 1 {
 			t.Errorf("%d of two gave %s to the other, want one", gaveIn, a)
+		}
+	}
+}
+
+// TestWhoLeftHasNoClaims hears a last answer of a node that leaves, and keeps the address when that node is back before long. A node
+// that has not left in between gets it.
+func TestWhoLeftHasNoClaims(t *testing.T) {
+	for _, leaves := range []bool{true, false} {
+		now := time.Now()
+		s, d := newJudge(now, 0)
+		h := &holding{took: now}
+		h.contend("leaving", now)
+		if leaves && !s.keep(d, h, now) {
+			t.Fatal("given up while the other one leaves")
+		}
+		back := s.members.present["leaving"]
+		back.State = membership.Ready
+		s.members.present["leaving"] = back
+		d.candidates = slices.Insert(d.candidates, 1, election.NewCandidate("leaving").Weighing(1)) // they are sorted
+		if kept := s.keep(d, h, now.Add(yieldBound/2)); kept != leaves {
+			t.Errorf("left in between %v: kept %v", leaves, kept)
 		}
 	}
 }
