@@ -68,7 +68,8 @@ lab:
 e2e: lab
 	e2e/packages.sh prometheus
 	e2e/binaries.sh
-	cd e2e && go test -v -count=1 -timeout 60m -p 1 . ./chart ./privilege ./wire ./scale ./soak
+	e2e/cluster.sh load $$(e2e/addons/build.sh)
+	cd e2e && go test -v -count=1 -timeout 60m -p 1 . ./chart ./chapter ./privilege ./wire ./scale ./soak
 
 demo: lab
 	e2e/demo.sh
