@@ -15,11 +15,13 @@ import (
 	"github.com/lanlord/lanlord/pkg/controller"
 	"github.com/lanlord/lanlord/pkg/daemon"
 	"github.com/lanlord/lanlord/pkg/kube"
+	"github.com/lanlord/lanlord/pkg/page"
 )
 
 const (
 	name  = "lanlord-controller"
-	about = "Assigns an address to every Service of type LoadBalancer, out of the ranges of a ConfigMap."
+	about = "Assigns an address to every Service of type LoadBalancer, out of the ranges of a ConfigMap. As \"controller status\" it only " +
+		"asks the one that runs in the same Pod, which the environment variable POD_NAME names, and prints as JSON what that one knows."
 )
 
 // firstNetworks is how long the first addresses of a new cluster wait for a speaker to tell of the gateways, which are not to be
@@ -29,6 +31,9 @@ const firstNetworks = 5 * time.Second
 func main() { os.Exit(daemon.Main(name, run)) }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 && args[0] == statusCommand {
+		return daemon.StatusCommand(ctx, os.Getenv(podEnv), args[1:], stdout)
+	}
 	var flags daemon.Flags
 	set := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.Register(set)
@@ -71,8 +76,11 @@ func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
 	store := kube.New(options)
 	loop = controller.New(controller.Options{Source: store, Writer: store, Log: log, Registerer: registry, AddressMetrics: flags.AddressMetrics})
 
+	teller := &teller{store: store, loop: loop, started: time.Now()}
+
 	// Only the holder of the Lease decides, and only once it has seen what the last holder wrote.
 	lead := func(ctx context.Context) error {
+		teller.lead()
 		if err := store.WaitSynced(ctx); err != nil {
 			return err
 		}
@@ -92,7 +100,7 @@ func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
 			return kube.Lead(ctx, client, flags.Namespace, name, hostname()+"_"+rand.Text()[:8], log, lead)
 		}},
 		daemon.Task{Name: "serve HTTP", Run: daemon.NewServer(daemon.ServerOptions{
-			Listen: flags.Listen, Metrics: registry, PProf: flags.PProf, Log: log,
+			Listen: flags.Listen, Status: page.Controller(teller.status), StatusListen: flags.StatusListen, Pod: os.Getenv(podEnv), Metrics: registry, PProf: flags.PProf, Log: log,
 			Checks: []daemon.Check{{Name: "cluster", Ready: func() error {
 				if !store.Synced() {
 					return errors.New("the Services and the ConfigMap have not been read yet")

@@ -95,12 +95,7 @@ func TestFromMetalLB(t *testing.T) {
 // writeKubeconfig writes the kubeconfig of an API server that is not there.
 func writeKubeconfig(t *testing.T) string {
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(kubeconfig, []byte(`apiVersion: v1
-kind: Config
-clusters: [{name: gone, cluster: {server: "http://127.0.0.1:1"}}]
-contexts: [{name: gone, context: {cluster: gone}}]
-current-context: gone
-`), 0o600); err != nil {
+	if err := os.WriteFile(kubeconfig, []byte(unreachable), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return kubeconfig

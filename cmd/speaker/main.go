@@ -10,16 +10,19 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"time"
 
 	"github.com/lanlord/lanlord/pkg/daemon"
 	"github.com/lanlord/lanlord/pkg/kube"
+	"github.com/lanlord/lanlord/pkg/page"
 )
 
 const (
 	name  = "lanlord-speaker"
 	about = "Answers ARP and NDP for the addresses of Services on this node, by agreement with the speakers of the other nodes. " +
 		"As \"speaker probe live\" or \"speaker probe ready\" it only asks the one that runs in the same Pod, which the environment " +
-		"variable POD_NAME names: it prints the answer and exits with status 0 for yes, 1 for no."
+		"variable POD_NAME names: it prints the answer and exits with status 0 for yes, 1 for no. As \"speaker status\" it prints as JSON what " +
+		"that one knows."
 )
 
 func main() { os.Exit(daemon.Main(name, run)) }
@@ -62,8 +65,11 @@ func parseFlags(args []string, stdout io.Writer) (flags, error) {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	if len(args) > 0 && args[0] == probeCommand {
+	switch {
+	case len(args) > 0 && args[0] == probeCommand:
 		return probe(ctx, args[1:], stdout)
+	case len(args) > 0 && args[0] == statusCommand:
+		return daemon.StatusCommand(ctx, os.Getenv(podEnv), args[1:], stdout)
 	}
 	f, err := parseFlags(args, stdout)
 	if err != nil {
@@ -78,7 +84,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	p := &program{flags: f, client: client, log: log, registry: registry, wake: make(chan struct{}, 1)}
+	p := &program{flags: f, client: client, log: log, registry: registry, wake: make(chan struct{}, 1), started: time.Now()}
 	p.store = kube.New(kube.Options{
 		Client: client, Namespace: f.Namespace, ConfigMap: f.ConfigMap, LoadBalancerClass: f.LoadBalancerClass,
 		Nodes: true, Endpoints: true, Secret: true, Component: name, Host: f.nodeName,
@@ -99,6 +105,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		daemon.Task{Name: "serve HTTP", Run: daemon.NewServer(daemon.ServerOptions{
 			Listen: f.Listen, Rebindable: true, Pod: os.Getenv(podEnv), Metrics: p.registry, PProf: f.PProf, Log: log,
 			Checks: []daemon.Check{{Name: "speaker", Ready: p.ready}},
+			Status: page.Speaker(p.status), StatusListen: f.StatusListen,
 		}).Run},
 	)
 }

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/lanlord/lanlord/pkg/daemon"
+	"github.com/lanlord/lanlord/pkg/status"
 )
 
 // TestProbeWithoutSpeaker asks where nobody is.
@@ -60,7 +63,7 @@ func (l *listening) Write(line []byte) (int, error) {
 	return l.t.Output().Write(line)
 }
 
-// TestProbe asks a speaker that waits for a cluster: it lives, and is not ready.
+// TestProbe asks a speaker that waits for a cluster: it lives, is not ready, and says so in its status.
 func TestProbe(t *testing.T) {
 	pod := "speaker-" + rand.Text()
 	t.Setenv("POD_NAME", pod)
@@ -93,5 +96,14 @@ func TestProbe(t *testing.T) {
 	want := "not ready\nspeaker: waiting for the cluster, this Node or the gossip key; the log says which\n"
 	if err := run(t.Context(), []string{"probe", "ready"}, &ready, &ready); !errors.Is(err, daemon.ErrFailed) || ready.String() != want {
 		t.Errorf("ready: %q, %v", ready.String(), err)
+	}
+	var told bytes.Buffer
+	if err := run(t.Context(), []string{"status"}, &told, &told); err != nil {
+		t.Fatal(err)
+	}
+	var s status.Speaker
+	if err := json.Unmarshal(told.Bytes(), &s); err != nil || s.Kind != status.KindSpeaker || s.Pod != pod || s.Node != "a" || s.State != "joining" ||
+		s.Ready || !strings.HasPrefix(want, "not ready\nspeaker: "+s.NotReady) || s.Connected || !s.Configuration.Stale {
+		t.Errorf("status: %v\n%s", err, told.String())
 	}
 }

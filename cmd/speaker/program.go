@@ -35,6 +35,9 @@ type program struct {
 	// standby is true while this process answers beside the one that it is to follow.
 	standby   atomic.Bool
 	announcer *layer2.Announcer
+	// started is when the process began, and announcing the announcer for who asks from another goroutine.
+	started    time.Time
+	announcing atomic.Pointer[layer2.Announcer]
 }
 
 // poke wakes the loop, or what is waited for before there is one.
@@ -89,6 +92,7 @@ func (p *program) speak(ctx, leave context.Context) error {
 			}
 		},
 	})
+	p.announcing.Store(p.announcer)
 	publisher = kube.NewPublisher(kube.PublisherOptions{
 		Client: p.client, Namespace: p.Namespace, Pod: p.podName, Component: name, Log: p.log, Networks: func() cluster.Networks {
 			n := networks(p.announcer.Interfaces())

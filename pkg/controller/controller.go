@@ -59,6 +59,7 @@ type Controller struct {
 	wake    chan struct{}
 	summary atomic.Pointer[Summary]
 	metrics *metrics
+	view    atomic.Pointer[view]
 
 	// The rest is Run's alone.
 
@@ -181,11 +182,13 @@ func (c *Controller) step(ctx context.Context, writes *sync.WaitGroup) time.Time
 	c.memory.observe(snapshot.Services, now)
 	c.arrivals.observe(snapshot.Services, now)
 	if snapshot.Config == nil {
+		c.view.Store(&view{snapshot: snapshot, decided: now})
 		return time.Time{}
 	}
 	delay := snapshot.Config.Allocation.ReleaseDelay
 	plan := Decide(snapshot, c.memory.resting(now, delay))
 	c.summary.Store(&plan.Summary)
+	c.view.Store(&view{snapshot, plan, slices.Clone(c.memory.rests), now})
 	decided := time.Now()
 	c.pausing = decided.Add(min(pauseFactor*decided.Sub(now), maxPause))
 	if c.apply(ctx, writes, c.due(plan.Updates, now)) {

@@ -33,6 +33,8 @@ type Flags struct {
 	LoadBalancerClass string
 	// Listen is the address of the HTTP server in the form host:port; empty means none.
 	Listen string
+	// StatusListen is the address of the status page in the form host:port; empty means none.
+	StatusListen string
 	// PProf adds /debug/pprof/ to the HTTP server.
 	PProf bool
 	// AddressMetrics adds metrics with a series for each address.
@@ -63,6 +65,9 @@ func (f *Flags) register(set *flag.FlagSet, namespace string) {
 		"serve the Services whose spec.loadBalancerClass is this `class`; empty means those that have none")
 	set.StringVar(&f.Listen, "listen", ":7572",
 		"`address` (host:port) of the HTTP server with /metrics, /healthz and /readyz; empty turns it off")
+	set.StringVar(&f.StatusListen, "status-listen", "127.0.0.1:7573",
+		"`address` (host:port) of the read-only status page, with the same as JSON under /status.json; it names addresses and Services, "+
+			"so by default only this host, or who may forward a port to the pod, reaches it; empty turns it off")
 	set.BoolVar(&f.PProf, "pprof", false,
 		"serve Go's profiles under /debug/pprof/ too; whoever reaches the address can read them")
 	set.BoolVar(&f.AddressMetrics, "address-metrics", false,
@@ -100,6 +105,9 @@ func printed(_ int, err error) error {
 	return ErrDone
 }
 
+// mustListen says what a listen address must be.
+const mustListen = "empty, or host:port with an IP address or nothing as host and a port of 0 to 65535"
+
 // check reports the first value that cannot be used.
 func (f *Flags) check() error {
 	invalid := func(name, value, must string) error {
@@ -113,7 +121,9 @@ func (f *Flags) check() error {
 	case f.LoadBalancerClass != "" && len(validation.IsQualifiedName(f.LoadBalancerClass)) > 0:
 		return invalid("load-balancer-class", f.LoadBalancerClass, "a name such as lanlord or example.com/lanlord")
 	case f.Listen != "" && !isListenAddress(f.Listen):
-		return invalid("listen", f.Listen, "empty, or host:port with an IP address or nothing as host and a port of 0 to 65535")
+		return invalid("listen", f.Listen, mustListen)
+	case f.StatusListen != "" && !isListenAddress(f.StatusListen):
+		return invalid("status-listen", f.StatusListen, mustListen)
 	}
 	return nil
 }

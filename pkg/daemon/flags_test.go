@@ -45,7 +45,8 @@ func parse(args ...string) (Flags, string, error) {
 func TestDefaults(t *testing.T) {
 	got, stdout, err := parse()
 	want := Flags{
-		Namespace: "lanlord-system", ConfigMap: "config", Listen: ":7572", LogLevel: slog.LevelInfo, LogFormat: LogText,
+		Namespace: "lanlord-system", ConfigMap: "config", Listen: ":7572", StatusListen: "127.0.0.1:7573",
+		LogLevel: slog.LevelInfo, LogFormat: LogText,
 	}
 	if err != nil || got != want || stdout != "" {
 		t.Errorf("without arguments the flags are %+v, %v, want %+v", got, err, want)
@@ -54,7 +55,7 @@ func TestDefaults(t *testing.T) {
 
 func TestAllFlags(t *testing.T) {
 	got, _, err := parse("--kubeconfig=/k", "-namespace", "metallb-system", "--config-map", "my.config",
-		"--load-balancer-class=example.com/lanlord", "--listen=[::1]:0", "--pprof", "--log-level=debug", "--log-format=json",
+		"--load-balancer-class=example.com/lanlord", "--listen=[::1]:0", "--status-listen=", "--pprof", "--log-level=debug", "--log-format=json",
 		"--gossip-port=1")
 	want := Flags{
 		Kubeconfig: "/k", Namespace: "metallb-system", ConfigMap: "my.config", LoadBalancerClass: "example.com/lanlord",
@@ -81,6 +82,7 @@ func TestBadFlags(t *testing.T) {
 		{"--load-balancer-class=a/b/c", `invalid value "a/b/c" for --load-balancer-class: must be a name such as lanlord or example.com/lanlord`},
 		{"--listen=7572", `invalid value "7572" for --listen: must be empty, or host:port with an IP address or nothing as host and a port of 0 to 65535`},
 		{"--listen=:70000", `invalid value ":70000" for --listen: must be empty, or host:port with an IP address or nothing as host and a port of 0 to 65535`},
+		{"--status-listen=localhost", `invalid value "localhost" for --status-listen: must be empty, or host:port with an IP address or nothing as host and a port of 0 to 65535`},
 		{"--listen=node.example.com:80", `invalid value "node.example.com:80" for --listen: must be empty, or host:port with an IP address or nothing as host and a port of 0 to 65535`},
 	} {
 		t.Run(test.args, func(t *testing.T) {

@@ -46,6 +46,10 @@ type ServerOptions struct {
 	Rebindable bool
 	// Pod is the name of this process's pod, for Probe; empty when nobody is going to probe.
 	Pod string
+	// Status serves the status page, and the status as JSON under /status.json. It is served on StatusListen, which is like Listen,
+	// and with Pod under /status.json alone. nil for none.
+	Status       http.Handler
+	StatusListen string
 	// Metrics are served under /metrics.
 	Metrics prometheus.Gatherer
 	// Checks decide on /readyz.
@@ -55,7 +59,8 @@ type ServerOptions struct {
 	Log   *slog.Logger
 }
 
-// Server serves /metrics, /healthz and /readyz over HTTP, and the latter two also for Probe.
+// Server serves /metrics, /healthz and /readyz over HTTP, the latter two also for Probe, and the status on an address of its own and for
+// the function Status.
 type Server struct {
 	options ServerOptions
 	handler http.Handler
@@ -69,6 +74,9 @@ func NewServer(options ServerOptions) *Server {
 		answer(w, http.StatusOK, "ok\n")
 	})
 	health.HandleFunc("GET /readyz", readiness(options.Checks))
+	if options.Status != nil {
+		health.Handle("GET "+statusPath, options.Status)
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/healthz", health)
 	mux.Handle("/readyz", health)
@@ -114,11 +122,17 @@ func answer(w http.ResponseWriter, status int, text string) {
 // error when it cannot listen.
 func (s *Server) Run(ctx context.Context) error {
 	group, serving := errgroup.WithContext(ctx)
+	var config net.ListenConfig
+	if s.options.Rebindable {
+		config.Control = sharePort
+	}
+	if s.options.Status != nil && s.options.StatusListen != "" {
+		group.Go(func() error {
+			s.serveStatus(serving, config)
+			return nil
+		})
+	}
 	if s.options.Listen != "" {
-		var config net.ListenConfig
-		if s.options.Rebindable {
-			config.Control = sharePort
-		}
 		group.Go(func() error { return s.listen(serving, config, "tcp", s.options.Listen, s.handler) })
 	}
 	if s.options.Pod != "" {

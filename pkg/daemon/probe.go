@@ -45,7 +45,7 @@ func Probe(ctx context.Context, pod, what string, stdout io.Writer) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	answer, err := ask(ctx, probeSocket(pod), path)
+	answer, err := ask(ctx, probeSocket(pod), path, maxProbeAnswer)
 	if err != nil {
 		answer = err.Error() + "\n"
 	}
@@ -58,8 +58,9 @@ func Probe(ctx context.Context, pod, what string, stdout io.Writer) error {
 	return nil
 }
 
-// ask returns the answer to a request on an abstract socket, or as an error why it is not yes.
-func ask(ctx context.Context, socket, path string) (string, error) {
+// ask returns the answer to a request on an abstract socket, at most limit bytes of it, or as an error why it is not yes.
+func ask(ctx context.Context, socket, path string, limit int64) (string, error) {
+	began := time.Now()
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -75,12 +76,12 @@ func ask(ctx context.Context, socket, path string) (string, error) {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "", fmt.Errorf("nobody listens on %s", socket)
 	case errors.Is(err, context.DeadlineExceeded):
-		return "", fmt.Errorf("no answer on %s within %v", socket, probeTimeout)
+		return "", fmt.Errorf("no answer on %s within %v", socket, time.Since(began).Round(time.Second))
 	case err != nil:
 		return "", fmt.Errorf("ask on %s: %w", socket, err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxProbeAnswer))
+	body, err := io.ReadAll(io.LimitReader(response.Body, limit))
 	if err != nil {
 		return "", fmt.Errorf("ask on %s: %w", socket, err)
 	}

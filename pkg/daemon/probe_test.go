@@ -108,7 +108,7 @@ func TestProbeServesHealthAlone(t *testing.T) {
 	pod := "speaker-" + rand.Text()
 	start(t, ServerOptions{Pod: pod, PProf: true})
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/"} {
-		if _, err := ask(t.Context(), probeSocket(pod), path); err == nil || !strings.Contains(err.Error(), "404") {
+		if _, err := ask(t.Context(), probeSocket(pod), path, maxProbeAnswer); err == nil || !strings.Contains(err.Error(), "404") {
 			t.Errorf("%s: %v, want 404", path, err)
 		}
 	}

@@ -167,9 +167,7 @@ func (v *view) look() error {
 	list, local := []Interface{}, localAddrs(addrs)
 	for _, l := range links {
 		attrs := l.Attrs()
-		s := station{name: attrs.Name, flags: attrs.RawFlags, encapsulation: attrs.EncapType, mac: attrs.HardwareAddr,
-			master: kinds[attrs.MasterIndex]}
-		if reason := s.unfit(v.host.exclude); reason != fit {
+		if reason := stationOf(attrs, kinds).unfit(v.host.exclude); reason != fit {
 			v.host.log.Debug("interface not used", "interface", attrs.Name, "reason", reason)
 			continue
 		}

@@ -55,7 +55,7 @@ func (s *Speaker) makeSure(d *Decision, h *holding, now time.Time) certainty {
 		p.finding = nil
 		switch {
 		case f.Outcome == layer2.Taken:
-			s.lose(d, p, f)
+			s.lose(d, p, f, now)
 			return lost
 		case f.Outcome == layer2.Unasked:
 			p.again(now)
@@ -65,7 +65,7 @@ func (s *Speaker) makeSure(d *Decision, h *holding, now time.Time) certainty {
 			p.again(now) // whoever asks hears no answer, and may be about to take it
 		default:
 			// Announced as if it were taken now: a node that is just asking for it hears that it is not free.
-			h.doubt, h.took, h.inherited = nil, now, false
+			h.doubt, h.took, h.why, h.inherited = nil, now, causeStandstill, false
 			return ours
 		}
 	}
@@ -76,9 +76,9 @@ func (s *Speaker) makeSure(d *Decision, h *holding, now time.Time) certainty {
 }
 
 // lose gives up an address that another host answers for.
-func (s *Speaker) lose(d *Decision, p *pursuit, f *found) {
+func (s *Speaker) lose(d *Decision, p *pursuit, f *found, now time.Time) {
 	name, _, _ := s.best(f.Heard, layer2.MAC{})
-	s.changed(d.Addr, yielded, causeStandstill, "to", name)
+	s.changed(Change{At: now, Addr: d.Addr, what: yielded, why: causeStandstill, Peer: name})
 	delete(s.held, d.Addr)
 	if d.Owner == s.Self {
 		next := s.newPursuit(d.Addr, p.since)

@@ -16,6 +16,9 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
+// noServingEndpoint is what keeps a node from answering when nothing but the traffic policy speaks against it.
+const noServingEndpoint = "without a serving endpoint (externalTrafficPolicy Local)"
+
 // electorate is the nodes of one round of decisions, hashed once, with what each pool and each subnet makes of them.
 type electorate struct {
 	// voters are the nodes, sorted by name.
@@ -153,7 +156,7 @@ func (e *electorate) explain(a netip.Addr, pool *config.Pool) string {
 		why := e.voters[i].unfit(a, pool, e.holding(a) != "")
 		if why == "" {
 			// Nothing but the traffic policy is left to speak against the node.
-			why = "without a serving endpoint (externalTrafficPolicy Local)"
+			why = noServingEndpoint
 		}
 		counts[why]++
 	}

@@ -32,8 +32,10 @@ type holding struct {
 	until time.Time
 	// inherited is true for an address that another process of this node has announced.
 	inherited bool
-	// took is when this node took it.
+	// took is when this node took it, why for what reason, and from whom, if from anybody.
 	took time.Time
+	why  cause
+	from string
 	// rivals are the peers that claimed the address, and when; disputed is how many of their claims were answered, the first of
 	// them at disputeBegan.
 	rivals       map[string]time.Time
@@ -100,11 +102,12 @@ func (s *Speaker) hold(now time.Time) (targets []layer2.Target, began []netip.Ad
 				targets = append(targets, layer2.Target{Addr: d.Addr, Interfaces: d.Interfaces, Mode: layer2.Watch})
 				continue
 			}
-			h = &holding{took: now}
-			s.took(d, p, now)
+			h = s.took(d, p, now)
 			began = append(began, d.Addr)
 		} else if h == nil || settled && !s.keep(d, h, now) {
-			continue // until it is settled, this node knows too little to give up what it inherited
+			// Until it is settled, this node knows too little to give up what it inherited.
+			targets = append(targets, layer2.Target{Addr: d.Addr, Interfaces: d.Interfaces, Mode: layer2.Watch})
+			continue
 		}
 		held[d.Addr] = h
 		targets = append(targets, layer2.Target{Addr: d.Addr, Interfaces: d.Interfaces, Announced: h.inherited})
@@ -114,7 +117,7 @@ func (s *Speaker) hold(now time.Time) (targets []layer2.Target, began []netip.Ad
 			continue
 		}
 		if h.kept() {
-			s.changed(a, withdrawn, causeGone)
+			s.changed(Change{At: now, Addr: a, what: withdrawn, why: causeGone})
 		} else {
 			s.Log.Info("stopped answering", "ip", a)
 		}
@@ -137,7 +140,7 @@ func (s *Speaker) keep(d *Decision, h *holding, now time.Time) bool {
 		for rival, at := range h.rivals {
 			if now.Sub(at) < yieldBound && s.mayKeep(d, rival) && d.outranks(rival, s.Self) {
 				h.until = now
-				s.changed(d.Addr, yielded, causeOutranked, "to", rival)
+				s.changed(Change{At: now, Addr: d.Addr, what: yielded, why: causeOutranked, Peer: rival})
 				return false
 			}
 		}
@@ -149,7 +152,7 @@ func (s *Speaker) keep(d *Decision, h *holding, now time.Time) bool {
 		if s.leaving {
 			cause = causeLeft
 		}
-		s.changed(d.Addr, yielded, cause)
+		s.changed(Change{At: now, Addr: d.Addr, what: yielded, why: cause})
 		h.until = now.Add(yieldBound)
 		if s.leaving {
 			h.until = now.Add(leaveBound)
@@ -207,7 +210,7 @@ func (s *Speaker) claimed(c layer2.Claim, now time.Time) (news bool) {
 		return true
 	case !s.outranks(d, name, is), !suspected && s.loses(d, h, name):
 		s.metrics.conflicts[conflictPeer].Inc()
-		s.drop(c.Addr, name)
+		s.drop(c.Addr, name, now)
 		return true
 	}
 	s.metrics.conflicts[conflictPeer].Inc()
@@ -244,8 +247,8 @@ func (s *Speaker) outranks(d *Decision, peer string, is standing) bool {
 func (d *Decision) byNameAlone() *Decision { return &Decision{Addr: d.Addr} }
 
 // drop gives an address to a peer that has announced it.
-func (s *Speaker) drop(a netip.Addr, peer string) {
-	s.changed(a, yielded, causeOutranked, "to", peer)
+func (s *Speaker) drop(a netip.Addr, peer string, now time.Time) {
+	s.changed(Change{At: now, Addr: a, what: yielded, why: causeOutranked, Peer: peer})
 	delete(s.held, a)
 }
 
@@ -266,10 +269,4 @@ func (s *Speaker) defend(now time.Time) {
 		s.metrics.defences.Add(float64(len(claimed)))
 		s.Announcer.Announce(claimed)
 	}
-}
-
-// changed counts and logs what has become of an address on this node.
-func (s *Speaker) changed(a netip.Addr, what change, why cause, more ...any) {
-	s.metrics.changes[what][why].Inc()
-	s.Log.Info("ownership "+what.String(), append([]any{"ip", a, "reason", why}, more...)...)
 }

@@ -233,19 +233,17 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// took counts and logs that this node takes the address.
-func (s *Speaker) took(d *Decision, p *pursuit, now time.Time) {
+// took counts and logs that this node takes the address, and returns it as one that it holds.
+func (s *Speaker) took(d *Decision, p *pursuit, now time.Time) *holding {
 	why, from := s.why(d, p)
-	more := []any{"service", d.Services}
-	if from != "" {
-		more = append(more, "from", from)
-	}
+	c := Change{At: now, Addr: d.Addr, what: gained, why: why, Peer: from}
 	if sign, lost := s.members.lost(from); lost && why == causeCrash {
-		s.metrics.failover.Observe(now.Sub(sign).Seconds())
-		more = append(more, "after", now.Sub(sign))
+		c.After = now.Sub(sign)
+		s.metrics.failover.Observe(c.After.Seconds())
 	}
 	s.gains[d.Addr] = gain{from, why}
-	s.changed(d.Addr, gained, why, more...)
+	s.changed(c, "service", d.Services)
+	return &holding{took: now, why: why, from: from}
 }
 
 // why returns the reason for which this node takes the address, and from whom, if from anybody.

@@ -20,6 +20,8 @@ type Status struct {
 	Held []netip.Addr
 	// Strangers are the addresses that a host has which is no node, sorted.
 	Strangers []cluster.Stranger
+
+	insight
 }
 
 // Status returns what the loop did last, and a zero value before it has begun.
@@ -31,14 +33,15 @@ func (s *Speaker) Status() Status {
 }
 
 // publish makes the step visible, and says so when what this node answers for, or the strangers, are others than before.
-func (s *Speaker) publish() {
-	st := &Status{State: s.state, Decisions: s.decisions, Strangers: s.listStrangers()}
+func (s *Speaker) publish(snap cluster.Snapshot, ready []membership.Member) {
+	before := s.Status()
+	st := &Status{State: s.state, Decisions: s.decisions, Strangers: s.listStrangers(), insight: s.insight(snap, ready, before.changes)}
 	for a := range s.held {
 		st.Held = append(st.Held, a)
 	}
 	slices.SortFunc(st.Held, netip.Addr.Compare)
-	before := s.Status()
 	s.status.Store(st)
+	s.sightings.tidy(len(s.decisions), func(a netip.Addr) bool { return s.decision(a) != nil })
 	if !slices.Equal(st.Held, before.Held) {
 		s.Held(st.Held)
 	}

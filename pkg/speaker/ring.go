@@ -198,12 +198,14 @@ func (r *ring) heardFrom(name string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.heard[name] = now
+	r.neighbours.Store(name, now)
 }
 
 func (r *ring) forget(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.heard, name)
+	r.neighbours.Delete(name)
 }
 
 // hears reports whether this node hears its other neighbour. If that has nothing that could be asked for on the wire, a node that

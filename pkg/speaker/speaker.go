@@ -73,6 +73,9 @@ type Speaker struct {
 	handOver   atomic.Bool
 	metrics    *metrics
 	status     atomic.Pointer[Status]
+	sightings  sightings
+	// neighbours has when each of them was heard last, by name.
+	neighbours sync.Map
 
 	// The rest is Run's alone.
 
@@ -99,11 +102,13 @@ type Speaker struct {
 	gains   map[netip.Addr]gain
 	news    news
 	members roll
+	// recent are the changes of ownership that are not in the status yet.
+	recent []Change
 	// standstills are those of the announcer after which the addresses that it answered for were made sure of.
 	standstills uint64
 	leaving     bool
 	state       membership.State
-	ready       time.Time // since when state is Ready
+	ready       time.Time // since when state is what it is
 	links       []membership.Link
 }
 
@@ -145,6 +150,7 @@ func New(o Options) *Speaker {
 
 // Heard tells of a claim on the wire. It never blocks.
 func (s *Speaker) Heard(c layer2.Claim) {
+	s.sightings.note(c, time.Now())
 	select {
 	case s.heard <- c:
 	default:
@@ -298,7 +304,7 @@ func (s *Speaker) step(now time.Time) {
 	s.recheckStrangers(now)
 	s.report()
 	s.explain(began, ready, snap, now)
-	s.publish()
+	s.publish(snap, ready)
 }
 
 // decide looks at the members and decides anew.

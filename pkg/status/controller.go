@@ -39,8 +39,8 @@ type Configuration struct {
 	Source string `json:"source"`
 	// Version is the resourceVersion of the newest ConfigMap seen, empty while there is none.
 	Version string `json:"version,omitempty"`
-	// Hash begins the SHA-256 of the document in use, in hexadecimal: where it is the same, the configuration is. Empty without
-	// one.
+	// Hash is the first 48 bits of the SHA-256 of the document in use, in hexadecimal: where it is the same, the configuration is.
+	// It is the number of lanlord_config_hash. Empty without a configuration.
 	Hash string `json:"hash,omitempty"`
 	// Loaded is when the configuration in use was read.
 	Loaded time.Time `json:"loaded,omitzero"`

@@ -2,11 +2,13 @@ package status
 
 import "time"
 
+// SpeakerStandby is the state of a speaker that answers beside the process of its node which it is to follow in an update.
+const SpeakerStandby = "standby"
+
 // Speaker is what the speaker of a node tells. Each speaker tells what it knows itself; the others may know it differently.
 type Speaker struct {
 	Process
-	// State is what it has told the other speakers of itself: "joining", "ready" or "leaving"; or "standby" while it answers
-	// beside the process that it is to follow in an update.
+	// State is what it has told the other speakers of itself: "joining", "ready" or "leaving"; or SpeakerStandby.
 	State string `json:"state"`
 	// Since is when it got into that state.
 	Since time.Time `json:"since,omitzero"`
@@ -54,9 +56,10 @@ type Watched struct {
 	Elected string `json:"elected,omitempty"`
 	// Answers is who was heard to answer last; left out when nobody was.
 	Answers *Sighting `json:"answers,omitempty"`
-	// Reason says in one word why this node does not answer, and Message in a sentence: "NotElected", "NotEligible", "Asking",
-	// "Waiting" or "Stranger" when another node does or this one is about to; "NoEndpoints", "NoEligibleNode" or "NotInPool" when
-	// no node may.
+	// Reason says in one word why this node does not answer, and Message in a sentence. "NotElected": another node has more right
+	// to it; "NotEligible": this one may not have it; "Asking": this one asks on the wire who has it; "Waiting": it leaves it to the
+	// node that has it for a while; "Stranger": a host that is no node has it. No node may answer: "NoEndpoints", "NoEligibleNode"
+	// or "NotInPool".
 	Reason  string `json:"reason"`
 	Message string `json:"message"`
 }

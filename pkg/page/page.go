@@ -1,0 +1,221 @@
+package page
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/status"
+)
+
+// atOnce is how many answers are put together at once. More requests wait: whoever looks on must not take the processor from what is
+// looked at.
+const atOnce = 2
+
+//go:embed assets
+var assets embed.FS
+
+// Controller serves the page of a controller, and what tell returns as JSON under /status.json. tell is called from several
+// goroutines, at most two at a time.
+func Controller(tell func() status.Controller) http.Handler {
+	return newHandler("controller.html", func() any { return tell() }, func(r *http.Request) any {
+		s := tell()
+		return newControllerView(&s, newQuery(r))
+	})
+}
+
+// Speaker is what Controller is, for a speaker.
+func Speaker(tell func() status.Speaker) http.Handler {
+	return newHandler("speaker.html", func() any { return tell() }, func(r *http.Request) any {
+		s := tell()
+		return newSpeakerView(&s, newQuery(r))
+	})
+}
+
+// handler serves one kind of page.
+type handler struct {
+	template *template.Template
+	policy   string
+	plain    func() any
+	view     func(*http.Request) any
+	slots    chan struct{}
+}
+
+func newHandler(name string, plain func() any, view func(*http.Request) any) http.Handler {
+	style, script := asset("style.css"), asset("live.js")
+	h := &handler{
+		plain: plain, view: view, slots: make(chan struct{}, atOnce),
+		template: template.Must(template.New(name).Funcs(template.FuncMap{
+			"style":  func() template.CSS { return template.CSS(style) },
+			"script": func() template.JS { return template.JS(script) },
+			"short":  shortNumber,
+			"count":  groupDigits[int],
+			"sum":    func(x, y int) int { return x + y },
+			"good":   func() mark { return good },
+			"ago":    func(t, now time.Time) moment { return query{}.moment(t, now) },
+			"pages":  func(what string, e Extent) pages { return pages{e, what} },
+		}).ParseFS(assets, "assets/layout.html", "assets/"+name)),
+		policy: strings.Join([]string{
+			"default-src 'none'", "style-src '" + digest(style) + "'", "script-src '" + digest(script) + "'", "connect-src 'self'",
+			"img-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
+		}, "; "),
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", h.page)
+	mux.HandleFunc("GET /status.json", h.json)
+	mux.HandleFunc("GET /icon.svg", func(w http.ResponseWriter, _ *http.Request) {
+		h.answer(w, http.StatusOK, "image/svg+xml", []byte(asset("icon.svg")))
+	})
+	return mux
+}
+
+// asset returns an embedded file, which is there unless the build is broken.
+func asset(name string) string {
+	text, err := assets.ReadFile("assets/" + name)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// digest returns the source expression that allows an inline style or script (CSP Level 3, section 2.3.1).
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// wait reports whether it is this request's turn before its client gives up. done is to be called then.
+func (h *handler) wait(r *http.Request) (done func(), ok bool) {
+	select {
+	case h.slots <- struct{}{}:
+		return func() { <-h.slots }, true
+	case <-r.Context().Done():
+		return nil, false
+	}
+}
+
+func (h *handler) page(w http.ResponseWriter, r *http.Request) {
+	if prefersJSON(r.Header.Get("Accept")) {
+		h.json(w, r)
+		return
+	}
+	done, ok := h.wait(r)
+	if !ok {
+		return
+	}
+	defer done()
+	var text bytes.Buffer
+	if err := h.template.ExecuteTemplate(&text, "page", h.view(r)); err != nil {
+		h.answer(w, http.StatusInternalServerError, "text/plain; charset=utf-8", fmt.Appendf(nil, "the page cannot be made: %v\n", err))
+		return
+	}
+	h.answer(w, http.StatusOK, "text/html; charset=utf-8", text.Bytes())
+}
+
+// prefersJSON is true for a client that accepts JSON and does not ask for HTML, which browsers do.
+func prefersJSON(accept string) bool {
+	return strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/html")
+}
+
+func (h *handler) json(w http.ResponseWriter, r *http.Request) {
+	done, ok := h.wait(r)
+	if !ok {
+		return
+	}
+	defer done()
+	text, err := json.MarshalIndent(h.plain(), "", "  ")
+	if err != nil {
+		h.answer(w, http.StatusInternalServerError, "text/plain; charset=utf-8", fmt.Appendf(nil, "the status cannot be told: %v\n", err))
+		return
+	}
+	h.answer(w, http.StatusOK, "application/json", append(text, '\n'))
+}
+
+// answer writes one answer. What the client does not receive it asks for again, so there is nobody to tell.
+func (h *handler) answer(w http.ResponseWriter, code int, kind string, body []byte) {
+	header := w.Header()
+	header.Set("Content-Type", kind)
+	header.Set("Content-Security-Policy", h.policy)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	header.Set("Cache-Control", "no-store")
+	header.Set("Vary", "Accept")
+	w.WriteHeader(code)
+	_, _ = w.Write(body)
+}
+
+// common is what both pages begin with.
+type common struct {
+	status.Process
+	query query
+	// Title is the page's, and Name what it is about: a Node, or "controller".
+	Title, Name string
+	// Filter is the text that was asked for.
+	Filter string
+	// Now is when the status was put together.
+	Now moment
+	// Facts are the cards at the top, Issues what somebody should look at.
+	Facts  []fact
+	Issues []issue
+}
+
+// fact is one card.
+type fact struct {
+	Name, Value string
+	Mark        mark
+	Detail      string
+	When        moment
+}
+
+// issue is something wrong, or worth knowing.
+type issue struct {
+	Mark  mark
+	Text  string
+	Lines []string
+	// Query leads to the rows in question, empty when there are none.
+	Query template.URL
+	Link  string
+}
+
+func newCommon(p status.Process, q query, name string) common {
+	c := common{Process: p, query: q, Name: name, Filter: q.filter, Now: q.moment(p.Time, p.Time)}
+	c.Title = name + " · Lanlord"
+	return c
+}
+
+// configured adds what is said of the configuration, which is the same for both.
+func (c *common) configured() {
+	conf := &c.Configuration
+	f := fact{Name: "Configuration", Value: "in use", Mark: good, Detail: conf.Hash, When: c.ago(conf.Loaded)}
+	switch {
+	case conf.Hash == "":
+		f.Value, f.Mark = "none", bad
+	case conf.Stale:
+		f.Value, f.Mark = "stale", bad
+	}
+	c.Facts = append(c.Facts, f)
+	if conf.Stale {
+		text := "The ConfigMap " + conf.Source + " is not valid; the last good configuration stays in use."
+		if conf.Hash == "" {
+			text = "There is no configuration: no address is given, and what was given stays."
+		}
+		c.Issues = append(c.Issues, issue{Mark: bad, Text: text, Lines: conf.Problems})
+	}
+	if len(conf.Warnings) > 0 {
+		c.Issues = append(c.Issues, issue{Mark: note, Text: "The configuration is not used as it is written.", Lines: conf.Warnings})
+	}
+	if !c.Connected {
+		c.Issues = append(c.Issues, issue{Mark: bad, Text: "The API server cannot be reached, so this may be out of date."})
+	}
+}
+
+func (c *common) ago(t time.Time) moment { return c.query.moment(t, c.Time) }

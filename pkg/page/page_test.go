@@ -1,0 +1,213 @@
+package page
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/tools/txtar"
+
+	"github.com/lanlord/lanlord/pkg/status"
+)
+
+var update = flag.Bool("update", false, "write the pages into the files of testdata instead of comparing them")
+
+// handlerOf returns the handler of the kind that a file of testdata is named after, for the status that it holds.
+func handlerOf(t *testing.T, file string, text []byte) http.Handler {
+	t.Helper()
+	decode := func(to any) {
+		decoder := json.NewDecoder(bytes.NewReader(text))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if strings.HasPrefix(filepath.Base(file), "controller") {
+		var s status.Controller
+		decode(&s)
+		return Controller(func() status.Controller { return s })
+	}
+	var s status.Speaker
+	decode(&s)
+	return Speaker(func() status.Speaker { return s })
+}
+
+func get(t *testing.T, h http.Handler, target string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, target, nil))
+	if w.Code != http.StatusOK {
+		t.Fatalf("%s answers %d: %s", target, w.Code, w.Body)
+	}
+	return w
+}
+
+// shown is the part of a page that depends on the status.
+var shown = regexp.MustCompile(`(?s)<main.*</main>\n`)
+
+// TestPages compares what is shown of the states in testdata. A file has a section status.json, which is also what is told as JSON, and
+// then one for each request, named after its target, with the main part of the page.
+func TestPages(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) < 6 {
+		t.Fatalf("%d states, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h := handlerOf(t, file, archive.Files[0].Data)
+			for i := range archive.Files {
+				section := &archive.Files[i]
+				var got []byte
+				if section.Name == "status.json" {
+					got = get(t, h, "/status.json").Body.Bytes()
+				} else {
+					got = shown.Find(get(t, h, section.Name).Body.Bytes())
+				}
+				if *update {
+					section.Data = got
+				} else if !bytes.Equal(got, section.Data) {
+					t.Errorf("%s is another one than in %s (-update writes it):\n%s", section.Name, file, got)
+				}
+			}
+			if *update {
+				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// TestPolicy allows the style and the script that are in the page, by their digests, and nothing else.
+func TestPolicy(t *testing.T) {
+	h := Controller(func() status.Controller { return status.Controller{} })
+	w := get(t, h, "/")
+	policy, text := w.Header().Get("Content-Security-Policy"), w.Body.String()
+	for name, element := range map[string]string{"style": "<style>", "script": "<script>"} {
+		_, rest, _ := strings.Cut(text, element)
+		inline, _, found := strings.Cut(rest, "</"+element[1:])
+		if !found || !strings.Contains(policy, name+"-src '"+digest(inline)+"'") {
+			t.Errorf("the policy does not allow the %s of the page:\n%s", name, policy)
+		}
+		if strings.Count(text, element) != 1 {
+			t.Errorf("%d of %s", strings.Count(text, element), element)
+		}
+	}
+	for _, want := range []string{"default-src 'none'", "frame-ancestors 'none'", "form-action 'self'", "base-uri 'none'"} {
+		if !strings.Contains(policy, want) {
+			t.Errorf("the policy lacks %s", want)
+		}
+	}
+	if strings.Contains(policy, "unsafe") || strings.Contains(text, ` style="`) || regexp.MustCompile(`(?i)\son[a-z]+=`).MatchString(text) ||
+		regexp.MustCompile(`(?i)(href|src)="?(https?:)?//`).MatchString(text) {
+		t.Error("the page wants what the policy forbids")
+	}
+}
+
+// TestRequests answers GET and HEAD of what there is.
+func TestRequests(t *testing.T) {
+	h := Speaker(func() status.Speaker { return status.Speaker{} })
+	for _, test := range []struct {
+		method, target, accept string
+		code                   int
+		kind                   string
+	}{
+		{"GET", "/", "text/html,application/xhtml+xml,*/*;q=0.8", 200, "text/html; charset=utf-8"},
+		{"GET", "/", "", 200, "text/html; charset=utf-8"},
+		{"GET", "/", "application/json", 200, "application/json"},
+		{"GET", "/", "text/html, application/json", 200, "text/html; charset=utf-8"},
+		{"GET", "/status.json", "text/html", 200, "application/json"},
+		{"HEAD", "/status.json", "", 200, "application/json"},
+		{"GET", "/icon.svg", "", 200, "image/svg+xml"},
+		{"POST", "/", "", 405, ""},
+		{"DELETE", "/status.json", "", 405, ""},
+		{"GET", "/status", "", 404, ""},
+		{"GET", "/index.html", "", 404, ""},
+	} {
+		r := httptest.NewRequest(test.method, test.target, nil)
+		r.Header.Set("Accept", test.accept)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if kind := w.Header().Get("Content-Type"); w.Code != test.code || test.kind != "" && kind != test.kind {
+			t.Errorf("%s %s with %q is %d %s, want %d %s", test.method, test.target, test.accept, w.Code, kind, test.code, test.kind)
+		}
+	}
+}
+
+// many is a controller with so many Services, every tenth of which waits.
+func many(n int) status.Controller {
+	s := status.Controller{Role: status.Leader, Pools: []status.Pool{}, HeldBack: []status.HeldBack{}}
+	s.Time = time.Date(2026, 11, 25, 1, 30, 0, 0, time.UTC)
+	for i := range n {
+		svc := status.Service{
+			Namespace: fmt.Sprintf("team-%02d", i%40), Name: fmt.Sprintf("service-%04d", i), State: status.Assigned, Reason: "Assigned",
+			Wants: status.Wants{Families: []string{"IPv4"}, Policy: "SingleStack", TrafficPolicy: "Cluster"}, Since: s.Time.Add(-time.Hour),
+			Addresses: []status.Assignment{{Address: fmt.Sprintf("10.0.%d.%d", i/256, i%256), Pool: "lan"}},
+		}
+		if i%10 == 9 {
+			svc.State, svc.Reason, svc.Addresses = status.Waiting, "NoFreeAddress", []status.Assignment{}
+			svc.Message = `no IPv4 address is free: pool "lan" has 0 of 1800`
+		}
+		s.Services = append(s.Services, svc)
+	}
+	return s
+}
+
+// TestPaging leads from one page of the rows to the next, in which every row is shown once, those that wait first.
+func TestPaging(t *testing.T) {
+	s := many(2000)
+	h := Controller(func() status.Controller { return s })
+	row, next := regexp.MustCompile(`</span>(service-\d+)</th>`), regexp.MustCompile(`services-next" href="([^"]+)"`)
+	seen, waiting := map[string]int{}, 0
+	pages := 0
+	for target := "/?q=service"; ; pages++ {
+		text := get(t, h, target).Body.String()
+		for _, m := range row.FindAllStringSubmatch(text, -1) {
+			if seen[m[1]]++; len(seen) <= 200 && strings.HasSuffix(m[1], "9") {
+				waiting++
+			}
+		}
+		m := next.FindStringSubmatch(text)
+		if m == nil {
+			break
+		}
+		target = "/" + strings.ReplaceAll(m[1], "&amp;", "&")
+	}
+	if pages != 19 || len(seen) != 2000 || waiting != 200 {
+		t.Errorf("%d pages more, %d Services, %d of the first 200 wait", pages, len(seen), waiting)
+	}
+	for _, target := range []string{"/?page=0", "/?page=-3", "/?page=x", "/?page=9999", "/?page=99999999999999999999", "/?q=%00%ff"} {
+		if text := get(t, h, target).Body.String(); !strings.Contains(text, "</html>") {
+			t.Errorf("%s is not whole", target)
+		}
+	}
+	if text := get(t, h, "/?page=9999").Body.String(); !strings.Contains(text, "1,901–2,000 of 2,000") {
+		t.Error("a page beyond the last is not the last")
+	}
+}
+
+// BenchmarkPage is the cost of a page with 2,000 Services.
+func BenchmarkPage(b *testing.B) {
+	s := many(2000)
+	h := Controller(func() status.Controller { return s })
+	for _, target := range []string{"/", "/?q=waiting", "/status.json"} {
+		b.Run(target, func(b *testing.B) {
+			for b.Loop() {
+				h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, target, nil))
+			}
+		})
+	}
+}

@@ -1,0 +1,191 @@
+package page
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/lanlord/lanlord/pkg/status"
+)
+
+// speakerView is what the template of a speaker's page shows.
+type speakerView struct {
+	common
+	Owned   table[ownedRow]
+	Watched table[watchedRow]
+	Changes table[changeRow]
+	// Interfaces are those that are used; Unused are the others.
+	Interfaces, Unused []interfaceRow
+	Members            []memberRow
+	Conflicts          []conflictRow
+}
+
+type ownedRow struct {
+	status.Owned
+	Mark  mark
+	Since moment
+	Why   string
+}
+
+type watchedRow struct {
+	status.Watched
+	Mark  mark
+	Heard moment
+	order int
+}
+
+type changeRow struct {
+	status.Change
+	When moment
+	Mark mark
+	Why  string
+}
+
+type interfaceRow struct {
+	status.Interface
+	Mark  mark
+	State string
+}
+
+type memberRow struct {
+	status.Member
+	Mark  mark
+	Heard moment
+}
+
+type conflictRow struct {
+	status.Conflict
+	Heard moment
+}
+
+// dark are the reasons for which no node answers for an address.
+func dark(reason string) bool {
+	return reason == "NoEndpoints" || reason == "NoEligibleNode" || reason == "NotInPool"
+}
+
+func newSpeakerView(s *status.Speaker, q query) *speakerView {
+	v := &speakerView{common: newCommon(s.Process, q, "speaker on "+s.Node)}
+	state := fact{Name: "State", Value: s.State, Mark: good, When: v.ago(s.Since), Detail: s.NotReady}
+	if !s.Ready {
+		state.Mark = bad
+		v.Issues = append(v.Issues, issue{Mark: bad, Text: "This speaker is not ready: " + s.NotReady + "."})
+	} else if s.State == status.SpeakerStandby {
+		state.Mark = wait
+	}
+	v.Facts = append(v.Facts, state, fact{Name: "Addresses", Value: groupDigits(len(s.Owned)) + " here", Mark: good,
+		Detail: groupDigits(len(s.Watched)) + " elsewhere or nowhere"})
+	v.configured()
+	v.addresses(s)
+	v.members(s)
+	v.interfaces(s)
+	rows := []changeRow{}
+	for _, c := range s.Changes {
+		row := changeRow{Change: c, When: v.ago(c.At), Mark: map[string]mark{"gained": {"good", "+"}}[c.Change], Why: c.Reason}
+		if row.Mark == (mark{}) {
+			row.Mark = mark{"idle", "−"}
+		}
+		if c.After > 0 {
+			row.Why += fmt.Sprintf(", %.2f s after its last sign", float64(c.After)/1000)
+		}
+		if q.matches(c.Address, c.Change, c.Reason, c.Peer) {
+			rows = append(rows, row)
+		}
+	}
+	v.Changes = cut(q, "changes", rows, len(s.Changes))
+	for _, c := range s.Conflicts {
+		v.Conflicts = append(v.Conflicts, conflictRow{c, v.ago(c.LastHeard)})
+	}
+	if n := len(s.Conflicts); n > 0 {
+		v.Issues = append(v.Issues, issue{Mark: bad, Text: counted(n, "address is", "addresses are") + " answered for by a host that is no node; see Conflicts."})
+	}
+	return v
+}
+
+func (v *speakerView) addresses(s *status.Speaker) {
+	owned, watched, nobody := []ownedRow{}, []watchedRow{}, map[string]int{}
+	for _, o := range s.Owned {
+		row := ownedRow{Owned: o, Mark: good, Since: v.ago(o.Since), Why: o.Reason}
+		if o.From != "" {
+			row.Why += ", from " + o.From
+		}
+		if o.Leaving {
+			row.Mark = wait
+		} else if len(o.Interfaces) == 0 {
+			row.Mark = bad
+		}
+		if v.query.matches(append(o.Services, o.Address, o.Reason, o.From, o.Elected)...) {
+			owned = append(owned, row)
+		}
+	}
+	for _, w := range s.Watched {
+		row := watchedRow{Watched: w, Mark: idle, order: 1}
+		texts := append([]string{w.Address, w.Elected, w.Reason, w.Message}, w.Services...)
+		if w.Answers != nil {
+			row.Heard = v.ago(w.Answers.At)
+			texts = append(texts, w.Answers.Node, w.Answers.MAC)
+		}
+		switch {
+		case dark(w.Reason):
+			nobody[w.Reason]++
+			row.Mark, row.order = bad, 0
+		case w.Reason == "Stranger":
+			row.Mark, row.order = bad, 0
+		case w.Reason == "Asking" || w.Reason == "Waiting":
+			row.Mark, row.order = wait, 0
+		}
+		if v.query.matches(texts...) {
+			watched = append(watched, row)
+		}
+	}
+	slices.SortStableFunc(watched, func(x, y watchedRow) int { return x.order - y.order })
+	v.Owned, v.Watched = cut(v.query, "owned", owned, len(s.Owned)), cut(v.query, "watched", watched, len(s.Watched))
+	for _, reason := range slices.Sorted(maps.Keys(nobody)) {
+		v.Issues = append(v.Issues, issue{Mark: bad, Text: fmt.Sprintf("Nobody answers for %s: %s.", counted(nobody[reason], "address", "addresses"), reason),
+			Query: v.query.with("q", reason), Link: "Show"})
+	}
+}
+
+func (v *speakerView) members(s *status.Speaker) {
+	ready, away := 0, []string{}
+	for _, m := range s.Members {
+		row := memberRow{Member: m, Mark: good, Heard: v.ago(m.LastHeard)}
+		switch {
+		case m.Suspected || m.State == "gone":
+			row.Mark = bad
+			away = append(away, m.Node)
+		case m.State == "ready":
+			ready++
+		default:
+			row.Mark = wait
+		}
+		v.Members = append(v.Members, row)
+	}
+	f := fact{Name: "Members", Value: groupDigits(ready) + " ready", Mark: good}
+	if len(away) > 0 {
+		f.Mark, f.Detail = bad, counted(len(away), "is", "are")+" not heard"
+		v.Issues = append(v.Issues, issue{Mark: bad, Text: "Not heard: " + strings.Join(away, ", ") + "."})
+	}
+	v.Facts = append(v.Facts, f)
+}
+
+func (v *speakerView) interfaces(s *status.Speaker) {
+	up := 0
+	for _, i := range s.Interfaces {
+		row := interfaceRow{Interface: i, Mark: good, State: "used"}
+		switch {
+		case !i.Used:
+			row.Mark, row.State = idle, "not used: "+i.NotUsed
+			v.Unused = append(v.Unused, row)
+			continue
+		case !i.Carrier:
+			row.Mark, row.State = bad, "no carrier"
+		default:
+			up++
+		}
+		v.Interfaces = append(v.Interfaces, row)
+	}
+	if up == 0 {
+		v.Issues = append(v.Issues, issue{Mark: bad, Text: "No interface of this node can be used: see Interfaces for why."})
+	}
+}

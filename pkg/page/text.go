@@ -1,0 +1,168 @@
+package page
+
+import (
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// pageSize is how many rows of a table are shown at once.
+const pageSize = 100
+
+// mark is a symbol that says without colour how something stands; what it says is said in words, too.
+type mark struct{ Class, Symbol string }
+
+// The marks.
+var (
+	good = mark{"good", "✓"}
+	wait = mark{"wait", "…"}
+	bad  = mark{"bad", "▲"}
+	note = mark{"note", "i"}
+	idle = mark{"idle", "–"}
+)
+
+// moment is a time as it is shown: how long ago, and exactly.
+type moment struct{ Exact, Text string }
+
+// query is what was asked for.
+type query struct {
+	filter string
+	words  []string
+	values url.Values
+}
+
+func newQuery(r *http.Request) query {
+	values := r.URL.Query()
+	q := query{filter: strings.TrimSpace(values.Get("q")), values: values}
+	q.words = strings.Fields(strings.ToLower(q.filter))
+	return q
+}
+
+// moment returns t as seen at now; what is zero is shown as nothing.
+func (q query) moment(t, now time.Time) moment {
+	if t.IsZero() {
+		return moment{}
+	}
+	return moment{Exact: t.UTC().Format("2006-01-02T15:04:05Z"), Text: span(now.Sub(t))}
+}
+
+// span returns a duration in its two largest units.
+func span(d time.Duration) string {
+	d = max(d, -d)
+	s := int(d / time.Second)
+	switch {
+	case s < 60:
+		return fmt.Sprintf("%d s", s)
+	case s < 60*60:
+		return fmt.Sprintf("%d min", s/60)
+	case s < 24*60*60:
+		return fmt.Sprintf("%d h %d min", s/3600, s/60%60)
+	}
+	return fmt.Sprintf("%d d %d h", s/86400, s/3600%24)
+}
+
+// matches reports whether every word that was asked for is in one of the texts.
+func (q query) matches(texts ...string) bool {
+	for _, word := range q.words {
+		if !anyHolds(texts, word) {
+			return false
+		}
+	}
+	return true
+}
+
+func anyHolds(texts []string, word string) bool {
+	for _, text := range texts {
+		if strings.Contains(strings.ToLower(text), word) {
+			return true
+		}
+	}
+	return false
+}
+
+// Extent is which rows of a table are shown.
+type Extent struct {
+	// From and To are the numbers of the first and last row shown, Found how many fit the filter, of All.
+	From, To, Found, All int
+	// Previous and Next lead to the rows around these, empty where there are none.
+	Previous, Next template.URL
+}
+
+// table is the rows of one table that are shown.
+type table[R any] struct {
+	Rows []R
+	Extent
+}
+
+// pages is what leads to the other rows of a table.
+type pages struct {
+	Extent
+	What string
+}
+
+// cut returns the part of the rows that the parameter named key asks for.
+func cut[R any](q query, key string, rows []R, all int) table[R] {
+	number, err := strconv.Atoi(q.values.Get(key))
+	last := max(0, len(rows)-1) / pageSize
+	if err != nil || number < 1 {
+		number = 1
+	}
+	page := min(number-1, last)
+	t := table[R]{Extent: Extent{Found: len(rows), All: all}}
+	from, to := page*pageSize, min((page+1)*pageSize, len(rows))
+	if to > 0 {
+		t.From, t.To = from+1, to
+	}
+	t.Rows = rows[from:to]
+	if page > 0 {
+		t.Previous = q.with(key, strconv.Itoa(page))
+	}
+	if page < last {
+		t.Next = q.with(key, strconv.Itoa(page+2))
+	}
+	return t
+}
+
+// with returns the query with one parameter changed. The result is encoded, so that it can stand in a link.
+func (q query) with(key, value string) template.URL {
+	values := url.Values{}
+	for k, v := range q.values {
+		values[k] = v
+	}
+	values.Set(key, value)
+	return template.URL("?" + values.Encode())
+}
+
+// groupDigits returns a whole number with commas.
+func groupDigits[N int | string](n N) string {
+	digits := fmt.Sprint(n)
+	var b strings.Builder
+	for i, c := range digits {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
+// shortNumber returns a decimal number as it can be read: one of more than nine digits roughly, like "≈ 1.8 × 10¹⁹".
+func shortNumber(digits string) string {
+	if len(digits) <= 9 {
+		return groupDigits(digits)
+	}
+	superscript := strings.NewReplacer("0", "⁰", "1", "¹", "2", "²", "3", "³", "4", "⁴", "5", "⁵", "6", "⁶", "7", "⁷", "8", "⁸", "9", "⁹")
+	return "≈ " + digits[:1] + "." + digits[1:2] + " × 10" + superscript.Replace(strconv.Itoa(len(digits)-1))
+}
+
+// counted returns "1 Service" or "2 Services".
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return groupDigits(n) + " " + many
+}

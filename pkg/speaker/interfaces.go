@@ -1,0 +1,34 @@
+package speaker
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/lanlord/lanlord/pkg/layer2"
+	"github.com/lanlord/lanlord/pkg/status"
+)
+
+// mostUnused is how many interfaces are told of that are not used: a node has one for each of its pods.
+const mostUnused = 256
+
+// Interfaces tells of the node's interfaces, by name: all that the announcer uses, and others with why it does not. It asks the kernel
+// for the latter.
+func Interfaces(a *layer2.Announcer) []status.Interface {
+	list := []status.Interface{}
+	for _, i := range a.Interfaces() {
+		told := status.Interface{Name: i.Name, MAC: i.MAC.String(), Subnets: []string{}, Carrier: i.Up, Used: true}
+		for _, p := range i.Prefixes {
+			told.Subnets = append(told.Subnets, p.String())
+		}
+		list = append(list, told)
+	}
+	unused, err := a.Unused()
+	if err != nil {
+		return list // what is used is known all the same
+	}
+	for _, u := range unused[:min(len(unused), mostUnused)] {
+		list = append(list, status.Interface{Name: u.Name, MAC: u.MAC, Subnets: []string{}, Carrier: u.Up, NotUsed: u.Why})
+	}
+	slices.SortStableFunc(list, func(x, y status.Interface) int { return strings.Compare(x.Name, y.Name) })
+	return list
+}
