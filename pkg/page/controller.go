@@ -25,8 +25,8 @@ type controllerView struct {
 type poolRow struct {
 	status.Pool
 	status.Stock
-	// First is false for the second family of a pool.
-	First bool
+	// Ranges are its addresses of the family.
+	Ranges string
 	// Bars are the widths of the parts of its bar, in hundredths of it: used, resting, and not to be given.
 	Used100, Resting100, Kept100 int
 	Mark                         mark
@@ -175,8 +175,8 @@ func asks(w *status.Wants) []string {
 func (v *controllerView) pools(s *status.Controller) {
 	full := []string{}
 	for _, p := range s.Pools {
-		for i, stock := range p.Families {
-			row := poolRow{Pool: p, Stock: stock, First: i == 0, Mark: good, State: "has free addresses", Notes: notes(&p)}
+		for _, stock := range p.Families {
+			row := poolRow{Pool: p, Stock: stock, Ranges: rangesOf(p.Addresses, stock.Family), Mark: good, State: "has free addresses", Notes: notes(&p)}
 			size := number(stock.Size)
 			row.Used100, row.Resting100 = share(int64(stock.Used), size), share(int64(stock.Resting), size)
 			row.Kept100 = share(int64(stock.Quarantined+stock.Reserved+stock.Withheld), size)
@@ -197,8 +197,20 @@ func (v *controllerView) pools(s *status.Controller) {
 	for _, text := range full {
 		v.Issues = append(v.Issues, issue{Mark: note, Text: text})
 	}
-	v.Facts = append(v.Facts, fact{Name: "Pools", Value: groupDigits(len(s.Pools)), Mark: map[bool]mark{true: idle, false: good}[len(s.Pools) == 0],
-		Detail: map[bool]string{true: counted(len(full), "is full or nearly so", "are full or nearly so")}[len(full) > 0]})
+	f := fact{Name: "Pools", Value: groupDigits(len(s.Pools)), Mark: good}
+	switch {
+	case len(s.Pools) == 0:
+		f.Mark = idle
+	case len(full) > 0:
+		f.Mark, f.Detail = wait, fmt.Sprintf("%d full or nearly so", len(full))
+	}
+	v.Facts = append(v.Facts, f)
+}
+
+// rangesOf returns those ranges of a list that are of the family.
+func rangesOf(list, family string) string {
+	ranges := slices.DeleteFunc(strings.Split(list, ", "), func(r string) bool { return strings.Contains(r, ":") != (family == "IPv6") })
+	return strings.Join(ranges, ", ")
 }
 
 func notes(p *status.Pool) []string {
