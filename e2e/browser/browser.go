@@ -1,0 +1,166 @@
+package browser
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// patience is how long a page may take to show what it is to show, on a busy machine.
+const patience = 2 * time.Minute
+
+// Window is a tab of a browser of its own, which ends with the test.
+type Window struct {
+	ctx context.Context
+	t   testing.TB
+
+	mu sync.Mutex
+	// complaints are the errors on the console, violations of the Content-Security-Policy among them.
+	complaints []string
+}
+
+// program returns the path of Chromium, which it installs if that can be done.
+func program() (string, error) {
+	names := []string{"chromium", "chromium-browser", "google-chrome"}
+	for range 2 {
+		for _, name := range names {
+			if path, err := exec.LookPath(name); err == nil {
+				return path, nil
+			}
+		}
+		for _, script := range []string{"packages.sh", "../packages.sh"} {
+			if _, err := os.Stat(script); err == nil {
+				if out, err := exec.Command("./"+script, "chromium").CombinedOutput(); err != nil {
+					return "", fmt.Errorf("install Chromium: %w: %s", err, out)
+				}
+			}
+		}
+	}
+	return "", errors.New("there is no Chromium")
+}
+
+// Open starts a browser with a window of this size, in CSS pixels.
+func Open(t testing.TB, width, height int) *Window {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
+		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(width, height),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		chromedp.Flag("hide-scrollbars", true), chromedp.WSURLReadTimeout(patience),
+	)
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, closeTab := chromedp.NewContext(allocator)
+	w := &Window{ctx: ctx, t: t}
+	t.Cleanup(func() {
+		closeTab()
+		stop()
+	})
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(int64(width), int64(height))); err != nil {
+		t.Fatalf("start %s: %v", path, err)
+	}
+	messages := chromedp.Console(ctx)
+	go w.listen(messages)
+	return w
+}
+
+// listen remembers what the browser complains of.
+func (w *Window) listen(messages iter.Seq2[chromedp.ConsoleMessage, error]) {
+	for m, err := range messages {
+		if err != nil {
+			return
+		}
+		if m.IsException() || m.Type == chromedp.ConsoleError || m.Type == chromedp.ConsoleWarning {
+			w.mu.Lock()
+			w.complaints = append(w.complaints, fmt.Sprintf("%s: %s (%s)", m.Type, m.Text, m.URL))
+			w.mu.Unlock()
+		}
+	}
+}
+
+// Complaints returns the errors that the browser has shown on its console.
+func (w *Window) Complaints() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.complaints)
+}
+
+// Do runs actions, and fails the test if they fail or take too long.
+func (w *Window) Do(what string, actions ...chromedp.Action[chromedp.Void]) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		w.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// Visit opens an address and returns how long it took until the page was there.
+func (w *Window) Visit(url string) time.Duration {
+	w.t.Helper()
+	began := time.Now()
+	w.Do("open "+url, chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("main")))
+	return time.Since(began)
+}
+
+// Type types text into the element that the CSS selector fits.
+func (w *Window) Type(selector, text string) {
+	w.t.Helper()
+	w.Do("type "+text, chromedp.SendKeys(chromedp.CSS(selector), text))
+}
+
+// Eval runs JavaScript.
+func (w *Window) Eval(expression string) {
+	w.t.Helper()
+	w.Do("run "+expression, chromedp.Evaluate[chromedp.Void](expression))
+}
+
+// Await waits until a JavaScript expression is true.
+func (w *Window) Await(what, expression string) {
+	w.t.Helper()
+	w.Do("wait for "+what, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(patience)))
+}
+
+// Overflow returns by how many pixels the page is wider than the window.
+func (w *Window) Overflow() int {
+	w.t.Helper()
+	pixels, err := chromedp.Run(w.ctx, chromedp.Evaluate[int]("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+	if err != nil {
+		w.t.Fatalf("measure the page: %v", err)
+	}
+	return pixels
+}
+
+// Resize changes the size of the window, in CSS pixels.
+func (w *Window) Resize(width, height int64) {
+	w.t.Helper()
+	w.Do("resize", chromedp.EmulateViewport(width, height))
+}
+
+// Shoot saves a picture of the whole page as NAME.png in the folder that the environment variable LANLORD_SCREENSHOTS names, if it does.
+func (w *Window) Shoot(name string) {
+	w.t.Helper()
+	dir := os.Getenv("LANLORD_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	picture, err := chromedp.Run(w.ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		w.t.Fatalf("take a picture: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
