@@ -21,11 +21,11 @@ build:
 
 # All that needs no cluster. As root it includes the tests in network namespaces, which want these programs.
 test:
-	-@e2e/packages.sh gcc libc6-dev procps iproute2 iputils-ping arping ndisc6 tcpdump tshark prometheus
+	-@e2e/packages.sh gcc libc6-dev procps iproute2 iputils-ping arping ndisc6 tcpdump tshark prometheus chromium
 	go vet ./...
 	go test -race -shuffle=on ./...
 	go test -run Allocates ./pkg/layer2 # to the letter: the race detector allocates
-	cd e2e && go vet ./... && go test -race -shuffle=on -short ./apiserver ./cmd/... ./lab ./probe ./scale ./soak ./wire
+	cd e2e && go vet ./... && go test -race -shuffle=on -short ./apiserver ./browser ./cmd/... ./lab ./probe ./scale ./soak ./wire
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
