@@ -74,6 +74,7 @@ func TestStatus(t *testing.T) {
 func TestStatusOfStandby(t *testing.T) {
 	api := newFakeAPI(t, "address-pools: [{name: lan, protocol: layer2, addresses: [10.0.0.1-10.0.0.3]}]\n")
 	api.apply("web", nil)
+	api.deliver()
 	c := New(Options{Source: api, Writer: api})
 	s := c.Status()
 	if len(s.Services) != 1 || s.Services[0].State != "undecided" || len(s.Pools) != 1 || s.Pools[0].Families[0].Size != "3" || !s.Decided.IsZero() {
