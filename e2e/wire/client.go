@@ -20,7 +20,7 @@ const (
 	cachedEvery = time.Millisecond
 	emptyEvery  = 10 * time.Millisecond
 	// mostPings is how many can be told apart.
-	mostPings = 1 << 16
+	mostPings = 1 << 20
 	pingID    = 7
 	// lastAnswer is how long answers may come after the last ping was sent.
 	lastAnswer = 100 * time.Millisecond
@@ -64,7 +64,7 @@ func (c *client) talk(ctx context.Context, addr netip.Addr, first func()) (*stre
 		return nil, fmt.Errorf("ping %s: %w", addr, err)
 	}
 	s := &stream{}
-	answered := make(map[uint16]bool)
+	answered := make(map[uint32]bool)
 	var reader sync.WaitGroup
 	reader.Go(func() {
 		b, control := make([]byte, 1500), make([]byte, 256)
@@ -92,7 +92,7 @@ func (c *client) talk(ctx context.Context, addr netip.Addr, first func()) (*stre
 	reader.Wait()
 	s.answered = make([]bool, len(s.sent))
 	for i := range s.answered {
-		s.answered[i] = answered[uint16(i)]
+		s.answered[i] = answered[uint32(i)]
 	}
 	return s, errors.Join(err, conn.Close())
 }
@@ -147,7 +147,7 @@ func (c *client) send(ctx context.Context, conn *net.IPConn, addr netip.Addr, s 
 		if c.empties {
 			_ = c.link.NeighDel(neighbour) // there may be none
 		}
-		message := ping(uint16(len(s.sent)), addr.Is4())
+		message := ping(uint32(len(s.sent)), addr.Is4())
 		s.sent = append(s.sent, time.Now())
 		_, _ = conn.Write(message)
 		// Counted from the start, so that lateness does not add up.
@@ -155,19 +155,21 @@ func (c *client) send(ctx context.Context, conn *net.IPConn, addr netip.Addr, s 
 	}
 }
 
-// ping returns an echo request (RFC 792; RFC 4443, section 4.1). The checksum of ICMPv6 is the kernel's to fill in.
-func ping(number uint16, four bool) []byte {
+// ping returns an echo request (RFC 792; RFC 4443, section 4.1) that has its number as its data. The checksum of ICMPv6 is the kernel's to
+// fill in.
+func ping(number uint32, four bool) []byte {
+	b := binary.BigEndian.AppendUint32([]byte{128, 0, 0, 0, pingID >> 8, pingID & 0xff, byte(number >> 8), byte(number)}, number)
 	if !four {
-		return append([]byte{128, 0, 0, 0, pingID >> 8, pingID & 0xff}, byte(number>>8), byte(number))
+		return b
 	}
-	b := append([]byte{8, 0, 0, 0, pingID >> 8, pingID & 0xff}, byte(number>>8), byte(number))
+	b[0] = 8
 	binary.BigEndian.PutUint16(b[2:], internetChecksum(b))
 	return b
 }
 
 // parseReply returns the number of the ping that a message answers, and false if it answers none. In IPv4 the header comes
 // before the message.
-func parseReply(b []byte, four bool) (uint16, bool) {
+func parseReply(b []byte, four bool) (uint32, bool) {
 	kind := byte(129)
 	if four {
 		if len(b) < 20 {
@@ -175,8 +177,8 @@ func parseReply(b []byte, four bool) (uint16, bool) {
 		}
 		kind, b = 0, b[min(len(b), int(b[0]&0xf)*4):]
 	}
-	if len(b) < 8 || b[0] != kind || binary.BigEndian.Uint16(b[4:]) != pingID {
+	if len(b) < 12 || b[0] != kind || binary.BigEndian.Uint16(b[4:]) != pingID {
 		return 0, false
 	}
-	return binary.BigEndian.Uint16(b[6:]), true
+	return binary.BigEndian.Uint32(b[8:]), true
 }

@@ -82,7 +82,7 @@ func TestPing(t *testing.T) {
 	if sum := internetChecksum(request); sum != 0 {
 		t.Errorf("checksum is off by %04x", sum)
 	}
-	header := unhex(t, "4500001c 00000000 40010000 0a638001 0a630002")
+	header := unhex(t, "45000020 00000000 40010000 0a638001 0a630002")
 	reply := append(header, request...)
 	if _, ok := parseReply(reply, true); ok {
 		t.Error("a request is taken for a reply")
@@ -91,7 +91,7 @@ func TestPing(t *testing.T) {
 	if n, ok := parseReply(reply, true); !ok || n != 0x1234 {
 		t.Errorf("%x, %t", n, ok)
 	}
-	if _, ok := parseReply(reply[:24], true); ok {
+	if _, ok := parseReply(reply[:28], true); ok {
 		t.Error("a short reply is read")
 	}
 	reply = ping(0x1234, false)

@@ -35,6 +35,9 @@ type options struct {
 	sizes        []int
 	faults       []wire.Fault
 	verbose      bool
+	// rawTo is a file that each round is appended to; from are such files, of which to print the table and do nothing else.
+	rawTo string
+	from  []string
 }
 
 func main() {
@@ -66,6 +69,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.Layer2, "layer2", "", "`keys` of the configuration below layer2, as \"refresh: 0s\"")
 	flags.StringVar(&o.LogLevel, "log-level", "info", "the speakers' `level`; debug slows them down")
 	flags.BoolVar(&o.verbose, "v", false, "print each round")
+	flags.StringVar(&o.rawTo, "raw-to", "", "append each round to this `file`, as a line of JSON")
+	from := flags.String("from", "", "only print the table of the rounds in these `files`, separated by commas, that -raw-to has written")
+	busy := flags.Duration("busy", 0, "how long the fault busy lasts, if not 8 s")
 	sizes := flags.String("sizes", "3", "`numbers` of nodes, separated by commas; the fault many happens with the first only")
 	faults := flags.String("faults", strings.Join(names, ","), "`names` of faults, separated by commas")
 	if err := flags.Parse(args); err != nil {
@@ -86,7 +92,14 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		if i < 0 {
 			return o, fmt.Errorf("no fault is called %q; there are %s", name, strings.Join(names, ", "))
 		}
-		o.faults = append(o.faults, wire.Faults()[i])
+		f := wire.Faults()[i]
+		if f.Name == "busy" && *busy > 0 {
+			f.Hold = *busy
+		}
+		o.faults = append(o.faults, f)
+	}
+	if *from != "" {
+		o.from = strings.Split(*from, ",")
 	}
 	if o.rounds < 1 || o.many < 1 {
 		return o, errors.New("no rounds, or not many addresses")
@@ -103,6 +116,7 @@ type bench struct {
 	report wire.Report
 	failed int
 	stderr io.Writer
+	raw    io.Writer
 }
 
 // run prints the table, also of a run that is ended early.
@@ -111,7 +125,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	b := &bench{options: o, stderr: stderr}
+	b := &bench{options: o, stderr: stderr, raw: io.Discard}
+	if len(o.from) > 0 {
+		return b.print(stdout)
+	}
+	if o.rawTo != "" {
+		file, err := os.OpenFile(o.rawTo, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		if err != nil {
+			return err
+		}
+		defer file.Close() // each line was written by itself
+		b.raw = file
+	}
 	if b.top, err = os.MkdirTemp("", "failover-"); err != nil {
 		return err
 	}
@@ -131,6 +156,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	default:
 		return errors.Join(err, os.RemoveAll(b.top))
 	}
+}
+
+// print prints the table of the rounds in files.
+func (b *bench) print(stdout io.Writer) error {
+	for _, path := range b.from {
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		err = b.report.Read(file)
+		if err := errors.Join(err, file.Close()); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	fmt.Fprint(stdout, legend, "\n")
+	return b.report.Write(stdout)
 }
 
 // measure runs all rounds with one number of nodes: in one laboratory for most faults, and in another one for each round of
@@ -181,6 +222,9 @@ func (b *bench) laboratory(ctx context.Context, o wire.Options, faults []wire.Fa
 			return done, context.Cause(ctx)
 		}
 		b.report.Add(result, err != nil)
+		if err := (wire.Record{Result: result, Failed: err != nil}).Write(b.raw); err != nil {
+			return done, fmt.Errorf("keep the round: %w", err)
+		}
 		if b.verbose {
 			fmt.Fprintf(b.stderr, "%+v\n", result)
 		}
