@@ -110,8 +110,8 @@ func TestStatus(t *testing.T) {
 func (in *installation) narrow(w *browser.Window, name string) {
 	in.t.Helper()
 	w.Resize(375, 800)
-	if over := w.Overflow(); over > 0 {
-		in.t.Errorf("on a phone the page of the %s is %d pixels wider than the screen", name, over)
+	if wide := w.Overflow(); len(wide) > 0 {
+		in.t.Errorf("on a phone the page of the %s is wider than the screen: %q", name, wide)
 	}
 	w.Shoot(name + "-phone")
 	w.Resize(1280, 900)

@@ -133,14 +133,23 @@ func (w *Window) Await(what, expression string) {
 	w.Do("wait for "+what, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(patience)))
 }
 
-// Overflow returns by how many pixels the page is wider than the window.
-func (w *Window) Overflow() int {
+// beyond lists what ends to the right of the window, innermost first, if the page can be scrolled that way.
+const beyond = `(() => {
+  const root = document.documentElement
+  if (root.scrollWidth <= root.clientWidth) return []
+  return [...document.querySelectorAll("body *")].reverse().filter(e => !e.closest("thead") && e.getBoundingClientRect().right > root.clientWidth).slice(0, 5)
+    .map(e => e.tagName + "." + e.className + " ends at " + e.getBoundingClientRect().right + ": " + e.textContent.trim().slice(0, 40))
+    .concat("the page is " + root.scrollWidth + " pixels wide, the window " + root.clientWidth)
+})()`
+
+// Overflow tells what makes the page wider than the window, nothing if it is not.
+func (w *Window) Overflow() []string {
 	w.t.Helper()
-	pixels, err := chromedp.Run(w.ctx, chromedp.Evaluate[int]("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+	wide, err := chromedp.Run(w.ctx, chromedp.Evaluate[[]string](beyond))
 	if err != nil {
 		w.t.Fatalf("measure the page: %v", err)
 	}
-	return pixels
+	return wide
 }
 
 // Resize changes the size of the window, in CSS pixels.

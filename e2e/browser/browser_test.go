@@ -57,8 +57,8 @@ func TestManyServices(t *testing.T) {
 	w.Await("what changed, without reload", `document.body.innerText.includes("<img src=x onerror=alert(1)>") && document.querySelector("#services").innerText.includes("2,001")`)
 	for _, width := range []int64{1280, 600, 375, 320} {
 		w.Resize(width, 800)
-		if over := w.Overflow(); over > 0 {
-			t.Errorf("at a width of %d the page is %d pixels wider than the window", width, over)
+		if wide := w.Overflow(); len(wide) > 0 {
+			t.Errorf("at a width of %d the page is wider than the window: %q", width, wide)
 		}
 	}
 	w.Shoot("many")
