@@ -135,14 +135,16 @@ func (s *socket) answer(conn Conn, h handler) error {
 		if err != nil {
 			return readError(s.protocol, s.iface, err)
 		}
-		t, now := s.port.table.Load(), time.Now()
+		now := time.Now()
+		steady := a.pulse.steady(now) // before the table: that of before a standstill is gone when this is true again
+		t := s.port.table.Load()
 		var reply []byte
 		var verdict Verdict
 		var claim Claim
 		if dated != nil && dated.Waited(now) > staleAge {
 			verdict = Stale
 			a.pulse.behind(now)
-		} else if reply, verdict, claim = h.handle(t, b[:n]); reply != nil && !a.pulse.steady(now) {
+		} else if reply, verdict, claim = h.handle(t, b[:n]); reply != nil && !steady {
 			reply, verdict = nil, Withheld
 		}
 		s.received[verdict].Inc()
