@@ -38,14 +38,14 @@ type certainty uint8
 
 const (
 	unsure certainty = iota
-	// ours: nobody else answers for it.
+	// ours: no other node answers for it.
 	ours
-	// lost: another host answers for it.
+	// lost: another node answers for it.
 	lost
 )
 
-// makeSure asks the wire for an address in doubt, and tells what is known. Who has it does not matter here: when this node is to have
-// it, a pursuit begins with what was found.
+// makeSure asks the wire for an address in doubt, and tells what is known. When another node has it and this one is to have it, a pursuit
+// begins with what was found.
 func (s *Speaker) makeSure(d *Decision, h *holding, now time.Time) certainty {
 	p := h.doubt
 	if p.asking {
@@ -54,7 +54,7 @@ func (s *Speaker) makeSure(d *Decision, h *holding, now time.Time) certainty {
 	if f := p.finding; f != nil {
 		p.finding = nil
 		switch {
-		case f.Outcome == layer2.Taken:
+		case f.Outcome == layer2.Taken && s.answeredByNode(f):
 			s.lose(d, p, f, now)
 			return lost
 		case f.Outcome == layer2.Unasked:
@@ -75,7 +75,13 @@ func (s *Speaker) makeSure(d *Decision, h *holding, now time.Time) certainty {
 	return unsure
 }
 
-// lose gives up an address that another host answers for.
+// answeredByNode reports whether one of those that answered is, or was, a node. Against strangers an address is defended.
+func (s *Speaker) answeredByNode(f *found) bool {
+	_, _, is := s.best(f.Heard, layer2.MAC{})
+	return is != isStranger
+}
+
+// lose gives up an address that another node answers for.
 func (s *Speaker) lose(d *Decision, p *pursuit, f *found, now time.Time) {
 	name, _, _ := s.best(f.Heard, layer2.MAC{})
 	s.changed(Change{At: now, Addr: d.Addr, what: yielded, why: causeStandstill, Peer: name})

@@ -21,8 +21,9 @@ const (
 	// startBound is for nodes that start at once and do not know each other.
 	startBound = 1500 * time.Millisecond
 	// healBound is for a segment that is whole again: two owners hear of each other, though each heeds only one claim a second,
-	// and one that others suspect only with its third claim or its third answer. Nearly all are at one after 1.3 s.
-	healBound = 2 * time.Second
+	// and one that others suspect only with its third claim or its third answer: 2 s after the first, which comes when somebody
+	// looks at the lost one again and is late to hear of it. Nearly all are at one after 1.3 s.
+	healBound = 2*time.Second + lostInterval + watchCount*watchPause
 )
 
 // faults are what may happen. Each heals what it has done and waits until all is quiet.
@@ -167,8 +168,10 @@ func (h *history) parts() {
 	if gossip {
 		h.split(names...)
 	} else {
-		// A node that hears neither neighbour on the wire, and both by way of gossip, takes itself for the one that is cut off.
+		// A node that hears neither neighbour on the wire, and both by way of gossip, takes itself for the one that is cut off. What
+		// is dark for that is another's when it is answered again.
 		h.excuse(unanswered, netip.Addr{}, lasting)
+		h.excuse(moved, netip.Addr{}, lasting)
 		// What one side says of the other by way of gossip has nodes of one side suspect each other.
 		h.excuse(doubled, netip.Addr{}, disputeWindow)
 	}

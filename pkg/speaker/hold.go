@@ -179,11 +179,13 @@ func (s *Speaker) claimed(c layer2.Claim, now time.Time) (news bool) {
 	if h == nil {
 		return false
 	}
+	name, is := s.members.whose(c.MAC)
 	if h.doubt != nil {
-		h.doubt.claimed = now
+		if is != isStranger {
+			h.doubt.claimed = now
+		}
 		return false
 	}
-	name, is := s.members.whose(c.MAC)
 	if is == isStranger {
 		s.metrics.conflicts[conflictStranger].Inc()
 		h.strange, h.stranger = now, c.MAC
