@@ -124,7 +124,10 @@ func (r *reader) checkReport(begins string, pods []string) {
 	var report probe.Traffic
 	r.runUntil(begins, func(output string) error { return json.Unmarshal([]byte(output), &report) })
 	r.t.Log(report)
-	if report.OK == 0 || report.Failed > 0 {
+	// While kube-proxy exchanges its rules, a node now and then lets the first packet of a connection pass as it is (seen once in about
+	// 20,000 requests): the node then looks for the address on the LAN itself, in vain.
+	slipped := report.Errors["no route to host"]
+	if report.OK == 0 || report.Failed > slipped || slipped > 1 {
 		r.t.Errorf("%d requests were answered and %d failed: %v; gaps %+v", report.OK, report.Failed, report.Errors, report.Gaps)
 	}
 	if err := missing(report.Pods, pods); err != nil {

@@ -169,13 +169,21 @@ func (a Answer) summary() string {
 			text += ", " + causeText(a.Cause)
 		}
 		if a.Detail != "" {
-			text += ". " + capital(a.Detail)
+			text += ". " + capital(a.Detail) + a.conflict()
 		}
 		return text + "."
 	case a.Detail != "":
-		return fmt.Sprintf("%s%s: %s.", a.Address, of, a.Detail)
+		return fmt.Sprintf("%s%s: %s%s.", a.Address, of, a.Detail, a.conflict())
 	}
 	return fmt.Sprintf("%s%s: nobody answers (%s).", a.Address, of, a.State)
+}
+
+// conflict names a conflict as Events and conditions do.
+func (a Answer) conflict() string {
+	if a.State != stateConflict {
+		return ""
+	}
+	return " (" + stateConflict + ")"
 }
 
 // causeText is a cause of the speakers' in a sentence.
@@ -189,6 +197,7 @@ func causeText(cause string) string {
 		"failback":   "as the election names it",
 		"wish":       "as a Service asks for this node",
 		"outranked":  "as it goes before the node that had it",
+		"standstill": "as it was still its own after the speaker had stood still",
 		"inherited":  "as the speaker before it on this node had it",
 	}[cause]; ok {
 		return text
