@@ -35,7 +35,7 @@ func TestRolloutMovesNothing(t *testing.T) {
 	}
 }
 
-// TestKeysRotated exchanges the key of the gossip under load, in the steps that the README tells.
+// TestKeysRotated exchanges the key of the gossip under load, in the steps of docs/operations.md.
 func TestKeysRotated(t *testing.T) {
 	in, addrs := exposedMany(t, 1)
 	load := in.startLoad(addrs)
