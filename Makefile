@@ -66,7 +66,7 @@ lab:
 	e2e/cluster.sh load $(IMAGE)
 
 e2e: lab
-	e2e/packages.sh prometheus
+	e2e/packages.sh prometheus chromium
 	e2e/binaries.sh
 	e2e/cluster.sh load $$(e2e/addons/build.sh)
 	cd e2e && go test -v -count=1 -timeout 60m -p 1 . ./chart ./chapter ./privilege ./wire ./scale ./soak
