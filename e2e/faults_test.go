@@ -164,6 +164,7 @@ func TestSpeakerStopped(t *testing.T) {
 // TestNodeExcluded takes a node out by its label, and in again.
 func TestNodeExcluded(t *testing.T) {
 	in, addr, owner := exposed(t, lab.IPv4)
+	in.configure(pool(addr) + "layer2: {failback: 5s}\n")
 	const label = "node.kubernetes.io/exclude-from-external-load-balancers"
 	in.MustKubectl("label", "node", owner.Name, label+"=")
 	t.Cleanup(func() { in.MustKubectl("label", "node", owner.Name, label+"-") })

@@ -196,5 +196,5 @@ func (in *installation) owner(addr netip.Addr) lab.Node {
 // meetAllPods requests pages until each pod of a Deployment has answered, and nobody else.
 func (in *installation) meetAllPods(addr netip.Addr, deployment string) {
 	in.t.Helper()
-	in.MeetAllPods(lab.URL(addr, 80), in.Pods(in.namespace, "app="+deployment))
+	in.MeetAllPods(lab.URL(addr, 80), in.namespace, "app="+deployment)
 }

@@ -23,7 +23,7 @@ func nodePort(r *reader) {
 	}
 	r.runUntil("for i in $(seq 40)", allCounted(pods))
 	for _, node := range nodes {
-		r.MeetAllPods(lab.URL(node.IPv4, 30000), pods)
+		r.MeetAllPods(lab.URL(node.IPv4, 30000), r.namespace, "app=web")
 	}
 
 	r.run("kubectl expose deployment web --type=NodePort")

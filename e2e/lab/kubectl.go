@@ -76,3 +76,19 @@ func (l *Lab) Pods(namespace, selector string) map[string]string {
 	}
 	return nodes
 }
+
+// stayingPods returns the names of the pods that the selector matches, without those that are being deleted.
+func (l *Lab) stayingPods(namespace, selector string) []string {
+	l.t.Helper()
+	list, err := l.Clientset.CoreV1().Pods(namespace).List(l.t.Context(), metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	var names []string
+	for _, pod := range list.Items {
+		if pod.DeletionTimestamp == nil {
+			names = append(names, pod.Name)
+		}
+	}
+	return names
+}

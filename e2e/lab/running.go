@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,17 +61,19 @@ func (l *Lab) HTTP(load probe.Load) probe.Traffic {
 	return traffic.Wait()
 }
 
-// MeetAllPods requests a page from the client until each of these pods has answered, and nobody else.
-func (l *Lab) MeetAllPods(url string, pods map[string]string) {
+// MeetAllPods requests a page from the client until each pod that the selector matches has answered, and nobody else. A pod that is
+// about to go does not count, whether it answers or not.
+func (l *Lab) MeetAllPods(url, namespace, selector string) {
 	l.t.Helper()
 	l.WaitFor(url+" to be answered by all pods", patience, func(context.Context) error {
 		traffic := l.HTTP(probe.Load{URL: url, Every: 10 * time.Millisecond, Timeout: time.Second, For: time.Second})
-		if traffic.Failed > 0 || len(traffic.Pods) != len(pods) {
-			return fmt.Errorf("%s, of %d pods; %v", traffic, len(pods), traffic.Errors)
+		staying := l.stayingPods(namespace, selector)
+		if traffic.Failed > 0 || len(traffic.Pods) != len(staying) {
+			return fmt.Errorf("%s, of %d pods; %v", traffic, len(staying), traffic.Errors)
 		}
 		for pod := range traffic.Pods {
-			if _, ok := pods[pod]; !ok {
-				return fmt.Errorf("%s answered, which is none of the pods %v", pod, pods)
+			if !slices.Contains(staying, pod) {
+				return fmt.Errorf("%s answered, which is none of the pods %v", pod, staying)
 			}
 		}
 		return nil
