@@ -42,6 +42,9 @@ type piece struct {
 	// message is for the Services that have the address; rest is what a sentence that begins with "node x answers for 9 addresses" or
 	// the like ends with.
 	message, head, rest string
+	// of is the decision whose Services are told. What happened to an address that nobody has any more is no news, except that a
+	// stranger has it: for that it was taken from its Services.
+	of *Decision
 }
 
 // news are what Events are to tell.
@@ -104,11 +107,14 @@ func (s *Speaker) tellNews(snap cluster.Snapshot, now time.Time) {
 	stories := map[story][]piece{}
 	var order []story
 	for _, p := range s.news.pieces {
-		if p.reason == Announced.String() && s.held[p.addr] == nil || s.decision(p.addr) == nil {
+		if d := s.decision(p.addr); d != nil {
+			p.of = d
+		}
+		if p.reason == Announced.String() && s.held[p.addr] == nil || p.of == nil {
 			continue // it is gone again
 		}
-		if p.node == "" && s.isNew(p.addr, snap, now) {
-			s.tell(s.decision(p.addr), snap, p.reason, p.warning, p.message)
+		if p.node == "" && isNew(p.of, snap, now) {
+			s.tell(p.of, snap, p.reason, p.warning, p.message)
 			continue
 		}
 		if stories[p.story] == nil {
@@ -125,11 +131,11 @@ func (s *Speaker) tellNews(snap cluster.Snapshot, now time.Time) {
 func (s *Speaker) tellStory(st story, pieces []piece, snap cluster.Snapshot) {
 	services := 0
 	for _, p := range pieces {
-		services += len(s.decision(p.addr).Services)
+		services += len(p.of.Services)
 	}
 	if max(services, s.news.departures[st.node].services) <= fewServices {
 		for _, p := range pieces {
-			s.tell(s.decision(p.addr), snap, p.reason, p.warning, p.message)
+			s.tell(p.of, snap, p.reason, p.warning, p.message)
 		}
 		return
 	}
@@ -148,9 +154,9 @@ func (s *Speaker) tellStory(st story, pieces []piece, snap cluster.Snapshot) {
 	s.Event(cluster.Event{Object: object, Warning: st.warning, Reason: st.reason, Message: text + ")" + pieces[0].rest})
 }
 
-// isNew reports whether a Service that has the address was made a short while ago.
-func (s *Speaker) isNew(addr netip.Addr, snap cluster.Snapshot, now time.Time) bool {
-	return slices.ContainsFunc(s.decision(addr).Services, func(key cluster.Key) bool {
+// isNew reports whether a Service of the decision was made a short while ago.
+func isNew(d *Decision, snap cluster.Snapshot, now time.Time) bool {
+	return slices.ContainsFunc(d.Services, func(key cluster.Key) bool {
 		i, found := slices.BinarySearchFunc(snap.Services, key, func(svc cluster.Service, k cluster.Key) int { return svc.Key.Compare(k) })
 		return found && now.Sub(snap.Services[i].Created) < newService
 	})

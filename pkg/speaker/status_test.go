@@ -53,7 +53,8 @@ func checkSuccessor(t *testing.T, s status.Speaker, from string, crashed time.Ti
 	if len(s.Owned) != 1 || s.Owned[0].Reason != "crash" || s.Owned[0].From != from || s.Owned[0].Since.Before(crashed) {
 		t.Errorf("the successor owns %+v", s.Owned)
 	}
-	if len(s.Changes) != 1 || s.Changes[0].Change != "gained" || s.Changes[0].Peer != from || s.Changes[0].After <= 0 || s.Changes[0].After > 1000 {
+	// All three started at once, so that it may have given way to another before.
+	if len(s.Changes) == 0 || s.Changes[0].Change != "gained" || s.Changes[0].Peer != from || s.Changes[0].After <= 0 || s.Changes[0].After > 1000 {
 		t.Errorf("the successor tells of the changes %+v", s.Changes)
 	}
 }

@@ -57,7 +57,7 @@ func (s *Speaker) noteStranger(a netip.Addr, mac layer2.MAC, now time.Time) *str
 		s.news.add(piece{
 			story: story{reason: conflictReason, warning: true, why: mac.String()}, addr: a,
 			message: fmt.Sprintf("%s %s%sthis one out of the pool with exclude", who, a, do),
-			head:    who, rest: do + "these out of the pool with exclude",
+			head:    who, rest: do + "these out of the pool with exclude", of: s.decision(a),
 		}, now)
 	}
 	x.last = now
