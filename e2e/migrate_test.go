@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,9 @@ import (
 // darkest is the longest time for which requests may go unanswered in a switch: that of a planned move whose client has to ask
 // for the address again.
 const darkest = time.Second
+
+// publishedImage is how a manifest of MetalLB names an image, wherever that is published.
+var publishedImage = regexp.MustCompile(`"image":"[^"]*/metallb/`)
 
 // metalLB builds MetalLB of a module in metallb/, brings it to the nodes, and returns the folder with its own manifests and the
 // names of its images.
@@ -76,7 +80,7 @@ func manifestFor(t *testing.T, files ...string) string {
 			if err != nil {
 				t.Fatal(err)
 			}
-			fmt.Fprintf(&out, "---\n%s\n", bytes.ReplaceAll(text, []byte("quay.io/metallb/"), []byte("lanlord-e2e/metallb-")))
+			fmt.Fprintf(&out, "---\n%s\n", publishedImage.ReplaceAll(text, []byte(`"image":"lanlord-e2e/metallb-`)))
 		}
 	}
 	file := filepath.Join(t.TempDir(), "metallb.yaml")
