@@ -44,7 +44,7 @@ func autoscaling(r *reader) {
 
 	// Where the test fails in between, nobody else ends them.
 	r.t.Cleanup(func() { _, _ = r.Exec("pkill", "-x", "probe") })
-	r.run("probe http http://$ip/ --every 100ms")
+	r.run("probe http http://$ip/ --every 250ms")
 	r.run("probe http http://$ip/ --every 8ms")
 	began := time.Now()
 	r.runWithin(scalingPatience, "kubectl get deployment web", func(output string) error {
