@@ -168,8 +168,8 @@ func (h *history) parts() {
 	if gossip {
 		h.split(names...)
 	} else {
-		// A node that hears neither neighbour on the wire, and both by way of gossip, takes itself for the one that is cut off. What
-		// is dark for that is another's when it is answered again.
+		// A node that hears nobody on the wire, and all by way of gossip, takes itself for the one that is cut off; and who has no
+		// address cannot be asked on the wire: see TestPartedNeighbours. What is dark for that is another's when it is answered again.
 		h.excuse(unanswered, netip.Addr{}, lasting)
 		h.excuse(moved, netip.Addr{}, lasting)
 		// What one side says of the other by way of gossip has nodes of one side suspect each other.

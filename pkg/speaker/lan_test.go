@@ -179,6 +179,41 @@ func TestPartitionHeals(t *testing.T) {
 	}
 }
 
+// TestPartedNeighbours parts the segment so that two nodes are left on one side which are no neighbours in the ring, while gossip is whole.
+// They find each other beyond those that are silent, and each side answers for all that it may.
+func TestPartedNeighbours(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var addrs []netip.Addr
+		for a, n := addr4, 0; n < 60; a, n = a.Next(), n+1 {
+			addrs = append(addrs, a)
+		}
+		v := newVillage(t, "layer2: {failback: 1s}\n", []string{"a", "b", "c", "d", "e", "f"}, addrs...)
+		time.Sleep(20 * time.Second)
+		for _, p := range v.speakers {
+			if len(p.speaker().Status().Held) == 0 {
+				t.Fatalf("%s has no address, so that it cannot be asked for", p.name)
+			}
+		}
+		far := v.lan.Host("far", lantest.Linux, netip.MustParseAddr("10.0.0.249"))
+		v.lan.Partition("far", "a/eth0", "d/eth0")
+		time.Sleep(partingBound)
+		for _, a := range addrs {
+			far.Forget(a)
+			if mac, ok := far.Resolve(a); !ok || mac != v.speakers["a"].nic.MAC() && mac != v.speakers["d"].nic.MAC() {
+				t.Errorf("%s is not answered for on the side of a and d", a)
+			}
+			if owner := v.owner(a); owner == "" || owner == "a" || owner == "d" {
+				t.Errorf("%s is answered for by %q on the side of the others", a, owner)
+			}
+		}
+		v.lan.Heal()
+		time.Sleep(10 * time.Second)
+		for _, a := range addrs {
+			v.only(a)
+		}
+	})
+}
+
 // TestResyncSendsNothing wakes the loops without any news. What goes on is that neighbours look at each other.
 func TestResyncSendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

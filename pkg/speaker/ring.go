@@ -23,22 +23,25 @@ const (
 	lostInterval = 300 * time.Millisecond
 	// watchLate is how much longer than that a look may take. A node that is later is itself too slow to judge.
 	watchLate = 60 * time.Millisecond
+	// mostBeside is how many members on each side a node looks at that hears none of the nearer ones.
+	mostBeside = 8
 	// retellInterval is how often the others are told again of a neighbour that stays silent.
 	retellInterval = time.Second
 )
 
 // ring watches this node's neighbours: of all ready members in the order of their names, taken as a ring, the one before and
-// the one after this node. So each node is watched by two, at a cost that does not grow with the cluster. It is asked on the wire that clients use, for an
+// the one after this node. So each node is watched by two, at a cost that does not grow with the cluster. A neighbour is asked on the wire that clients use, for an
 // address that its speaker answers for; one that owns none, or has no network in common with this node, by way of gossip.
 type ring struct {
 	*Speaker
 	mu    sync.Mutex
 	heard map[string]time.Time // when each neighbour was heard last
+	deaf  map[string]bool      // which of them were not heard since
 }
 
 // watchRing watches until ctx is done.
 func (s *Speaker) watchRing(ctx context.Context) {
-	r := &ring{Speaker: s, heard: map[string]time.Time{}}
+	r := &ring{Speaker: s, heard: map[string]time.Time{}, deaf: map[string]bool{}}
 	following := map[string]context.CancelFunc{}
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
@@ -47,7 +50,7 @@ func (s *Speaker) watchRing(ctx context.Context) {
 	ran := time.Now()
 	for {
 		members := s.Peers.Members()
-		names := neighbours(s.Self, members)
+		names := neighbours(s.Self, members, r.deafTo)
 		for name, stop := range following {
 			if !slices.Contains(names, name) && (find(members, name) != nil || !s.hasNode(name)) {
 				stop()
@@ -88,8 +91,10 @@ func find(members []membership.Member, name string) *membership.Member {
 	return &members[i]
 }
 
-// neighbours returns the names of the ready members before and after self, none if self is not ready or alone.
-func neighbours(self string, members []membership.Member) []string {
+// neighbours returns the names of the ready members before and after self, none if self is not ready or alone. Where one is silent
+// it is those beyond it too, as many as are silent: so each side of a segment that has fallen in two finds who is left on it, and
+// one that hears nobody at all is itself the one that is cut off.
+func neighbours(self string, members []membership.Member, silent func(name string) bool) []string {
 	var names []string
 	for _, m := range members {
 		if m.State == membership.Ready {
@@ -98,10 +103,26 @@ func neighbours(self string, members []membership.Member) []string {
 	}
 	slices.Sort(names)
 	i, ready := slices.BinarySearch(names, self)
-	if n := len(names); ready && n > 1 {
-		return slices.Compact([]string{names[(i+n-1)%n], names[(i+1)%n]})
+	n := len(names)
+	if !ready {
+		return nil
 	}
-	return nil
+	var found []string
+	for _, step := range []int{n - 1, 1} { // before and after
+		heard, mute := 0, 0
+		for k := 1; k <= min(n-1, mostBeside) && heard < max(1, mute); k++ {
+			name := names[(i+k*step)%n]
+			if silent(name) {
+				mute++
+			} else {
+				heard++
+			}
+			if !slices.Contains(found, name) {
+				found = append(found, name)
+			}
+		}
+	}
+	return found
 }
 
 // look is what became of one look at a neighbour.
@@ -158,6 +179,7 @@ func (r *ring) follow(ctx context.Context, name string) {
 
 // note judges a look that has taken so long.
 func (w *watch) note(result look, present bool, took time.Duration, now time.Time) {
+	defer func() { w.noteDeaf(w.name, w.deaf) }()
 	if result != alive {
 		w.answers = 0
 	}
@@ -206,10 +228,25 @@ func (r *ring) forget(name string) {
 	defer r.mu.Unlock()
 	delete(r.heard, name)
 	r.neighbours.Delete(name)
+	delete(r.deaf, name)
 }
 
-// hears reports whether this node hears its other neighbour. If that has nothing that could be asked for on the wire, a node that
-// is cut off may take its neighbour for the one that is: what it takes over in vain it gives up when it hears that again.
+func (r *ring) noteDeaf(name string, deaf bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.deaf[name] = deaf
+}
+
+// deafTo reports whether this node looks at the named one and does not hear it.
+func (r *ring) deafTo(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.deaf[name]
+}
+
+// hears reports whether this node hears another one of those that it looks at. If that has nothing that could be asked for on the
+// wire, a node that is cut off may take its neighbour for the one that is: what it takes over in vain it gives up when it hears
+// that again.
 func (r *ring) hears(besides string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
