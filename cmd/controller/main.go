@@ -10,8 +10,6 @@ import (
 	"os"
 	"time"
 
-	"k8s.io/client-go/kubernetes"
-
 	"github.com/lanlord/lanlord/pkg/controller"
 	"github.com/lanlord/lanlord/pkg/daemon"
 	"github.com/lanlord/lanlord/pkg/kube"
@@ -112,7 +110,7 @@ func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
 }
 
 // storeOptions say what of the cluster the controller reads.
-func storeOptions(flags daemon.Flags, client kubernetes.Interface) kube.Options {
+func storeOptions(flags daemon.Flags, client kube.Client) kube.Options {
 	return kube.Options{
 		Client: client, Namespace: flags.Namespace, ConfigMap: flags.ConfigMap, LoadBalancerClass: flags.LoadBalancerClass,
 		Nodes: true, Namespaces: true, Speakers: true, Component: name, Host: hostname(),

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -12,9 +13,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/controller"
@@ -31,7 +35,7 @@ func TestMetrics(t *testing.T) {
 	if _, err := kube.ConnectMeasured(writeKubeconfig(t), name, registry); err != nil {
 		t.Fatal(err)
 	}
-	objects := []runtime.Object{
+	client := holding{
 		&corev1.ConfigMap{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "lanlord-system", Name: "config"},
 			Data:       map[string]string{"config": "address-pools:\n- {name: a, protocol: layer2, addresses: [192.0.2.1-192.0.2.9]}\n"},
@@ -47,7 +51,7 @@ func TestMetrics(t *testing.T) {
 	}
 	var loop *controller.Controller
 	flags := daemon.Flags{Namespace: "lanlord-system", ConfigMap: "config"}
-	options := storeOptions(flags, fake.NewClientset(objects...))
+	options := storeOptions(flags, client)
 	options.Log, options.Wake, options.Registerer = flags.Logger(t.Output()), func() { loop.Wake() }, registry
 	store := kube.New(options)
 	loop = controller.New(controller.Options{Source: store, Writer: store, Log: options.Log, Registerer: registry, AddressMetrics: true})
@@ -85,6 +89,30 @@ func TestMetrics(t *testing.T) {
 	}
 	compare(t, "testdata/metrics.txt", describe(t, registry))
 }
+
+// holding is an API server that holds these objects, and lets nobody change them.
+type holding []runtime.Object
+
+func (h holding) Do(_ context.Context, r kube.Request) (runtime.Object, error) {
+	if r.Verb != kube.VerbList {
+		return nil, apierrors.NewForbidden(schema.GroupResource{Resource: r.Resource.Name}, r.Name, nil)
+	}
+	var items []runtime.Object
+	for _, o := range h {
+		if reflect.TypeOf(o) == reflect.TypeOf(r.Resource.Object()) {
+			items = append(items, o)
+		}
+	}
+	list := r.Resource.List()
+	return list, meta.SetList(list, items)
+}
+
+func (h holding) Watch(context.Context, kube.Request) (watch.Interface, error) {
+	return watch.NewFake(), nil
+}
+
+// IsWatchListSemanticsUnSupported tells the reflector that a watch here begins without what is there already.
+func (h holding) IsWatchListSemanticsUnSupported() bool { return true }
 
 // describe lists the metrics of our own, with their labels.
 func describe(t *testing.T, registry *prometheus.Registry) string {

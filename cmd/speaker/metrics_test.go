@@ -13,7 +13,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/daemon"
@@ -53,12 +52,13 @@ func TestMetrics(t *testing.T) {
 	if err := os.WriteFile(kubeconfig, []byte(unreachable), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := kube.ConnectMeasured(kubeconfig, name, registry); err != nil {
+	client, err := kube.ConnectMeasured(kubeconfig, name, registry)
+	if err != nil {
 		t.Fatal(err)
 	}
 	flags := daemon.Flags{}
 	log := flags.Logger(t.Output())
-	store := kube.New(kube.Options{Client: fake.NewClientset(), Namespace: "lanlord-system", ConfigMap: "config", Log: log, Registerer: registry})
+	store := kube.New(kube.Options{Client: client, Namespace: "lanlord-system", ConfigMap: "config", Log: log, Registerer: registry})
 	node := lantest.New(1).Node("a")
 	node.Add("eth0", netip.MustParsePrefix("192.0.2.200/24"))
 	announcer := layer2.New(layer2.Options{Log: log, Registerer: registry, Network: node})

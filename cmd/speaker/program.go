@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/daemon"
@@ -26,7 +25,7 @@ import (
 // program is what the tasks of the speaker share.
 type program struct {
 	flags
-	client   kubernetes.Interface
+	client   kube.Client
 	log      *slog.Logger
 	registry *prometheus.Registry
 	store    *kube.Store

@@ -6,19 +6,18 @@ import (
 	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
 // Connect returns a client for the API server that the file kubeconfig names. If kubeconfig is empty, it is the API
 // server of the pod that this process runs in, else the one that $KUBECONFIG names. It sends nothing yet.
-func Connect(kubeconfig, userAgent string) (kubernetes.Interface, error) {
+func Connect(kubeconfig, userAgent string) (Client, error) {
 	return ConnectMeasured(kubeconfig, userAgent, nil)
 }
 
 // ConnectMeasured is [Connect] for a client whose requests are counted and timed in metrics that r gets.
-func ConnectMeasured(kubeconfig, userAgent string, r prometheus.Registerer) (kubernetes.Interface, error) {
+func ConnectMeasured(kubeconfig, userAgent string, r prometheus.Registerer) (Client, error) {
 	cfg, err := restConfig(kubeconfig)
 	if err != nil {
 		return nil, err
@@ -32,7 +31,7 @@ func ConnectMeasured(kubeconfig, userAgent string, r prometheus.Registerer) (kub
 	if r != nil {
 		cfg.Wrap(newRequestMetrics(r).wrap)
 	}
-	client, err := kubernetes.NewForConfig(cfg)
+	client, err := newRESTClient(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("make a client for %s: %w", cfg.Host, err)
 	}

@@ -100,7 +100,7 @@ func TestRunEndsWithoutAPIServer(t *testing.T) {
 }
 
 func TestEnsureGossipSecret(t *testing.T) {
-	client := fake.NewClientset()
+	client := fakeClient{fake.NewClientset()}
 	get := func() map[string][]byte {
 		o, err := client.CoreV1().Secrets("lanlord-system").Get(t.Context(), GossipSecret, metav1.GetOptions{})
 		if err != nil {
@@ -130,7 +130,7 @@ func TestEnsureGossipSecret(t *testing.T) {
 	if err := EnsureGossipSecret(t.Context(), client, "lanlord-system", textLog(log)); err != nil || string(get()["key-1"]) == first {
 		t.Errorf("%v, or the next key is the same one", err)
 	}
-	forbidden := fake.NewClientset()
+	forbidden := fakeClient{fake.NewClientset()}
 	forbidden.PrependReactor("create", "secrets", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, GossipSecret, errors.New("no"))
 	})

@@ -5,8 +5,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/scheme"
-	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
@@ -30,8 +28,8 @@ func (s *Store) Event(e cluster.Event) {
 func (s *Store) sendEvents(ctx context.Context) {
 	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
 	defer broadcaster.Shutdown()
-	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: s.opt.Client.CoreV1().Events("")})
-	recorder := broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: s.opt.Component, Host: s.opt.Host})
+	broadcaster.StartRecordingToSink(eventSink{s.opt.Client})
+	recorder := broadcaster.NewRecorder(newScheme(), corev1.EventSource{Component: s.opt.Component, Host: s.opt.Host})
 	for {
 		select {
 		case <-ctx.Done():
@@ -51,4 +49,25 @@ func reference(o cluster.ObjectRef) *corev1.ObjectReference {
 	return &corev1.ObjectReference{
 		APIVersion: "v1", Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, UID: types.UID(o.UID),
 	}
+}
+
+// eventSink is where client-go's broadcaster sends Events.
+type eventSink struct{ client Client }
+
+// Create implements [record.EventSink].
+func (s eventSink) Create(e *corev1.Event) (*corev1.Event, error) {
+	return do[*corev1.Event](context.Background(), s.client, Request{Verb: VerbCreate, Resource: events, Namespace: e.Namespace, Object: e})
+}
+
+// Update implements [record.EventSink].
+func (s eventSink) Update(e *corev1.Event) (*corev1.Event, error) {
+	return do[*corev1.Event](context.Background(), s.client,
+		Request{Verb: VerbUpdate, Resource: events, Namespace: e.Namespace, Name: e.Name, Object: e})
+}
+
+// Patch implements [record.EventSink].
+func (s eventSink) Patch(old *corev1.Event, patch []byte) (*corev1.Event, error) {
+	return do[*corev1.Event](context.Background(), s.client, Request{
+		Verb: VerbPatch, Resource: events, Namespace: old.Namespace, Name: old.Name, Patch: patch, PatchType: types.StrategicMergePatchType,
+	})
 }

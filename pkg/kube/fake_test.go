@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 // fakeAPI is the part of an API server that client-go's fake lacks: one resourceVersion for all that counts up, watches
 // that begin where a list ended and can be held back, and patches of a Service's status with an optimistic lock.
 type fakeAPI struct {
-	*fake.Clientset
+	fakeClient
 
 	mu       sync.Mutex
 	version  int64
@@ -62,12 +62,12 @@ func (w *fakeWatch) end()                           { w.once.Do(func() { close(w
 
 func newFakeAPI(objects ...runtime.Object) *fakeAPI {
 	a := &fakeAPI{
-		Clientset: fake.NewClientset(),
-		version:   100,
-		objects:   make(map[string]map[string]runtime.Object),
-		log:       make(map[string][]watch.Event),
-		watchers:  make(map[string][]*fakeWatch),
-		held:      make(map[string]bool),
+		fakeClient: fakeClient{fake.NewClientset()},
+		version:    100,
+		objects:    make(map[string]map[string]runtime.Object),
+		log:        make(map[string][]watch.Event),
+		watchers:   make(map[string][]*fakeWatch),
+		held:       make(map[string]bool),
 	}
 	lists := map[string]func() runtime.Object{
 		"services":       func() runtime.Object { return &corev1.ServiceList{} },

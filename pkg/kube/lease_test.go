@@ -13,19 +13,18 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 )
 
 // follow takes part in the election under a name until ctx ends, and says who leads.
-func follow(ctx context.Context, client kubernetes.Interface, name string, run func(context.Context) error) error {
+func follow(ctx context.Context, client Client, name string, run func(context.Context) error) error {
 	return Lead(ctx, client, "lanlord-system", "lanlord-controller", name, textLog(&lines{}), run)
 }
 
 func TestLeadOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := fake.NewClientset()
+		client := fakeClient{fake.NewClientset()}
 		var leading atomic.Int32
 		start := func(name string) (stop context.CancelFunc, since func() time.Duration) {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -78,7 +77,7 @@ func TestLeadOneAtATime(t *testing.T) {
 // TestLeadOvertaken ends run as soon as another holder is seen, as after a standstill, and does not try until the time to renew is over.
 func TestLeadOvertaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := fake.NewClientset()
+		client := fakeClient{fake.NewClientset()}
 		leases := client.CoordinationV1().Leases("lanlord-system")
 		// The fake client lets a write to an old version through, which an API server does not.
 		var taken atomic.Bool
@@ -118,7 +117,7 @@ func TestLeadOvertaken(t *testing.T) {
 func TestLeadReturnsRunsError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		want := errors.New("broken")
-		if err := follow(t.Context(), fake.NewClientset(), "a", func(context.Context) error { return want }); err != want {
+		if err := follow(t.Context(), fakeClient{fake.NewClientset()}, "a", func(context.Context) error { return want }); err != want {
 			t.Errorf("%v, want run's error alone", err)
 		}
 	})
@@ -126,7 +125,7 @@ func TestLeadReturnsRunsError(t *testing.T) {
 
 func TestLeadLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := fake.NewClientset()
+		client := fakeClient{fake.NewClientset()}
 		var away atomic.Bool
 		client.PrependReactor("*", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return away.Load(), nil, &apiDown{}
@@ -153,7 +152,7 @@ func TestLeadLost(t *testing.T) {
 
 func TestLeadNotReached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := fake.NewClientset()
+		client := fakeClient{fake.NewClientset()}
 		client.PrependReactor("*", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, nil, &apiDown{}
 		})
@@ -170,7 +169,7 @@ func TestRefusedLeaseIsTold(t *testing.T) {
 	for _, verb := range []string{"get", "create", "update"} {
 		t.Run(verb, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				client := fake.NewClientset()
+				client := fakeClient{fake.NewClientset()}
 				client.PrependReactor(verb, "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
 					return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "leases"}, "lanlord-controller", errors.New("no"))
 				})

@@ -8,10 +8,8 @@ import (
 	"math"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
@@ -34,7 +32,7 @@ const (
 // PublisherOptions are what a Publisher needs.
 type PublisherOptions struct {
 	// Client is what [Connect] returns.
-	Client kubernetes.Interface
+	Client Client
 	// Namespace and Pod name the Pod of this process. Without a Pod nothing is written.
 	Namespace, Pod string
 	// Component is the field manager of writes, like "lanlord-speaker".
@@ -185,8 +183,10 @@ func (p *Publisher) write(ctx context.Context, text string) error {
 	patch.Metadata.Annotations = map[string]string{NetworksAnnotation: text}
 	b, err := json.Marshal(patch)
 	if err == nil {
-		_, err = p.opt.Client.CoreV1().Pods(p.opt.Namespace).Patch(ctx, p.opt.Pod, types.MergePatchType, b,
-			metav1.PatchOptions{FieldManager: p.opt.Component}, "status")
+		_, err = p.opt.Client.Do(ctx, Request{
+			Verb: VerbPatch, Resource: pods, Namespace: p.opt.Namespace, Name: p.opt.Pod, Subresource: "status",
+			Patch: b, PatchType: types.MergePatchType, FieldManager: p.opt.Component,
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("annotate Pod %s/%s: %w", p.opt.Namespace, p.opt.Pod, err)

@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 )
 
 // GossipSecret is the name of the Secret that holds the keys of the speakers' gossip, one in each entry. All keys are
@@ -27,15 +26,15 @@ const (
 
 // EnsureGossipSecret creates the Secret with one random key if there is none. It never changes one that is there, so that
 // keys can be rotated by hand.
-func EnsureGossipSecret(ctx context.Context, client kubernetes.Interface, namespace string, log *slog.Logger) error {
+func EnsureGossipSecret(ctx context.Context, client Client, namespace string, log *slog.Logger) error {
 	key := make([]byte, keyLength)
 	rand.Read(key) // never fails
 	// Creating it without looking first needs no right to read Secrets.
-	_, err := client.CoreV1().Secrets(namespace).Create(ctx, &corev1.Secret{
+	_, err := client.Do(ctx, Request{Verb: VerbCreate, Resource: secrets, Namespace: namespace, Object: &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: GossipSecret, Namespace: namespace},
 		Type:       corev1.SecretTypeOpaque,
 		Data:       map[string][]byte{firstKey: key},
-	}, metav1.CreateOptions{})
+	}})
 	switch {
 	case apierrors.IsAlreadyExists(err):
 		return nil

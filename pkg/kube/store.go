@@ -12,7 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
@@ -21,7 +20,7 @@ import (
 // Options are what a Store needs.
 type Options struct {
 	// Client is what [Connect] returns.
-	Client kubernetes.Interface
+	Client Client
 	// Namespace is where the ConfigMap and the Secret are.
 	Namespace string
 	// ConfigMap is the name of the ConfigMap that holds the configuration.
@@ -278,7 +277,7 @@ func (s *Store) unsynced() []string {
 	var kinds []string
 	for _, w := range s.watches {
 		if !w.synced() {
-			kinds = append(kinds, w.kind)
+			kinds = append(kinds, w.resource.Name)
 		}
 	}
 	slices.Sort(kinds)

@@ -357,13 +357,14 @@ func TestForbidden(t *testing.T) {
 }
 
 func TestEvent(t *testing.T) {
-	inBubble(t, newFakeAPI(), func(t *testing.T, s *Store, _ *counter, _ *lines) {
+	api := newFakeAPI()
+	inBubble(t, api, func(t *testing.T, s *Store, _ *counter, _ *lines) {
 		s.Event(cluster.Event{
 			Object:  cluster.ObjectRef{Kind: "Service", Namespace: "a", Name: "s", UID: "u"},
 			Warning: true, Reason: "PoolFull", Message: "no address is left",
 		})
 		synctest.Wait()
-		list, err := s.opt.Client.CoreV1().Events("a").List(t.Context(), metav1.ListOptions{})
+		list, err := api.CoreV1().Events("a").List(t.Context(), metav1.ListOptions{})
 		if err != nil || len(list.Items) != 1 {
 			t.Fatalf("%d Events, %v, want 1", len(list.Items), err)
 		}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // TestRequestsAreCounted asks an API server that answers, refuses, and is gone.
@@ -29,20 +28,20 @@ func TestRequestsAreCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	core, ctx := client.CoreV1(), t.Context()
-	if _, err := core.Services("").List(ctx, metav1.ListOptions{}); err != nil {
+	ctx := t.Context()
+	if _, err := client.Do(ctx, Request{Verb: VerbList, Resource: services}); err != nil {
 		t.Fatal(err)
 	}
-	w, err := core.Services("").Watch(ctx, metav1.ListOptions{})
+	w, err := client.Watch(ctx, Request{Resource: services})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.Stop()
-	if _, err := core.Secrets("n").List(ctx, metav1.ListOptions{}); err == nil {
+	if _, err := client.Do(ctx, Request{Verb: VerbList, Resource: secrets, Namespace: "n"}); err == nil {
 		t.Fatal("what is forbidden is listed")
 	}
 	server.Close()
-	if _, err := core.Services("").List(ctx, metav1.ListOptions{}); err == nil {
+	if _, err := client.Do(ctx, Request{Verb: VerbList, Resource: services}); err == nil {
 		t.Fatal("a server that is gone answers")
 	}
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(`

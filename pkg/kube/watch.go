@@ -6,7 +6,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -18,90 +17,47 @@ import (
 
 // watched is one kind of object that is watched.
 type watched struct {
-	kind string
+	resource *Resource
+	// namespace is where the objects wanted are, empty for all.
+	namespace string
 	// name is that of the only object wanted, empty for all.
 	name string
 	// labels is the label selector of the objects wanted, empty for all.
-	labels  string
-	example runtime.Object
-	table   cache.ReflectorStore
+	labels string
+	table  cache.ReflectorStore
 	// synced is called with Store.mu held.
 	synced func() bool
-	list   cache.ListWithContextFunc
-	watch  cache.WatchFuncWithContext
 }
 
 // watched returns what this Store watches.
 func (s *Store) watched() []watched {
-	var (
-		core      = s.opt.Client.CoreV1()
-		discovery = s.opt.Client.DiscoveryV1()
-		namespace = s.opt.Namespace
-		ws        []watched
-	)
-	ws = append(ws, watched{
-		kind: s.services.kind, example: &corev1.Service{}, table: s.services,
-		synced: func() bool { return s.services.synced },
-		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return core.Services("").List(ctx, o)
+	namespace := s.opt.Namespace
+	ws := []watched{
+		{resource: services, table: s.services, synced: func() bool { return s.services.synced }},
+		{
+			resource: configMaps, namespace: namespace, name: s.opt.ConfigMap,
+			table: s.configMaps, synced: func() bool { return s.configMaps.synced },
 		},
-		watch: core.Services("").Watch,
-	}, watched{
-		kind: s.configMaps.kind, name: s.opt.ConfigMap, example: &corev1.ConfigMap{}, table: s.configMaps,
-		synced: func() bool { return s.configMaps.synced },
-		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return core.ConfigMaps(namespace).List(ctx, o)
-		},
-		watch: core.ConfigMaps(namespace).Watch,
-	})
+	}
 	if s.opt.Endpoints {
-		ws = append(ws, watched{
-			kind: s.slices.kind, example: &discoveryv1.EndpointSlice{}, table: s.slices,
-			synced: func() bool { return s.slices.synced },
-			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-				return discovery.EndpointSlices("").List(ctx, o)
-			},
-			watch: discovery.EndpointSlices("").Watch,
-		})
+		ws = append(ws, watched{resource: endpointSlices, table: s.slices, synced: func() bool { return s.slices.synced }})
 	}
 	if s.opt.Nodes {
-		ws = append(ws, watched{
-			kind: s.nodes.kind, example: &corev1.Node{}, table: s.nodes,
-			synced: func() bool { return s.nodes.synced },
-			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-				return core.Nodes().List(ctx, o)
-			},
-			watch: core.Nodes().Watch,
-		})
+		ws = append(ws, watched{resource: nodes, table: s.nodes, synced: func() bool { return s.nodes.synced }})
 	}
 	if s.opt.Namespaces {
-		ws = append(ws, watched{
-			kind: s.namespaces.kind, example: &corev1.Namespace{}, table: s.namespaces,
-			synced: func() bool { return s.namespaces.synced },
-			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-				return core.Namespaces().List(ctx, o)
-			},
-			watch: core.Namespaces().Watch,
-		})
+		ws = append(ws, watched{resource: namespaces, table: s.namespaces, synced: func() bool { return s.namespaces.synced }})
 	}
 	if s.opt.Speakers {
 		ws = append(ws, watched{
-			kind: s.pods.kind, labels: componentLabel + "=" + speakerComponent, example: &corev1.Pod{}, table: s.pods,
-			synced: func() bool { return s.pods.synced },
-			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-				return core.Pods(namespace).List(ctx, o)
-			},
-			watch: core.Pods(namespace).Watch,
+			resource: pods, namespace: namespace, labels: componentLabel + "=" + speakerComponent,
+			table: s.pods, synced: func() bool { return s.pods.synced },
 		})
 	}
 	if s.opt.Secret {
 		ws = append(ws, watched{
-			kind: s.secrets.kind, name: GossipSecret, example: &corev1.Secret{}, table: s.secrets,
-			synced: func() bool { return s.secrets.synced },
-			list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-				return core.Secrets(namespace).List(ctx, o)
-			},
-			watch: core.Secrets(namespace).Watch,
+			resource: secrets, namespace: namespace, name: GossipSecret,
+			table: s.secrets, synced: func() bool { return s.secrets.synced },
 		})
 	}
 	return ws
@@ -125,14 +81,14 @@ func (s *Store) reflector(w watched) *cache.Reflector {
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			narrow(&o)
-			list, err := w.list(ctx, o)
-			s.health.report(ctx, w.kind, err)
+			list, err := s.opt.Client.Do(ctx, Request{Verb: VerbList, Resource: w.resource, Namespace: w.namespace, Options: o})
+			s.health.report(ctx, w.resource.Name, err)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			narrow(&o)
-			events, err := w.watch(ctx, o)
-			s.health.report(ctx, w.kind, err)
+			events, err := s.opt.Client.Watch(ctx, Request{Resource: w.resource, Namespace: w.namespace, Options: o})
+			s.health.report(ctx, w.resource.Name, err)
 			if err != nil && o.SendInitialEvents != nil {
 				// The reflector would sleep and try again without heeding ctx. What it does not recognise it returns,
 				// and then it sleeps where ctx wakes it.
@@ -142,10 +98,10 @@ func (s *Store) reflector(w watched) *cache.Reflector {
 		},
 	}
 	logger := quietLogger(s.opt.Log)
-	return cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(lw, s.opt.Client), w.example, w.table,
+	return cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(lw, s.opt.Client), w.resource.Object(), w.table,
 		cache.ReflectorOptions{
 			Logger: &logger,
-			Name:   w.kind,
+			Name:   w.resource.Name,
 			Backoff: &wait.Backoff{
 				Duration: firstRetry, Cap: lastRetry, Steps: 5, Factor: 2, Jitter: 0.5,
 			},
@@ -187,7 +143,7 @@ func (s *Store) WaitFresh(ctx context.Context) error {
 func (s *Store) newestService(ctx context.Context) (version string, err error) {
 	page := metav1.ListOptions{Limit: 500}
 	for {
-		list, err := s.opt.Client.CoreV1().Services("").List(ctx, page)
+		list, err := do[*corev1.ServiceList](ctx, s.opt.Client, Request{Verb: VerbList, Resource: services, Options: page})
 		switch {
 		case apierrors.IsResourceExpired(err) && page.Continue != "":
 			page.Continue = ""

@@ -35,8 +35,10 @@ func (s *Store) write(ctx context.Context, u cluster.Update) error {
 	if err != nil {
 		return fmt.Errorf("write Service %s: %w", u.Key, err)
 	}
-	o, err := s.opt.Client.CoreV1().Services(u.Key.Namespace).Patch(ctx, u.Key.Name, types.StrategicMergePatchType, patch,
-		metav1.PatchOptions{FieldManager: s.opt.Component}, "status")
+	o, err := do[*corev1.Service](ctx, s.opt.Client, Request{
+		Verb: VerbPatch, Resource: services, Namespace: u.Key.Namespace, Name: u.Key.Name, Subresource: "status",
+		Patch: patch, PatchType: types.StrategicMergePatchType, FieldManager: s.opt.Component,
+	})
 	switch {
 	case apierrors.IsConflict(err) || apierrors.IsNotFound(err):
 		return fmt.Errorf("write Service %s: %w: %w", u.Key, cluster.ErrChanged, err)

@@ -1,0 +1,264 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+)
+
+// newLeases returns a fake client that refuses to update an old version of a Lease, as an API server does.
+func newLeases() fakeClient {
+	client := fakeClient{fake.NewClientset()}
+	var version atomic.Int64
+	next := func() string { return time.Unix(version.Add(1), 0).UTC().Format("20060102150405") }
+	client.PrependReactor("create", "leases", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		a.(clienttesting.CreateAction).GetObject().(*coordinationv1.Lease).ResourceVersion = next()
+		return false, nil, nil
+	})
+	client.PrependReactor("update", "leases", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		lease := a.(clienttesting.UpdateAction).GetObject().(*coordinationv1.Lease)
+		now, err := client.Tracker().Get(a.GetResource(), a.GetNamespace(), lease.Name)
+		if err != nil {
+			return true, nil, err
+		}
+		if now.(*coordinationv1.Lease).ResourceVersion != lease.ResourceVersion {
+			return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: "leases"}, lease.Name, errors.New("changed"))
+		}
+		lease = lease.DeepCopy()
+		lease.ResourceVersion = next()
+		return true, lease, client.Tracker().Update(a.GetResource(), lease, a.GetNamespace())
+	})
+	return client
+}
+
+// hold leads until ctx ends, and keeps count in leading, which must not pass 1.
+func hold(t *testing.T, leading *atomic.Int32) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if leading.Add(1) > 1 {
+			t.Error("two lead at once")
+		}
+		<-ctx.Done()
+		leading.Add(-1)
+		return nil
+	}
+}
+
+// TestLeadBesideClientGo has a process of another release, with client-go's own election, take turns with ours.
+func TestLeadBesideClientGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := newLeases()
+		var leading atomic.Int32
+		theirs := func() (stop context.CancelFunc) {
+			ctx, cancel := context.WithCancel(contextWithLog(t.Context(), slog.New(slog.DiscardHandler)))
+			elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+				Lock: &resourcelock.LeaseLock{
+					LeaseMeta:  metav1.ObjectMeta{Namespace: "lanlord-system", Name: "lanlord-controller"},
+					Client:     client.CoordinationV1(),
+					LockConfig: resourcelock.ResourceLockConfig{Identity: "theirs"},
+				},
+				LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second, ReleaseOnCancel: true,
+				Callbacks: leaderelection.LeaderCallbacks{
+					OnStartedLeading: func(ctx context.Context) { _ = hold(t, &leading)(ctx) }, OnStoppedLeading: func() {},
+				},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			go elector.Run(ctx)
+			return cancel
+		}
+		ours := func(name string) (stop context.CancelFunc) {
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				if err := follow(ctx, client, name, hold(t, &leading)); err != nil {
+					t.Error(err)
+				}
+			}()
+			return cancel
+		}
+		var transitions int32 = -1
+		turn := func(holder string) {
+			t.Helper()
+			time.Sleep(8 * time.Second) // less than what a Lease that was not given back would take
+			lease, err := client.CoordinationV1().Leases("lanlord-system").Get(t.Context(), "lanlord-controller", metav1.GetOptions{})
+			if err != nil || *lease.Spec.HolderIdentity != holder || leading.Load() != 1 {
+				t.Fatalf("%d lead, and %s holds the Lease, %v; want %s alone", leading.Load(), *lease.Spec.HolderIdentity, err, holder)
+			}
+			if now := *lease.Spec.LeaseTransitions; now <= transitions {
+				t.Errorf("%d transitions after %d", now, transitions)
+			} else {
+				transitions = now
+			}
+			time.Sleep(time.Minute)
+		}
+		stop := ours("a")
+		turn("a")
+		stopTheirs := theirs()
+		time.Sleep(time.Minute)
+		stop()
+		turn("theirs")
+		stop = ours("b")
+		time.Sleep(time.Minute)
+		stopTheirs()
+		turn("b")
+		stop()
+	})
+}
+
+// TestLeadAfterCrash takes a Lease whose holder is gone once it has not changed for as long as it says, whatever the time in it is.
+func TestLeadAfterCrash(t *testing.T) {
+	for name, skew := range map[string]time.Duration{"slow clock": -time.Hour, "right clock": 0, "fast clock": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := newLeases()
+				leases := client.CoordinationV1().Leases("lanlord-system")
+				other, renewed := "other", metav1.NewMicroTime(time.Now().Add(skew))
+				lease, err := leases.Create(t.Context(), &coordinationv1.Lease{
+					ObjectMeta: metav1.ObjectMeta{Name: "lanlord-controller"},
+					Spec: coordinationv1.LeaseSpec{
+						HolderIdentity: &other, LeaseDurationSeconds: new(int32(15)), RenewTime: &renewed, AcquireTime: &renewed,
+						LeaseTransitions: new(int32(4)),
+					},
+				}, metav1.CreateOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, stop := context.WithCancel(t.Context())
+				began := make(chan time.Time, 1)
+				ended := make(chan error)
+				go func() {
+					ended <- follow(ctx, client, "a", func(ctx context.Context) error {
+						began <- time.Now()
+						<-ctx.Done()
+						return nil
+					})
+				}()
+				// The other one renews it twice, and is no more.
+				for range 2 {
+					time.Sleep(10 * time.Second)
+					lease.Spec.RenewTime = &metav1.MicroTime{Time: lease.Spec.RenewTime.Add(10 * time.Second)}
+					if lease, err = leases.Update(t.Context(), lease, metav1.UpdateOptions{}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				last := time.Now()
+				if after := (<-began).Sub(last); after < 15*time.Second || after > 15*time.Second+4*leaseRetry {
+					t.Errorf("led %v after the last sign of the other one; want after 15 s, and soon then", after)
+				}
+				stop()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+				if lease, err = leases.Get(t.Context(), "lanlord-controller", metav1.GetOptions{}); err != nil || *lease.Spec.LeaseTransitions != 5 {
+					t.Errorf("%d transitions, %v, want 5", *lease.Spec.LeaseTransitions, err)
+				}
+			})
+		})
+	}
+}
+
+// TestLeadThroughTrouble keeps the Lease while single requests fail, also where the API server had done what was asked, and where
+// somebody has deleted it.
+func TestLeadThroughTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := newLeases()
+		var updates atomic.Int32
+		client.PrependReactor("update", "leases", func(a clienttesting.Action) (bool, runtime.Object, error) {
+			switch n := updates.Add(1); {
+			case n%3 == 1:
+				return true, nil, &apiDown{}
+			case n%3 == 2: // it comes through, and its answer does not
+				lease := a.(clienttesting.UpdateAction).GetObject().(*coordinationv1.Lease).DeepCopy()
+				lease.ResourceVersion += "-unseen"
+				if err := client.Tracker().Update(a.GetResource(), lease, a.GetNamespace()); err != nil {
+					t.Error(err)
+				}
+				return true, nil, &apiDown{}
+			}
+			return false, nil, nil
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		var leading atomic.Int32
+		ended := make(chan error)
+		go func() { ended <- follow(ctx, client, "a", hold(t, &leading)) }()
+		time.Sleep(5 * time.Minute)
+		if err := client.CoordinationV1().Leases("lanlord-system").Delete(ctx, "lanlord-controller", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if leading.Load() != 1 {
+			t.Error("does not lead any more")
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		lease, err := client.CoordinationV1().Leases("lanlord-system").Get(t.Context(), "lanlord-controller", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if *lease.Spec.LeaseTransitions != 0 { // it was made anew
+			t.Errorf("%d transitions", *lease.Spec.LeaseTransitions)
+		}
+	})
+}
+
+// hanging is a client whose requests get no answer while it hangs.
+type hanging struct {
+	Client
+	hangs atomic.Bool
+}
+
+func (c *hanging) Do(ctx context.Context, r Request) (runtime.Object, error) {
+	if c.hangs.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return c.Client.Do(ctx, r)
+}
+
+// TestLeadHanging gives up in time where the API server does not answer at all, and does not where it does so for one request.
+func TestLeadHanging(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		hangs time.Duration
+		lost  bool
+	}{{"for one request", 5 * time.Second, false}, {"for good", time.Hour, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := &hanging{Client: newLeases()}
+				ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+				defer stop()
+				var led time.Duration
+				err := follow(ctx, client, "a", func(ctx context.Context) error {
+					began := time.Now()
+					client.hangs.Store(true)
+					time.AfterFunc(c.hangs, func() { client.hangs.Store(false) })
+					<-ctx.Done()
+					led = time.Since(began)
+					return nil
+				})
+				switch {
+				case c.lost && (!errors.Is(err, ErrLeaseLost) || led > leaseRenew):
+					t.Errorf("led for %v and ended with %v", led, err)
+				case !c.lost && (err != nil || led < 50*time.Second):
+					t.Errorf("led for %v and ended with %v", led, err)
+				}
+			})
+		})
+	}
+}
