@@ -3,6 +3,8 @@ package membership
 import (
 	"errors"
 	"log"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -44,10 +46,7 @@ const (
 
 // create opens the sockets and starts memberlist.
 func (m *Membership) create(logger *log.Logger) (*memberlist.Memberlist, error) {
-	bind := m.options.Bind
-	sockets, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{
-		BindAddrs: []string{bind.Addr().String()}, BindPort: int(bind.Port()), Logger: logger,
-	})
+	sockets, err := newTransport(m.options.Bind, m.options.Log, m.expected, m.refuse)
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +60,23 @@ func (m *Membership) create(logger *log.Logger) (*memberlist.Memberlist, error) 
 		return nil, errors.Join(err, sockets.Shutdown())
 	}
 	return list, nil
+}
+
+// expect notes at which addresses other members should be found.
+func (m *Membership) expect(peers []netip.AddrPort) {
+	addrs := make(map[netip.Addr]struct{}, len(peers))
+	for _, p := range peers {
+		addrs[p.Addr().Unmap()] = struct{}{}
+	}
+	m.peers.Store(&addrs)
+}
+
+// expected tells whether an address is that of a member, or one at which a member should be found.
+func (m *Membership) expected(addr netip.Addr) bool {
+	if _, peer := (*m.peers.Load())[addr]; peer {
+		return true
+	}
+	return slices.ContainsFunc(m.published.Load().members, func(member Member) bool { return member.Addr.Addr() == addr })
 }
 
 // config returns memberlist's configuration, without a transport.

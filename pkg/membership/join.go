@@ -74,7 +74,9 @@ func (m *Membership) settle() {
 
 // round tries each peer that is no member, one after the other, and returns how many it tried.
 func (j *joiner) round(ctx context.Context) (tried int) {
-	missing := j.missing(j.m.options.Peers())
+	peers := j.m.options.Peers()
+	j.m.expect(peers)
+	missing := j.missing(peers)
 	for peer := range j.absent {
 		if !slices.Contains(missing, peer) {
 			delete(j.absent, peer)

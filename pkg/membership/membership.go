@@ -64,6 +64,8 @@ type Membership struct {
 
 	own       atomic.Pointer[announcement]
 	published atomic.Pointer[view]
+	// peers are the addresses at which other members should be found, as of the last round over them.
+	peers atomic.Pointer[map[netip.Addr]struct{}]
 	// settled is what Settled returns.
 	settled atomic.Bool
 	// frozen is set when this member leaves: what it hears from then on is not the state of the cluster.
@@ -105,6 +107,7 @@ func New(options Options) (*Membership, error) {
 		return nil, fmt.Errorf("membership: %w", err)
 	}
 	m.own.Store(own)
+	m.expect(nil)
 	m.published.Store(&view{members: []Member{m.self(options.Bind)}})
 	if err := m.registerMetrics(options.Registerer); err != nil {
 		return nil, fmt.Errorf("membership: register metrics: %w", err)

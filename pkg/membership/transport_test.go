@@ -1,0 +1,122 @@
+package membership
+
+import (
+	"bytes"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// openTransport opens one on the loopback interface that expects a member at expected alone.
+func openTransport(t *testing.T, expected netip.Addr) (*transport, *atomic.Int64) {
+	t.Helper()
+	var refused atomic.Int64
+	tr, err := newTransport(netip.MustParseAddrPort("127.0.0.1:0"), slog.New(slog.DiscardHandler),
+		func(a netip.Addr) bool { return a == expected }, func(refusal) { refused.Add(1) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := tr.Shutdown(); err != nil {
+			t.Error(err)
+		}
+	})
+	return tr, &refused
+}
+
+// dialFrom opens a socket to the transport at an address of ours.
+func (tr *transport) dialFrom(t *testing.T, from string) *net.UDPConn {
+	t.Helper()
+	conn, err := net.DialUDP("udp", &net.UDPAddr{IP: net.ParseIP(from)}, tr.udp.LocalAddr().(*net.UDPAddr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// TestDatagramsOfStrangersAreFew sends many datagrams from where no member is expected: few are looked at, the others counted. One of a
+// member that comes after them is handed over.
+func TestDatagramsOfStrangersAreFew(t *testing.T) {
+	tr, refused := openTransport(t, netip.MustParseAddr("127.0.0.2"))
+	const sent = 10 * strangeDatagrams
+	member, stranger := tr.dialFrom(t, "127.0.0.2"), tr.dialFrom(t, "127.0.0.3")
+	go func() {
+		for i := range sent {
+			if _, err := stranger.Write([]byte("nonsense")); err != nil {
+				t.Error(err)
+			}
+			if i%100 == 0 {
+				time.Sleep(time.Millisecond) // so that the socket's buffer has room
+			}
+		}
+		if _, err := member.Write([]byte("word")); err != nil {
+			t.Error(err)
+		}
+	}()
+	looked := 0
+	for end := time.After(30 * time.Second); ; looked++ {
+		select {
+		case <-end:
+			t.Fatal("the member's datagram was not handed over")
+		case p := <-tr.PacketCh():
+			if !bytes.Equal(p.Buf, []byte("word")) {
+				continue
+			}
+		}
+		break
+	}
+	if looked+int(refused.Load()) != sent || refused.Load() < sent/4 {
+		t.Errorf("of %d datagrams %d were looked at and %d refused", sent, looked, refused.Load())
+	}
+}
+
+// TestStreamsOfStrangersAreFew opens many connections: those beyond the few are closed, and counted.
+func TestStreamsOfStrangersAreFew(t *testing.T) {
+	tr, refused := openTransport(t, netip.Addr{})
+	go func() {
+		for {
+			select {
+			case conn := <-tr.StreamCh():
+				conn.Close()
+			case <-tr.closing:
+				return
+			}
+		}
+	}()
+	for deadline := time.Now().Add(30 * time.Second); refused.Load() == 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("no connection was refused")
+		}
+		conn, err := net.Dial("tcp", tr.tcp.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
+}
+
+// TestDatagramTakesNoMoreMemoryThanItHas measures what a datagram costs. memberlist's own sockets take 64 KiB each.
+func TestDatagramTakesNoMoreMemoryThanItHas(t *testing.T) {
+	tr, _ := openTransport(t, netip.MustParseAddr("127.0.0.1"))
+	conn := tr.dialFrom(t, "127.0.0.1")
+	const sent = 200
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range sent {
+		if _, err := conn.Write(make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+		if p := <-tr.PacketCh(); len(p.Buf) != 100 || p.From.String() != conn.LocalAddr().String() || time.Since(p.Timestamp) > time.Minute {
+			t.Fatalf("%d bytes from %v at %v", len(p.Buf), p.From, p.Timestamp)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / sent; each > 2048 {
+		t.Errorf("a datagram of 100 bytes took %d bytes of memory", each)
+	}
+}
