@@ -17,6 +17,8 @@ const (
 	defendDelay = time.Second
 	// defendInterval is DEFEND_INTERVAL of RFC 5227, section 1.1: the least time between two such announcements.
 	defendInterval = 10 * time.Second
+	// defendPause is the least time between two rounds of such announcements, of whichever addresses: each costs a step.
+	defendPause = 250 * time.Millisecond
 	// disputeWindow is how long two peers may both claim an address, each sure of its rank, before the names alone decide:
 	// what they know of the cluster differs.
 	disputeWindow = 5 * time.Second
@@ -41,11 +43,11 @@ type holding struct {
 	rivals       map[string]time.Time
 	disputed     int
 	disputeBegan time.Time
-	// strange is when a stranger claimed the address, zero if none did or the claim was answered; stranger is its hardware address.
-	// defended is when such a claim was answered last.
-	strange  time.Time
-	stranger layer2.MAC
-	defended time.Time
+	// strange is when a stranger claimed the address last, zero if none did or the claims were answered; unanswered is when the first of
+	// these came, and stranger the hardware address of the last. defended is when such claims were answered last.
+	strange, unanswered time.Time
+	stranger            layer2.MAC
+	defended            time.Time
 }
 
 // kept reports whether this node means to keep the address.
@@ -59,12 +61,13 @@ func (h *holding) contend(peer string, at time.Time) {
 	h.rivals[peer] = at
 }
 
-// defence returns when the last claim of a stranger is to be answered, zero if there is none.
+// defence returns when the claims of strangers are to be answered, zero if there are none. That is counted from the first of them:
+// who claims without end is answered too.
 func (h *holding) defence() time.Time {
 	if !h.kept() || h.strange.IsZero() {
 		return time.Time{}
 	}
-	at := h.strange.Add(defendDelay)
+	at := h.unanswered.Add(defendDelay)
 	if next := h.defended.Add(defendInterval); next.After(at) {
 		at = next
 	}
@@ -145,6 +148,7 @@ func (s *Speaker) keep(d *Decision, h *holding, now time.Time) bool {
 			}
 		}
 		h.until = time.Time{}
+		s.planDefence(h)
 		return true
 	}
 	if h.kept() {
@@ -188,8 +192,11 @@ func (s *Speaker) claimed(c layer2.Claim, now time.Time) (news bool) {
 	}
 	if is == isStranger {
 		s.metrics.conflicts[conflictStranger].Inc()
+		if h.strange.IsZero() {
+			h.unanswered = now
+		}
 		h.strange, h.stranger = now, c.MAC
-		return true
+		return s.planDefence(h)
 	}
 	claims := h.dispute(now)
 	if x, suspected := s.members.suspected[name]; suspected && (!x.shared || claims > disputeClaims) {
@@ -254,9 +261,28 @@ func (s *Speaker) drop(a netip.Addr, peer string, now time.Time) {
 	delete(s.held, a)
 }
 
-// defend announces again what this node keeps and a stranger has claimed, and tells of the stranger. One that gossip has told to be
+// planDefence plans the next round of defences, of which there are few however many claims there are, and reports whether it is to come
+// sooner than was planned.
+func (s *Speaker) planDefence(h *holding) (sooner bool) {
+	at := h.defence()
+	if at.IsZero() {
+		return false
+	}
+	at = later(at, s.defended.Add(defendPause))
+	if !s.defences.IsZero() && !at.Before(s.defences) {
+		return false
+	}
+	s.defences = at
+	return true
+}
+
+// defend announces again what this node keeps and strangers have claimed, and tells of them. One that gossip has told to be
 // a peer since is none: see keep.
 func (s *Speaker) defend(now time.Time) {
+	if s.defences.IsZero() || s.defences.After(now) {
+		return
+	}
+	s.defences, s.defended = time.Time{}, now
 	var claimed []netip.Addr
 	for a, h := range s.held {
 		if at := h.defence(); at.IsZero() || at.After(now) {
@@ -266,6 +292,9 @@ func (s *Speaker) defend(now time.Time) {
 		h.strange, h.defended = time.Time{}, now
 		s.Log.Warn("announcing an address that another host has claimed", "ip", a, "mac", h.stranger)
 		s.noteStranger(a, h.stranger, now)
+	}
+	for _, h := range s.held {
+		s.planDefence(h)
 	}
 	if len(claimed) > 0 {
 		s.metrics.defences.Add(float64(len(claimed)))

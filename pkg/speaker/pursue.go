@@ -118,8 +118,8 @@ func (s *Speaker) mayKeep(d *Decision, node string) bool {
 func (s *Speaker) ask(p *pursuit, interfaces []string) {
 	p.asking, p.asked = true, time.Now()
 	options := layer2.ProbeOptions{Interfaces: interfaces, To: p.to}
-	if p.mute != (layer2.MAC{}) {
-		options.Linger = answerTime // for a station that answers beside the switch
+	if p.mute != (layer2.MAC{}) || !p.strange.IsZero() {
+		options.Linger = answerTime // for a station that answers beside the switch, or beside a stranger that is faster
 	}
 	s.tasks.Go(func() {
 		finding, err := s.Announcer.Probe(s.ctx, p.addr, options)

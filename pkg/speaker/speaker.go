@@ -92,6 +92,8 @@ type Speaker struct {
 	dated bool
 	// held are the addresses that the announcer was told to answer for.
 	held map[netip.Addr]*holding
+	// defences is when claims of strangers are answered next, zero for never, and defended when that was done last.
+	defences, defended time.Time
 	// pursued are the addresses that this node is to have and does not hold yet.
 	pursued map[netip.Addr]*pursuit
 	// strangers are the addresses that hosts have which are no nodes.
@@ -259,7 +261,6 @@ func (s *Speaker) untilDeadline() time.Duration {
 	}
 	for _, h := range s.held {
 		earlier(h.until)
-		earlier(h.defence())
 		if h.doubt != nil && !h.doubt.asking {
 			earlier(h.doubt.next)
 		}
@@ -279,6 +280,7 @@ func (s *Speaker) untilDeadline() time.Duration {
 			earlier(d.since.Add(darkDelay))
 		}
 	}
+	earlier(s.defences)
 	earlier(s.members.expiry())
 	earlier(s.news.due())
 	return max(time.Until(next), 0)

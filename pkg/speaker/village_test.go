@@ -68,6 +68,8 @@ type villager struct {
 	seen    map[string]hearing
 	// stale is the cluster as this node knows it while it is cut off from the API server, nil while it is not.
 	stale *cluster.Snapshot
+	// snapped is called whenever the speaker looks at the cluster; nil for nobody who counts.
+	snapped func()
 }
 
 // hearing is what a node has heard of a member, and which of the member's own words that was.
@@ -265,6 +267,9 @@ func (v *village) told() []cluster.Event {
 func (p *villager) Snapshot() cluster.Snapshot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.snapped != nil {
+		p.snapped()
+	}
 	if p.stale != nil {
 		return *p.stale
 	}
