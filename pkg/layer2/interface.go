@@ -86,6 +86,12 @@ type Dated interface {
 	Waited(now time.Time) time.Duration
 }
 
+// Awaiting is a Conn that knows when it has nothing more to read.
+type Awaiting interface {
+	// Awaited reports whether Read had to wait for the frame that it has returned last. It is called by the goroutine that reads.
+	Awaited() bool
+}
+
 // GroupConn is a Conn that joins IPv6 multicast groups, with a report to the network's routers and switches (MLD).
 type GroupConn interface {
 	Conn

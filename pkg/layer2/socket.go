@@ -130,6 +130,8 @@ func (s *socket) tell(e event) {
 func (s *socket) answer(conn Conn, h handler) error {
 	a, b := s.port.a, make([]byte, frameSize)
 	dated, _ := conn.(Dated)
+	awaiting, _ := conn.(Awaiting)
+	brake := newBrake(time.Now())
 	for {
 		n, err := conn.Read(b)
 		if err != nil {
@@ -162,6 +164,9 @@ func (s *socket) answer(conn Conn, h handler) error {
 		}
 		if s.log.Enabled(s.ctx, slog.LevelDebug) {
 			s.log.Debug("frame received", "verdict", verdict, "frame", frameText(b[:n]))
+		}
+		if reply == nil && awaiting != nil && awaiting.Awaited() && brake.vain(now) {
+			time.Sleep(vainPause)
 		}
 	}
 }

@@ -13,7 +13,9 @@ type transfer struct {
 	b   []byte
 	n   int
 	err error
-	do  func(fd uintptr) bool
+	// awaited is true when the call could not be done at once.
+	awaited bool
+	do      func(fd uintptr) bool
 }
 
 func (t *transfer) prepare(call func(fd int, b []byte) (int, error)) {
@@ -24,6 +26,7 @@ func (t *transfer) prepare(call func(fd int, b []byte) (int, error)) {
 				break
 			}
 		}
+		t.awaited = t.awaited || errors.Is(t.err, unix.EAGAIN)
 		return !errors.Is(t.err, unix.EAGAIN)
 	}
 }
@@ -71,7 +74,7 @@ func (r *reading) waited(now time.Time) time.Duration {
 
 // Read implements io.Reader.
 func (c *frameConn) Read(b []byte) (int, error) {
-	c.read.b = b
+	c.read.b, c.read.awaited = b, false
 	if err := c.raw.Read(c.read.do); err != nil {
 		return 0, err
 	}
@@ -80,6 +83,9 @@ func (c *frameConn) Read(b []byte) (int, error) {
 
 // Waited implements Dated.
 func (c *frameConn) Waited(now time.Time) time.Duration { return c.read.waited(now) }
+
+// Awaited implements Awaiting.
+func (c *frameConn) Awaited() bool { return c.read.awaited }
 
 // Write implements io.Writer.
 func (c *frameConn) Write(b []byte) (int, error) {
