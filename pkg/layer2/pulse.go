@@ -29,17 +29,23 @@ type pulse struct {
 	count   func()
 }
 
-// run beats until ctx is done.
+// run beats until ctx is done, unless something else does: an idle process costs what it is woken.
 func (p *pulse) run(ctx context.Context) {
-	tick := time.NewTicker(pulseInterval)
-	defer tick.Stop()
+	rest := time.NewTimer(0)
+	defer rest.Stop()
 	for {
-		p.look(time.Now())
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-rest.C:
 		}
+		now := time.Now()
+		left := time.Duration(p.beat.Load()) + pulseInterval - now.Sub(p.began)
+		if left <= 0 || left > pulseInterval {
+			p.look(now)
+			left = pulseInterval
+		}
+		rest.Reset(left)
 	}
 }
 
@@ -48,11 +54,14 @@ func (p *pulse) start(now time.Time) { p.beat.Store(int64(now.Sub(p.began))) }
 
 // look beats. It has a standstill noted before the beat, so that nobody sees the one without the other.
 func (p *pulse) look(now time.Time) {
-	if last := p.beat.Load(); p.late(last, now) {
+	last := p.beat.Load()
+	if p.late(last, now) {
 		p.stop(last, now)
 		return
 	}
-	p.beat.Store(int64(now.Sub(p.began)))
+	if at := now.Sub(p.began); at-time.Duration(last) > pulseInterval/4 {
+		p.beat.CompareAndSwap(last, int64(at)) // where another one was faster, its beat is as good
+	}
 }
 
 func (p *pulse) late(last int64, now time.Time) bool {
@@ -78,11 +87,9 @@ func (p *pulse) behind(now time.Time) {
 	}
 }
 
-// steady reports whether this node may answer and announce. It allocates nothing and takes no lock.
+// steady beats, and reports whether this node may answer and announce. It allocates nothing and takes no lock.
 func (p *pulse) steady(now time.Time) bool {
-	if last := p.beat.Load(); p.late(last, now) {
-		p.stop(last, now)
-	}
+	p.look(now)
 	return p.stood == nil || p.stops.Load() == p.resumed.Load()
 }
 

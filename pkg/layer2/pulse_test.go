@@ -16,17 +16,17 @@ func TestPulse(t *testing.T) {
 	if p.look(at(standstill)); !p.steady(at(2*standstill)) || told != 0 {
 		t.Fatal("a pause as long as the bound is a standstill")
 	}
-	if p.steady(at(3 * standstill)) {
+	if p.steady(at(3*standstill + time.Millisecond)) {
 		t.Fatal("not noticed by one that is about to answer")
 	}
-	if p.look(at(3*standstill + time.Millisecond)); p.steady(at(3*standstill + time.Millisecond)) {
+	if p.look(at(3*standstill + 2*time.Millisecond)); p.steady(at(3*standstill + 2*time.Millisecond)) {
 		t.Fatal("forgotten with the next beat")
 	}
 	if told != 1 || counted != 1 {
 		t.Errorf("told %d times, counted %d, want once", told, counted)
 	}
 	p.resumed.Store(p.stops.Load())
-	if !p.steady(at(3*standstill + 2*time.Millisecond)) {
+	if !p.steady(at(3*standstill + 3*time.Millisecond)) {
 		t.Error("still withheld")
 	}
 	if p.look(at(5 * standstill)); p.steady(at(5 * standstill)) {

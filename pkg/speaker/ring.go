@@ -19,8 +19,8 @@ const (
 	// many looks in a row that it has answered.
 	watchCount = 3
 	watchPause = 80 * time.Millisecond
-	// lostInterval is how often this node looks for a neighbour that gossip has given up.
-	lostInterval = 300 * time.Millisecond
+	// lostInterval is how often this node looks for a neighbour that gossip has given up: a multiple of that.
+	lostInterval = 3 * watchInterval
 	// watchLate is how much longer than that a look may take. A node that is later is itself too slow to judge.
 	watchLate = 60 * time.Millisecond
 	// mostBeside is how many members on each side a node looks at that hears none of the nearer ones.
@@ -42,7 +42,7 @@ type ring struct {
 // watchRing watches until ctx is done.
 func (s *Speaker) watchRing(ctx context.Context) {
 	r := &ring{Speaker: s, heard: map[string]time.Time{}, deaf: map[string]bool{}}
-	following := map[string]context.CancelFunc{}
+	following := map[string]follower{}
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	tick := time.NewTicker(watchInterval)
@@ -51,30 +51,49 @@ func (s *Speaker) watchRing(ctx context.Context) {
 	for {
 		members := s.Peers.Members()
 		names := neighbours(s.Self, members, r.deafTo)
-		for name, stop := range following {
+		for name, f := range following {
 			if !slices.Contains(names, name) && (find(members, name) != nil || !s.hasNode(name)) {
-				stop()
+				f.stop()
 				delete(following, name)
 				r.forget(name)
 			}
 		}
 		for _, name := range names {
-			if following[name] == nil {
-				var one context.Context
-				one, following[name] = context.WithCancel(ctx)
-				tasks.Go(func() { r.follow(one, name) })
+			if _, ok := following[name]; !ok {
+				one, stop := context.WithCancel(ctx)
+				f := follower{stop: stop, tick: make(chan struct{}, 1)}
+				following[name] = f
+				tasks.Go(func() { r.follow(one, name, f.tick) })
 			}
+		}
+		for _, f := range following {
+			f.next()
 		}
 		select {
 		case <-ctx.Done():
-			for _, stop := range following {
-				stop()
+			for _, f := range following {
+				f.stop()
 			}
 			return
 		case <-tick.C:
 			s.metrics.lateness.Observe(max(0, time.Since(ran)-watchInterval).Seconds())
 			ran = time.Now()
 		}
+	}
+}
+
+// follower is a goroutine that looks at one neighbour at each tick: all of them at the same, for an idle process costs what it is
+// woken.
+type follower struct {
+	stop context.CancelFunc
+	tick chan struct{}
+}
+
+// next has it look again, at once when it is done with the look before.
+func (f follower) next() {
+	select {
+	case f.tick <- struct{}{}:
+	default:
 	}
 }
 
@@ -150,12 +169,20 @@ type watch struct {
 	answers int
 }
 
-// follow looks at one neighbour again and again, and tells all members when it is silent, and when it is heard again. It goes on
+// follow looks at one neighbour at each tick, and tells all members when it is silent, and when it is heard again. It goes on
 // after gossip has given the neighbour up: it may be cut off with all that it owns, and come back.
-func (r *ring) follow(ctx context.Context, name string) {
+func (r *ring) follow(ctx context.Context, name string, tick <-chan struct{}) {
 	w := &watch{ring: r, name: name, last: time.Now()}
 	var known membership.Member
-	for ctx.Err() == nil {
+	ticks := 1
+	for {
+		for range ticks {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick:
+			}
+		}
 		began := time.Now()
 		member := find(r.Peers.Members(), name)
 		if member != nil {
@@ -164,15 +191,9 @@ func (r *ring) follow(ctx context.Context, name string) {
 		result := r.look(ctx, known, member != nil)
 		now := time.Now()
 		w.note(result, member != nil, now.Sub(began), now)
-		interval := watchInterval
+		ticks = 1
 		if member == nil && result != alive {
-			interval = lostInterval
-		}
-		rest := time.NewTimer(max(0, interval-now.Sub(began)))
-		select {
-		case <-ctx.Done():
-			rest.Stop()
-		case <-rest.C:
+			ticks = int(lostInterval / watchInterval)
 		}
 	}
 }
