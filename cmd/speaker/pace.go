@@ -5,18 +5,23 @@ import (
 	"time"
 )
 
-// apiPause is the least time from one wake-up by the API server's news to the next: while Services come by the thousand they are
-// decided on together. What comes from the wire and from gossip wakes the loop at once.
-const apiPause = 50 * time.Millisecond
+// The least and the most time from one wake-up by the API server's news to the next: while Services come by the thousand they are
+// decided on together, and the longer they keep coming the more of them. What comes from the wire and from gossip wakes the loop at
+// once.
+const (
+	apiPause    = 50 * time.Millisecond
+	maxAPIPause = 4 * apiPause
+)
 
-// pacer passes calls on, one each apiPause at most: the first at once, and those that come too early together, later.
+// pacer passes calls on: the first at once, and those that come too early together, later.
 type pacer struct {
 	to func()
 
 	// mu guards the rest: several watches call.
 	mu      sync.Mutex
-	next    time.Time // when the next one may be passed on
-	waiting bool      // whether one is going to be
+	next    time.Time     // when the next one may be passed on
+	pause   time.Duration // what next was set with
+	waiting bool          // whether one is going to be passed on
 }
 
 // call never blocks.
@@ -32,13 +37,17 @@ func (p *pacer) call() {
 		time.AfterFunc(wait, p.late)
 		return
 	}
-	p.next = now.Add(apiPause)
-	p.to()
+	p.pass(now, apiPause)
 }
 
 func (p *pacer) late() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.waiting, p.next = false, time.Now().Add(apiPause)
+	p.waiting = false
+	p.pass(time.Now(), min(2*p.pause, maxAPIPause))
+}
+
+func (p *pacer) pass(now time.Time, pause time.Duration) {
+	p.pause, p.next = pause, now.Add(pause)
 	p.to()
 }

@@ -12,14 +12,19 @@ func TestPacer(t *testing.T) {
 		start := time.Now()
 		var passed []time.Duration
 		p := &pacer{to: func() { passed = append(passed, time.Since(start)) }}
-		for range 12 { // each 10 ms
+		for range 80 { // each 10 ms
 			p.call()
 			time.Sleep(10 * time.Millisecond)
 		}
 		time.Sleep(time.Second)
 		p.call()
+		p.call()
+		time.Sleep(time.Second)
 		synctest.Wait()
-		want := []time.Duration{0, apiPause, 2 * apiPause, 3 * apiPause, 1120 * time.Millisecond}
+		want := []time.Duration{
+			0, apiPause, 3 * apiPause, 7 * apiPause, 11 * apiPause, 15 * apiPause, 19 * apiPause,
+			1800 * time.Millisecond, 1800*time.Millisecond + apiPause,
+		}
 		if !slices.Equal(passed, want) {
 			t.Errorf("passed on after %v, want %v", passed, want)
 		}

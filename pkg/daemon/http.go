@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -67,6 +68,9 @@ type Server struct {
 	health  http.Handler
 }
 
+// memProfileRate is Go's own: one allocation is noted in so many bytes.
+const memProfileRate = 512 * 1024
+
 // NewServer returns a server that does nothing until Run.
 func NewServer(options ServerOptions) *Server {
 	health := http.NewServeMux()
@@ -84,6 +88,8 @@ func NewServer(options ServerOptions) *Server {
 		ErrorLog: slog.NewLogLogger(options.Log.Handler(), slog.LevelWarn),
 	}))
 	if options.PProf {
+		// The profile of the heap knows what is allocated from here on.
+		runtime.MemProfileRate = memProfileRate
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

@@ -185,7 +185,7 @@ func TestLeadThroughTrouble(t *testing.T) {
 				lease := a.(clienttesting.UpdateAction).GetObject().(*coordinationv1.Lease).DeepCopy()
 				lease.ResourceVersion += "-unseen"
 				if err := client.Tracker().Update(a.GetResource(), lease, a.GetNamespace()); err != nil {
-					t.Error(err)
+					return true, nil, err
 				}
 				return true, nil, &apiDown{}
 			}

@@ -50,7 +50,7 @@ type Store struct {
 	opt     Options
 	health  *health
 	metrics *metrics
-	events  chan cluster.Event
+	events  queue
 	watches []watched
 	// synced is closed when every watched kind was listed once.
 	synced chan struct{}
@@ -115,7 +115,7 @@ func New(o Options) *Store {
 	s := &Store{
 		opt:       o,
 		health:    newHealth(o.Log),
-		events:    make(chan cluster.Event, eventQueue),
+		events:    queue{bell: newBell()},
 		synced:    make(chan struct{}),
 		own:       make(map[cluster.Key]ownWrite),
 		slicesOf:  make(map[cluster.Key][]cluster.Key),

@@ -17,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
@@ -373,6 +374,44 @@ func TestEvent(t *testing.T) {
 			e.InvolvedObject.Kind != "Service" || e.InvolvedObject.Name != "s" || e.InvolvedObject.UID != "u" ||
 			e.Source.Component != "lanlord-test" || e.Source.Host != "here" {
 			t.Errorf("%+v", e)
+		}
+	})
+}
+
+// TestEventsArePaced sends what many Services have to say one after the other, and all of it.
+func TestEventsArePaced(t *testing.T) {
+	api := newFakeAPI()
+	inBubble(t, api, func(t *testing.T, s *Store, _ *counter, _ *lines) {
+		const many = 400
+		for i := range many {
+			name := fmt.Sprint("s", i)
+			s.Event(cluster.Event{Object: cluster.ObjectRef{Kind: "Service", Namespace: "a", Name: name, UID: name}, Reason: "Assigned", Message: name})
+		}
+		sent := func() (names []string) {
+			synctest.Wait()
+			for _, action := range api.Actions() {
+				if action.Matches("create", "events") {
+					names = append(names, action.(clienttesting.CreateAction).GetObject().(*corev1.Event).InvolvedObject.Name)
+				}
+			}
+			return names
+		}
+		if n := len(sent()); n != eventBurst {
+			t.Errorf("%d at once, want %d", n, eventBurst)
+		}
+		time.Sleep(2 * time.Second)
+		if n := len(sent()); n < eventBurst+2*eventRate-1 || n > eventBurst+2*eventRate+1 {
+			t.Errorf("%d after two seconds", n)
+		}
+		time.Sleep(time.Minute)
+		names := sent()
+		if len(names) != many {
+			t.Fatalf("%d of %d", len(names), many)
+		}
+		for i, name := range names {
+			if name != fmt.Sprint("s", i) {
+				t.Fatalf("%s is number %d", name, i)
+			}
 		}
 	})
 }
