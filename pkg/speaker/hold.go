@@ -126,6 +126,7 @@ func (s *Speaker) hold(now time.Time) (targets []layer2.Target, began []netip.Ad
 		}
 	}
 	s.held, s.pursued = held, pursued
+	clear(s.ceded)
 	return targets, began
 }
 
@@ -175,6 +176,9 @@ func (s *Speaker) claimed(c layer2.Claim, now time.Time) (news bool) {
 	h, p := s.held[c.Addr], s.pursued[c.Addr]
 	if p != nil {
 		p.claimed = now
+		if !p.ceded.IsZero() && now.Sub(p.asked) > confirmDelay { // this is not what was asked for
+			p.ceded = now
+		}
 		if p.waiting {
 			p.next = now // it has changed hands
 		}
@@ -259,6 +263,7 @@ func (d *Decision) byNameAlone() *Decision { return &Decision{Addr: d.Addr} }
 func (s *Speaker) drop(a netip.Addr, peer string, now time.Time) {
 	s.changed(Change{At: now, Addr: a, what: yielded, why: causeOutranked, Peer: peer})
 	delete(s.held, a)
+	s.ceded[a] = now
 }
 
 // planDefence plans the next round of defences, of which there are few however many claims there are, and reports whether it is to come

@@ -2,10 +2,12 @@ package speaker
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/lanlord/lanlord/pkg/layer2"
 	"github.com/lanlord/lanlord/pkg/layer2/lantest"
 )
 
@@ -104,4 +106,53 @@ func TestManyClaimsCostFewSteps(t *testing.T) {
 			t.Errorf("the speaker decided %d times because of claims in %v, want some, and %d at most", looks, lasts, most)
 		}
 	})
+}
+
+// claimAs sends what a node with the MAC address sends that has the address, from another station.
+func claimAs(h *lantest.Host, mac layer2.MAC, addr netip.Addr) {
+	a, from := addr.As4(), h.MAC()
+	frame := slices.Concat([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, from[:], []byte{8, 6, 0, 1, 8, 0, 6, 4, 0, 2}, mac[:], a[:], mac[:], a[:])
+	h.Send(frame)
+}
+
+// TestBorrowedMAC has a stranger claim an address in the name of a node that does not have it, for a while. Nobody can tell that from the
+// node's own claims, so the owner may give in; but soon after it is over, some node answers, and it is the only one.
+func TestBorrowedMAC(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		failback string
+		// waits says that the node in whose name the stranger speaks is the one that the election names, and waits for the owner.
+		waits bool
+		back  time.Duration
+	}{
+		{"of the owner's peer", "60s", false, 3 * time.Second},
+		{"of the owner's peer, failback never", "never", false, 3 * time.Second},
+		{"of the node that waits", "never", true, reassurance + 3*time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v := newVillage(t, "layer2: {failback: "+c.failback+", refresh: 1h}\n", []string{"a", "b", "c"}, addr4)
+				winner := v.speakers[v.speakers["a"].loop.Status().Decisions[0].Owner]
+				if c.waits {
+					winner.die()
+					time.Sleep(3 * time.Second)
+					winner.boot()
+				}
+				time.Sleep(70 * time.Second)
+				owner := v.only(addr4)
+				x := v.lan.Host("x", lantest.Linux, netip.MustParseAddr("10.0.0.251"))
+				for range 30 {
+					for _, p := range v.speakers {
+						if p != owner && (p == winner) == c.waits {
+							claimAs(x, p.nic.MAC(), addr4)
+						}
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+				time.Sleep(c.back)
+				synctest.Wait()
+				v.only(addr4)
+			})
+		})
+	}
 }

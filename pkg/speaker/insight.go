@@ -40,7 +40,7 @@ type tenure struct {
 type quest struct {
 	holder  string
 	waiting bool
-	next    time.Time
+	due     time.Time
 	warned  bool
 	// stranger is the host that has the address and is no node, zero if there is none; facing is since when.
 	stranger layer2.MAC
@@ -59,7 +59,7 @@ func (s *Speaker) insight(snap cluster.Snapshot, ready []membership.Member, befo
 		in.held[a] = tenure{h.took, h.why, h.from, h.inherited, !h.kept()}
 	}
 	for a, p := range s.pursued {
-		q := quest{holder: p.holder, waiting: p.waiting, next: p.next, warned: p.warned}
+		q := quest{holder: p.holder, waiting: p.waiting, due: p.due, warned: p.warned}
 		if x := s.strangers[a]; x != nil && !p.strange.IsZero() {
 			q.stranger, q.facing = x.mac, p.strange
 		}

@@ -16,6 +16,9 @@ const (
 	// The pause before an address is looked at again grows from the first to the second.
 	firstLook = 50 * time.Millisecond
 	lastLook  = time.Second
+	// reassurance is how often a node is asked again that may keep an address for good: whatever made it give the address up, as a stranger
+	// that used the MAC address of another node, it need not have told of that.
+	reassurance = time.Minute
 	// confirmDelay is how long after a peer has answered for the first time it is asked again: it may just be giving up.
 	confirmDelay = 200 * time.Millisecond
 	// answerTime is how long a second answer is waited for.
@@ -46,17 +49,22 @@ type pursuit struct {
 	to, mute layer2.MAC
 	looks    int
 	// holder is the node that answered last; rightful is true when it might keep the address then. waiting is true when it is left
-	// alone until next, unless it loses that right, or more members than these losses are lost: another node may have the address by now.
+	// alone until due, which may be never, unless it loses that right, or more members than these losses are lost: another node may have the address by now.
 	holder    string
 	rightful  bool
 	waiting   bool
+	due       time.Time
 	confirmed bool
 	losses    int
 	// disallowed is when the holder was first seen to have no right to the address any more.
 	disallowed time.Time
 	// strange is when a stranger answered first.
 	strange time.Time
-	warned  bool
+	// ceded is when this node, which is to have the address, gave it up to a peer that claimed it, or when such a claim came last.
+	ceded time.Time
+	// silent is true when it is taken since nobody answered in the end.
+	silent bool
+	warned bool
 }
 
 // found is the result of a probe.
@@ -73,7 +81,7 @@ func (f found) arrive() (news bool) {
 }
 
 func (s *Speaker) newPursuit(a netip.Addr, now time.Time) *pursuit {
-	p := &pursuit{addr: a, since: now, next: now}
+	p := &pursuit{addr: a, since: now, next: now, ceded: s.ceded[a]}
 	if owner, ok := s.owners[a]; ok && owner != s.Self {
 		p.from = owner
 	}
@@ -149,6 +157,7 @@ func (s *Speaker) judge(d *Decision, p *pursuit, f *found, now time.Time) (take 
 			p.mute, p.to, p.next = p.to, layer2.MAC{}, now
 			return false
 		}
+		p.silent = true
 		delete(s.strangers, d.Addr)
 		return true
 	}
@@ -167,8 +176,11 @@ func (s *Speaker) judge(d *Decision, p *pursuit, f *found, now time.Time) (take 
 			return false
 		}
 		due := s.due(d, p, now)
-		p.waiting, p.rightful, p.losses = due.After(now), s.mayKeep(d, name), s.members.losses
-		p.next = due
+		p.due, p.waiting, p.rightful, p.losses = due, due.After(now), s.mayKeep(d, name), s.members.losses
+		p.next = earliest(due, now.Add(reassurance))
+		if again := now.Add(lastLook); now.Sub(p.ceded) < 2*lastLook {
+			p.next = earliest(p.next, again) // it may not have been that node that was heard, but a stranger in its name
+		}
 		if again := now.Add(confirmDelay); !p.confirmed && again.Before(due) {
 			p.next, p.confirmed = again, true // right after a dispute another node may have it
 		}
@@ -263,7 +275,7 @@ func (s *Speaker) why(d *Decision, p *pursuit) (cause, string) {
 		return causeLeft, from
 	case !d.allows(from):
 		return causeIneligible, from
-	case p.holder == "":
+	case p.holder == "" || p.silent:
 		return causeSilent, from
 	case d.Wished:
 		return causeWish, from

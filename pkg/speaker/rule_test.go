@@ -93,7 +93,7 @@ func TestRule(t *testing.T) {
 			before: func(s *Speaker, d *Decision, _ *pursuit, now time.Time) { d.Wished, s.ready = true, now }},
 		{name: "a member, while this node is wished for, failback never", failback: config.FailbackNever, finding: heard(readyMAC), take: true,
 			before: func(_ *Speaker, d *Decision, _ *pursuit, _ time.Time) { d.Wished = true }},
-		{name: "a member, failback never", failback: config.FailbackNever, finding: heard(readyMAC), again: time.Until(never),
+		{name: "a member, failback never", failback: config.FailbackNever, finding: heard(readyMAC), again: reassurance,
 			before: func(_ *Speaker, _ *Decision, p *pursuit, _ time.Time) { p.confirmed = true }},
 		{name: "a leaving member", failback: config.FailbackNever, finding: heard(leavingMAC), take: true},
 		{name: "a member without the right", failback: config.FailbackNever, finding: heard(ineligibleMAC), again: settleDelay},

@@ -96,6 +96,8 @@ type Speaker struct {
 	defences, defended time.Time
 	// pursued are the addresses that this node is to have and does not hold yet.
 	pursued map[netip.Addr]*pursuit
+	// ceded are the addresses that this node has given up to peers since the last step.
+	ceded map[netip.Addr]time.Time
 	// strangers are the addresses that hosts have which are no nodes.
 	strangers map[netip.Addr]*stranger
 	// dark are the addresses that nobody answers for.
@@ -133,6 +135,7 @@ func New(o Options) *Speaker {
 		since:      map[netip.Addr]time.Time{},
 		held:       map[netip.Addr]*holding{},
 		pursued:    map[netip.Addr]*pursuit{},
+		ceded:      map[netip.Addr]time.Time{},
 		strangers:  map[netip.Addr]*stranger{},
 		dark:       map[netip.Addr]dark{},
 		gains:      map[netip.Addr]gain{},

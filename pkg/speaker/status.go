@@ -124,10 +124,10 @@ func (w witness) whyNot(d *Decision) (reason, message string) {
 		return asking, "this node does not know yet which other speakers there are"
 	case !q.facing.IsZero():
 		return facing, fmt.Sprintf("the host with the MAC address %s, which is no node, answers since %s", q.stranger, clock(q.facing))
-	case q.waiting && q.next.Equal(never):
+	case q.waiting && q.due.Equal(never):
 		return waiting, fmt.Sprintf("node %s answers, and keeps it while it may (failback: never)", q.holder)
 	case q.waiting:
-		return waiting, fmt.Sprintf("node %s answers, and is left alone until %s", q.holder, clock(q.next))
+		return waiting, fmt.Sprintf("node %s answers, and is left alone until %s", q.holder, clock(q.due))
 	case q.warned:
 		return asking, "the address cannot be asked for on any interface; the log says why"
 	case q.holder != "":
