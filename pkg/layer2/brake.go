@@ -6,7 +6,7 @@ const (
 	// vainRate is how often a second, and how often at once, this process may wake for frames of one socket that it answers none of.
 	// Beyond that it lets them gather for vainPause: waking costs ten times what a frame does. The socket's buffer holds some 200.
 	vainRate  = 500
-	vainPause = time.Millisecond
+	vainPause = 2 * time.Millisecond
 )
 
 // brake counts how often a socket has woken this process in vain.
