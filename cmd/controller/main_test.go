@@ -11,36 +11,21 @@ import (
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/daemon"
+	"github.com/lanlord/lanlord/pkg/daemon/daemontest"
 )
 
 func TestBadFlags(t *testing.T) {
-	for _, test := range []struct{ args, want string }{
-		{"--lissten=:1", "unknown flag --lissten"},
-		{"--listen", "missing value for --listen"},
-		{"--log-level=loud", `invalid value "loud" for --log-level: must be debug, info, warn or error`},
-		{"serve", `unexpected argument "serve"`},
-	} {
-		var out bytes.Buffer
-		err := run(t.Context(), strings.Fields(test.args), &out, &out)
-		if usage, ok := errors.AsType[*daemon.UsageError](err); !ok || usage.Problem != test.want {
-			t.Errorf("%s: %v, want the usage error %q", test.args, err, test.want)
-		}
-	}
+	daemontest.BadArguments(t, run, map[string]string{
+		"--lissten=:1":     "unknown flag --lissten",
+		"--listen":         "missing value for --listen",
+		"--log-level=loud": `invalid value "loud" for --log-level: must be debug, info, warn or error`,
+		"serve":            `unexpected argument "serve"`,
+	})
 }
 
 // TestHelpIsDocumented holds docs/flags.md to what --help prints.
 func TestHelpIsDocumented(t *testing.T) {
-	var help bytes.Buffer
-	if err := run(t.Context(), []string{"--help"}, &help, &help); !errors.Is(err, daemon.ErrDone) {
-		t.Fatal(err)
-	}
-	doc, err := os.ReadFile("../../docs/flags.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(doc), "```\n"+help.String()+"```\n") {
-		t.Errorf("docs/flags.md does not hold what lanlord-controller --help prints:\n%s", help.String())
-	}
+	daemontest.HelpIsDocumented(t, run, "../../docs/flags.md")
 }
 
 func TestCheckConfig(t *testing.T) {
@@ -92,21 +77,12 @@ func TestFromMetalLB(t *testing.T) {
 	}
 }
 
-// writeKubeconfig writes the kubeconfig of an API server that is not there.
-func writeKubeconfig(t *testing.T) string {
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(kubeconfig, []byte(unreachable), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return kubeconfig
-}
-
 // TestStopsWithoutCluster starts against an API server that is not there, and is told to stop.
 func TestStopsWithoutCluster(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(100*time.Millisecond, cancel)
 	var out bytes.Buffer
-	if err := run(ctx, []string{"--kubeconfig=" + writeKubeconfig(t), "--listen=127.0.0.1:0"}, &out, t.Output()); err != nil {
+	if err := run(ctx, []string{"--kubeconfig=" + daemontest.Unreachable(t), "--listen=127.0.0.1:0"}, &out, t.Output()); err != nil {
 		t.Errorf("stopped with %v", err)
 	}
 }

@@ -3,19 +3,15 @@ package main
 import (
 	"context"
 	"flag"
-	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/daemon"
+	"github.com/lanlord/lanlord/pkg/daemon/daemontest"
 	"github.com/lanlord/lanlord/pkg/kube"
 	"github.com/lanlord/lanlord/pkg/layer2"
 	"github.com/lanlord/lanlord/pkg/layer2/lantest"
@@ -48,11 +44,7 @@ func (a alone) Snapshot() cluster.Snapshot {
 // held to the same file.
 func TestMetrics(t *testing.T) {
 	registry := daemon.NewRegistry()
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(kubeconfig, []byte(unreachable), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	client, err := kube.ConnectMeasured(kubeconfig, name, registry)
+	client, err := kube.ConnectMeasured(daemontest.Unreachable(t), name, registry)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,50 +91,10 @@ func TestMetrics(t *testing.T) {
 			t.Fatal("no address announced within a minute")
 		}
 	}
-	if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
-		t.Error(problems, err)
-	}
-	compare(t, "testdata/metrics.txt", describe(t, registry))
+	daemontest.CheckMetrics(t, registry, "testdata/metrics.txt", *update)
 	loop.HandOver()
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
-	}
-}
-
-// describe lists the metrics of our own, with their labels.
-func describe(t *testing.T, registry *prometheus.Registry) string {
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var text strings.Builder
-	for _, family := range families {
-		if !strings.HasPrefix(family.GetName(), "lanlord_") {
-			continue
-		}
-		fmt.Fprintf(&text, "%s %s: %s\n", family.GetName(), family.GetType(), family.GetHelp())
-		for _, label := range family.GetMetric()[0].GetLabel() {
-			fmt.Fprintf(&text, "\t%s\n", label.GetName())
-		}
-	}
-	return text.String()
-}
-
-// compare holds text to a file.
-func compare(t *testing.T, file, text string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(want) != text {
-		t.Errorf("%s is not what was found (-update writes it):\n%s", file, text)
 	}
 }

@@ -2,16 +2,14 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/lanlord/lanlord/pkg/daemon"
+	"github.com/lanlord/lanlord/pkg/daemon/daemontest"
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
@@ -49,46 +47,11 @@ func TestBadProbe(t *testing.T) {
 	}
 }
 
-// listening is a log that tells when the speaker can be probed.
-type listening struct {
-	t     *testing.T
-	pod   string
-	lines chan struct{}
-}
-
-func (l *listening) Write(line []byte) (int, error) {
-	if bytes.Contains(line, []byte("address=@lanlord/"+l.pod)) {
-		close(l.lines)
-	}
-	return l.t.Output().Write(line)
-}
-
 // TestProbe asks a speaker that waits for a cluster: it lives, is not ready, and says so in its status.
 func TestProbe(t *testing.T) {
 	pod := "speaker-" + rand.Text()
 	t.Setenv("POD_NAME", pod)
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(kubeconfig, []byte(unreachable), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	log := &listening{t: t, pod: pod, lines: make(chan struct{})}
-	stopped := make(chan error, 1)
-	go func() {
-		stopped <- run(ctx, []string{"--node-name=a", "--kubeconfig=" + kubeconfig, "--listen="}, log, log)
-	}()
-	defer func() {
-		cancel()
-		if err := <-stopped; err != nil {
-			t.Errorf("stopped with %v", err)
-		}
-	}()
-	select {
-	case <-log.lines:
-	case err := <-stopped:
-		stopped <- nil
-		t.Fatalf("ended with %v", err)
-	}
+	daemontest.Start(t, run, pod, "--node-name=a", "--kubeconfig="+daemontest.Unreachable(t), "--listen=")
 	var live, ready bytes.Buffer
 	if err := run(t.Context(), []string{"probe", "live"}, &live, &live); err != nil || live.String() != "ok\n" {
 		t.Errorf("live: %q, %v", live.String(), err)

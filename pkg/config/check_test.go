@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"flag"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
-	"golang.org/x/tools/txtar"
+	"github.com/lanlord/lanlord/pkg/config/configtest"
 )
 
 var update = flag.Bool("update", false, "write the results into testdata")
@@ -17,42 +14,7 @@ var update = flag.Bool("update", false, "write the results into testdata")
 // TestCheck reads testdata/check: each file has documents, every one followed by its result, which begins with "accepted"
 // or "refused".
 func TestCheck(t *testing.T) {
-	files, err := filepath.Glob("testdata/check/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no files: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { checkFile(t, file) })
-	}
-}
-
-func checkFile(t *testing.T, file string) {
-	archive, err := txtar.ParseFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(archive.Files)%2 != 0 {
-		t.Fatal("there must be one result after each document")
-	}
-	for i := 0; i < len(archive.Files); i += 2 {
-		document, result := archive.Files[i], &archive.Files[i+1]
-		if result.Name != "result" {
-			t.Fatalf("after %q stands %q, not its result", document.Name, result.Name)
-		}
-		t.Run(document.Name, func(t *testing.T) {
-			got := outcome(document.Data)
-			if *update {
-				result.Data = []byte(got)
-			} else if got != string(result.Data) {
-				t.Errorf("got\n%s\nwant\n%s", got, result.Data)
-			}
-		})
-	}
-	if *update {
-		if err := os.WriteFile(file, txtar.Format(archive), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
+	configtest.CheckResults(t, "testdata/check/*.txtar", *update, func(_ *testing.T, document []byte) string { return outcome(document) })
 }
 
 // outcome is the result of Check as it is in testdata: an empty line after the document's own last one.

@@ -3,12 +3,11 @@ package config
 import (
 	"bytes"
 	"io"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"testing"
 
-	"golang.org/x/tools/txtar"
+	"github.com/lanlord/lanlord/pkg/config/configtest"
 )
 
 // FuzzParse asserts that no document, and no file, makes the parser panic or hang, and that what is accepted keeps the
@@ -36,21 +35,7 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	files, err := filepath.Glob("testdata/check/*.txtar")
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, file := range files {
-		archive, err := txtar.ParseFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for _, document := range archive.Files {
-			if document.Name != "result" {
-				f.Add(document.Data)
-			}
-		}
-	}
+	configtest.AddDocuments(f, "testdata/check/*.txtar")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		config, err := Parse(data)
 		again, errAgain := Parse(data)

@@ -2,14 +2,11 @@ package metallb
 
 import (
 	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"golang.org/x/tools/txtar"
-
 	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/config/configtest"
 )
 
 var update = flag.Bool("update", false, "write the results into testdata")
@@ -17,42 +14,7 @@ var update = flag.Bool("update", false, "write the results into testdata")
 // TestConvert reads testdata: each file has MetalLB's resources, every one followed by what becomes of them. Lanlord must accept
 // each ConfigMap, and understands it as the last file says.
 func TestConvert(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no files: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { convertFile(t, file) })
-	}
-}
-
-func convertFile(t *testing.T, file string) {
-	archive, err := txtar.ParseFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(archive.Files)%2 != 0 {
-		t.Fatal("there must be one result after the resources")
-	}
-	for i := 0; i < len(archive.Files); i += 2 {
-		resources, result := archive.Files[i], &archive.Files[i+1]
-		if result.Name != "result" {
-			t.Fatalf("after %q stands %q, not its result", resources.Name, result.Name)
-		}
-		t.Run(resources.Name, func(t *testing.T) {
-			got := outcome(t, resources.Data)
-			if *update {
-				result.Data = []byte(got)
-			} else if got != string(result.Data) {
-				t.Errorf("got\n%s\nwant\n%s", got, result.Data)
-			}
-		})
-	}
-	if *update {
-		if err := os.WriteFile(file, txtar.Format(archive), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
+	configtest.CheckResults(t, "testdata/*.txtar", *update, outcome)
 }
 
 // outcome is the manifest, or "refused" and the error.
@@ -84,21 +46,7 @@ func FuzzConvert(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, file := range files {
-		archive, err := txtar.ParseFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for _, resources := range archive.Files {
-			if resources.Name != "result" {
-				f.Add(resources.Data)
-			}
-		}
-	}
+	configtest.AddDocuments(f, "testdata/*.txtar")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		result, err := Convert(data, "lanlord-system", "config")
 		if (result == nil) == (err == nil) {

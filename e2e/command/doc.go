@@ -1,0 +1,2 @@
+// Package command has what the programs of the laboratory share.
+package command

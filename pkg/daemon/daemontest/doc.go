@@ -1,0 +1,2 @@
+// Package daemontest has what the tests of both programs share.
+package daemontest
