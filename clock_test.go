@@ -1,0 +1,92 @@
+package lanlord_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// wallClock are the functions and methods of package time that make of a time one that the wall clock alone tells. Whatever compares only
+// what time.Now has returned goes by the monotonic clock, so that nothing happens when the machine's clock is set.
+var wallClock = []string{
+	"Unix", "UnixMilli", "UnixMicro", "UnixNano", "Round", "Truncate", "Date", "Parse", "ParseInLocation", "UTC", "Local", "In", "AddDate",
+}
+
+// wallClockUses are the files of the deciding packages where that is meant, and why.
+var wallClockUses = map[string]string{
+	"pkg/layer2/transfer_linux.go": "the kernel's time of arrival; a clock that is set costs what waits at that moment",
+	"pkg/speaker/pursue.go":        "a date that does not come",
+	"pkg/controller/decide.go":     "the ages of Services, all by the API server's clock",
+	"pkg/speaker/status.go":        "told to people",
+	"pkg/controller/status.go":     "told to people",
+	"pkg/kube/status.go":           "told to people",
+	"pkg/kube/health.go":           "a duration that is logged",
+	"pkg/kube/metrics.go":          "told in a metric",
+	"pkg/kube/convert.go":          "times of the API server, told to people",
+}
+
+// TestNothingGoesByTheWallClock looks for times without a monotonic part in the packages that decide something. A clock that is set cannot
+// be shown to a process otherwise: Go asks the kernel and not the C library, namespaces have no wall clock of their own, and the
+// machine's belongs to others.
+func TestNothingGoesByTheWallClock(t *testing.T) {
+	used := map[string]bool{}
+	for _, top := range []string{
+		"pkg/allocator", "pkg/controller", "pkg/election", "pkg/handover", "pkg/kube", "pkg/layer2", "pkg/membership", "pkg/speaker",
+	} {
+		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			calls, err := wallClockCalls(path)
+			for _, call := range calls {
+				used[path] = true
+				if wallClockUses[path] == "" {
+					t.Errorf("%s: %s goes by the wall clock: compare what time.Now returns, or say in wallClockUses why not", path, call)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path := range wallClockUses {
+		if !used[path] {
+			t.Errorf("%s does not use the wall clock: take it out of wallClockUses", path)
+		}
+	}
+}
+
+// wallClockCalls returns the names of such functions that a file calls, of package time or of a value.
+func wallClockCalls(path string) (calls []string, err error) {
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+	if err != nil {
+		return nil, err
+	}
+	ofOther := func(name string) bool {
+		return slices.ContainsFunc(file.Imports, func(i *ast.ImportSpec) bool {
+			path := strings.Trim(i.Path.Value, `"`)
+			return path != "time" && (i.Name != nil && i.Name.Name == name || i.Name == nil && filepath.Base(path) == name)
+		})
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		f, ok := call.Fun.(*ast.SelectorExpr)
+		if !ok || !slices.Contains(wallClock, f.Sel.Name) {
+			return true
+		}
+		if of, plain := f.X.(*ast.Ident); !plain || !ofOther(of.Name) {
+			calls = append(calls, f.Sel.Name)
+		}
+		return true
+	})
+	return calls, nil
+}
