@@ -14,6 +14,12 @@ import (
 // rest is how long what is measured may go on after what caused it.
 const rest = 2 * time.Second
 
+// Foreign frames come so many a second, for so long.
+const (
+	foreignRate  = 10_000
+	foreignLasts = 10 * time.Second
+)
+
 // Usage is what the controller and the speakers took.
 type Usage struct {
 	// Controller is CPU time; Speaker that of the speakers on average.
@@ -103,6 +109,17 @@ func (r *Rig) Heartbeats(ctx context.Context, n int) (Usage, error) {
 		}
 		return sleep(ctx, rest)
 	})
+}
+
+// Foreign is what frames of other hosts cost a speaker, one by one: requests for addresses that nobody has, outside the pools and in them.
+type Foreign struct{ Outside, Inside wire.Cost }
+
+// Foreign measures it with so many frames a second for so long.
+func (r *Rig) Foreign(ctx context.Context, rate int, lasts time.Duration) (f Foreign, err error) {
+	if f.Outside, err = r.lab.Foreign(ctx, false, rate, lasts); err == nil {
+		f.Inside, err = r.lab.Foreign(ctx, true, rate, lasts)
+	}
+	return f, err
 }
 
 // Resident is the memory of the controller, and of the speaker that has most.

@@ -6,6 +6,8 @@ import (
 	"io"
 	"text/tabwriter"
 	"time"
+
+	"github.com/lanlord/lanlord/e2e/wire"
 )
 
 // row is one line of the table. value returns "" for what was not measured.
@@ -40,6 +42,8 @@ func rows() []row {
 		{"speaker, CPU for an endpoint change, us", "", func(r Result) string { return each(r.Endpoints.Speaker, r.Idle.Speaker, r, r.Endpoints.Over) }},
 		{"controller, CPU for a Node's heartbeat, us", "", func(r Result) string { return each(r.Heartbeats.Controller, r.Idle.Controller, r, r.Heartbeats.Over) }},
 		{"speaker, CPU for a Node's heartbeat, us", "", func(r Result) string { return each(r.Heartbeats.Speaker, r.Idle.Speaker, r, r.Heartbeats.Over) }},
+		{"speaker, CPU for a request outside the pools, us", "1", func(r Result) string { return share(r.Foreign.Outside) }},
+		{"  for an address of the pools that nobody has", "1", func(r Result) string { return share(r.Foreign.Inside) }},
 		{"controller started to a new Service assigned, s", "2", func(r Result) string { return seconds(r.ControllerStarted) }},
 		{"  since the one before was told to stop, s", "", func(r Result) string { return seconds(r.ControllerStopped) }},
 		{"speaker started to ready, s", "", func(r Result) string { return seconds(r.SpeakerReady) }},
@@ -109,6 +113,12 @@ func megabytes(m Memory) string {
 
 func percent(used, over time.Duration) string {
 	return fmt.Sprintf("%.2f", 100*used.Seconds()/over.Seconds())
+}
+
+// share shows CPU time for a frame: the program's own, and the kernel's on its behalf.
+func share(c wire.Cost) string {
+	microseconds := func(d time.Duration) float64 { return d.Seconds() * 1e6 }
+	return fmt.Sprintf("%.2f (kernel %.2f)", microseconds(c.User), microseconds(c.System))
 }
 
 // each shows what one of the changes costs, beside what the process takes anyway.

@@ -31,6 +31,7 @@ type Result struct {
 	Announced time.Duration
 
 	Idle, Endpoints, Heartbeats Usage
+	Foreign                     Foreign
 	// Settled is the memory after Idle, Restarted that after the controller and a speaker were started again.
 	Settled, Restarted Resident
 
@@ -79,6 +80,10 @@ func Measure(ctx context.Context, o Options, p Plan, say func(string)) (Result, 
 		}},
 		{"heartbeats", true, func() (err error) {
 			result.Heartbeats, err = r.Heartbeats(ctx, p.Changes)
+			return err
+		}},
+		{"hosts ask for each other", true, func() (err error) {
+			result.Foreign, err = r.Foreign(ctx, foreignRate, foreignLasts)
 			return err
 		}},
 		{"a node crashes", p.Crash, func() (err error) {

@@ -85,6 +85,8 @@ func TestRealAPIServer(t *testing.T) {
 	if used.Gossip == 0 || used.Watching == 0 || used.Speaker == 0 {
 		t.Errorf("nothing was used: %+v", used)
 	}
+	_, err = r.Foreign(ctx, 1000, time.Second)
+	ok("requests of other hosts", err)
 	crash, err := r.Crash(ctx)
 	ok("crash", err)
 	if crash.Owned == 0 || crash.Owned == services || crash.Owners > 1 {
@@ -147,6 +149,7 @@ func TestTable(t *testing.T) {
 	all.Created = Assignment{All: 12 * time.Second, CPU: 2500 * time.Millisecond}
 	all.Reference = Reference{Both: 10 * time.Second}
 	all.Idle = Usage{Speaker: 30 * time.Millisecond, Over: 30 * time.Second, Gossip: 60_000, Watching: 30_000}
+	all.Foreign.Inside = wire.Cost{User: 800 * time.Nanosecond, System: 2500 * time.Nanosecond}
 	all.Endpoints = Usage{Speaker: 103 * time.Millisecond, Over: 3 * time.Second}
 	var text bytes.Buffer
 	if err := Write(&text, []Result{all}); err != nil {
@@ -155,7 +158,8 @@ func TestTable(t *testing.T) {
 	for name, want := range map[string]string{
 		"  ratio": "1.2 1.20", "controller, CPU for it, created one by one, s": "3 for 2,000 2.50", "speaker, idle, % of a core": "0.2 0.10",
 		"speaker, CPU for an endpoint change, us": "1000", "gossip and watching, kB/s a node": "20 3.0",
-		"all there at once: first assigned to last, s": "-",
+		"  for an address of the pools that nobody has": "1 0.80 (kernel 2.50)",
+		"all there at once: first assigned to last, s":  "-",
 	} {
 		found := false
 		for line := range strings.Lines(text.String()) {

@@ -24,6 +24,8 @@ type Options struct {
 	IPv4, IPv6 int
 	// Layer2 is what the configuration has below layer2 besides ping, as "refresh: 0s, rate: 1000".
 	Layer2 string
+	// Ping has the speakers answer pings too, beside the kernels: a client has two answers to each.
+	Ping bool
 	// LogLevel is the speakers'. Empty is info: at debug level they log every frame, which takes its time.
 	LogLevel string
 	// Logs is an existing directory for the speakers' logs, one file for each start.
@@ -91,7 +93,7 @@ func (l *Lab) makeHub() (err error) {
 
 // makeCluster makes the nodes, and all objects.
 func (l *Lab) makeCluster() error {
-	err := l.server.Put(configuration(l.options.Layer2), gossipSecret())
+	err := l.server.Put(configuration(l.options.Layer2, l.options.Ping), gossipSecret())
 	for i := 0; i < l.options.Nodes && err == nil; i++ {
 		var n *node
 		if n, err = newNode(l, i); err == nil {

@@ -51,15 +51,21 @@ func buildSpeaker(t *testing.T) string {
 // newLab makes a laboratory of three nodes, whose logs are shown if the test fails.
 func newLab(t *testing.T, speaker string, v4, v6 int) *wire.Lab {
 	t.Helper()
-	logs := t.TempDir()
+	return newLabWith(t, wire.Options{Speaker: speaker, IPv4: v4, IPv6: v6, Layer2: "failback: never"})
+}
+
+// newLabWith makes one of three nodes with the options.
+func newLabWith(t *testing.T, o wire.Options) *wire.Lab {
+	t.Helper()
+	o.Nodes, o.Logs = 3, t.TempDir()
 	t.Cleanup(func() {
 		if t.Failed() {
-			if err := wire.WriteLogs(t.Output(), logs); err != nil {
+			if err := wire.WriteLogs(t.Output(), o.Logs); err != nil {
 				t.Error(err)
 			}
 		}
 	})
-	lab, err := wire.New(wire.Options{Speaker: speaker, Nodes: 3, IPv4: v4, IPv6: v6, Layer2: "failback: never", Logs: logs})
+	lab, err := wire.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

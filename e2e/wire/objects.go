@@ -17,10 +17,10 @@ const (
 	poolName        = "wire"
 )
 
-// configuration is the ConfigMap: one pool, and what the options add below layer2. Pings are the kernels' to answer here.
-func configuration(layer2 string) *corev1.ConfigMap {
+// configuration is the ConfigMap: one pool, and what the options add below layer2. Pings are the kernels' to answer here, at least.
+func configuration(layer2 string, ping bool) *corev1.ConfigMap {
 	text := fmt.Sprintf("address-pools:\n- name: %s\n  protocol: layer2\n  addresses: [%s, \"%s\"]\n", poolName, services4, services6)
-	text += "layer2: {ping: false"
+	text += fmt.Sprintf("layer2: {ping: %t", ping)
 	if layer2 != "" {
 		text += ", " + layer2
 	}
