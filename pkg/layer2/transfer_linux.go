@@ -31,32 +31,48 @@ func (t *transfer) prepare(call func(fd int, b []byte) (int, error)) {
 	}
 }
 
-// reading is a transfer of a frame that comes with the time at which the kernel received it.
+// batch is how many frames are taken from the kernel at once, if there are so many.
+const batch = 16
+
+// reading takes frames from a socket, several at once, each with the time at which the kernel received it.
 type reading struct {
 	transfer
-	header unix.Msghdr
-	vector unix.Iovec
-	// control has room for one message, aligned as the kernel has it.
-	control struct {
+	headers [batch]messageHeader
+	vectors [batch]unix.Iovec
+	// controls have room for one message each, aligned as the kernel has it.
+	controls [batch]struct {
 		unix.Cmsghdr
 		at unix.Timespec
 	}
+	frames [batch][frameSize]byte
+	// taken is how many frames there are, next the one that is read next.
+	taken, next int
+}
+
+// messageHeader is struct mmsghdr of recvmmsg(2).
+type messageHeader struct {
+	unix.Msghdr
+	length uint32
 }
 
 // prepare makes r ready for use. r must not be moved afterwards.
 func (r *reading) prepare() {
-	r.header.Iov = &r.vector
-	r.header.SetIovlen(1)
-	r.header.Control = (*byte)(unsafe.Pointer(&r.control))
+	for i := range r.headers {
+		r.vectors[i].Base = &r.frames[i][0]
+		r.vectors[i].SetLen(frameSize)
+		r.headers[i].Iov = &r.vectors[i]
+		r.headers[i].SetIovlen(1)
+		r.headers[i].Control = (*byte)(unsafe.Pointer(&r.controls[i]))
+	}
 	r.transfer.prepare(r.receive)
 }
 
-// receive is recvmsg(2), which golang.org/x/sys/unix offers only with an address of the sender that it allocates.
-func (r *reading) receive(fd int, b []byte) (int, error) {
-	r.vector.Base = unsafe.SliceData(b)
-	r.vector.SetLen(len(b))
-	r.header.SetControllen(int(unsafe.Sizeof(r.control)))
-	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.header)), 0)
+// receive is recvmmsg(2), which golang.org/x/sys/unix does not offer. It returns how many frames it has taken.
+func (r *reading) receive(fd int, _ []byte) (int, error) {
+	for i := range r.headers {
+		r.headers[i].SetControllen(int(unsafe.Sizeof(r.controls[i])))
+	}
+	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.headers)), batch, unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}
@@ -66,19 +82,33 @@ func (r *reading) receive(fd int, b []byte) (int, error) {
 // waited returns how long before now the frame was received. Kernels have no monotonic time for that: when the clock is set forward
 // while a frame waits, it passes for older than it is, and when it is set back, for new.
 func (r *reading) waited(now time.Time) time.Duration {
-	if r.header.Controllen == 0 || r.control.Level != unix.SOL_SOCKET || r.control.Type != unix.SCM_TIMESTAMPNS {
+	i := r.next - 1
+	if i < 0 || r.headers[i].Controllen == 0 || r.controls[i].Level != unix.SOL_SOCKET || r.controls[i].Type != unix.SCM_TIMESTAMPNS {
 		return 0
 	}
-	return time.Duration(now.UnixNano() - r.control.at.Nano())
+	return time.Duration(now.UnixNano() - r.controls[i].at.Nano())
 }
 
 // Read implements io.Reader.
 func (c *frameConn) Read(b []byte) (int, error) {
-	c.read.b, c.read.awaited = b, false
-	if err := c.raw.Read(c.read.do); err != nil {
-		return 0, err
+	r := &c.read
+	r.awaited = false
+	if r.next == r.taken {
+		r.next, r.taken = 0, 0
+		if err := c.raw.Read(r.do); err != nil {
+			return 0, err
+		}
+		if r.err != nil {
+			return 0, r.err
+		}
+		r.taken = r.n
+		if r.taken == 0 {
+			return 0, nil
+		}
 	}
-	return max(0, c.read.n), c.read.err
+	i := r.next
+	r.next++
+	return copy(b, r.frames[i][:r.headers[i].length]), nil
 }
 
 // Waited implements Dated.
