@@ -206,3 +206,34 @@ func TestWireAllocatesNothing(t *testing.T) {
 		t.Logf("%d allocations", n)
 	}
 }
+
+// TestWireLostFrames has more frames come than the socket's buffer holds. Those that are lost are known once the next one is read, as exactly
+// as the kernel knows them.
+func TestWireLostFrames(t *testing.T) {
+	const sent = 5000
+	c := newCable(t)
+	p, conn := c.dial(), c.listen()
+	if err := conn.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil { // what was lost never comes
+		t.Fatal(err)
+	}
+	request, b := c.request(held4), make([]byte, frameSize)
+	for range sent {
+		p.send(request)
+	}
+	stats, err := conn.conn.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stats.Drops == 0 {
+		t.Fatalf("the buffer holds %d frames, so nothing was lost", sent)
+	}
+	for range stats.Packets - stats.Drops {
+		if _, err := conn.Read(b); err != nil || conn.Lost() != 0 {
+			t.Fatalf("%v, %d lost before any was", err, conn.Lost())
+		}
+	}
+	p.send(request)
+	if n, err := conn.Read(b); err != nil || n < arpEnd || conn.Lost() != stats.Drops {
+		t.Errorf("%d bytes, %v, %d frames were lost, want %d", n, err, conn.Lost(), stats.Drops)
+	}
+}

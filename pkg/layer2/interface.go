@@ -92,6 +92,13 @@ type Awaiting interface {
 	Awaited() bool
 }
 
+// Lossy is a Conn that knows how many frames came when it had no room for them.
+type Lossy interface {
+	// Lost returns how many there were, modulo 2^32, before the frame that Read has returned last; 0 while it does not know. It is
+	// called by the goroutine that reads.
+	Lost() uint32
+}
+
 // GroupConn is a Conn that joins IPv6 multicast groups, with a report to the network's routers and switches (MLD).
 type GroupConn interface {
 	Conn

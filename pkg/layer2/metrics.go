@@ -13,6 +13,7 @@ type metrics struct {
 	claims        [protocols]prometheus.Counter
 	probes        [protocols][outcomes]prometheus.Counter
 	socketErrors  [protocols]prometheus.Counter
+	lost          [protocols]prometheus.Counter
 	standstills   prometheus.Counter
 }
 
@@ -42,6 +43,10 @@ func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
 		Name: "lanlord_layer2_socket_errors_total",
 		Help: "Failures to open a socket, to read from it or to write to it.",
 	}, []string{"protocol"})
+	lost := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lanlord_layer2_frames_lost_total",
+		Help: "Frames that came when the buffer of a socket was full. Their hosts ask again.",
+	}, []string{"protocol"})
 	reopened := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "lanlord_layer2_sockets_reopened_total",
 		Help: "Sockets that were opened again after they had failed.",
@@ -54,6 +59,7 @@ func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
 	for p := range protocols {
 		m.reopened[p] = reopened.WithLabelValues(p.String())
 		m.socketErrors[p] = socketErrors.WithLabelValues(p.String())
+		m.lost[p] = lost.WithLabelValues(p.String())
 		if !p.resolves() {
 			continue
 		}
@@ -67,7 +73,7 @@ func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
 		m.claims[p] = claims.WithLabelValues(p.String())
 	}
 	if r != nil {
-		r.MustRegister(requests, announcements, heldBack, claims, probes, socketErrors, reopened, m.standstills, newStateCollector(a))
+		r.MustRegister(requests, announcements, heldBack, claims, probes, socketErrors, lost, reopened, m.standstills, newStateCollector(a))
 	}
 	return m
 }

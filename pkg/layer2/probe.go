@@ -104,8 +104,8 @@ type Finding struct {
 
 // Probe asks the segment who has an address, without claiming it and without leaving a trace of it in any neighbour's cache: for IPv4 by
 // ARP requests from 0.0.0.0 (RFC 5227, section 2.1.1), for IPv6 by solicitations from the link-local address of the
-// interface, which name this host and are answered to it alone. It returns with the first answer, or, after Count times
-// Interval, without any.
+// interface, which name this host and are answered to it alone. It returns with the first answer, of the one station if
+// only that is asked, or, after Count times Interval, without any.
 //
 // Questions obey the rate of their interface. They go after the first announcements of addresses, and before their repeats; with
 // a low rate and much to ask, Probe takes the time that this takes, or until ctx is done. Any number of probes may run at once. Everybody cannot be asked for an address in Mode
@@ -173,10 +173,10 @@ type probing struct {
 // run asks and listens until there is an answer, or there was none for long enough.
 func (r *probing) run(ctx context.Context) error {
 	for range r.options.Count {
-		if err := r.ask(ctx); err != nil || r.taken() {
+		if err := r.ask(ctx); err != nil || r.answered() {
 			return r.end(ctx, err)
 		}
-		if err := r.listen(ctx, r.options.Interval); err != nil || r.taken() {
+		if err := r.listen(ctx, r.options.Interval); err != nil || r.answered() {
 			return r.end(ctx, err)
 		}
 	}
@@ -203,7 +203,7 @@ func (r *probing) ask(ctx context.Context) error {
 		}
 	}
 	var errs []error
-	for ; waiting > 0 && !r.taken(); waiting-- {
+	for ; waiting > 0 && !r.answered(); waiting-- {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -236,7 +236,7 @@ func (r *probing) listen(ctx context.Context, d time.Duration) error {
 			return ctx.Err()
 		case s := <-r.heard:
 			r.note(s)
-			if len(r.finding.Heard) > known && r.taken() {
+			if len(r.finding.Heard) > known && r.answered() {
 				return nil
 			}
 		case <-timer.C:
@@ -262,6 +262,13 @@ func (r *probing) note(s sighting) {
 		after := max(0, s.at.Sub(r.began))
 		r.finding.Heard = append(r.finding.Heard, Sighting{MAC: s.claim.MAC, Interface: s.claim.Interface, Form: s.claim.Form, After: after})
 	}
+}
+
+// answered reports whether nothing more is waited for: somebody was heard, and if one station was asked, that station. Others may claim
+// the address meanwhile, which says nothing of that one.
+func (r *probing) answered() bool {
+	to := r.options.To
+	return slices.ContainsFunc(r.finding.Heard, func(s Sighting) bool { return s.Form != Probing && (to == MAC{} || s.MAC == to) })
 }
 
 func (r *probing) taken() bool {

@@ -298,3 +298,26 @@ func TestProbeObeysTheRate(t *testing.T) {
 		}
 	})
 }
+
+// TestProbeOfOneHearsItOut asks one station alone, whose cable is slow, while another one claims the address all the time.
+func TestProbeOfOneHearsItOut(t *testing.T) {
+	inProbeLab(t, layer2.Options{}, func(t *testing.T, l *lab) {
+		holder := l.lan.Host("holder", lantest.Linux, client4)
+		holder.Own(free4, true)
+		l.lan.Delay("holder", 20*ms, 0)
+		stranger := l.lan.Host("stranger", lantest.Linux, client4.Next())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 50 {
+				stranger.Announce(free4)
+				time.Sleep(2 * ms)
+			}
+		}()
+		f, err := l.a.Probe(t.Context(), free4, layer2.ProbeOptions{To: holder.MAC()})
+		if err != nil || f.Outcome != layer2.Taken || !slices.ContainsFunc(f.Heard, func(s layer2.Sighting) bool { return s.MAC == holder.MAC() }) {
+			t.Errorf("%+v, %v, want the holder %s among those that were heard", f, err, holder.MAC())
+		}
+		<-done
+	})
+}

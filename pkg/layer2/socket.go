@@ -131,7 +131,8 @@ func (s *socket) answer(conn Conn, h handler) error {
 	a, b := s.port.a, make([]byte, frameSize)
 	dated, _ := conn.(Dated)
 	awaiting, _ := conn.(Awaiting)
-	brake := newBrake(time.Now())
+	lossy, _ := conn.(Lossy)
+	brake, lost := newBrake(time.Now()), uint32(0)
 	for {
 		n, err := conn.Read(b)
 		if err != nil {
@@ -150,6 +151,12 @@ func (s *socket) answer(conn Conn, h handler) error {
 			reply, verdict = nil, Withheld
 		}
 		s.received[verdict].Inc()
+		if lossy != nil {
+			if n := lossy.Lost(); n != 0 && n != lost {
+				a.metrics.lost[s.protocol].Add(float64(n - lost))
+				lost = n
+			}
+		}
 		if reply != nil {
 			if _, err := conn.Write(reply); err != nil {
 				a.metrics.socketErrors[s.protocol].Inc()

@@ -82,11 +82,13 @@ func listenPacket(i Interface, protocol int, filter func(s *scope, most int) []b
 	var set, stamp error
 	err = raw.Control(func(fd uintptr) {
 		set = unix.SetsockoptInt(int(fd), unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1)
-		stamp = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+		stamp = errors.Join(
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1))
 	})
 	if stamp != nil {
 		conn.Close()
-		return nil, fmt.Errorf("ask for times of arrival: %w", stamp)
+		return nil, fmt.Errorf("ask for times of arrival, and for what is lost: %w", stamp)
 	}
 	// Kernels before 4.20 lack the option: there the handlers see, and drop, what this host sends.
 	if err = errors.Join(err, set); err != nil && !errors.Is(err, unix.ENOPROTOOPT) {

@@ -37,16 +37,22 @@ const batch = 16
 // reading takes frames from a socket, several at once, each with the time at which the kernel received it.
 type reading struct {
 	transfer
-	headers [batch]messageHeader
-	vectors [batch]unix.Iovec
-	// controls have room for one message each, aligned as the kernel has it.
-	controls [batch]struct {
-		unix.Cmsghdr
-		at unix.Timespec
-	}
-	frames [batch][frameSize]byte
+	headers  [batch]messageHeader
+	vectors  [batch]unix.Iovec
+	controls [batch]control
+	frames   [batch][frameSize]byte
 	// taken is how many frames there are, next the one that is read next.
 	taken, next int
+}
+
+// control has room for what the kernel tells beside a frame, in its order and aligned as it has it: the time, and, once there were any, how
+// many frames were lost before this one.
+type control struct {
+	stamp unix.Cmsghdr
+	at    unix.Timespec
+	drops unix.Cmsghdr
+	lost  uint32
+	_     uint32
 }
 
 // messageHeader is struct mmsghdr of recvmmsg(2).
@@ -82,11 +88,30 @@ func (r *reading) receive(fd int, _ []byte) (int, error) {
 // waited returns how long before now the frame was received. Kernels have no monotonic time for that: when the clock is set forward
 // while a frame waits, it passes for older than it is, and when it is set back, for new.
 func (r *reading) waited(now time.Time) time.Duration {
-	i := r.next - 1
-	if i < 0 || r.headers[i].Controllen == 0 || r.controls[i].Level != unix.SOL_SOCKET || r.controls[i].Type != unix.SCM_TIMESTAMPNS {
+	c := r.told()
+	if c == nil {
 		return 0
 	}
-	return time.Duration(now.UnixNano() - r.controls[i].at.Nano())
+	return time.Duration(now.UnixNano() - c.at.Nano())
+}
+
+// told returns what the kernel told beside the frame that was read last, nil if that is not the time at least.
+func (r *reading) told() *control {
+	i := r.next - 1
+	if i < 0 || r.headers[i].Controllen == 0 || r.controls[i].stamp.Level != unix.SOL_SOCKET || r.controls[i].stamp.Type != unix.SCM_TIMESTAMPNS {
+		return nil
+	}
+	return &r.controls[i]
+}
+
+// lost returns how many frames the socket has lost before the one that was read last.
+func (r *reading) lost() uint32 {
+	c := r.told()
+	const stamp = unsafe.Offsetof(control{}.drops)
+	if c == nil || uintptr(r.headers[r.next-1].Controllen) <= stamp || c.drops.Level != unix.SOL_SOCKET || c.drops.Type != unix.SO_RXQ_OVFL {
+		return 0
+	}
+	return c.lost
 }
 
 // Read implements io.Reader.
@@ -113,6 +138,9 @@ func (c *frameConn) Read(b []byte) (int, error) {
 
 // Waited implements Dated.
 func (c *frameConn) Waited(now time.Time) time.Duration { return c.read.waited(now) }
+
+// Lost implements Lossy.
+func (c *frameConn) Lost() uint32 { return c.read.lost() }
 
 // Awaited implements Awaiting.
 func (c *frameConn) Awaited() bool { return c.read.awaited }
