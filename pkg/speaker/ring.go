@@ -35,13 +35,16 @@ const (
 type ring struct {
 	*Speaker
 	mu    sync.Mutex
-	heard map[string]time.Time // when each neighbour was heard last
-	deaf  map[string]bool      // which of them were not heard since
+	heard map[string]contact // when each neighbour was heard
+	deaf  map[string]bool    // which of them were not heard since
 }
+
+// contact is when a neighbour was heard last, and since when it is heard without a look in vain.
+type contact struct{ last, since time.Time }
 
 // watchRing watches until ctx is done.
 func (s *Speaker) watchRing(ctx context.Context) {
-	r := &ring{Speaker: s, heard: map[string]time.Time{}, deaf: map[string]bool{}}
+	r := &ring{Speaker: s, heard: map[string]contact{}, deaf: map[string]bool{}}
 	following := map[string]follower{}
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
@@ -52,7 +55,8 @@ func (s *Speaker) watchRing(ctx context.Context) {
 		members := s.Peers.Members()
 		names := neighbours(s.Self, members, r.deafTo)
 		for name, f := range following {
-			if !slices.Contains(names, name) && (find(members, name) != nil || !s.hasNode(name)) {
+			// Whoever was called silent is looked at until it is heard: that must be told too.
+			if present := find(members, name) != nil; !slices.Contains(names, name) && (present && !r.deafTo(name) || !present && !s.hasNode(name)) {
 				f.stop()
 				delete(following, name)
 				r.forget(name)
@@ -219,7 +223,7 @@ func (w *watch) note(result look, present bool, took time.Duration, now time.Tim
 		w.deaf = true
 	case took > watchCount*watchPause+watchLate:
 		w.metrics.late.Inc()
-	case now.Sub(w.told) >= retellInterval && (result == dead || w.hears(w.name, now)):
+	case now.Sub(w.told) >= retellInterval && (result == dead || w.hears(w.name, now.Add(-took), now)):
 		if w.told.IsZero() {
 			w.Log.Warn("neighbour is silent", "node", w.name, "since", now.Sub(w.last))
 		}
@@ -240,7 +244,12 @@ func (r *ring) tell(name string, silent time.Duration) {
 func (r *ring) heardFrom(name string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.heard[name] = now
+	h, ok := r.heard[name]
+	if !ok || r.deaf[name] {
+		h.since = now
+	}
+	h.last = now
+	r.heard[name] = h
 	r.neighbours.Store(name, now)
 }
 
@@ -265,14 +274,14 @@ func (r *ring) deafTo(name string) bool {
 	return r.deaf[name]
 }
 
-// hears reports whether this node hears another one of those that it looks at. If that has nothing that could be asked for on the
-// wire, a node that is cut off may take its neighbour for the one that is: what it takes over in vain it gives up when it hears
-// that again.
-func (r *ring) hears(besides string, now time.Time) bool {
+// hears reports whether this node hears another one of those that it looks at, and did so when the look began: one that was cut off
+// until now knows nothing of the others. If the other has nothing that could be asked for on the wire, a node that is cut off may take
+// its neighbour for the one that is: what it takes over in vain it gives up when it hears that again.
+func (r *ring) hears(besides string, began, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for other, at := range r.heard {
-		if other != besides && now.Sub(at) <= watchInterval+watchPause {
+	for other, h := range r.heard {
+		if other != besides && now.Sub(h.last) <= watchInterval+watchPause && !h.since.After(began) {
 			return true
 		}
 	}
