@@ -168,8 +168,8 @@ func (p *probe) receive() ([]byte, bool) {
 	}
 }
 
-// ask sends a request and returns when its answer is there. It is sent again, as a host would do: a process that a busy machine keeps
-// waiting for long drops it.
+// ask sends a request and returns when its answer is there, which an announcement to all is not. It is sent again, as a host would do: a
+// process that a busy machine keeps waiting for long drops it.
 func (p *probe) ask(request []byte) {
 	p.send(request)
 	for missing := 0; ; {
@@ -181,7 +181,8 @@ func (p *probe) ask(request []byte) {
 			p.send(request)
 			continue
 		}
-		if b[arpOperation+1] == byte(arp.OperationReply) && [4]byte(b[arpSenderIP:]) == [4]byte(request[arpTargetIP:]) {
+		if b[arpOperation+1] == byte(arp.OperationReply) && [4]byte(b[arpSenderIP:]) == [4]byte(request[arpTargetIP:]) &&
+			MAC(b[ethDestination:]) != broadcast {
 			return
 		}
 	}
