@@ -11,6 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
+// eachPatience is how long one Service may take among many, on a busy machine.
+const eachPatience = 150 * time.Millisecond
+
 // progressPoll is the time between two looks at whether the controller decides.
 const progressPoll = 50 * time.Millisecond
 
@@ -163,7 +166,7 @@ func (r *Rig) tally(ctx context.Context, n int) (*tally, error) {
 // wait waits until n have one, and returns when the first one had and when the last one.
 func (t *tally) wait(ctx context.Context) (first, last time.Time, err error) {
 	defer t.events.Stop()
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, patience+time.Duration(t.n)*eachPatience)
 	defer cancel()
 	assigned := make(map[string]bool, t.n)
 	for {

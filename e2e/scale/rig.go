@@ -27,7 +27,7 @@ const (
 
 	// writers is how many requests are made at once: as many as the controller makes.
 	writers = 8
-	// patience is how long anything may take, also on a busy machine.
+	// patience is how long anything may take that does not take longer the more Services there are, also on a busy machine.
 	patience = 5 * time.Minute
 	// stopLimit is how long the controller may take to end after SIGTERM: the grace period of its Pod.
 	stopLimit = 10 * time.Second
