@@ -46,18 +46,22 @@ const (
 
 // create opens the sockets and starts memberlist.
 func (m *Membership) create(logger *log.Logger) (*memberlist.Memberlist, error) {
-	sockets, err := newTransport(m.options.Bind, m.options.Log, m.expected, m.refuse)
-	if err != nil {
-		return nil, err
+	transport := m.options.Transport
+	if transport == nil {
+		sockets, err := newTransport(m.options.Bind, m.options.Log, m.expected, m.refuse)
+		if err != nil {
+			return nil, err
+		}
+		transport = sockets
 	}
 	config := m.config(logger)
-	config.Transport = sockets
+	config.Transport = transport
 	if m.adjust != nil {
 		m.adjust(config)
 	}
 	list, err := memberlist.Create(config)
 	if err != nil {
-		return nil, errors.Join(err, sockets.Shutdown())
+		return nil, errors.Join(err, transport.Shutdown())
 	}
 	return list, nil
 }

@@ -125,11 +125,15 @@ func shuffle[T any](s []T) { rand.Shuffle(len(s), func(a, b int) { s[a], s[b] = 
 // missing returns those of peers that are no members, each once.
 func (j *joiner) missing(peers []netip.AddrPort) []netip.AddrPort {
 	members := j.m.Members()
+	known := make(map[netip.AddrPort]struct{}, len(members)) // or this would take the square of a large cluster
+	for _, member := range members {
+		known[member.Addr] = struct{}{}
+	}
 	var missing []netip.AddrPort
 	for _, peer := range peers {
 		peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
-		isMember := slices.ContainsFunc(members, func(member Member) bool { return member.Addr == peer })
-		if peer.IsValid() && !isMember && !slices.Contains(missing, peer) {
+		if _, found := known[peer]; peer.IsValid() && !found {
+			known[peer] = struct{}{}
 			missing = append(missing, peer)
 		}
 	}

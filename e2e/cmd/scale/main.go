@@ -20,7 +20,7 @@ import (
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
-const legend = `One column for each number of Services, each with a control plane of its own. The bare client does what creating Services
+const legend = `One column for each number of Services and of speakers, each with a control plane of its own. The bare client does what creating Services
 and assigning addresses takes, with as many requests at once, while no controller runs. Memory: resident, of that what is not the
 program's file, and the most it ever was; of the speaker that has most. An endpoint change and a heartbeat cost what the process
 took more CPU than none, over the number of them.
@@ -31,6 +31,7 @@ type options struct {
 	scale.Options
 	scale.Plan
 	sizes   []int
+	rings   []int // how many speakers, each with all sizes
 	keep    bool
 	verbose bool
 }
@@ -45,7 +46,6 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.Speaker, "speaker", "bin/speaker", "the `program`")
 	flags.StringVar(&o.Manifest, "manifest", "deploy/install.yaml", "Lanlord's manifest, a `file`")
 	flags.StringVar(&o.Binaries, "binaries", "", "`folder` with etcd and hyperkube; empty means the newest in the cache")
-	flags.IntVar(&o.Speakers, "speakers", 3, "nodes with a speaker")
 	flags.IntVar(&o.Nodes, "nodes", 197, "Node objects besides those")
 	flags.StringVar(&o.Layer2, "layer2", "", "`keys` of the configuration below layer2, as \"rate: 1000\"")
 	flags.DurationVar(&o.Idle, "idle", 30*time.Second, "how long nothing happens")
@@ -56,6 +56,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.keep, "keep", false, "keep the logs")
 	flags.BoolVar(&o.verbose, "v", false, "say what is being done")
 	sizes := flags.String("services", "1,1000,2000", "`numbers` of Services, separated by commas")
+	speakers := flags.String("speakers", "3", "`numbers` of nodes with a speaker, separated by commas")
 	programs := flags.String("flags", "", "further `flags` of the controller and the speakers, separated by blanks")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -63,12 +64,12 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	for text := range strings.SplitSeq(*sizes, ",") {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > mostServices {
-			return o, fmt.Errorf("%q is no number of Services, 1 to %d", text, mostServices)
-		}
-		o.sizes = append(o.sizes, n)
+	var err error
+	if o.sizes, err = numbers(*sizes, "Services", 1, mostServices); err != nil {
+		return o, err
+	}
+	if o.rings, err = numbers(*speakers, "speakers", leastSpeakers, mostSpeakers); err != nil {
+		return o, err
 	}
 	if o.Changes < 1 || o.Nodes < 1 || o.Idle <= 0 {
 		return o, errors.New("no changes, no other Nodes, or no time to be idle")
@@ -77,8 +78,25 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, o.find()
 }
 
-// mostServices is what the pool has addresses for.
-const mostServices = 30_000
+const (
+	// mostServices is what the pool has addresses for.
+	mostServices = 30_000
+	// One speaker leaves nobody to take over when its node crashes; the laboratory has room for so many.
+	leastSpeakers, mostSpeakers = 2, 200
+)
+
+// numbers reads some of something, separated by commas.
+func numbers(list, what string, least, most int) ([]int, error) {
+	var all []int
+	for text := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < least || n > most {
+			return nil, fmt.Errorf("%q is no number of %s, %d to %d", text, what, least, most)
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}
 
 // find makes the paths absolute.
 func (o *options) find() (err error) {
@@ -115,8 +133,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 	}
 	var results []scale.Result
-	for _, n := range o.sizes {
-		o.Services, o.Dir = n, filepath.Join(top, strconv.Itoa(n))
+	for i := 0; i < len(o.sizes)*len(o.rings) && err == nil; i++ {
+		o.Services, o.Speakers = o.sizes[i%len(o.sizes)], o.rings[i/len(o.sizes)]
+		o.Dir = filepath.Join(top, fmt.Sprintf("%d.%d", o.Services, o.Speakers))
 		if err = os.Mkdir(o.Dir, 0o700); err != nil {
 			break
 		}

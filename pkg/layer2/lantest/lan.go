@@ -20,6 +20,7 @@ type LAN struct {
 	links    []*link
 	stations map[layer2.MAC]*link // what the switch has learned
 	trace    []Frame
+	tap      func(Frame) // what gets the frames instead of the trace, nil for none
 	queue    []sending
 	busy     bool
 	flights  []flight // the next to arrive first
@@ -72,7 +73,14 @@ func (l *LAN) drain() {
 		s := l.queue[0]
 		l.queue = l.queue[1:]
 		number := len(l.trace)
-		l.trace = append(l.trace, Frame{At: time.Since(l.began), From: s.from.name, Data: s.data})
+		f := Frame{At: time.Since(l.began), From: s.from.name, Data: s.data}
+		if l.tap != nil {
+			l.tap(f)
+			number = untraced
+		} else {
+			l.trace = append(l.trace, f)
+		}
+		s.from.sent.add(s.data)
 		if len(s.data) >= ethernetHeader && !s.from.mute {
 			l.pass(s.from, func() { l.forward(s, number) })
 		}
@@ -80,26 +88,43 @@ func (l *LAN) drain() {
 	l.busy = false
 }
 
+// untraced is the number of a frame that is not in the trace.
+const untraced = -1
+
 // forward is what the switch does with a frame, which has that number in the trace. The caller holds the mutex.
 func (l *LAN) forward(s sending, number int) {
 	destination, source := layer2.MAC(s.data[0:6]), layer2.MAC(s.data[6:12])
 	l.stations[source] = s.from
-	for _, to := range l.links {
+	group := destination[0]&1 != 0
+	links := l.links
+	if at := l.stations[destination]; !group && at != nil {
+		links = []*link{at}
+	}
+	for _, to := range links {
 		if to == s.from || to.deaf || to.island != s.from.island {
 			continue
 		}
-		if group := destination[0]&1 != 0; group && !to.wants(destination) {
+		if group && !to.wants(destination) {
 			continue // the switch listens to MLD reports
-		} else if at := l.stations[destination]; !group && at != nil && at != to {
-			continue
 		}
 		l.pass(to, func() {
-			l.trace[number].To = append(l.trace[number].To, to.name)
+			if number != untraced {
+				l.trace[number].To = append(l.trace[number].To, to.name)
+			}
+			to.received.add(s.data)
 			for _, reaction := range to.receive(s.data) {
 				l.queue = append(l.queue, sending{to, reaction})
 			}
 		})
 	}
+}
+
+// Tap has see called with each frame that is sent from now on, and none of them kept in the trace, which would fill the memory with
+// what many nodes send in a long time. see is called with the segment's mutex held, and may keep the frame.
+func (l *LAN) Tap(see func(Frame)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tap = see
 }
 
 // Trace returns all frames that were sent so far, lost ones included.

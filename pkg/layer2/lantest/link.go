@@ -3,6 +3,7 @@ package lantest
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/layer2"
@@ -19,6 +20,24 @@ type link struct {
 	wants         func(group layer2.MAC) bool
 	receive       func(frame []byte) [][]byte // what the station sends at once
 	state         func() []string             // what the station knows, one thing a line
+	sent          Count
+	received      Count
+}
+
+// Count counts frames, and their bytes without padding and check sequences.
+type Count struct{ Frames, Bytes uint64 }
+
+func (c *Count) add(frame []byte) {
+	c.Frames++
+	c.Bytes += uint64(len(frame))
+}
+
+// Traffic returns what the named interface or host has sent so far, lost frames included, and what has reached it.
+func (l *LAN) Traffic(name string) (sent, received Count) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ln := l.find(name)
+	return ln.sent, ln.received
 }
 
 // String returns what the segment prints of the link: beyond the usual only what is not as it should be.
@@ -62,10 +81,7 @@ func (l *LAN) pass(ln *link, arrive func()) {
 			continue
 		}
 		due := time.Now().Add(d)
-		at := slices.IndexFunc(l.flights, func(f flight) bool { return f.due.After(due) })
-		if at < 0 {
-			at = len(l.flights)
-		}
+		at := sort.Search(len(l.flights), func(i int) bool { return l.flights[i].due.After(due) })
 		l.flights = slices.Insert(l.flights, at, flight{due, arrive})
 		time.AfterFunc(d, l.land)
 	}
@@ -133,11 +149,14 @@ func (l *LAN) Delay(name string, delay, jitter time.Duration) {
 func (l *LAN) change(name string, set func(*link)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, ln := range l.links {
-		if ln.name == name {
-			set(ln)
-			return
-		}
+	set(l.find(name))
+}
+
+// find returns the link of the named interface or host. The caller holds the mutex.
+func (l *LAN) find(name string) *link {
+	i := slices.IndexFunc(l.links, func(ln *link) bool { return ln.name == name })
+	if i < 0 {
+		panic(fmt.Sprintf("lantest: no link %q", name)) // a mistake in the test itself
 	}
-	panic(fmt.Sprintf("lantest: no link %q", name)) // a mistake in the test itself
+	return l.links[i]
 }

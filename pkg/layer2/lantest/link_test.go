@@ -162,3 +162,24 @@ func TestLinkString(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
+
+// TestTap has frames told instead of kept, and counted where they leave and where they arrive.
+func TestTap(t *testing.T) {
+	l := New(1)
+	a, b := l.Host("a", Linux, netip.MustParseAddr("192.0.2.1")), l.Host("b", Linux, netip.MustParseAddr("192.0.2.2"))
+	var seen []Frame
+	l.Tap(func(f Frame) { seen = append(seen, f) })
+	a.Announce(a.IP4())
+	b.Announce(b.IP4())
+	l.Cut("b", true)
+	a.Announce(a.IP4())
+	if len(seen) != 3 || seen[0].From != "a" || !seen[0].Announces(a.IP4()) || len(l.Trace()) != 0 {
+		t.Errorf("told of %v, kept %v", seen, l.Trace())
+	}
+	size := uint64(len(seen[0].Data))
+	for name, want := range map[string][2]Count{"a": {{2, 2 * size}, {1, size}}, "b": {{1, size}, {1, size}}} {
+		if sent, received := l.Traffic(name); sent != want[0] || received != want[1] {
+			t.Errorf("%s has sent %v and received %v, want %v", name, sent, received, want)
+		}
+	}
+}
