@@ -177,18 +177,24 @@ func (n *simulated) run(part func(context.Context) error) {
 
 // stop ends what runs on the node, without a word to the others.
 func (n *simulated) stop() {
-	n.loop.HandOver()
-	n.Membership.HandOver()
-	n.end()
+	n.interrupt()
 	n.done.Wait()
 }
 
-// stop ends all nodes.
+// interrupt has what runs on the node end.
+func (n *simulated) interrupt() {
+	n.loop.HandOver()
+	n.Membership.HandOver()
+	n.end()
+}
+
+// stop ends all nodes at once, so that none sees the others go.
 func (s *simulation) stop() {
 	for _, n := range s.nodes {
-		if n.alive {
-			n.stop()
-		}
+		n.interrupt()
+	}
+	for _, n := range s.nodes {
+		n.done.Wait()
 	}
 	time.Sleep(simulatedEnd)
 }
