@@ -122,7 +122,15 @@ var deeds = map[Kind]deed{
 		if err := first.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 			return nothing, err
 		}
+		led, err := first.led()
+		if err != nil {
+			return nothing, err
+		}
 		return func() error {
+			if !led {
+				first.kill() // the one before it had not given the Lease back, so that it still waited
+				return nil
+			}
 			// It has lost its Lease, and must not go on.
 			err := first.cmd.Process.Signal(syscall.SIGCONT)
 			if stays := first.await(false); stays != nil {

@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,19 +21,20 @@ const stopLimit = 10 * time.Second
 
 // manager is one process of the controller.
 type manager struct {
-	cmd    *exec.Cmd
-	ended  chan struct{}
-	listen string
+	cmd         *exec.Cmd
+	ended       chan struct{}
+	listen, log string
 }
 
 // startManager starts one, the number-th, on the host of the API server.
 func startManager(program, kubeconfig, logs string, host *wire.Host, number int) (*manager, error) {
-	log, err := os.Create(filepath.Join(logs, fmt.Sprintf("controller.%d.log", number)))
+	path := filepath.Join(logs, fmt.Sprintf("controller.%d.log", number))
+	log, err := os.Create(path)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close() // the process has its own
-	m := &manager{listen: fmt.Sprintf("%s:%d", host.Addr, 20_000+number%10_000), ended: make(chan struct{})}
+	m := &manager{listen: fmt.Sprintf("%s:%d", host.Addr, 20_000+number%10_000), log: path, ended: make(chan struct{})}
 	m.cmd = exec.Command(program, "--kubeconfig="+kubeconfig, "--namespace="+systemNamespace, "--listen="+m.listen)
 	m.cmd.Stdout, m.cmd.Stderr = log, log
 	if err := host.Start(m.cmd); err != nil {
@@ -52,6 +54,12 @@ func (m *manager) running() bool {
 	default:
 		return true
 	}
+}
+
+// led tells whether it has ever held the Lease.
+func (m *manager) led() (bool, error) {
+	log, err := os.ReadFile(m.log)
+	return bytes.Contains(log, []byte("holding the Lease")), err
 }
 
 func (m *manager) kill() {

@@ -28,6 +28,9 @@ const (
 // ErrLeaseLost is wrapped by the error of [Lead] when the Lease could not be renewed in time.
 var ErrLeaseLost = errors.New("lost the Lease; another process may hold it now")
 
+// errUntried is why a Lease is lost that no attempt to renew has failed for.
+var errUntried = errors.New("the process stood still, and did not try")
+
 // Lead waits for the Lease, then calls run, and returns run's error after the Lease was given back; nil if ctx ended
 // before run began. When the Lease is lost, run's context ends, and the error says so. identity must be another one in
 // each process that ever runs.
@@ -107,7 +110,7 @@ func (e *election) lead(ctx, outlasting context.Context, renewed time.Time, run 
 // renew renews the Lease until ctx ends, and then returns nil; else why it must be taken for lost. renewed is when the last request
 // that made it ours was begun.
 func (e *election) renew(ctx context.Context, renewed time.Time) error {
-	for failed := error(nil); ; {
+	for failed := errUntried; ; {
 		deadline := renewed.Add(leaseRenew)
 		if sleep(ctx, min(leaseRetry, time.Until(deadline))); ctx.Err() != nil {
 			return nil
@@ -124,7 +127,7 @@ func (e *election) renew(ctx context.Context, renewed time.Time) error {
 		held, err := e.attempt(ctx, limit, e.keep)
 		switch {
 		case held:
-			renewed, failed = began, nil
+			renewed, failed = began, errUntried
 		case ctx.Err() != nil:
 			return nil
 		case err == nil:
