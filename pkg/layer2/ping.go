@@ -53,12 +53,11 @@ const pingRate = 1000
 // pingHandler answers the echo requests of one socket (RFC 1122, section 3.2.2.6; RFC 4443, section 4.2). It belongs to the
 // goroutine that reads from the socket.
 type pingHandler struct {
-	reply  [frameSize]byte // the frame that the next answer is written into
-	tokens float64
-	filled time.Time // when tokens were counted last
+	reply   [frameSize]byte // the frame that the next answer is written into
+	answers allowance
 }
 
-func newPingHandler() *pingHandler { return &pingHandler{tokens: pingRate, filled: time.Now()} }
+func newPingHandler() *pingHandler { return &pingHandler{answers: newAllowance(pingRate, time.Now())} }
 
 // handle decides what a frame is, and returns the answer to send, if any. The answer is valid until the next call. Nothing
 // is allocated.
@@ -86,7 +85,7 @@ func (h *pingHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 		return nil, WrongDestination, Claim{}
 	case MAC(b[ethSource:]).multicast():
 		return nil, Malformed, Claim{}
-	case !h.take(time.Now()):
+	case !h.answers.take(time.Now()):
 		return nil, Limited, Claim{}
 	}
 	n := copy(h.reply[:], b)
@@ -189,17 +188,6 @@ func (t *table) answerable(source netip.Addr) bool {
 			}
 		}
 	}
-	return true
-}
-
-// take reports whether the rate allows an answer, and counts it if so.
-func (h *pingHandler) take(now time.Time) bool {
-	h.tokens = min(pingRate, h.tokens+pingRate*now.Sub(h.filled).Seconds())
-	h.filled = now
-	if h.tokens < 1 {
-		return false
-	}
-	h.tokens--
 	return true
 }
 

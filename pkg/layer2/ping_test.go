@@ -223,7 +223,7 @@ func TestPingAllocatesNothing(t *testing.T) {
 		"IPv6": echoFrame(t, ourMAC, askerMAC, asker6, held6, false, "12345678"),
 	} {
 		allocs := testing.AllocsPerRun(1000, func() {
-			h.tokens = pingRate
+			h.answers.tokens = pingRate
 			if _, v, _ := h.handle(table, frame); v != Answered {
 				t.Fatal(v)
 			}
@@ -238,7 +238,7 @@ func BenchmarkPing(b *testing.B) {
 	h, table, frame := newPingHandler(), pingTable(), echoFrame(b, ourMAC, askerMAC, asker4, held4, false, string(make([]byte, 56)))
 	b.ReportAllocs()
 	for b.Loop() {
-		h.tokens = pingRate
+		h.answers.tokens = pingRate
 		h.handle(table, frame)
 	}
 }

@@ -126,13 +126,20 @@ func (s *socket) tell(e event) {
 	}
 }
 
+const (
+	// vainRate is how often a second, and how often at once, this process may wake for frames of one socket that it answers none of.
+	// Beyond that it lets them gather for vainPause: waking costs ten times what a frame does. The socket's buffer holds some 200.
+	vainRate  = 500
+	vainPause = 2 * time.Millisecond
+)
+
 // answer reads frames, and sends what the handler makes of them. Per frame it allocates nothing and takes no lock.
 func (s *socket) answer(conn Conn, h handler) error {
 	a, b := s.port.a, make([]byte, frameSize)
 	dated, _ := conn.(Dated)
 	awaiting, _ := conn.(Awaiting)
 	lossy, _ := conn.(Lossy)
-	brake, lost := newBrake(time.Now()), uint32(0)
+	vain, lost := newAllowance(vainRate, time.Now()), uint32(0)
 	for {
 		n, err := conn.Read(b)
 		if err != nil {
@@ -172,7 +179,7 @@ func (s *socket) answer(conn Conn, h handler) error {
 		if s.log.Enabled(s.ctx, slog.LevelDebug) {
 			s.log.Debug("frame received", "verdict", verdict, "frame", frameText(b[:n]))
 		}
-		if reply == nil && awaiting != nil && awaiting.Awaited() && brake.vain(now) {
+		if reply == nil && awaiting != nil && awaiting.Awaited() && !vain.take(now) {
 			time.Sleep(vainPause)
 		}
 	}
