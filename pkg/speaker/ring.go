@@ -35,16 +35,18 @@ const (
 type ring struct {
 	*Speaker
 	mu    sync.Mutex
-	heard map[string]contact // when each neighbour was heard
-	deaf  map[string]bool    // which of them were not heard since
+	known map[string]contact // each neighbour that was looked at
 }
 
-// contact is when a neighbour was heard last, and since when it is heard without a look in vain.
-type contact struct{ last, since time.Time }
+// contact is when a neighbour was heard last, since when it is heard without a look in vain, and whether nothing was heard after that.
+type contact struct {
+	last, since time.Time
+	deaf        bool
+}
 
 // watchRing watches until ctx is done.
 func (s *Speaker) watchRing(ctx context.Context) {
-	r := &ring{Speaker: s, heard: map[string]contact{}, deaf: map[string]bool{}}
+	r := &ring{Speaker: s, known: map[string]contact{}}
 	following := map[string]follower{}
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
@@ -244,34 +246,35 @@ func (r *ring) tell(name string, silent time.Duration) {
 func (r *ring) heardFrom(name string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h, ok := r.heard[name]
-	if !ok || r.deaf[name] {
-		h.since = now
+	c := r.known[name]
+	if c.since.IsZero() || c.deaf {
+		c.since = now
 	}
-	h.last = now
-	r.heard[name] = h
+	c.last = now
+	r.known[name] = c
 	r.neighbours.Store(name, now)
 }
 
 func (r *ring) forget(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.heard, name)
+	delete(r.known, name)
 	r.neighbours.Delete(name)
-	delete(r.deaf, name)
 }
 
 func (r *ring) noteDeaf(name string, deaf bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.deaf[name] = deaf
+	c := r.known[name]
+	c.deaf = deaf
+	r.known[name] = c
 }
 
 // deafTo reports whether this node looks at the named one and does not hear it.
 func (r *ring) deafTo(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.deaf[name]
+	return r.known[name].deaf
 }
 
 // hears reports whether this node hears another one of those that it looks at, and did so when the look began: one that was cut off
@@ -280,8 +283,8 @@ func (r *ring) deafTo(name string) bool {
 func (r *ring) hears(besides string, began, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for other, h := range r.heard {
-		if other != besides && now.Sub(h.last) <= watchInterval+watchPause && !h.since.After(began) {
+	for other, c := range r.known {
+		if other != besides && now.Sub(c.last) <= watchInterval+watchPause && !c.since.After(began) {
 			return true
 		}
 	}
