@@ -4,8 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"regexp"
-	"strconv"
 	"testing"
 	"time"
 
@@ -15,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lanlord/lanlord/e2e/lab"
+	"github.com/lanlord/lanlord/e2e/scrape"
 )
 
 var scale = flag.Int("scale", 0, "number of Services for TestScale, 2000 say; it takes minutes, and 0 skips it")
@@ -143,11 +142,7 @@ func (in *installation) resident() float64 {
 // value returns the value of a metric without labels.
 func value(t *testing.T, text, name string) float64 {
 	t.Helper()
-	found := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(text)
-	if found == nil {
-		t.Fatalf("no metric %s", name)
-	}
-	v, err := strconv.ParseFloat(found[1], 64)
+	v, err := scrape.Value(text, name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -18,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/lanlord/lanlord/e2e/controlplane"
+	"github.com/lanlord/lanlord/e2e/scrape"
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
@@ -168,17 +167,7 @@ func (r *Rig) metric(ctx context.Context, name string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return value(string(text), name)
-}
-
-// value finds a metric in what an HTTP server answers.
-func value(text, name string) (float64, error) {
-	for line := range strings.Lines(text) {
-		if rest, found := strings.CutPrefix(line, name+" "); found {
-			return strconv.ParseFloat(strings.TrimSpace(rest), 64)
-		}
-	}
-	return 0, fmt.Errorf("no metric %s", name)
+	return scrape.Value(string(text), name)
 }
 
 // until calls done again and again until it returns true.

@@ -24,7 +24,11 @@ func (l *Lab) Judge(addrs []netip.Addr) { l.addrs = slices.Clone(addrs) }
 // Get returns what the speaker of a node, counted from 0, answers under a path of its HTTP server. Any other answer than 200 is
 // an error.
 func (l *Lab) Get(ctx context.Context, number int, path string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.nodes[number].metrics()+path, nil)
+	return l.get(ctx, l.nodes[number], path)
+}
+
+func (l *Lab) get(ctx context.Context, n *node, path string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.metrics()+path, nil)
 	if err != nil {
 		return "", err
 	}
@@ -35,7 +39,7 @@ func (l *Lab) Get(ctx context.Context, number int, path string) (string, error) 
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s of %s: %s", path, l.nodes[number].name, response.Status)
+		err = fmt.Errorf("%s of %s: %s", path, n.name, response.Status)
 	}
 	return string(text), err
 }

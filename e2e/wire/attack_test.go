@@ -3,11 +3,11 @@ package wire_test
 import (
 	"flag"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/lanlord/lanlord/e2e/scrape"
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
@@ -129,11 +129,7 @@ func held(t *testing.T, lab *wire.Lab) (all []holding) {
 			t.Fatal(err)
 		}
 		value := func(name string) int {
-			found := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(text)
-			if found == nil {
-				t.Fatalf("no metric %s", name)
-			}
-			v, err := strconv.ParseFloat(found[1], 64)
+			v, err := scrape.Value(text, name)
 			if err != nil {
 				t.Fatal(err)
 			}

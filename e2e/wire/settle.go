@@ -1,15 +1,14 @@
 package wire
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/lanlord/lanlord/e2e/scrape"
 )
 
 const (
@@ -25,8 +24,8 @@ const (
 	askPause  = 10 * time.Millisecond
 )
 
-// readyMembers begins the line of a speaker's metrics that tells how many members it knows to be ready.
-const readyMembers = `lanlord_membership_members{state="ready"} `
+// readyMembers is the metric of a speaker that tells how many members it knows to be ready.
+const readyMembers = `lanlord_membership_members{state="ready"}`
 
 // Settle waits until every running speaker knows all the others to be ready, and every address has been answered for by the
 // same node, and by no other, for half a second. It returns these nodes' MAC addresses.
@@ -85,10 +84,13 @@ func (l *Lab) look(ctx context.Context) (map[netip.Addr]MAC, error) {
 			running = append(running, n)
 		}
 	}
-	want := fmt.Sprint(readyMembers, len(running))
 	for _, n := range running {
-		if line, err := l.metric(ctx, n, readyMembers); err != nil || line != want {
-			return nil, fmt.Errorf("%s says %q, want %q, error %v", n.name, line, want, err)
+		text, err := l.get(ctx, n, "/metrics")
+		if err != nil {
+			return nil, err
+		}
+		if ready, err := scrape.Value(text, readyMembers); err != nil || int(ready) != len(running) {
+			return nil, fmt.Errorf("%s says that %v members are ready, want %d, error %v", n.name, ready, len(running), err)
 		}
 	}
 	claimed, err := l.survey(ctx)
@@ -129,26 +131,6 @@ func (l *Lab) survey(ctx context.Context) (map[netip.Addr][]MAC, error) {
 		}
 	}
 	return claimed, nil
-}
-
-// metric returns the line that begins so of a speaker's metrics, empty if there is none.
-func (l *Lab) metric(ctx context.Context, n *node, prefix string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.metrics()+"/metrics", nil)
-	if err != nil {
-		return "", err
-	}
-	response, err := l.http.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	lines := bufio.NewScanner(response.Body)
-	for lines.Scan() {
-		if strings.HasPrefix(lines.Text(), prefix) {
-			return lines.Text(), nil
-		}
-	}
-	return "", lines.Err()
 }
 
 // nodeOf returns the node with a MAC address, nil if it is none's.

@@ -7,14 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"net/netip"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
+	"github.com/lanlord/lanlord/e2e/command"
 	"github.com/lanlord/lanlord/e2e/probe"
 )
 
@@ -26,16 +24,9 @@ const usage = `usage: probe arp ADDRESS [flags]       who answers ARP requests f
 probe COMMAND -h lists the flags`
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout)
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "probe:", err)
-		os.Exit(1)
-	}
+	command.Main(func(ctx context.Context, args []string, stdout, _ io.Writer) error {
+		return run(ctx, args, os.Stdin, stdout)
+	})
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
