@@ -34,7 +34,7 @@ func (a alone) Suspect(string, time.Duration)                      {}
 func (a alone) Snapshot() cluster.Snapshot {
 	return cluster.Snapshot{
 		Nodes: []cluster.Node{{Name: "a"}},
-		Services: []cluster.Service{{
+		Services: []*cluster.Service{{
 			Key: cluster.Key{Namespace: "default", Name: "web"}, Managed: true, AllocatedFrom: "a", Ingress: []netip.Addr{a.addr}, HasServing: true,
 		}},
 	}

@@ -128,7 +128,7 @@ func New(snapshot cluster.Snapshot, resting []Rest) *Allocator {
 }
 
 // rest notes a resting address.
-func (a *Allocator) rest(r Rest, services []cluster.Service) {
+func (a *Allocator) rest(r Rest, services []*cluster.Service) {
 	c := a.own[r.Holder]
 	c.resting = append(c.resting, r.Addr)
 	a.own[r.Holder] = c

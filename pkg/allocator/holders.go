@@ -55,12 +55,12 @@ func newHolders(services int) holders {
 }
 
 // lookUp returns the Service, or one that shares nothing if there is none.
-func lookUp(services []cluster.Service, key cluster.Key) *cluster.Service {
-	i, found := slices.BinarySearchFunc(services, key, func(s cluster.Service, k cluster.Key) int { return s.Key.Compare(k) })
+func lookUp(services []*cluster.Service, key cluster.Key) *cluster.Service {
+	i, found := slices.BinarySearchFunc(services, key, func(s *cluster.Service, k cluster.Key) int { return s.Key.Compare(k) })
 	if !found {
 		return &cluster.Service{Key: key}
 	}
-	return &services[i]
+	return services[i]
 }
 
 // hold makes svc a holder of addr, and returns whether it is the first one.

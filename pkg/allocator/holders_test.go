@@ -70,19 +70,19 @@ func TestAppendSharing(t *testing.T) {
 // TestFirmRestIsShared gives an address that one Service perhaps holds to another that shares it, and to no other.
 func TestFirmRestIsShared(t *testing.T) {
 	s := onePool("10.0.0.0/30")
-	service := func(name, key string, number uint16) cluster.Service {
-		return cluster.Service{
+	service := func(name, key string, number uint16) *cluster.Service {
+		return &cluster.Service{
 			Key: cluster.Key{Namespace: "default", Name: name}, Managed: true, Families: []cluster.Family{cluster.IPv4},
 			SharingKey: key, Ports: []cluster.Port{{Number: number}},
 		}
 	}
-	s.Services = []cluster.Service{service("a", "k", 1), service("b", "k", 2), service("c", "k", 1), service("d", "l", 4)}
+	s.Services = []*cluster.Service{service("a", "k", 1), service("b", "k", 2), service("c", "k", 1), service("d", "l", 4)}
 	addr := netip.MustParseAddr("10.0.0.2")
 	for i, want := range []bool{true, true, false, false} {
 		a := New(s, []Rest{{Addr: addr, Holder: s.Services[0].Key, Firm: true}})
-		svc := s.Services[i]
+		svc := new(*s.Services[i])
 		svc.Requested = []netip.Addr{addr}
-		if r := a.Assign(&svc, nil); (r.Refusal == nil) != want {
+		if r := a.Assign(svc, nil); (r.Refusal == nil) != want {
 			t.Errorf("%s gets %v, %v", svc.Key, r.Assignments, r.Refusal)
 		}
 	}

@@ -78,7 +78,7 @@ func newWorld(data []byte) world {
 	for i := range b.pick(14) {
 		w.Services = append(w.Services, newService(b, i, anyAddr))
 	}
-	slices.SortFunc(w.Services, func(x, y cluster.Service) int { return x.Key.Compare(y.Key) })
+	slices.SortFunc(w.Services, func(x, y *cluster.Service) int { return x.Key.Compare(y.Key) })
 	for range b.pick(5) {
 		w.resting = append(w.resting, Rest{Addr: anyAddr(), Holder: anyKey(b), Firm: b.chance(4)})
 	}
@@ -126,8 +126,8 @@ func anyKey(b *bytes) cluster.Key {
 	return cluster.Key{Namespace: []string{"red", "blue"}[b.pick(2)], Name: fmt.Sprint(b.pick(8))}
 }
 
-func newService(b *bytes, i int, anyAddr func() netip.Addr) cluster.Service {
-	svc := cluster.Service{
+func newService(b *bytes, i int, anyAddr func() netip.Addr) *cluster.Service {
+	svc := &cluster.Service{
 		Key:          cluster.Key{Namespace: []string{"red", "red", "blue"}[b.pick(3)], Name: fmt.Sprint(i)},
 		Created:      time.Unix(int64(b.pick(4)), 0),
 		Managed:      true,
@@ -173,7 +173,7 @@ func (w world) check(t *testing.T) {
 	n := newNaive(w.Snapshot, w.resting)
 	held := make([][]Assignment, len(w.Services))
 	for i := range w.Services {
-		svc := &w.Services[i]
+		svc := w.Services[i]
 		for _, addr := range svc.Ingress {
 			got, refusal := a.Adopt(svc, held[i], addr)
 			want, ok := n.adopt(svc, held[i], addr)
@@ -189,15 +189,15 @@ func (w world) check(t *testing.T) {
 	for i := range w.Services {
 		for _, addr := range w.Services[i].Ingress {
 			if !slices.ContainsFunc(held[i], func(h Assignment) bool { return h.Addr == addr }) {
-				a.Leave(&w.Services[i], addr)
-				n.leave(&w.Services[i], addr)
+				a.Leave(w.Services[i], addr)
+				n.leave(w.Services[i], addr)
 			}
 		}
 	}
 	n.adopted()
 	owners := map[netip.Addr][]*cluster.Service{}
 	for i := range w.Services {
-		svc := &w.Services[i]
+		svc := w.Services[i]
 		r := a.Assign(svc, held[i])
 		want, complete := n.assign(svc, held[i])
 		if !slices.Equal(r.Assignments, want) || complete != (r.Refusal == nil) {
@@ -310,7 +310,7 @@ func (w world) String() string {
 		fmt.Fprintf(&text, "pool %+v\n", p)
 	}
 	for _, s := range w.Services {
-		fmt.Fprintf(&text, "%+v\n", s)
+		fmt.Fprintf(&text, "%+v\n", *s)
 	}
 	fmt.Fprintf(&text, "resting %v\nnodes %v taken %v subnets %v avoid %t", w.resting, w.Nodes, w.Taken, w.Subnets,
 		w.Config.Allocation.AvoidNetworkAddresses)

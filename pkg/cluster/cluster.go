@@ -18,8 +18,8 @@ type Snapshot struct {
 	Config *config.Config
 	// ConfigState says what became of the newest ConfigMap.
 	ConfigState ConfigState
-	// Services are sorted by Key.
-	Services []Service
+	// Services are sorted by Key. Nobody changes one that is in a snapshot: snapshots share those that have not changed.
+	Services []*Service
 	// Nodes are sorted by Name.
 	Nodes []Node
 	// Namespaces are sorted by Name. Only readers that watch them fill it.

@@ -11,11 +11,11 @@ type arrivals map[string]time.Time
 
 // observe notes the Services that are new, and forgets those that are gone. A Service's creation time is a whole second; of one
 // that is seen within that second and the next, it counts from when it was seen.
-func (a arrivals) observe(services []cluster.Service, now time.Time) {
+func (a arrivals) observe(services []*cluster.Service, now time.Time) {
 	if len(a) > 0 {
 		there := make(map[string]bool, len(a))
-		for i := range services {
-			if svc := &services[i]; isUntouched(svc) {
+		for _, svc := range services {
+			if isUntouched(svc) {
 				there[svc.UID] = true
 			}
 		}
@@ -25,8 +25,7 @@ func (a arrivals) observe(services []cluster.Service, now time.Time) {
 			}
 		}
 	}
-	for i := range services {
-		svc := &services[i]
+	for _, svc := range services {
 		if _, known := a[svc.UID]; known || !isUntouched(svc) {
 			continue
 		}

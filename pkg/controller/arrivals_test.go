@@ -10,15 +10,15 @@ import (
 
 func TestArrivals(t *testing.T) {
 	second := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-	svc := func(uid string, age time.Duration) cluster.Service {
-		return cluster.Service{UID: uid, Managed: true, Created: second.Add(-age)}
+	svc := func(uid string, age time.Duration) *cluster.Service {
+		return &cluster.Service{UID: uid, Managed: true, Created: second.Add(-age)}
 	}
 	now := second.Add(900 * time.Millisecond)
 	waiting, foreign, old := svc("waiting", 0), svc("foreign", 0), svc("old", 0)
 	waiting.Condition = &cluster.Condition{}
 	foreign.Managed = false
 	old.AllocatedFrom, old.Ingress = "a", []netip.Addr{netip.MustParseAddr("10.0.0.1")}
-	services := []cluster.Service{svc("new", 0), svc("late", time.Minute), svc("gone", 0), svc("refused", 0), waiting, foreign, old}
+	services := []*cluster.Service{svc("new", 0), svc("late", time.Minute), svc("gone", 0), svc("refused", 0), waiting, foreign, old}
 	a := arrivals{}
 	a.observe(services, now)
 	a.observe(append(services[:2:2], services[3:]...), now.Add(time.Second))

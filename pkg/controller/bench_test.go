@@ -30,7 +30,7 @@ func benchClusterWith(tb testing.TB, services, pools, each int, keys string) clu
 	}
 	s := cluster.Snapshot{Config: cfg}
 	for i := range services {
-		s.Services = append(s.Services, cluster.Service{
+		s.Services = append(s.Services, &cluster.Service{
 			Key: cluster.Key{Namespace: fmt.Sprint("namespace-", i/20), Name: fmt.Sprintf("service-%05d", i)}, UID: fmt.Sprint("uid-", i),
 			Created: time.Unix(int64(i*7919%services), 0), Managed: true, Families: []cluster.Family{cluster.IPv4},
 		})
@@ -46,9 +46,10 @@ func BenchmarkDecide(b *testing.B) {
 		settled := empty
 		settled.Services = applyAll(empty.Services, Decide(empty, nil).Updates)
 		oneNew := settled
-		oneNew.Services = append([]cluster.Service{}, settled.Services...)
-		last := &oneNew.Services[len(oneNew.Services)-1]
+		oneNew.Services = slices.Clone(settled.Services)
+		last := *oneNew.Services[len(oneNew.Services)-1]
 		last.Ingress, last.AllocatedFrom, last.Condition = nil, "", nil
+		oneNew.Services[len(oneNew.Services)-1] = &last
 		waiting := benchCluster(b, services, 50, services/100)
 		waiting.Services = applyAll(waiting.Services, Decide(waiting, nil).Updates)
 		for _, c := range []struct {
@@ -101,15 +102,17 @@ func BenchmarkDecideRules(b *testing.B) {
 }
 
 // applyAll does what applied does, for many updates.
-func applyAll(services []cluster.Service, updates []cluster.Update) []cluster.Service {
+func applyAll(services []*cluster.Service, updates []cluster.Update) []*cluster.Service {
 	byKey := map[cluster.Key]cluster.Update{}
 	for _, u := range updates {
 		byKey[u.Key] = u
 	}
-	result := append([]cluster.Service{}, services...)
+	result := slices.Clone(services)
 	for i := range result {
 		if u, ok := byKey[result[i].Key]; ok {
-			result[i].Ingress, result[i].AllocatedFrom, result[i].Condition = u.Ingress, u.AllocatedFrom, u.Condition
+			svc := *result[i]
+			svc.Ingress, svc.AllocatedFrom, svc.Condition = u.Ingress, u.AllocatedFrom, u.Condition
+			result[i] = &svc
 		}
 	}
 	return result

@@ -102,8 +102,8 @@ func Decide(snapshot cluster.Snapshot, resting []allocator.Rest) Plan {
 		strangers: snapshot.Conflicts,
 	}
 	managed := make([]*cluster.Service, 0, len(snapshot.Services))
-	for i := range snapshot.Services {
-		if svc := &snapshot.Services[i]; svc.Managed {
+	for _, svc := range snapshot.Services {
+		if svc.Managed {
 			managed = append(managed, svc)
 		} else {
 			d.release(svc)
@@ -183,14 +183,14 @@ func (d *decider) adopt(c *claim, addr netip.Addr) {
 }
 
 // leave notes all that a status shows and that is to go.
-func (d *decider) leave(services []cluster.Service, claims []claim) {
+func (d *decider) leave(services []*cluster.Service, claims []claim) {
 	for i := range claims {
 		for _, l := range claims[i].lost {
 			d.alloc.Leave(claims[i].svc, l.addr)
 		}
 	}
-	for i := range services {
-		if svc := &services[i]; !svc.Managed && svc.AllocatedFrom != "" {
+	for _, svc := range services {
+		if !svc.Managed && svc.AllocatedFrom != "" {
 			for _, addr := range svc.Ingress {
 				d.alloc.Leave(svc, addr)
 			}

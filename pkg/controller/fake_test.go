@@ -169,7 +169,7 @@ func (f *fakeAPI) snapshot(cached map[cluster.Key]cluster.Service) cluster.Snaps
 	s.Config, s.ConfigState = f.cfg, f.state
 	for _, key := range slices.SortedFunc(maps.Keys(cached), cluster.Key.Compare) {
 		if svc := cached[key]; svc.Managed || svc.AllocatedFrom != "" || svc.Condition != nil || svc.Conflict != nil {
-			s.Services = append(s.Services, svc)
+			s.Services = append(s.Services, &svc)
 		}
 	}
 	return s

@@ -126,11 +126,11 @@ func randomSnapshot(t *testing.T, random *rand.Rand) (cluster.Snapshot, []alloca
 	}
 	chooseNetwork(random, &s)
 	for i := range random.IntN(12) {
-		svc := cluster.Service{
+		svc := &cluster.Service{
 			Key: cluster.Key{Namespace: []string{"default", "other"}[i/6], Name: fmt.Sprint("s", i)}, UID: fmt.Sprint("uid-", i),
 			Created: time.Unix(int64(random.IntN(4)), 0), ForeignIngress: random.IntN(10) == 0,
 		}
-		choose(random, &svc)
+		choose(random, svc)
 		for range random.IntN(3) {
 			svc.Ingress = append(svc.Ingress, randomAddr(random))
 		}
@@ -141,7 +141,7 @@ func randomSnapshot(t *testing.T, random *rand.Rand) (cluster.Snapshot, []alloca
 			svc.Condition = &cluster.Condition{True: random.IntN(2) == 0, Reason: "Assigned", Message: "so it was", Since: time.Unix(int64(random.IntN(3)), 0)}
 			if len(svc.Ingress) > 0 && random.IntN(2) == 0 {
 				message := allocator.Assignment{Addr: svc.Ingress[0], Pool: "a"}.AppendTo(nil)
-				svc.Condition.Message = string(allocator.AppendSharing(append(message, "; "...), &svc))
+				svc.Condition.Message = string(allocator.AppendSharing(append(message, "; "...), svc))
 			}
 		}
 		if random.IntN(5) == 0 {
@@ -169,7 +169,7 @@ func TestDecideLaws(t *testing.T) {
 		second := Decide(s, resting)
 		checkPlan(t, s, second)
 		for _, u := range second.Updates {
-			i := slices.IndexFunc(s.Services, func(svc cluster.Service) bool { return svc.Key == u.Key })
+			i := slices.IndexFunc(s.Services, func(svc *cluster.Service) bool { return svc.Key == u.Key })
 			for _, addr := range s.Services[i].Ingress {
 				if !slices.Contains(u.Ingress, addr) {
 					t.Fatalf("%s was adopted or given in the first plan and goes in the second:\n%s\n%s", addr, plan.text(), second.text())
@@ -180,7 +180,7 @@ func TestDecideLaws(t *testing.T) {
 		// By now everybody has what there is. Who asks for two things that are not to be had may be told of the other one.
 		third := Decide(s, resting)
 		for _, u := range third.Updates {
-			i := slices.IndexFunc(s.Services, func(svc cluster.Service) bool { return svc.Key == u.Key })
+			i := slices.IndexFunc(s.Services, func(svc *cluster.Service) bool { return svc.Key == u.Key })
 			if !slices.Equal(u.Ingress, s.Services[i].Ingress) || u.Condition == nil || u.Condition.True != s.Services[i].Condition.True {
 				t.Fatalf("two plans were not enough:\n%s\n%s\n%s", plan.text(), second.text(), third.text())
 			}
@@ -208,9 +208,9 @@ func TestDecideLaws(t *testing.T) {
 func checkPlan(t *testing.T, s cluster.Snapshot, p Plan) {
 	t.Helper()
 	holders := map[netip.Addr][]*cluster.Service{}
-	for i := range s.Services {
-		for _, addr := range s.Services[i].Ingress {
-			holders[addr] = append(holders[addr], &s.Services[i])
+	for _, svc := range s.Services {
+		for _, addr := range svc.Ingress {
+			holders[addr] = append(holders[addr], svc)
 		}
 	}
 	keeps := func(svc *cluster.Service, addr netip.Addr) bool {
@@ -218,8 +218,8 @@ func checkPlan(t *testing.T, s cluster.Snapshot, p Plan) {
 		return i < 0 || slices.Contains(p.Updates[i].Ingress, addr)
 	}
 	for _, u := range p.Updates {
-		i := slices.IndexFunc(s.Services, func(svc cluster.Service) bool { return svc.Key == u.Key })
-		svc := &s.Services[i]
+		i := slices.IndexFunc(s.Services, func(svc *cluster.Service) bool { return svc.Key == u.Key })
+		svc := s.Services[i]
 		for _, addr := range u.Ingress {
 			if slices.Contains(svc.Ingress, addr) {
 				continue

@@ -47,10 +47,9 @@ func newMemory() memory {
 }
 
 // observe compares a snapshot with the one before: what a Service held and holds no more begins to rest.
-func (m *memory) observe(services []cluster.Service, now time.Time) {
+func (m *memory) observe(services []*cluster.Service, now time.Time) {
 	m.round++
-	for i := range services {
-		svc := &services[i]
+	for _, svc := range services {
 		if !svc.Managed && svc.AllocatedFrom == "" {
 			continue
 		}
@@ -87,8 +86,8 @@ func (m *memory) observe(services []cluster.Service, now time.Time) {
 
 // lasts is true while the Service is still the one that was decided on. A write succeeds on that one only: when the
 // snapshot shows another one, it shows with it what became of every such write.
-func (d *doubt) lasts(services []cluster.Service, key cluster.Key) bool {
-	i, found := slices.BinarySearchFunc(services, key, func(s cluster.Service, k cluster.Key) int { return s.Key.Compare(k) })
+func (d *doubt) lasts(services []*cluster.Service, key cluster.Key) bool {
+	i, found := slices.BinarySearchFunc(services, key, func(s *cluster.Service, k cluster.Key) int { return s.Key.Compare(k) })
 	return found && services[i].UID == d.uid && services[i].Version == d.version
 }
 

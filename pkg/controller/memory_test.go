@@ -18,8 +18,8 @@ var (
 func key(name string) cluster.Key { return cluster.Key{Namespace: "default", Name: name} }
 
 // with is a Service in a snapshot that has these addresses.
-func with(name, version string, addrs ...netip.Addr) cluster.Service {
-	return cluster.Service{Key: key(name), UID: "uid-" + name, Version: version, Managed: true, Ingress: addrs}
+func with(name, version string, addrs ...netip.Addr) *cluster.Service {
+	return &cluster.Service{Key: key(name), UID: "uid-" + name, Version: version, Managed: true, Ingress: addrs}
 }
 
 func expectResting(t *testing.T, what string, got, want []allocator.Rest) {
@@ -32,11 +32,11 @@ func expectResting(t *testing.T, what string, got, want []allocator.Rest) {
 // TestMemoryOfARest ends an old holder's claim when another Service takes the address: later it rests for that one.
 func TestMemoryOfARest(t *testing.T) {
 	m, start := newMemory(), time.Unix(0, 0)
-	m.observe([]cluster.Service{with("a", "1", x)}, start)
+	m.observe([]*cluster.Service{with("a", "1", x)}, start)
 	expectResting(t, "while it is held", m.resting(start, time.Minute), nil)
 	m.observe(nil, start.Add(time.Second))
 	expectResting(t, "when it was released", m.resting(start, time.Minute), []allocator.Rest{{Addr: x, Holder: key("a")}})
-	m.observe([]cluster.Service{with("b", "2", x)}, start.Add(2*time.Second))
+	m.observe([]*cluster.Service{with("b", "2", x)}, start.Add(2*time.Second))
 	expectResting(t, "when another has it", m.resting(start, time.Minute), nil)
 	m.observe(nil, start.Add(3*time.Second))
 	expectResting(t, "when that one released it", m.resting(start, time.Minute), []allocator.Rest{{Addr: x, Holder: key("b")}})
@@ -52,12 +52,12 @@ func TestMemoryOfARest(t *testing.T) {
 // TestMemoryOfSharing lets an address rest only when nobody has it, and then for all who had it last.
 func TestMemoryOfSharing(t *testing.T) {
 	m, start := newMemory(), time.Unix(0, 0)
-	m.observe([]cluster.Service{with("a", "1", x), with("b", "1", x), with("c", "1", x)}, start)
-	m.observe([]cluster.Service{with("b", "1", x), with("c", "1", x)}, start)
+	m.observe([]*cluster.Service{with("a", "1", x), with("b", "1", x), with("c", "1", x)}, start)
+	m.observe([]*cluster.Service{with("b", "1", x), with("c", "1", x)}, start)
 	expectResting(t, "while some have it", m.resting(start, time.Minute), nil)
 	m.observe(nil, start)
 	expectResting(t, "when nobody has it", m.resting(start, time.Minute), []allocator.Rest{{Addr: x, Holder: key("b")}, {Addr: x, Holder: key("c")}})
-	m.observe([]cluster.Service{with("c", "2", x)}, start)
+	m.observe([]*cluster.Service{with("c", "2", x)}, start)
 	expectResting(t, "when one has it again", m.resting(start, time.Minute), nil)
 }
 
@@ -76,13 +76,13 @@ func TestMemoryOfDoubts(t *testing.T) {
 	m := newMemory()
 	m.doubt(update("1", x))
 	m.doubt(update("1", y))
-	m.observe([]cluster.Service{with("a", "1")}, now)
+	m.observe([]*cluster.Service{with("a", "1")}, now)
 	expectResting(t, "two writes to one version", m.resting(now, time.Minute), firm(x, y))
-	m.observe([]cluster.Service{with("a", "2", y)}, now)
+	m.observe([]*cluster.Service{with("a", "2", y)}, now)
 	expectResting(t, "a new version", m.resting(now, time.Minute), nil)
 	m.doubt(update("2", netip.MustParseAddr("10.0.0.3")))
 	m.doubt(update("3", x))
-	m.observe([]cluster.Service{with("a", "3", y)}, now)
+	m.observe([]*cluster.Service{with("a", "3", y)}, now)
 	expectResting(t, "a write to a newer version", m.resting(now, time.Minute), firm(x))
 	m.observe(nil, now)
 	expectResting(t, "the Service is gone", m.resting(now, time.Minute), []allocator.Rest{{Addr: y, Holder: key("a")}})

@@ -98,8 +98,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 // collectAddresses tells of each address that a Service has by our doing.
 func (c collector) collectAddresses(gauge func(d *prometheus.Desc, value float64, labels ...string)) {
 	snapshot := c.Source.Snapshot()
-	for i := range snapshot.Services {
-		svc := &snapshot.Services[i]
+	for _, svc := range snapshot.Services {
 		if !svc.Managed || svc.AllocatedFrom == "" {
 			continue
 		}

@@ -29,9 +29,9 @@ func Preview(snapshot cluster.Snapshot, cfg *config.Config) []Change {
 	snapshot.Services = slices.Clone(before)
 	for range previewRounds {
 		for _, u := range Decide(snapshot, nil).Updates {
-			i, found := slices.BinarySearchFunc(snapshot.Services, u.Key, func(s cluster.Service, k cluster.Key) int { return s.Key.Compare(k) })
+			i, found := slices.BinarySearchFunc(snapshot.Services, u.Key, func(s *cluster.Service, k cluster.Key) int { return s.Key.Compare(k) })
 			if found {
-				written(&snapshot.Services[i], u)
+				snapshot.Services[i] = written(snapshot.Services[i], u)
 			}
 		}
 	}
@@ -49,10 +49,12 @@ func Preview(snapshot cluster.Snapshot, cfg *config.Config) []Change {
 	return changes
 }
 
-// written makes s what it is after u was written.
-func written(s *cluster.Service, u cluster.Update) {
+// written returns what s is after u was written.
+func written(s *cluster.Service, u cluster.Update) *cluster.Service {
+	after := *s
 	if !u.KeepIngress {
-		s.Ingress, s.ForeignIngress = u.Ingress, false
+		after.Ingress, after.ForeignIngress = u.Ingress, false
 	}
-	s.AllocatedFrom, s.Condition, s.Conflict = u.AllocatedFrom, u.Condition, u.Conflict
+	after.AllocatedFrom, after.Condition, after.Conflict = u.AllocatedFrom, u.Condition, u.Conflict
+	return &after
 }

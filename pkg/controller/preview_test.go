@@ -28,7 +28,7 @@ func TestPreview(t *testing.T) {
 - {name: b, protocol: layer2, auto-assign: false, addresses: [10.1.0.1]}
 `)}
 	for i, want := range []string{"10.0.0.1", "10.0.0.2", "10.1.0.1", ""} {
-		s := cluster.Service{
+		s := &cluster.Service{
 			Key: cluster.Key{Namespace: "default", Name: fmt.Sprint("s", i)}, UID: fmt.Sprint(i), Version: "1", Created: time.Unix(int64(i), 0),
 			Managed: true, Families: []cluster.Family{cluster.IPv4},
 		}
@@ -43,7 +43,7 @@ func TestPreview(t *testing.T) {
 		for _, u := range Decide(snapshot, nil).Updates {
 			for i := range settled {
 				if settled[i].Key == u.Key {
-					written(&settled[i], u)
+					settled[i] = written(settled[i], u)
 				}
 			}
 		}

@@ -196,18 +196,18 @@ func (s *story) service(words []string) {
 	}
 	namespace, name, _ := strings.Cut(words[0], "/")
 	key := cluster.Key{Namespace: namespace, Name: name}
-	i, known := slices.BinarySearchFunc(s.snapshot.Services, key, func(svc cluster.Service, k cluster.Key) int { return svc.Key.Compare(k) })
+	i, known := slices.BinarySearchFunc(s.snapshot.Services, key, func(svc *cluster.Service, k cluster.Key) int { return svc.Key.Compare(k) })
 	if deleted {
 		s.snapshot.Services = slices.Delete(s.snapshot.Services, i, i+1)
 		return
 	}
 	if !known {
 		s.made++
-		s.snapshot.Services = slices.Insert(s.snapshot.Services, i, cluster.Service{
+		s.snapshot.Services = slices.Insert(s.snapshot.Services, i, &cluster.Service{
 			Key: key, UID: fmt.Sprint("uid-", s.made), Created: s.now.Add(time.Duration(s.made) * time.Millisecond),
 		})
 	}
-	old := &s.snapshot.Services[i]
+	old := s.snapshot.Services[i]
 	*old = s.parseService(words[1:], cluster.Service{
 		Key: key, UID: old.UID, Created: old.Created, Managed: true, Families: []cluster.Family{cluster.IPv4},
 		Ingress: old.Ingress, ForeignIngress: old.ForeignIngress, AllocatedFrom: old.AllocatedFrom, Condition: old.Condition,
@@ -324,14 +324,16 @@ func (s *story) checkSettled() {
 }
 
 // applied returns the Services as they are when the updates were written.
-func applied(services []cluster.Service, updates []cluster.Update, now time.Time) []cluster.Service {
+func applied(services []*cluster.Service, updates []cluster.Update, now time.Time) []*cluster.Service {
 	services = slices.Clone(services)
 	for _, u := range updates {
-		i := slices.IndexFunc(services, func(svc cluster.Service) bool { return svc.Key == u.Key })
-		write(&services[i], u, now)
-		services[i].Version += "'"
+		i := slices.IndexFunc(services, func(svc *cluster.Service) bool { return svc.Key == u.Key })
+		svc := *services[i]
+		write(&svc, u, now)
+		svc.Version += "'"
+		services[i] = &svc
 	}
-	return slices.DeleteFunc(services, func(svc cluster.Service) bool {
+	return slices.DeleteFunc(services, func(svc *cluster.Service) bool {
 		return !svc.Managed && svc.AllocatedFrom == "" && svc.Condition == nil && svc.Conflict == nil
 	})
 }

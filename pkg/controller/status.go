@@ -41,8 +41,8 @@ func (v *view) status() status.Controller {
 	for i := range v.plan.Updates {
 		updates[v.plan.Updates[i].Key] = &v.plan.Updates[i]
 	}
-	for i := range v.snapshot.Services {
-		if svc := &v.snapshot.Services[i]; svc.Managed {
+	for _, svc := range v.snapshot.Services {
+		if svc.Managed {
 			s.Services = append(s.Services, service(svc, updates[svc.Key], v.snapshot.Config))
 		}
 	}

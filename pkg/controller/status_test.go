@@ -26,8 +26,8 @@ func TestStatus(t *testing.T) {
 	condition := func(is bool, reason, message string) *cluster.Condition {
 		return &cluster.Condition{True: is, Reason: reason, Message: message, Since: at.Add(-time.Hour)}
 	}
-	service := func(name string, families []cluster.Family, c *cluster.Condition, addrs ...string) cluster.Service {
-		s := cluster.Service{Key: cluster.Key{Namespace: "shop", Name: name}, UID: name, Created: at.Add(-2 * time.Hour), Managed: true, Families: families, Condition: c}
+	service := func(name string, families []cluster.Family, c *cluster.Condition, addrs ...string) *cluster.Service {
+		s := &cluster.Service{Key: cluster.Key{Namespace: "shop", Name: name}, UID: name, Created: at.Add(-2 * time.Hour), Managed: true, Families: families, Condition: c}
 		for _, a := range addrs {
 			s.Ingress = append(s.Ingress, netip.MustParseAddr(a))
 			s.AllocatedFrom = "lan"
@@ -44,7 +44,7 @@ func TestStatus(t *testing.T) {
 	wrong.RequestedPool = "x"
 	snapshot := cluster.Snapshot{
 		Config:   cfg,
-		Services: []cluster.Service{dual, service("new", v4, nil), other, service("sorry", v4, condition(true, "Assigned", "10.1.0.1"), "10.1.0.1"), wrong},
+		Services: []*cluster.Service{dual, service("new", v4, nil), other, service("sorry", v4, condition(true, "Assigned", "10.1.0.1"), "10.1.0.1"), wrong},
 		Nodes:    []cluster.Node{{Name: "n1", Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.4")}}},
 		Taken:    []cluster.Taken{{Addr: netip.MustParseAddr("10.0.0.3"), By: cluster.TakenByStranger, Name: "02:00:00:00:00:0a"}},
 	}

@@ -56,7 +56,7 @@ var (
 // configKey is the entry of the ConfigMap that holds the document, as in MetalLB v0.9 to v0.12.
 const configKey = "config"
 
-// serviceRow is a Service as the table keeps it.
+// serviceRow is a Service as the table keeps it and snapshots show it; neither changes it any more.
 type serviceRow struct {
 	service cluster.Service
 	// generation goes into the condition's observedGeneration; 0 where the API server does not count.

@@ -15,7 +15,7 @@ import (
 )
 
 // naive is what a snapshot must show: every object of the API server converted from scratch.
-func naive(api *fakeAPI) (services []cluster.Service, nodes []cluster.Node) {
+func naive(api *fakeAPI) (services []*cluster.Service, nodes []cluster.Node) {
 	api.mu.Lock()
 	defer api.mu.Unlock()
 	for _, o := range api.objects["services"] {
@@ -31,9 +31,9 @@ func naive(api *fakeAPI) (services []cluster.Service, nodes []cluster.Node) {
 		}
 		slices.Sort(row.service.ServingNodes)
 		row.service.ServingNodes = slices.Compact(row.service.ServingNodes)
-		services = append(services, row.service)
+		services = append(services, &row.service)
 	}
-	slices.SortFunc(services, func(a, b cluster.Service) int { return a.Key.Compare(b.Key) })
+	slices.SortFunc(services, func(a, b *cluster.Service) int { return a.Key.Compare(b.Key) })
 	for _, o := range api.objects["nodes"] {
 		nodes = append(nodes, convertNode(o.(*corev1.Node)))
 	}
@@ -52,6 +52,9 @@ func TestLaws(t *testing.T) {
 				for range 60 {
 					before := s.Snapshot()
 					copied := slices.Clone(before.Services)
+					for i, svc := range copied {
+						copied[i] = new(*svc)
+					}
 					wakes.take()
 					api.hold("services")
 					for range 1 + random.IntN(5) {

@@ -75,7 +75,7 @@ type Store struct {
 	// dirty are the Services in which published is out of date; dirtyNodes says so of publishedNodes, dirtyNamespaces of
 	// publishedNamespaces.
 	dirty               map[cluster.Key]struct{}
-	published           []cluster.Service
+	published           []*cluster.Service
 	dirtyNodes          bool
 	publishedNodes      []cluster.Node
 	dirtyNamespaces     bool
@@ -231,8 +231,8 @@ func (s *Store) GossipKeys() [][]byte {
 	return s.keys
 }
 
-// Snapshot returns the cluster as it is known now. It costs as much as what has changed since the last call, and a copy
-// of the slice of Services if any has.
+// Snapshot returns the cluster as it is known now. It costs as much as what has changed since the last call, and a
+// list of Services if any has: those that have not are shared with the snapshots before.
 func (s *Store) Snapshot() cluster.Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -49,12 +49,35 @@ func slice(name, service string, nodes ...string) *discoveryv1.EndpointSlice {
 	return o
 }
 
-func names(services []cluster.Service) string {
+func names(services []*cluster.Service) string {
 	var ns []string
 	for _, s := range services {
 		ns = append(ns, s.Key.String())
 	}
 	return strings.Join(ns, " ")
+}
+
+// TestSnapshotsShare changes one Service of three, and the endpoints of another: the third is not copied.
+func TestSnapshotsShare(t *testing.T) {
+	api := newFakeAPI(configMap(""), service("a"), service("b"), service("c"), slice("b-1", "b", "n1"))
+	inBubble(t, api, func(t *testing.T, s *Store, _ *counter, _ *lines) {
+		before := s.Snapshot().Services
+		changed := service("a")
+		changed.Annotations = map[string]string{AddressesAnnotation: "10.0.0.1"}
+		api.put(changed)
+		api.put(slice("b-1", "b", "n2"))
+		synctest.Wait()
+		after := s.Snapshot().Services
+		if !slices.Equal(after[0].Requested, addrs("10.0.0.1")) || !slices.Equal(after[1].ServingNodes, []string{"n2"}) {
+			t.Errorf("%+v, %+v do not show the changes", *after[0], *after[1])
+		}
+		if len(before[0].Requested) > 0 || !slices.Equal(before[1].ServingNodes, []string{"n1"}) {
+			t.Errorf("%+v, %+v were changed in a snapshot", *before[0], *before[1])
+		}
+		if after[2] != before[2] {
+			t.Error("a Service that has not changed was copied")
+		}
+	})
 }
 
 func TestSnapshot(t *testing.T) {
@@ -153,8 +176,10 @@ func TestNoWakeForNothing(t *testing.T) {
 		if after.Services[0].Version != version {
 			t.Errorf("version %s, want %s: a write would be refused", after.Services[0].Version, version)
 		}
-		after.Services[0].Version = before.Services[0].Version
-		if !reflect.DeepEqual(after.Services, before.Services) || !reflect.DeepEqual(after.Nodes, before.Nodes) {
+		like := slices.Clone(after.Services)
+		like[0] = new(*like[0])
+		like[0].Version = before.Services[0].Version
+		if !reflect.DeepEqual(like, before.Services) || !reflect.DeepEqual(after.Nodes, before.Nodes) {
 			t.Errorf("snapshot\n%+v\nwant\n%+v", after, before)
 		}
 		if after.Config != before.Config {

@@ -15,6 +15,7 @@ import (
 
 // serviceChanged lays our own writes over the table: until the watch has passed one, its result stands.
 func (s *Store) serviceChanged(key cluster.Key, at string, old, row *serviceRow) (wake bool) {
+	s.serve(row)
 	if own, ok := s.own[key]; ok {
 		if older(at, own.version) {
 			return false
@@ -26,13 +27,14 @@ func (s *Store) serviceChanged(key cluster.Key, at string, old, row *serviceRow)
 		return false
 	}
 	s.dirty[key] = struct{}{}
-	return old == nil || row == nil || !sameService(old.service, row.service)
+	return old == nil || row == nil || !sameService(&old.service, &row.service)
 }
 
 // sameService tells whether nothing but the version differs.
-func sameService(a, b cluster.Service) bool {
-	a.Version = b.Version
-	return reflect.DeepEqual(a, b)
+func sameService(a, b *cluster.Service) bool {
+	like := *a
+	like.Version = b.Version
+	return reflect.DeepEqual(&like, b)
 }
 
 // row returns the newest that is known of a Service, nil if it is not ours.
@@ -49,6 +51,7 @@ func (s *Store) keep(key cluster.Key, version string, row *serviceRow) bool {
 	if own, ok := s.own[key]; ok && older(version, own.version) || !older(s.services.seen, version) {
 		return false
 	}
+	s.serve(row)
 	s.own[key] = ownWrite{version: version, row: row}
 	s.dirty[key] = struct{}{}
 	return true
@@ -90,31 +93,45 @@ func (s *Store) refreshEndpoints(service cluster.Key) (wake bool) {
 	} else {
 		delete(s.endpoints, service)
 	}
-	if s.row(service) == nil {
+	row := s.row(service)
+	if row == nil {
 		return false
+	}
+	// The row that there was is in snapshots.
+	next := *row
+	s.serve(&next)
+	if own, ok := s.own[service]; ok {
+		s.own[service] = ownWrite{version: own.version, row: &next}
+	} else {
+		s.services.rows[service] = &next
 	}
 	s.dirty[service] = struct{}{}
 	return true
 }
 
-// publishServices brings published up to date: a copy with only the dirty Services made anew.
+// serve writes the endpoints of a Service into its row, which no snapshot shows yet. A nil row is for none.
+func (s *Store) serve(row *serviceRow) {
+	if row != nil {
+		e := s.endpoints[row.service.Key]
+		row.service.HasServing, row.service.ServingNodes = e.serving, e.nodes
+	}
+}
+
+// publishServices brings published up to date: a copy of the list in which only the dirty Services are others.
 func (s *Store) publishServices() {
 	if len(s.dirty) == 0 {
 		return
 	}
 	rest := s.published
-	next := make([]cluster.Service, 0, len(rest)+len(s.dirty))
+	next := make([]*cluster.Service, 0, len(rest)+len(s.dirty))
 	for _, key := range slices.SortedFunc(maps.Keys(s.dirty), cluster.Key.Compare) {
-		i, found := slices.BinarySearchFunc(rest, key, func(v cluster.Service, k cluster.Key) int { return v.Key.Compare(k) })
+		i, found := slices.BinarySearchFunc(rest, key, func(v *cluster.Service, k cluster.Key) int { return v.Key.Compare(k) })
 		next = append(next, rest[:i]...)
 		if rest = rest[i:]; found {
 			rest = rest[1:]
 		}
 		if row := s.row(key); row != nil {
-			service := row.service
-			e := s.endpoints[key]
-			service.HasServing, service.ServingNodes = e.serving, e.nodes
-			next = append(next, service)
+			next = append(next, &row.service)
 		}
 	}
 	s.published = append(next, rest...)

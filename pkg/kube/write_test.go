@@ -18,7 +18,7 @@ import (
 )
 
 // assign is an update of a Service as it was seen.
-func assign(s cluster.Service, ips ...string) cluster.Update {
+func assign(s *cluster.Service, ips ...string) cluster.Update {
 	u := cluster.Update{
 		Key: s.Key, UID: s.UID, Version: s.Version, AllocatedFrom: "lan",
 		Condition: &cluster.Condition{True: true, Reason: "Assigned", Message: "from pool lan"},
@@ -50,7 +50,7 @@ func TestWrite(t *testing.T) {
 			}
 			return api.stored("s")
 		}
-		seen := func() cluster.Service { return s.Snapshot().Services[0] }
+		seen := func() *cluster.Service { return s.Snapshot().Services[0] }
 
 		o := write(assign(seen(), "192.168.56.11", "fd00::1"))
 		vip := corev1.LoadBalancerIPModeVIP
@@ -130,7 +130,7 @@ func TestStatusPatch(t *testing.T) {
 	seen := cluster.Service{Key: cluster.Key{Namespace: "a", Name: "s"}, UID: "u", Version: "7"}
 	refused := seen
 	refused.Condition = &cluster.Condition{Reason: "PoolFull"}
-	contested, told := seen, assign(seen, "10.0.0.1")
+	contested, told := seen, assign(&seen, "10.0.0.1")
 	contested.Condition, contested.Conflict = told.Condition, &cluster.Condition{True: true, Reason: "AddressConflict", Message: "by one"}
 	told.Conflict = &cluster.Condition{True: true, Reason: "AddressConflict", Message: "by two"}
 	const sameAssigned = `{"metadata":{"uid":"u","resourceVersion":"7","annotations":{"lanlord.io/ip-allocated-from-pool":"lan"}},` +
@@ -143,7 +143,7 @@ func TestStatusPatch(t *testing.T) {
 		row  serviceRow
 		want string
 	}{
-		{"assign", assign(seen, "10.0.0.1"), serviceRow{service: seen, generation: 3},
+		{"assign", assign(&seen, "10.0.0.1"), serviceRow{service: seen, generation: 3},
 			`{"metadata":{"uid":"u","resourceVersion":"7","annotations":{"lanlord.io/ip-allocated-from-pool":"lan"}},` +
 				`"status":{"loadBalancer":{"ingress":[{"ip":"10.0.0.1","ipMode":"VIP"}]},"conditions":[{"type":"lanlord.io/AddressAssigned",` +
 				`"status":"True","observedGeneration":3,"lastTransitionTime":"2026-05-01T10:00:00Z","reason":"Assigned","message":"from pool lan"}]}}`},
@@ -155,7 +155,7 @@ func TestStatusPatch(t *testing.T) {
 				`"status":{"loadBalancer":{"ingress":null}}}`},
 		{"another conflict", told, serviceRow{service: contested}, sameAssigned +
 			`{"type":"lanlord.io/AddressConflict","status":"True","reason":"AddressConflict","message":"by two"}]}}`},
-		{"a conflict is over", assign(seen, "10.0.0.1"), serviceRow{service: contested}, sameAssigned +
+		{"a conflict is over", assign(&seen, "10.0.0.1"), serviceRow{service: contested}, sameAssigned +
 			`{"$patch":"delete","type":"lanlord.io/AddressConflict"}]}}`},
 		{"keep what is another's", cluster.Update{Key: seen.Key, UID: "u", Version: "7", KeepIngress: true}, serviceRow{service: refused},
 			`{"metadata":{"uid":"u","resourceVersion":"7","annotations":{"lanlord.io/ip-allocated-from-pool":null}},` +
@@ -171,7 +171,7 @@ func TestStatusPatch(t *testing.T) {
 func TestOwnWritesShow(t *testing.T) {
 	api := newFakeAPI(service("s"), service("t"))
 	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {
-		seen := func(i int) cluster.Service { return s.Snapshot().Services[i] }
+		seen := func(i int) *cluster.Service { return s.Snapshot().Services[i] }
 		api.hold("services")
 		for _, ip := range []string{"192.168.56.11", "192.168.56.12"} {
 			if err := s.Write(t.Context(), assign(seen(0), ip)); err != nil {

@@ -92,8 +92,7 @@ func (d *Decision) outranks(x, y string) bool {
 func Decide(snap cluster.Snapshot, ready []membership.Member) []Decision {
 	nodes := newElectorate(snap, ready)
 	byAddr := map[netip.Addr]*claim{}
-	for i := range snap.Services {
-		s := &snap.Services[i]
+	for _, s := range snap.Services {
 		if !s.Managed || s.AllocatedFrom == "" {
 			continue // not ours, or a status that was not written by us
 		}

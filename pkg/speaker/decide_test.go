@@ -143,10 +143,10 @@ func parseNode(words []string) cluster.Node {
 	return n
 }
 
-func parseService(t *testing.T, words []string) cluster.Service {
+func parseService(t *testing.T, words []string) *cluster.Service {
 	t.Helper()
 	ns, name, _ := strings.Cut(words[0], "/")
-	s := cluster.Service{Key: cluster.Key{Namespace: ns, Name: name}, UID: words[0], Managed: true, AllocatedFrom: "some pool"}
+	s := &cluster.Service{Key: cluster.Key{Namespace: ns, Name: name}, UID: words[0], Managed: true, AllocatedFrom: "some pool"}
 	for _, w := range words[1:] {
 		key, value, _ := strings.Cut(w, "=")
 		switch key {
@@ -270,7 +270,7 @@ func bigCluster(tb testing.TB, services, nodes int) (cluster.Snapshot, []members
 	}
 	addr := netip.MustParseAddr("10.0.0.1")
 	for i := range services {
-		snap.Services = append(snap.Services, cluster.Service{
+		snap.Services = append(snap.Services, &cluster.Service{
 			Key: cluster.Key{Namespace: "default", Name: fmt.Sprintf("s-%05d", i)}, Managed: true, AllocatedFrom: "a",
 			Ingress: []netip.Addr{addr}, HasServing: true,
 		})

@@ -66,7 +66,7 @@ func (s *Speaker) explain(gained []netip.Addr, ready []membership.Member, snap c
 // tell sends an Event to each Service that has the address.
 func (s *Speaker) tell(d *Decision, snap cluster.Snapshot, reason string, warning bool, message string) {
 	for _, key := range d.Services {
-		i, found := slices.BinarySearchFunc(snap.Services, key, func(svc cluster.Service, k cluster.Key) int { return svc.Key.Compare(k) })
+		i, found := slices.BinarySearchFunc(snap.Services, key, func(svc *cluster.Service, k cluster.Key) int { return svc.Key.Compare(k) })
 		if !found {
 			continue // it was deleted meanwhile
 		}

@@ -157,7 +157,7 @@ func (s *Speaker) tellStory(st story, pieces []piece, snap cluster.Snapshot) {
 // isNew reports whether a Service of the decision was made a short while ago.
 func isNew(d *Decision, snap cluster.Snapshot, now time.Time) bool {
 	return slices.ContainsFunc(d.Services, func(key cluster.Key) bool {
-		i, found := slices.BinarySearchFunc(snap.Services, key, func(svc cluster.Service, k cluster.Key) int { return svc.Key.Compare(k) })
+		i, found := slices.BinarySearchFunc(snap.Services, key, func(svc *cluster.Service, k cluster.Key) int { return svc.Key.Compare(k) })
 		return found && now.Sub(snap.Services[i].Created) < newService
 	})
 }

@@ -353,8 +353,8 @@ func (s *Speaker) date(snap cluster.Snapshot, now time.Time) {
 			note(s.decisions[i].Addr)
 		}
 	}
-	for i := range snap.Services {
-		if svc := &snap.Services[i]; svc.Managed && svc.AllocatedFrom == "" {
+	for _, svc := range snap.Services {
+		if svc.Managed && svc.AllocatedFrom == "" {
 			for _, a := range svc.Ingress {
 				note(a)
 			}

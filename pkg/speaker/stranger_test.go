@@ -134,7 +134,6 @@ func TestAdoptedAddressIsNotNew(t *testing.T) {
 		}
 		time.Sleep(freshness / 2)
 		v.change(func(s *cluster.Snapshot) {
-			s.Services = slices.Clone(s.Services)
 			s.Services[len(s.Services)-1].AllocatedFrom = "a"
 		})
 		time.Sleep(strangerBound / 2)

@@ -125,8 +125,8 @@ func newVillageOf(t *testing.T, seed uint64, log slog.Handler, more string, name
 }
 
 // service returns a Service that has the address and may be served by any node.
-func service(name string, a netip.Addr) cluster.Service {
-	return cluster.Service{
+func service(name string, a netip.Addr) *cluster.Service {
+	return &cluster.Service{
 		Key: cluster.Key{Namespace: "default", Name: name}, UID: "u", Managed: true, AllocatedFrom: "a",
 		Ingress: []netip.Addr{a}, HasServing: true,
 	}
@@ -370,10 +370,13 @@ func (p *villager) forget(q *villager) {
 	p.poke()
 }
 
-// change changes the cluster and wakes everybody.
+// change changes the cluster and wakes everybody. f may change the Services themselves: they are copies.
 func (v *village) change(f func(*cluster.Snapshot)) {
 	v.mu.Lock()
 	services, nodes := slices.Clone(v.snap.Services), slices.Clone(v.snap.Nodes)
+	for i, svc := range services {
+		services[i] = new(*svc)
+	}
 	v.snap.Services, v.snap.Nodes = services, nodes
 	f(&v.snap)
 	v.mu.Unlock()
