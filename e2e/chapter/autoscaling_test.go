@@ -44,6 +44,7 @@ func autoscaling(r *reader) {
 
 	// Where the test fails in between, nobody else ends them.
 	r.t.Cleanup(func() { _, _ = r.Exec("pkill", "-x", "probe") })
+	r.ForgetHalfOpen()
 	r.run("probe http http://$ip/ --every 250ms")
 	r.run("probe http http://$ip/ --every 8ms")
 	began := time.Now()

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Node is a node of the cluster and the container of the same name.
@@ -92,6 +94,31 @@ func (l *Lab) TryOnNode(ctx context.Context, node Node, command ...string) (stri
 func (l *Lab) ExecOnNode(node Node, command ...string) string {
 	l.t.Helper()
 	return l.docker(append([]string{"exec", node.Name}, command...)...)
+}
+
+// ForgetHalfOpen lets the nodes forget the connections that were begun in vain. A packet that a node gets before kube-proxy has rules
+// for its address, or after, passes as it is; the node remembers that for two minutes, and later connections from the same port pass
+// as well.
+func (l *Lab) ForgetHalfOpen() {
+	l.t.Helper()
+	nodes := l.Nodes()
+	failures := make([]error, len(nodes))
+	var forgetting sync.WaitGroup
+	for i, node := range nodes {
+		forgetting.Go(func() {
+			// It exits with 1 also where there was nothing to forget.
+			output, err := l.TryOnNode(context.Background(), node, "sh", "-c",
+				"for family in ipv4 ipv6; do conntrack -D -f $family -p tcp --state SYN_SENT 2>&1 >/dev/null; done; true")
+			if err == nil && strings.Count(output, "deleted") != 2 {
+				err = errors.New(output)
+			}
+			failures[i] = err
+		})
+	}
+	forgetting.Wait()
+	if err := errors.Join(failures...); err != nil {
+		l.t.Fatalf("forgetting half-open connections: %v", err)
+	}
 }
 
 // KillSpeaker sends SIGKILL to the speaker process on a node. Its pod restarts.

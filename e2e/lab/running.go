@@ -87,6 +87,7 @@ type Traffic struct{ *running }
 // end of the test, or load.For if that is not 0.
 func (l *Lab) StartHTTP(load probe.Load) Traffic {
 	l.t.Helper()
+	l.ForgetHalfOpen()
 	return l.startTraffic("http", load.URL, load)
 }
 
