@@ -45,10 +45,12 @@ var mayImport = map[string][]string{
 // pure are the packages whose decisions must not depend on clients, sockets or clocks.
 var pure = []string{"pkg/config", "pkg/metallb", "pkg/cluster", "pkg/allocator", "pkg/election", "pkg/inspect"}
 
-// pluginOnly are what only the plugin may use. The clientset, and what is made with it, would bring all kinds of Kubernetes along.
+// pluginOnly are what only the plugin may use. The clientset, and what is made with it, would bring all kinds of Kubernetes along, and
+// templates every method there is (see TestLinkerLeavesMethodsOut).
 var pluginOnly = []string{
 	"github.com/spf13/cobra", "k8s.io/client-go/tools/remotecommand", "k8s.io/client-go/kubernetes", "k8s.io/client-go/kubernetes/scheme",
 	"k8s.io/client-go/tools/leaderelection", "k8s.io/client-go/tools/events", "k8s.io/client-go/informers",
+	"html/template", "text/template",
 }
 
 // mayUseNetIP are the edges where the kernel's and Kubernetes' types are converted to netip.

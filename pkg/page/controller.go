@@ -13,7 +13,7 @@ import (
 // nearlyFull is how much of a pool, in percent, may be in use before that is worth knowing.
 const nearlyFull = 90
 
-// controllerView is what the template of the controller's page shows.
+// controllerView is what the controller's page shows.
 type controllerView struct {
 	common
 	Pools    []poolRow
@@ -52,7 +52,7 @@ type heldRow struct {
 
 func newControllerView(s *status.Controller, q query) *controllerView {
 	v := &controllerView{common: newCommon(s.Process, q, "controller")}
-	role := fact{Name: "Role", Value: string(s.Role), Mark: good, When: v.ago(s.Since)}
+	role := fact{Name: "Role", Value: string(s.Role), Mark: good, When: v.ago(s.Since), Since: lasting}
 	if s.Role != status.Leader {
 		role.Mark = idle
 	}

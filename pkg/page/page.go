@@ -1,13 +1,11 @@
 package page
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"html/template"
 	"net/http"
 	"strings"
 	"time"
@@ -25,7 +23,7 @@ var assets embed.FS
 // Controller serves the page of a controller, and what tell returns as JSON under /status.json. tell is called from several
 // goroutines, at most two at a time.
 func Controller(tell func() status.Controller) http.Handler {
-	return newHandler("controller.html", func() any { return tell() }, func(r *http.Request) any {
+	return newHandler(func() any { return tell() }, func(r *http.Request) view {
 		s := tell()
 		return newControllerView(&s, newQuery(r))
 	})
@@ -33,7 +31,7 @@ func Controller(tell func() status.Controller) http.Handler {
 
 // Speaker is what Controller is, for a speaker.
 func Speaker(tell func() status.Speaker) http.Handler {
-	return newHandler("speaker.html", func() any { return tell() }, func(r *http.Request) any {
+	return newHandler(func() any { return tell() }, func(r *http.Request) view {
 		s := tell()
 		return newSpeakerView(&s, newQuery(r))
 	})
@@ -41,27 +39,17 @@ func Speaker(tell func() status.Speaker) http.Handler {
 
 // handler serves one kind of page.
 type handler struct {
-	template *template.Template
-	policy   string
-	plain    func() any
-	view     func(*http.Request) any
-	slots    chan struct{}
+	style, script markup
+	policy        string
+	plain         func() any
+	view          func(*http.Request) view
+	slots         chan struct{}
 }
 
-func newHandler(name string, plain func() any, view func(*http.Request) any) http.Handler {
+func newHandler(plain func() any, view func(*http.Request) view) http.Handler {
 	style, script := asset("style.css"), asset("live.js")
 	h := &handler{
-		plain: plain, view: view, slots: make(chan struct{}, atOnce),
-		template: template.Must(template.New(name).Funcs(template.FuncMap{
-			"style":  func() template.CSS { return template.CSS(style) },
-			"script": func() template.JS { return template.JS(script) },
-			"short":  shortNumber,
-			"count":  groupDigits[int],
-			"sum":    func(x, y int) int { return x + y },
-			"good":   func() mark { return good },
-			"ago":    func(t, now time.Time) moment { return query{}.moment(t, now) },
-			"pages":  func(what string, e Extent) pages { return pages{e, what} },
-		}).ParseFS(assets, "assets/layout.html", "assets/"+name)),
+		style: markup(style), script: markup(script), plain: plain, view: view, slots: make(chan struct{}, atOnce),
 		policy: strings.Join([]string{
 			"default-src 'none'", "style-src '" + digest(style) + "'", "script-src '" + digest(script) + "'", "connect-src 'self'",
 			"img-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
@@ -111,11 +99,8 @@ func (h *handler) page(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer done()
-	var text bytes.Buffer
-	if err := h.template.ExecuteTemplate(&text, "page", h.view(r)); err != nil {
-		h.answer(w, http.StatusInternalServerError, "text/plain; charset=utf-8", fmt.Appendf(nil, "the page cannot be made: %v\n", err))
-		return
-	}
+	var text writer
+	h.layout(&text, h.view(r))
 	h.answer(w, http.StatusOK, "text/html; charset=utf-8", text.Bytes())
 }
 
@@ -168,12 +153,20 @@ type common struct {
 	Issues []issue
 }
 
+// What is said before the moment of a fact.
+const (
+	lasting markup = "for "
+	loaded  markup = "loaded "
+)
+
 // fact is one card.
 type fact struct {
 	Name, Value string
 	Mark        mark
 	Detail      string
-	When        moment
+	// When is shown after Since, which is lasting or loaded.
+	When  moment
+	Since markup
 }
 
 // issue is something wrong, or worth knowing.
@@ -182,7 +175,7 @@ type issue struct {
 	Text  string
 	Lines []string
 	// Query leads to the rows in question, empty when there are none.
-	Query template.URL
+	Query string
 	Link  string
 }
 
@@ -195,7 +188,7 @@ func newCommon(p status.Process, q query, name string) common {
 // configured adds what is said of the configuration, which is the same for both.
 func (c *common) configured() {
 	conf := &c.Configuration
-	f := fact{Name: "Configuration", Value: "in use", Mark: good, Detail: conf.Hash, When: c.ago(conf.Loaded)}
+	f := fact{Name: "Configuration", Value: "in use", Mark: good, Detail: conf.Hash, When: c.ago(conf.Loaded), Since: loaded}
 	switch {
 	case conf.Hash == "":
 		f.Value, f.Mark = "none", bad

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -88,6 +90,53 @@ func TestPages(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// spoil writes text into every string that v holds, and makes of every list one of two.
+func spoil(v reflect.Value, text string) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Int:
+		v.SetInt(7)
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		spoil(v.Elem(), text)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		for i := range v.Len() {
+			spoil(v.Index(i), text)
+		}
+	case reflect.Struct:
+		if at, ok := v.Addr().Interface().(*time.Time); ok {
+			*at = time.Date(2026, 11, 25, 1, 30, 0, 0, time.UTC)
+			return
+		}
+		for i := range v.NumField() {
+			spoil(v.Field(i), text)
+		}
+	}
+}
+
+// TestEscaping has markup in every text of a status, and in what was asked for: it is shown, and is none.
+func TestEscaping(t *testing.T) {
+	const evil, harmless = `"><b x='&`, "&#34;&gt;&lt;b x=&#39;&amp;"
+	var c status.Controller
+	var s status.Speaker
+	spoil(reflect.ValueOf(&c).Elem(), evil)
+	spoil(reflect.ValueOf(&s).Elem(), evil)
+	for name, h := range map[string]http.Handler{
+		"controller": Controller(func() status.Controller { return c }), "speaker": Speaker(func() status.Speaker { return s }),
+	} {
+		for _, target := range []string{"/", "/?q=" + url.QueryEscape(evil)} {
+			text := get(t, h, target).Body.String()
+			if n := strings.Count(text, harmless); strings.Contains(text, "<b x") || strings.Contains(text, `">"`) || n < 30 {
+				t.Errorf("%s of the %s shows %d texts harmless:\n%s", target, name, n, text)
+			}
+		}
 	}
 }
 

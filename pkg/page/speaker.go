@@ -9,7 +9,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// speakerView is what the template of a speaker's page shows.
+// speakerView is what a speaker's page shows.
 type speakerView struct {
 	common
 	Owned   table[ownedRow]
@@ -66,7 +66,7 @@ func dark(reason string) bool {
 
 func newSpeakerView(s *status.Speaker, q query) *speakerView {
 	v := &speakerView{common: newCommon(s.Process, q, "speaker on "+s.Node)}
-	state := fact{Name: "State", Value: s.State, Mark: good, When: v.ago(s.Since), Detail: s.NotReady}
+	state := fact{Name: "State", Value: s.State, Mark: good, When: v.ago(s.Since), Since: lasting, Detail: s.NotReady}
 	if !s.Ready {
 		state.Mark = bad
 		v.Issues = append(v.Issues, issue{Mark: bad, Text: "This speaker is not ready: " + s.NotReady + "."})

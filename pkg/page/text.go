@@ -2,7 +2,6 @@ package page
 
 import (
 	"fmt"
-	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -14,7 +13,7 @@ import (
 const pageSize = 100
 
 // mark is a symbol that says without colour how something stands; what it says is said in words, too.
-type mark struct{ Class, Symbol string }
+type mark struct{ Class, Symbol markup }
 
 // The marks.
 var (
@@ -89,19 +88,13 @@ type Extent struct {
 	// From and To are the numbers of the first and last row shown, Found how many fit the filter, of All.
 	From, To, Found, All int
 	// Previous and Next lead to the rows around these, empty where there are none.
-	Previous, Next template.URL
+	Previous, Next string
 }
 
 // table is the rows of one table that are shown.
 type table[R any] struct {
 	Rows []R
 	Extent
-}
-
-// pages is what leads to the other rows of a table.
-type pages struct {
-	Extent
-	What string
 }
 
 // cut returns the part of the rows that the parameter named key asks for.
@@ -127,14 +120,14 @@ func cut[R any](q query, key string, rows []R, all int) table[R] {
 	return t
 }
 
-// with returns the query with one parameter changed. The result is encoded, so that it can stand in a link.
-func (q query) with(key, value string) template.URL {
+// with returns the query with one parameter changed. The result is encoded, so that it can be a link.
+func (q query) with(key, value string) string {
 	values := url.Values{}
 	for k, v := range q.values {
 		values[k] = v
 	}
 	values.Set(key, value)
-	return template.URL("?" + values.Encode())
+	return "?" + values.Encode()
 }
 
 // groupDigits returns a whole number with commas.

@@ -1,0 +1,143 @@
+package page
+
+import (
+	"strconv"
+
+	"github.com/lanlord/lanlord/pkg/status"
+)
+
+func (v *controllerView) top() *common { return &v.common }
+
+func (v *controllerView) content(w *writer) {
+	v.writePools(w)
+	v.writeServices(w)
+	v.writeHeldBack(w)
+}
+
+func (v *controllerView) writePools(w *writer) {
+	w.heading("pools", "Pools").raw("</h2>\n")
+	if len(v.Pools) == 0 {
+		w.none("No pool is configured.").raw("\n</section>\n")
+		return
+	}
+	w.table("pools", "Pools in the order in which addresses are taken from them", []column{
+		{Name: "Pool"}, {Name: "Addresses"}, {Name: "In use"},
+		{"Free", "number"}, {"Resting", "number"}, {"Quarantined", "number"}, {"Kept back", "number"},
+	})
+	for i := range v.Pools {
+		p := &v.Pools[i]
+		w.row(p.Mark.Class)
+		w.head().text(p.Name)
+		for _, n := range p.Notes {
+			w.tag(n)
+		}
+		w.cell().dim(p.Family).raw(" ").text(p.Ranges)
+		w.cell().raw(`<span class="use">`).mark(p.Mark).text(groupDigits(p.Used)).raw(" of ").text(shortNumber(p.Size)).raw(" ")
+		w.bar(p)
+		w.raw(" ").dim(p.State).raw("</span>")
+		exact := ""
+		if len(p.Free) > 9 {
+			exact = p.Free
+		}
+		w.titledCell(exact).text(shortNumber(p.Free))
+		w.cell().text(groupDigits(p.Resting))
+		w.cell().text(groupDigits(p.Quarantined))
+		w.cell().text(groupDigits(p.Reserved + p.Withheld))
+	}
+	w.endTable().raw("\n</section>\n")
+}
+
+// bar draws how much of a pool is in use, resting, and not to be given.
+func (w *writer) bar(p *poolRow) {
+	part := func(class markup, x, width int) {
+		w.raw(`<rect`).class(class)
+		if x >= 0 {
+			w.raw(` x="`).text(strconv.Itoa(x)).raw(`"`)
+		}
+		w.raw(` width="`).text(strconv.Itoa(width)).raw(`" height="8"/>`)
+	}
+	w.raw(`<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true" focusable="false">`)
+	part("all", -1, 100)
+	part("used", -1, p.Used100)
+	part("rest", p.Used100, p.Resting100)
+	part("kept", p.Used100+p.Resting100, p.Kept100)
+	w.raw(`</svg>`)
+}
+
+func (v *controllerView) writeServices(w *writer) {
+	t := &v.Services
+	w.counted("services", "Services", &t.Extent)
+	switch {
+	case len(t.Rows) > 0:
+		w.table("services", "Services of type LoadBalancer, those that wait first",
+			columnsOf("Service", "State", "Addresses", "Why", "Since", "Asks for"))
+		for i := range t.Rows {
+			w.service(&t.Rows[i])
+		}
+		w.endTable().raw("\n")
+		w.pages("services", &t.Extent)
+	case t.All > 0:
+		w.none("No Service fits the filter.")
+	default:
+		w.none("There is no Service of type LoadBalancer that is Lanlord's.")
+	}
+	w.raw("\n</section>\n")
+}
+
+func (w *writer) service(s *serviceRow) {
+	w.row(s.Mark.Class)
+	w.head().dim(s.Namespace + "/").text(s.Name)
+	w.cell().raw(`<span class="state">`).mark(s.Mark).text(string(s.State))
+	if s.Conflict != "" {
+		w.raw(", conflict")
+	}
+	w.raw("</span>")
+	w.cell()
+	for _, a := range s.Addresses {
+		w.raw(`<span class="addr">`).code(a.Address).raw(" ").dim(a.Pool).raw("</span> ")
+	}
+	if len(s.Addresses) == 0 {
+		w.dim("none")
+	}
+	w.cell()
+	if s.Reason != "" {
+		w.reason(s.Reason)
+	}
+	if s.State != status.Assigned && s.Message != "" {
+		w.raw(" ").text(s.Message)
+	}
+	if s.Conflict != "" {
+		w.raw(" ").reason("AddressConflict").raw(" ").text(s.Conflict)
+	}
+	w.cell().when(s.Since)
+	w.cell().list(s.Asks)
+}
+
+func (v *controllerView) writeHeldBack(w *writer) {
+	t := &v.HeldBack
+	w.counted("held", "Addresses that are not given", &t.Extent)
+	switch {
+	case len(t.Rows) > 0:
+		w.table("held", "Addresses of pools that rest, are in quarantine, or belong to the network",
+			columnsOf("Address", "Pool", "Why", "Who has it", "Ends in"))
+		for i := range t.Rows {
+			h := &t.Rows[i]
+			w.row("")
+			w.head().code(h.Address)
+			w.cell().text(h.Pool)
+			w.cell().reason(string(h.Why))
+			if w.cell(); h.Why == status.Resting {
+				w.dim("kept for").raw(" ")
+			}
+			w.text(h.By)
+			w.cell().when(h.Ends)
+		}
+		w.endTable().raw("\n")
+		w.pages("held", &t.Extent)
+	case t.All > 0:
+		w.none("None of them fits the filter.")
+	default:
+		w.none("None.")
+	}
+	w.raw("\n</section>\n")
+}

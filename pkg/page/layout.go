@@ -1,0 +1,88 @@
+package page
+
+// view is what one kind of page shows.
+type view interface {
+	// top is what both kinds begin with.
+	top() *common
+	// content writes the rest of the main part.
+	content(*writer)
+}
+
+// layout writes a page around its content.
+func (h *handler) layout(w *writer, v view) {
+	c := v.top()
+	w.raw("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n").
+		raw(`<meta name="viewport" content="width=device-width, initial-scale=1">` + "\n").
+		raw(`<meta name="color-scheme" content="light dark">` + "\n<title>")
+	if len(c.Issues) > 0 {
+		w.raw("▲ ")
+	}
+	w.text(c.Title).raw("</title>\n").
+		raw(`<link rel="icon" href="icon.svg" type="image/svg+xml">` + "\n").
+		raw(`<noscript><meta http-equiv="refresh" content="10"></noscript>` + "\n<style>").
+		raw(h.style).raw("</style>\n</head>\n<body>\n").
+		raw(`<a class="skip" href="#main">Skip to the content</a>` + "\n<header>\n").
+		raw(`<h1><span class="brand">Lanlord</span> `).text(c.Name).raw("</h1>\n").
+		raw(`<form id="filter" role="search">` + "\n" + `<label for="q">Filter</label>` + "\n" + `<input id="q" name="q" type="search" value="`).
+		text(c.Filter).
+		raw(`" placeholder="name, address, pool, reason" autocomplete="off" spellcheck="false">` + "\n<button>Filter</button>\n</form>\n").
+		raw(`<p class="live"><span class="dot" aria-hidden="true"></span> <span id="live" role="status">refreshed every 10 s</span></p>`).
+		raw("\n</header>\n" + `<main id="main" tabindex="-1">` + "\n")
+	w.facts(c.Facts)
+	w.issues(c.Issues)
+	v.content(w)
+	w.footer(c)
+	w.raw("</main>\n<script>").raw(h.script).raw("</script>\n</body>\n</html>\n")
+}
+
+func (w *writer) facts(facts []fact) {
+	w.raw(`<section aria-labelledby="glance">` + "\n" + `<h2 id="glance" class="hidden">At a glance</h2>` + "\n" + `<dl class="facts">` + "\n")
+	for _, f := range facts {
+		w.raw(`<div`).class(f.Mark.Class).raw(`><dt>`).text(f.Name).raw(`</dt><dd><b>`).mark(f.Mark).text(f.Value).raw(`</b>`)
+		if f.Detail != "" {
+			w.element(` <span>`, f.Detail, `</span>`)
+		}
+		if f.When.Text != "" {
+			w.raw(" <span>").raw(f.Since).when(f.When)
+			if f.Since == loaded {
+				w.raw(" ago")
+			}
+			w.raw("</span>")
+		}
+		w.raw("</dd></div>\n")
+	}
+	w.raw("</dl>\n</section>\n")
+}
+
+func (w *writer) issues(issues []issue) {
+	w.raw(`<section aria-labelledby="attention">` + "\n" + `<h2 id="attention" class="hidden">What needs attention</h2>` + "\n")
+	if len(issues) == 0 {
+		w.raw(`<p class="calm good">`).mark(good).raw("Nothing needs attention.</p>\n</section>\n")
+		return
+	}
+	w.raw(`<ul class="issues">` + "\n")
+	for _, i := range issues {
+		w.raw(`<li`).class(i.Mark.Class).raw(`>`).mark(i.Mark).text(i.Text)
+		if i.Query != "" {
+			w.raw(` <a href="`).text(i.Query).raw(`">`).text(i.Link).raw(`</a>`)
+		}
+		if len(i.Lines) > 0 {
+			w.raw("<ul>")
+			for _, line := range i.Lines {
+				w.element("<li>", line, "</li>")
+			}
+			w.raw("</ul>")
+		}
+		w.raw("</li>\n")
+	}
+	w.raw("</ul>\n</section>\n")
+}
+
+func (w *writer) footer(c *common) {
+	w.raw("<footer>\n<p>")
+	if c.Pod != "" {
+		w.element("Pod <b>", c.Pod, "</b>, ")
+	}
+	w.raw("started ").when(c.ago(c.Started)).raw(" ago, version ").text(c.Version).raw(`. State of <time datetime="`).text(c.Now.Exact).raw(`">`).
+		text(c.Now.Exact).raw(`</time>. <a href="status.json">As JSON</a></p>` + "\n</footer>\n")
+}
