@@ -2,6 +2,7 @@ package soak
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -26,15 +27,20 @@ const (
 	dual   flavour = "dual stack"
 	asking flavour = "asking"
 	shared flavour = "shared"
+	// local has externalTrafficPolicy Local and both families, and its endpoints move between nodes.
+	local flavour = "local"
 )
 
-var flavours = []flavour{plain, plain, six, dual, asking, shared}
+var flavours = []flavour{plain, local, six, dual, asking, shared, plain}
 
-// churn is what users do: they create, change and delete Services, from a seed. The Services that are there from the start
-// are never touched.
+// churn is what users do: they create, change and delete Services, from a seed. Of the Services that are there from the start only
+// the endpoints move.
 type churn struct {
 	random *rand.Rand
 	api    *apiserver.Server
+	nodes  []string
+	// places are the nodes with endpoints of each Service of which that matters.
+	places map[string][]int
 	// most is how many Services come and go at once; made counts all of them.
 	most, made int
 	living     []*living
@@ -47,8 +53,8 @@ type living struct {
 	asks    int
 }
 
-func newChurn(seed uint64, api *apiserver.Server, stay, most int) (*churn, error) {
-	c := &churn{random: rand.New(rand.NewPCG(seed, 2)), api: api, most: most}
+func newChurn(seed uint64, api *apiserver.Server, nodes []string, stay, most int) (*churn, error) {
+	c := &churn{random: rand.New(rand.NewPCG(seed, 2)), api: api, nodes: nodes, places: make(map[string][]int), most: most}
 	for i := range stay {
 		if err := c.create(&living{name: fmt.Sprintf("stays-%d", i), flavour: flavours[i%len(flavours)], asks: i}); err != nil {
 			return nil, err
@@ -60,6 +66,10 @@ func newChurn(seed uint64, api *apiserver.Server, stay, most int) (*churn, error
 // step does one thing to one Service, and says what.
 func (c *churn) step() (string, error) {
 	switch n := len(c.living); {
+	case len(c.places) > 0 && c.random.IntN(5) == 0:
+		names := slices.Sorted(maps.Keys(c.places))
+		name := names[c.random.IntN(len(names))]
+		return "move " + name, c.move(name)
 	case n == 0, n < c.most && c.random.IntN(2) == 0:
 		c.made++
 		// Addresses that are asked for are nobody else's: each is of one number.
@@ -93,7 +103,7 @@ func (c *churn) create(s *living) error {
 	switch s.flavour {
 	case six:
 		service.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv6Protocol}
-	case dual:
+	case dual, local:
 		service.Spec.IPFamilies = append(service.Spec.IPFamilies, corev1.IPv6Protocol)
 		policy = corev1.IPFamilyPolicyRequireDualStack
 	case asking:
@@ -104,24 +114,69 @@ func (c *churn) create(s *living) error {
 		service.Spec.Ports[0].Port = int32(1000 + s.asks)
 	}
 	service.Spec.IPFamilyPolicy = &policy
+	at := []int{0}
+	if s.flavour == local {
+		service.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
+		at = c.place()
+		c.places[s.name] = at
+	}
 	objects := []runtime.Object{service}
-	ready := true
 	for i, f := range service.Spec.IPFamilies {
-		pod, ip := "10.97.0.1", "10.96.0.1"
+		ip := "10.96.0.1"
 		if f == corev1.IPv6Protocol {
-			pod, ip = "fd00:95::1", "fd00:96::1"
+			ip = "fd00:96::1"
 		}
 		service.Spec.ClusterIPs = append(service.Spec.ClusterIPs, ip)
 		objects = append(objects, &discoveryv1.EndpointSlice{
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: appNamespace, Name: fmt.Sprintf("%s-%d", s.name, i), Labels: map[string]string{discoveryv1.LabelServiceName: s.name},
 			},
-			AddressType: discoveryv1.AddressType(f),
-			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{pod}, Conditions: discoveryv1.EndpointConditions{Ready: &ready}}},
+			AddressType: discoveryv1.AddressType(f), Endpoints: c.endpoints(f, at),
 		})
 	}
 	service.Spec.ClusterIP = service.Spec.ClusterIPs[0]
 	return c.api.Put(objects...)
+}
+
+// endpoints are serving ones on nodes.
+func (c *churn) endpoints(f corev1.IPFamily, nodes []int) []discoveryv1.Endpoint {
+	ready := true
+	all := make([]discoveryv1.Endpoint, len(nodes))
+	for i, n := range nodes {
+		pod := netip.AddrFrom4([4]byte{10, 97, byte(n), 1})
+		if f == corev1.IPv6Protocol {
+			pod = netip.AddrFrom16([16]byte{0: 0xfd, 3: 0x95, 14: byte(n), 15: 1})
+		}
+		all[i] = discoveryv1.Endpoint{
+			Addresses: []string{pod.String()}, NodeName: &c.nodes[n], Conditions: discoveryv1.EndpointConditions{Ready: &ready},
+		}
+	}
+	return all
+}
+
+// place chooses one or two nodes.
+func (c *churn) place() []int {
+	at := c.random.Perm(len(c.nodes))[:1+c.random.IntN(2)]
+	slices.Sort(at)
+	return at
+}
+
+// move lets a Service's endpoints be on other nodes, or now and then on none, of both families at once.
+func (c *churn) move(name string) error {
+	at := c.place()
+	if len(c.places[name]) > 0 && c.random.IntN(8) == 0 {
+		at = nil
+	}
+	c.places[name] = at
+	for i, f := range []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol} {
+		key := types.NamespacedName{Namespace: appNamespace, Name: fmt.Sprintf("%s-%d", name, i)}
+		if _, err := c.api.Edit("endpointslices", key, func(o runtime.Object) {
+			o.(*discoveryv1.EndpointSlice).Endpoints = c.endpoints(f, at)
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // asked is an address of the part of the pool that is only given to those who ask.
@@ -150,6 +205,7 @@ func (c *churn) change(s *living) error {
 }
 
 func (c *churn) delete(s *living) error {
+	delete(c.places, s.name)
 	for i := range 2 {
 		if err := c.api.Delete("endpointslices", types.NamespacedName{Namespace: appNamespace, Name: fmt.Sprintf("%s-%d", s.name, i)}); err != nil {
 			return err

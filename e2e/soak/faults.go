@@ -80,6 +80,8 @@ var deeds = map[Kind]deed{
 	"memory": func(_ context.Context, r *run, f Fault) (func() error, error) {
 		return r.startedSo(f.Node, nil, scarceMemory)
 	},
+	"squeeze":  squeeze,
+	"oom":      exhaust,
 	"busy":     func(_ context.Context, r *run, _ Fault) (func() error, error) { return r.lab.Idle, r.lab.Busy() },
 	"api-node": cut(wire.API),
 	"api-all": func(_ context.Context, r *run, _ Fault) (func() error, error) {
@@ -99,7 +101,14 @@ var deeds = map[Kind]deed{
 		return nothing, nil
 	},
 	"token": func(_ context.Context, r *run, _ Fault) (func() error, error) { return nothing, r.server.rotate() },
-	"keys":  exchangeKeys,
+	"certificate": func(_ context.Context, r *run, _ Fault) (func() error, error) {
+		err := r.server.recertify(time.Now())
+		if err == nil {
+			err = r.server.down()
+		}
+		return r.server.up, err
+	},
+	"keys": exchangeKeys,
 	"config-bad": func(_ context.Context, r *run, f Fault) (func() error, error) {
 		return r.restoreConfiguration, r.server.configure(pick(r, f, breakages))
 	},

@@ -14,8 +14,8 @@ const (
 	silence = 350 * time.Millisecond
 	// blink is how long one question without an answer takes: no darkness that is worth telling.
 	blink = 250 * time.Millisecond
-	// leftover is how long an address may still be answered for that is no Service's any more, and fresh how long the first
-	// answer for a new one may take; both from the end of the last fault on.
+	// leftover is how long an address may still be answered for that is no Service's any more, or by a node that may not have it any
+	// more, and fresh how long the first answer for a new one may take; both from the end of the last blinding fault on.
 	leftover = 5 * time.Second
 	fresh    = 10 * time.Second
 	// patience is how long a span waits for news of the judge's own lateness before it is judged.
@@ -28,11 +28,12 @@ type Trait string
 // What is judged.
 const (
 	// Dark: it has an owner, and nobody answers. New: it has none yet. Two: two nodes answer. Ghost: it is no Service's, and
-	// somebody answers.
+	// somebody answers. Stray: it is of a Service with externalTrafficPolicy Local, and a node without an endpoint answers.
 	Dark  Trait = "dark"
 	New   Trait = "new"
 	Two   Trait = "two owners"
 	Ghost Trait = "ghost"
+	Stray Trait = "stray"
 )
 
 // Span is a time for which an address had a trait.
@@ -68,16 +69,30 @@ func (i interval) overlaps(from, to time.Time) bool {
 	return !i.from.After(to) && (i.to.IsZero() || !i.to.Before(from))
 }
 
-// window is the time of a fault.
+// window is the time of a fault, who the node that it happens to, if it is one's.
 type window struct {
 	interval
 	kind Kind
+	who  wire.MAC
 }
+
+// placing says which nodes may have an address from a time on: all if it is not confined.
+type placing struct {
+	from     time.Time
+	confined bool
+	nodes    []wire.MAC
+}
+
+func (p placing) allows(m wire.MAC) bool { return !p.confined || slices.Contains(p.nodes, m) }
 
 // state is what is known of one address.
 type state struct {
-	// wanted is since when it is a Service's, zero if it is none's; freed since when it is none's any more.
+	// wanted is since when it is a Service's, and some node may have it if it is confined, zero if it is none's; freed since when
+	// it is none's any more.
 	wanted, freed time.Time
+	// placings are in the order of time, strayed says that a node that may not have it was told of since the last one.
+	placings []placing
+	strayed  bool
 	// lit says that it was answered for since then, asked since when it is asked for in vain, zero if it is not.
 	lit   bool
 	asked time.Time
@@ -101,9 +116,9 @@ func NewJudge(done func(Span)) *Judge {
 	return &Judge{addrs: make(map[netip.Addr]*state), done: done}
 }
 
-// Begin notes that a fault begins. The returned function notes its end.
-func (j *Judge) Begin(k Kind, at time.Time) (end func(time.Time)) {
-	w := &window{interval{from: at}, k}
+// Begin notes that a fault begins, and to which node, the zero value for none in particular. The returned function notes its end.
+func (j *Judge) Begin(k Kind, who wire.MAC, at time.Time) (end func(time.Time)) {
+	w := &window{interval{from: at}, k, who}
 	j.windows = append(j.windows, w)
 	return func(at time.Time) { w.to = at }
 }
@@ -123,9 +138,49 @@ func (j *Judge) Want(addrs map[netip.Addr]bool, at time.Time) {
 			continue
 		}
 		j.lightUp(a, s, at)
-		s.wanted, s.freed, s.lit, s.asked = time.Time{}, at, false, time.Time{}
+		s.wanted, s.freed, s.lit, s.asked, s.told = time.Time{}, at, false, time.Time{}, false
+		s.placings, s.strayed = nil, false
 	}
 }
+
+// Confine says which nodes may have an address that is a Service's: those with its endpoints.
+func (j *Judge) Confine(a netip.Addr, nodes []wire.MAC, at time.Time) {
+	s := j.of(a)
+	before := s.placing()
+	if before.confined && slices.Equal(before.nodes, nodes) {
+		return
+	}
+	if len(nodes) == 0 && !s.wanted.IsZero() {
+		j.lightUp(a, s, at)
+		s.lit, s.asked = false, time.Time{}
+	}
+	if before.confined && len(before.nodes) == 0 {
+		s.wanted = at
+	}
+	s.placings, s.strayed = append(s.placings, placing{at, true, nodes}), false
+}
+
+// placing is the one of now.
+func (s *state) placing() (p placing) {
+	if n := len(s.placings); n > 0 {
+		p = s.placings[n-1]
+	}
+	return p
+}
+
+// placed is the one of a time.
+func (s *state) placed(at time.Time) (p placing) {
+	for _, next := range s.placings {
+		if next.from.After(at) {
+			break
+		}
+		p = next
+	}
+	return p
+}
+
+// nowhere tells whether it is confined to no node at all.
+func (s *state) nowhere() bool { p := s.placing(); return p.confined && len(p.nodes) == 0 }
 
 func (j *Judge) of(a netip.Addr) *state {
 	s := j.addrs[a]
@@ -138,7 +193,7 @@ func (j *Judge) of(a netip.Addr) *state {
 
 // Asked notes a question for an address.
 func (j *Judge) Asked(a netip.Addr, at time.Time) {
-	if s := j.of(a); !s.wanted.IsZero() && s.asked.IsZero() {
+	if s := j.of(a); !s.wanted.IsZero() && s.asked.IsZero() && !s.nowhere() {
 		s.asked = at
 	}
 }
@@ -150,7 +205,10 @@ func (j *Judge) Claimed(c wire.Claim) {
 		j.ghost(s, c)
 		return
 	}
-	j.lightUp(c.Addr, s, c.At)
+	j.stray(s, c)
+	if !s.nowhere() {
+		j.lightUp(c.Addr, s, c.At)
+	}
 	t := s.stations[c.MAC]
 	if t == nil || c.At.Sub(t.to) > silence {
 		if t != nil {
@@ -188,10 +246,32 @@ func (j *Judge) ghost(s *state, c wire.Claim) {
 	}
 }
 
-// calmSince returns since when no fault was happening at a time, or another moment if that is later.
-func (j *Judge) calmSince(since, at time.Time) time.Time {
+// stray judges a claim by a node that may not have the address.
+func (j *Judge) stray(s *state, c wire.Claim) {
+	p := s.placing()
+	if p.allows(c.MAC) || s.strayed {
+		return
+	}
+	from := p.from
+	if s.wanted.After(from) {
+		from = s.wanted
+	}
+	if from = j.calmSince(from, c.At); c.At.Sub(from) > leftover {
+		s.strayed = true
+		j.add(Span{Trait: Stray, Addr: c.Addr, From: from, To: c.At, Who: []wire.MAC{c.MAC}})
+	}
+}
+
+// blinding tells whether somebody may not hear of changes because of a fault, or does not act on them.
+func blinding(k Kind) bool { return ruleOf(k).has(blind) }
+
+// calmSince returns since when no blinding fault was happening at a time, or another moment if that is later.
+func (j *Judge) calmSince(since, at time.Time) time.Time { return j.without(blinding, since, at) }
+
+// without returns since when no fault of some kinds was happening at a time, or another moment if that is later.
+func (j *Judge) without(kinds func(Kind) bool, since, at time.Time) time.Time {
 	for _, w := range j.windows {
-		if !w.overlaps(since, at) {
+		if !kinds(w.kind) || !w.overlaps(since, at) {
 			continue
 		}
 		if w.to.IsZero() {
@@ -250,11 +330,45 @@ func (j *Judge) bound(s Span) (longest time.Duration, cause Kind) {
 	}
 	switch s.Trait {
 	case New:
-		longest = j.calmSince(s.From, s.To).Add(fresh).Sub(s.From)
-	case Ghost:
+		longest = j.calmSince(s.From, s.To).Add(fresh).Sub(s.From) + j.forsaken(s)
+	case Dark:
+		longest += j.forsaken(s)
+	case Two:
+		// A node that does not hear where the endpoints are now goes on beside the one that does.
+		if j.moved(s) {
+			longest = max(longest, j.calmSince(s.From, s.To).Add(heard).Sub(s.From))
+		}
+	case Ghost, Stray:
 		longest = leftover
 	}
 	return longest, cause
+}
+
+// forsaken returns for how much of a span all nodes that might have the address were gone.
+func (j *Judge) forsaken(s Span) (long time.Duration) {
+	const step = 50 * time.Millisecond
+	of := j.of(s.Addr)
+	if len(of.placings) == 0 {
+		return 0
+	}
+	gone := func(m wire.MAC, at time.Time) bool {
+		return slices.ContainsFunc(j.windows, func(w *window) bool {
+			return w.who == m && ruleOf(w.kind).has(gone) && w.overlaps(at, at)
+		})
+	}
+	for at := s.From; at.Before(s.To); at = at.Add(step) {
+		p := of.placed(at)
+		if p.confined && !slices.ContainsFunc(p.nodes, func(m wire.MAC) bool { return !gone(m, at) }) {
+			long += step
+		}
+	}
+	return long
+}
+
+// moved tells whether a span is of an address that one of its stations may not have.
+func (j *Judge) moved(s Span) bool {
+	of := j.of(s.Addr)
+	return slices.ContainsFunc(s.Who, func(m wire.MAC) bool { return !of.placed(s.To).allows(m) })
 }
 
 func limit(t Trait, r rule) time.Duration {
@@ -284,7 +398,11 @@ func (j *Judge) Restless(now time.Time) (why []string) {
 				owners++
 			}
 		}
-		if !s.wanted.IsZero() && owners != 1 {
+		wants := 1
+		if s.nowhere() {
+			wants = 0
+		}
+		if !s.wanted.IsZero() && owners != wants {
 			why = append(why, fmt.Sprintf("%s has %d owners", a, owners))
 		}
 	}
@@ -306,7 +424,7 @@ func (j *Judge) Tick(now time.Time) {
 		}
 		// What lasts too long is told while it lasts.
 		since, trait := s.asked, Dark
-		if !s.wanted.IsZero() && !s.lit {
+		if !s.wanted.IsZero() && !s.lit && !s.nowhere() {
 			since, trait = s.wanted, New
 		}
 		if since.IsZero() || s.told {

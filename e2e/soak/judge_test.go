@@ -72,7 +72,7 @@ func TestJudgeFinds(t *testing.T) {
 		{"a darkness that lasts", "dark", func(c *court) { c.play(0, 5000, only(alice)); c.play(5000, 20_000, only()) }},
 		{"a darkness after a crash", "", func(c *court) {
 			c.play(0, 5000, only(alice))
-			end := c.Begin("crash", at(5000))
+			end := c.Begin("crash", alice, at(5000))
 			c.play(5000, 8000, only())
 			end(at(8000))
 			c.play(8000, 9000, only(bob))
@@ -98,7 +98,7 @@ func TestJudgeFinds(t *testing.T) {
 			c.Want(nil, at(9000))
 		}},
 		{"two owners after a heal", "", func(c *court) {
-			end := c.Begin("lan", at(2000))
+			end := c.Begin("lan", alice, at(2000))
 			c.play(0, 5000, only(alice))
 			end(at(5000))
 			c.play(5000, 7000, only(alice, bob))
@@ -113,9 +113,84 @@ func TestJudgeFinds(t *testing.T) {
 		}},
 		{"an address of nobody, of a node that could not know", "", func(c *court) {
 			c.play(0, 1000, only(alice))
-			c.Begin("api-node", at(500))
+			c.Begin("api-node", alice, at(500))
 			c.Want(nil, at(1000))
 			c.play(1000, 9000, only(alice))
+		}},
+		{"an address of nobody, and a fault by which nobody misses that", "ghost", func(c *court) {
+			c.play(0, 1000, only(alice))
+			c.Begin("crash", bob, at(500))
+			c.Want(nil, at(1000))
+			c.play(1000, 9000, only(alice))
+		}},
+		{"a node without an endpoint", "stray", func(c *court) {
+			c.Confine(address, []wire.MAC{bob}, at(0))
+			c.play(0, 9000, only(alice))
+			c.Want(nil, at(9000))
+		}},
+		{"endpoints that move", "", func(c *court) {
+			c.Confine(address, []wire.MAC{alice}, at(0))
+			c.play(0, 3000, only(alice))
+			c.Confine(address, []wire.MAC{bob}, at(3000))
+			c.play(3000, 4000, only(alice))
+			c.play(4000, 9000, only(bob))
+			c.Want(nil, at(9000))
+		}},
+		{"endpoints that move, and nobody takes over", "dark", func(c *court) {
+			c.Confine(address, []wire.MAC{alice}, at(0))
+			c.play(0, 3000, only(alice))
+			c.Confine(address, []wire.MAC{bob}, at(3000))
+			c.play(3000, 6000, only())
+			c.play(6000, 9000, only(bob))
+			c.Want(nil, at(9000))
+		}},
+		{"the only node with an endpoint is gone for long", "", func(c *court) {
+			c.Confine(address, []wire.MAC{alice}, at(0))
+			c.play(0, 3000, only(alice))
+			end := c.Begin("crash", alice, at(3000))
+			c.play(3000, 15_000, only())
+			end(at(15_000))
+			c.play(15_000, 17_000, only())
+			c.play(17_000, 20_000, only(alice))
+			c.Want(nil, at(20_000))
+		}},
+		{"one of two nodes with endpoints is gone for long", "dark", func(c *court) {
+			c.Confine(address, []wire.MAC{alice, bob}, at(0))
+			c.play(0, 3000, only(alice))
+			end := c.Begin("crash", alice, at(3000))
+			c.play(3000, 15_000, only())
+			end(at(15_000))
+			c.play(15_000, 20_000, only(alice))
+			c.Want(nil, at(20_000))
+		}},
+		{"no endpoints for a while", "", func(c *court) {
+			c.Confine(address, []wire.MAC{alice}, at(0))
+			c.play(0, 3000, only(alice))
+			c.Confine(address, nil, at(3000))
+			c.play(3000, 4000, only(alice))
+			c.play(4000, 15_000, only())
+			c.Confine(address, []wire.MAC{alice}, at(15_000))
+			c.play(15_000, 17_000, only())
+			c.play(17_000, 20_000, only(alice))
+			c.Want(nil, at(20_000))
+		}},
+		{"no endpoints, and somebody answers", "stray", func(c *court) {
+			c.Confine(address, []wire.MAC{alice}, at(0))
+			c.play(0, 3000, only(alice))
+			c.Confine(address, nil, at(3000))
+			c.play(3000, 9000, only(alice))
+			c.Want(nil, at(9000))
+		}},
+		{"a node that does not hear of its endpoints", "", func(c *court) {
+			c.Confine(address, []wire.MAC{alice}, at(0))
+			c.play(0, 3000, only(alice))
+			end := c.Begin("api-node", alice, at(2000))
+			c.Confine(address, []wire.MAC{bob}, at(3000))
+			c.play(3000, 15_000, only(alice, bob))
+			end(at(15_000))
+			c.play(15_000, 16_000, only(alice, bob))
+			c.play(16_000, 20_000, only(bob))
+			c.Want(nil, at(20_000))
 		}},
 	} {
 		c := newCourt()
@@ -130,8 +205,8 @@ func TestJudgeFinds(t *testing.T) {
 func TestJudgeNamesTheFault(t *testing.T) {
 	c := newCourt()
 	c.play(0, 1000, only(alice))
-	c.Begin("busy", at(500))
-	c.Begin("kill", at(1000))
+	c.Begin("busy", wire.MAC{}, at(500))
+	c.Begin("kill", alice, at(1000))
 	c.play(1000, 1500, only())
 	c.play(1500, 3000, only(bob))
 	c.broken(3000)

@@ -64,6 +64,14 @@ func (l *Ledger) Addrs() map[netip.Addr]bool {
 	return all
 }
 
+// Of returns the addresses that a Service has.
+func (l *Ledger) Of(key types.NamespacedName) []netip.Addr {
+	if a := l.services[key]; a != nil {
+		return a.addrs
+	}
+	return nil
+}
+
 // Len is how many Services there are.
 func (l *Ledger) Len() int { return len(l.services) }
 

@@ -43,7 +43,12 @@ type Report struct {
 	Deeds, Lost int
 	Assigned    []time.Duration
 	Changed     int
-	Events      map[string]int
+	// Killed counts speakers that the kernel killed because of a fault that need not have, and Authorities how often the API server's
+	// certificates came to be of another authority.
+	Killed, Authorities int
+	// NoCgroups says why the faults that limit memory were left out, empty if they were not.
+	NoCgroups string
+	Events    map[string]int
 	// Late is for how long nothing was judged.
 	Late       time.Duration
 	LogBytes   int64

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"time"
@@ -57,6 +58,9 @@ type run struct {
 	churn    *churn
 	trace    trace
 	http     *http.Client
+	// cgroups are the nodes', none where this machine has no such; copies is where the programs are that run in them.
+	cgroups []*cgroup
+	copies  string
 
 	// nodes and scopes are held while a fault lasts, so that two that came late do not get in each other's way.
 	nodes  []sync.Mutex
@@ -85,7 +89,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := r.start(); err != nil {
 		return nil, err
 	}
-	defer r.lab.Close()
+	defer r.close()
 	r.begun = time.Now()
 	if err := r.soak(ctx); err != nil {
 		return r.report, err
@@ -100,8 +104,12 @@ func (r *run) start() (err error) {
 			return err
 		}
 	}
-	r.lab, err = wire.New(wire.Options{Speaker: r.Speaker, Nodes: r.Nodes, Logs: r.Logs, Server: r.server})
+	if err := r.makeCgroups(); err != nil {
+		return err
+	}
+	r.lab, err = wire.New(wire.Options{Speaker: r.Speaker, Nodes: r.Nodes, Logs: r.Logs, Server: r.server, Prepare: r.prepare})
 	if err != nil {
+		r.close()
 		return err
 	}
 	r.lab.Tap(r.trace.add)
@@ -111,12 +119,44 @@ func (r *run) start() (err error) {
 		err = r.startManager()
 	}
 	if err == nil {
-		r.churn, err = newChurn(r.Seed, r.server.api, r.Services/3, r.Services-r.Services/3)
+		r.churn, err = newChurn(r.Seed, r.server.api, r.lab.Nodes(), r.Services/3, r.Services-r.Services/3)
 	}
 	if err != nil {
-		r.lab.Close()
+		r.close()
 	}
 	return err
+}
+
+// makeCgroups makes a cgroup for each node, or notes why there can be none.
+func (r *run) makeCgroups() (err error) {
+	if r.copies, err = os.MkdirTemp("", "soaked-"); err != nil {
+		return err
+	}
+	names := make([]string, r.Nodes)
+	for n := range names {
+		names[n] = fmt.Sprintf("node-%d", n)
+	}
+	if r.cgroups, err = newCgroups(names, r.Speaker, r.copies); err != nil {
+		r.report.NoCgroups = err.Error()
+	}
+	return nil
+}
+
+// prepare has a node's speaker start in the node's cgroup.
+func (r *run) prepare(number int, speaker *exec.Cmd) error {
+	if len(r.cgroups) == 0 {
+		return nil
+	}
+	return r.cgroups[number].enter(speaker, r.Speaker)
+}
+
+// close removes the cluster.
+func (r *run) close() {
+	if r.lab != nil {
+		r.lab.Close()
+	}
+	closeCgroups(r.cgroups)
+	_ = os.RemoveAll(r.copies) // nobody needs them
 }
 
 // soak lets all happen.
@@ -189,12 +229,12 @@ func (r *run) fault(ctx context.Context, _ int, f Fault) error {
 	}
 	r.scopes[rule.scope].Lock()
 	defer r.scopes[rule.scope].Unlock()
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || needsCgroups(f.Kind) && len(r.cgroups) == 0 {
 		return nil
 	}
 	begun := time.Now()
 	r.mu.Lock()
-	ended := r.judge.Begin(f.Kind, begun)
+	ended := r.judge.Begin(f.Kind, r.mac(f.Node), begun)
 	r.report.Faults[f.Kind].Count++
 	r.mu.Unlock()
 	end, err := deeds[f.Kind](ctx, r, f)
@@ -207,6 +247,14 @@ func (r *run) fault(ctx context.Context, _ int, f Fault) error {
 	defer r.mu.Unlock()
 	ended(time.Now())
 	return err
+}
+
+// mac is the MAC address of a node, none's for -1.
+func (r *run) mac(number int) (m wire.MAC) {
+	if number >= 0 {
+		m = r.lab.MACs()[number]
+	}
+	return m
 }
 
 // settle waits until every Service has its addresses, and one node answers for each of them.

@@ -91,19 +91,19 @@ func between(random *rand.Rand, shortest, longest time.Duration) time.Duration {
 
 // hinders tells whether a fault cannot begin when it wants to.
 func (s Schedule) hinders(f Fault, nodes int) bool {
-	r, away := ruleOf(f.Kind), map[int]bool{f.Node: true}
+	r, without := ruleOf(f.Kind), map[int]bool{f.Node: true}
 	for _, other := range s {
 		// Whoever was away has a while to come back.
 		if f.At > other.End()+3*time.Second || other.At > f.End()+3*time.Second {
 			continue
 		}
 		o := ruleOf(other.Kind)
-		if o.scope == r.scope || f.Node >= 0 && f.Node == other.Node || f.Kind == "busy" && o.away || r.away && other.Kind == "busy" {
+		if o.scope == r.scope || f.Node >= 0 && f.Node == other.Node || f.Kind == "busy" && o.has(away) || r.has(away) && other.Kind == "busy" {
 			return true
 		}
-		if o.away {
-			away[other.Node] = true
+		if o.has(away) {
+			without[other.Node] = true
 		}
 	}
-	return r.away && len(away) > max(1, nodes-2)
+	return r.has(away) && len(without) > max(1, nodes-2)
 }

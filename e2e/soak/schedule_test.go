@@ -32,19 +32,19 @@ func TestPlanLeavesNodes(t *testing.T) {
 			if f.For < r.shortest || f.For > r.longest || f.End() > 20*time.Minute-calm || f.Node >= nodes || r.scope == process && f.Node < 1 {
 				t.Fatalf("seed %d: %s", seed, f)
 			}
-			away := make(map[int]bool)
+			without := make(map[int]bool)
 			for j, other := range plan {
 				if other.At > f.At || other.End() <= f.At {
 					continue
 				}
-				if ruleOf(other.Kind).away {
-					away[other.Node] = true
+				if ruleOf(other.Kind).has(away) {
+					without[other.Node] = true
 				}
 				if i != j && ruleOf(other.Kind).scope == r.scope {
 					t.Fatalf("seed %d: two of one scope at once:\n%s\n%s", seed, f, other)
 				}
 			}
-			if len(away) > max(1, nodes-2) {
+			if len(without) > max(1, nodes-2) {
 				t.Fatalf("seed %d: too few nodes are left at %v:\n%s", seed, f.At, plan)
 			}
 		}

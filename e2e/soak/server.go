@@ -3,7 +3,6 @@ package soak
 import (
 	"crypto/rand"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -35,7 +34,10 @@ type server struct {
 	port  uint16
 	http  *http.Server
 	token string
-	cert  tls.Certificate
+	// cert is signed by the first of the authorities; exchanged is how often that has become another one.
+	cert        tls.Certificate
+	authorities []*authority
+	exchanged   int
 
 	// mu guards trouble, which faults of two scopes change.
 	mu      sync.Mutex
@@ -50,9 +52,7 @@ func (s *server) Start(host *wire.Host) error {
 	if err := s.rotate(); err != nil {
 		return err
 	}
-	var authority []byte
-	var err error
-	if s.cert, authority, err = certify(host.Addr); err != nil {
+	if err := s.recertify(time.Now()); err != nil {
 		return err
 	}
 	listener, err := host.Listen()
@@ -63,11 +63,11 @@ func (s *server) Start(host *wire.Host) error {
 	s.serve(listener)
 	return os.WriteFile(s.Kubeconfig(), fmt.Appendf(nil, `apiVersion: v1
 kind: Config
-clusters: [{name: soak, cluster: {server: "https://%s", certificate-authority-data: %s}}]
+clusters: [{name: soak, cluster: {server: "https://%s", certificate-authority: %s}}]
 users: [{name: soak, user: {tokenFile: %s}}]
 contexts: [{name: soak, context: {cluster: soak, user: soak}}]
 current-context: soak
-`, listener.Addr(), base64.StdEncoding.EncodeToString(authority), s.tokenFile()), 0o600)
+`, listener.Addr(), s.authorityFile(), s.tokenFile()), 0o600)
 }
 
 func (s *server) serve(listener net.Listener) {
@@ -101,16 +101,14 @@ func (s *server) set(change func(*apiserver.Trouble)) {
 // rotate writes a new token into the file that all read, and accepts no other one from then on.
 func (s *server) rotate() error {
 	s.token = rand.Text()
-	next := s.tokenFile() + ".new"
-	err := os.WriteFile(next, []byte(s.token), 0o600)
-	if err == nil {
-		err = os.Rename(next, s.tokenFile())
-	}
+	err := replace(s.tokenFile(), []byte(s.token))
 	s.set(func(t *apiserver.Trouble) { t.Tokens = []string{s.token} })
 	return err
 }
 
 func (s *server) tokenFile() string { return filepath.Join(s.dir, "token") }
+
+func (s *server) authorityFile() string { return filepath.Join(s.dir, "ca.crt") }
 
 // Put implements [wire.Server].
 func (s *server) Put(objects ...runtime.Object) error { return s.api.Put(objects...) }

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/lanlord/lanlord/e2e/wire"
 )
 
 // watch asks the LAN, hears the answers, reads what was written, and does what users do once they may.
@@ -71,7 +74,8 @@ func (r *run) look(version uint64, now time.Time) (uint64, error) {
 			r.violation(now, broken)
 		}
 	}
-	if r.judge.calmSince(now.Add(-longestWait), now).Before(now.Add(-longestWait / 3)) {
+	hindered := func(k Kind) bool { return blinding(k) || ruleOf(k).scope == api || ruleOf(k).scope == controller }
+	if r.judge.without(hindered, now.Add(-longestWait), now).Before(now.Add(-longestWait / 3)) {
 		for _, w := range r.ledger.Waiting(now.Add(-longestWait / 3)) {
 			r.violation(now, w)
 		}
@@ -80,6 +84,7 @@ func (r *run) look(version uint64, now time.Time) (uint64, error) {
 		r.violation(now, w)
 	}
 	r.judge.Want(r.ledger.Addrs(), now)
+	r.confine(now)
 	for _, c := range claims {
 		r.judge.Claimed(c)
 	}
@@ -87,6 +92,20 @@ func (r *run) look(version uint64, now time.Time) (uint64, error) {
 	r.judge.Tick(now)
 	r.mu.Unlock()
 	return version, r.ask(questions)
+}
+
+// confine tells the judge which nodes may have the addresses of Services with externalTrafficPolicy Local; mu is held.
+func (r *run) confine(now time.Time) {
+	macs := r.lab.MACs()
+	for name, places := range r.churn.places {
+		var nodes []wire.MAC
+		for _, n := range places {
+			nodes = append(nodes, macs[n])
+		}
+		for _, a := range r.ledger.Of(types.NamespacedName{Namespace: appNamespace, Name: name}) {
+			r.judge.Confine(a, nodes, now)
+		}
+	}
 }
 
 // ask asks for all of the addresses, as many at once as the queues of sockets take.

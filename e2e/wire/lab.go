@@ -35,6 +35,8 @@ type Options struct {
 	Server Server
 	// Flags are further flags of the speakers.
 	Flags []string
+	// Prepare changes the command of a node's speaker before each start; nil changes nothing. Nodes are counted from 0.
+	Prepare func(number int, speaker *exec.Cmd) error
 }
 
 // Lab is a cluster with its judges. Its methods are called by one goroutine.

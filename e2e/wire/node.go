@@ -134,6 +134,11 @@ func (n *node) startWith(log *os.File, environment []string) error {
 	cmd := exec.Command(n.lab.options.Speaker, append(args, n.lab.options.Flags...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(append(os.Environ(), n.podEnv()), environment...)
+	if prepare := n.lab.options.Prepare; prepare != nil {
+		if err := prepare(n.number-firstNode, cmd); err != nil {
+			return fmt.Errorf("prepare the speaker of %s: %w", n.name, err)
+		}
+	}
 	if err := n.namespace.start(cmd); err != nil {
 		return fmt.Errorf("start the speaker of %s: %w", n.name, err)
 	}
