@@ -118,7 +118,7 @@ type restClient struct {
 
 // newRESTClient returns a client that makes its requests by way of cfg, with one connection for all.
 func newRESTClient(cfg *rest.Config) (*restClient, error) {
-	transport, err := rest.HTTPClientFor(cfg)
+	transport, err := clientFor(cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,215 @@
+package kube
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// authority signs certificates for servers on this machine.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// newCertificate returns the template of a certificate and a key for it.
+func newCertificate(t *testing.T, name string) (*x509.Certificate, *ecdsa.PrivateKey) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	return &x509.Certificate{
+		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
+		BasicConstraintsValid: true,
+	}, key
+}
+
+func newAuthority(t *testing.T, name string) *authority {
+	t.Helper()
+	cert, key := newCertificate(t, name)
+	cert.IsCA, cert.KeyUsage = true, x509.KeyUsageCertSign
+	der, err := x509.CreateCertificate(rand.Reader, cert, cert, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cert, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	return &authority{cert, key}
+}
+
+// serves returns a certificate for a server.
+func (a *authority) serves(t *testing.T) *tls.Certificate {
+	t.Helper()
+	cert, key := newCertificate(t, "kube-apiserver")
+	cert.IPAddresses, cert.ExtKeyUsage = []net.IP{net.IPv4(127, 0, 0, 1)}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	der, err := x509.CreateCertificate(rand.Reader, cert, a.cert, key.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// trust makes authorities those of a file, as a kubelet does: at once.
+func trust(t *testing.T, path string, all ...*authority) {
+	t.Helper()
+	var text []byte
+	for _, a := range all {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})...)
+	}
+	replaceFile(t, path, text)
+}
+
+func replaceFile(t *testing.T, path string, text []byte) {
+	t.Helper()
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// secureServer is an API server that shows a certificate and wants a token, both of which can be exchanged.
+type secureServer struct {
+	*httptest.Server
+	cert  atomic.Pointer[tls.Certificate]
+	token atomic.Pointer[string]
+	// made counts connections.
+	made atomic.Int64
+}
+
+func newSecureServer(t *testing.T, cert *tls.Certificate, token string) *secureServer {
+	t.Helper()
+	s := &secureServer{}
+	s.cert.Store(cert)
+	s.token.Store(&token)
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer "+*s.token.Load() {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"kind":"ServiceList","apiVersion":"v1","items":[]}`) // or the client says so
+	}))
+	s.EnableHTTP2 = true
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			s.made.Add(1)
+		}
+	}
+	// Not GetCertificate: a client that names no host would be shown httptest's own before.
+	s.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return &tls.Config{Certificates: []tls.Certificate{*s.cert.Load()}, NextProtos: []string{"h2"}}, nil
+	}}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s
+}
+
+// TestFollowsFiles exchanges the authority of the API server's certificate and the token, in the files and at the server. Neither
+// keeps the client away for longer than a request: client-go by itself would look into the files after minutes.
+func TestFollowsFiles(t *testing.T) {
+	old, next, stranger := newAuthority(t, "old"), newAuthority(t, "new"), newAuthority(t, "stranger")
+	dir := t.TempDir()
+	ca, token := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "token")
+	trust(t, ca, old)
+	replaceFile(t, token, []byte("first"))
+	server := newSecureServer(t, old.serves(t), "first")
+	config := filepath.Join(dir, "kubeconfig")
+	replaceFile(t, config, []byte(`{"apiVersion": "v1", "kind": "Config", "current-context": "c",
+		"clusters": [{"name": "c", "cluster": {"server": "`+server.URL+`", "certificate-authority": "`+ca+`"}}],
+		"contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+		"users": [{"name": "u", "user": {"tokenFile": "`+token+`"}}]}`))
+	client, err := ConnectMeasured(config, "lanlord-test", prometheus.NewPedanticRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := func() error {
+		_, err := client.Do(t.Context(), Request{Verb: VerbList, Resource: services})
+		return err
+	}
+	works := func(when string) {
+		t.Helper()
+		for range 3 {
+			if err := list(); err != nil {
+				t.Errorf("%s: %v", when, err)
+			}
+		}
+	}
+	distrusted := func(when string) {
+		t.Helper()
+		if err := list(); !errors.As(err, new(*tls.CertificateVerificationError)) {
+			t.Errorf("%s: %v, want a certificate that is not trusted", when, err)
+		}
+	}
+	works("at first")
+
+	second := "second"
+	server.token.Store(&second)
+	unauthorized := func(when string) {
+		t.Helper()
+		if err := list(); !apierrors.IsUnauthorized(err) {
+			t.Errorf("%s: %v, want 401", when, err)
+		}
+	}
+	unauthorized("a new token that is not in the file")
+	unauthorized("the same again")
+	if n := server.made.Load(); n != 1 {
+		t.Errorf("%d connections while the files were the same, want 1", n)
+	}
+	replaceFile(t, token, []byte(second))
+	unauthorized("a new token, which is in the file from now on")
+	works("with a new token")
+
+	server.cert.Store(next.serves(t))
+	server.CloseClientConnections()
+	distrusted("a new authority that is not in the file")
+	distrusted("the same again")
+	trust(t, ca, next)
+	distrusted("a new authority, which is in the file from now on")
+	works("with a new authority")
+
+	server.cert.Store(old.serves(t))
+	server.CloseClientConnections()
+	distrusted("the authority before, which is no more in the file")
+	trust(t, ca, old, next)
+	distrusted("two authorities, which are in the file from now on")
+	works("with two authorities")
+
+	server.cert.Store(stranger.serves(t))
+	server.CloseClientConnections()
+	distrusted("a stranger")
+	if err := os.Remove(ca); err != nil {
+		t.Fatal(err)
+	}
+	distrusted("no file")
+	if err := list(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v, want that it is missing", err)
+	}
+	trust(t, ca, stranger)
+	distrusted("the file is there again")
+	works("with the file")
+}
