@@ -176,6 +176,10 @@ func (r *Report) Write(w io.Writer, version string) error {
 	r.writeFaults(b)
 	fmt.Fprintf(b, "\nServices assigned: %d, from wish to addresses p50 %s, p99 %s, max %s ms; addresses changed at their Services' wish: %d. "+
 		"Controllers that ended without their Lease: %d.\n", len(r.Assigned), ms(r.Assigned, 50), ms(r.Assigned, 99), ms(r.Assigned, 100), r.Changed, r.Lost)
+	fmt.Fprintf(b, "Speakers that the kernel killed while they were squeezed: %d. Authorities of certificates that were exchanged: %d.\n", r.Killed, r.Authorities)
+	if r.NoCgroups != "" {
+		fmt.Fprintf(b, "`squeeze` and `oom` were left out: %s.\n", r.NoCgroups)
+	}
 	fmt.Fprintf(b, "For %.0f s the judge or a speaker waited so long for a CPU that nothing longer than its bound would have been a verdict.\nLogged: %.1f MB; lines %v. Events %v.\n",
 		r.Late.Seconds(), float64(r.LogBytes)/1e6, r.LogLevels, r.Events)
 	r.writeUsage(b)
