@@ -79,7 +79,7 @@ var rules = []rule{
 	{"log-full", "a speaker starts with a full disk for its log (ENOSPC), and again without", process, 4 * time.Second, 15 * time.Second, detected, handover, away},
 	{"log-stuck", "a speaker starts with a log that nobody reads, and again without", process, 4 * time.Second, 15 * time.Second, detected, handover, away},
 	{"memory", "a speaker starts with a third of the memory it wants (GOMEMLIMIT), and again without", process, 4 * time.Second, 15 * time.Second, detected, handover, away},
-	{"squeeze", "the cgroup of a speaker gets less memory than it uses: its program is reclaimed all the time", node, 4 * time.Second, 12 * time.Second, detected, heard, away | gone | blind},
+	{"squeeze", "the cgroup of a speaker gets less memory than it uses: its program is reclaimed all the time", process, 4 * time.Second, 12 * time.Second, detected, heard, away | gone | blind},
 	{"oom", "the kernel kills a speaker for want of memory in its cgroup, and it is started again", process, 3 * time.Second, 8 * time.Second, detected, handover, away | gone},
 	{"busy", "all CPUs are busy", cluster, 4 * time.Second, 10 * time.Second, detected, heard, blind},
 	{"api-node", "a node is cut off from the API server", api, 3 * time.Second, 20 * time.Second, prompt, handover, blind},
