@@ -269,6 +269,7 @@ func networks(list []layer2.Interface) (n cluster.Networks) {
 			n.Subnets = append(n.Subnets, p.Masked())
 		}
 		n.Gateways = append(n.Gateways, i.Gateways...)
+		n.MACs = append(n.MACs, i.MAC.String())
 	}
 	return n
 }

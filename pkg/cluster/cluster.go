@@ -29,7 +29,7 @@ type Snapshot struct {
 	// Subnets are those that the nodes have addresses in, masked, as far as they are known.
 	Subnets []netip.Prefix
 	// Conflicts are the strangers that answer for addresses which stay where they are, by Addr and then by MAC. Those that
-	// keep an address in quarantine are among Taken.
+	// keep an address in quarantine are among Taken. Nodes are among neither.
 	Conflicts []Stranger
 }
 
@@ -46,7 +46,9 @@ type Networks struct {
 	Subnets []netip.Prefix
 	// Gateways are the node's default gateways.
 	Gateways []netip.Addr
-	// Strangers are the hosts that the node has met at addresses of the pools.
+	// MACs are the node's own MAC addresses, like "02:00:00:00:00:09".
+	MACs []string
+	// Strangers are the hosts that the node has met at addresses of the pools, and that it does not know to be nodes.
 	Strangers []Stranger
 }
 

@@ -53,7 +53,7 @@ func (c *Cluster) speakers() (list []*Speaker) {
 }
 
 // strangers are the hosts that answer for addresses and are no nodes: as the speakers say, and for those that could not be asked
-// as their Pods tell the controller. Sorted, each once.
+// as their Pods tell the controller. A speaker may not know each node; together they do. Sorted, each once.
 func (c *Cluster) strangers() (list []cluster.Stranger) {
 	for i := range c.Speakers {
 		s := &c.Speakers[i]
@@ -67,6 +67,9 @@ func (c *Cluster) strangers() (list []cluster.Stranger) {
 			}
 		}
 	}
+	list = slices.DeleteFunc(list, func(x cluster.Stranger) bool {
+		return slices.ContainsFunc(c.Speakers, func(s Speaker) bool { return slices.Contains(s.Networks.MACs, x.MAC) })
+	})
 	slices.SortFunc(list, cluster.Stranger.Compare)
 	return slices.Compact(list)
 }

@@ -13,14 +13,15 @@ import (
 
 // factsLinger is how long what a speaker has said counts after its Pod has gone or says it no more. A rollout replaces
 // every Pod, and a node that starts again takes minutes; meanwhile nobody is to get the address of the gateway. A fact that
-// is kept too long only keeps an address back, or goes on telling of a stranger.
+// is kept too long only keeps an address back, or goes on telling of a stranger, or of none where a node's card is another host's now.
 const factsLinger = 10 * time.Minute
 
-// fact is one thing that the speaker of a node has said: one of the other three is set.
+// fact is one thing that the speaker of a node has said: one of the others is set.
 type fact struct {
 	node     string
 	gateway  netip.Addr
 	subnet   netip.Prefix
+	mac      string
 	stranger cluster.Stranger
 }
 
@@ -40,6 +41,9 @@ func (p *podRow) facts() []fact {
 	}
 	for _, s := range p.networks.Subnets {
 		fs = append(fs, fact{node: p.node, subnet: s})
+	}
+	for _, mac := range p.networks.MACs {
+		fs = append(fs, fact{node: p.node, mac: mac})
 	}
 	for _, s := range p.networks.Strangers {
 		fs = append(fs, fact{node: p.node, stranger: s})
@@ -158,7 +162,8 @@ func (s *Store) assigned() bool {
 }
 
 // publishFacts brings the lists of the snapshot up to date. What several nodes say is there once: a gateway with the first
-// of their names, and a stranger at it not at all. It is called with Store.mu held.
+// of their names, and a stranger at it not at all. Nor is a stranger there that is a node: a speaker that has just started takes
+// a node for one that gossip does not reach. It is called with Store.mu held.
 func (s *Store) publishFacts() {
 	if !s.dirtyFacts {
 		return
@@ -166,8 +171,15 @@ func (s *Store) publishFacts() {
 	var taken []cluster.Taken
 	var subnets []netip.Prefix
 	var conflicts []cluster.Stranger
+	nodes := make(map[string]bool)
+	for f := range s.facts {
+		if f.mac != "" {
+			nodes[f.mac] = true
+		}
+	}
 	for f := range s.facts {
 		switch {
+		case f.mac != "", nodes[f.stranger.MAC]:
 		case f.gateway.IsValid():
 			taken = append(taken, cluster.Taken{Addr: f.gateway, By: cluster.TakenByGateway, Name: f.node})
 		case f.stranger.Quarantine:

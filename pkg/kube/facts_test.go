@@ -143,6 +143,38 @@ func TestStrangers(t *testing.T) {
 	})
 }
 
+// TestNodesAreNoStrangers has a speaker that has just started meet a node which is cut off from gossip, and another host. The node
+// is no stranger, whoever tells of it first, nor while its Pod is being replaced.
+func TestNodesAreNoStrangers(t *testing.T) {
+	const node, host = "192.0.2.9 09!", "192.0.2.8 08!"
+	own, _ := formatNetworks(cluster.Networks{MACs: []string{"02:00:00:00:00:09"}})
+	api := newFakeAPI(pod("speaker-1", "n1", own), pod("speaker-2", "n2", "{}"))
+	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {
+		expect := func(when, want string) {
+			t.Helper()
+			synctest.Wait()
+			if got := facts(s.Snapshot()); got != want {
+				t.Errorf("%s: %q, want %q", when, got, want)
+			}
+		}
+		const only = "Stranger 192.0.2.8 02:00:00:00:00:08;"
+		api.put(pod("speaker-2", "n2", strangers(node, host, "192.0.2.7 09")))
+		expect("met", only)
+		api.remove(pod("speaker-1", "n1", ""))
+		api.put(pod("speaker-3", "n1", ""))
+		expect("in a rollout", only)
+		api.remove(pod("speaker-3", "n1", ""))
+		time.Sleep(factsLinger)
+		expect("no node's any more", only+" Stranger 192.0.2.9 02:00:00:00:00:09; Conflict 192.0.2.7 02:00:00:00:00:09 false;")
+		wakes.take()
+		api.put(pod("speaker-4", "n1", own))
+		if n := wakes.take(); n == 0 {
+			t.Error("no wake-up for a stranger that is a node")
+		}
+		expect("a node's after all", only)
+	})
+}
+
 // TestFactsInRollout replaces every Pod, one by one, at a distance of a few minutes: nothing comes free at any time, and
 // nobody is woken.
 func TestFactsInRollout(t *testing.T) {

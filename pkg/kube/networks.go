@@ -12,9 +12,9 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// NetworksAnnotation is what each speaker writes on its own Pod: the subnets and default gateways of its node, and which
-// strangers it has met, as in {"subnets":["192.0.2.0/24"],"gateways":["192.0.2.1"],"strangers":[{"addr":"192.0.2.9",
-// "mac":"02:00:00:00:00:09","quarantine":true}]}.
+// NetworksAnnotation is what each speaker writes on its own Pod: the subnets, default gateways and MAC addresses of its node, and
+// which strangers it has met, as in {"subnets":["192.0.2.0/24"],"gateways":["192.0.2.1"],"macs":["02:00:00:00:00:07"],
+// "strangers":[{"addr":"192.0.2.9","mac":"02:00:00:00:00:09","quarantine":true}]}.
 const NetworksAnnotation = "lanlord.io/networks"
 
 // The Pods of speakers are found by this label, which they have in every overlay.
@@ -28,6 +28,7 @@ const (
 const (
 	mostSubnets   = 256
 	mostGateways  = 64
+	mostMACs      = 256
 	mostStrangers = 256
 	mostText      = 48 << 10
 )
@@ -36,6 +37,7 @@ const (
 type networksText struct {
 	Subnets  []string `json:"subnets,omitempty"`
 	Gateways []string `json:"gateways,omitempty"`
+	MACs     []string `json:"macs,omitempty"`
 
 	Strangers []strangerText `json:"strangers,omitempty"`
 }
@@ -63,10 +65,16 @@ func formatNetworks(n cluster.Networks) (text string, left int) {
 			gateways = append(gateways, a)
 		}
 	}
+	var macs []string
+	for _, text := range n.MACs {
+		if mac, ok := canonicalMAC(text); ok {
+			macs = append(macs, mac)
+		}
+	}
 	strangers, beyond := mendedStrangers(n.Strangers)
-	n = sortedNetworks(cluster.Networks{Subnets: subnets, Gateways: gateways, Strangers: strangers})
-	left = max(0, len(n.Subnets)-mostSubnets) + max(0, len(n.Gateways)-mostGateways) + beyond
-	var t networksText
+	n = sortedNetworks(cluster.Networks{Subnets: subnets, Gateways: gateways, MACs: macs, Strangers: strangers})
+	left = max(0, len(n.Subnets)-mostSubnets) + max(0, len(n.Gateways)-mostGateways) + max(0, len(n.MACs)-mostMACs) + beyond
+	t := networksText{MACs: n.MACs[:min(len(n.MACs), mostMACs)]}
 	for _, s := range n.Strangers {
 		t.Strangers = append(t.Strangers, strangerText{s.Addr.String(), s.MAC, s.Quarantine})
 	}
@@ -122,9 +130,9 @@ func parseNetworks(text string) (cluster.Networks, error) {
 	if err := json.Unmarshal([]byte(text), &t); err != nil {
 		return none, err
 	}
-	if len(t.Subnets) > mostSubnets || len(t.Gateways) > mostGateways || len(t.Strangers) > mostStrangers {
-		return none, fmt.Errorf("%d subnets, %d gateways and %d strangers, more than %d, %d and %d",
-			len(t.Subnets), len(t.Gateways), len(t.Strangers), mostSubnets, mostGateways, mostStrangers)
+	if len(t.Subnets) > mostSubnets || len(t.Gateways) > mostGateways || len(t.MACs) > mostMACs || len(t.Strangers) > mostStrangers {
+		return none, fmt.Errorf("%d subnets, %d gateways, %d MAC addresses and %d strangers, more than %d, %d, %d and %d", len(t.Subnets),
+			len(t.Gateways), len(t.MACs), len(t.Strangers), mostSubnets, mostGateways, mostMACs, mostStrangers)
 	}
 	for _, s := range t.Subnets {
 		p, err := netip.ParsePrefix(s)
@@ -140,17 +148,31 @@ func parseNetworks(text string) (cluster.Networks, error) {
 		}
 		n.Gateways = append(n.Gateways, a)
 	}
+	for _, mac := range t.MACs {
+		if err := checkMAC(mac); err != nil {
+			return none, err
+		}
+		n.MACs = append(n.MACs, mac)
+	}
 	for _, s := range t.Strangers {
 		a, err := netip.ParseAddr(s.Addr)
 		if err != nil || !mayBeInPool(a) {
 			return none, fmt.Errorf("%s is no address that a pool can hold", quote(s.Addr))
 		}
-		if mac, ok := canonicalMAC(s.MAC); !ok || mac != s.MAC {
-			return none, fmt.Errorf("%s is no MAC address like 02:00:00:00:00:09", quote(s.MAC))
+		if err := checkMAC(s.MAC); err != nil {
+			return none, err
 		}
 		n.Strangers = append(n.Strangers, cluster.Stranger{Addr: a, MAC: s.MAC, Quarantine: s.Quarantine})
 	}
 	return sortedNetworks(n), nil
+}
+
+// checkMAC asks for the canonical text.
+func checkMAC(text string) error {
+	if mac, ok := canonicalMAC(text); !ok || mac != text {
+		return fmt.Errorf("%s is no MAC address like 02:00:00:00:00:09", quote(text))
+	}
+	return nil
 }
 
 // mayBeInPool tells addresses of hosts from those that mean something else on every network.
@@ -160,9 +182,11 @@ func mayBeInPool(a netip.Addr) bool { return a.IsGlobalUnicast() && !a.Is4In6() 
 func sortedNetworks(n cluster.Networks) cluster.Networks {
 	slices.SortFunc(n.Subnets, netip.Prefix.Compare)
 	slices.SortFunc(n.Gateways, netip.Addr.Compare)
+	slices.Sort(n.MACs)
 	slices.SortFunc(n.Strangers, cluster.Stranger.Compare)
 	return cluster.Networks{
-		Subnets: slices.Compact(n.Subnets), Gateways: slices.Compact(n.Gateways), Strangers: slices.Compact(n.Strangers),
+		Subnets: slices.Compact(n.Subnets), Gateways: slices.Compact(n.Gateways), MACs: slices.Compact(n.MACs),
+		Strangers: slices.Compact(n.Strangers),
 	}
 }
 

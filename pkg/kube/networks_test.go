@@ -49,17 +49,21 @@ func TestFormatNetworksBounded(t *testing.T) {
 	for i := range 1000 {
 		// The longest texts that there are.
 		a := netip.MustParseAddr(fmt.Sprintf("2001:1db8:1111:2222:3333:4444:5555:%x", 0x1000+4*i))
+		mac := fmt.Sprintf("02:00:00:00:%02x:%02x", i/256, i%256)
 		n.Subnets = append(n.Subnets, netip.PrefixFrom(a, 126))
 		n.Gateways = append(n.Gateways, a)
+		n.MACs = append(n.MACs, mac)
+		n.Strangers = append(n.Strangers, stranger(a.String(), mac, true))
 	}
 	slices.Reverse(n.Subnets)
 	text, left := formatNetworks(n)
-	if want := 2000 - mostSubnets - mostGateways; left != want {
+	if want := 4000 - mostSubnets - mostGateways - mostMACs - mostStrangers; left != want {
 		t.Errorf("%d left out, want %d", left, want)
 	}
 	got, err := parseNetworks(text)
-	if err != nil || len(got.Subnets) != mostSubnets || len(got.Gateways) != mostGateways {
-		t.Errorf("%d bytes, %d subnets, %d gateways, %v", len(text), len(got.Subnets), len(got.Gateways), err)
+	if err != nil || len(got.Subnets) != mostSubnets || len(got.Gateways) != mostGateways || len(got.MACs) != mostMACs || len(got.Strangers) != mostStrangers {
+		t.Errorf("%d bytes, %d subnets, %d gateways, %d MAC addresses, %d strangers, %v",
+			len(text), len(got.Subnets), len(got.Gateways), len(got.MACs), len(got.Strangers), err)
 	}
 	if want := netip.MustParsePrefix("2001:1db8:1111:2222:3333:4444:5555:1000/126"); got.Subnets[0] != want {
 		t.Errorf("first is %s, want %s whatever the order", got.Subnets[0], want)
@@ -134,6 +138,9 @@ func TestParseNetworks(t *testing.T) {
 		{`{} {}`, "invalid character"},
 		{`[]`, "cannot unmarshal array"},
 		{`{"subnets":"192.0.2.0/24"}`, "cannot unmarshal string"},
+		{`{"macs":["02:00:00:00:00:07"]}`, ""},
+		{`{"macs":["02:00:00:00:00:0A"]}`, "is no MAC address"},
+		{`{"macs":[` + strings.TrimSuffix(strings.Repeat(`"02:00:00:00:00:07",`, 257), ",") + `]}`, "257 MAC addresses and 0 strangers, more than"},
 		{`{"subnets":["192.0.2.1/24"]}`, `"192.0.2.1/24" is no subnet`},
 		{`{"subnets":["192.0.2.0/33"]}`, "is no subnet"},
 		{`{"subnets":["fe80::/64"]}`, "is no subnet"},
@@ -143,14 +150,14 @@ func TestParseNetworks(t *testing.T) {
 		{`{"gateways":["255.255.255.255"]}`, "is no address"},
 		{`{"gateways":["::"]}`, "is no address"},
 		{`{"gateways":["` + strings.Repeat("a", 1000) + `"]}`, "…"},
-		{`{"gateways":[` + strings.TrimSuffix(strings.Repeat(`"192.0.2.1",`, 65), ",") + `]}`, "65 gateways and 0 strangers, more than"},
+		{`{"gateways":[` + strings.TrimSuffix(strings.Repeat(`"192.0.2.1",`, 65), ",") + `]}`, "65 gateways, 0 MAC addresses and 0 strangers, more than"},
 		{`{"more":"` + strings.Repeat("x", mostText) + `"}`, "bytes long"},
 	} {
 		got, err := parseNetworks(c.text)
 		switch {
 		case c.problem == "" && err != nil, c.problem != "" && (err == nil || !strings.Contains(err.Error(), c.problem)):
 			t.Errorf("%.80s: %v, want %q", c.text, err, c.problem)
-		case err != nil && (got.Subnets != nil || got.Gateways != nil || got.Strangers != nil):
+		case err != nil && (got.Subnets != nil || got.Gateways != nil || got.MACs != nil || got.Strangers != nil):
 			t.Errorf("%.80s: %v counts, in spite of the problem", c.text, got)
 		}
 	}
@@ -162,6 +169,7 @@ func FuzzParseNetworks(f *testing.F) {
 	for _, text := range []string{
 		`{"subnets":["192.0.2.0/24","2001:db8::/64"],"gateways":["192.0.2.1","2001:db8::1"]}`, // as speakers write it
 		`{"strangers":[{"addr":"192.0.2.9","mac":"02:00:00:00:00:09","quarantine":true},{"addr":"192.0.2.9","mac":"02:00:00:00:00:09"}]}`,
+		`{"macs":["02:00:00:00:00:07","02:00:00:00:00:07"]}`,
 		`{"gateways":["192.0.2.1","192.0.2.1"]}`, // twice
 		`{"subnets":["192.0.2.7/32"]}`,           // never written, and harmless
 		`{"Subnets":null,"gateways":[]}`,         // empty in other ways
@@ -172,13 +180,13 @@ func FuzzParseNetworks(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		n, err := parseNetworks(text)
 		if err != nil {
-			if len(n.Subnets)+len(n.Gateways)+len(n.Strangers) > 0 {
+			if len(n.Subnets)+len(n.Gateways)+len(n.MACs)+len(n.Strangers) > 0 {
 				t.Fatalf("%v counts, in spite of: %v", n, err)
 			}
 			return
 		}
-		if len(n.Subnets) > mostSubnets || len(n.Gateways) > mostGateways || len(n.Strangers) > mostStrangers {
-			t.Fatalf("%d subnets, %d gateways and %d strangers", len(n.Subnets), len(n.Gateways), len(n.Strangers))
+		if len(n.Subnets) > mostSubnets || len(n.Gateways) > mostGateways || len(n.MACs) > mostMACs || len(n.Strangers) > mostStrangers {
+			t.Fatalf("%d subnets, %d gateways, %d MAC addresses and %d strangers", len(n.Subnets), len(n.Gateways), len(n.MACs), len(n.Strangers))
 		}
 		n.Subnets = slices.DeleteFunc(n.Subnets, netip.Prefix.IsSingleIP)
 		if len(n.Subnets) == 0 {

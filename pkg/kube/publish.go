@@ -112,7 +112,7 @@ type news struct {
 func newNews(n cluster.Networks) news {
 	var s news
 	s.text, s.left = formatNetworks(n)
-	s.links, _ = formatNetworks(cluster.Networks{Subnets: n.Subnets, Gateways: n.Gateways})
+	s.links, _ = formatNetworks(cluster.Networks{Subnets: n.Subnets, Gateways: n.Gateways, MACs: n.MACs})
 	s.strangers, _ = formatNetworks(cluster.Networks{Strangers: n.Strangers})
 	return s
 }
