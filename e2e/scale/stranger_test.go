@@ -163,4 +163,3 @@ func awaitMembers(t *testing.T, r *Rig, number, members int) {
 		t.Fatal(err)
 	}
 }
-
