@@ -79,6 +79,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := daemon.BridgeKlog(log); err != nil {
 		return err
 	}
+	if err := askForSlice(slice); err != nil {
+		log.Info("the kernel gives no short slices, so that on a busy node others run before this speaker", "err", err)
+	}
 	registry := daemon.NewRegistry()
 	client, err := kube.ConnectMeasured(f.Kubeconfig, name, registry)
 	if err != nil {

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestAskForSlice(t *testing.T) {
+	before, err := unix.SchedGetAttr(0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before.Policy != unix.SCHED_NORMAL || before.Runtime == 0 {
+		t.Skipf("this kernel tells of no slices (policy %d)", before.Policy)
+	}
+	t.Cleanup(func() {
+		if err := askForSlice(time.Duration(before.Runtime)); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := askForSlice(slice); err != nil {
+		t.Fatal(err)
+	}
+	// A goroutine that locks its thread to end it gets one that was there, or a new one.
+	for range 20 {
+		attr := make(chan *unix.SchedAttr)
+		go func() {
+			runtime.LockOSThread()
+			a, err := unix.SchedGetAttr(0, 0)
+			if err != nil {
+				t.Error(err)
+			}
+			attr <- a
+		}()
+		if a := <-attr; a == nil || a.Runtime != uint64(slice) || a.Nice != before.Nice {
+			t.Fatalf("a thread has %+v, want a slice of %v and nice %d", a, slice, before.Nice)
+		}
+	}
+}
