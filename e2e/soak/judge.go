@@ -14,10 +14,10 @@ const (
 	silence = 350 * time.Millisecond
 	// blink is how long one question without an answer takes: no darkness that is worth telling.
 	blink = 250 * time.Millisecond
-	// leftover is how long an address may still be answered for that is no Service's any more, or by a node that may not have it any
-	// more, and fresh how long the first answer for a new one may take; both from the end of the last blinding fault on.
-	leftover = 5 * time.Second
-	fresh    = 10 * time.Second
+	// leftover is how long an address may still be answered for that is no Service's any more, and straying how long by a node that may
+	// not have it any more, which goes on until another one has it.
+	leftover = 2 * time.Second
+	straying = detected
 	// patience is how long a span waits for news of the judge's own lateness before it is judged.
 	patience = 3 * time.Second
 )
@@ -44,6 +44,8 @@ type Span struct {
 	// Cause is the kind of the fault that began or ended last before it, if any was happening, and Bound how long it might last.
 	Cause Kind
 	Bound time.Duration
+	// Excused says that some node had not to hear of the change that it began with, so that the bound is longer.
+	Excused bool
 	// Late says that the judge or what it watches got no CPU meanwhile, so that it is no verdict.
 	Late bool
 	// Who are the stations that answered.
@@ -137,7 +139,9 @@ func (j *Judge) Want(addrs map[netip.Addr]bool, at time.Time) {
 		if addrs[a] || s.wanted.IsZero() {
 			continue
 		}
-		j.lightUp(a, s, at)
+		if !s.nowhere() {
+			j.lightUp(a, s, at)
+		}
 		s.wanted, s.freed, s.lit, s.asked, s.told = time.Time{}, at, false, time.Time{}, false
 		s.placings, s.strayed = nil, false
 	}
@@ -240,7 +244,7 @@ func (j *Judge) ghost(s *state, c wire.Claim) {
 	if s.freed.IsZero() || s.told {
 		return // it may be about to be told of; or was reported
 	}
-	if from := j.calmSince(s.freed, c.At); c.At.Sub(from) > leftover {
+	if from := j.heardOf(s.freed, c.At, c.MAC); c.At.Sub(from) > leftover {
 		s.told = true
 		j.add(Span{Trait: Ghost, Addr: c.Addr, From: from, To: c.At, Who: []wire.MAC{c.MAC}})
 	}
@@ -256,32 +260,10 @@ func (j *Judge) stray(s *state, c wire.Claim) {
 	if s.wanted.After(from) {
 		from = s.wanted
 	}
-	if from = j.calmSince(from, c.At); c.At.Sub(from) > leftover {
+	if from = j.heardOf(from, c.At, c.MAC); c.At.Sub(from) > straying {
 		s.strayed = true
 		j.add(Span{Trait: Stray, Addr: c.Addr, From: from, To: c.At, Who: []wire.MAC{c.MAC}})
 	}
-}
-
-// blinding tells whether somebody may not hear of changes because of a fault, or does not act on them.
-func blinding(k Kind) bool { return ruleOf(k).has(blind) }
-
-// calmSince returns since when no blinding fault was happening at a time, or another moment if that is later.
-func (j *Judge) calmSince(since, at time.Time) time.Time { return j.without(blinding, since, at) }
-
-// without returns since when no fault of some kinds was happening at a time, or another moment if that is later.
-func (j *Judge) without(kinds func(Kind) bool, since, at time.Time) time.Time {
-	for _, w := range j.windows {
-		if !kinds(w.kind) || !w.overlaps(since, at) {
-			continue
-		}
-		if w.to.IsZero() {
-			return at
-		}
-		if w.to.After(since) {
-			since = w.to
-		}
-	}
-	return since
 }
 
 // leave ends a station's tenure of an address, and tells of the time in which it was not alone.
@@ -305,77 +287,8 @@ func (j *Judge) leave(a netip.Addr, s *state, m wire.MAC) {
 // add takes a span for judgement.
 func (j *Judge) add(s Span) {
 	s.Bound, s.Cause = j.bound(s)
+	s.Excused = s.Trait == New && j.heardOf(s.From, s.To).After(s.From)
 	j.pending = append(j.pending, s)
-}
-
-// bound returns how long a span may last, and the kind of the fault that explains it best.
-func (j *Judge) bound(s Span) (longest time.Duration, cause Kind) {
-	base := ruleOf("")
-	longest, cause = limit(s.Trait, base), "none"
-	var last time.Time
-	for _, w := range j.windows {
-		until := w.interval
-		if !until.to.IsZero() {
-			until.to = until.to.Add(settling)
-		}
-		if !until.overlaps(s.From, s.To) {
-			continue
-		}
-		longest = max(longest, limit(s.Trait, ruleOf(w.kind)))
-		for _, moment := range []time.Time{w.from, w.to} {
-			if !moment.IsZero() && !moment.After(s.To) && moment.After(last) {
-				last, cause = moment, w.kind
-			}
-		}
-	}
-	switch s.Trait {
-	case New:
-		longest = j.calmSince(s.From, s.To).Add(fresh).Sub(s.From) + j.forsaken(s)
-	case Dark:
-		longest += j.forsaken(s)
-	case Two:
-		// A node that does not hear where the endpoints are now goes on beside the one that does.
-		if j.moved(s) {
-			longest = max(longest, j.calmSince(s.From, s.To).Add(heard).Sub(s.From))
-		}
-	case Ghost, Stray:
-		longest = leftover
-	}
-	return longest, cause
-}
-
-// forsaken returns for how much of a span all nodes that might have the address were gone.
-func (j *Judge) forsaken(s Span) (long time.Duration) {
-	const step = 50 * time.Millisecond
-	of := j.of(s.Addr)
-	if len(of.placings) == 0 {
-		return 0
-	}
-	gone := func(m wire.MAC, at time.Time) bool {
-		return slices.ContainsFunc(j.windows, func(w *window) bool {
-			return w.who == m && ruleOf(w.kind).has(gone) && w.overlaps(at, at)
-		})
-	}
-	for at := s.From; at.Before(s.To); at = at.Add(step) {
-		p := of.placed(at)
-		if p.confined && !slices.ContainsFunc(p.nodes, func(m wire.MAC) bool { return !gone(m, at) }) {
-			long += step
-		}
-	}
-	return long
-}
-
-// moved tells whether a span is of an address that one of its stations may not have.
-func (j *Judge) moved(s Span) bool {
-	of := j.of(s.Addr)
-	return slices.ContainsFunc(s.Who, func(m wire.MAC) bool { return !of.placed(s.To).allows(m) })
-}
-
-func limit(t Trait, r rule) time.Duration {
-	if t == Two {
-		return r.overlap
-	}
-	return r.dark
 }
 
 // Questions returns the addresses to ask for: those that are Services', and those that were so in the last minute.

@@ -106,6 +106,34 @@ func TestJudgeFinds(t *testing.T) {
 			c.Want(nil, at(9000))
 		}},
 		{"an address that is never answered for", "new", func(c *court) { c.play(0, 30_000, only()) }},
+		{"an address that is answered for late", "new", func(c *court) {
+			c.play(0, 3000, only())
+			c.play(3000, 5000, only(alice))
+			c.Want(nil, at(5000))
+		}},
+		{"an address that is answered for late, and a fault by which nobody misses it", "new", func(c *court) {
+			end := c.Begin("keys", wire.MAC{}, at(0))
+			c.play(0, 3000, only())
+			end(at(3000))
+			c.play(3000, 5000, only(alice))
+			c.Want(nil, at(5000))
+		}},
+		{"an address that is answered for late, for a node heard late of it", "", func(c *court) {
+			end := c.Begin("api-node", alice, at(0))
+			c.play(0, 3000, only())
+			end(at(3000))
+			c.play(3000, 15_000, only())
+			c.play(15_000, 17_000, only(alice))
+			c.Want(nil, at(17_000))
+		}},
+		{"an address that is answered for long after a node could hear of it", "new", func(c *court) {
+			end := c.Begin("api-node", alice, at(0))
+			c.play(0, 3000, only())
+			end(at(3000))
+			c.play(3000, 21_000, only())
+			c.play(21_000, 22_000, only(alice))
+			c.Want(nil, at(22_000))
+		}},
 		{"an address of nobody", "ghost", func(c *court) {
 			c.play(0, 1000, only(alice))
 			c.Want(nil, at(1000))
@@ -114,6 +142,12 @@ func TestJudgeFinds(t *testing.T) {
 		{"an address of nobody, of a node that could not know", "", func(c *court) {
 			c.play(0, 1000, only(alice))
 			c.Begin("api-node", alice, at(500))
+			c.Want(nil, at(1000))
+			c.play(1000, 9000, only(alice))
+		}},
+		{"an address of nobody, of a node that hears what another one does not", "ghost", func(c *court) {
+			c.play(0, 1000, only(alice))
+			c.Begin("api-node", bob, at(500))
 			c.Want(nil, at(1000))
 			c.play(1000, 9000, only(alice))
 		}},
@@ -163,6 +197,24 @@ func TestJudgeFinds(t *testing.T) {
 			c.play(15_000, 20_000, only(alice))
 			c.Want(nil, at(20_000))
 		}},
+		{"the only node with an endpoint does not hear that it has one", "", func(c *court) {
+			c.Confine(address, []wire.MAC{alice}, at(0))
+			c.play(0, 3000, only(alice))
+			end := c.Begin("api-node", bob, at(2000))
+			c.Confine(address, []wire.MAC{bob}, at(3000))
+			c.play(3000, 10_000, only())
+			end(at(10_000))
+			c.play(10_000, 12_000, only())
+			c.play(12_000, 15_000, only(bob))
+			c.Want(nil, at(15_000))
+		}},
+		{"the only node with an endpoint no longer hears of any, but heard that it has one", "dark", func(c *court) {
+			c.Confine(address, []wire.MAC{bob}, at(0))
+			c.play(0, 3000, only(bob))
+			c.Begin("api-node", bob, at(3000))
+			c.play(4000, 10_000, only())
+			c.Want(nil, at(15_000))
+		}},
 		{"no endpoints for a while", "", func(c *court) {
 			c.Confine(address, []wire.MAC{alice}, at(0))
 			c.play(0, 3000, only(alice))
@@ -170,8 +222,8 @@ func TestJudgeFinds(t *testing.T) {
 			c.play(3000, 4000, only(alice))
 			c.play(4000, 15_000, only())
 			c.Confine(address, []wire.MAC{alice}, at(15_000))
-			c.play(15_000, 17_000, only())
-			c.play(17_000, 20_000, only(alice))
+			c.play(15_000, 16_000, only())
+			c.play(16_000, 20_000, only(alice))
 			c.Want(nil, at(20_000))
 		}},
 		{"no endpoints, and somebody answers", "stray", func(c *court) {
@@ -217,5 +269,34 @@ func TestJudgeNamesTheFault(t *testing.T) {
 	}
 	if len(c.spans) == 0 {
 		t.Error("no darkness seen")
+	}
+}
+
+// TestOverdue excuses who waits for an address while there is no controller, and no longer.
+func TestOverdue(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		kind        Kind
+		from, to    int
+		since, want int
+	}{
+		{"no fault", "", 0, 0, 5000, 15_000},
+		{"a node that crashes", "crash", 0, 10_000, 5000, 15_000},
+		{"no controller", "controller-kill", 0, 4000, 5000, 34_000},
+		{"no controller later", "controller-kill", 8000, 12_000, 5000, 42_000},
+		{"no controller long before", "controller-kill", 0, 1000, 50_000, 60_000},
+	} {
+		j := NewJudge(nil)
+		if test.kind != "" {
+			j.Begin(test.kind, wire.MAC{}, at(test.from))(at(test.to))
+		}
+		if j.Overdue(at(test.since), at(test.want)) || !j.Overdue(at(test.since), at(test.want+1)) {
+			t.Errorf("%s: not overdue at %d ms exactly", test.name, test.want)
+		}
+	}
+	j := NewJudge(nil)
+	j.Begin("api-restart", wire.MAC{}, at(0))
+	if j.Overdue(at(1000), at(80_000)) {
+		t.Error("overdue while the API server is away")
 	}
 }

@@ -43,8 +43,10 @@ const (
 	away effect = 1 << iota
 	// gone: it is none at all, so that an address which no other node may have has no owner.
 	gone
-	// blind: the node, or every node, does not hear of what is written to the API server, or is not running when it is.
+	// blind: the node, or every node, does not hear of what is written to the API server, or does not act on it.
 	blind
+	// idle: there is no controller that reaches the API server, has the Lease and knows the configuration.
+	idle
 )
 
 func (r rule) has(e effect) bool { return r.effects&e != 0 }
@@ -81,24 +83,24 @@ var rules = []rule{
 	{"memory", "a speaker starts with a third of the memory it wants (GOMEMLIMIT), and again without", process, 4 * time.Second, 15 * time.Second, detected, handover, away},
 	{"squeeze", "the cgroup of a speaker gets less memory than it uses: its program is reclaimed all the time", process, 4 * time.Second, 12 * time.Second, detected, heard, away | gone | blind},
 	{"oom", "the kernel kills a speaker for want of memory in its cgroup, and it is started again", process, 3 * time.Second, 8 * time.Second, detected, handover, away | gone},
-	{"busy", "all CPUs are busy", cluster, 4 * time.Second, 10 * time.Second, detected, heard, blind},
+	{"busy", "all CPUs are busy", cluster, 4 * time.Second, 10 * time.Second, detected, heard, blind | idle},
 	{"api-node", "a node is cut off from the API server", api, 3 * time.Second, 20 * time.Second, prompt, handover, blind},
 	{"api-all", "all nodes are cut off from the API server", api, 3 * time.Second, 20 * time.Second, prompt, handover, blind},
-	{"api-restart", "the API server ends, and starts with the same data", api, 1 * time.Second, 8 * time.Second, prompt, handover, blind},
+	{"api-restart", "the API server ends, and starts with the same data", api, 1 * time.Second, 8 * time.Second, prompt, handover, blind | idle},
 	{"api-slow", "the API server takes 0.3 s for each request", api, 3 * time.Second, 15 * time.Second, prompt, handover, 0},
-	{"api-429", "the API server refuses every second request (429)", api, 3 * time.Second, 15 * time.Second, prompt, handover, 0},
-	{"api-500", "the API server fails every second request (500)", api, 3 * time.Second, 15 * time.Second, prompt, handover, 0},
-	{"api-watch", "the API server ends all watches, every second", api, 2 * time.Second, 5 * time.Second, prompt, handover, blind},
-	{"api-gone", "the API server ends all watches and forgets the past (410)", api, 1 * time.Second, 3 * time.Second, prompt, handover, blind},
-	{"token", "the API server accepts only a new token, which is in the file", api, 1 * time.Second, 2 * time.Second, prompt, handover, blind},
-	{"certificate", "the API server has a new certificate, also of a new authority that is in the file for long enough", api, 1 * time.Second, 2 * time.Second, prompt, handover, blind},
+	{"api-429", "the API server refuses every second request (429)", api, 3 * time.Second, 15 * time.Second, prompt, handover, idle},
+	{"api-500", "the API server fails every second request (500)", api, 3 * time.Second, 15 * time.Second, prompt, handover, idle},
+	{"api-watch", "the API server ends all watches, every second", api, 2 * time.Second, 5 * time.Second, prompt, handover, blind | idle},
+	{"api-gone", "the API server ends all watches and forgets the past (410)", api, 1 * time.Second, 3 * time.Second, prompt, handover, blind | idle},
+	{"token", "the API server accepts only a new token, which is in the file", api, 1 * time.Second, 2 * time.Second, prompt, handover, blind | idle},
+	{"certificate", "the API server has a new certificate, also of a new authority that is in the file for long enough", api, 1 * time.Second, 2 * time.Second, prompt, handover, blind | idle},
 	{"keys", "the gossip keys are exchanged, in three steps", api, 12 * time.Second, 12 * time.Second, prompt, handover, 0},
-	{"config-bad", "the ConfigMap is broken, and mended", api, 2 * time.Second, 10 * time.Second, prompt, handover, 0},
+	{"config-bad", "the ConfigMap is broken, and mended", api, 2 * time.Second, 10 * time.Second, prompt, handover, idle},
 	{"config", "the ConfigMap changes in what takes nobody's address, and back", api, 2 * time.Second, 10 * time.Second, prompt, handover, 0},
-	{"controller-kill", "the controller is killed, and started again", controller, 1 * time.Second, 4 * time.Second, prompt, handover, 0},
-	{"controller-stop", "the controller is told to stop, and started again", controller, 1 * time.Second, 4 * time.Second, prompt, handover, 0},
-	{"controller-two", "a second controller starts, and the first is killed", controller, 3 * time.Second, 10 * time.Second, prompt, handover, 0},
-	{"controller-pause", "the controller hangs until a second one has its Lease, and goes on", controller, 25 * time.Second, 30 * time.Second, prompt, handover, 0},
+	{"controller-kill", "the controller is killed, and started again", controller, 1 * time.Second, 4 * time.Second, prompt, handover, idle},
+	{"controller-stop", "the controller is told to stop, and started again", controller, 1 * time.Second, 4 * time.Second, prompt, handover, idle},
+	{"controller-two", "a second controller starts, and the first is killed", controller, 3 * time.Second, 10 * time.Second, prompt, handover, idle},
+	{"controller-pause", "the controller hangs until a second one has its Lease, and goes on", controller, 25 * time.Second, 30 * time.Second, prompt, handover, idle},
 }
 
 // ruleOf returns the rule of a kind, and that of no fault for any other.

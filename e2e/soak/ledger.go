@@ -175,11 +175,11 @@ func (l *Ledger) Open() (n int) {
 	return n
 }
 
-// Waiting returns the Services that have been without what they want since before a time, each once.
-func (l *Ledger) Waiting(before time.Time) (broken []string) {
+// Waiting returns the Services that have been without what they want since a time that is overdue, each once.
+func (l *Ledger) Waiting(overdue func(since time.Time) bool) (broken []string) {
 	for _, key := range slices.SortedFunc(maps.Keys(l.services), func(a, b types.NamespacedName) int { return strings.Compare(a.String(), b.String()) }) {
 		a := l.services[key]
-		if !a.since.IsZero() && a.since.Before(before) && !a.told {
+		if !a.since.IsZero() && !a.told && overdue(a.since) {
 			a.told = true
 			broken = append(broken, fmt.Sprintf("%s wants %+v since %s, and has %v", key, a.want, a.since.Format("15:04:05.000"), a.addrs))
 		}

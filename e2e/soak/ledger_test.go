@@ -53,7 +53,7 @@ func TestLedgerFinds(t *testing.T) {
 			last[s.Name] = s
 			found = append(found, l.Note(c, start.Add(time.Duration(i)*time.Second))...)
 		}
-		found = append(found, l.Waiting(start.Add(time.Minute))...)
+		found = append(found, l.Waiting(start.Add(time.Minute).After)...)
 		if got := strings.Join(found, "; "); (test.want == "") != (got == "") || !strings.Contains(got, test.want) {
 			t.Errorf("%s: found %q, want %q", test.name, got, test.want)
 		}

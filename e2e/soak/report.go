@@ -27,6 +27,8 @@ type Tally struct {
 	Count int
 	// Dark and New are how long addresses had no owner, Two how long two; sorted in the end.
 	Dark, New, Two []time.Duration
+	// Excused counts those of New that could be late, since a node might not have heard of the Service.
+	Excused int
 	// Unjudged counts spans that were longer than allowed while somebody got no CPU.
 	Unjudged int
 }
@@ -73,6 +75,9 @@ func (r *Report) add(s Span) {
 		t.Dark = append(t.Dark, s.Length())
 	case New:
 		t.New = append(t.New, s.Length())
+		if s.Excused {
+			t.Excused++
+		}
 	case Two:
 		t.Two = append(t.Two, s.Length())
 	}
@@ -194,13 +199,13 @@ func (r *Report) faults() (n int) {
 }
 
 func (r *Report) writeFaults(b io.Writer) {
-	fmt.Fprintln(b, "\n| fault | times | dark: addresses | p50 | p99 | max | bound | two owners | max | bound | new | p50 | max | not judged |")
-	fmt.Fprintln(b, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+	fmt.Fprintln(b, "\n| fault | times | dark: addresses | p50 | p99 | max | bound | two owners | max | bound | new | p50 | max | excused | not judged |")
+	fmt.Fprintln(b, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
 	for _, k := range append(slices.Clone(r.Kinds), "none") {
 		t, rule := r.Faults[k], ruleOf(k)
-		fmt.Fprintf(b, "| `%s` | %d | %d | %s | %s | %s | %d | %d | %s | %d | %d | %s | %s | %d |\n", k, t.Count,
+		fmt.Fprintf(b, "| `%s` | %d | %d | %s | %s | %s | %d | %d | %s | %d | %d | %s | %s | %d | %d |\n", k, t.Count,
 			len(t.Dark), ms(t.Dark, 50), ms(t.Dark, 99), ms(t.Dark, 100), rule.dark.Milliseconds(),
-			len(t.Two), ms(t.Two, 100), rule.overlap.Milliseconds(), len(t.New), ms(t.New, 50), ms(t.New, 100), t.Unjudged)
+			len(t.Two), ms(t.Two, 100), rule.overlap.Milliseconds(), len(t.New), ms(t.New, 50), ms(t.New, 100), t.Excused, t.Unjudged)
 	}
 }
 

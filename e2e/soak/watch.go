@@ -74,13 +74,8 @@ func (r *run) look(version uint64, now time.Time) (uint64, error) {
 			r.violation(now, broken)
 		}
 	}
-	hindered := func(k Kind) bool { return blinding(k) || ruleOf(k).scope == api || ruleOf(k).scope == controller }
-	if r.judge.without(hindered, now.Add(-longestWait), now).Before(now.Add(-longestWait / 3)) {
-		for _, w := range r.ledger.Waiting(now.Add(-longestWait / 3)) {
-			r.violation(now, w)
-		}
-	}
-	for _, w := range r.ledger.Waiting(now.Add(-longestWait)) {
+	overdue := func(since time.Time) bool { return now.Sub(since) > longestWait || r.judge.Overdue(since, now) }
+	for _, w := range r.ledger.Waiting(overdue) {
 		r.violation(now, w)
 	}
 	r.judge.Want(r.ledger.Addrs(), now)
