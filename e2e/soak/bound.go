@@ -17,11 +17,13 @@ const (
 	successor = 30 * time.Second
 )
 
-// heardOf returns when some nodes, or all if none is named, should have heard of a change and acted on it, as is known at a later time.
+// heardOf returns when some nodes should have heard of a change and acted on it, as is known at a later time. If none is named
+// these are all but those that are gone, whose place others are to take.
 func (j *Judge) heardOf(change, at time.Time, nodes ...wire.MAC) time.Time {
 	heard := change
 	for _, w := range j.windows {
-		if !ruleOf(w.kind).has(blind) || w.from.After(at) || len(nodes) > 0 && w.who != (wire.MAC{}) && !slices.Contains(nodes, w.who) {
+		concerns := w.who == (wire.MAC{}) || slices.Contains(nodes, w.who) || len(nodes) == 0 && !ruleOf(w.kind).has(gone)
+		if !concerns || !ruleOf(w.kind).has(blind) || w.from.After(at) {
 			continue
 		}
 		if w.to.IsZero() {
