@@ -72,6 +72,7 @@ lab:
 	e2e/cluster.sh load $(IMAGE)
 
 e2e: lab
+	e2e/demo.sh clean
 	e2e/packages.sh prometheus chromium
 	e2e/binaries.sh
 	e2e/cluster.sh load $$(e2e/addons/build.sh)

@@ -1,6 +1,7 @@
 #!/bin/bash
 # The main job on the laboratory's cluster, step by step: every command as a user types it, and what it shows.
-# usage: demo.sh   (the cluster is up and has the image; make demo sees to that)
+# usage: demo.sh [clean]   (the cluster is up and has the image; make demo sees to that)
+#   clean   removes what the demonstration left on the cluster, Lanlord too
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -26,6 +27,11 @@ client() {
 remove_last_run() {
   kubectl delete service web shop third fourth steady --ignore-not-found --wait >/dev/null
   kubectl delete deployment web shop steady --ignore-not-found --wait >/dev/null
+}
+
+clean() {
+  remove_last_run
+  kubectl delete -k deploy/metallb --ignore-not-found --wait >/dev/null
 }
 
 external_ip() { kubectl get service "$1" -o 'jsonpath={.status.loadBalancer.ingress[0].ip}'; }
@@ -138,6 +144,11 @@ look() {
   show kubectl lanlord who "$(external_ip steady)" || true # its status tells of the state, not of a failure
 }
 
+case ${1-} in
+  '') ;;
+  clean) clean && exit ;;
+  *) die "usage: demo.sh [clean]" ;;
+esac
 remove_last_run
 install
 expose

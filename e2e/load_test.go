@@ -132,7 +132,8 @@ func (u *underLoad) checkSameOwners() {
 	u.in.t.Helper()
 	for i, addr := range u.addrs {
 		if now := u.in.owner(addr); now != u.owners[i] {
-			u.in.t.Errorf("%s was announced by %s and is by %s", addr, u.owners[i].Name, now.Name)
+			u.in.t.Errorf("%s was announced by %s and is by %s\n%s", addr, u.owners[i].Name, now.Name,
+				u.in.MustKubectl("get", "events", "--all-namespaces", "--field-selector", "reason=Announced"))
 		}
 	}
 }
