@@ -75,9 +75,9 @@ func (j *Judge) bound(s Span) (longest time.Duration, cause Kind) {
 	}
 	switch s.Trait {
 	case New:
-		longest += j.heardOf(s.From, s.To).Sub(s.From) + j.forsaken(s)
+		longest += j.heardOf(s.From, s.To).Sub(s.From) + s.Forsaken
 	case Dark:
-		longest += j.forsaken(s)
+		longest += s.Forsaken
 	case Two:
 		// A node that does not hear where the endpoints are now goes on beside the one that does.
 		if j.moved(s) {
@@ -102,7 +102,7 @@ func limit(t Trait, r rule) time.Duration {
 func (j *Judge) forsaken(s Span) (long time.Duration) {
 	const step = 50 * time.Millisecond
 	of := j.of(s.Addr)
-	if len(of.placings) == 0 {
+	if len(of.placings) == 0 || s.Trait != Dark && s.Trait != New {
 		return 0
 	}
 	for at := s.From; at.Before(s.To); at = at.Add(step) {

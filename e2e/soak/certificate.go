@@ -15,17 +15,11 @@ import (
 	"time"
 )
 
-// reread is how long an authority has been in the file before a certificate of it is served: client-go looks into the file every
-// five minutes. Without TLS it shows no token.
-const reread = 6 * time.Minute
-
 // authority signs certificates.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 	text []byte
-	// since is when it came into the file.
-	since time.Time
 }
 
 func template(name string, now time.Time) *x509.Certificate {
@@ -50,7 +44,7 @@ func newAuthority(now time.Time) (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &authority{cert, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), now}, nil
+	return &authority{cert, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}, nil
 }
 
 // sign returns a new certificate for a server at an address.
@@ -65,26 +59,18 @@ func (a *authority) sign(addr netip.Addr, now time.Time) (cert tls.Certificate, 
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
 
-// recertify makes a new certificate, which the server has from its next start on. The file that clients trust always holds the
-// authority of the certificate and the next one. When that has been there for long enough it signs, and the one before goes: every
-// process knows it by then, and one that had not read the file again could not connect any more.
-func (s *server) recertify(now time.Time) (err error) {
-	if len(s.authorities) == 2 && now.Sub(s.authorities[1].since) > reread {
-		s.authorities = s.authorities[1:]
-		s.exchanged++
-	}
-	for len(s.authorities) < 2 {
-		next, err := newAuthority(now)
-		if err != nil {
-			return err
-		}
-		s.authorities = append(s.authorities, next)
-	}
-	if err := replace(s.authorityFile(), append(append([]byte(nil), s.authorities[0].text...), s.authorities[1].text...)); err != nil {
+// recertify makes a certificate of a new authority, which is the only one in the file that clients trust from now on. The server has
+// it from its next start on.
+func (s *server) recertify() error {
+	now := time.Now()
+	a, err := newAuthority(now)
+	if err != nil {
 		return err
 	}
-	s.cert, err = s.authorities[0].sign(s.host.Addr, now)
-	return err
+	if s.cert, err = a.sign(s.host.Addr, now); err != nil {
+		return err
+	}
+	return replace(s.authorityFile(), a.text)
 }
 
 // replace writes a file anew as a kubelet does that of a ServiceAccount: at once.

@@ -102,7 +102,7 @@ var deeds = map[Kind]deed{
 	},
 	"token": func(_ context.Context, r *run, _ Fault) (func() error, error) { return nothing, r.server.rotate() },
 	"certificate": func(_ context.Context, r *run, _ Fault) (func() error, error) {
-		err := r.server.recertify(time.Now())
+		err := r.server.recertify()
 		if err == nil {
 			err = r.server.down()
 		}

@@ -44,6 +44,8 @@ type Span struct {
 	// Cause is the kind of the fault that began or ended last before it, if any was happening, and Bound how long it might last.
 	Cause Kind
 	Bound time.Duration
+	// Forsaken is for how much of it no node could have the address.
+	Forsaken time.Duration
 	// Excused says that some node had not to hear of the change that it began with, so that the bound is longer.
 	Excused bool
 	// Late says that the judge or what it watches got no CPU meanwhile, so that it is no verdict.
@@ -286,6 +288,7 @@ func (j *Judge) leave(a netip.Addr, s *state, m wire.MAC) {
 
 // add takes a span for judgement.
 func (j *Judge) add(s Span) {
+	s.Forsaken = j.forsaken(s)
 	s.Bound, s.Cause = j.bound(s)
 	s.Excused = s.Trait == New && j.heardOf(s.From, s.To).After(s.From)
 	j.pending = append(j.pending, s)
@@ -344,6 +347,7 @@ func (j *Judge) Tick(now time.Time) {
 			continue
 		}
 		span := Span{Trait: trait, Addr: a, From: since, To: now}
+		span.Forsaken = j.forsaken(span)
 		if span.Bound, _ = j.bound(span); span.Length() > span.Bound+2*patience {
 			s.told = true
 			j.add(span)

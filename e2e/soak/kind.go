@@ -93,7 +93,7 @@ var rules = []rule{
 	{"api-watch", "the API server ends all watches, every second", api, 2 * time.Second, 5 * time.Second, prompt, handover, blind | idle},
 	{"api-gone", "the API server ends all watches and forgets the past (410)", api, 1 * time.Second, 3 * time.Second, prompt, handover, blind | idle},
 	{"token", "the API server accepts only a new token, which is in the file", api, 1 * time.Second, 2 * time.Second, prompt, handover, blind | idle},
-	{"certificate", "the API server has a new certificate, also of a new authority that is in the file for long enough", api, 1 * time.Second, 2 * time.Second, prompt, handover, blind | idle},
+	{"certificate", "the API server ends, and starts with a certificate of a new authority, which is in the file", api, 1 * time.Second, 2 * time.Second, prompt, handover, blind | idle},
 	{"keys", "the gossip keys are exchanged, in three steps", api, 12 * time.Second, 12 * time.Second, prompt, handover, 0},
 	{"config-bad", "the ConfigMap is broken, and mended", api, 2 * time.Second, 10 * time.Second, prompt, handover, idle},
 	{"config", "the ConfigMap changes in what takes nobody's address, and back", api, 2 * time.Second, 10 * time.Second, prompt, handover, 0},

@@ -45,12 +45,13 @@ type Report struct {
 	Deeds, Lost int
 	Assigned    []time.Duration
 	Changed     int
-	// Killed counts speakers that the kernel killed because of a fault that need not have, and Authorities how often the API server's
-	// certificates came to be of another authority.
-	Killed, Authorities int
+	// Killed counts speakers that the kernel killed because of a fault that need not have.
+	Killed int
 	// NoCgroups says why the faults that limit memory were left out, empty if they were not.
 	NoCgroups string
 	Events    map[string]int
+	// Forsaken counts addresses without an owner for which no node was left that could have them; the tallies are without these.
+	Forsaken int
 	// Late is for how long nothing was judged.
 	Late       time.Duration
 	LogBytes   int64
@@ -70,15 +71,17 @@ func newReport(o Options) *Report {
 // add counts a span that was judged.
 func (r *Report) add(s Span) {
 	t := r.Faults[s.Cause]
-	switch s.Trait {
-	case Dark:
+	switch {
+	case s.Forsaken > 0:
+		r.Forsaken++
+	case s.Trait == Dark:
 		t.Dark = append(t.Dark, s.Length())
-	case New:
+	case s.Trait == New:
 		t.New = append(t.New, s.Length())
 		if s.Excused {
 			t.Excused++
 		}
-	case Two:
+	case s.Trait == Two:
 		t.Two = append(t.Two, s.Length())
 	}
 	if s.Late && s.Length() > s.Bound {
@@ -181,7 +184,8 @@ func (r *Report) Write(w io.Writer, version string) error {
 	r.writeFaults(b)
 	fmt.Fprintf(b, "\nServices assigned: %d, from wish to addresses p50 %s, p99 %s, max %s ms; addresses changed at their Services' wish: %d. "+
 		"Controllers that ended without their Lease: %d.\n", len(r.Assigned), ms(r.Assigned, 50), ms(r.Assigned, 99), ms(r.Assigned, 100), r.Changed, r.Lost)
-	fmt.Fprintf(b, "Speakers that the kernel killed while they were squeezed: %d. Authorities of certificates that were exchanged: %d.\n", r.Killed, r.Authorities)
+	fmt.Fprintf(b, "Speakers that the kernel killed while they were squeezed: %d. "+
+		"Times without an owner of addresses that no node could have, which are not in the table: %d.\n", r.Killed, r.Forsaken)
 	if r.NoCgroups != "" {
 		fmt.Fprintf(b, "`squeeze` and `oom` were left out: %s.\n", r.NoCgroups)
 	}

@@ -34,10 +34,7 @@ type server struct {
 	port  uint16
 	http  *http.Server
 	token string
-	// cert is signed by the first of the authorities; exchanged is how often that has become another one.
-	cert        tls.Certificate
-	authorities []*authority
-	exchanged   int
+	cert  tls.Certificate
 
 	// mu guards trouble, which faults of two scopes change.
 	mu      sync.Mutex
@@ -52,7 +49,7 @@ func (s *server) Start(host *wire.Host) error {
 	if err := s.rotate(); err != nil {
 		return err
 	}
-	if err := s.recertify(time.Now()); err != nil {
+	if err := s.recertify(); err != nil {
 		return err
 	}
 	listener, err := host.Listen()
