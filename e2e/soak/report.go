@@ -222,7 +222,7 @@ func ms(values []time.Duration, p int) string {
 }
 
 // shown is how many lines of each process's use the report has at most.
-const shown = 5
+const shown = 2
 
 func (r *Report) writeUsage(b io.Writer) {
 	fmt.Fprintln(b, "\n| process | after | RSS MB | heap MB | goroutines | files | sockets | series |")
