@@ -32,7 +32,7 @@ func clientFor(cfg *rest.Config) (*http.Client, error) {
 		cfg.Proxy = http.ProxyFromEnvironment
 	}
 	t := &fileTransport{cfg: cfg, paths: paths}
-	if err := t.renew(); err != nil {
+	if _, err := t.renew(0); err != nil {
 		return nil, err
 	}
 	return &http.Client{Transport: t, Timeout: cfg.Timeout}, nil
@@ -45,53 +45,86 @@ type fileTransport struct {
 
 	// mu guards the rest. Requests are made by many goroutines, and any of them may be the one that is refused.
 	mu sync.Mutex
-	// texts are what the files had when next was made.
+	// texts are what the files had when next was made; it is the made-th.
 	texts []string
 	next  http.RoundTripper
+	made  int
 }
 
-// RoundTrip implements http.RoundTripper. A request that fails for what is in a file fails all the same: those who make requests
-// repeat them.
+// RoundTrip implements http.RoundTripper. A request that fails for what is in a file is made again if that has changed.
 func (t *fileTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := t.WrappedRoundTripper().RoundTrip(r)
-	if errors.As(err, new(*tls.CertificateVerificationError)) {
-		return response, errors.Join(err, t.renew())
+	next, made := t.current()
+	response, err := next.RoundTrip(r)
+	distrusted := errors.As(err, new(*tls.CertificateVerificationError))
+	if !distrusted && (err != nil || response.StatusCode != http.StatusUnauthorized) {
+		return response, err
 	}
-	if err == nil && response.StatusCode == http.StatusUnauthorized {
-		_ = t.renew() // the answer says more than that the file cannot be read
+	renewed, failed := t.renew(made)
+	if distrusted && failed != nil {
+		return nil, errors.Join(err, failed)
 	}
-	return response, err
+	again, ok := repeat(r)
+	if !renewed || !ok {
+		return response, err
+	}
+	if err == nil {
+		_ = response.Body.Close() // it is not read
+	}
+	next, _ = t.current()
+	return next.RoundTrip(again)
 }
 
-// renew makes the transport anew if a file has changed.
-func (t *fileTransport) renew() error {
+// repeat returns a request that can be made after r was, if there can be one.
+func repeat(r *http.Request) (*http.Request, bool) {
+	again := r.Clone(r.Context())
+	if r.Body == nil || r.Body == http.NoBody {
+		return again, true
+	}
+	if r.GetBody == nil {
+		return nil, false
+	}
+	body, err := r.GetBody()
+	again.Body = body
+	return again, err == nil
+}
+
+// renew makes the transport anew if a file has changed, and tells whether there is another one than the made-th.
+func (t *fileTransport) renew(made int) (bool, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.made != made {
+		return true, nil
+	}
 	texts := make([]string, len(t.paths))
 	for i, path := range t.paths {
 		text, err := os.ReadFile(path)
 		if err != nil {
-			return err
+			return false, err
 		}
 		texts[i] = string(text)
 	}
-	if t.next != nil && slices.Equal(texts, t.texts) {
-		return nil
+	if made > 0 && slices.Equal(texts, t.texts) {
+		return false, nil
 	}
 	next, err := rest.TransportFor(t.cfg)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if t.next != nil {
+	if made > 0 {
 		utilnet.CloseIdleConnectionsFor(t.next)
 	}
-	t.texts, t.next = texts, next
-	return nil
+	t.texts, t.next, t.made = texts, next, made+1
+	return true, nil
+}
+
+func (t *fileTransport) current() (next http.RoundTripper, made int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.next, t.made
 }
 
 // WrappedRoundTripper lets client-go find the transport below.
 func (t *fileTransport) WrappedRoundTripper() http.RoundTripper {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.next
+	next, _ := t.current()
+	return next
 }
