@@ -132,7 +132,7 @@ func (p *program) takePart(ctx, leave context.Context, bind netip.AddrPort, plac
 	loop = speaker.New(speaker.Options{
 		Self: p.nodeName, Wake: p.wake, Source: p.store, Peers: gossip, Announcer: p.announcer, Event: p.store.Event,
 		Log: p.log, Registerer: p.registry, AddressMetrics: p.AddressMetrics, Strangers: strangers,
-		Succeeds: i.succeeds, Inherit: i.addrs, Known: i.known,
+		Succeeds: i.succeeds, Inherit: i.addrs, Known: i.known, Informed: p.store.Connected,
 		Held: func(held []netip.Addr) { place.Set(placeOf(held, gossip.Members())) },
 	})
 	p.loop.Store(loop)

@@ -56,6 +56,17 @@ func Ranked(addr netip.Addr, among []Candidate) []Candidate {
 	return slices.SortedFunc(slices.Values(among), func(x, y Candidate) int { return order(a, x, y) })
 }
 
+// Rank returns how many of the candidates come before x in Ranked: 0 for the Winner. It does not matter whether x is among them.
+func Rank(addr netip.Addr, x Candidate, among []Candidate) (before int) {
+	a := addressHash(addr)
+	for _, c := range among {
+		if order(a, c, x) < 0 {
+			before++
+		}
+	}
+	return before
+}
+
 // Outranks reports whether x comes before y in Ranked, if they are two.
 func Outranks(addr netip.Addr, x, y Candidate) bool { return order(addressHash(addr), x, y) < 0 }
 

@@ -311,3 +311,16 @@ func BenchmarkNewCandidate(b *testing.B) {
 		NewCandidate("worker-17.example.com")
 	}
 }
+
+// TestRankIsThePlace compares Rank with the places in Ranked, for candidates of different weights too.
+func TestRankIsThePlace(t *testing.T) {
+	among := nodes(9)
+	among[3], among[5] = among[3].Weighing(2), among[5].Weighing(1)
+	for _, addr := range append(addresses("10.1.2.0", 100), addresses("fd00::", 100)...) {
+		for want, c := range Ranked(addr, among) {
+			if got := Rank(addr, c, among); got != want {
+				t.Fatalf("%s: %s has rank %d, want %d", addr, c.Name(), got, want)
+			}
+		}
+	}
+}

@@ -225,6 +225,9 @@ func (v *view) opinions(a netip.Addr) (list []SpeakerView) {
 				if x.From != "" {
 					o.Detail = "it was " + x.From + "'s"
 				}
+				if x.Reason == standsIn && x.Elected != s.Node {
+					o.Detail = "in place of " + x.Elected + ", which is to answer and did not"
+				}
 				if x.Leaving {
 					o.Detail = "only until its next owner is heard"
 				}
@@ -239,6 +242,13 @@ func (v *view) opinions(a netip.Addr) (list []SpeakerView) {
 			}
 		}
 		list = append(list, o)
+	}
+	if slices.ContainsFunc(list, SpeakerView.speaks) {
+		for i := range list {
+			if !list[i].speaks() {
+				list[i].Detail = "it does not know of the address"
+			}
+		}
 	}
 	return list
 }

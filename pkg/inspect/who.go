@@ -54,6 +54,9 @@ const (
 	stateTakenByNode = "TakenByNode"
 )
 
+// standsIn is the cause of a node that answers in place of the one that the election names.
+const standsIn = "stand-in"
+
 // Who says who answers for an address, and what each speaker thinks.
 func Who(c *Cluster, addr netip.Addr) Answer {
 	v := newView(c)
@@ -166,7 +169,7 @@ func (a Answer) summary() string {
 			text += fmt.Sprintf(", since %s (%s ago)", a.Since.UTC().Format(time.RFC3339), age(a.Since, a.at))
 		}
 		if a.Cause != "" {
-			text += ", " + causeText(a.Cause)
+			text += ", " + causeText(a.Cause, a.Owner)
 		}
 		if a.Detail != "" {
 			text += ". " + capital(a.Detail) + a.conflict()
@@ -186,14 +189,15 @@ func (a Answer) conflict() string {
 	return " (" + stateConflict + ")"
 }
 
-// causeText is a cause of the speakers' in a sentence.
-func causeText(cause string) string {
+// causeText is a cause of the speakers' in a sentence; elected is the node that the election names.
+func causeText(cause, elected string) string {
 	if text, ok := map[string]string{
 		"new":        "as it was new",
 		"crash":      "as the node that had it was gone without a word",
 		"silent":     "as the node that had it did not answer for it",
 		"left":       "as the speaker that had it was told to stop",
 		"ineligible": "as the node that had it may not have it any more",
+		standsIn:     "in place of " + or(elected, "the node that the election names") + ", as nobody answered",
 		"failback":   "as the election names it",
 		"wish":       "as a Service asks for this node",
 		"outranked":  "as it goes before the node that had it",

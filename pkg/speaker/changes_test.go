@@ -93,3 +93,49 @@ func (h *history) prefers() {
 	h.change(func(s *cluster.Snapshot) { s.Services[i].PreferNode = "" })
 	h.rest()
 }
+
+// lacksWord cuts nodes off from the API server and has an address come that those do not know of. The next in rank that does stands in, also
+// when whoever has it crashes before the others have word.
+func (h *history) lacksWord() {
+	i := h.random.IntN(len(h.addrs))
+	a := h.addrs[i]
+	before := h.truth().Services[i]
+	h.note("the Service with %s is gone", a)
+	h.change(func(s *cluster.Snapshot) { s.Services = slices.Delete(s.Services, i, i+1) })
+	h.silence(a)
+	unknowing := h.some()
+	h.note("without the API: %v", unknowing)
+	h.strand(unknowing...)
+	h.note("the Service with %s is new", a)
+	h.change(func(s *cluster.Snapshot) { s.Services = slices.Insert(s.Services, i, before) })
+	// Whoever comes after so many that have no word.
+	bound := func(order []*villager) time.Duration {
+		rank := slices.IndexFunc(order, func(p *villager) bool { return !slices.Contains(unknowing, p.name) })
+		return time.Duration(rank)*standInDelay + standInBound + moveBound
+	}
+	order := h.succession(a)
+	h.excuse(unanswered, a, bound(order))
+	h.pass(max(bound(order), h.lasting()))
+	owner := h.holder(a)
+	order = slices.DeleteFunc(order, func(p *villager) bool { return p == owner })
+	crashes := owner != nil && h.random.IntN(2) == 0 && len(unknowing) < len(order)
+	if crashes {
+		h.note("%s crashes; it has %s", owner.name, a)
+		for f := range failures {
+			h.excuse(f, netip.Addr{}, failoverBound+askInterval)
+		}
+		h.excuse(unanswered, a, failoverBound+bound(order))
+		h.excuse(moved, a, failoverBound+bound(order)+askInterval)
+		owner.crash()
+		h.pass(failoverBound + bound(order) + time.Second)
+	}
+	h.note("with the API again")
+	h.excuseFailback()
+	h.strand()
+	if crashes {
+		h.note("%s is back", owner.name)
+		h.lan.Cut(owner.name+"/eth0", false)
+		h.boot(owner)
+	}
+	h.rest()
+}

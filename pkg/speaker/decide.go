@@ -73,6 +73,12 @@ func (d *Decision) allows(node string) bool {
 	return ok
 }
 
+// rank returns how many candidates go before node, which is one of them.
+func (d *Decision) rank(node string) int {
+	c, _ := d.candidate(node)
+	return election.Rank(d.Addr, c, d.candidates)
+}
+
 // outranks reports whether node x keeps the address when y claims it as well: one that may answer goes before one that may
 // not, then the rank in the election decides.
 func (d *Decision) outranks(x, y string) bool {

@@ -27,6 +27,9 @@ func (s *Speaker) doubtAfterStandstill(now time.Time) uint64 {
 	}
 	for a, p := range s.pursued {
 		p.claimed = now // what was asked before is not known by now
+		if p.standsIn {
+			p.elected = "" // nor is how long nobody was heard
+		}
 		targets = append(targets, layer2.Target{Addr: a, Mode: layer2.Watch})
 	}
 	s.Announcer.Set(targets) // what is answered for cannot be asked for

@@ -2,10 +2,7 @@ package speaker
 
 import (
 	"net/netip"
-	"slices"
 	"time"
-
-	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
 // What the speakers promise, each counted from the fault.
@@ -30,7 +27,7 @@ const (
 var faults = []func(*history){
 	(*history).crashes, (*history).crashes, (*history).leaves, (*history).losesGossip, (*history).losesAPI, (*history).parts, (*history).isCutOff,
 	(*history).isHalfDeaf, (*history).isPoorlyLinked, (*history).losesCarrier, (*history).changesService, (*history).changesNode,
-	(*history).prefers, (*history).crashesUnseen, (*history).standsStill,
+	(*history).prefers, (*history).crashesUnseen, (*history).standsStill, (*history).lacksWord,
 }
 
 // lasting returns how long a fault lasts.
@@ -84,7 +81,9 @@ func (h *history) crashesUnseen() {
 		h.split(names...)
 		bound = partingBound
 	} else {
-		h.strand(h.some())
+		names := h.some()
+		h.note("without the API: %v", names)
+		h.strand(names...)
 	}
 	h.pass(h.lasting())
 	h.note("%s crashes; it has %v", p.name, owned)
@@ -96,7 +95,7 @@ func (h *history) crashesUnseen() {
 	h.excuse(moved, netip.Addr{}, healBound)
 	h.excuseFailback()
 	h.split()
-	h.strand(nil)
+	h.strand()
 	h.pass(h.lasting())
 	h.note("%s is back", p.name)
 	h.lan.Cut(p.name+"/eth0", false)
@@ -128,26 +127,14 @@ func (h *history) losesGossip() {
 	h.rest()
 }
 
-// strand cuts the named nodes, and no others, off from the API server.
-func (h *history) strand(names []string) {
-	h.note("without the API: %v", names)
-	h.mu.Lock()
-	snap := h.snap
-	for _, p := range h.speakers {
-		p.stale = nil
-		if slices.Contains(names, p.name) {
-			p.stale = &snap
-		}
-	}
-	h.mu.Unlock()
-	h.change(func(*cluster.Snapshot) {})
-}
-
 // losesAPI cuts nodes off from the API server alone. Nothing moves.
 func (h *history) losesAPI() {
-	h.strand(h.some())
+	names := h.some()
+	h.note("without the API: %v", names)
+	h.strand(names...)
 	h.pass(h.lasting())
-	h.strand(nil)
+	h.note("with the API again")
+	h.strand()
 	h.rest()
 }
 

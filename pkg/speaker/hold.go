@@ -95,11 +95,7 @@ func (s *Speaker) hold(now time.Time) (targets []layer2.Target, began []netip.Ad
 				h = nil
 			}
 		}
-		if h == nil && d.Owner == s.Self && settled {
-			p := s.pursued[d.Addr]
-			if p == nil {
-				p = s.newPursuit(d.Addr, now)
-			}
+		if p := s.pursuit(d, h, settled, now); p != nil {
 			if !s.pursue(d, p, now) {
 				pursued[d.Addr] = p
 				targets = append(targets, layer2.Target{Addr: d.Addr, Interfaces: d.Interfaces, Mode: layer2.Watch})
@@ -128,6 +124,20 @@ func (s *Speaker) hold(now time.Time) (targets []layer2.Target, began []netip.Ad
 	s.held, s.pursued = held, pursued
 	clear(s.ceded)
 	return targets, began
+}
+
+// pursuit returns that of an address that this node does not hold, nil if it is not to take it.
+func (s *Speaker) pursuit(d *Decision, h *holding, settled bool, now time.Time) *pursuit {
+	switch p := s.pursued[d.Addr]; {
+	case h != nil || !settled:
+		return nil
+	case d.Owner != s.Self:
+		return s.standIn(d, now)
+	case p == nil || p.standsIn:
+		return s.newPursuit(d.Addr, now)
+	default:
+		return p
+	}
 }
 
 // keep reports whether this node goes on answering for an address that it holds: as long as it may, whoever else the election

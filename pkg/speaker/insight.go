@@ -42,6 +42,8 @@ type quest struct {
 	waiting bool
 	due     time.Time
 	warned  bool
+	// standsIn is true when another node is to have it; it is asked for when due.
+	standsIn bool
 	// stranger is the host that has the address and is no node, zero if there is none; facing is since when.
 	stranger layer2.MAC
 	facing   time.Time
@@ -59,7 +61,7 @@ func (s *Speaker) insight(snap cluster.Snapshot, ready []membership.Member, befo
 		in.held[a] = tenure{h.took, h.why, h.from, h.inherited, !h.kept()}
 	}
 	for a, p := range s.pursued {
-		q := quest{holder: p.holder, waiting: p.waiting, due: p.due, warned: p.warned}
+		q := quest{holder: p.holder, waiting: p.waiting, due: p.due, warned: p.warned, standsIn: p.standsIn}
 		if x := s.strangers[a]; x != nil && !p.strange.IsZero() {
 			q.stranger, q.facing = x.mac, p.strange
 		}

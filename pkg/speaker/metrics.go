@@ -38,6 +38,8 @@ const (
 	causeLeft
 	// causeIneligible: whoever had it may not have it any more.
 	causeIneligible
+	// causeStandIn: whom the election names does not answer for it, nor does anybody else.
+	causeStandIn
 	// causeFailback: the election names another node, and the delay has passed.
 	causeFailback
 	// causeWish: a Service asks for another node.
@@ -54,7 +56,7 @@ const (
 
 // String returns the cause as it stands in metrics and logs.
 func (c cause) String() string {
-	return [...]string{"new", "crash", "silent", "left", "ineligible", "failback", "wish", "outranked", "standstill", "gone"}[c]
+	return [...]string{"new", "crash", "silent", "left", "ineligible", "stand-in", "failback", "wish", "outranked", "standstill", "gone"}[c]
 }
 
 // conflict says who claims an address that this node has, or is to have.

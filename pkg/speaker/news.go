@@ -180,6 +180,11 @@ func (s *Speaker) noteGain(d *Decision, now time.Time) {
 		p.message += p.rest
 	}
 	s.news.add(p, now)
+	if g.why == causeStandIn {
+		p.why += " for " + d.Owner
+		p.rest = fmt.Sprintf(" in place of node %q, which did not take", d.Owner)
+		p.message += fmt.Sprintf(" in place of node %q, which did not take it", d.Owner)
+	}
 	if d.Everywhere && g.from == "" {
 		const rest = ": no node has an interface in a subnet that holds them, so clients need a route"
 		s.news.add(piece{

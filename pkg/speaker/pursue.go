@@ -32,13 +32,18 @@ const (
 // never is a time that does not come.
 var never = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// pursuit is an address that this node is to have and does not hold yet. It asks the wire before it takes it.
+// pursuit is an address that this node is to have, or may have to stand in for, and does not hold yet. It asks the wire before it takes it.
 type pursuit struct {
 	addr netip.Addr
 	// since is when it began.
 	since time.Time
-	// from is whom the election named before, empty for nobody.
+	// from is whom the election named before, or who had it last when this node stands in; empty for nobody.
 	from string
+	// standsIn is true when another node, elected, is to have it: see standIn.
+	standsIn bool
+	elected  string
+	// answered is true when somebody answered the last time.
+	answered bool
 	// next is when to ask, asked when that was done last; asking is true while a probe runs; finding is what it has found and nobody
 	// has looked at. claimed is when another host claimed the address.
 	next, asked, claimed time.Time
@@ -95,6 +100,9 @@ func (s *Speaker) pursue(d *Decision, p *pursuit, now time.Time) (take bool) {
 	}
 	if f := p.finding; f != nil {
 		p.finding = nil
+		if p.standsIn {
+			return s.judgeStandIn(d, p, f, now)
+		}
 		if s.judge(d, p, f, now) {
 			return true
 		}
@@ -126,11 +134,18 @@ func (s *Speaker) mayKeep(d *Decision, node string) bool {
 func (s *Speaker) ask(p *pursuit, interfaces []string) {
 	p.asking, p.asked = true, time.Now()
 	options := layer2.ProbeOptions{Interfaces: interfaces, To: p.to}
+	var bystanders []membership.Link
+	if p.standsIn {
+		options.Count, bystanders = standInQuestions, s.bystanders(p.addr)
+	}
 	if p.mute != (layer2.MAC{}) || !p.strange.IsZero() {
 		options.Linger = answerTime // for a station that answers beside the switch, or beside a stranger that is faster
 	}
 	s.tasks.Go(func() {
 		finding, err := s.Announcer.Probe(s.ctx, p.addr, options)
+		if p.standsIn && finding.Outcome == layer2.Silent && !s.hearsAny(bystanders) {
+			finding.Outcome, err = layer2.Unasked, errDeaf
+		}
 		select {
 		case s.found <- found{p, finding, err}:
 		case <-s.ctx.Done():
@@ -169,9 +184,7 @@ func (s *Speaker) judge(d *Decision, p *pursuit, f *found, now time.Time) (take 
 	case isMember:
 		p.holder, p.to, p.mute = name, layer2.MAC{}, layer2.MAC{}
 		if _, suspected := s.members.suspected[name]; suspected {
-			s.Log.Info("suspected member answers", "node", name, "ip", d.Addr)
-			s.metrics.refuted.Inc()
-			delete(s.members.suspected, name)
+			s.refute(name, d.Addr)
 			p.finding, p.next = f, now // the decision is one without it
 			return false
 		}
@@ -192,6 +205,13 @@ func (s *Speaker) judge(d *Decision, p *pursuit, f *found, now time.Time) (take 
 		return false
 	}
 	return s.facesStranger(d, p, mac, now)
+}
+
+// refute ends the suspicion of a member that answers.
+func (s *Speaker) refute(name string, a netip.Addr) {
+	s.Log.Info("suspected member answers", "node", name, "ip", a)
+	s.metrics.refuted.Inc()
+	delete(s.members.suspected, name)
 }
 
 // again plans the next look.
@@ -249,7 +269,7 @@ func later(a, b time.Time) time.Time {
 func (s *Speaker) took(d *Decision, p *pursuit, now time.Time) *holding {
 	why, from := s.why(d, p)
 	c := Change{At: now, Addr: d.Addr, what: gained, why: why, Peer: from}
-	if sign, lost := s.members.lost(from); lost && why == causeCrash {
+	if sign, lost := s.members.lost(from); lost && (why == causeCrash || why == causeStandIn) {
 		c.After = now.Sub(sign)
 		s.metrics.failover.Observe(c.After.Seconds())
 	}
@@ -263,6 +283,9 @@ func (s *Speaker) why(d *Decision, p *pursuit) (cause, string) {
 	from := p.holder
 	if from == "" {
 		from = p.from
+	}
+	if p.standsIn {
+		return causeStandIn, from
 	}
 	if from == "" {
 		return causeNew, ""

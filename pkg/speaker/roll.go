@@ -37,6 +37,8 @@ type roll struct {
 	quiet map[string]time.Time
 	// stations are the nodes by the hardware addresses that they have, or had last: a link that is down is not among those of its member.
 	stations map[membership.MAC]string
+	// readied is when each member became ready: what it answered for before that it does not know any more.
+	readied map[string]time.Time
 	// losses counts how often a member was suspected, lost or no longer ready that was not so before.
 	losses int
 }
@@ -51,7 +53,7 @@ type departed struct {
 func newRoll() roll {
 	return roll{
 		present: map[string]membership.Member{}, gone: map[string]departed{}, suspected: map[string]suspicion{}, quiet: map[string]time.Time{},
-		stations: map[membership.MAC]string{},
+		stations: map[membership.MAC]string{}, readied: map[string]time.Time{},
 	}
 }
 
@@ -148,6 +150,9 @@ func (s *Speaker) observe(snap cluster.Snapshot, now time.Time) (ready []members
 		}
 		present[m.Name] = m
 		r.place(m)
+		if r.present[m.Name].State != membership.Ready && m.State == membership.Ready {
+			r.readied[m.Name] = now
+		}
 		if r.present[m.Name].State == membership.Ready && m.State != membership.Ready {
 			r.losses++
 		}
@@ -183,6 +188,7 @@ func (s *Speaker) observe(snap cluster.Snapshot, now time.Time) (ready []members
 		return !slices.ContainsFunc(snap.Nodes, func(n cluster.Node) bool { return n.Name == name })
 	})
 	r.present = present
+	maps.DeleteFunc(r.readied, func(name string, _ time.Time) bool { return present[name].State != membership.Ready })
 	maps.DeleteFunc(r.stations, func(_ membership.MAC, name string) bool {
 		_, is := present[name]
 		_, was := r.gone[name]

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
@@ -58,6 +59,8 @@ type Options struct {
 	Succeeds bool
 	Inherit  []netip.Addr
 	Known    []membership.Member
+	// Informed reports whether this node hears from the API server, as far as is known. Without it, it always does.
+	Informed func() bool
 	// Held and Strangers are called when those in Status have changed. They must not block.
 	Held      func([]netip.Addr)
 	Strangers func()
@@ -94,7 +97,7 @@ type Speaker struct {
 	held map[netip.Addr]*holding
 	// defences is when claims of strangers are answered next, zero for never, and defended when that was done last.
 	defences, defended time.Time
-	// pursued are the addresses that this node is to have and does not hold yet.
+	// pursued are the addresses that this node is to have, or may have to stand in for, and does not hold yet.
 	pursued map[netip.Addr]*pursuit
 	// ceded are the addresses that this node has given up to peers since the last step.
 	ceded map[netip.Addr]time.Time
@@ -106,6 +109,8 @@ type Speaker struct {
 	gains   map[netip.Addr]gain
 	news    news
 	members roll
+	// standIns are how many addresses may be asked for in another node's place.
+	standIns *rate.Limiter
 	// recent are the changes of ownership that are not in the status yet.
 	recent []Change
 	// standstills are those of the announcer after which the addresses that it answered for were made sure of.
@@ -141,6 +146,7 @@ func New(o Options) *Speaker {
 		gains:      map[netip.Addr]gain{},
 		news:       news{departures: map[string]departure{}},
 		members:    newRoll(),
+		standIns:   rate.NewLimiter(standInRate, standInRate),
 	}
 	for _, a := range o.Inherit {
 		s.held[a] = &holding{inherited: true}

@@ -116,6 +116,9 @@ func (w witness) whyNot(d *Decision) (reason, message string) {
 		return d.Reason.String(), d.Detail
 	case !d.allows(w.self):
 		return notEligible, "this node is not eligible: " + w.obstacle(d.Addr)
+	case d.Owner != w.self && q.standsIn:
+		return notElected, fmt.Sprintf("the election names node %s; nobody is known to have the address, and this node asks for it at %s to stand in",
+			d.Owner, clock(q.due))
 	case d.Owner != w.self && d.Wished:
 		return notElected, fmt.Sprintf("a Service asks for node %s", d.Owner)
 	case d.Owner != w.self:

@@ -68,6 +68,8 @@ type villager struct {
 	seen    map[string]hearing
 	// stale is the cluster as this node knows it while it is cut off from the API server, nil while it is not.
 	stale *cluster.Snapshot
+	// behind is true when stale is because the watches lag, which the node does not know.
+	behind bool
 	// snapped is called whenever the speaker looks at the cluster; nil for nobody who counts.
 	snapped func()
 }
@@ -140,7 +142,7 @@ func (p *villager) boot() {
 	p.announcer = layer2.New(layer2.Options{
 		Log: log, Network: p.machine, Wake: p.poke, Stood: p.poke, Heard: func(c layer2.Claim) { loop.Heard(c) },
 	})
-	loop = New(Options{Self: p.name, Wake: p.wake, Source: p, Peers: p, Announcer: p.announcer, Event: p.event, Log: log})
+	loop = New(Options{Self: p.name, Wake: p.wake, Source: p, Peers: p, Announcer: p.announcer, Event: p.event, Log: log, Informed: p.informed})
 	p.base, p.kill = context.WithCancel(context.Background())
 	p.leaving, p.leave = context.WithCancel(p.base)
 	p.mu.Lock()
@@ -276,6 +278,13 @@ func (p *villager) Snapshot() cluster.Snapshot {
 	return p.snap
 }
 
+// informed reports whether this node is not cut off from the API server.
+func (p *villager) informed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stale == nil || p.behind
+}
+
 func (p *villager) Members() []membership.Member {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -368,6 +377,20 @@ func (p *villager) forget(q *villager) {
 	delete(p.seen, q.name)
 	p.mu.Unlock()
 	p.poke()
+}
+
+// strand cuts the named nodes, and no others, off from the API server.
+func (v *village) strand(names ...string) {
+	v.mu.Lock()
+	snap := v.snap
+	for _, p := range v.speakers {
+		p.stale, p.behind = nil, false
+		if slices.Contains(names, p.name) {
+			p.stale = &snap
+		}
+	}
+	v.mu.Unlock()
+	v.change(func(*cluster.Snapshot) {})
 }
 
 // change changes the cluster and wakes everybody. f may change the Services themselves: they are copies.
