@@ -23,9 +23,7 @@ func (a *Allocator) reserve(i int) {
 		p.of(cluster.FamilyOf(r.Addr)).reserved++
 		for _, name := range r.Services {
 			key := cluster.Key{Namespace: name.Namespace, Name: name.Name}
-			c := a.own[key]
-			c.reserved = append(c.reserved, r.Addr)
-			a.own[key] = c
+			a.ownReserved[key] = append(a.ownReserved[key], r.Addr)
 		}
 	}
 }
@@ -48,6 +46,13 @@ func (r reservation) refuse() *Refusal {
 type poolNamespace struct {
 	pool      int
 	namespace string
+}
+
+// count notes that a namespace has one more address of pool i.
+func (a *Allocator) count(i int, namespace string) {
+	of := poolNamespace{i, namespace}
+	a.quotaUsed[of]++
+	a.counted = append(a.counted, of)
 }
 
 // limits is true when there are quotas.

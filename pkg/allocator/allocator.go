@@ -54,60 +54,67 @@ func (u Usage) Free() float64 {
 	return max(0, u.Size-float64(u.Used)-float64(u.Quarantined)-float64(u.Withheld)-float64(u.Reserved))
 }
 
-// Allocator is the state of one round.
+// Allocator decides in rounds. What is done in a round is forgotten when it ends, but for what is settled between rounds.
 type Allocator struct {
 	cfg    *config.Config
 	pools  []pool
 	byName map[string]int
 	// namespaces has the labels of namespaces, if there are namespace selectors.
 	namespaces map[string]map[string]string
-	// selective are the pools that have service selectors, labels those that they look at. selections are which of these
-	// pools are open to Services with certain values of the labels.
-	selective  []int
-	labels     []string
-	selections map[string]string
+	// selective are the pools that have service selectors, labels those that they look at.
+	selective []int
+	labels    []string
 	// spans are the ranges of all pools, ascending.
 	spans []span
 	// barred are the addresses that nobody gets, and reserved those that only certain Services get.
 	barred   map[netip.Addr]bar
 	reserved map[netip.Addr]reservation
-	// own are the addresses that are reserved for a Service, ascending, and those that rest for it, the longest resting
-	// first.
-	own map[cluster.Key]claims
-	// resting are the addresses of rests.
-	resting map[netip.Addr]struct{}
+	// ownReserved are the addresses that are reserved for a Service, ascending, which it gets before anything else.
+	ownReserved map[cluster.Key][]netip.Addr
 	holders
 	// quotaUsed is how many addresses of a pool with quotas a namespace has.
 	quotaUsed map[poolNamespace]int
-	views     map[viewKey]*view
 	scratch   []byte
 	// space is what the assignments of results are cut from.
 	space []Assignment
-	// exhausted are the refusals for want of a free address. What is exhausted stays so for the round.
-	exhausted map[exhaustion]*Refusal
+	round
 }
 
-// claims are what a Service gets before others, and before anything else.
-type claims struct{ reserved, resting []netip.Addr }
+// round is what lasts for a round.
+type round struct {
+	// selections are which of the selective pools are open to Services with certain values of the labels.
+	selections map[string]string
+	views      map[viewKey]*view
+	// exhausted are the refusals for want of a free address. What is exhausted stays so for the round.
+	exhausted map[exhaustion]*Refusal
+	// resting are the addresses of rests, ownResting those that rest for a Service, the longest resting first.
+	resting    map[netip.Addr]struct{}
+	ownResting map[cluster.Key][]netip.Addr
+	// taken and counted are what was done in the round to used and more, and to quotaUsed.
+	taken   []holding
+	counted []poolNamespace
+}
 
-// New returns an Allocator for what the snapshot says of configuration, Nodes, namespaces and the network, in which
-// nothing is held yet: what its Services hold is for Adopt and Leave. The resting addresses are ordered by how long they
-// have been resting, the longest first.
+// holding is that a Service was made a holder of an address.
+type holding struct {
+	svc  *cluster.Service
+	addr netip.Addr
+}
+
+// New returns an Allocator for what the snapshot says of configuration, Nodes, namespaces and the network, in the first
+// round, in which nothing is held yet: what its Services hold is for Adopt and Leave. The resting addresses are ordered by
+// how long they have been resting, the longest first.
 func New(snapshot cluster.Snapshot, resting []Rest) *Allocator {
 	cfg := snapshot.Config
 	a := &Allocator{
-		cfg:        cfg,
-		pools:      make([]pool, len(cfg.Pools)),
-		byName:     make(map[string]int, len(cfg.Pools)),
-		barred:     make(map[netip.Addr]bar),
-		reserved:   make(map[netip.Addr]reservation),
-		own:        make(map[cluster.Key]claims, len(resting)),
-		resting:    make(map[netip.Addr]struct{}, len(resting)),
-		holders:    newHolders(len(snapshot.Services)),
-		quotaUsed:  make(map[poolNamespace]int),
-		views:      make(map[viewKey]*view),
-		selections: make(map[string]string),
-		exhausted:  make(map[exhaustion]*Refusal),
+		cfg:         cfg,
+		pools:       make([]pool, len(cfg.Pools)),
+		byName:      make(map[string]int, len(cfg.Pools)),
+		barred:      make(map[netip.Addr]bar),
+		reserved:    make(map[netip.Addr]reservation),
+		ownReserved: make(map[cluster.Key][]netip.Addr),
+		holders:     newHolders(len(snapshot.Services)),
+		quotaUsed:   make(map[poolNamespace]int),
 	}
 	for i := range cfg.Pools {
 		p := &cfg.Pools[i]
@@ -121,23 +128,20 @@ func New(snapshot cluster.Snapshot, resting []Rest) *Allocator {
 	a.prepareSelectors(snapshot.Namespaces)
 	slices.SortFunc(a.spans, func(x, y span) int { return x.From.Compare(y.From) })
 	a.bar(snapshot)
-	for _, r := range resting {
-		a.rest(r, snapshot.Services)
-	}
+	a.Begin(snapshot.Services, resting)
+	a.taken = make([]holding, 0, len(snapshot.Services))
 	return a
 }
 
 // rest notes a resting address.
 func (a *Allocator) rest(r Rest, services []*cluster.Service) {
-	c := a.own[r.Holder]
-	c.resting = append(c.resting, r.Addr)
-	a.own[r.Holder] = c
+	a.ownResting[r.Holder] = append(a.ownResting[r.Holder], r.Addr)
 	i := a.poolOf(r.Addr)
 	given := i >= 0 && !a.leavesOut(i, r.Addr)
 	if r.Firm {
 		svc := lookUp(services, r.Holder)
 		if given && a.pools[i].limits() && !a.hasIn(svc.Key.Namespace, r.Addr) {
-			a.quotaUsed[poolNamespace{i, svc.Key.Namespace}]++
+			a.count(i, svc.Key.Namespace)
 		}
 		a.firm[r.Addr] = append(a.firm[r.Addr], svc)
 	}
@@ -150,7 +154,9 @@ func (a *Allocator) rest(r Rest, services []*cluster.Service) {
 	}
 	s := a.pools[i].of(cluster.FamilyOf(r.Addr))
 	s.rests = append(s.rests, r.Addr)
-	s.resting++
+	if a.isUnused(r.Addr) {
+		s.resting++
+	}
 }
 
 // Adopt lets svc keep addr, which its status shows, or says why it may not. held are those that it keeps already. Where
@@ -182,6 +188,7 @@ func (a *Allocator) Leave(svc *cluster.Service, addr netip.Addr) {
 		if _, ok := a.used[addr]; !ok {
 			a.occupy(i, addr)
 			a.used[addr] = svc
+			a.taken = append(a.taken, holding{svc, addr})
 		}
 		a.leaving[addr] = svc
 	}
@@ -255,11 +262,12 @@ func (a *Allocator) leavesOut(i int, addr netip.Addr) bool {
 // take makes svc a holder of addr, which is of pool i.
 func (a *Allocator) take(svc *cluster.Service, i int, addr netip.Addr) Assignment {
 	if a.pools[i].limits() && !a.hasIn(svc.Key.Namespace, addr) {
-		a.quotaUsed[poolNamespace{i, svc.Key.Namespace}]++
+		a.count(i, svc.Key.Namespace)
 	}
 	if a.hold(svc, addr) {
 		a.occupy(i, addr)
 	}
+	a.taken = append(a.taken, holding{svc, addr})
 	return Assignment{addr, a.pools[i].Name}
 }
 

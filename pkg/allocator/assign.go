@@ -45,7 +45,7 @@ type seeker struct {
 func (a *Allocator) Assign(svc *cluster.Service, held []Assignment) Result {
 	s := seeker{Service: svc}
 	a.open(&s, held)
-	a.sort()
+	a.assigning = true
 	if refusal := a.request(&s); refusal != nil {
 		return a.result(s.slots(), true, refusal, held)
 	}
@@ -172,7 +172,7 @@ func (a *Allocator) request(s *seeker) *Refusal {
 
 // hasReserved is true when the pool that the Service requests reserves an address for it.
 func (a *Allocator) hasReserved(s *seeker) bool {
-	for _, addr := range a.own[s.Key].reserved {
+	for _, addr := range a.ownReserved[s.Key] {
 		if a.reserved[addr].pool == s.only {
 			return true
 		}

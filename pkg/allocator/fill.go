@@ -8,12 +8,10 @@ import (
 
 // fill gives each empty slot an address if there is one. It refuses when one is reserved that is not free.
 func (a *Allocator) fill(s *seeker) *Refusal {
-	if own, ok := a.own[s.Key]; ok {
-		if refusal := a.fillReserved(s, own.reserved); refusal != nil {
-			return refusal
-		}
-		a.fillOwn(s, own.resting)
+	if refusal := a.fillReserved(s, a.ownReserved[s.Key]); refusal != nil {
+		return refusal
 	}
+	a.fillOwn(s, a.ownResting[s.Key])
 	if s.SharingKey != "" {
 		a.fillShared(s)
 	}
@@ -98,7 +96,7 @@ func (a *Allocator) fillShared(s *seeker) {
 	for i := range s.slots() {
 		slot := &s.slots()[i]
 		sharing := sharing{s.SharingKey, slot.family}
-		addrs := a.shared[sharing]
+		addrs := a.sharedBy(sharing).addrs
 		if !slot.empty() || len(addrs) == 0 {
 			continue
 		}

@@ -15,17 +15,30 @@ type holders struct {
 	// used has the first holder of each address, more those who share it.
 	used map[netip.Addr]*cluster.Service
 	more map[netip.Addr][]*cluster.Service
+	// settled are the addresses that are held between rounds and whose holders have a sharing key.
+	settled map[sharing][]netip.Addr
+	sharers
+}
+
+// sharers is what lasts for a round.
+type sharers struct {
 	// leaving are the addresses that are still in a Service's status and will not be. Nobody new gets them.
 	leaving map[netip.Addr]*cluster.Service
 	// firm are the Services that perhaps hold an address.
 	firm map[netip.Addr][]*cluster.Service
-	// shared are the addresses whose holders have a sharing key: those that were held before the round by the age of
-	// their oldest holder, then those given in the round.
-	shared map[sharing][]netip.Addr
-	// sorted is true when shared is in that order.
-	sorted bool
+	// shared are the addresses whose holders have a sharing key, as far as they were looked at.
+	shared map[sharing]*sharedAddrs
+	// assigning is true when all that was held before the round is known, and addresses are being given.
+	assigning bool
 	// tried is how many addresses of shared, from the front, a kind of Service cannot share. They only become fewer.
 	tried map[sharer]*int
+}
+
+// sharedAddrs are addresses that the same Services could share: once they are sorted, those that were held before the round
+// by the age of their oldest holder, then those given in the round.
+type sharedAddrs struct {
+	addrs  []netip.Addr
+	sorted bool
 }
 
 // sharing is what addresses have in common that the same Services could share.
@@ -47,9 +60,15 @@ func newHolders(services int) holders {
 	return holders{
 		used:    make(map[netip.Addr]*cluster.Service, services),
 		more:    make(map[netip.Addr][]*cluster.Service),
+		settled: make(map[sharing][]netip.Addr),
+	}
+}
+
+func newSharers() sharers {
+	return sharers{
 		leaving: make(map[netip.Addr]*cluster.Service),
 		firm:    make(map[netip.Addr][]*cluster.Service),
-		shared:  make(map[sharing][]netip.Addr),
+		shared:  make(map[sharing]*sharedAddrs),
 		tried:   make(map[sharer]*int),
 	}
 }
@@ -65,16 +84,34 @@ func lookUp(services []*cluster.Service, key cluster.Key) *cluster.Service {
 
 // hold makes svc a holder of addr, and returns whether it is the first one.
 func (h *holders) hold(svc *cluster.Service, addr netip.Addr) bool {
+	var shared *sharedAddrs
+	if svc.SharingKey != "" {
+		// The order must not follow from what is given in this round.
+		shared = h.sharedBy(sharing{svc.SharingKey, cluster.FamilyOf(addr)})
+	}
 	if _, ok := h.used[addr]; ok {
 		h.more[addr] = append(h.more[addr], svc)
 		return false
 	}
 	h.used[addr] = svc
-	if svc.SharingKey != "" {
-		s := sharing{svc.SharingKey, cluster.FamilyOf(addr)}
-		h.shared[s] = append(h.shared[s], addr)
+	if shared != nil {
+		shared.addrs = append(shared.addrs, addr)
 	}
 	return true
+}
+
+// sharedBy returns the addresses that the same Services could share, in their order when addresses are being given.
+func (h *holders) sharedBy(s sharing) *sharedAddrs {
+	shared, ok := h.shared[s]
+	if !ok {
+		shared = &sharedAddrs{addrs: slices.Clone(h.settled[s])}
+		h.shared[s] = shared
+	}
+	if h.assigning && !shared.sorted {
+		shared.sorted = true
+		slices.SortFunc(shared.addrs, func(x, y netip.Addr) int { return cmp.Or(Older(h.oldest(x), h.oldest(y)), x.Compare(y)) })
+	}
+	return shared
 }
 
 // obstacle returns the Service that has addr and does not share it with svc, nil if there is none.
@@ -116,17 +153,6 @@ func (h *holders) hasIn(namespace string, addr netip.Addr) bool {
 		return true
 	}
 	return slices.ContainsFunc(h.firm[addr], in)
-}
-
-// sort puts shared in its order, when all that is held is known.
-func (h *holders) sort() {
-	if h.sorted {
-		return
-	}
-	h.sorted = true
-	for _, addrs := range h.shared {
-		slices.SortFunc(addrs, func(x, y netip.Addr) int { return cmp.Or(Older(h.oldest(x), h.oldest(y)), x.Compare(y)) })
-	}
 }
 
 func (h *holders) oldest(addr netip.Addr) *cluster.Service {

@@ -19,12 +19,11 @@ type pool struct {
 
 // stock is a pool's addresses of one family.
 type stock struct {
-	// ahead are the ranges that the cursor has not left yet; next, in the first of them, is where it stands. next is
-	// the zero Addr at the end.
-	ahead []config.Range
-	next  netip.Addr
-	// avoid leaves out addresses that end in .0 or .255.
-	avoid bool
+	// ranges are all of them.
+	ranges []config.Range
+	// settled is the first address that is neither held between rounds nor kept from everybody, as far as that was looked for.
+	settled cursor
+	cursor
 	// size is how many addresses there are; exact to 2^53.
 	size float64
 	// used are those held by Services, resting those of rests that are not.
@@ -34,6 +33,16 @@ type stock struct {
 	reserved, withheld int
 	// rests are the resting addresses that others may have when nothing else is left, the longest resting first.
 	rests []netip.Addr
+}
+
+// cursor goes over the addresses of a stock.
+type cursor struct {
+	// ahead are the ranges that the cursor has not left yet; next, in the first of them, is where it stands. next is
+	// the zero Addr at the end.
+	ahead []config.Range
+	next  netip.Addr
+	// avoid leaves out addresses that end in .0 or .255.
+	avoid bool
 }
 
 // span is a range and the index of the pool it belongs to.
@@ -54,7 +63,7 @@ func newPool(p *config.Pool) pool {
 }
 
 func newStock(ranges []config.Range, avoid bool) stock {
-	s := stock{ahead: ranges, avoid: avoid}
+	s := stock{ranges: ranges, settled: cursor{ahead: ranges, avoid: avoid}}
 	for _, r := range ranges {
 		s.size += distance(r.From, r.To) + 1
 		if avoid {
@@ -62,8 +71,8 @@ func newStock(ranges []config.Range, avoid bool) stock {
 		}
 	}
 	if len(ranges) > 0 {
-		s.next = ranges[0].From
-		s.skipAvoided()
+		s.settled.next = ranges[0].From
+		s.settled.skipAvoided()
 	}
 	return s
 }
@@ -77,12 +86,12 @@ func (p *pool) of(f cluster.Family) *stock {
 }
 
 // advance moves the cursor to the next address.
-func (s *stock) advance() {
+func (s *cursor) advance() {
 	s.step()
 	s.skipAvoided()
 }
 
-func (s *stock) step() {
+func (s *cursor) step() {
 	if s.next != s.ahead[0].To {
 		s.next = s.next.Next()
 		return
@@ -93,10 +102,22 @@ func (s *stock) step() {
 	}
 }
 
-func (s *stock) skipAvoided() {
+func (s *cursor) skipAvoided() {
 	for s.avoid && s.next.IsValid() && isBuggy(s.next) {
 		s.step()
 	}
+}
+
+// free makes the stock know that addr, which was held between rounds, is not any more.
+func (s *stock) free(addr netip.Addr) {
+	if s.settled.next.IsValid() && !addr.Less(s.settled.next) {
+		return
+	}
+	after, found := slices.BinarySearchFunc(s.ranges, addr, func(r config.Range, addr netip.Addr) int { return r.From.Compare(addr) })
+	if !found {
+		after--
+	}
+	s.settled.ahead, s.settled.next = s.ranges[after:], addr
 }
 
 // isBuggy is true for the IPv4 addresses that end in .0 or .255, which some old equipment takes for broadcasts.

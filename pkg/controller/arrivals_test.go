@@ -45,7 +45,7 @@ func TestArrivals(t *testing.T) {
 			t.Errorf("%s: %v, %t, want %v, %t", c.uid, waited, ok, c.waited, c.ok)
 		}
 	}
-	if len(a) != 0 {
-		t.Errorf("remembers %v", a)
+	if len(a.since) != 0 {
+		t.Errorf("remembers %v", a.since)
 	}
 }

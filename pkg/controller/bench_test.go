@@ -101,6 +101,26 @@ func BenchmarkDecideRules(b *testing.B) {
 	}
 }
 
+// BenchmarkLedger decides on clusters in which one Service comes or goes, all others are settled, and half of them wait.
+func BenchmarkLedger(b *testing.B) {
+	for _, services := range []int{2_000, 10_000} {
+		settled, waiting := benchCluster(b, services, 50, services/25), benchCluster(b, services, 50, services/100)
+		for name, with := range map[string]cluster.Snapshot{"one-new": settled, "half-wait": waiting} {
+			with.Services = applyAll(with.Services, Decide(with, nil).Updates)
+			without := with
+			without.Services = slices.Delete(slices.Clone(with.Services), services/2, services/2+1)
+			b.Run(fmt.Sprintf("%d/%s", services, name), func(b *testing.B) {
+				b.ReportAllocs()
+				var l ledger
+				for b.Loop() {
+					l.decide(with, nil)
+					l.decide(without, nil)
+				}
+			})
+		}
+	}
+}
+
 // applyAll does what applied does, for many updates.
 func applyAll(services []*cluster.Service, updates []cluster.Update) []*cluster.Service {
 	byKey := map[cluster.Key]cluster.Update{}

@@ -67,6 +67,7 @@ type Controller struct {
 	pausing  time.Time
 	memory   memory
 	arrivals arrivals
+	ledger   ledger
 	retries  map[cluster.Key]retry
 	// turn counts the turns of the loop. writing are the Services that a write is under way for, and the turn that began
 	// it; each ends with a result.
@@ -110,7 +111,6 @@ func New(o Options) *Controller {
 		results: make(chan result),
 
 		announced: map[cluster.Key]announcement{},
-		arrivals:  arrivals{},
 	}
 	c.metrics = newMetrics(o.Registerer, c)
 	return c
@@ -186,7 +186,7 @@ func (c *Controller) step(ctx context.Context, writes *sync.WaitGroup) time.Time
 		return time.Time{}
 	}
 	delay := snapshot.Config.Allocation.ReleaseDelay
-	plan := Decide(snapshot, c.memory.resting(now, delay))
+	plan := c.ledger.decide(snapshot, c.memory.resting(now, delay))
 	c.summary.Store(&plan.Summary)
 	c.view.Store(&view{snapshot, plan, slices.Clone(c.memory.rests), now})
 	decided := time.Now()

@@ -41,6 +41,8 @@ type claim struct {
 	doubtful bool
 	// result is what a Service got that lacked something, nil for the others.
 	result *allocator.Result
+	// settled is true when it has what it asks for, its condition tells of all of it, and there is nothing to write.
+	settled bool
 }
 
 // loss is an address in a Service's status that it may not keep.
@@ -94,35 +96,50 @@ func Decide(snapshot cluster.Snapshot, resting []allocator.Rest) Plan {
 	if snapshot.Config == nil {
 		return Plan{}
 	}
-	d := decider{
+	d := newDecider(snapshot, allocator.New(snapshot, resting))
+	d.decide(snapshot.Services)
+	return d.plan
+}
+
+func newDecider(snapshot cluster.Snapshot, alloc *allocator.Allocator) *decider {
+	return &decider{
 		cfg:    snapshot.Config,
-		alloc:  allocator.New(snapshot, resting),
+		alloc:  alloc,
 		adopts: len(snapshot.Config.Pools) > 0,
 
 		strangers: snapshot.Conflicts,
 	}
-	managed := make([]*cluster.Service, 0, len(snapshot.Services))
-	for _, svc := range snapshot.Services {
+}
+
+// decide is one round about these Services, in any order. It returns them as it has looked at them: those that are not ours
+// any more, sorted by Key, and the claims of ours, the oldest first.
+func (d *decider) decide(services []*cluster.Service) (unmanaged []*cluster.Service, claims []claim) {
+	managed := make([]*cluster.Service, 0, len(services))
+	for _, svc := range services {
 		if svc.Managed {
 			managed = append(managed, svc)
 		} else {
-			d.release(svc)
+			unmanaged = append(unmanaged, svc)
 		}
 	}
-	claims := byAge(managed)
+	slices.SortFunc(unmanaged, func(x, y *cluster.Service) int { return x.Key.Compare(y.Key) })
+	for _, svc := range unmanaged {
+		d.release(svc)
+	}
+	claims = byAge(managed)
 	for i := range claims {
 		d.adoptVouched(&claims[i])
 	}
 	for i := range claims {
 		d.adoptOthers(&claims[i])
 	}
-	d.leave(snapshot.Services, claims)
+	d.leave(unmanaged, claims)
 	d.serve(claims)
 	for i := range claims {
 		d.settle(&claims[i])
 	}
 	d.plan.Pools = d.alloc.Usage()
-	return d.plan
+	return unmanaged, claims
 }
 
 // byAge returns the claims of the Services, the oldest first.
@@ -183,14 +200,14 @@ func (d *decider) adopt(c *claim, addr netip.Addr) {
 }
 
 // leave notes all that a status shows and that is to go.
-func (d *decider) leave(services []*cluster.Service, claims []claim) {
+func (d *decider) leave(unmanaged []*cluster.Service, claims []claim) {
 	for i := range claims {
 		for _, l := range claims[i].lost {
 			d.alloc.Leave(claims[i].svc, l.addr)
 		}
 	}
-	for _, svc := range services {
-		if !svc.Managed && svc.AllocatedFrom != "" {
+	for _, svc := range unmanaged {
+		if svc.AllocatedFrom != "" {
 			for _, addr := range svc.Ingress {
 				d.alloc.Leave(svc, addr)
 			}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +34,7 @@ type fakeAPI struct {
 	mu     sync.Mutex
 	served map[cluster.Key]cluster.Service
 	cached map[cluster.Key]cluster.Service
+	shown  map[cluster.Key]*cluster.Service
 	cfg    *config.Config
 	state  cluster.ConfigState
 	writes int
@@ -72,7 +74,7 @@ var (
 func newFakeAPI(t *testing.T, document string) *fakeAPI {
 	f := &fakeAPI{
 		T: t, wake: func() {}, served: map[cluster.Key]cluster.Service{}, cached: map[cluster.Key]cluster.Service{},
-		fault: func(cluster.Update) fault { return works }, known: map[cluster.Key][]cluster.Service{}, leaders: 1,
+		shown: map[cluster.Key]*cluster.Service{}, fault: func(cluster.Update) fault { return works }, known: map[cluster.Key][]cluster.Service{}, leaders: 1,
 	}
 	f.configure(document)
 	return f
@@ -169,7 +171,11 @@ func (f *fakeAPI) snapshot(cached map[cluster.Key]cluster.Service) cluster.Snaps
 	s.Config, s.ConfigState = f.cfg, f.state
 	for _, key := range slices.SortedFunc(maps.Keys(cached), cluster.Key.Compare) {
 		if svc := cached[key]; svc.Managed || svc.AllocatedFrom != "" || svc.Condition != nil || svc.Conflict != nil {
-			s.Services = append(s.Services, &svc)
+			// Snapshots share what has not changed.
+			if was := f.shown[key]; was == nil || !reflect.DeepEqual(*was, svc) {
+				f.shown[key] = &svc
+			}
+			s.Services = append(s.Services, f.shown[key])
 		}
 	}
 	return s

@@ -13,18 +13,17 @@ import (
 // memory is what the loop knows beyond the snapshot: which addresses were released a short while ago, and which ones
 // a write may have given whose result is not known. A restart forgets both.
 type memory struct {
-	held  map[netip.Addr]holding
-	round uint64
+	// seen are the Services of the last snapshot, held is who has which address in it.
+	seen []*cluster.Service
+	held map[netip.Addr]holding
 	// rests are ordered by since, then by address.
 	rests  []rest
 	doubts map[cluster.Key]*doubt
 }
 
-// holding is who has an address, and the round in which that was last seen.
+// holding is who has an address: the first by Key, and others who share it, sorted.
 type holding struct {
-	by    cluster.Key
-	round uint64
-	// others share the address.
+	by     cluster.Key
 	others []cluster.Key
 }
 
@@ -48,18 +47,20 @@ func newMemory() memory {
 
 // observe compares a snapshot with the one before: what a Service held and holds no more begins to rest.
 func (m *memory) observe(services []*cluster.Service, now time.Time) {
-	m.round++
-	for _, svc := range services {
-		if !svc.Managed && svc.AllocatedFrom == "" {
-			continue
-		}
-		for _, addr := range svc.Ingress {
-			h := holding{by: svc.Key, round: m.round}
-			if known, ok := m.held[addr]; ok && known.round == m.round && known.by != svc.Key {
-				h = known
-				h.others = append(h.others, svc.Key)
+	changed := changes(m.seen, services)
+	m.seen = services
+	left := make(map[netip.Addr]holding)
+	for _, c := range changed {
+		for _, addr := range shown(c.was) {
+			if _, known := left[addr]; !known {
+				left[addr] = m.held[addr]
 			}
-			m.held[addr] = h
+			m.drop(addr, c.was.Key)
+		}
+	}
+	for _, c := range changed {
+		for _, addr := range shown(c.is) {
+			m.hold(addr, c.is.Key)
 		}
 	}
 	m.rests = slices.DeleteFunc(m.rests, func(r rest) bool {
@@ -67,13 +68,13 @@ func (m *memory) observe(services []*cluster.Service, now time.Time) {
 		return taken
 	})
 	known := len(m.rests)
-	for addr, h := range m.held {
-		if h.round != m.round {
-			m.rests = append(m.rests, rest{addr, h.by, now})
-			for _, other := range h.others {
-				m.rests = append(m.rests, rest{addr, other, now})
-			}
-			delete(m.held, addr)
+	for addr, h := range left {
+		if _, taken := m.held[addr]; taken {
+			continue
+		}
+		m.rests = append(m.rests, rest{addr, h.by, now})
+		for _, other := range h.others {
+			m.rests = append(m.rests, rest{addr, other, now})
 		}
 	}
 	slices.SortFunc(m.rests[known:], func(x, y rest) int { return cmp.Or(x.addr.Compare(y.addr), x.by.Compare(y.by)) })
@@ -82,6 +83,48 @@ func (m *memory) observe(services []*cluster.Service, now time.Time) {
 			delete(m.doubts, key)
 		}
 	}
+}
+
+// shown returns what a Service has of ours, nothing for nil.
+func shown(svc *cluster.Service) []netip.Addr {
+	if svc == nil || !svc.Managed && svc.AllocatedFrom == "" {
+		return nil
+	}
+	return svc.Ingress
+}
+
+// hold notes that a Service has addr. What there was of it stays as it is: it may be remembered elsewhere.
+func (m *memory) hold(addr netip.Addr, key cluster.Key) {
+	h, ok := m.held[addr]
+	switch {
+	case !ok:
+		h.by = key
+	case h.by == key || slices.Contains(h.others, key):
+		return
+	default:
+		all := append(append(make([]cluster.Key, 0, len(h.others)+2), h.by), h.others...)
+		all = append(all, key)
+		slices.SortFunc(all, cluster.Key.Compare)
+		h = holding{all[0], all[1:]}
+	}
+	m.held[addr] = h
+}
+
+// drop notes that a Service has addr no more.
+func (m *memory) drop(addr netip.Addr, key cluster.Key) {
+	h, ok := m.held[addr]
+	switch {
+	case !ok:
+		return
+	case h.by != key:
+		h.others = slices.DeleteFunc(slices.Clone(h.others), func(k cluster.Key) bool { return k == key })
+	case len(h.others) == 0:
+		delete(m.held, addr)
+		return
+	default:
+		h = holding{h.others[0], h.others[1:]}
+	}
+	m.held[addr] = h
 }
 
 // lasts is true while the Service is still the one that was decided on. A write succeeds on that one only: when the

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,6 +78,7 @@ type story struct {
 	*testing.T
 	snapshot cluster.Snapshot
 	memory   memory
+	ledger   ledger
 	now      time.Time
 	made     int
 }
@@ -197,6 +199,7 @@ func (s *story) service(words []string) {
 	namespace, name, _ := strings.Cut(words[0], "/")
 	key := cluster.Key{Namespace: namespace, Name: name}
 	i, known := slices.BinarySearchFunc(s.snapshot.Services, key, func(svc *cluster.Service, k cluster.Key) int { return svc.Key.Compare(k) })
+	s.snapshot.Services = slices.Clone(s.snapshot.Services)
 	if deleted {
 		s.snapshot.Services = slices.Delete(s.snapshot.Services, i, i+1)
 		return
@@ -208,11 +211,12 @@ func (s *story) service(words []string) {
 		})
 	}
 	old := s.snapshot.Services[i]
-	*old = s.parseService(words[1:], cluster.Service{
+	changed := s.parseService(words[1:], cluster.Service{
 		Key: key, UID: old.UID, Created: old.Created, Managed: true, Families: []cluster.Family{cluster.IPv4},
 		Ingress: old.Ingress, ForeignIngress: old.ForeignIngress, AllocatedFrom: old.AllocatedFrom, Condition: old.Condition,
 		Conflict: old.Conflict,
 	})
+	s.snapshot.Services[i] = &changed
 }
 
 // parseService reads what follows a Service's name:
@@ -308,7 +312,12 @@ func (s *story) decide() Plan {
 	if s.snapshot.Config != nil {
 		delay = s.snapshot.Config.Allocation.ReleaseDelay
 	}
-	return Decide(s.snapshot, s.memory.resting(s.now, delay))
+	resting := s.memory.resting(s.now, delay)
+	plan := Decide(s.snapshot, resting)
+	if got := s.ledger.decide(s.snapshot, resting); !reflect.DeepEqual(got, plan) {
+		s.Errorf("of those that are not settled:\n%sof all:\n%s", got.text(), plan.text())
+	}
+	return plan
 }
 
 func (s *story) plan() string {

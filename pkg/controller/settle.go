@@ -34,6 +34,8 @@ func (d *decider) settle(c *claim) {
 	}
 	d.text = appendMessage(d.text[:0], svc, r)
 	if d.isSettled(svc, r, reason) && sameConflict(svc.Conflict, conflict) {
+		// Its condition vouches for what it has, since it is worded so.
+		c.settled = c.result == nil && r.Refusal == nil && conflict == nil
 		return
 	}
 	u := cluster.Update{
