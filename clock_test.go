@@ -26,6 +26,7 @@ var wallClockUses = map[string]string{
 	"pkg/controller/status.go":     "told to people",
 	"pkg/kube/status.go":           "told to people",
 	"pkg/kube/health.go":           "a duration that is logged",
+	"pkg/kube/told.go":             "the name of an Event",
 	"pkg/kube/metrics.go":          "told in a metric",
 	"pkg/kube/convert.go":          "times of the API server, told to people",
 }

@@ -49,7 +49,7 @@ var pure = []string{"pkg/config", "pkg/metallb", "pkg/cluster", "pkg/allocator",
 // templates every method there is (see TestLinkerLeavesMethodsOut).
 var pluginOnly = []string{
 	"github.com/spf13/cobra", "k8s.io/client-go/tools/remotecommand", "k8s.io/client-go/kubernetes", "k8s.io/client-go/kubernetes/scheme",
-	"k8s.io/client-go/tools/leaderelection", "k8s.io/client-go/tools/events", "k8s.io/client-go/informers",
+	"k8s.io/client-go/tools/leaderelection", "k8s.io/client-go/tools/events", "k8s.io/client-go/informers", "k8s.io/client-go/tools/record",
 	"html/template", "text/template",
 }
 

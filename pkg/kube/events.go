@@ -2,12 +2,15 @@ package kube
 
 import (
 	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
 	"sync"
+	"time"
 
 	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/record"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
@@ -19,8 +22,9 @@ const (
 	// of goes before them.
 	eventRate  = 50
 	eventBurst = 100
-	// eventMemory is of how many objects client-go remembers what was said of them last.
-	eventMemory = 1024
+	// eventTries is how often an Event is tried while the API server cannot be reached, and eventRetry the pause in between.
+	eventTries = 12
+	eventRetry = 10 * time.Second
 )
 
 // queue holds the Events that wait.
@@ -79,50 +83,54 @@ func (s *Store) Event(e cluster.Event) {
 	}
 }
 
-// sendEvents hands the queue to client-go's broadcaster, which merges what is alike, holds back what floods, and tries
-// again while the API server is away. It is made here since it starts goroutines when made.
+// sendEvents sends the queue, and tries again while the API server is away.
 func (s *Store) sendEvents(ctx context.Context) {
-	broadcaster := record.NewBroadcaster(record.WithContext(ctx), record.WithCorrelatorOptions(record.CorrelatorOptions{LRUCacheSize: eventMemory}))
-	defer broadcaster.Shutdown()
-	broadcaster.StartRecordingToSink(eventSink{s.opt.Client})
-	recorder := broadcaster.NewRecorder(newScheme(), corev1.EventSource{Component: s.opt.Component, Host: s.opt.Host})
+	told := newTold(s.opt.Component, s.opt.Host)
 	for limit := rate.NewLimiter(eventRate, eventBurst); ; {
 		e, ok := s.events.next(ctx)
 		if !ok || limit.Wait(ctx) != nil {
 			return
 		}
-		kind := corev1.EventTypeNormal
-		if e.Warning {
-			kind = corev1.EventTypeWarning
+		of := told.of(e.Object)
+		if !of.limit.Allow() {
+			s.metrics.eventsDropped.Inc()
+			continue
 		}
-		recorder.Event(reference(e.Object), kind, e.Reason, e.Message)
-		s.metrics.events.WithLabelValues(e.Reason).Inc()
+		sent := s.metrics.events.WithLabelValues(e.Reason) // 0 before the first is sent
+		if err := told.insist(ctx, s.opt.Client, of, e); err == nil {
+			sent.Inc()
+		} else if ctx.Err() == nil {
+			level := slog.LevelWarn
+			if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+				level = slog.LevelDebug // whom it would tell is about to go
+			}
+			s.opt.Log.Log(ctx, level, "Event not sent", "about", e.Object.Kind, "name", cluster.Key{Namespace: e.Object.Namespace, Name: e.Object.Name},
+				"reason", e.Reason, "err", err)
+			s.metrics.eventsDropped.Inc()
+		}
 	}
 }
 
-func reference(o cluster.ObjectRef) *corev1.ObjectReference {
-	return &corev1.ObjectReference{
-		APIVersion: "v1", Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, UID: types.UID(o.UID),
+// insist tells e, and tries again while the API server cannot be reached. What it refuses once it would refuse again.
+func (t *told) insist(ctx context.Context, c Client, of *toldOf, e cluster.Event) error {
+	o := t.event(of, e) // the same in all tries, so that they make one Event
+	for try := 1; ; try++ {
+		err := of.tell(ctx, c, o)
+		if err == nil {
+			return nil
+		}
+		if _, refused := errors.AsType[*apierrors.StatusError](err); refused || try == eventTries || ctx.Err() != nil {
+			return err
+		}
+		sleep(ctx, eventPause(try))
 	}
 }
 
-// eventSink is where client-go's broadcaster sends Events.
-type eventSink struct{ client Client }
-
-// Create implements [record.EventSink].
-func (s eventSink) Create(e *corev1.Event) (*corev1.Event, error) {
-	return do[*corev1.Event](context.Background(), s.client, Request{Verb: VerbCreate, Resource: events, Namespace: e.Namespace, Object: e})
-}
-
-// Update implements [record.EventSink].
-func (s eventSink) Update(e *corev1.Event) (*corev1.Event, error) {
-	return do[*corev1.Event](context.Background(), s.client,
-		Request{Verb: VerbUpdate, Resource: events, Namespace: e.Namespace, Name: e.Name, Object: e})
-}
-
-// Patch implements [record.EventSink].
-func (s eventSink) Patch(old *corev1.Event, patch []byte) (*corev1.Event, error) {
-	return do[*corev1.Event](context.Background(), s.client, Request{
-		Verb: VerbPatch, Resource: events, Namespace: old.Namespace, Name: old.Name, Patch: patch, PatchType: types.StrategicMergePatchType,
-	})
+// eventPause returns how long to wait after a try. The first pause is cut short at random, so that not all who miss an API server
+// come back at once.
+func eventPause(try int) time.Duration {
+	if try == 1 {
+		return time.Duration(rand.Int64N(int64(eventRetry)))
+	}
+	return eventRetry
 }

@@ -31,7 +31,7 @@ func newMetrics(s *Store, r prometheus.Registerer) *metrics {
 		}, []string{"reason"}),
 		eventsDropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "lanlord_events_dropped_total",
-			Help: "Kubernetes Events that were not sent because too many waited.",
+			Help: "Kubernetes Events that were not sent: too many waited, or were of one object, or the API server refused them.",
 		}),
 	}
 	for _, result := range []string{"done", "changed", "failed"} {

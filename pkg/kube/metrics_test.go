@@ -47,7 +47,7 @@ lanlord_config_loaded 0
 # HELP lanlord_config_stale 1 while the newest ConfigMap is missing or not valid, and an older one or none is in use.
 # TYPE lanlord_config_stale gauge
 lanlord_config_stale 1
-# HELP lanlord_events_dropped_total Kubernetes Events that were not sent because too many waited.
+# HELP lanlord_events_dropped_total Kubernetes Events that were not sent: too many waited, or were of one object, or the API server refused them.
 # TYPE lanlord_events_dropped_total counter
 lanlord_events_dropped_total 2
 # HELP lanlord_service_writes_total Writes of a Service's status, by result: done, changed (refused because the Service had changed) or failed.
