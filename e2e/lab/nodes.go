@@ -96,18 +96,18 @@ func (l *Lab) ExecOnNode(node Node, command ...string) string {
 	return l.docker(append([]string{"exec", node.Name}, command...)...)
 }
 
-// ForgetHalfOpen lets the nodes forget the connections that were begun in vain. A packet that a node gets before kube-proxy has rules
+// ForgetHalfOpen lets the nodes forget the connections that were begun in vain, those that are paused excepted. A packet that a node gets before kube-proxy has rules
 // for its address, or after, passes as it is; the node remembers that for two minutes, and later connections from the same port pass
 // as well.
 func (l *Lab) ForgetHalfOpen() {
 	l.t.Helper()
-	nodes := l.Nodes()
-	failures := make([]error, len(nodes))
+	running := strings.Fields(l.docker("ps", "--filter", "label=io.x-k8s.kind.cluster="+clusterName, "--filter", "status=running", "--format", "{{.Names}}"))
+	failures := make([]error, len(running))
 	var forgetting sync.WaitGroup
-	for i, node := range nodes {
+	for i, name := range running {
 		forgetting.Go(func() {
 			// It exits with 1 also where there was nothing to forget.
-			output, err := l.TryOnNode(context.Background(), node, "sh", "-c",
+			output, err := l.TryOnNode(context.Background(), Node{Name: name}, "sh", "-c",
 				"for family in ipv4 ipv6; do conntrack -D -f $family -p tcp --state SYN_SENT 2>&1 >/dev/null; done; true")
 			if err == nil && strings.Count(output, "deleted") != 2 {
 				err = errors.New(output)
