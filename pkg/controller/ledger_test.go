@@ -32,9 +32,8 @@ allocation: {release-delay: 1s}
 // town is a cluster that random things happen to.
 type town struct {
 	*testing.T
-	random    *rand.Rand
-	documents []string
-	configs   []*config.Config
+	random  *rand.Rand
+	configs []*config.Config
 	cluster.Snapshot
 	resting []allocator.Rest
 	now     time.Time
