@@ -35,12 +35,12 @@ func (l *Lab) Nodes() []Node {
 }
 
 func (l *Lab) nodes(ctx context.Context) ([]Node, error) {
-	output, err := run(ctx, "docker", "ps", "--filter", "label=io.x-k8s.kind.cluster="+clusterName, "--format", "{{.Names}}")
+	names, err := nodeNames(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var nodes []Node
-	for _, name := range strings.Fields(output) {
+	for _, name := range names {
 		node, err := inspectNode(ctx, name)
 		if err != nil {
 			return nil, err
@@ -49,6 +49,16 @@ func (l *Lab) nodes(ctx context.Context) ([]Node, error) {
 	}
 	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
 	return nodes, nil
+}
+
+// nodeNames returns those of the nodes whose containers run and fit the filters of docker ps.
+func nodeNames(ctx context.Context, filters ...string) ([]string, error) {
+	args := []string{"ps", "--filter", "label=io.x-k8s.kind.cluster=" + clusterName, "--format", "{{.Names}}"}
+	for _, f := range filters {
+		args = append(args, "--filter", f)
+	}
+	output, err := run(ctx, "docker", args...)
+	return strings.Fields(output), err
 }
 
 func inspectNode(ctx context.Context, name string) (Node, error) {
@@ -96,12 +106,15 @@ func (l *Lab) ExecOnNode(node Node, command ...string) string {
 	return l.docker(append([]string{"exec", node.Name}, command...)...)
 }
 
-// ForgetHalfOpen lets the nodes forget the connections that were begun in vain, those that are paused excepted. A packet that a node gets before kube-proxy has rules
-// for its address, or after, passes as it is; the node remembers that for two minutes, and later connections from the same port pass
-// as well.
+// ForgetHalfOpen lets the nodes forget the connections that were begun in vain, but for nodes that are paused. A packet that a node
+// gets before kube-proxy has rules for its address, or after, passes as it is; the node remembers that for two minutes, and later
+// connections from the same port pass as well.
 func (l *Lab) ForgetHalfOpen() {
 	l.t.Helper()
-	running := strings.Fields(l.docker("ps", "--filter", "label=io.x-k8s.kind.cluster="+clusterName, "--filter", "status=running", "--format", "{{.Names}}"))
+	running, err := nodeNames(context.Background(), "status=running")
+	if err != nil {
+		l.t.Fatal(err)
+	}
 	failures := make([]error, len(running))
 	var forgetting sync.WaitGroup
 	for i, name := range running {

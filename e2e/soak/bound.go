@@ -29,7 +29,7 @@ func (j *Judge) heardOf(change, at time.Time, nodes ...wire.MAC) time.Time {
 		if w.to.IsZero() {
 			return at
 		}
-		if until := w.to.Add(max(relearn, w.to.Sub(w.from))); until.After(heard) {
+		if until := w.relearnt(); until.After(heard) {
 			heard = until
 		}
 	}
@@ -38,6 +38,9 @@ func (j *Judge) heardOf(change, at time.Time, nodes ...wire.MAC) time.Time {
 	}
 	return heard
 }
+
+// relearnt returns until when a blinding fault that has ended is an excuse.
+func (w *window) relearnt() time.Time { return w.to.Add(max(relearn, w.to.Sub(w.from))) }
 
 // Overdue tells whether a Service that has waited for an address since a time has done so for too long.
 func (j *Judge) Overdue(since, now time.Time) bool {
@@ -128,7 +131,7 @@ func (w *window) loses(m wire.MAC, since, at time.Time) bool {
 	}
 	unaware := w.interval
 	if !unaware.to.IsZero() {
-		unaware.to = unaware.to.Add(max(relearn, w.to.Sub(w.from)))
+		unaware.to = w.relearnt()
 	}
 	return unaware.overlaps(since, since) && unaware.overlaps(at, at)
 }

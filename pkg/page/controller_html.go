@@ -66,22 +66,11 @@ func (w *writer) bar(p *poolRow) {
 
 func (v *controllerView) writeServices(w *writer) {
 	t := &v.Services
-	w.counted("services", "Services", &t.Extent)
-	switch {
-	case len(t.Rows) > 0:
-		w.table("services", "Services of type LoadBalancer, those that wait first",
-			columnsOf("Service", "State", "Addresses", "Why", "Since", "Asks for"))
-		for i := range t.Rows {
-			w.service(&t.Rows[i])
-		}
-		w.endTable().raw("\n")
-		w.pages("services", &t.Extent)
-	case t.All > 0:
-		w.none("No Service fits the filter.")
-	default:
-		w.none("There is no Service of type LoadBalancer that is Lanlord's.")
-	}
-	w.raw("\n</section>\n")
+	w.listing(listing{
+		id: "services", title: "Services", caption: "Services of type LoadBalancer, those that wait first",
+		columns: columnsOf("Service", "State", "Addresses", "Why", "Since", "Asks for"),
+		empty:   "There is no Service of type LoadBalancer that is Lanlord's.", unfit: "No Service fits the filter.",
+	}, &t.Extent, len(t.Rows), func(i int) { w.service(&t.Rows[i]) })
 }
 
 func (w *writer) service(s *serviceRow) {
@@ -115,29 +104,21 @@ func (w *writer) service(s *serviceRow) {
 
 func (v *controllerView) writeHeldBack(w *writer) {
 	t := &v.HeldBack
-	w.counted("held", "Addresses that are not given", &t.Extent)
-	switch {
-	case len(t.Rows) > 0:
-		w.table("held", "Addresses of pools that rest, are in quarantine, or belong to the network",
-			columnsOf("Address", "Pool", "Why", "Who has it", "Ends in"))
-		for i := range t.Rows {
-			h := &t.Rows[i]
-			w.row("")
-			w.head().code(h.Address)
-			w.cell().text(h.Pool)
-			w.cell().reason(string(h.Why))
-			if w.cell(); h.Why == status.Resting {
-				w.dim("kept for").raw(" ")
-			}
-			w.text(h.By)
-			w.cell().when(h.Ends)
-		}
-		w.endTable().raw("\n")
-		w.pages("held", &t.Extent)
-	case t.All > 0:
-		w.none("None of them fits the filter.")
-	default:
-		w.none("None.")
+	w.listing(listing{
+		id: "held", title: "Addresses that are not given", caption: "Addresses of pools that rest, are in quarantine, or belong to the network",
+		columns: columnsOf("Address", "Pool", "Why", "Who has it", "Ends in"),
+		empty:   noAddress, unfit: noAddressFits,
+	}, &t.Extent, len(t.Rows), func(i int) { w.held(&t.Rows[i]) })
+}
+
+func (w *writer) held(h *heldRow) {
+	w.row("")
+	w.head().code(h.Address)
+	w.cell().text(h.Pool)
+	w.cell().reason(string(h.Why))
+	if w.cell(); h.Why == status.Resting {
+		w.dim("kept for").raw(" ")
 	}
-	w.raw("\n</section>\n")
+	w.text(h.By)
+	w.cell().when(h.Ends)
 }

@@ -106,6 +106,39 @@ func (w *writer) counted(id, title markup, e *Extent) {
 	w.text(groupDigits(e.All)).raw("</span></h2>\n")
 }
 
+// What is said where a table of addresses is empty.
+const (
+	noAddress     = "None."
+	noAddressFits = "None of them fits the filter."
+)
+
+// listing is a section with a table that may be long, and shown in part.
+type listing struct {
+	id, title, caption markup
+	columns            []column
+	// empty is said where there is nothing, and unfit where nothing fits the filter.
+	empty, unfit string
+}
+
+// listing writes the section with so many rows.
+func (w *writer) listing(l listing, e *Extent, rows int, row func(i int)) {
+	w.counted(l.id, l.title, e)
+	switch {
+	case rows > 0:
+		w.table(l.id, l.caption, l.columns)
+		for i := range rows {
+			row(i)
+		}
+		w.endTable().raw("\n")
+		w.pages(l.id, e)
+	case e.All > 0:
+		w.none(l.unfit)
+	default:
+		w.none(l.empty)
+	}
+	w.raw("\n</section>\n")
+}
+
 // pages writes what leads to the other rows of a table.
 func (w *writer) pages(what markup, e *Extent) {
 	if e.Previous == "" && e.Next == "" {

@@ -13,18 +13,11 @@ func (v *speakerView) content(w *writer) {
 
 func (v *speakerView) writeOwned(w *writer) {
 	t := &v.Owned
-	w.counted("owned", "Addresses that this node answers for", &t.Extent)
-	if len(t.Rows) > 0 {
-		w.table("owned", "Addresses that this node answers for", columnsOf("Address", "Services", "Since", "Why it was taken", "On", "Elected"))
-		for i := range t.Rows {
-			w.owned(&t.Rows[i])
-		}
-		w.endTable().raw("\n")
-		w.pages("owned", &t.Extent)
-	} else {
-		w.noAddress(&t.Extent)
-	}
-	w.raw("\n</section>\n")
+	w.listing(listing{
+		id: "owned", title: "Addresses that this node answers for", caption: "Addresses that this node answers for",
+		columns: columnsOf("Address", "Services", "Since", "Why it was taken", "On", "Elected"),
+		empty:   noAddress, unfit: noAddressFits,
+	}, &t.Extent, len(t.Rows), func(i int) { w.owned(&t.Rows[i]) })
 }
 
 func (w *writer) owned(o *ownedRow) {
@@ -45,30 +38,14 @@ func (w *writer) owned(o *ownedRow) {
 	w.cell().text(o.Elected)
 }
 
-// noAddress says why a table of addresses is empty.
-func (w *writer) noAddress(e *Extent) {
-	if e.All > 0 {
-		w.none("None of them fits the filter.")
-	} else {
-		w.none("None.")
-	}
-}
-
 func (v *speakerView) writeWatched(w *writer) {
 	t := &v.Watched
-	w.counted("watched", "Other addresses", &t.Extent)
-	if len(t.Rows) > 0 {
-		w.table("watched", "Addresses that this node does not answer for, those that nobody may answer for first",
-			columnsOf("Address", "Services", "Elected", "Heard last", "Why not this node"))
-		for i := range t.Rows {
-			w.watched(&t.Rows[i])
-		}
-		w.endTable().raw("\n")
-		w.pages("watched", &t.Extent)
-	} else {
-		w.noAddress(&t.Extent)
-	}
-	w.raw("\n</section>\n")
+	w.listing(listing{
+		id: "watched", title: "Other addresses",
+		caption: "Addresses that this node does not answer for, those that nobody may answer for first",
+		columns: columnsOf("Address", "Services", "Elected", "Heard last", "Why not this node"),
+		empty:   noAddress, unfit: noAddressFits,
+	}, &t.Extent, len(t.Rows), func(i int) { w.watched(&t.Rows[i]) })
 }
 
 func (w *writer) watched(a *watchedRow) {
