@@ -146,7 +146,10 @@ look() {
 
 case ${1-} in
   '') ;;
-  clean) clean && exit ;;
+  clean)
+    clean
+    exit
+    ;;
   *) die "usage: demo.sh [clean]" ;;
 esac
 remove_last_run

@@ -125,8 +125,8 @@ func (r *reader) checkReport(begins string, pods []string) {
 	var report probe.Traffic
 	r.runUntil(begins, func(output string) error { return json.Unmarshal([]byte(output), &report) })
 	r.t.Log(report)
-	// While kube-proxy exchanges its rules, a node now and then lets the first packet of a connection pass as it is (seen once in about
-	// 20,000 requests): the node then looks for the address on the LAN itself, in vain.
+	// A node that has no rules of kube-proxy's for a connection's first packet lets it pass as it is, and looks for the address on the LAN
+	// itself, in vain. Seen once in about 20,000 requests, before the nodes forgot the half-open connections of earlier sections.
 	slipped := report.Errors["no route to host"]
 	if report.OK == 0 || report.Failed > slipped || slipped > 1 {
 		r.t.Errorf("%d requests were answered and %d failed: %v; gaps %+v", report.OK, report.Failed, report.Errors, report.Gaps)
