@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,7 +32,17 @@ type Snapshot struct {
 	// Conflicts are the strangers that answer for addresses which stay where they are, by Addr and then by MAC. Those that
 	// keep an address in quarantine are among Taken. Nodes are among neither.
 	Conflicts []Stranger
+	// Known says how new that is.
+	Known Known
 }
+
+// Known is how new a reader's caches are: for EndpointSlices, Nodes, Services and the ConfigMap, in this order, the resourceVersion of the
+// newest change that has come, 0 for none. Two readers that have heard of the same changes know the same.
+type Known [4]uint64
+
+// Less reports whether whoever knows k knows less than whoever knows o. Each kind has its own watch, so one may be newer in this and the
+// other in that: the first kind that differs counts, which is the one that says most about which nodes may answer.
+func (k Known) Less(o Known) bool { return slices.Compare(k[:], o[:]) < 0 }
 
 // Namespace is what Lanlord needs to know of a namespace.
 type Namespace struct {

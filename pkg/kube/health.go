@@ -25,10 +25,42 @@ type health struct {
 	// refused holds the kinds that the API server answers with an error, and that error's text.
 	refused map[string]string
 	err     error
+	// again has how to make each kind's watch begin again; waiting are those whose list or watch has failed or ended and that have not asked
+	// since. woken is when these were made to begin again last.
+	again   map[string]func()
+	waiting map[string]bool
+	woken   time.Time
 }
 
 func newHealth(log *slog.Logger) *health {
-	return &health{log: log, refused: make(map[string]string)}
+	return &health{log: log, refused: make(map[string]string), again: make(map[string]func()), waiting: make(map[string]bool)}
+}
+
+// begin notes how to make a kind's watch begin again.
+func (h *health) begin(kind string, again func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.again[kind] = again
+}
+
+// wait notes whether a kind waits until it asks again.
+func (h *health) wait(kind string, waits bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.waiting[kind] = waits
+}
+
+// wake makes the watches of all kinds that wait begin again. The caller holds mu.
+func (h *health) wake() {
+	if time.Since(h.woken) < wakeInterval {
+		return
+	}
+	for kind, waits := range h.waiting {
+		if waits {
+			h.waiting[kind], h.woken = false, time.Now()
+			h.again[kind]()
+		}
+	}
 }
 
 // report takes the outcome of a list or watch of a kind.
@@ -40,6 +72,7 @@ func (h *health) report(ctx context.Context, kind string, err error) {
 	defer h.mu.Unlock()
 	if err != nil {
 		h.err = err
+		h.waiting[kind] = !apierrors.IsTooManyRequests(err) // who is told to wait does
 	}
 	if err != nil && !isAnswer(err) {
 		if h.away.IsZero() {
@@ -53,6 +86,9 @@ func (h *health) report(ctx context.Context, kind string, err error) {
 		h.away = time.Time{}
 	}
 	h.answered = true
+	if err == nil {
+		h.wake()
+	}
 	was, wasRefused := h.refused[kind]
 	switch {
 	// An old resourceVersion is the API server's way to ask for a new list.

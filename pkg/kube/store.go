@@ -185,7 +185,7 @@ func (s *Store) Run(ctx context.Context) error {
 	ctx = contextWithLog(ctx, s.opt.Log)
 	var wg sync.WaitGroup
 	for _, w := range s.watches {
-		wg.Go(func() { s.reflector(w).RunWithContext(ctx) })
+		wg.Go(func() { s.keepWatching(ctx, w) })
 	}
 	wg.Go(func() { s.sendEvents(ctx) })
 	if s.opt.Speakers {
@@ -243,6 +243,7 @@ func (s *Store) Snapshot() cluster.Snapshot {
 	return cluster.Snapshot{
 		Config: s.config, ConfigState: s.state, Services: s.published, Nodes: s.publishedNodes, Namespaces: s.publishedNamespaces,
 		Taken: s.publishedTaken, Subnets: s.publishedSubnets, Conflicts: s.publishedConflicts,
+		Known: cluster.Known{s.slices.changed, s.nodes.changed, s.services.changed, s.configMaps.changed},
 	}
 }
 

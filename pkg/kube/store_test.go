@@ -353,6 +353,42 @@ func TestAPIServerAway(t *testing.T) {
 	})
 }
 
+// TestWatchesComeBackTogether has the API server away for so long that the watches wait for seconds, each for another time. When it is
+// back, and one has asked, all have.
+func TestWatchesComeBackTogether(t *testing.T) {
+	for _, c := range []struct {
+		away  time.Duration
+		fails error
+	}{
+		{7 * time.Second, &apiDown{}}, {31 * time.Second, &apiDown{}}, {3 * time.Minute, &apiDown{}},
+		{5 * time.Second, apierrors.NewResourceExpired("gone")}, {time.Minute, apierrors.NewInternalError(errors.New("no leader"))},
+		{10 * time.Second, nil}, // watches live for a second
+	} {
+		api := newFakeAPI()
+		inBubble(t, api, func(t *testing.T, s *Store, _ *counter, _ *lines) {
+			for range c.away / time.Second {
+				api.fail(c.fails)
+				time.Sleep(time.Second)
+			}
+			api.fail(nil)
+			time.Sleep(wakeInterval)
+			for i := range 60 {
+				api.put(service(fmt.Sprint("t", i)))
+				api.put(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("n", i)}})
+				time.Sleep(250 * time.Millisecond)
+				synctest.Wait()
+				snap := s.Snapshot()
+				if len(snap.Services) != len(snap.Nodes) {
+					t.Fatalf("%d Services and %d Nodes are known", len(snap.Services), len(snap.Nodes))
+				}
+			}
+			if n := len(s.Snapshot().Services); n != 60 {
+				t.Errorf("%d Services are known, want 60", n)
+			}
+		})
+	}
+}
+
 // apiDown is a refused connection as client-go reports it.
 type apiDown struct{}
 

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"strconv"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -32,6 +33,8 @@ type table[V any] struct {
 	// seen is the newest resourceVersion. As events come in their order, the table shows all that came before it.
 	seen   string
 	synced bool
+	// changed is the resourceVersion of the newest change that is shown, 0 for none. Unlike seen it does not depend on when was listed.
+	changed uint64
 	// passed is closed and replaced when seen moves.
 	passed chan struct{}
 }
@@ -48,7 +51,7 @@ func (t *table[V]) Update(object any) error {
 		return err
 	}
 	t.mu.Lock()
-	t.see(newer(t.seen, o.ResourceVersion))
+	t.showChange(o.ResourceVersion)
 	wake := t.put(o.key(), o.ResourceVersion, o.row)
 	t.mu.Unlock()
 	t.moved(wake)
@@ -62,7 +65,7 @@ func (t *table[V]) Delete(object any) error {
 		return err
 	}
 	t.mu.Lock()
-	t.see(newer(t.seen, o.GetResourceVersion()))
+	t.showChange(o.GetResourceVersion())
 	wake := t.put(cluster.Key{Namespace: o.GetNamespace(), Name: o.GetName()}, o.GetResourceVersion(), nil)
 	t.mu.Unlock()
 	t.moved(wake)
@@ -72,24 +75,32 @@ func (t *table[V]) Delete(object any) error {
 // Replace implements [cache.ReflectorStore].
 func (t *table[V]) Replace(objects []any, version string) error {
 	rows := make(map[cluster.Key]*V, len(objects))
+	var newest uint64
 	for _, object := range objects {
 		o, err := t.arrive(object)
 		if err != nil {
 			return err
 		}
+		newest = max(newest, number(o.ResourceVersion))
 		if o.row != nil {
 			rows[o.key()] = o.row
 		}
 	}
 	t.mu.Lock()
+	back := older(version, t.seen)
 	if t.listing != nil {
-		t.listing(older(version, t.seen))
+		t.listing(back)
 	}
+	if back {
+		t.changed = 0
+	}
+	t.changed = max(t.changed, newest)
 	t.see(version)
 	t.synced = true
 	wake := false
 	for key := range t.rows {
 		if rows[key] == nil {
+			t.changed = max(t.changed, number(version)) // by then it was gone
 			wake = t.put(key, version, nil) || wake
 		}
 	}
@@ -146,6 +157,12 @@ func (t *table[V]) arrive(object any) (*arrived[V], error) {
 	return a, nil
 }
 
+// showChange notes the resourceVersion of a change that is about to be shown. The caller holds mu.
+func (t *table[V]) showChange(version string) {
+	t.see(newer(t.seen, version))
+	t.changed = max(t.changed, number(version))
+}
+
 // see sets seen. The caller holds mu.
 func (t *table[V]) see(version string) {
 	t.seen = version
@@ -162,6 +179,15 @@ func (t *table[V]) put(key cluster.Key, at string, row *V) (wake bool) {
 		delete(t.rows, key)
 	}
 	return t.change(key, at, old, row)
+}
+
+// number returns a resourceVersion as the number that it is, 0 for one that is none.
+func number(version string) uint64 {
+	n, err := strconv.ParseUint(version, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // older tells whether resourceVersion a is certainly older than b.

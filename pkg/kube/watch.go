@@ -68,7 +68,21 @@ func (s *Store) watched() []watched {
 const (
 	firstRetry = 500 * time.Millisecond
 	lastRetry  = 8 * time.Second
+	// wakeInterval is the least time between two moments at which those that wait begin again because one has got through.
+	wakeInterval = 3 * time.Second
 )
+
+// keepWatching keeps a table up to date until ctx ends. After a failure, or a short life, each watch waits by itself, and twice as long each
+// time: what one sees at once after an outage the next would see seconds later. So those that wait begin again when any has got through.
+func (s *Store) keepWatching(ctx context.Context, w watched) {
+	reflector := s.reflector(w)
+	for ctx.Err() == nil {
+		attempts, again := context.WithCancel(ctx)
+		s.health.begin(w.resource.Name, again)
+		reflector.RunWithContext(attempts)
+		again()
+	}
+}
 
 // reflector returns what keeps a table up to date.
 func (s *Store) reflector(w watched) *cache.Reflector {
@@ -81,20 +95,25 @@ func (s *Store) reflector(w watched) *cache.Reflector {
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			narrow(&o)
+			s.health.wait(w.resource.Name, false)
 			list, err := s.opt.Client.Do(ctx, Request{Verb: VerbList, Resource: w.resource, Namespace: w.namespace, Options: o})
 			s.health.report(ctx, w.resource.Name, err)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			narrow(&o)
+			s.health.wait(w.resource.Name, false)
 			events, err := s.opt.Client.Watch(ctx, Request{Resource: w.resource, Namespace: w.namespace, Options: o})
 			s.health.report(ctx, w.resource.Name, err)
-			if err != nil && o.SendInitialEvents != nil {
+			switch {
+			case err == nil:
+				return ending{events, func() { s.health.wait(w.resource.Name, true) }}, nil
+			case o.SendInitialEvents != nil:
 				// The reflector would sleep and try again without heeding ctx. What it does not recognise it returns,
 				// and then it sleeps where ctx wakes it.
 				return nil, opaque{err}
 			}
-			return events, err
+			return nil, err
 		},
 	}
 	logger := quietLogger(s.opt.Log)
@@ -106,6 +125,18 @@ func (s *Store) reflector(w watched) *cache.Reflector {
 				Duration: firstRetry, Cap: lastRetry, Steps: 5, Factor: 2, Jitter: 0.5,
 			},
 		})
+}
+
+// ending is a watch that tells when it is over.
+type ending struct {
+	watch.Interface
+	over func()
+}
+
+// Stop implements [watch.Interface]. A reflector calls it in the end, whoever has ended the watch.
+func (e ending) Stop() {
+	e.over()
+	e.Interface.Stop()
 }
 
 // opaque is an error of which only the text can be seen.

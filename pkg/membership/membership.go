@@ -50,6 +50,8 @@ type Options struct {
 	// Suspected is called when another member says by Suspect that it has heard nothing from the node of this name for
 	// silent, or hears it again if that is 0. It must not block, and may be called from several goroutines at once. It may be nil.
 	Suspected func(name string, silent time.Duration)
+	// Told is called when another member, of this name, says by Tell what it knows. It is to be as Suspected, and may be nil, too.
+	Told func(name string, known [4]uint64)
 	// Transport carries gossip instead of sockets bound to Bind, as a network in memory does. Run closes it. It may be nil.
 	Transport memberlist.NodeAwareTransport
 	Log       *slog.Logger

@@ -12,11 +12,14 @@ import (
 )
 
 const (
-	// messageSuspicion is the first byte of a message that says of whom nothing is heard. Messages of other kinds are
-	// malformed.
+	// messageSuspicion is the first byte of a message that says of whom nothing is heard, and messageKnown that of one that says
+	// how new is what its sender knows of the cluster. Messages of other kinds are malformed.
 	messageSuspicion = 1
-	// suspicionHeader is the length of what precedes the name: kind, milliseconds in four bytes.
+	messageKnown     = 2
+	// suspicionHeader and knownHeader are the length of what precedes the name: the kind, and milliseconds in four bytes or four numbers
+	// in eight each.
 	suspicionHeader = 5
+	knownHeader     = 1 + 4*8
 	// maxMessageName is the greatest length of a name in a message in bytes, which that of a Kubernetes node is.
 	maxMessageName = 253
 )
@@ -54,28 +57,54 @@ func (m *Membership) Suspect(name string, silent time.Duration) {
 	}
 	message := encodeSuspicion(name, silent)
 	for _, member := range v.members {
-		if member.Name == m.options.Name {
-			continue
+		if member.Name != m.options.Name {
+			m.send(list, member, message)
 		}
-		// memberlist changes the nodes that it hands out, so this is one of our own.
-		to := &memberlist.Node{Name: member.Name, Addr: member.Addr.Addr().AsSlice(), Port: member.Addr.Port()}
-		if err := list.SendBestEffort(to, message); err != nil {
-			m.options.Log.Debug("member cannot be told of a suspicion", "node", member.Name, "err", err)
-		}
+	}
+}
+
+// Tell tells the member of this name how new is what this one knows of the cluster, in four numbers. Tell waits for nobody, and what is lost on the way is
+// not repeated. It does nothing when there is no such member, or it is this one, and while Run does not run.
+func (m *Membership) Tell(name string, known [4]uint64) {
+	list, v := m.list.Load(), m.published.Load()
+	if i, found := v.find(name); list != nil && found && name != m.options.Name {
+		m.send(list, v.members[i], encodeKnown(m.options.Name, known))
+	}
+}
+
+// send sends a message, which may be lost.
+func (m *Membership) send(list *memberlist.Memberlist, to Member, message []byte) {
+	// memberlist changes the nodes that it hands out, so this is one of our own.
+	node := &memberlist.Node{Name: to.Name, Addr: to.Addr.Addr().AsSlice(), Port: to.Addr.Port()}
+	if err := list.SendBestEffort(node, message); err != nil {
+		m.options.Log.Debug("member cannot be told", "node", to.Name, "err", err)
 	}
 }
 
 // hear acts on a message of another member, which is memberlist's and not valid for longer.
 func (m *Membership) hear(message []byte) {
-	name, silent, err := parseSuspicion(message)
-	if err != nil {
-		m.refuse(refusedMalformed)
-		m.options.Log.Debug("malformed message of a member", "err", err)
+	if len(message) > 0 && message[0] == messageKnown {
+		name, known, err := parseKnown(message)
+		switch {
+		case err != nil:
+			m.malformed(err)
+		case name != m.options.Name && m.options.Told != nil && !m.frozen.Load():
+			m.options.Told(name, known)
+		}
 		return
 	}
-	if name != m.options.Name && m.options.Suspected != nil && !m.frozen.Load() {
+	name, silent, err := parseSuspicion(message)
+	switch {
+	case err != nil:
+		m.malformed(err)
+	case name != m.options.Name && m.options.Suspected != nil && !m.frozen.Load():
 		m.options.Suspected(name, silent)
 	}
+}
+
+func (m *Membership) malformed(err error) {
+	m.refuse(refusedMalformed)
+	m.options.Log.Debug("malformed message of a member", "err", err)
 }
 
 // encodeSuspicion returns the message for Suspect.
@@ -94,4 +123,27 @@ func parseSuspicion(message []byte) (name string, silent time.Duration, err erro
 	}
 	ms := binary.BigEndian.Uint32(message[1:suspicionHeader])
 	return string(message[suspicionHeader:]), time.Duration(ms) * time.Millisecond, nil
+}
+
+// encodeKnown returns the message for Tell.
+func encodeKnown(name string, known [4]uint64) []byte {
+	message := []byte{messageKnown}
+	for _, n := range known {
+		message = binary.BigEndian.AppendUint64(message, n)
+	}
+	return append(message, name...)
+}
+
+// parseKnown reads a message of any origin. It accepts exactly what encodeKnown writes.
+func parseKnown(message []byte) (name string, known [4]uint64, err error) {
+	switch {
+	case len(message) == 0 || message[0] != messageKnown:
+		return "", known, errors.New("message of unknown kind")
+	case len(message) <= knownHeader || len(message) > knownHeader+maxMessageName:
+		return "", known, fmt.Errorf("what a member knows in %d bytes", len(message))
+	}
+	for i := range known {
+		known[i] = binary.BigEndian.Uint64(message[1+8*i:])
+	}
+	return string(message[knownHeader:]), known, nil
 }

@@ -90,6 +90,51 @@ func TestSuspect(t *testing.T) {
 	}
 }
 
+func TestTell(t *testing.T) {
+	type word struct {
+		by, from string
+		known    [4]uint64
+	}
+	heard := make(chan word, 100)
+	c := newCluster(t)
+	var nodes []*node
+	for _, name := range []string{"a", "b", "d"} {
+		nodes = append(nodes, c.run(Options{
+			Name: name, Bind: netip.MustParseAddrPort("127.0.0.1:0"), Keys: [][]byte{testKey},
+			Told: func(from string, known [4]uint64) { heard <- word{name, from, known} },
+		}, func(*Membership) {}))
+	}
+	c.eventually("all know all", func() bool { return all(nodes, func(n *node) bool { return len(n.Members()) == 3 }) })
+	known := [4]uint64{1, math.MaxUint64, 0, 7}
+	nodes[0].Tell("a", known)
+	nodes[0].Tell("nobody", known)
+	nodes[0].Tell("d", known)
+	if w := <-heard; w != (word{"d", "a", known}) {
+		t.Errorf("heard %v", w)
+	}
+	before := nodes[1].refusals(refusedMalformed)
+	delegate{nodes[1].Membership}.NotifyMsg(encodeKnown("", known))
+	if nodes[1].refusals(refusedMalformed) != before+1 {
+		t.Error("a word of nobody is not counted")
+	}
+	delegate{nodes[1].Membership}.NotifyMsg(encodeKnown("b", known)) // its own
+	if len(heard) != 0 {
+		t.Errorf("heard %v too", <-heard)
+	}
+}
+
+func FuzzParseKnown(f *testing.F) {
+	f.Add(encodeKnown("node-1", [4]uint64{1, 2, 3, 4}))
+	f.Add(encodeKnown("", [4]uint64{})) // nobody
+	f.Add(encodeSuspicion("node-1", 0)) // another kind
+	f.Fuzz(func(t *testing.T, message []byte) {
+		name, known, err := parseKnown(message)
+		if err == nil && !bytes.Equal(encodeKnown(name, known), message) {
+			t.Fatalf("%x is read as %q %v", message, name, known)
+		}
+	})
+}
+
 func FuzzParseSuspicion(f *testing.F) {
 	f.Add(encodeSuspicion("node-1", time.Second))
 	f.Add(encodeSuspicion("n", math.MaxInt64)) // capped
