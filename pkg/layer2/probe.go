@@ -100,6 +100,8 @@ type Finding struct {
 	Heard []Sighting
 	// Asked are the names of the interfaces that a question went out on.
 	Asked []string
+	// Last is when the last question went out, zero if none did. Of what came long after it a silence says nothing.
+	Last time.Time
 }
 
 // Probe asks the segment who has an address, without claiming it and without leaving a trace of it in any neighbour's cache: for IPv4 by
@@ -246,6 +248,7 @@ func (r *probing) listen(ctx context.Context, d time.Duration) error {
 }
 
 func (r *probing) noteAsked(s sent) {
+	r.finding.Last = s.at
 	if len(r.finding.Asked) == 0 {
 		r.began = s.at
 	}

@@ -62,8 +62,8 @@ func TestProbeSilence(t *testing.T) {
 			if err != nil || f.Outcome != layer2.Silent || len(f.Heard) != 0 || !slices.Equal(f.Asked, []string{"eth0"}) {
 				t.Errorf("%s: %+v, %v, want silence on eth0", addr, f, err)
 			}
-			if d := time.Since(began); d != 80*ms {
-				t.Errorf("%s: silence after %v, want 80 ms", addr, d)
+			if d, last := time.Since(began), f.Last.Sub(began); d != 80*ms || last != 40*ms {
+				t.Errorf("%s: silence after %v, the last question after %v, want 80 and 40 ms", addr, d, last)
 			}
 			if got, want := l.questions(addr), []time.Duration{0, 40 * ms}; !slices.Equal(got, want) {
 				t.Errorf("%s: asked at %v, want %v", addr, got, want)

@@ -20,7 +20,7 @@ func (h *history) changesService() {
 		h.silence(a)
 		h.change(func(s *cluster.Snapshot) { s.Services = slices.Insert(s.Services, i, before) })
 		h.note("the Service with %s is back", a)
-		h.excuse(unanswered, a, moveBound)
+		h.excuse(unanswered, a, rulesDelay+moveBound)
 	case 1:
 		h.note("the Service with %s has no endpoints", a)
 		h.change(func(s *cluster.Snapshot) { s.Services[i].HasServing = false })
@@ -40,6 +40,33 @@ func (h *history) changesService() {
 		h.excuseFailback()
 		h.change(func(s *cluster.Snapshot) { s.Services[i] = before })
 	}
+	h.rest()
+}
+
+// isOutdated moves the endpoints of a Service away from the node that has its address, which does not hear of that.
+func (h *history) isOutdated() {
+	i := h.random.IntN(len(h.addrs))
+	a := h.addrs[i]
+	p := h.holder(a)
+	if p == nil {
+		return
+	}
+	before := h.truth().Services[i]
+	others := slices.DeleteFunc(h.names(), func(name string) bool { return name == p.name })
+	h.note("%s does not hear that %s is served at %v only", p.name, a, others)
+	h.outdate(p)
+	h.excuse(moved, a, moveBound)
+	h.excuse(doubled, a, moveBound)
+	h.change(func(s *cluster.Snapshot) {
+		s.Services[i].TrafficPolicy, s.Services[i].ServingNodes = cluster.TrafficLocal, others
+	})
+	h.pass(h.lasting())
+	h.note("%s hears", p.name)
+	h.strand()
+	h.pass(h.lasting())
+	h.note("%s is served everywhere", a)
+	h.excuseFailback()
+	h.change(func(s *cluster.Snapshot) { s.Services[i] = before })
 	h.rest()
 }
 
@@ -111,7 +138,7 @@ func (h *history) lacksWord() {
 	// Whoever comes after so many that have no word.
 	bound := func(order []*villager) time.Duration {
 		rank := slices.IndexFunc(order, func(p *villager) bool { return !slices.Contains(unknowing, p.name) })
-		return time.Duration(rank)*standInDelay + standInBound + moveBound
+		return max(rulesDelay, time.Duration(rank)*standInDelay+standInBound) + moveBound
 	}
 	order := h.succession(a)
 	h.excuse(unanswered, a, bound(order))

@@ -62,8 +62,8 @@ func (s *Speaker) makeSure(d *Decision, h *holding, now time.Time) certainty {
 			return lost
 		case f.Outcome == layer2.Unasked:
 			p.again(now)
-		case p.claimed.After(p.asked):
-			p.next = now // somebody took it meanwhile
+		case p.claimed.After(p.asked), f.Outcome != layer2.Taken && p.outlived(f):
+			p.next = now // somebody took it meanwhile, or may have
 		case f.Outcome == layer2.Contested && p.looks < contestedLooks:
 			p.again(now) // whoever asks hears no answer, and may be about to take it
 		default:

@@ -85,3 +85,43 @@ func TestStandstillBesideStranger(t *testing.T) {
 		}
 	})
 }
+
+// TestStaleSilence freezes the owner until the others have asked for its address in vain, and has them stand still before they act on it,
+// while the owner goes on: they ask again, and nothing moves.
+func TestStaleSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVillage(t, "layer2: {failback: never}\n", []string{"a", "b", "c"}, addr4)
+		time.Sleep(10 * time.Second)
+		owner := v.only(addr4)
+		frames := len(v.lan.Trace())
+		owner.nic.Freeze(true)
+		for questions := 0; questions < 2; {
+			time.Sleep(time.Millisecond)
+			questions = 0
+			for name, n := range v.asked(addr4, v.lan.Trace()[frames:]) {
+				if name != owner.name {
+					questions += n
+				}
+			}
+		}
+		time.Sleep(37 * time.Millisecond) // the next that they act on is the silence, 3 ms later
+		v.mu.Lock()
+		for _, p := range v.speakers {
+			if p != owner {
+				p.stall = 400 * time.Millisecond
+			}
+		}
+		v.mu.Unlock()
+		time.Sleep(50 * time.Millisecond)
+		owner.nic.Freeze(false)
+		time.Sleep(10 * time.Second)
+		for _, f := range v.lan.Trace()[frames:] {
+			if f.From != owner.name+"/eth0" && (f.Answers(addr4) || f.Announces(addr4)) {
+				t.Fatalf("not by the owner, %s: %s", owner.name, f)
+			}
+		}
+		if now := v.only(addr4); now != owner {
+			t.Errorf("%s has the address, want %s", now.name, owner.name)
+		}
+	})
+}

@@ -27,7 +27,7 @@ const (
 var faults = []func(*history){
 	(*history).crashes, (*history).crashes, (*history).leaves, (*history).losesGossip, (*history).losesAPI, (*history).parts, (*history).isCutOff,
 	(*history).isHalfDeaf, (*history).isPoorlyLinked, (*history).losesCarrier, (*history).changesService, (*history).changesNode,
-	(*history).prefers, (*history).crashesUnseen, (*history).standsStill, (*history).lacksWord,
+	(*history).prefers, (*history).crashesUnseen, (*history).standsStill, (*history).lacksWord, (*history).isOutdated,
 }
 
 // lasting returns how long a fault lasts.

@@ -152,7 +152,7 @@ func (s *Speaker) keep(d *Decision, h *holding, now time.Time) bool {
 	if d.allows(s.Self) {
 		// A rival of which this node knew too little when it heard the claim may turn out to have more right.
 		for rival, at := range h.rivals {
-			if now.Sub(at) < yieldBound && s.mayKeep(d, rival) && d.outranks(rival, s.Self) {
+			if now.Sub(at) < yieldBound && s.mayKeep(d, rival) && s.goesBefore(d, rival, isMember) {
 				h.until = now
 				s.changed(Change{At: now, Addr: d.Addr, what: yielded, why: causeOutranked, Peer: rival})
 				return false
@@ -231,7 +231,7 @@ func (s *Speaker) claimed(c layer2.Claim, now time.Time) (news bool) {
 		s.Log.Info("successor heard", "ip", c.Addr, "node", name)
 		h.until = now
 		return true
-	case !s.outranks(d, name, is), !suspected && s.loses(d, h, name):
+	case s.goesBefore(d, name, is), !suspected && s.loses(d, h, name):
 		s.metrics.conflicts[conflictPeer].Inc()
 		s.drop(c.Addr, name, now)
 		return true
@@ -239,6 +239,7 @@ func (s *Speaker) claimed(c layer2.Claim, now time.Time) (news bool) {
 	s.metrics.conflicts[conflictPeer].Inc()
 	s.Log.Warn("announcing an address that a peer has claimed", "ip", c.Addr, "node", name)
 	s.Announcer.Announce([]netip.Addr{c.Addr})
+	s.tellKnown(name, now)
 	return false
 }
 
@@ -257,13 +258,13 @@ func (s *Speaker) loses(d *Decision, h *holding, peer string) bool {
 	return h.disputed > disputeClaims && d.byNameAlone().outranks(peer, s.Self)
 }
 
-// outranks reports whether this node keeps the address when a peer claims it. Of a peer that gossip holds to be gone nothing is
-// known but the name, and the same holds the other way round.
-func (s *Speaker) outranks(d *Decision, peer string, is standing) bool {
+// goesBefore reports whether a peer that claims the address has more right to it than this node, as far as this one can know. Of a peer
+// that gossip holds to be gone nothing is known but the name, and the same holds the other way round.
+func (s *Speaker) goesBefore(d *Decision, peer string, is standing) bool {
 	if is == isFormer {
-		d = d.byNameAlone()
+		return d.byNameAlone().outranks(peer, s.Self)
 	}
-	return d.outranks(s.Self, peer)
+	return s.knowsMore(peer) || d.outranks(peer, s.Self)
 }
 
 // byNameAlone returns a decision that knows of no candidates, so that ranks are the same for all who ask.

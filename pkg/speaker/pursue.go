@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/layer2"
@@ -23,8 +24,17 @@ const (
 	confirmDelay = 200 * time.Millisecond
 	// answerTime is how long a second answer is waited for.
 	answerTime = 40 * time.Millisecond
+	// staleness is how long after the last question a silence still says that nobody has the address, on a machine that gave this process
+	// its turns: an owner that stood still may go on meanwhile. staleFindings is how often it is asked again, until one is believed all the same.
+	staleness     = 100 * time.Millisecond
+	staleFindings = 3
 	// strangerBound is how long a stranger that answers is waited for, until an address that Services had before is taken from it.
 	strangerBound = 10 * time.Second
+	// rulesDelay is how long after it came to a Service an address is first asked for and answered for. kube-proxy writes its rules once a
+	// second at most, and has just done so for the new Service. A packet that a node gets before passes as it is, and so does for two minutes,
+	// by the node's connection tracking, whatever the client sends again: its first connection fails. A client that asks for the address
+	// in vain meanwhile waits, and is told by the first announcement.
+	rulesDelay = 1200 * time.Millisecond
 	// freshness is how long after it was first to be announced an address counts as new.
 	freshness = 5 * time.Second
 )
@@ -53,6 +63,8 @@ type pursuit struct {
 	// otherwise is a switch that answers from its memory.
 	to, mute layer2.MAC
 	looks    int
+	// stale is how many silences came too late since one was believed.
+	stale int
 	// holder is the node that answered last; rightful is true when it might keep the address then. waiting is true when it is left
 	// alone until due, which may be never, unless it loses that right, or more members than these losses are lost: another node may have the address by now.
 	holder    string
@@ -69,7 +81,9 @@ type pursuit struct {
 	ceded time.Time
 	// silent is true when it is taken since nobody answered in the end.
 	silent bool
-	warned bool
+	// gaveWay is true when this node has once let another go first that asked too.
+	gaveWay bool
+	warned  bool
 }
 
 // found is the result of a probe.
@@ -86,11 +100,24 @@ func (f found) arrive() (news bool) {
 }
 
 func (s *Speaker) newPursuit(a netip.Addr, now time.Time) *pursuit {
-	p := &pursuit{addr: a, since: now, next: now, ceded: s.ceded[a]}
+	p := &pursuit{addr: a, since: now, next: later(now, s.came(a).Add(rulesDelay)), ceded: s.ceded[a]}
 	if owner, ok := s.owners[a]; ok && owner != s.Self {
 		p.from = owner
 	}
 	return p
+}
+
+// came returns when an address came to Services while this node was ready, zero for one that they had before.
+func (s *Speaker) came(a netip.Addr) time.Time {
+	since := s.since[a]
+	was, dark := s.dark[a]
+	switch {
+	case !dark || since.IsZero():
+		return since
+	case was.owner != "": // it waited for endpoints again
+		return time.Time{}
+	}
+	return was.since
 }
 
 // pursue reports whether to take the address now, and sees to it that the wire is asked before.
@@ -124,10 +151,10 @@ func (s *Speaker) pursue(d *Decision, p *pursuit, now time.Time) (take bool) {
 	return false
 }
 
-// mayKeep reports whether node is to be heard and may answer for the address.
+// mayKeep reports whether node is to be heard and may answer for the address, or knows better than this one whether it may.
 func (s *Speaker) mayKeep(d *Decision, node string) bool {
 	_, lost := s.members.lost(node)
-	return !lost && d.allows(node)
+	return !lost && (d.allows(node) || s.knowsMore(node))
 }
 
 // ask probes the address. The result comes to the loop by way of found.
@@ -172,6 +199,15 @@ func (s *Speaker) judge(d *Decision, p *pursuit, f *found, now time.Time) (take 
 			p.mute, p.to, p.next = p.to, layer2.MAC{}, now
 			return false
 		}
+		if p.outlived(f) {
+			p.next = now
+			return false
+		}
+		if f.Outcome == layer2.Contested && !p.gaveWay && s.givesWay(d, f) {
+			p.gaveWay = true
+			p.again(now)
+			return false
+		}
 		p.silent = true
 		delete(s.strangers, d.Addr)
 		return true
@@ -187,6 +223,9 @@ func (s *Speaker) judge(d *Decision, p *pursuit, f *found, now time.Time) (take 
 			s.refute(name, d.Addr)
 			p.finding, p.next = f, now // the decision is one without it
 			return false
+		}
+		if !d.allows(name) && s.members.present[name].State == membership.Ready {
+			s.tellKnown(name, now) // it may not have heard
 		}
 		due := s.due(d, p, now)
 		p.due, p.waiting, p.rightful, p.losses = due, due.After(now), s.mayKeep(d, name), s.members.losses
@@ -212,6 +251,25 @@ func (s *Speaker) refute(name string, a netip.Addr) {
 	s.Log.Info("suspected member answers", "node", name, "ip", a)
 	s.metrics.refuted.Inc()
 	delete(s.members.suspected, name)
+}
+
+// givesWay reports whether a node that goes before this one asks for the address as well. Where gossip is parted each side has one that
+// does when an owner is silent, and both would take it in the same moment.
+func (s *Speaker) givesWay(d *Decision, f *found) bool {
+	return slices.ContainsFunc(f.Heard, func(x layer2.Sighting) bool {
+		name, is := s.members.whose(x.MAC)
+		return x.Form == layer2.Probing && is != isStranger && s.goesBefore(d, name, is)
+	})
+}
+
+// outlived reports whether a silence is so old that the wire is to be asked again.
+func (p *pursuit) outlived(f *found) bool {
+	if time.Since(f.Last) <= staleness || p.stale >= staleFindings {
+		p.stale = 0
+		return false
+	}
+	p.stale++
+	return true
 }
 
 // again plans the next look.
@@ -240,6 +298,8 @@ func (s *Speaker) due(d *Decision, p *pursuit, now time.Time) time.Time {
 	switch {
 	case s.members.present[p.holder].State == membership.Leaving:
 		return now
+	case s.knowsMore(p.holder):
+		return never
 	case !d.allows(p.holder):
 		if p.disallowed.IsZero() {
 			p.disallowed = now

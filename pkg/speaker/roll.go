@@ -59,7 +59,7 @@ func newRoll() roll {
 
 // suspect takes over a suspicion, unless it is of this node or of none, and reports whether it is a new one.
 func (r *roll) suspect(x suspicion, self string, now time.Time) (news bool) {
-	if _, present := r.present[x.name]; !present || x.name == self {
+	if !r.has(x.name) || x.name == self {
 		return false
 	}
 	old, known := r.suspected[x.name]
@@ -102,13 +102,19 @@ const (
 // whose returns the node that has, or had, an interface with this MAC address.
 func (r *roll) whose(mac layer2.MAC) (name string, is standing) {
 	name, known := r.stations[membership.MAC(mac)]
-	if _, present := r.present[name]; known && present {
+	if known && r.has(name) {
 		return name, isMember
 	}
 	if _, gone := r.gone[name]; known && gone {
 		return name, isFormer
 	}
 	return "", isStranger
+}
+
+// has reports whether a node is a member.
+func (r *roll) has(name string) bool {
+	_, present := r.present[name]
+	return present
 }
 
 // left reports whether a node has said that it leaves, and not been back since.

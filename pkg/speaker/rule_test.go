@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,9 +29,17 @@ type noSnapshot struct{}
 
 func (noSnapshot) Snapshot() cluster.Snapshot { return cluster.Snapshot{} }
 
+// hearers notes who is told of what this node knows.
+type hearers struct {
+	Peers
+	told []string
+}
+
+func (h *hearers) Tell(name string, _ [4]uint64) { h.told = append(h.told, name) }
+
 // newJudge returns the speaker of node a, which was ready an hour ago, and a decision of now that names it.
 func newJudge(now time.Time, failback time.Duration) (*Speaker, *Decision) {
-	s := New(Options{Self: "a", Log: slog.New(slog.DiscardHandler), Source: noSnapshot{}, Event: func(cluster.Event) {}})
+	s := New(Options{Self: "a", Log: slog.New(slog.DiscardHandler), Source: noSnapshot{}, Peers: &hearers{}, Event: func(cluster.Event) {}})
 	s.config = &config.Config{Layer2: config.Layer2{Failback: failback}}
 	s.ready = now.Add(-time.Hour)
 	member := func(name string, state membership.State, mac layer2.MAC) membership.Member {
@@ -63,6 +72,14 @@ func TestRule(t *testing.T) {
 		}
 		return f
 	}
+	asking := func(mac layer2.MAC) layer2.Finding {
+		return layer2.Finding{Outcome: layer2.Contested, Heard: []layer2.Sighting{{MAC: mac, Form: layer2.Probing}}}
+	}
+	long := time.Now().Add(-time.Second)
+	second := func(_ *Speaker, d *Decision, _ *pursuit, _ time.Time) { d.candidates[1] = d.candidates[1].Weighing(1) }
+	knowing := func(s *Speaker, _ *Decision, _ *pursuit, now time.Time) {
+		s.hearWord(word{"ineligible", cluster.Known{1}}, now)
+	}
 	for _, c := range []struct {
 		name     string
 		failback time.Duration
@@ -73,8 +90,18 @@ func TestRule(t *testing.T) {
 	}{
 		{name: "nobody", finding: layer2.Finding{Outcome: layer2.Silent}, take: true},
 		{name: "another that asks as well", finding: layer2.Finding{Outcome: layer2.Contested}, take: true},
+		{name: "a member that goes before and asks as well", finding: asking(readyMAC), again: firstLook, before: second},
+		{name: "a member that goes before and asks as well, a second time", finding: asking(readyMAC), take: true,
+			before: func(s *Speaker, d *Decision, p *pursuit, now time.Time) { second(s, d, p, now); p.gaveWay = true }},
+		{name: "a member that comes after and asks as well", finding: asking(readyMAC), take: true,
+			before: func(_ *Speaker, d *Decision, _ *pursuit, _ time.Time) { d.candidates[0] = d.candidates[0].Weighing(1) }},
+		{name: "a stranger that asks as well", finding: asking(strangerMAC), take: true, before: second},
 		{name: "nobody, but somebody has claimed it meanwhile", finding: layer2.Finding{Outcome: layer2.Silent},
 			before: func(_ *Speaker, _ *Decision, p *pursuit, now time.Time) { p.claimed = now }},
+		{name: "nobody, but that was long ago", finding: layer2.Finding{Outcome: layer2.Silent, Last: long}},
+		{name: "nobody, but that was long ago, again and again", finding: layer2.Finding{Outcome: layer2.Silent, Last: long}, take: true,
+			before: func(_ *Speaker, _ *Decision, p *pursuit, _ time.Time) { p.stale = staleFindings }},
+		{name: "another that asks as well, but that was long ago", finding: layer2.Finding{Outcome: layer2.Contested, Last: long}},
 		{name: "nobody could be asked", again: firstLook},
 		{name: "nobody of whom one was asked", finding: layer2.Finding{Outcome: layer2.Silent},
 			before: func(_ *Speaker, _ *Decision, p *pursuit, _ time.Time) { p.to = formerMAC }},
@@ -97,6 +124,11 @@ func TestRule(t *testing.T) {
 			before: func(_ *Speaker, _ *Decision, p *pursuit, _ time.Time) { p.confirmed = true }},
 		{name: "a leaving member", failback: config.FailbackNever, finding: heard(leavingMAC), take: true},
 		{name: "a member without the right", failback: config.FailbackNever, finding: heard(ineligibleMAC), again: settleDelay},
+		{name: "a member without the right, for so long", failback: config.FailbackNever, finding: heard(ineligibleMAC), take: true,
+			before: func(_ *Speaker, _ *Decision, p *pursuit, now time.Time) { p.disallowed = now.Add(-settleDelay) }},
+		{name: "a member without the right that knows more", finding: heard(ineligibleMAC), again: confirmDelay, before: knowing},
+		{name: "a member without the right that knows more, a second time", finding: heard(ineligibleMAC), again: reassurance,
+			before: func(s *Speaker, d *Decision, p *pursuit, now time.Time) { knowing(s, d, p, now); p.confirmed = true }},
 		{name: "a member that was without the right and has it", failback: config.FailbackNever, finding: heard(readyMAC), again: confirmDelay,
 			before: func(_ *Speaker, _ *Decision, p *pursuit, now time.Time) { p.disallowed = now.Add(-time.Minute) }},
 		{name: "a suspected member", failback: failback, finding: heard(suspectedMAC)},
@@ -119,9 +151,16 @@ func TestRule(t *testing.T) {
 			if c.before != nil {
 				c.before(s, d, p, now)
 			}
+			if c.finding.Last.IsZero() {
+				c.finding.Last = now
+			}
 			take := s.judge(d, p, &found{pursuit: p, Finding: c.finding}, now)
 			if take != c.take {
 				t.Fatalf("taken %t, want %t", take, c.take)
+			}
+			told := s.Peers.(*hearers).told
+			if without := strings.Contains(c.name, "without the right") && !strings.Contains(c.name, "has it"); without != slices.Equal(told, []string{"ineligible"}) {
+				t.Errorf("told are %v", told)
 			}
 			again := p.next.Sub(now)
 			if c.again > 24*time.Hour && again > 24*time.Hour {

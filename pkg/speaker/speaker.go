@@ -38,6 +38,8 @@ type Peers interface {
 	// Suspect tells the others that nothing has been heard from a member for so long, or, when that is 0, that it is heard
 	// again.
 	Suspect(name string, silent time.Duration)
+	// Tell tells the member of this name how new is what this node knows of the cluster.
+	Tell(name string, known [4]uint64)
 }
 
 // Options are what a Speaker works with. What comes after Registerer is optional, and so is that.
@@ -61,6 +63,9 @@ type Options struct {
 	Known    []membership.Member
 	// Informed reports whether this node hears from the API server, as far as is known. Without it, it always does.
 	Informed func() bool
+	// Forwards reports whether what clients send to the addresses of Services gets from this node to the pods, as far as is known: a node
+	// that has booted takes nothing before. Without it, it always does. A value in Wake tells of a change.
+	Forwards func() bool
 	// Held and Strangers are called when those in Status have changed. They must not block.
 	Held      func([]netip.Addr)
 	Strangers func()
@@ -71,6 +76,7 @@ type Speaker struct {
 	Options
 	heard      chan layer2.Claim
 	suspicions chan suspicion
+	words      chan word
 	found      chan found
 	reported   chan struct{}
 	handOver   atomic.Bool
@@ -109,6 +115,8 @@ type Speaker struct {
 	gains   map[netip.Addr]gain
 	news    news
 	members roll
+	// knowledge is how new is what this node and others know of the cluster.
+	knowledge knowledge
 	// standIns are how many addresses may be asked for in another node's place.
 	standIns *rate.Limiter
 	// recent are the changes of ownership that are not in the status yet.
@@ -131,9 +139,10 @@ func New(o Options) *Speaker {
 	}
 	s := &Speaker{
 		Options: o,
-		// What finds the channel full is dropped: claims are repeated, and so are suspicions.
+		// What finds the channel full is dropped: claims are repeated, and so is what members tell.
 		heard:      make(chan layer2.Claim, 4096),
 		suspicions: make(chan suspicion, 64),
+		words:      make(chan word, 64),
 		found:      make(chan found),
 		reported:   make(chan struct{}),
 		tasks:      &sync.WaitGroup{},
@@ -146,6 +155,7 @@ func New(o Options) *Speaker {
 		gains:      map[netip.Addr]gain{},
 		news:       news{departures: map[string]departure{}},
 		members:    newRoll(),
+		knowledge:  knowledge{of: map[string]cluster.Known{}, told: map[string]notice{}},
 		standIns:   rate.NewLimiter(standInRate, standInRate),
 	}
 	for _, a := range o.Inherit {
@@ -235,6 +245,8 @@ func (s *Speaker) loop(ctx context.Context, done func() bool) {
 				news = s.claimed(c, time.Now())
 			case x := <-s.suspicions:
 				news = s.hearOf(x, time.Now())
+			case w := <-s.words:
+				news = s.hearWord(w, time.Now())
 			case f := <-s.found:
 				news = f.arrive()
 			}
@@ -252,6 +264,8 @@ func (s *Speaker) drain() {
 			s.claimed(c, time.Now())
 		case x := <-s.suspicions:
 			s.hearOf(x, time.Now())
+		case w := <-s.words:
+			s.hearWord(w, time.Now())
 		case f := <-s.found:
 			f.arrive()
 		default:
@@ -321,6 +335,7 @@ func (s *Speaker) step(now time.Time) {
 // decide looks at the members and decides anew.
 func (s *Speaker) decide(snap cluster.Snapshot, now time.Time) (ready []membership.Member) {
 	ready = s.observe(snap, now)
+	s.learn(snap.Known)
 	s.decisions = Decide(snap, ready)
 	return ready
 }
@@ -331,7 +346,7 @@ func (s *Speaker) assess(now time.Time) {
 	switch {
 	case s.leaving:
 		state = membership.Leaving
-	case s.Announcer.Ready() && (s.Succeeds || s.Peers.Settled()):
+	case s.Announcer.Ready() && (s.Succeeds || s.Peers.Settled() && (s.Forwards == nil || s.Forwards())):
 		state = membership.Ready
 	}
 	if state != s.state {

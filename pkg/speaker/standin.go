@@ -145,6 +145,9 @@ func (s *Speaker) judgeStandIn(d *Decision, p *pursuit, f *found, now time.Time)
 		p.confirmed = true
 		p.restart(now, standInConfirm)
 		return false
+	case silent && p.outlived(f):
+		p.restart(now, 0)
+		return false
 	case silent:
 		p.silent = true
 		delete(s.strangers, d.Addr)

@@ -118,7 +118,7 @@ func TestStandInForHanging(t *testing.T) {
 				order := v.succession(addr)
 				v.strand(order[1].name)
 				v.assign(addr)
-				time.Sleep(time.Second)
+				time.Sleep(rulesDelay + time.Second)
 				if owner := v.only(addr); owner != order[0] {
 					t.Fatalf("%s has it, want %s", owner.name, order[0].name)
 				}
@@ -156,10 +156,7 @@ func TestStandInForLaggingWatch(t *testing.T) {
 			svc.HasServing = false
 			s.Services = append(s.Services, svc)
 		})
-		v.mu.Lock()
-		behind := v.snap
-		order[1].stale, order[1].behind = &behind, true
-		v.mu.Unlock()
+		v.outdate(order[1])
 		v.change(func(s *cluster.Snapshot) { s.Services[len(s.Services)-1].HasServing = true })
 		time.Sleep(800 * time.Millisecond)
 		if owner := v.only(addr); owner != order[0] {
@@ -367,6 +364,7 @@ func TestStandInRule(t *testing.T) {
 		{name: "nobody", finding: silent, take: true},
 		{name: "nobody, but somebody has claimed it meanwhile", finding: silent, again: standInDelay,
 			before: func(p *pursuit, now time.Time) { p.claimed = now }},
+		{name: "nobody, but that was long ago", finding: layer2.Finding{Outcome: layer2.Silent, Last: time.Now().Add(-time.Second)}},
 		{name: "nobody after somebody", finding: silent, again: standInConfirm, before: func(p *pursuit, _ time.Time) { p.answered = true }},
 		{name: "nobody after somebody, a second time", finding: silent, take: true,
 			before: func(p *pursuit, _ time.Time) { p.answered, p.confirmed = true, true }},
@@ -387,6 +385,9 @@ func TestStandInRule(t *testing.T) {
 			p := &pursuit{addr: addr4, standsIn: true, elected: "ready", asked: now.Add(-80 * time.Millisecond)}
 			if c.before != nil {
 				c.before(p, now)
+			}
+			if c.finding.Last.IsZero() {
+				c.finding.Last = now
 			}
 			take := s.judgeStandIn(d, p, &found{pursuit: p, Finding: c.finding}, now)
 			if take != c.take || c.answered && !p.answered {

@@ -43,7 +43,7 @@ func TestNewAddressOfStranger(t *testing.T) {
 		stranger.Own(addr4, true)
 		frames := len(v.lan.Trace())
 		v.change(func(s *cluster.Snapshot) { s.Services = append(s.Services, service("s1", addr4)) })
-		time.Sleep(newsQuiet / 2) // a controller that is quick gives another address before any Event tells why
+		time.Sleep(rulesDelay + newsQuiet/2) // a controller that is quick gives another address before any Event tells why
 		v.change(func(s *cluster.Snapshot) { s.Services[1].Ingress = nil })
 		time.Sleep(2 * quarantineLook)
 		synctest.Wait()

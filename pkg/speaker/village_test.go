@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,6 +62,7 @@ type villager struct {
 	leaving   context.Context // ends as by SIGTERM
 	leave     context.CancelFunc
 
+	proxyless atomic.Bool // whether kube-proxy has no rules on the node
 	// mu of the village guards the rest.
 	alive   bool
 	settled bool
@@ -70,6 +72,8 @@ type villager struct {
 	stale *cluster.Snapshot
 	// behind is true when stale is because the watches lag, which the node does not know.
 	behind bool
+	// stall is how long the speaker stands still when it looks at the cluster next.
+	stall time.Duration
 	// snapped is called whenever the speaker looks at the cluster; nil for nobody who counts.
 	snapped func()
 }
@@ -142,7 +146,8 @@ func (p *villager) boot() {
 	p.announcer = layer2.New(layer2.Options{
 		Log: log, Network: p.machine, Wake: p.poke, Stood: p.poke, Heard: func(c layer2.Claim) { loop.Heard(c) },
 	})
-	loop = New(Options{Self: p.name, Wake: p.wake, Source: p, Peers: p, Announcer: p.announcer, Event: p.event, Log: log, Informed: p.informed})
+	loop = New(Options{Self: p.name, Wake: p.wake, Source: p, Peers: p, Announcer: p.announcer, Event: p.event, Log: log, Informed: p.informed,
+		Forwards: func() bool { return !p.proxyless.Load() }})
 	p.base, p.kill = context.WithCancel(context.Background())
 	p.leaving, p.leave = context.WithCancel(p.base)
 	p.mu.Lock()
@@ -268,6 +273,11 @@ func (v *village) told() []cluster.Event {
 
 func (p *villager) Snapshot() cluster.Snapshot {
 	p.mu.Lock()
+	stall := p.stall
+	p.stall = 0
+	p.mu.Unlock()
+	time.Sleep(stall)
+	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.snapped != nil {
 		p.snapped()
@@ -352,6 +362,15 @@ func (p *villager) Suspect(name string, silent time.Duration) {
 	}
 }
 
+func (p *villager) Tell(name string, known [4]uint64) {
+	q := p.speakers[name]
+	time.AfterFunc(telling, func() {
+		if q != nil && p.linked(q) {
+			q.speaker().Told(p.name, known)
+		}
+	})
+}
+
 func (p *villager) speaker() *Speaker {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -393,6 +412,14 @@ func (v *village) strand(names ...string) {
 	v.change(func(*cluster.Snapshot) {})
 }
 
+// outdate leaves a node with what it knows of the cluster now, without its knowing that: its watches lag. strand ends that.
+func (v *village) outdate(p *villager) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	snap := v.snap
+	p.stale, p.behind = &snap, true
+}
+
 // change changes the cluster and wakes everybody. f may change the Services themselves: they are copies.
 func (v *village) change(f func(*cluster.Snapshot)) {
 	v.mu.Lock()
@@ -402,6 +429,7 @@ func (v *village) change(f func(*cluster.Snapshot)) {
 	}
 	v.snap.Services, v.snap.Nodes = services, nodes
 	f(&v.snap)
+	v.snap.Known[0]++
 	v.mu.Unlock()
 	for _, p := range v.speakers {
 		p.poke()
