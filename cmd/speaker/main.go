@@ -34,6 +34,7 @@ type flags struct {
 	podName       string
 	gossipAddress netip.Addr
 	gossipPort    uint16
+	proxyMetrics  string
 }
 
 func parseFlags(args []string, stdout io.Writer) (flags, error) {
@@ -50,6 +51,9 @@ func parseFlags(args []string, stdout io.Writer) (flags, error) {
 	set.StringVar(&f.podName, "pod-name", os.Getenv(podEnv),
 		"`name` of the Pod of this speaker, on which it notes the subnets and default gateways of its node, for the controller not "+
 			"to hand out; the default is taken from the environment variable POD_NAME")
+	set.StringVar(&f.proxyMetrics, "kube-proxy-metrics", "127.0.0.1:10249", "`address` (host:port) of the metrics of this node's kube-proxy: "+
+		"after the node has booted no address is taken before they say that it has its rules, or 15 s have passed in which nobody "+
+		"answered; empty means not to wait")
 	port := set.Uint("gossip-port", 7950, "`port` (TCP and UDP) to gossip on, the same on all nodes")
 	if err := f.Parse(set, about, args, stdout); err != nil {
 		return flags{}, err
@@ -59,6 +63,9 @@ func parseFlags(args []string, stdout io.Writer) (flags, error) {
 	}
 	if *port == 0 || *port > 65535 {
 		return flags{}, &daemon.UsageError{Problem: fmt.Sprintf("invalid value %d for --gossip-port: must be 1 to 65535", *port)}
+	}
+	if _, err := netip.ParseAddrPort(f.proxyMetrics); f.proxyMetrics != "" && err != nil {
+		return flags{}, &daemon.UsageError{Problem: fmt.Sprintf("invalid value %q for --kube-proxy-metrics: must be empty, or host:port with an IP address", f.proxyMetrics)}
 	}
 	f.gossipPort = uint16(*port)
 	return f, nil
@@ -88,6 +95,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	p := &program{flags: f, client: client, log: log, registry: registry, wake: make(chan struct{}, 1), started: time.Now()}
+	p.proxy = serviceProxy{address: f.proxyMetrics, ask: askProxy, log: log}
 	p.store = kube.New(kube.Options{
 		Client: client, Namespace: f.Namespace, ConfigMap: f.ConfigMap, LoadBalancerClass: f.LoadBalancerClass,
 		Nodes: true, Endpoints: true, Secret: true, Component: name, Host: f.nodeName,

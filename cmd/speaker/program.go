@@ -34,6 +34,7 @@ type program struct {
 	// standby is true while this process answers beside the one that it is to follow.
 	standby   atomic.Bool
 	announcer *layer2.Announcer
+	proxy     serviceProxy
 	// started is when the process began, and announcing the announcer for who asks from another goroutine.
 	started    time.Time
 	announcing atomic.Pointer[layer2.Announcer]
@@ -64,10 +65,14 @@ func (p *program) ready() error {
 	if loop == nil {
 		return errors.New("waiting for the cluster, this Node or the gossip key; the log says which")
 	}
-	if state := loop.Status().State; state != membership.Ready {
+	switch state := loop.Status().State; {
+	case state == membership.Ready:
+		return nil
+	case state == membership.Joining && !p.proxy.settled.Load():
+		return fmt.Errorf("%s: kube-proxy has no rules on this node yet", state)
+	default:
 		return fmt.Errorf("%s: no socket is open on any interface yet, or it is leaving", state)
 	}
-	return nil
 }
 
 // speak waits for what gossip needs, and for this process's turn if another one has its node's place, and then runs the loop and
@@ -106,6 +111,12 @@ func (p *program) speak(ctx, leave context.Context) error {
 	return daemon.RunTasks(ctx,
 		daemon.Task{Name: "answer", Run: p.announcer.Run},
 		daemon.Task{Name: "tell of the networks", Run: publisher.Run},
+		daemon.Task{Name: "wait for kube-proxy", Run: func(ctx context.Context) error {
+			p.proxy.wait(ctx)
+			p.poke()
+			<-ctx.Done()
+			return nil
+		}},
 		daemon.Task{Name: "take part", Run: func(ctx context.Context) error {
 			defer stop()
 			place, inheritance, err := p.waitForPlace(ctx, starting)
@@ -125,6 +136,7 @@ func (p *program) takePart(ctx, leave context.Context, bind netip.AddrPort, plac
 		Name: p.nodeName, Bind: bind, Keys: keys, Wake: p.poke, Log: p.log, Registerer: p.registry,
 		Peers:     func() []netip.AddrPort { return peers(p.store.Snapshot().Nodes, bind) },
 		Suspected: func(name string, silent time.Duration) { loop.Suspected(name, silent) },
+		Told:      func(name string, known [4]uint64) { loop.Told(name, known) },
 	})
 	if err != nil {
 		return err
@@ -132,7 +144,7 @@ func (p *program) takePart(ctx, leave context.Context, bind netip.AddrPort, plac
 	loop = speaker.New(speaker.Options{
 		Self: p.nodeName, Wake: p.wake, Source: p.store, Peers: gossip, Announcer: p.announcer, Event: p.store.Event,
 		Log: p.log, Registerer: p.registry, AddressMetrics: p.AddressMetrics, Strangers: strangers,
-		Succeeds: i.succeeds, Inherit: i.addrs, Known: i.known, Informed: p.store.Connected,
+		Succeeds: i.succeeds, Inherit: i.addrs, Known: i.known, Informed: p.store.Connected, Forwards: p.proxy.settled.Load,
 		Held: func(held []netip.Addr) { place.Set(placeOf(held, gossip.Members())) },
 	})
 	p.loop.Store(loop)

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const (
+	// What kube-proxy serves before and after it has written the rules of one and of both families, and what older ones do.
+	startingProxy = `# HELP kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds [ALPHA] The last time a sync of proxy rules was queued
+# TYPE kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds gauge
+kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds{ip_family="IPv4"} 1.7959153249808557e+09
+kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds{ip_family="IPv6"} 1.7959153249809241e+09
+`
+	proxyOfOne = startingProxy + `# HELP kubeproxy_sync_proxy_rules_last_timestamp_seconds [ALPHA] The last time proxy rules were successfully synced
+# TYPE kubeproxy_sync_proxy_rules_last_timestamp_seconds gauge
+kubeproxy_sync_proxy_rules_last_timestamp_seconds{ip_family="IPv4"} 1.7959153301685512e+09
+`
+	proxyOfBoth      = proxyOfOne + syncedMetric + `{ip_family="IPv6"} 1.7959153330279546e+09` + "\n"
+	olderStarting    = syncedMetric + " 0\n"
+	olderProxy       = syncedMetric + " 1.6959153301685512e+09\n"
+	someOtherProgram = "ok"
+)
+
+// TestAskProxy asks a real HTTP server.
+func TestAskProxy(t *testing.T) {
+	var text string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/metrics" {
+			t.Errorf("asked for %s", r.URL)
+		}
+		_, _ = w.Write([]byte(text))
+	}))
+	address := strings.TrimPrefix(server.URL, "http://")
+	for _, test := range []struct {
+		text string
+		want rules
+	}{
+		{startingProxy, noRules},
+		{proxyOfOne, someRules},
+		{proxyOfBoth, allRules},
+		{olderStarting, noRules},
+		{olderProxy, someRules},
+		{someOtherProgram, noRules},
+		{"", noRules},
+	} {
+		text = test.text
+		if got, err := askProxy(t.Context(), address); got != test.want || err != nil {
+			t.Errorf("%s: %v, %v, want %v", test.text, got, err, test.want)
+		}
+	}
+	server.Close()
+	if got, err := askProxy(t.Context(), address); got != noRules || err == nil {
+		t.Errorf("without a server: %v, %v", got, err)
+	}
+}
+
+// FuzzRulesOf puts anything behind what kube-proxy serves: that takes no rules away.
+func FuzzRulesOf(f *testing.F) {
+	for _, text := range []string{startingProxy, proxyOfOne, proxyOfBoth, olderStarting, someOtherProgram, syncedMetric, syncedMetric + "{ NaN"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if got := rulesOf(strings.NewReader(proxyOfBoth + text)); got != allRules {
+			t.Errorf("%v behind the rules of both families", got)
+		}
+		if got := rulesOf(strings.NewReader(text)); got < noRules || got > allRules {
+			t.Errorf("%d", got)
+		}
+	})
+}
+
+// TestWaitForProxy counts how long a speaker waits.
+func TestWaitForProxy(t *testing.T) {
+	refused := errors.New("connection refused")
+	// answer is what a kube-proxy says from a time on.
+	type answer struct {
+		from  time.Duration
+		rules rules
+		err   error
+	}
+	second := time.Second
+	for name, test := range map[string]struct {
+		answers []answer
+		want    time.Duration
+	}{
+		"has run for long":            {[]answer{{0, allRules, nil}}, 0},
+		"comes up later":              {[]answer{{0, noRules, refused}, {6 * second, noRules, nil}, {7 * second, someRules, nil}, {8 * second, allRules, nil}}, 8 * second},
+		"comes up in the last moment": {[]answer{{0, noRules, refused}, {14 * second, noRules, nil}, {20 * second, allRules, nil}}, 20 * second},
+		"serves one family":           {[]answer{{0, noRules, refused}, {second, noRules, nil}, {3 * second, someRules, nil}}, 3*second + proxySettle},
+		"tells nothing":               {[]answer{{0, someRules, nil}}, proxySettle},
+		"starts twice":                {[]answer{{0, someRules, nil}, {second, noRules, refused}, {4 * second, someRules, nil}}, 4*second + proxySettle},
+		"is not there":                {[]answer{{0, noRules, refused}}, proxySilence},
+		"never has rules":             {[]answer{{0, noRules, refused}, {4 * second, noRules, nil}}, 4*second + proxyBound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				s := serviceProxy{address: "127.0.0.1:10249", log: slog.New(slog.DiscardHandler), ask: func(context.Context, string) (rules, error) {
+					var now answer
+					for _, a := range test.answers {
+						if time.Since(began) >= a.from {
+							now = a
+						}
+					}
+					return now.rules, now.err
+				}}
+				s.wait(t.Context())
+				if got := time.Since(began); got != test.want || !s.settled.Load() {
+					t.Errorf("waited %v, want %v; settled: %v", got, test.want, s.settled.Load())
+				}
+			})
+		})
+	}
+	t.Run("no address", func(t *testing.T) {
+		var s serviceProxy
+		s.wait(t.Context())
+		if !s.settled.Load() {
+			t.Error("not settled")
+		}
+	})
+	t.Run("told to stop", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		s := serviceProxy{address: "127.0.0.1:1", ask: askProxy, log: slog.New(slog.DiscardHandler)}
+		s.wait(ctx)
+	})
+}
