@@ -1,7 +1,9 @@
 package lab
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/netip"
 )
 
@@ -30,7 +32,8 @@ type addressBook [2]netip.Addr
 // the same address twice from one Lab.
 func (l *Lab) FreeAddresses(family Family, n int) []netip.Addr {
 	l.t.Helper()
-	subnet, taken := l.ipam(family)
+	subnet, taken, err := l.cluster.Subnet(context.Background(), family)
+	l.must(err)
 	var run []netip.Addr
 	candidate := l.used[family]
 	if !candidate.IsValid() {
@@ -49,6 +52,7 @@ func (l *Lab) FreeAddresses(family Family, n int) []netip.Addr {
 		run = append(run, candidate)
 	}
 	l.used[family] = candidate
+	l.forgetNeighbours(run)
 	return run
 }
 
@@ -57,21 +61,22 @@ func (l *Lab) inUse(address netip.Addr) bool {
 	return len(l.neighbours(address, "--count", "1", "--wait", "50ms").Answers) > 0
 }
 
-// ipam returns the network's subnet of a family, and the part that Docker uses.
-func (l *Lab) ipam(family Family) (subnet, taken netip.Prefix) {
-	l.t.Helper()
+// Subnet returns the network's subnet of a family, and the part that Docker uses.
+func (c *Cluster) Subnet(ctx context.Context, family Family) (subnet, taken netip.Prefix, err error) {
+	output, err := c.Docker(ctx, "network", "inspect", "--format", "{{json .IPAM.Config}}", NetworkName)
+	if err != nil {
+		return subnet, taken, err
+	}
 	var configs []struct{ Subnet, IPRange netip.Prefix }
-	output := l.docker("network", "inspect", "--format", "{{json .IPAM.Config}}", networkName)
 	if err := json.Unmarshal([]byte(output), &configs); err != nil {
-		l.t.Fatalf("docker network inspect %s: %v", networkName, err)
+		return subnet, taken, fmt.Errorf("docker network inspect %s: %w", NetworkName, err)
 	}
 	for _, config := range configs {
 		if config.Subnet.Addr().Is6() == (family == IPv6) {
-			return config.Subnet, config.IPRange
+			return config.Subnet, config.IPRange, nil
 		}
 	}
-	l.t.Fatalf("the docker network has no %s subnet", family)
-	return
+	return subnet, taken, fmt.Errorf("the docker network has no %s subnet", family)
 }
 
 // lastOf returns the highest address of a prefix.

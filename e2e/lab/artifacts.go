@@ -25,15 +25,24 @@ func (l *Lab) recordUntilEnd() {
 	l.MustExec("ip", "neigh", "flush", "all")
 	trace := "/tmp/" + l.fileName() + ".pcap"
 	// -U: what was seen is on disk, whatever happens to the recorder. The size is bounded.
-	l.docker("exec", "-d", clientName, "tcpdump", "-i", "eth0", "-U", "-s", "200", "-c", "2000000", "-w", trace, traceFilter)
+	l.docker("exec", "-d", ClientName, "tcpdump", "-i", "eth0", "-U", "-s", "200", "-c", "2000000", "-w", trace, traceFilter)
 	l.t.Cleanup(func() {
 		l.t.Helper()
+		l.explain()
 		_, _ = l.Exec("pkill", "-INT", "-f", trace) // it may have ended by itself
-		if l.t.Failed() {
-			l.collect(trace)
-		}
 		_, _ = l.Exec("rm", "-f", trace)
 	})
+	l.trace = trace
+}
+
+// explain saves what explains a failure, if there is one that it was not called for before. Whatever takes away what a test has made calls
+// it first.
+func (l *Lab) explain() {
+	l.t.Helper()
+	if l.t.Failed() && !*l.explained {
+		*l.explained = true
+		l.collect(l.trace)
+	}
 }
 
 // fileName is the test's name as part of a path.
@@ -41,10 +50,30 @@ func (l *Lab) fileName() string {
 	return strings.NewReplacer("/", "_", " ", "_").Replace(l.t.Name())
 }
 
+// Keep saves what is in a folder if the test fails.
+func (l *Lab) Keep(dir string) {
+	l.t.Helper()
+	l.t.Cleanup(func() {
+		l.t.Helper()
+		if !l.t.Failed() {
+			return
+		}
+		target := l.failureDir() + "-more"
+		if err := os.CopyFS(target, os.DirFS(dir)); err != nil {
+			l.t.Logf("not all of %s could be saved: %v", dir, err)
+		}
+		l.t.Logf("saved: %s", target)
+	})
+}
+
+func (l *Lab) failureDir() string {
+	return filepath.Join(l.runDir, "failures", l.fileName()+"-"+time.Now().Format("20060102-150405"))
+}
+
 // collect saves what explains a failure. What cannot be had is logged and left out.
 func (l *Lab) collect(trace string) {
 	l.t.Helper()
-	dir := filepath.Join(l.runDir, "failures", l.fileName()+"-"+time.Now().Format("20060102-150405"))
+	dir := l.failureDir()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		l.t.Log(err)
 		return
@@ -124,14 +153,14 @@ func save(dir, name string) func(object any, err error) error {
 // collectDocker saves the neighbour tables, the nodes' logs and the recorded wire.
 func (l *Lab) collectDocker(ctx context.Context, dir, trace string) error {
 	failures := []error{
-		saveOutput(ctx, dir, "client-ip-neigh.txt", "docker", "exec", clientName, "ip", "neigh"),
+		saveOutput(ctx, dir, "client-ip-neigh.txt", "docker", "exec", ClientName, "ip", "neigh"),
 		saveOutput(ctx, dir, "host-ip-neigh.txt", "ip", "neigh"),
-		saveOutput(ctx, dir, "docker-network.json", "docker", "network", "inspect", networkName),
-		saveOutput(ctx, dir, "wire.pcap", "docker", "exec", clientName, "cat", trace),
+		saveOutput(ctx, dir, "docker-network.json", "docker", "network", "inspect", NetworkName),
+		saveOutput(ctx, dir, "wire.pcap", "docker", "exec", ClientName, "cat", trace),
 	}
-	nodes, err := l.nodes(ctx)
+	running, err := nodes(ctx)
 	failures = append(failures, err)
-	for _, node := range nodes {
+	for _, node := range running {
 		failures = append(failures,
 			saveOutput(ctx, dir, node.Name+"-docker.log", "docker", "logs", node.Name),
 			saveOutput(ctx, dir, node.Name+"-ip-neigh.txt", "docker", "exec", node.Name, "ip", "neigh"),

@@ -14,7 +14,7 @@ import (
 
 // Exec runs a command in the outside client and returns what it printed.
 func (l *Lab) Exec(command ...string) (string, error) {
-	return run(context.Background(), "docker", append([]string{"exec", clientName}, command...)...)
+	return run(context.Background(), "docker", append([]string{"exec", ClientName}, command...)...)
 }
 
 // MustExec is Exec for what must succeed.
@@ -35,7 +35,7 @@ func (l *Lab) Copy(source, target string) {
 	remove()
 	l.t.Cleanup(remove)
 	l.MustExec("mkdir", "-p", path.Dir(target))
-	l.docker("cp", source, clientName+":"+target)
+	l.docker("cp", source, ClientName+":"+target)
 }
 
 // EquipClient gives the client what a user of the cluster has on a machine of his own: kubectl, and the credentials, which

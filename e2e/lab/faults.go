@@ -2,13 +2,8 @@ package lab
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -34,30 +29,10 @@ func (l *Lab) StartNode(node Node) {
 
 func (l *Lab) waitUntilReady(node Node) {
 	l.t.Helper()
-	now, err := inspectNode(context.Background(), node.Name)
-	if err != nil {
+	if err := l.cluster.SameAddresses(context.Background(), node); err != nil {
 		l.t.Fatal(err)
 	}
-	if now.IPv4 != node.IPv4 || now.IPv6 != node.IPv6 {
-		l.t.Fatalf("%s came back with %s and %s instead of %s and %s: recreate the cluster", node.Name, now.IPv4, now.IPv6, node.IPv4, node.IPv6)
-	}
-	// A node that was away for less than the grace period never was NotReady, so its
-	// kubelet's own word is asked for too.
-	l.WaitFor(node.Name+" to be ready", patience, func(ctx context.Context) error {
-		if _, err := l.TryOnNode(ctx, node, "curl", "-sf", "-m", "2", "http://127.0.0.1:10248/healthz"); err != nil {
-			return fmt.Errorf("the kubelet is not healthy: %w", err)
-		}
-		object, err := l.Clientset.CoreV1().Nodes().Get(ctx, node.Name, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		for _, condition := range object.Status.Conditions {
-			if condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue {
-				return nil
-			}
-		}
-		return errors.New("its Node is not Ready")
-	})
+	l.WaitFor(node.Name+" to be ready", patience, func(ctx context.Context) error { return l.cluster.Ready(ctx, node) })
 }
 
 // Pause stops all processes of a node; its kernel goes on forwarding. They go on when the test ends, unless Unpause was called.
@@ -106,9 +81,7 @@ func (l *Lab) AddNode(node Node) {
 // unless Connect was called.
 func (l *Lab) Disconnect(node Node) {
 	l.t.Helper()
-	l.docker("network", "disconnect", networkName, node.Name)
-	// Docker does not find an interface that Connect has renamed, and leaves it, which is no error to it.
-	_, _ = l.TryOnNode(context.Background(), node, "ip", "link", "delete", "eth0")
+	l.must(l.cluster.Disconnect(context.Background(), node))
 	l.t.Cleanup(func() {
 		l.t.Helper()
 		l.Connect(node)
@@ -119,31 +92,9 @@ func (l *Lab) Disconnect(node Node) {
 // waits until it is ready. It does nothing to a node that is connected.
 func (l *Lab) Connect(node Node) {
 	l.t.Helper()
-	now, err := inspectNode(context.Background(), node.Name)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	if !now.IPv4.IsValid() {
-		l.docker("network", "connect", "--ip", node.IPv4.String(), "--ip6", node.IPv6.String(), networkName, node.Name)
-		l.ExecOnNode(node, "sh", "-ec", renameToEth0)
-	}
+	l.must(l.cluster.Connect(context.Background(), node))
 	l.waitUntilReady(node)
 }
-
-// renameToEth0 undoes that Docker gives the interface of a container that is connected
-// again a new name. Before Linux 6.2 an interface that is up cannot be renamed, and
-// taking it down would lose IPv6 addresses and the default routes.
-const renameToEth0 = `
-new=$(basename /sys/class/net/eth[1-9]*)
-gateway4=$(ip -4 route show default | awk '{print $3}')
-gateway6=$(ip -6 route show default | awk '{print $3}')
-echo 1 >/proc/sys/net/ipv6/conf/$new/keep_addr_on_down
-ip link set $new down
-ip link set $new name eth0
-ip link set eth0 up
-ip -4 route replace default via $gateway4
-ip -6 route replace default via $gateway6
-`
 
 // Unplug takes the carrier from a node's interface, as pulling its cable does. It needs
 // root on the host. The node is plugged in again when the test ends, unless Plug was called.
@@ -178,28 +129,20 @@ func (l *Lab) Isolate(node Node) {
 // Rejoin puts a node's port back and waits until the node is ready.
 func (l *Lab) Rejoin(node Node) {
 	l.t.Helper()
-	l.setPort(node, "master", bridgeName)
+	l.setPort(node, "master", BridgeName)
 	l.waitUntilReady(node)
 }
 
 // setPort changes the host's end of a node's link.
 func (l *Lab) setPort(node Node, change ...string) {
 	l.t.Helper()
-	peer := strings.TrimSpace(l.ExecOnNode(node, "cat", "/sys/class/net/eth0/iflink"))
-	paths, err := filepath.Glob("/sys/class/net/*/ifindex")
+	l.must(l.cluster.SetPort(context.Background(), node, change...))
+}
+
+// must fails the test for an error.
+func (l *Lab) must(err error) {
+	l.t.Helper()
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	for _, path := range paths {
-		index, err := os.ReadFile(path)
-		if err != nil || strings.TrimSpace(string(index)) != peer {
-			continue
-		}
-		port := filepath.Base(filepath.Dir(path))
-		if _, err := run(context.Background(), "ip", append([]string{"link", "set", port}, change...)...); err != nil {
-			l.t.Fatal(err)
-		}
-		return
-	}
-	l.t.Fatalf("the host has no interface %s, the other end of %s's eth0", peer, node.Name)
 }

@@ -3,7 +3,6 @@ package lab
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,7 +10,7 @@ import (
 
 // Kubectl runs kubectl as a user would and returns what it printed.
 func (l *Lab) Kubectl(args ...string) (string, error) {
-	return run(context.Background(), filepath.Join(l.runDir, "bin", "kubectl"), append([]string{"--kubeconfig", l.kubeconfig}, args...)...)
+	return l.cluster.Kubectl(context.Background(), args...)
 }
 
 // Kubeconfig is the file with the cluster's credentials.
@@ -34,11 +33,12 @@ func (l *Lab) Apply(args ...string) {
 	l.MustKubectl(append([]string{"apply"}, args...)...)
 	l.t.Cleanup(func() {
 		l.t.Helper()
+		l.explain()
 		l.MustKubectl(append([]string{"delete", "--ignore-not-found", "--wait"}, args...)...)
 	})
 }
 
-// Namespace makes a namespace that lives as long as the test.
+// Namespace makes a namespace that lives as long as the test. Its end takes some seconds, in which what else the test has made ends too.
 func (l *Lab) Namespace() string {
 	l.t.Helper()
 	name := strings.Map(func(r rune) rune {
@@ -51,9 +51,19 @@ func (l *Lab) Namespace() string {
 	l.MustKubectl("create", "namespace", name)
 	l.t.Cleanup(func() {
 		l.t.Helper()
-		l.MustKubectl("delete", "namespace", name, "--wait")
+		l.explain()
+		l.MustKubectl("delete", "namespace", name, "--wait=false")
+		*l.leaving = append(*l.leaving, "namespace/"+name)
 	})
 	return name
+}
+
+// waitUntilGone waits until all namespaces that were deleted are gone.
+func (l *Lab) waitUntilGone() {
+	l.t.Helper()
+	if len(*l.leaving) > 0 {
+		l.MustKubectl(append([]string{"wait", "--for=delete", "--timeout", patience.String()}, *l.leaving...)...)
+	}
 }
 
 // Deploy makes a Deployment of echo servers and waits until all its pods are ready.

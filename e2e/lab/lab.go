@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,9 +19,11 @@ import (
 // The names that lib.sh gives to what cluster.sh makes.
 const (
 	clusterName = "lanlord"
-	networkName = "lanlord"
-	clientName  = "lanlord-client"
-	bridgeName  = "br-lanlord"
+	NetworkName = "lanlord"
+	ClientName  = "lanlord-client"
+
+	// BridgeName is the host's bridge of the nodes' network.
+	BridgeName = "br-lanlord"
 
 	// EchoImage answers HTTP on port 80 with the name of its pod.
 	EchoImage = "lanlord-e2e/echo:dev"
@@ -34,9 +37,13 @@ type Lab struct {
 	Clientset kubernetes.Interface
 
 	t          testing.TB
+	cluster    *Cluster
 	runDir     string // of the scripts
 	kubeconfig string
 	used       *addressBook
+	leaving    *[]string // namespaces that are being deleted
+	trace      string    // the client's file with the frames of this test
+	explained  *bool     // whether what explains the test's failure is saved
 }
 
 // Check returns an error that says what to do if there is no laboratory.
@@ -59,32 +66,29 @@ func Check() error {
 	return nil
 }
 
+// untilEnv is when the last test may begin, in seconds of Unix time, where there is a limit to all of them.
+const untilEnv = "LANLORD_E2E_UNTIL"
+
 // Open returns the laboratory and records the wire until the test ends. If the test
-// fails, all that explains it is saved in a folder that the log names.
+// fails, all that explains it is saved in a folder that the log names. It skips the test if it is too late for it.
 func Open(t testing.TB) *Lab {
 	t.Helper()
-	if err := Check(); err != nil {
-		t.Fatal(err)
+	if text := os.Getenv(untilEnv); text != "" {
+		until, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			t.Fatalf("%s=%q: want seconds of Unix time", untilEnv, text)
+		}
+		if time.Now().Unix() > until {
+			t.Skipf("no time left: %s was %s", untilEnv, time.Unix(until, 0).Format(time.TimeOnly))
+		}
 	}
-	runDir, err := runDirPath()
+	cluster, err := Find()
 	if err != nil {
 		t.Fatal(err)
 	}
-	kubeconfig, err := kubeconfigPath()
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.QPS = -1 // tests poll, and some write thousands of objects: the API server knows its limits
-	clientset, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &Lab{Clientset: clientset, t: t, runDir: runDir, kubeconfig: kubeconfig, used: new(addressBook)}
+	l := &Lab{Clientset: cluster.Clientset, t: t, cluster: cluster, runDir: cluster.runDir, kubeconfig: cluster.kubeconfig, used: new(addressBook), leaving: new([]string), explained: new(bool)}
 	l.recordUntilEnd()
+	t.Cleanup(l.waitUntilGone)
 	return l
 }
 
@@ -118,7 +122,8 @@ func kubeconfigPath() (string, error) {
 }
 
 // WaitFor calls condition until it returns nil, and fails the test with its last
-// error if that takes longer than within. It returns how long it took.
+// error if that takes longer than within. It returns how long it took. What takes long is asked for
+// less often: many conditions start a program in a container, which keeps two cores from what is waited for.
 func (l *Lab) WaitFor(what string, within time.Duration, condition func(context.Context) error) time.Duration {
 	l.t.Helper()
 	start := time.Now()
@@ -137,7 +142,7 @@ func (l *Lab) WaitFor(what string, within time.Duration, condition func(context.
 		select {
 		case <-ctx.Done():
 			l.t.Fatalf("waited %v for %s: %v", within, what, last)
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(min(max(time.Since(start)/8, 20*time.Millisecond), 400*time.Millisecond)):
 		}
 	}
 }

@@ -27,28 +27,28 @@ func (n Node) Addresses() []netip.Addr { return []netip.Addr{n.IPv4, n.IPv6} }
 // Nodes returns the nodes whose containers run, sorted by name.
 func (l *Lab) Nodes() []Node {
 	l.t.Helper()
-	nodes, err := l.nodes(context.Background())
+	nodes, err := nodes(context.Background())
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	return nodes
 }
 
-func (l *Lab) nodes(ctx context.Context) ([]Node, error) {
+func nodes(ctx context.Context) ([]Node, error) {
 	names, err := nodeNames(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var nodes []Node
+	var found []Node
 	for _, name := range names {
 		node, err := inspectNode(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		nodes = append(nodes, node)
+		found = append(found, node)
 	}
-	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
-	return nodes, nil
+	slices.SortFunc(found, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
+	return found, nil
 }
 
 // nodeNames returns those of the nodes whose containers run and fit the filters of docker ps.
@@ -62,7 +62,7 @@ func nodeNames(ctx context.Context, filters ...string) ([]string, error) {
 }
 
 func inspectNode(ctx context.Context, name string) (Node, error) {
-	output, err := run(ctx, "docker", "inspect", "--format", `{{json (index .NetworkSettings.Networks "`+networkName+`")}}`, name)
+	output, err := run(ctx, "docker", "inspect", "--format", `{{json (index .NetworkSettings.Networks "`+NetworkName+`")}}`, name)
 	if err != nil {
 		return Node{}, err
 	}
@@ -111,26 +111,46 @@ func (l *Lab) ExecOnNode(node Node, command ...string) string {
 // connections from the same port pass as well.
 func (l *Lab) ForgetHalfOpen() {
 	l.t.Helper()
-	running, err := nodeNames(context.Background(), "status=running")
-	if err != nil {
-		l.t.Fatal(err)
+	// It exits with 1 also where there was nothing to forget.
+	l.onRunningNodes("for family in ipv4 ipv6; do conntrack -D -f $family -p tcp --state SYN_SENT 2>&1 >/dev/null; done; true", func(output string) error {
+		if strings.Count(output, "deleted") != 2 {
+			return errors.New(output)
+		}
+		return nil
+	})
+}
+
+// forgetNeighbours lets the nodes' kernels forget who had these addresses. One that owns an address sends what is for no Service there on to who
+// had it before, which sends it back.
+func (l *Lab) forgetNeighbours(addresses []netip.Addr) {
+	l.t.Helper()
+	var script strings.Builder
+	for _, a := range addresses {
+		fmt.Fprintf(&script, "ip neigh del %s dev eth0 2>/dev/null; ", a)
 	}
+	l.onRunningNodes(script.String()+"true", func(string) error { return nil })
+}
+
+// onRunningNodes runs a shell's script on all nodes at once, but for those that are stopped or paused. The test fails where the script does, or
+// where what it printed does not pass.
+func (l *Lab) onRunningNodes(script string, passes func(output string) error) {
+	l.t.Helper()
+	running, err := nodeNames(context.Background(), "status=running")
+	l.must(err)
 	failures := make([]error, len(running))
-	var forgetting sync.WaitGroup
+	var all sync.WaitGroup
 	for i, name := range running {
-		forgetting.Go(func() {
-			// It exits with 1 also where there was nothing to forget.
-			output, err := l.TryOnNode(context.Background(), Node{Name: name}, "sh", "-c",
-				"for family in ipv4 ipv6; do conntrack -D -f $family -p tcp --state SYN_SENT 2>&1 >/dev/null; done; true")
-			if err == nil && strings.Count(output, "deleted") != 2 {
-				err = errors.New(output)
+		all.Go(func() {
+			output, err := l.TryOnNode(context.Background(), Node{Name: name}, "sh", "-c", script)
+			if err == nil {
+				err = passes(output)
 			}
 			failures[i] = err
 		})
 	}
-	forgetting.Wait()
+	all.Wait()
 	if err := errors.Join(failures...); err != nil {
-		l.t.Fatalf("forgetting half-open connections: %v", err)
+		l.t.Fatalf("on the nodes: %s: %v", script, err)
 	}
 }
 

@@ -24,14 +24,14 @@ type Stranger struct {
 func (l *Lab) StartStranger() Stranger {
 	l.t.Helper()
 	_, _ = run(context.Background(), "docker", "rm", "-f", strangerName) // one that an interrupted test has left
-	l.docker("run", "-d", "--rm", "--name", strangerName, "--init", "--network", networkName,
+	l.docker("run", "-d", "--rm", "--name", strangerName, "--init", "--network", NetworkName,
 		"--cap-add", "NET_ADMIN", "--cap-add", "NET_RAW", clientImage, "sleep", "infinity")
 	l.t.Cleanup(func() {
 		l.t.Helper()
 		l.docker("rm", "-f", strangerName)
 	})
 	var mac string
-	output := l.docker("inspect", "--format", `{{json (index .NetworkSettings.Networks "`+networkName+`").MacAddress}}`, strangerName)
+	output := l.docker("inspect", "--format", `{{json (index .NetworkSettings.Networks "`+NetworkName+`").MacAddress}}`, strangerName)
 	if err := json.Unmarshal([]byte(output), &mac); err != nil {
 		l.t.Fatalf("docker inspect %s: %v", strangerName, err)
 	}

@@ -18,20 +18,7 @@ import (
 
 const appNamespace = "default"
 
-// flavour is what a Service asks for.
-type flavour string
-
-const (
-	plain  flavour = "plain"
-	six    flavour = "IPv6"
-	dual   flavour = "dual stack"
-	asking flavour = "asking"
-	shared flavour = "shared"
-	// local has externalTrafficPolicy Local and both families, and its endpoints move between nodes.
-	local flavour = "local"
-)
-
-var flavours = []flavour{plain, local, six, dual, asking, shared, plain}
+var flavours = []Flavour{Plain, Local, SixOnly, DualStack, Asking, Shared, Plain}
 
 // churn is what users do: they create, change and delete Services, from a seed. Of the Services that are there from the start only
 // the endpoints move.
@@ -43,20 +30,13 @@ type churn struct {
 	places map[string][]int
 	// most is how many Services come and go at once; made counts all of them.
 	most, made int
-	living     []*living
-}
-
-// living is a Service that comes and goes.
-type living struct {
-	name    string
-	flavour flavour
-	asks    int
+	living     []*Wish
 }
 
 func newChurn(seed uint64, api *apiserver.Server, nodes []string, stay, most int) (*churn, error) {
 	c := &churn{random: rand.New(rand.NewPCG(seed, 2)), api: api, nodes: nodes, places: make(map[string][]int), most: most}
 	for i := range stay {
-		if err := c.create(&living{name: fmt.Sprintf("stays-%d", i), flavour: flavours[i%len(flavours)], asks: i}); err != nil {
+		if err := c.create(&Wish{Name: fmt.Sprintf("stays-%d", i), Flavour: flavours[i%len(flavours)], Number: i, Asked: asked(i)}); err != nil {
 			return nil, err
 		}
 	}
@@ -73,52 +53,30 @@ func (c *churn) step() (string, error) {
 	case n == 0, n < c.most && c.random.IntN(2) == 0:
 		c.made++
 		// Addresses that are asked for are nobody else's: each is of one number.
-		s := &living{name: fmt.Sprintf("comes-%d", c.made), flavour: flavours[c.random.IntN(len(flavours))], asks: 100 + c.made%100}
-		if slices.ContainsFunc(c.living, func(o *living) bool { return o.asks == s.asks }) {
+		number := 100 + c.made%100
+		s := &Wish{Name: fmt.Sprintf("comes-%d", c.made), Flavour: flavours[c.random.IntN(len(flavours))], Number: number, Asked: asked(number)}
+		if slices.ContainsFunc(c.living, func(o *Wish) bool { return o.Number == s.Number }) {
 			return "nothing", nil
 		}
 		c.living = append(c.living, s)
-		return fmt.Sprintf("create %s, %s", s.name, s.flavour), c.create(s)
+		return fmt.Sprintf("create %s, %s", s.Name, s.Flavour), c.create(s)
 	case c.random.IntN(3) == 0:
 		s := c.living[c.random.IntN(n)]
-		return "change " + s.name, c.change(s)
+		return "change " + s.Name, c.change(s)
 	default:
 		i := c.random.IntN(n)
 		s := c.living[i]
 		c.living = slices.Delete(c.living, i, i+1)
-		return "delete " + s.name, c.delete(s)
+		return "delete " + s.Name, c.delete(s)
 	}
 }
 
 // create makes a Service and its endpoints.
-func (c *churn) create(s *living) error {
-	service := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: appNamespace, Name: s.name, Annotations: map[string]string{}},
-		Spec: corev1.ServiceSpec{
-			Type: corev1.ServiceTypeLoadBalancer, IPFamilies: []corev1.IPFamily{corev1.IPv4Protocol},
-			Ports: []corev1.ServicePort{{Port: 80, Protocol: corev1.ProtocolTCP}},
-		},
-	}
-	policy := corev1.IPFamilyPolicySingleStack
-	switch s.flavour {
-	case six:
-		service.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv6Protocol}
-	case dual, local:
-		service.Spec.IPFamilies = append(service.Spec.IPFamilies, corev1.IPv6Protocol)
-		policy = corev1.IPFamilyPolicyRequireDualStack
-	case asking:
-		service.Annotations[addressesAnnotation] = asked(s.asks).String()
-	case shared:
-		// Ports decide about who shares: each number has its own.
-		service.Annotations[sharingAnnotation] = "soak"
-		service.Spec.Ports[0].Port = int32(1000 + s.asks)
-	}
-	service.Spec.IPFamilyPolicy = &policy
-	at := []int{0}
-	if s.flavour == local {
-		service.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
+func (c *churn) create(s *Wish) error {
+	service, at := s.Service(appNamespace), []int{0}
+	if s.Flavour == Local {
 		at = c.place()
-		c.places[s.name] = at
+		c.places[s.Name] = at
 	}
 	objects := []runtime.Object{service}
 	for i, f := range service.Spec.IPFamilies {
@@ -129,7 +87,7 @@ func (c *churn) create(s *living) error {
 		service.Spec.ClusterIPs = append(service.Spec.ClusterIPs, ip)
 		objects = append(objects, &discoveryv1.EndpointSlice{
 			ObjectMeta: metav1.ObjectMeta{
-				Namespace: appNamespace, Name: fmt.Sprintf("%s-%d", s.name, i), Labels: map[string]string{discoveryv1.LabelServiceName: s.name},
+				Namespace: appNamespace, Name: fmt.Sprintf("%s-%d", s.Name, i), Labels: map[string]string{discoveryv1.LabelServiceName: s.Name},
 			},
 			AddressType: discoveryv1.AddressType(f), Endpoints: c.endpoints(f, at),
 		})
@@ -183,18 +141,10 @@ func (c *churn) move(name string) error {
 func asked(number int) netip.Addr { return netip.AddrFrom4([4]byte{10, 99, 200, byte(number)}) }
 
 // change makes a Service ask for another address, or changes what is of no account.
-func (c *churn) change(s *living) error {
-	key, value := "example.com/note", fmt.Sprint(c.made)
-	if c.random.IntN(2) == 0 {
-		switch s.flavour {
-		case plain:
-			s.flavour, key, value = asking, addressesAnnotation, asked(s.asks).String()
-		case asking:
-			// Who no longer asks keeps what it has.
-			s.flavour, key, value = plain, addressesAnnotation, ""
-		}
-	}
-	_, err := c.api.Edit("services", types.NamespacedName{Namespace: appNamespace, Name: s.name}, func(o runtime.Object) {
+func (c *churn) change(s *Wish) error {
+	var key, value string
+	key, value, s.Flavour = s.Change(c.random, fmt.Sprint(c.made))
+	_, err := c.api.Edit("services", types.NamespacedName{Namespace: appNamespace, Name: s.Name}, func(o runtime.Object) {
 		if value == "" {
 			delete(o.(*corev1.Service).Annotations, key)
 			return
@@ -204,12 +154,12 @@ func (c *churn) change(s *living) error {
 	return err
 }
 
-func (c *churn) delete(s *living) error {
-	delete(c.places, s.name)
+func (c *churn) delete(s *Wish) error {
+	delete(c.places, s.Name)
 	for i := range 2 {
-		if err := c.api.Delete("endpointslices", types.NamespacedName{Namespace: appNamespace, Name: fmt.Sprintf("%s-%d", s.name, i)}); err != nil {
+		if err := c.api.Delete("endpointslices", types.NamespacedName{Namespace: appNamespace, Name: fmt.Sprintf("%s-%d", s.Name, i)}); err != nil {
 			return err
 		}
 	}
-	return c.api.Delete("services", types.NamespacedName{Namespace: appNamespace, Name: s.name})
+	return c.api.Delete("services", types.NamespacedName{Namespace: appNamespace, Name: s.Name})
 }

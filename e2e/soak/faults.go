@@ -22,29 +22,29 @@ const rolloutLimit = time.Minute
 const scarceMemory = "GOMEMLIMIT=6MiB"
 
 // deed begins a fault, and returns what ends it.
-type deed func(ctx context.Context, r *run, f Fault) (end func() error, err error)
+type deed func(ctx context.Context, r *namespaces, f Fault) (end func() error, err error)
 
 func nothing() error { return nil }
 
 // deeds are what the kinds of faults do.
 var deeds = map[Kind]deed{
-	"crash": func(_ context.Context, r *run, f Fault) (func() error, error) {
+	"crash": func(_ context.Context, r *namespaces, f Fault) (func() error, error) {
 		all := []wire.Network{wire.LAN, wire.Gossip, wire.API}
 		err := errors.Join(r.lab.Carrier(f.Node, false, all...), r.lab.Kill(f.Node))
 		return func() error { return errors.Join(r.lab.Carrier(f.Node, true, all...), r.lab.Start(f.Node, nil)) }, err
 	},
-	"kill": func(_ context.Context, r *run, f Fault) (func() error, error) {
+	"kill": func(_ context.Context, r *namespaces, f Fault) (func() error, error) {
 		return func() error { return r.lab.Start(f.Node, nil) }, r.lab.Kill(f.Node)
 	},
-	"stop": func(_ context.Context, r *run, f Fault) (func() error, error) {
+	"stop": func(_ context.Context, r *namespaces, f Fault) (func() error, error) {
 		return func() error { return r.lab.Start(f.Node, nil) }, r.stop(f.Node)
 	},
-	"rollout": func(ctx context.Context, r *run, f Fault) (func() error, error) {
+	"rollout": func(ctx context.Context, r *namespaces, f Fault) (func() error, error) {
 		ctx, cancel := context.WithTimeout(ctx, rolloutLimit)
 		defer cancel()
 		return nothing, r.lab.Rollout(ctx, f.Node)
 	},
-	"pause": func(_ context.Context, r *run, f Fault) (func() error, error) {
+	"pause": func(_ context.Context, r *namespaces, f Fault) (func() error, error) {
 		return func() error { return r.lab.Signal(f.Node, syscall.SIGCONT) }, r.lab.Signal(f.Node, syscall.SIGSTOP)
 	},
 	"gossip": cut(wire.Gossip),
@@ -53,7 +53,7 @@ var deeds = map[Kind]deed{
 	"flap":   flap,
 	"loss":   impair(wire.Impairment{Loss: 0.2}),
 	"delay":  impair(wire.Impairment{Delay: 20 * time.Millisecond, Jitter: 40 * time.Millisecond}),
-	"log-full": func(_ context.Context, r *run, f Fault) (func() error, error) {
+	"log-full": func(_ context.Context, r *namespaces, f Fault) (func() error, error) {
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 		if err != nil {
 			return nothing, err
@@ -61,7 +61,7 @@ var deeds = map[Kind]deed{
 		defer full.Close() // the process has its own
 		return r.startedSo(f.Node, full)
 	},
-	"log-stuck": func(_ context.Context, r *run, f Fault) (func() error, error) {
+	"log-stuck": func(_ context.Context, r *namespaces, f Fault) (func() error, error) {
 		reader, writer, err := os.Pipe()
 		if err != nil {
 			return nothing, err
@@ -77,31 +77,35 @@ var deeds = map[Kind]deed{
 		end, err := r.startedSo(f.Node, writer)
 		return func() error { return errors.Join(end(), reader.Close()) }, err
 	},
-	"memory": func(_ context.Context, r *run, f Fault) (func() error, error) {
+	"memory": func(_ context.Context, r *namespaces, f Fault) (func() error, error) {
 		return r.startedSo(f.Node, nil, scarceMemory)
 	},
 	"squeeze":  squeeze,
 	"oom":      exhaust,
-	"busy":     func(_ context.Context, r *run, _ Fault) (func() error, error) { return r.lab.Idle, r.lab.Busy() },
+	"busy":     func(_ context.Context, r *namespaces, _ Fault) (func() error, error) { return r.lab.Idle, r.lab.Busy() },
 	"api-node": cut(wire.API),
-	"api-all": func(_ context.Context, r *run, _ Fault) (func() error, error) {
+	"api-all": func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
 		return func() error { return r.all(func(n int) error { return r.lab.Join(n, wire.API) }) },
 			r.all(func(n int) error { return r.lab.Cut(n, wire.API) })
 	},
-	"api-restart": func(_ context.Context, r *run, _ Fault) (func() error, error) { return r.server.up, r.server.down() },
-	"api-slow":    trouble(func(t *apiserver.Trouble, on bool) { t.Delay = either(on, 300*time.Millisecond) }),
-	"api-429":     trouble(func(t *apiserver.Trouble, on bool) { t.Refuse = either[uint64](on, 2) }),
-	"api-500":     trouble(func(t *apiserver.Trouble, on bool) { t.Fail = either[uint64](on, 2) }),
-	"api-watch": func(ctx context.Context, r *run, _ Fault) (func() error, error) {
+	"api-restart": func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
+		return r.server.up, r.server.down()
+	},
+	"api-slow": trouble(func(t *apiserver.Trouble, on bool) { t.Delay = either(on, 300*time.Millisecond) }),
+	"api-429":  trouble(func(t *apiserver.Trouble, on bool) { t.Refuse = either[uint64](on, 2) }),
+	"api-500":  trouble(func(t *apiserver.Trouble, on bool) { t.Fail = either[uint64](on, 2) }),
+	"api-watch": func(ctx context.Context, r *namespaces, _ Fault) (func() error, error) {
 		return r.repeatedly(ctx, func() error { r.server.api.HangUp(); return nil }), nil
 	},
-	"api-gone": func(_ context.Context, r *run, _ Fault) (func() error, error) {
+	"api-gone": func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
 		r.server.api.Forget()
 		r.server.api.HangUp()
 		return nothing, nil
 	},
-	"token": func(_ context.Context, r *run, _ Fault) (func() error, error) { return nothing, r.server.rotate() },
-	"certificate": func(_ context.Context, r *run, _ Fault) (func() error, error) {
+	"token": func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
+		return nothing, r.server.rotate()
+	},
+	"certificate": func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
 		err := r.server.recertify()
 		if err == nil {
 			err = r.server.down()
@@ -109,24 +113,24 @@ var deeds = map[Kind]deed{
 		return r.server.up, err
 	},
 	"keys": exchangeKeys,
-	"config-bad": func(_ context.Context, r *run, f Fault) (func() error, error) {
+	"config-bad": func(_ context.Context, r *namespaces, f Fault) (func() error, error) {
 		return r.restoreConfiguration, r.server.configure(pick(r, f, breakages))
 	},
-	"config": func(_ context.Context, r *run, f Fault) (func() error, error) {
+	"config": func(_ context.Context, r *namespaces, f Fault) (func() error, error) {
 		return r.restoreConfiguration, r.server.configure(pick(r, f, edits))
 	},
-	"controller-kill": func(_ context.Context, r *run, _ Fault) (func() error, error) {
+	"controller-kill": func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
 		r.manager.kill()
 		return r.startManager, nil
 	},
-	"controller-stop": func(_ context.Context, r *run, _ Fault) (func() error, error) {
+	"controller-stop": func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
 		return r.startManager, r.manager.stop()
 	},
-	"controller-two": func(_ context.Context, r *run, _ Fault) (func() error, error) {
+	"controller-two": func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
 		first := r.manager
 		return func() error { first.kill(); return nil }, r.startManager()
 	},
-	"controller-pause": func(_ context.Context, r *run, _ Fault) (func() error, error) {
+	"controller-pause": func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
 		first := r.manager
 		if err := first.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 			return nothing, err
@@ -143,7 +147,7 @@ var deeds = map[Kind]deed{
 			// It has lost its Lease, and must not go on.
 			err := first.cmd.Process.Signal(syscall.SIGCONT)
 			if stays := first.await(false); stays != nil {
-				r.violate(time.Now(), fmt.Sprintf("controller-pause: %v", stays))
+				r.Violate(time.Now(), fmt.Sprintf("controller-pause: %v", stays))
 			}
 			return err
 		}, r.startManager()
@@ -158,18 +162,18 @@ func either[T any](on bool, value T) (none T) {
 }
 
 // pick chooses by the seed and the fault.
-func pick(r *run, f Fault, from []string) string {
+func pick(r *namespaces, f Fault, from []string) string {
 	return from[rand.New(rand.NewPCG(r.Seed, uint64(f.At))).IntN(len(from))]
 }
 
 func cut(networks ...wire.Network) deed {
-	return func(_ context.Context, r *run, f Fault) (func() error, error) {
+	return func(_ context.Context, r *namespaces, f Fault) (func() error, error) {
 		return func() error { return r.lab.Join(f.Node, networks...) }, r.lab.Cut(f.Node, networks...)
 	}
 }
 
 func impair(how wire.Impairment) deed {
-	return func(_ context.Context, r *run, f Fault) (func() error, error) {
+	return func(_ context.Context, r *namespaces, f Fault) (func() error, error) {
 		how.Seed = r.Seed + uint64(f.At)
 		mend, err := r.lab.Impair(f.Node, how, wire.LAN, wire.Gossip)
 		if err != nil {
@@ -179,7 +183,7 @@ func impair(how wire.Impairment) deed {
 	}
 }
 
-func flap(ctx context.Context, r *run, f Fault) (func() error, error) {
+func flap(ctx context.Context, r *namespaces, f Fault) (func() error, error) {
 	up := true
 	stop := r.repeatedly(ctx, func() error {
 		up = !up
@@ -189,14 +193,14 @@ func flap(ctx context.Context, r *run, f Fault) (func() error, error) {
 }
 
 func trouble(change func(*apiserver.Trouble, bool)) deed {
-	return func(_ context.Context, r *run, _ Fault) (func() error, error) {
+	return func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
 		r.server.set(func(t *apiserver.Trouble) { change(t, true) })
 		return func() error { r.server.set(func(t *apiserver.Trouble) { change(t, false) }); return nil }, nil
 	}
 }
 
 // exchangeKeys does what README says of gossip keys: a new one beside the old, then before it, then alone.
-func exchangeKeys(ctx context.Context, r *run, f Fault) (func() error, error) {
+func exchangeKeys(ctx context.Context, r *namespaces, f Fault) (func() error, error) {
 	next := make([]byte, 32)
 	random := rand.New(rand.NewPCG(r.Seed, uint64(f.At)))
 	for i := range next {
@@ -205,7 +209,7 @@ func exchangeKeys(ctx context.Context, r *run, f Fault) (func() error, error) {
 	if err := r.server.keys(func(k map[string][]byte) { k["key-2"] = next }); err != nil {
 		return nothing, err
 	}
-	if err := pause(ctx, f.For/2); err != nil {
+	if err := wire.Pause(ctx, f.For/2); err != nil {
 		return nothing, err
 	}
 	err := r.server.keys(func(k map[string][]byte) { k["key-1"], k["key-2"] = k["key-2"], k["key-1"] })
@@ -213,19 +217,19 @@ func exchangeKeys(ctx context.Context, r *run, f Fault) (func() error, error) {
 }
 
 // stop tells a node's speaker to stop. One that does not is killed, so that the soak can go on.
-func (r *run) stop(number int) error {
+func (r *namespaces) stop(number int) error {
 	err := r.lab.Stop(number)
 	if err != nil && r.lab.Running(number) {
 		err = errors.Join(err, r.lab.Kill(number))
 	}
 	if err != nil {
-		r.violate(time.Now(), fmt.Sprintf("stop: %v", err))
+		r.Violate(time.Now(), fmt.Sprintf("stop: %v", err))
 	}
 	return nil
 }
 
 // startedSo starts a node's speaker anew in another way than usual, and again as usual in the end.
-func (r *run) startedSo(number int, output *os.File, environment ...string) (func() error, error) {
+func (r *namespaces) startedSo(number int, output *os.File, environment ...string) (func() error, error) {
 	if err := r.stop(number); err != nil {
 		return nothing, err
 	}
@@ -234,7 +238,7 @@ func (r *run) startedSo(number int, output *os.File, environment ...string) (fun
 	}, r.lab.Start(number, output, environment...)
 }
 
-func (r *run) all(f func(int) error) error {
+func (r *namespaces) all(f func(int) error) error {
 	var err error
 	for n := range r.Nodes {
 		err = errors.Join(err, f(n))
@@ -243,12 +247,12 @@ func (r *run) all(f func(int) error) error {
 }
 
 // repeatedly does something now and every second, until the returned function is called.
-func (r *run) repeatedly(ctx context.Context, what func() error) (stop func() error) {
+func (r *namespaces) repeatedly(ctx context.Context, what func() error) (stop func() error) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() {
 		err := what()
-		for err == nil && pause(ctx, time.Second) == nil {
+		for err == nil && wire.Pause(ctx, time.Second) == nil {
 			err = what()
 		}
 		ended <- err
@@ -256,22 +260,10 @@ func (r *run) repeatedly(ctx context.Context, what func() error) (stop func() er
 	return func() error { cancel(); return <-ended }
 }
 
-func (r *run) restoreConfiguration() error { return r.server.configure(configuration("", "")) }
+func (r *namespaces) restoreConfiguration() error { return r.server.configure(configuration("", "")) }
 
-func (r *run) startManager() (err error) {
+func (r *namespaces) startManager() (err error) {
 	r.managers++
-	r.manager, err = startManager(r.Controller, r.server.Kubeconfig(), r.Logs, r.lab.Host(), r.managers)
+	r.manager, err = startManager(r.controller, r.server.Kubeconfig(), r.Logs, r.lab.Host(), r.managers)
 	return err
-}
-
-// pause lasts d, unless ctx ends before.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }

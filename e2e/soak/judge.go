@@ -14,10 +14,6 @@ const (
 	silence = 350 * time.Millisecond
 	// blink is how long one question without an answer takes: no darkness that is worth telling.
 	blink = 250 * time.Millisecond
-	// leftover is how long an address may still be answered for that is no Service's any more, and straying how long by a node that may
-	// not have it any more, which goes on until another one has it.
-	leftover = 2 * time.Second
-	straying = detected
 	// patience is how long a span waits for news of the judge's own lateness before it is judged.
 	patience = 3 * time.Second
 )
@@ -28,12 +24,15 @@ type Trait string
 // What is judged.
 const (
 	// Dark: it has an owner, and nobody answers. New: it has none yet. Two: two nodes answer. Ghost: it is no Service's, and
-	// somebody answers. Stray: it is of a Service with externalTrafficPolicy Local, and a node without an endpoint answers.
+	// somebody answers. Stray: it is of a Service with externalTrafficPolicy Local, and a node without an endpoint answers. Unserved:
+	// clients' requests fail.
 	Dark  Trait = "dark"
 	New   Trait = "new"
 	Two   Trait = "two owners"
 	Ghost Trait = "ghost"
 	Stray Trait = "stray"
+
+	Unserved Trait = "unserved"
 )
 
 // Span is a time for which an address had a trait.
@@ -108,16 +107,19 @@ type state struct {
 // Judge finds out who owned which address when, from questions and claims, and holds it to the faults' bounds. Its methods are
 // called by one goroutine, with times that do not go back by much.
 type Judge struct {
+	rules   Rules
 	addrs   map[netip.Addr]*state
 	windows []*window
 	late    []interval
 	pending []Span
+	// failing is since when all requests to an address and port have failed; zero if that is told.
+	failing map[netip.AddrPort]time.Time
 	done    func(Span)
 }
 
-// NewJudge returns a Judge that calls done with each span that it has judged, of whatever length.
-func NewJudge(done func(Span)) *Judge {
-	return &Judge{addrs: make(map[netip.Addr]*state), done: done}
+// NewJudge returns a Judge by these rules that calls done with each span that it has judged, of whatever length.
+func NewJudge(rules Rules, done func(Span)) *Judge {
+	return &Judge{rules: rules, addrs: make(map[netip.Addr]*state), failing: make(map[netip.AddrPort]time.Time), done: done}
 }
 
 // Begin notes that a fault begins, and to which node, the zero value for none in particular. The returned function notes its end.
@@ -246,7 +248,7 @@ func (j *Judge) ghost(s *state, c wire.Claim) {
 	if s.freed.IsZero() || s.told {
 		return // it may be about to be told of; or was reported
 	}
-	if from := j.heardOf(s.freed, c.At, c.MAC); c.At.Sub(from) > leftover {
+	if from := j.heardOf(s.freed, c.At, c.MAC); c.At.Sub(from) > j.rules.Leftover {
 		s.told = true
 		j.add(Span{Trait: Ghost, Addr: c.Addr, From: from, To: c.At, Who: []wire.MAC{c.MAC}})
 	}
@@ -262,7 +264,7 @@ func (j *Judge) stray(s *state, c wire.Claim) {
 	if s.wanted.After(from) {
 		from = s.wanted
 	}
-	if from = j.heardOf(from, c.At, c.MAC); c.At.Sub(from) > straying {
+	if from = j.heardOf(from, c.At, c.MAC); c.At.Sub(from) > j.rules.Straying {
 		s.strayed = true
 		j.add(Span{Trait: Stray, Addr: c.Addr, From: from, To: c.At, Who: []wire.MAC{c.MAC}})
 	}
@@ -353,6 +355,7 @@ func (j *Judge) Tick(now time.Time) {
 			j.add(span)
 		}
 	}
+	j.tickRequests(now)
 	j.pending = slices.DeleteFunc(j.pending, func(s Span) bool {
 		if now.Sub(s.To) < patience {
 			return false

@@ -26,7 +26,7 @@ type court struct {
 
 func newCourt() *court {
 	c := &court{}
-	c.Judge = NewJudge(func(s Span) { c.spans = append(c.spans, s) })
+	c.Judge = NewJudge(namespaceRules(), func(s Span) { c.spans = append(c.spans, s) })
 	c.Want(map[netip.Addr]bool{address: true}, at(0))
 	return c
 }
@@ -286,7 +286,7 @@ func TestOverdue(t *testing.T) {
 		{"no controller later", "controller-kill", 8000, 12_000, 5000, 42_000},
 		{"no controller long before", "controller-kill", 0, 1000, 50_000, 60_000},
 	} {
-		j := NewJudge(nil)
+		j := NewJudge(namespaceRules(), nil)
 		if test.kind != "" {
 			j.Begin(test.kind, wire.MAC{}, at(test.from))(at(test.to))
 		}
@@ -294,9 +294,72 @@ func TestOverdue(t *testing.T) {
 			t.Errorf("%s: not overdue at %d ms exactly", test.name, test.want)
 		}
 	}
-	j := NewJudge(nil)
+	j := NewJudge(namespaceRules(), nil)
 	j.Begin("api-restart", wire.MAC{}, at(0))
 	if j.Overdue(at(1000), at(80_000)) {
 		t.Error("overdue while the API server is away")
+	}
+}
+
+// TestJudgeOfRequests takes requests for what clients notice: no answer for longer than an address may be without an owner.
+func TestJudgeOfRequests(t *testing.T) {
+	target := netip.AddrPortFrom(address, 80)
+	rules := namespaceRules()
+	rules.Reprogram = 5 * time.Second
+	rules.Faults = append(rules.Faults, Rule{Kind: "reboot", Scope: Process, Dark: detected, Overlap: heard, Effects: Gone | Blind | Unwired})
+	for name, test := range map[string]struct {
+		// Requests that begin after since and before until fail; since is 1000 ms if it is 0.
+		since, until int
+		// dark says that nobody answers for the address, deleted that requests end after the first.
+		dark, deleted bool
+		// fault happens until 6 s have passed, from is when it begins, and who whom it happens to.
+		fault Kind
+		from  int
+		who   wire.MAC
+		want  string
+	}{
+		"answered":                        {until: 0},
+		"not for a moment":                {until: 2000},
+		"not for too long":                {until: 4000, want: "unserved"},
+		"never":                           {until: 60_000, want: "unserved"},
+		"nobody owns the address":         {until: 5000, dark: true},
+		"deleted":                         {until: 60_000, deleted: true},
+		"new, and nobody hears":           {until: 11_000, fault: "api-all"},
+		"new, and nobody has heard":       {until: 14_000, fault: "api-all", want: "unserved"},
+		"known before nobody hears":       {since: 13_000, until: 22_000, fault: "api-all", from: 12_000, want: "unserved"},
+		"its node is back without routes": {since: 13_000, until: 22_000, fault: "reboot", from: 12_000, who: alice},
+		"for too long":                    {since: 13_000, until: 29_000, fault: "reboot", from: 12_000, who: alice, want: "unserved"},
+		"another node is back":            {since: 13_000, until: 22_000, fault: "reboot", from: 12_000, who: bob, want: "unserved"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCourt()
+			c.rules = rules
+			if test.fault != "" {
+				c.Begin(test.fault, test.who, at(test.from))(at(test.from + 6000))
+			}
+			who := only(alice)
+			if test.dark {
+				who = only()
+			}
+			for ms := 0; ms < 30_000; ms += 500 {
+				c.play(ms, ms+500, who)
+				if ms == 1500 && test.deleted {
+					c.Unrequested(target)
+				}
+				if ms >= 1000 && !(test.deleted && ms > 1000) {
+					c.Requested(target, at(ms), ms < test.since || ms >= test.until)
+				}
+			}
+			c.Tick(at(90_000))
+			var words []string
+			for _, s := range c.spans {
+				if s.Trait == Unserved && s.Broken() {
+					words = append(words, string(s.Trait))
+				}
+			}
+			if got := strings.Join(words, ","); got != test.want {
+				t.Errorf("%q, want %q: %v", got, test.want, c.spans)
+			}
+		})
 	}
 }

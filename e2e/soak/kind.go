@@ -5,119 +5,103 @@ import "time"
 // Kind is a kind of fault.
 type Kind string
 
-// scope is what a fault happens to.
-type scope int
+// Scope is what a fault happens to.
+type Scope int
 
 const (
-	// node: one node's speaker or links, any node's.
-	node scope = iota
-	// process: one node's speaker, which is another process afterwards. The first node's is spared, so that there is one
+	// Node: one node, or its speaker or links, any node's.
+	Node Scope = iota
+	// Process: one node's speaker, which is another process afterwards. The first node's is spared, so that there is one
 	// whose memory can be watched for the whole time.
-	process
-	// api: all processes' way to the API server, or the server.
-	api
-	// controller: the processes of the controller.
-	controller
-	// cluster: everybody.
-	cluster
+	Process
+	// API: all processes' way to the API server, or the server.
+	API
+	// Controller: the processes of the controller.
+	Controller
+	// Cluster: everybody.
+	Cluster
 )
 
-// rule is what is known of a kind of fault.
-type rule struct {
-	kind  Kind
-	about string
-	scope scope
-	// shortest and longest are how long a fault lasts.
-	shortest, longest time.Duration
-	// dark and overlap are how long an address may have no owner, or two, while the fault lasts and for [settling] after it:
+// Rule is what is known of a kind of fault.
+type Rule struct {
+	Kind  Kind
+	About string
+	Scope Scope
+	// Shortest and Longest are how long a fault lasts.
+	Shortest, Longest time.Duration
+	// Dark and Overlap are how long an address may have no owner, or two, while the fault lasts and for Settling after it:
 	// bounds for a shared machine, far above what is promised and seen.
-	dark, overlap time.Duration
-	effects       effect
+	Dark, Overlap time.Duration
+	Effects       Effect
+	// Recovery is how long after it what it broke is usually back, before which nothing is planned that needs it.
+	Recovery time.Duration
+	// Every says that it happens only once while all others happen so often; zero is as one.
+	Every int
 }
 
-// effect is what else a fault does, beside what its bounds say.
-type effect uint
+// Effect is what else a fault does, beside what its bounds say.
+type Effect uint
 
 const (
-	// away: the node is no use to its clients, or hardly any, so that others are to take over.
-	away effect = 1 << iota
-	// gone: it is none at all, so that an address which no other node may have has no owner.
-	gone
-	// blind: the node, or every node, does not hear of what is written to the API server, or does not act on it.
-	blind
-	// idle: there is no controller that reaches the API server, has the Lease and knows the configuration.
-	idle
+	// Away: the node is no use to its clients, or hardly any, so that others are to take over.
+	Away Effect = 1 << iota
+	// Gone: it is none at all, so that an address which no other node may have has no owner.
+	Gone
+	// Blind: the node, or every node, does not hear of what is written to the API server, or does not act on it.
+	Blind
+	// Idle: there is no controller that reaches the API server, has the Lease and knows the configuration.
+	Idle
+	// Single: it happens to one node, although that is not its scope.
+	Single
+	// Unwired: the node's way to pods is made anew afterwards, by others than Lanlord, who wait for nobody.
+	Unwired
+	// Everywhere: the speakers of all nodes are other processes afterwards.
+	Everywhere
 )
 
-func (r rule) has(e effect) bool { return r.effects&e != 0 }
+func (r Rule) has(e Effect) bool { return r.Effects&e != 0 }
 
-const (
-	// prompt is for what no client should notice.
-	prompt = 1500 * time.Millisecond
-	// detected is for what must be noticed first.
-	detected = 5 * time.Second
-	// heard is for two owners that hear of each other again.
-	heard = 3 * time.Second
-	// handover is how long the new owner and the old one may both answer while an address moves.
-	handover = 500 * time.Millisecond
-	// settling is how long after its end a fault may still be the reason for something.
-	settling = 10 * time.Second
-)
-
-// rules are all kinds. Two owners are allowed for longer than a handover only where hosts did not hear each other, or were
-// not running.
-var rules = []rule{
-	{"crash", "a node loses power, and comes back", process, 3 * time.Second, 12 * time.Second, detected, handover, away | gone},
-	{"kill", "a speaker is killed, and started again", process, 1 * time.Second, 8 * time.Second, detected, handover, away | gone},
-	{"stop", "a speaker is told to stop, and started again", process, 1 * time.Second, 8 * time.Second, prompt, handover, away | gone},
-	{"rollout", "a second speaker follows the first on its node", process, 1 * time.Second, 2 * time.Second, prompt, handover, 0},
-	{"pause", "a speaker hangs (SIGSTOP), and goes on", node, 1 * time.Second, 12 * time.Second, detected, heard, away | gone | blind},
-	{"gossip", "a node is cut off from gossip", node, 2 * time.Second, 15 * time.Second, prompt, handover, 0},
-	{"lan", "a node is cut off from the LAN, with a carrier", node, 2 * time.Second, 15 * time.Second, detected, heard, away | gone},
-	{"both", "a node is cut off from the LAN and gossip", node, 2 * time.Second, 15 * time.Second, detected, heard, away | gone},
-	{"flap", "a node's link to the LAN loses its carrier every second", node, 2 * time.Second, 6 * time.Second, detected, heard, away | gone},
-	{"loss", "a node's LAN and gossip lose 20 % of the frames each way", node, 4 * time.Second, 15 * time.Second, detected, heard, away},
-	{"delay", "a node's LAN and gossip delay frames by 20 to 60 ms each way", node, 4 * time.Second, 15 * time.Second, detected, heard, away},
-	{"log-full", "a speaker starts with a full disk for its log (ENOSPC), and again without", process, 4 * time.Second, 15 * time.Second, detected, handover, away},
-	{"log-stuck", "a speaker starts with a log that nobody reads, and again without", process, 4 * time.Second, 15 * time.Second, detected, handover, away},
-	{"memory", "a speaker starts with a third of the memory it wants (GOMEMLIMIT), and again without", process, 4 * time.Second, 15 * time.Second, detected, handover, away},
-	{"squeeze", "the cgroup of a speaker gets less memory than it uses: its program is reclaimed all the time", process, 4 * time.Second, 12 * time.Second, detected, heard, away | gone | blind},
-	{"oom", "the kernel kills a speaker for want of memory in its cgroup, and it is started again", process, 3 * time.Second, 8 * time.Second, detected, handover, away | gone},
-	{"busy", "all CPUs are busy", cluster, 4 * time.Second, 10 * time.Second, detected, heard, blind | idle},
-	{"api-node", "a node is cut off from the API server", api, 3 * time.Second, 20 * time.Second, prompt, handover, blind},
-	{"api-all", "all nodes are cut off from the API server", api, 3 * time.Second, 20 * time.Second, prompt, handover, blind},
-	{"api-restart", "the API server ends, and starts with the same data", api, 1 * time.Second, 8 * time.Second, prompt, handover, blind | idle},
-	{"api-slow", "the API server takes 0.3 s for each request", api, 3 * time.Second, 15 * time.Second, prompt, handover, 0},
-	{"api-429", "the API server refuses every second request (429)", api, 3 * time.Second, 15 * time.Second, prompt, handover, idle},
-	{"api-500", "the API server fails every second request (500)", api, 3 * time.Second, 15 * time.Second, prompt, handover, idle},
-	{"api-watch", "the API server ends all watches, every second", api, 2 * time.Second, 5 * time.Second, prompt, handover, blind | idle},
-	{"api-gone", "the API server ends all watches and forgets the past (410)", api, 1 * time.Second, 3 * time.Second, prompt, handover, blind | idle},
-	{"token", "the API server accepts only a new token, which is in the file", api, 1 * time.Second, 2 * time.Second, prompt, handover, blind | idle},
-	{"certificate", "the API server ends, and starts with a certificate of a new authority, which is in the file", api, 1 * time.Second, 2 * time.Second, prompt, handover, blind | idle},
-	{"keys", "the gossip keys are exchanged, in three steps", api, 12 * time.Second, 12 * time.Second, prompt, handover, 0},
-	{"config-bad", "the ConfigMap is broken, and mended", api, 2 * time.Second, 10 * time.Second, prompt, handover, idle},
-	{"config", "the ConfigMap changes in what takes nobody's address, and back", api, 2 * time.Second, 10 * time.Second, prompt, handover, 0},
-	{"controller-kill", "the controller is killed, and started again", controller, 1 * time.Second, 4 * time.Second, prompt, handover, idle},
-	{"controller-stop", "the controller is told to stop, and started again", controller, 1 * time.Second, 4 * time.Second, prompt, handover, idle},
-	{"controller-two", "a second controller starts, and the first is killed", controller, 3 * time.Second, 10 * time.Second, prompt, handover, idle},
-	{"controller-pause", "the controller hangs until a second one has its Lease, and goes on", controller, 25 * time.Second, 30 * time.Second, prompt, handover, idle},
+// Rules are the kinds of faults that can happen somewhere, and how long what must not be may be there.
+type Rules struct {
+	Faults []Rule
+	// Dark and Overlap are as a Rule's, where no fault is happening.
+	Dark, Overlap time.Duration
+	// Settling is how long after its end a fault may still be the reason for something.
+	Settling time.Duration
+	// Serving is how much longer than without an owner an address may be without an answer to requests.
+	Serving time.Duration
+	// Leftover is how long an address may still be answered for that is no Service's any more, and Straying how long by a node that may
+	// not have it any more, which goes on until another one has it.
+	Leftover, Straying time.Duration
+	// Relearn is for how long after its end a blinding fault is an excuse, or for as long as it lasted if that is longer.
+	Relearn time.Duration
+	// Reprogram is how long after the end of a blinding fault nodes may not forward to a Service that they had not heard of, and after
+	// that of one which unwires, to any.
+	Reprogram time.Duration
+	// Quickly is how long a Service may wait for its address while there is a controller, Successor how long from the end of a
+	// fault on by which there was none, and LongestWait how long whatever happens.
+	Quickly, Successor, LongestWait time.Duration
+	// Punctuality is how late a fault may begin that has to wait for the end of others; one that is later is left out. Zero is for any.
+	Punctuality time.Duration
+	// Rest is how long the cluster may take to be at rest, before the first fault and after the last.
+	Rest time.Duration
 }
 
-// ruleOf returns the rule of a kind, and that of no fault for any other.
-func ruleOf(k Kind) rule {
-	for _, r := range rules {
-		if r.kind == k {
-			return r
+// Of returns the rule of a kind, and that of no fault for any other.
+func (r Rules) Of(k Kind) Rule {
+	for _, rule := range r.Faults {
+		if rule.Kind == k {
+			return rule
 		}
 	}
-	return rule{kind: k, dark: prompt, overlap: handover}
+	return Rule{Kind: k, Dark: r.Dark, Overlap: r.Overlap}
 }
 
 // Kinds returns all kinds of faults.
-func Kinds() []Kind {
-	kinds := make([]Kind, len(rules))
-	for i, r := range rules {
-		kinds[i] = r.kind
+func (r Rules) Kinds() []Kind {
+	kinds := make([]Kind, len(r.Faults))
+	for i, rule := range r.Faults {
+		kinds[i] = rule.Kind
 	}
 	return kinds
 }

@@ -16,8 +16,8 @@ import (
 
 // The annotations that Services of a soak have.
 const (
-	addressesAnnotation = "lanlord.io/load-balancer-ips"
-	sharingAnnotation   = "lanlord.io/allow-shared-ip"
+	AddressesAnnotation = "lanlord.io/load-balancer-ips"
+	SharingAnnotation   = "lanlord.io/allow-shared-ip"
 )
 
 // account is what is known of a Service that is to have addresses.
@@ -37,7 +37,7 @@ type wish struct {
 }
 
 func wishOf(s *corev1.Service) wish {
-	return wish{s.Annotations[addressesAnnotation], s.Annotations[sharingAnnotation], fmt.Sprint(s.Spec.IPFamilies)}
+	return wish{s.Annotations[AddressesAnnotation], s.Annotations[SharingAnnotation], fmt.Sprint(s.Spec.IPFamilies)}
 }
 
 // Ledger holds what is written of Services' addresses to the rules of allocation. Its methods are called by one goroutine.
@@ -132,7 +132,7 @@ func satisfied(s *corev1.Service, addrs []netip.Addr) bool {
 			return false
 		}
 	}
-	asks := s.Annotations[addressesAnnotation]
+	asks := s.Annotations[AddressesAnnotation]
 	return asks == "" || slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.String() == asks })
 }
 

@@ -16,10 +16,10 @@ func had(name, asks, shares string, addrs ...string) *corev1.Service {
 	s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, Annotations: map[string]string{}}}
 	s.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol}
 	if asks != "" {
-		s.Annotations[addressesAnnotation] = asks
+		s.Annotations[AddressesAnnotation] = asks
 	}
 	if shares != "" {
-		s.Annotations[sharingAnnotation] = shares
+		s.Annotations[SharingAnnotation] = shares
 	}
 	for _, a := range addrs {
 		s.Status.LoadBalancer.Ingress = append(s.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: a})

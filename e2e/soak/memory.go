@@ -7,10 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"time"
-)
 
-// needsCgroups tells whether a kind of fault limits the memory of a process.
-func needsCgroups(k Kind) bool { return k == "squeeze" || k == "oom" }
+	"github.com/lanlord/lanlord/e2e/wire"
+)
 
 // killLimit is how long the kernel may take to kill a process for want of memory.
 const killLimit = 20 * time.Second
@@ -20,7 +19,7 @@ const eater = `s=xxxxxxxxxxxxxxxx; while :; do s=$s$s; done`
 
 // squeeze lets a speaker have less memory than it uses, so that the kernel takes its program's pages away, and reads them
 // again from the disk, all the time. Where that is not enough it kills the speaker, which is started again as a kubelet would.
-func squeeze(_ context.Context, r *run, f Fault) (func() error, error) {
+func squeeze(_ context.Context, r *namespaces, f Fault) (func() error, error) {
 	c := r.cgroups[f.Node]
 	before, err := c.kills()
 	if err != nil {
@@ -34,14 +33,14 @@ func squeeze(_ context.Context, r *run, f Fault) (func() error, error) {
 		if err != nil || after == before || r.lab.Running(f.Node) {
 			return err
 		}
-		r.count(func(p *Report) { p.Killed++ })
+		r.Count(func(p *Report) { p.Killed++ })
 		return r.lab.Start(f.Node, nil)
 	}
 	return end, c.squeeze()
 }
 
 // exhaust has another process take the memory of a speaker's cgroup, and the kernel kill the speaker for it.
-func exhaust(ctx context.Context, r *run, f Fault) (func() error, error) {
+func exhaust(ctx context.Context, r *namespaces, f Fault) (func() error, error) {
 	c := r.cgroups[f.Node]
 	before, err := c.kills()
 	if err != nil {
@@ -52,7 +51,7 @@ func exhaust(ctx context.Context, r *run, f Fault) (func() error, error) {
 		return nothing, err
 	}
 	eats := exec.Command("sh", "-c", eater)
-	err = c.enter(eats, r.Speaker)
+	err = c.enter(eats, r.speaker)
 	if err == nil {
 		err = c.exhaust()
 	}
@@ -63,13 +62,13 @@ func exhaust(ctx context.Context, r *run, f Fault) (func() error, error) {
 		return c.relieve, err
 	}
 	for limit := time.Now().Add(killLimit); r.lab.Running(f.Node) && time.Now().Before(limit) && err == nil; {
-		err = pause(ctx, 20*time.Millisecond)
+		err = wire.Pause(ctx, 20*time.Millisecond)
 	}
 	_ = eats.Process.Kill() // the kernel may have
 	_ = eats.Wait()         // "signal: killed"
 	after, failed := c.kills()
 	if err = errors.Join(err, failed); err == nil && (after == before || r.lab.Running(f.Node)) {
-		r.violate(time.Now(), fmt.Sprintf("oom: the kernel has killed no speaker within %v", killLimit))
+		r.Violate(time.Now(), fmt.Sprintf("oom: the kernel has killed no speaker within %v", killLimit))
 	}
 	return func() error {
 		err := c.relieve()
@@ -78,11 +77,4 @@ func exhaust(ctx context.Context, r *run, f Fault) (func() error, error) {
 		}
 		return errors.Join(err, r.lab.Start(f.Node, nil))
 	}, err
-}
-
-// count changes a number of the report.
-func (r *run) count(change func(*Report)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	change(r.report)
 }

@@ -25,8 +25,8 @@ func (v Violation) String() string { return fmt.Sprintf("after %.1fs: %s", v.Aft
 type Tally struct {
 	// Count is how often it happened.
 	Count int
-	// Dark and New are how long addresses had no owner, Two how long two; sorted in the end.
-	Dark, New, Two []time.Duration
+	// Dark and New are how long addresses had no owner, Two how long two, Unserved how long requests to them failed; sorted in the end.
+	Dark, New, Two, Unserved []time.Duration
 	// Excused counts those of New that could be late, since a node might not have heard of the Service.
 	Excused int
 	// Unjudged counts spans that were longer than allowed while somebody got no CPU.
@@ -43,13 +43,19 @@ type Report struct {
 	Usage   map[string][]Usage
 	// Deeds counts what users did, Lost controllers that ended for want of their Lease.
 	Deeds, Lost int
-	Assigned    []time.Duration
-	Changed     int
+	// Skipped counts faults that had to wait for the end of others for too long.
+	Skipped int
+	// Refused counts those of users' deeds that the API server has not done, by reason.
+	Refused  map[string]int
+	Assigned []time.Duration
+	Changed  int
 	// Killed counts speakers that the kernel killed because of a fault that need not have.
 	Killed int
-	// NoCgroups says why the faults that limit memory were left out, empty if they were not.
-	NoCgroups string
-	Events    map[string]int
+	// LeftOut says why kinds of faults were left out.
+	LeftOut map[Kind]string
+	Events  map[string]int
+	// Requests counts those of clients, Failed those that were not answered.
+	Requests, Failed int
 	// Forsaken counts addresses without an owner for which no node was left that could have them; the tallies are without these.
 	Forsaken int
 	// Late is for how long nothing was judged.
@@ -57,16 +63,30 @@ type Report struct {
 	LogBytes   int64
 	LogLevels  map[string]int
 	Violations []Violation
+
+	rules Rules
 }
 
-func newReport(o Options) *Report {
-	r := &Report{Options: o, Faults: map[Kind]*Tally{"none": {}}, Usage: make(map[string][]Usage), Events: make(map[string]int),
-		LogLevels: make(map[string]int)}
+func newReport(o Options, rules Rules) *Report {
+	r := &Report{
+		Options: o, rules: rules, Faults: map[Kind]*Tally{"none": {}}, Usage: make(map[string][]Usage), Events: make(map[string]int),
+		LogLevels: make(map[string]int), Refused: make(map[string]int), LeftOut: make(map[Kind]string),
+	}
 	for _, k := range o.Kinds {
 		r.Faults[k] = &Tally{}
 	}
 	return r
 }
+
+// LeaveOut says why kinds of faults cannot happen here. It is called before the first one.
+func (r *Report) LeaveOut(why string, kinds ...Kind) {
+	for _, k := range kinds {
+		r.LeftOut[k] = why
+	}
+}
+
+// without tells whether a kind of fault is left out.
+func (r *Report) without(k Kind) bool { return r.LeftOut[k] != "" }
 
 // add counts a span that was judged.
 func (r *Report) add(s Span) {
@@ -81,6 +101,8 @@ func (r *Report) add(s Span) {
 		if s.Excused {
 			t.Excused++
 		}
+	case s.Trait == Unserved:
+		t.Unserved = append(t.Unserved, s.Length())
 	case s.Trait == Two:
 		t.Two = append(t.Two, s.Length())
 	}
@@ -97,6 +119,7 @@ func (r *Report) finish(l *Ledger, took time.Duration) {
 		slices.Sort(t.Dark)
 		slices.Sort(t.New)
 		slices.Sort(t.Two)
+		slices.Sort(t.Unserved)
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Usage)) {
 		for _, of := range lives(r.Usage[name]) {
@@ -175,6 +198,9 @@ func (r *Report) Write(w io.Writer, version string) error {
 	b := bufio.NewWriter(w)
 	fmt.Fprintf(b, "Seed %d, commit %s, %d nodes, up to %d Services, %v; %d faults, %d deeds of users.\n\n", r.Seed, version, r.Nodes,
 		r.Services, r.Took.Round(time.Second), r.faults(), r.Deeds)
+	if r.Skipped > 0 {
+		fmt.Fprintf(b, "%d faults did not happen, since what was before them lasted too long.\n\n", r.Skipped)
+	}
 	if len(r.Violations) == 0 {
 		fmt.Fprintf(b, "**No violation.**\n\n")
 	}
@@ -184,10 +210,15 @@ func (r *Report) Write(w io.Writer, version string) error {
 	r.writeFaults(b)
 	fmt.Fprintf(b, "\nServices assigned: %d, from wish to addresses p50 %s, p99 %s, max %s ms; addresses changed at their Services' wish: %d. "+
 		"Controllers that ended without their Lease: %d.\n", len(r.Assigned), ms(r.Assigned, 50), ms(r.Assigned, 99), ms(r.Assigned, 100), r.Changed, r.Lost)
-	fmt.Fprintf(b, "Speakers that the kernel killed while they were squeezed: %d. "+
-		"Times without an owner of addresses that no node could have, which are not in the table: %d.\n", r.Killed, r.Forsaken)
-	if r.NoCgroups != "" {
-		fmt.Fprintf(b, "`squeeze` and `oom` were left out: %s.\n", r.NoCgroups)
+	if _, may := r.Faults["squeeze"]; may {
+		fmt.Fprintf(b, "Speakers that the kernel killed while they were squeezed: %d. ", r.Killed)
+	}
+	fmt.Fprintf(b, "Times without an owner of addresses that no node could have, which are not in the table: %d.\n", r.Forsaken)
+	if r.Requests > 0 {
+		fmt.Fprintf(b, "Requests of clients: %d, of which %d failed. Users' deeds that the API server has not done: %v.\n", r.Requests, r.Failed, r.Refused)
+	}
+	for _, k := range slices.Sorted(maps.Keys(r.LeftOut)) {
+		fmt.Fprintf(b, "`%s` was left out: %s.\n", k, r.LeftOut[k])
 	}
 	fmt.Fprintf(b, "For %.0f s the judge or a speaker waited so long for a CPU that nothing longer than its bound would have been a verdict.\nLogged: %.1f MB; lines %v. Events %v.\n",
 		r.Late.Seconds(), float64(r.LogBytes)/1e6, r.LogLevels, r.Events)
@@ -203,13 +234,14 @@ func (r *Report) faults() (n int) {
 }
 
 func (r *Report) writeFaults(b io.Writer) {
-	fmt.Fprintln(b, "\n| fault | times | dark: addresses | p50 | p99 | max | bound | two owners | max | bound | new | p50 | max | excused | not judged |")
-	fmt.Fprintln(b, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+	fmt.Fprintln(b, "\n| fault | times | dark: addresses | p50 | p99 | max | bound | two owners | max | bound | new | p50 | max | excused | unserved | p50 | max | not judged |")
+	fmt.Fprintln(b, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
 	for _, k := range append(slices.Clone(r.Kinds), "none") {
-		t, rule := r.Faults[k], ruleOf(k)
-		fmt.Fprintf(b, "| `%s` | %d | %d | %s | %s | %s | %d | %d | %s | %d | %d | %s | %s | %d | %d |\n", k, t.Count,
-			len(t.Dark), ms(t.Dark, 50), ms(t.Dark, 99), ms(t.Dark, 100), rule.dark.Milliseconds(),
-			len(t.Two), ms(t.Two, 100), rule.overlap.Milliseconds(), len(t.New), ms(t.New, 50), ms(t.New, 100), t.Excused, t.Unjudged)
+		t, rule := r.Faults[k], r.rules.Of(k)
+		fmt.Fprintf(b, "| `%s` | %d | %d | %s | %s | %s | %d | %d | %s | %d | %d | %s | %s | %d | %d | %s | %s | %d |\n", k, t.Count,
+			len(t.Dark), ms(t.Dark, 50), ms(t.Dark, 99), ms(t.Dark, 100), rule.Dark.Milliseconds(),
+			len(t.Two), ms(t.Two, 100), rule.Overlap.Milliseconds(), len(t.New), ms(t.New, 50), ms(t.New, 100), t.Excused,
+			len(t.Unserved), ms(t.Unserved, 50), ms(t.Unserved, 100), t.Unjudged)
 	}
 }
 

@@ -5,28 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
+	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/lanlord/lanlord/e2e/apiserver"
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
 // Options say what is to be soaked, and for how long.
 type Options struct {
-	// Speaker and Controller are the paths of the programs.
-	Speaker, Controller string
 	// Seed decides about the faults and about what users do.
 	Seed     uint64
 	Duration time.Duration
-	// Nodes is at least 3. Services is how many there are at most, a third of which stay for the whole time; at least 6.
+	// Nodes are those that faults happen to, at least 3. Services is how many there are at most, a third of which stay for the
+	// whole time; at least 6.
 	Nodes, Services int
 	// Kinds are the faults that may happen.
 	Kinds []Kind
@@ -42,125 +36,51 @@ const (
 	askEvery    = 100 * time.Millisecond
 	churnEvery  = 900 * time.Millisecond
 	sampleEvery = 5 * time.Second
-	// settleLimit is how long the cluster may take to be at rest, before the first fault and after the last.
-	settleLimit = 90 * time.Second
-	// longestWait is how long a Service may wait for its address whatever happens, but for a Lease that must run out first.
-	longestWait = 90 * time.Second
 )
 
-// run is a soak that goes on.
-type run struct {
+// Soak is one that goes on.
+type Soak struct {
 	Options
+	site     Site
+	rules    Rules
 	schedule Schedule
-	begun    time.Time
-	lab      *wire.Lab
-	server   *server
-	churn    *churn
 	trace    trace
-	http     *http.Client
-	// cgroups are the nodes', none where this machine has no such; copies is where the programs are that run in them.
-	cgroups []*cgroup
-	copies  string
 
 	// nodes and scopes are held while a fault lasts, so that two that came late do not get in each other's way.
 	nodes  []sync.Mutex
-	scopes [cluster + 1]sync.Mutex
-	// manager is the controller that stays, managers how many were started; scopes[controller] guards both.
-	manager  *manager
-	managers int
+	scopes [Cluster + 1]sync.Mutex
 
-	// mu guards the rest.
+	// mu guards the rest. begun is when users and faults begin.
 	mu     sync.Mutex
+	begun  time.Time
 	judge  *Judge
 	ledger *Ledger
 	report *Report
 }
 
-// Run soaks, and returns what was found. An error means that the soak could not go on.
-func Run(ctx context.Context, o Options) (*Report, error) {
+// Run soaks somewhere, and returns what was found. An error means that the soak could not go on.
+func Run(ctx context.Context, o Options, site Site) (*Report, error) {
 	if o.Nodes < 3 || o.Services < 6 || o.Duration < time.Minute {
 		return nil, errors.New("a soak needs at least 3 nodes, 6 Services and a minute")
 	}
-	r := &run{
-		Options: o, schedule: Plan(o.Seed, o.Duration, o.Nodes, o.Kinds), nodes: make([]sync.Mutex, o.Nodes), ledger: NewLedger(),
-		server: &server{api: apiserver.New(), dir: o.Logs}, report: newReport(o),
+	rules := site.Rules()
+	r := &Soak{
+		Options: o, site: site, rules: rules, schedule: Plan(rules, o.Seed, o.Duration, o.Nodes, o.Kinds), nodes: make([]sync.Mutex, o.Nodes),
+		begun: time.Now(), ledger: NewLedger(), report: newReport(o, rules),
 	}
-	r.judge = NewJudge(r.judged)
-	if err := r.start(); err != nil {
+	r.judge = NewJudge(rules, r.judged)
+	defer site.Close()
+	if err := site.Start(ctx, r); err != nil {
 		return nil, err
 	}
-	defer r.close()
-	r.begun = time.Now()
 	if err := r.soak(ctx); err != nil {
 		return r.report, err
 	}
 	return r.report, r.report.readLogs(o.Logs)
 }
 
-// start makes the cluster.
-func (r *run) start() (err error) {
-	for _, name := range []string{appNamespace, systemNamespace} {
-		if err := r.server.api.Put(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
-			return err
-		}
-	}
-	if err := r.makeCgroups(); err != nil {
-		return err
-	}
-	r.lab, err = wire.New(wire.Options{Speaker: r.Speaker, Nodes: r.Nodes, Logs: r.Logs, Server: r.server, Prepare: r.prepare})
-	if err != nil {
-		r.close()
-		return err
-	}
-	r.lab.Tap(r.trace.add)
-	r.http = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: r.lab.Host().Dial}}
-	err = r.restoreConfiguration()
-	if err == nil {
-		err = r.startManager()
-	}
-	if err == nil {
-		r.churn, err = newChurn(r.Seed, r.server.api, r.lab.Nodes(), r.Services/3, r.Services-r.Services/3)
-	}
-	if err != nil {
-		r.close()
-	}
-	return err
-}
-
-// makeCgroups makes a cgroup for each node, or notes why there can be none.
-func (r *run) makeCgroups() (err error) {
-	if r.copies, err = os.MkdirTemp("", "soaked-"); err != nil {
-		return err
-	}
-	names := make([]string, r.Nodes)
-	for n := range names {
-		names[n] = fmt.Sprintf("node-%d", n)
-	}
-	if r.cgroups, err = newCgroups(names, r.Speaker, r.copies); err != nil {
-		r.report.NoCgroups = err.Error()
-	}
-	return nil
-}
-
-// prepare has a node's speaker start in the node's cgroup.
-func (r *run) prepare(number int, speaker *exec.Cmd) error {
-	if len(r.cgroups) == 0 {
-		return nil
-	}
-	return r.cgroups[number].enter(speaker, r.Speaker)
-}
-
-// close removes the cluster.
-func (r *run) close() {
-	if r.lab != nil {
-		r.lab.Close()
-	}
-	closeCgroups(r.cgroups)
-	_ = os.RemoveAll(r.copies) // nobody needs them
-}
-
 // soak lets all happen.
-func (r *run) soak(ctx context.Context) error {
+func (r *Soak) soak(ctx context.Context) error {
 	watching, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var watchers sync.WaitGroup
@@ -176,16 +96,17 @@ func (r *run) soak(ctx context.Context) error {
 	}
 	err := r.settle(watching)
 	if err == nil {
-		r.begun = time.Now()
+		r.mu.Lock()
+		r.begun, r.report.Settled = time.Now(), true
+		r.mu.Unlock()
 		close(users)
-		r.report.Settled = true
 		err = r.happen(watching)
 	}
 	if err == nil {
 		err = r.settle(watching)
 	}
 	if err == nil {
-		err = pause(watching, 3*sampleEvery) // the last samples
+		err = wire.Pause(watching, 3*sampleEvery) // the last samples
 	}
 	stop(nil)
 	watchers.Wait()
@@ -200,46 +121,56 @@ func (r *run) soak(ctx context.Context) error {
 }
 
 // happen lets the faults of the schedule happen, each when it is its time, and waits for the end of the last one.
-func (r *run) happen(ctx context.Context) error {
+func (r *Soak) happen(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var faults sync.WaitGroup
-	for i, f := range r.schedule {
-		if pause(ctx, time.Until(r.begun.Add(f.At))) != nil {
+	for _, f := range r.schedule {
+		if wire.Pause(ctx, time.Until(r.begun.Add(f.At))) != nil {
 			break
 		}
 		fmt.Fprintf(r.Progress, "%s\n", f)
 		faults.Go(func() {
-			if err := r.fault(ctx, i, f); err != nil {
+			if err := r.fault(ctx, f); err != nil {
 				stop(fmt.Errorf("%s: %w", f, err))
 			}
 		})
 	}
-	_ = pause(ctx, time.Until(r.begun.Add(r.Duration-calm)))
+	_ = wire.Pause(ctx, time.Until(r.begun.Add(r.Duration-calm)))
 	faults.Wait()
 	return context.Cause(ctx)
 }
 
 // fault lets one happen.
-func (r *run) fault(ctx context.Context, _ int, f Fault) error {
-	rule := ruleOf(f.Kind)
-	if f.Node >= 0 {
-		r.nodes[f.Node].Lock()
-		defer r.nodes[f.Node].Unlock()
+func (r *Soak) fault(ctx context.Context, f Fault) error {
+	rule := r.rules.Of(f.Kind)
+	for n := range r.nodes {
+		if n == f.Node || rule.has(Everywhere) {
+			r.nodes[n].Lock()
+			defer r.nodes[n].Unlock()
+		}
 	}
-	r.scopes[rule.scope].Lock()
-	defer r.scopes[rule.scope].Unlock()
-	if ctx.Err() != nil || needsCgroups(f.Kind) && len(r.cgroups) == 0 {
+	r.scopes[rule.Scope].Lock()
+	defer r.scopes[rule.Scope].Unlock()
+	if ctx.Err() != nil || r.report.without(f.Kind) {
 		return nil
+	}
+	if late := time.Since(r.begun) - f.At; r.rules.Punctuality > 0 && late > r.rules.Punctuality {
+		r.Count(func(p *Report) { p.Skipped++ })
+		return nil
+	}
+	var who wire.MAC
+	if f.Node >= 0 {
+		who = r.site.MACs()[f.Node]
 	}
 	begun := time.Now()
 	r.mu.Lock()
-	ended := r.judge.Begin(f.Kind, r.mac(f.Node), begun)
+	ended := r.judge.Begin(f.Kind, who, begun)
 	r.report.Faults[f.Kind].Count++
 	r.mu.Unlock()
-	end, err := deeds[f.Kind](ctx, r, f)
+	end, err := r.site.Begin(ctx, f)
 	if err == nil {
-		_ = pause(ctx, time.Until(begun.Add(f.For)))
+		_ = wire.Pause(ctx, time.Until(begun.Add(f.For)))
 	}
 	// It is ended also where it could not begin as a whole.
 	err = errors.Join(err, end())
@@ -249,17 +180,9 @@ func (r *run) fault(ctx context.Context, _ int, f Fault) error {
 	return err
 }
 
-// mac is the MAC address of a node, none's for -1.
-func (r *run) mac(number int) (m wire.MAC) {
-	if number >= 0 {
-		m = r.lab.MACs()[number]
-	}
-	return m
-}
-
 // settle waits until every Service has its addresses, and one node answers for each of them.
-func (r *run) settle(ctx context.Context) error {
-	limit := time.Now().Add(settleLimit)
+func (r *Soak) settle(ctx context.Context) error {
+	limit := time.Now().Add(r.rules.Rest)
 	for {
 		r.mu.Lock()
 		open := r.judge.Restless(time.Now())
@@ -271,35 +194,81 @@ func (r *run) settle(ctx context.Context) error {
 			return nil
 		}
 		if time.Now().After(limit) {
-			r.violate(time.Now(), fmt.Sprintf("not at rest after %v: %q", settleLimit, open))
+			r.Violate(time.Now(), fmt.Sprintf("not at rest after %v: %q", r.rules.Rest, open))
 			return nil
 		}
-		if err := pause(ctx, askEvery); err != nil {
+		if err := wire.Pause(ctx, askEvery); err != nil {
 			return err
 		}
 	}
 }
 
 // judged takes a span from the judge; mu is held.
-func (r *run) judged(s Span) {
+func (r *Soak) judged(s Span) {
 	r.report.add(s)
 	if s.Broken() {
 		r.violation(s.From, s.String())
 	}
 }
 
-// violate reports what must not be.
-func (r *run) violate(at time.Time, what string) {
+// Violate reports what must not be.
+func (r *Soak) Violate(at time.Time, what string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.violation(at, what)
 }
 
+// Unhindered calls f unless a fault happens to a node, and keeps faults from it meanwhile.
+func (r *Soak) Unhindered(node int, f func() error) error {
+	if !r.nodes[node].TryLock() {
+		return nil
+	}
+	defer r.nodes[node].Unlock()
+	return f()
+}
+
+// WithoutFault calls f unless a fault of a scope happens, and keeps such from happening meanwhile.
+func (r *Soak) WithoutFault(of Scope, f func() error) error {
+	if !r.scopes[of].TryLock() {
+		return nil
+	}
+	defer r.scopes[of].Unlock()
+	return f()
+}
+
+// Count changes a number of the report.
+func (r *Soak) Count(change func(*Report)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(r.report)
+}
+
+// Requested notes what came of a request to an address that is to be answered, which began at a time.
+func (r *Soak) Requested(target netip.AddrPort, began time.Time, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report.Requests++
+	if err != nil {
+		r.report.Failed++
+	}
+	r.judge.Requested(target, began, err == nil)
+}
+
+// Unrequested notes that nothing more is requested from an address.
+func (r *Soak) Unrequested(target netip.AddrPort) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.judge.Unrequested(target)
+}
+
+// Saw notes a frame that has passed. It keeps no part of it.
+func (r *Soak) Saw(at time.Time, frame []byte) { r.trace.add(at, frame) }
+
 // mostKept is of how many violations the trace and the ends of the logs are kept.
 const mostKept = 10
 
 // violation does that with mu held, and keeps what may explain it.
-func (r *run) violation(at time.Time, what string) {
+func (r *Soak) violation(at time.Time, what string) {
 	v := Violation{After: at.Sub(r.begun), What: what}
 	r.report.Violations = append(r.report.Violations, v)
 	number := len(r.report.Violations)
@@ -313,7 +282,7 @@ func (r *run) violation(at time.Time, what string) {
 }
 
 // keep writes the schedule up to a violation with the ends of the logs, and the trace around it.
-func (r *run) keep(path string, at time.Time, v Violation) error {
+func (r *Soak) keep(path string, at time.Time, v Violation) error {
 	text, err := os.Create(path + ".txt")
 	if err != nil {
 		return err
@@ -321,7 +290,7 @@ func (r *run) keep(path string, at time.Time, v Violation) error {
 	defer text.Close()
 	fmt.Fprintf(text, "%s\n\nseed %d; what had begun by then:\n", v, r.Seed)
 	for _, f := range r.schedule {
-		if f.At <= v.After+settling {
+		if f.At <= v.After+r.rules.Settling {
 			fmt.Fprintln(text, f)
 		}
 	}

@@ -48,24 +48,26 @@ const calm = 15 * time.Second
 // Plan returns the schedule of a seed: of two Plans with the same arguments each fault is the same. All kinds have happened
 // once before any happens twice as far as there is time. Some faults overlap, but never two of the same scope, and at
 // most one node at a time is no use to its clients, or less than all but one of them if there are more than three.
-func Plan(seed uint64, duration time.Duration, nodes int, kinds []Kind) Schedule {
+func Plan(rules Rules, seed uint64, duration time.Duration, nodes int, kinds []Kind) Schedule {
 	random := rand.New(rand.NewPCG(seed, 1))
 	var s Schedule
 	var bag []Kind
+	round := 0
 	for at := 2 * time.Second; len(kinds) > 0; {
-		if len(bag) == 0 {
-			bag = slices.Clone(kinds)
+		for len(bag) == 0 {
+			bag = slices.DeleteFunc(slices.Clone(kinds), func(k Kind) bool { return round%max(1, rules.Of(k).Every) != 0 })
+			round++
 			random.Shuffle(len(bag), func(i, j int) { bag[i], bag[j] = bag[j], bag[i] })
 		}
-		r := ruleOf(bag[0])
-		f := Fault{Kind: r.kind, Node: -1, At: at, For: between(random, r.shortest, r.longest)}
+		r := rules.Of(bag[0])
+		f := Fault{Kind: r.Kind, Node: -1, At: at, For: between(random, r.Shortest, r.Longest)}
 		switch {
-		case r.scope == process:
+		case r.Scope == Process:
 			f.Node = 1 + random.IntN(nodes-1)
-		case r.scope == node, r.kind == "api-node":
+		case r.Scope == Node, r.has(Single):
 			f.Node = random.IntN(nodes)
 		}
-		for s.hinders(f, nodes) {
+		for s.hinders(rules, f, nodes) {
 			f.At += 500 * time.Millisecond
 		}
 		if f.End() > duration-calm {
@@ -90,20 +92,20 @@ func between(random *rand.Rand, shortest, longest time.Duration) time.Duration {
 }
 
 // hinders tells whether a fault cannot begin when it wants to.
-func (s Schedule) hinders(f Fault, nodes int) bool {
-	r, without := ruleOf(f.Kind), map[int]bool{f.Node: true}
+func (s Schedule) hinders(rules Rules, f Fault, nodes int) bool {
+	r, without := rules.Of(f.Kind), map[int]bool{f.Node: true}
 	for _, other := range s {
 		// Whoever was away has a while to come back.
-		if f.At > other.End()+3*time.Second || other.At > f.End()+3*time.Second {
+		o := rules.Of(other.Kind)
+		if f.At > other.End()+o.Recovery+3*time.Second || other.At > f.End()+r.Recovery+3*time.Second {
 			continue
 		}
-		o := ruleOf(other.Kind)
-		if o.scope == r.scope || f.Node >= 0 && f.Node == other.Node || f.Kind == "busy" && o.has(away) || r.has(away) && other.Kind == "busy" {
+		if o.Scope == r.Scope || f.Node >= 0 && f.Node == other.Node || r.Scope == Cluster && o.has(Away) || r.has(Away) && o.Scope == Cluster {
 			return true
 		}
-		if o.has(away) {
+		if o.has(Away) {
 			without[other.Node] = true
 		}
 	}
-	return r.has(away) && len(without) > max(1, nodes-2)
+	return r.has(Away) && len(without) > max(1, nodes-2)
 }

@@ -7,15 +7,15 @@ import (
 
 // TestPlanIsOfTheSeed makes the same schedule of the same seed, and another one of another.
 func TestPlanIsOfTheSeed(t *testing.T) {
-	a, b := Plan(7, 10*time.Minute, 4, Kinds()), Plan(7, 10*time.Minute, 4, Kinds())
+	a, b := Plan(namespaceRules(), 7, 10*time.Minute, 4, namespaceRules().Kinds()), Plan(namespaceRules(), 7, 10*time.Minute, 4, namespaceRules().Kinds())
 	if a.String() != b.String() || len(a) == 0 {
 		t.Errorf("two plans of one seed:\n%s\n%s", a, b)
 	}
-	if c := Plan(8, 10*time.Minute, 4, Kinds()); a.String() == c.String() {
+	if c := Plan(namespaceRules(), 8, 10*time.Minute, 4, namespaceRules().Kinds()); a.String() == c.String() {
 		t.Errorf("two seeds have one plan:\n%s", a)
 	}
 	// A longer one begins as the shorter one does.
-	if long := Plan(7, time.Hour, 4, Kinds()); long[:len(a)].String() != a.String() {
+	if long := Plan(namespaceRules(), 7, time.Hour, 4, namespaceRules().Kinds()); long[:len(a)].String() != a.String() {
 		t.Errorf("the hour begins with\n%s\nthe ten minutes are\n%s", long[:len(a)], a)
 	}
 }
@@ -24,12 +24,12 @@ func TestPlanIsOfTheSeed(t *testing.T) {
 func TestPlanLeavesNodes(t *testing.T) {
 	for seed := range uint64(200) {
 		nodes := 3 + int(seed%4)
-		plan := Plan(seed, 20*time.Minute, nodes, Kinds())
+		plan := Plan(namespaceRules(), seed, 20*time.Minute, nodes, namespaceRules().Kinds())
 		seen := make(map[Kind]int)
 		for i, f := range plan {
-			r := ruleOf(f.Kind)
+			r := namespaceRules().Of(f.Kind)
 			seen[f.Kind]++
-			if f.For < r.shortest || f.For > r.longest || f.End() > 20*time.Minute-calm || f.Node >= nodes || r.scope == process && f.Node < 1 {
+			if f.For < r.Shortest || f.For > r.Longest || f.End() > 20*time.Minute-calm || f.Node >= nodes || r.Scope == Process && f.Node < 1 {
 				t.Fatalf("seed %d: %s", seed, f)
 			}
 			without := make(map[int]bool)
@@ -37,10 +37,10 @@ func TestPlanLeavesNodes(t *testing.T) {
 				if other.At > f.At || other.End() <= f.At {
 					continue
 				}
-				if ruleOf(other.Kind).has(away) {
+				if namespaceRules().Of(other.Kind).has(Away) {
 					without[other.Node] = true
 				}
-				if i != j && ruleOf(other.Kind).scope == r.scope {
+				if i != j && namespaceRules().Of(other.Kind).Scope == r.Scope {
 					t.Fatalf("seed %d: two of one scope at once:\n%s\n%s", seed, f, other)
 				}
 			}
@@ -48,7 +48,7 @@ func TestPlanLeavesNodes(t *testing.T) {
 				t.Fatalf("seed %d: too few nodes are left at %v:\n%s", seed, f.At, plan)
 			}
 		}
-		for _, k := range Kinds() {
+		for _, k := range namespaceRules().Kinds() {
 			if seen[k] == 0 {
 				t.Errorf("seed %d: no %s in 20 minutes", seed, k)
 			}

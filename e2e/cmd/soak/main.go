@@ -1,5 +1,5 @@
-// Command soak lets a cluster in network namespaces live under random faults, and writes a report of what was seen from outside;
-// see package soak. Needs root.
+// Command soak lets a cluster live under random faults, in network namespaces or on kind, and writes a report of what was seen from
+// outside; see packages soak and kindsoak. Needs root.
 package main
 
 import (
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/lanlord/lanlord/e2e/command"
+	"github.com/lanlord/lanlord/e2e/kindsoak"
 	"github.com/lanlord/lanlord/e2e/soak"
 )
 
@@ -23,19 +24,21 @@ func main() { command.Main(run) }
 // options are the flags.
 type options struct {
 	soak.Options
-	report, commit string
-	plan           bool
+	speaker, controller, deploy, report, commit string
+	kind, plan                                  bool
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
 	o := options{Options: soak.Options{Progress: stderr}}
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&o.Speaker, "speaker", "../bin/speaker", "the `program`")
-	flags.StringVar(&o.Controller, "controller", "../bin/controller", "the `program`")
+	flags.StringVar(&o.speaker, "speaker", "../bin/speaker", "the `program`")
+	flags.StringVar(&o.controller, "controller", "../bin/controller", "the `program`")
 	flags.DurationVar(&o.Duration, "duration", 5*time.Minute, "how long faults happen, at least 1m")
 	flags.Uint64Var(&o.Seed, "seed", uint64(time.Now().Unix()), "`number` that decides about the faults; the default is the time")
-	flags.IntVar(&o.Nodes, "nodes", 4, "how many nodes, at least 3")
+	flags.BoolVar(&o.kind, "kind", false, "soak the cluster that e2e/cluster.sh has made, with its three nodes beside the control plane")
+	flags.StringVar(&o.deploy, "deploy", "deploy", "`folder` of the manifests, for the cluster")
+	flags.IntVar(&o.Nodes, "nodes", 4, "how many nodes in namespaces, at least 3")
 	flags.IntVar(&o.Services, "services", 18, "how many Services at most, at least 6")
 	flags.StringVar(&o.report, "report", "", "`file` for the report too")
 	flags.StringVar(&o.commit, "commit", "unknown", "`name` in the report for what is soaked")
@@ -47,12 +50,16 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	o.Kinds = soak.Kinds()
+	if o.kind {
+		o.Nodes = kindsoak.Nodes
+	}
+	all := o.site().Rules().Kinds()
+	o.Kinds = all
 	if *kinds != "" {
 		o.Kinds = nil
 		for name := range strings.SplitSeq(*kinds, ",") {
-			if !slices.Contains(soak.Kinds(), soak.Kind(name)) {
-				return o, fmt.Errorf("no fault is called %q; there are %v", name, soak.Kinds())
+			if !slices.Contains(all, soak.Kind(name)) {
+				return o, fmt.Errorf("no fault is called %q; there are %v", name, all)
 			}
 			o.Kinds = append(o.Kinds, soak.Kind(name))
 		}
@@ -60,7 +67,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if o.Nodes < 3 || o.Services < 6 || o.Duration < time.Minute {
 		return o, errors.New("a soak needs at least 3 nodes, 6 Services and a minute")
 	}
-	for _, path := range []*string{&o.Speaker, &o.Controller} {
+	for _, path := range []*string{&o.speaker, &o.controller} {
 		var err error
 		if *path, err = filepath.Abs(*path); err != nil {
 			return o, err
@@ -69,21 +76,30 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, nil
 }
 
+// site is where to soak.
+func (o options) site() soak.Site {
+	if o.kind {
+		return kindsoak.New(o.deploy)
+	}
+	return soak.Namespaces(o.speaker, o.controller)
+}
+
 // run prints the report, also of a soak that could not go on.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parse(args, stderr)
 	if err != nil {
 		return err
 	}
+	site := o.site()
 	if o.plan {
-		_, err := fmt.Fprint(stdout, soak.Plan(o.Seed, o.Duration, o.Nodes, o.Kinds))
+		_, err := fmt.Fprint(stdout, soak.Plan(site.Rules(), o.Seed, o.Duration, o.Nodes, o.Kinds))
 		return err
 	}
 	if o.Logs, err = os.MkdirTemp("", "soak-"); err != nil {
 		return err
 	}
 	fmt.Fprintf(stderr, "seed %d, logs in %s\n", o.Seed, o.Logs)
-	report, err := soak.Run(ctx, o.Options)
+	report, err := soak.Run(ctx, o.Options, site)
 	if report == nil {
 		return err
 	}
