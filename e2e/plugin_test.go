@@ -162,8 +162,13 @@ func (in *installation) moveAndBack(name string, addr netip.Addr, owner lab.Node
 		began := time.Now()
 		out, status := in.plugin(in.t.Context(), strings.Fields(step.line)...)
 		in.t.Logf("kubectl lanlord %s, %v\n%s", step.line, time.Since(began).Round(10*time.Millisecond), out)
-		if fields := strings.Fields(out); status != 0 || !slices.Equal(fields[max(0, len(fields)-3):], []string{addr.String(), step.from.Name, step.to.Name}) {
-			in.t.Errorf("exit status %d, want a move from %s to %s", status, step.from.Name, step.to.Name)
+		fields := strings.Fields(out)
+		fields = fields[max(0, len(fields)-3):]
+		if status != 0 || len(fields) < 3 || fields[0] != addr.String() || fields[2] != step.to.Name {
+			in.t.Fatalf("exit status %d, want a move from %s to %s", status, step.from.Name, step.to.Name)
+		}
+		if from := fields[1]; from != step.from.Name { // another node has taken over from one that got no CPU
+			in.waitForEvent(in.namespace, "Service", "web", "Announced", fmt.Sprintf("node %q answers for %s", from, addr))
 		}
 		if now := in.owner(addr); now.Name != step.to.Name {
 			in.t.Errorf("%s answers, want %s", now.Name, step.to.Name)

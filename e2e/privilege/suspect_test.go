@@ -149,7 +149,7 @@ current-context: e2e
 	}
 	args := []string{"--kubeconfig=" + kubeconfig, "--namespace=" + s.namespace, "--load-balancer-class=" + s.class(), "--listen="}
 	if s.component == speaker {
-		args = append(args, "--node-name="+node, "--pod-name="+speaker, fmt.Sprintf("--gossip-port=%d", 20000+s.number))
+		args = append(args, "--node-name="+node, "--pod-name="+speaker, "--kube-proxy-metrics=", fmt.Sprintf("--gossip-port=%d", 20000+s.number))
 	}
 	s.process = exec.Command(program, args...)
 	s.process.Env = os.Environ()

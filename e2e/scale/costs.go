@@ -76,7 +76,7 @@ func (r *Rig) usage() (u Usage, err error) {
 
 // Idle measures a time in which nothing happens.
 func (r *Rig) Idle(ctx context.Context, d time.Duration) (Usage, error) {
-	return r.measure(func() error { return sleep(ctx, d) })
+	return r.measure(func() error { return wire.Pause(ctx, d) })
 }
 
 // Endpoints measures n changes of Services' endpoints: one of three ceases to be ready, and comes back.
@@ -90,7 +90,7 @@ func (r *Rig) Endpoints(ctx context.Context, n int) (Usage, error) {
 				return err
 			}
 		}
-		return sleep(ctx, rest)
+		return wire.Pause(ctx, rest)
 	})
 }
 
@@ -107,7 +107,7 @@ func (r *Rig) Heartbeats(ctx context.Context, n int) (Usage, error) {
 				return err
 			}
 		}
-		return sleep(ctx, rest)
+		return wire.Pause(ctx, rest)
 	})
 }
 

@@ -179,20 +179,9 @@ func until(ctx context.Context, what string, poll time.Duration, done func() (bo
 		if ok && err == nil {
 			return nil
 		}
-		if sleep(ctx, poll) != nil {
+		if wire.Pause(ctx, poll) != nil {
 			return fmt.Errorf("wait for %s: %w", what, errors.Join(context.Cause(ctx), err))
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
 

@@ -105,7 +105,7 @@ func Measure(ctx context.Context, o Options, p Plan, say func(string)) (Result, 
 }
 
 func (r *Rig) idle(ctx context.Context, p Plan, result *Result) (err error) {
-	if err = sleep(ctx, rest); err != nil {
+	if err = wire.Pause(ctx, rest); err != nil {
 		return err
 	}
 	if result.Idle, err = r.Idle(ctx, p.Idle); err != nil {
@@ -122,7 +122,7 @@ func (r *Rig) restarts(ctx context.Context, result *Result) (err error) {
 	if result.SpeakerReady, err = r.RestartSpeaker(ctx, 0); err != nil {
 		return err
 	}
-	if err = sleep(ctx, rest); err != nil {
+	if err = wire.Pause(ctx, rest); err != nil {
 		return err
 	}
 	if result.Restarted.Controller, err = memory(r.controller.Process.Pid); err == nil {

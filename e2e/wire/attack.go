@@ -157,7 +157,7 @@ func (l *Lab) Foreign(ctx context.Context, inside bool, rate int, lasts time.Dur
 	defer host.close()
 	began := [2]Cost{}
 	began[0].User, began[0].System = host.victim.cpuTime()
-	if err := wait(ctx, lasts); err != nil {
+	if err := Pause(ctx, lasts); err != nil {
 		return c, err
 	}
 	began[1].User, began[1].System = host.victim.cpuTime()

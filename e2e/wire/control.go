@@ -126,7 +126,7 @@ func (n *node) awaitReady(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if waited := wait(ctx, 100*time.Millisecond); waited != nil {
+		if waited := Pause(ctx, 100*time.Millisecond); waited != nil {
 			return fmt.Errorf("%w; it last said: %s", waited, strings.TrimSpace(said.String()))
 		}
 	}

@@ -125,7 +125,7 @@ func (l *Lab) makeJudges() (err error) {
 	if l.empties, err = newClient(l.hub, true, host(lan4, emptiesHost), host(lan6, emptiesHost)); err != nil {
 		return err
 	}
-	l.sniffer, err = newSniffer(l.hub, [2]netip.Addr{host(lan4, serverHost).Addr(), host(lan6, serverHost).Addr()},
+	l.sniffer, err = newSniffer(l.hub.namespace, bridges[LAN], [2]netip.Addr{host(lan4, serverHost).Addr(), host(lan6, serverHost).Addr()},
 		func(a netip.Addr) bool { return services4.Contains(a) || services6.Contains(a) })
 	return err
 }

@@ -24,7 +24,12 @@ type namespace struct {
 func newNamespace() (*namespace, error) {
 	n := &namespace{work: make(chan func())}
 	made := make(chan error, 1)
-	go n.thread(made)
+	go n.run(made, func() (err error) {
+		if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
+			n.fd, err = netns.GetFromPath("/proc/thread-self/ns/net")
+		}
+		return err
+	})
 	if err := <-made; err != nil {
 		return nil, fmt.Errorf("make a network namespace: %w", err)
 	}
@@ -51,14 +56,11 @@ func newNamespace() (*namespace, error) {
 	return n, nil
 }
 
-// thread runs what do is given. The thread is never unlocked, so it ends with this function, and no other goroutine gets it;
-// meanwhile it lives, as the processes that it starts die with it.
-func (n *namespace) thread(made chan<- error) {
+// run enters the namespace and runs what do is given. The thread is never unlocked, so it ends with this function, and no other
+// goroutine gets it; meanwhile it lives, as the processes that it starts die with it.
+func (n *namespace) run(made chan<- error, enter func() error) {
 	runtime.LockOSThread()
-	err := unix.Unshare(unix.CLONE_NEWNET)
-	if err == nil {
-		n.fd, err = netns.GetFromPath("/proc/thread-self/ns/net")
-	}
+	err := enter()
 	made <- err
 	if err != nil {
 		return

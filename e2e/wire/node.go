@@ -129,7 +129,7 @@ func (n *node) startWith(log *os.File, environment []string) error {
 	args := []string{
 		"--kubeconfig=" + n.lab.server.Kubeconfig(), "--namespace=" + systemNamespace, "--node-name=" + n.name,
 		"--pod-name=" + podName(n.name), "--listen=" + n.metrics(), "--log-level=" + n.lab.options.LogLevel,
-		"--gossip-address=" + host(gossip6, n.number).Addr().String(),
+		"--gossip-address=" + host(gossip6, n.number).Addr().String(), "--kube-proxy-metrics=",
 	}
 	cmd := exec.Command(n.lab.options.Speaker, append(args, n.lab.options.Flags...)...)
 	cmd.Stdout, cmd.Stderr = log, log

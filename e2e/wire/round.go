@@ -118,14 +118,14 @@ func (l *Lab) measure(ctx context.Context, f Fault, victim *node, before map[net
 
 // happen begins the fault after a time without, ends it, and returns when it began.
 func (l *Lab) happen(ctx context.Context, f Fault, victim *node) (time.Time, error) {
-	if err := wait(ctx, baseline); err != nil {
+	if err := Pause(ctx, baseline); err != nil {
 		return time.Time{}, err
 	}
 	fault := time.Now()
 	if err := f.inject(l, victim); err != nil {
 		return fault, err
 	}
-	if err := wait(ctx, time.Until(fault.Add(f.Hold))); err != nil {
+	if err := Pause(ctx, time.Until(fault.Add(f.Hold))); err != nil {
 		return fault, err
 	}
 	if f.heal == nil {
@@ -134,5 +134,5 @@ func (l *Lab) happen(ctx context.Context, f Fault, victim *node) (time.Time, err
 	if err := f.heal(l, victim); err != nil {
 		return fault, err
 	}
-	return fault, wait(ctx, f.After)
+	return fault, Pause(ctx, f.After)
 }

@@ -49,14 +49,14 @@ func (l *Lab) Settle(ctx context.Context) (map[netip.Addr]MAC, error) {
 		case time.Since(since) >= settleQuiet:
 			return owners, nil
 		}
-		if err := wait(ctx, settlePoll); err != nil {
+		if err := Pause(ctx, settlePoll); err != nil {
 			return nil, fmt.Errorf("the cluster does not settle: %w; last seen: %v", err, last)
 		}
 	}
 }
 
-// wait lasts d, unless ctx ends before.
-func wait(ctx context.Context, d time.Duration) error {
+// Pause lasts d, unless ctx ends before: then it returns why.
+func Pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -117,11 +117,11 @@ func (l *Lab) survey(ctx context.Context) (map[netip.Addr][]MAC, error) {
 			if err := l.sniffer.ask(batch); err != nil {
 				return nil, err
 			}
-			if err := wait(ctx, askPause); err != nil {
+			if err := Pause(ctx, askPause); err != nil {
 				return nil, err
 			}
 		}
-		if err := wait(ctx, answerTime); err != nil {
+		if err := Pause(ctx, answerTime); err != nil {
 			return nil, err
 		}
 		claimed = ownersOf(l.sniffer.since(start))

@@ -16,7 +16,7 @@ import (
 // receiveTimeout is how long a read of the sniffer may block, so that it ends soon after it was told to.
 const receiveTimeout = 100 * time.Millisecond
 
-// sniffer sees all that passes the LAN's bridge, and notes the claims to the addresses that it was told of.
+// sniffer sees all that passes an interface, as the LAN's bridge, and notes the claims to the addresses that it was told of.
 type sniffer struct {
 	wanted func(netip.Addr) bool
 	sender [2]netip.Addr
@@ -32,16 +32,20 @@ type sniffer struct {
 	claims []Claim
 }
 
-// newSniffer starts one on the hub's LAN. sender are addresses of either family to ask from.
-func newSniffer(h *hub, sender [2]netip.Addr, wanted func(netip.Addr) bool) (*sniffer, error) {
-	bridge, err := h.link.LinkByName(bridges[LAN])
+// newSniffer starts one on an interface of a namespace. sender are addresses of either family to ask from.
+func newSniffer(n *namespace, name string, sender [2]netip.Addr, wanted func(netip.Addr) bool) (*sniffer, error) {
+	link, err := n.link.LinkByName(name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find %s: %w", name, err)
 	}
-	s := &sniffer{wanted: wanted, sender: sender, mac: MAC(bridge.Attrs().HardwareAddr)}
+	mac := link.Attrs().HardwareAddr
+	if len(mac) != len(MAC{}) {
+		return nil, fmt.Errorf("%s is no Ethernet interface", name)
+	}
+	s := &sniffer{wanted: wanted, sender: sender, mac: MAC(mac)}
 	for _, protocol := range []uint16{etherARP, etherIPv6} {
 		var fd int
-		if err = h.do(func() (err error) { fd, err = listen(bridge.Attrs().Index, protocol); return }); err != nil {
+		if err = n.do(func() (err error) { fd, err = listen(link.Attrs().Index, protocol); return }); err != nil {
 			break
 		}
 		s.fds = append(s.fds, fd)
@@ -49,7 +53,7 @@ func newSniffer(h *hub, sender [2]netip.Addr, wanted func(netip.Addr) bool) (*sn
 	}
 	if err != nil {
 		s.close()
-		return nil, fmt.Errorf("listen on the bridge: %w", err)
+		return nil, fmt.Errorf("listen on %s: %w", name, err)
 	}
 	return s, nil
 }
