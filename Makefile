@@ -12,21 +12,27 @@ DURATION ?= 5m
 daemon := github.com/lanlord/lanlord/pkg/daemon
 ldflags := -s -w -X $(daemon).version=$(VERSION) -X $(daemon).commit=$(COMMIT)
 
-.PHONY: build test bench bench-failover bench-scale bench-nodes soak demo demo-down e2e lint fuzz image sbom lab
+# As the scripts in e2e compile what is on the cluster's nodes, so that what all of it shares is compiled once. Only the race detector wants cgo.
+export CGO_ENABLED := 0
+export GOFLAGS := $(GOFLAGS) -trimpath -buildvcs=false
+clustertest := go test -v -count=1 -timeout 80m -p 1
+guests := MetalLB|TestHelm
+
+.PHONY: build test bench bench-failover bench-scale bench-nodes soak soak-kind demo demo-down e2e e2e-own e2e-guests e2e-namespaces e2e-ready lint fuzz image sbom lab
 
 build: export GOOS = $(word 1,$(subst /, ,$(PLATFORM)))
 build: export GOARCH = $(word 2,$(subst /, ,$(PLATFORM)))
 build:
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(ldflags)' -o bin/ ./cmd/controller ./cmd/speaker ./cmd/kubectl-lanlord
+	go build -ldflags '$(ldflags)' -o bin/ ./cmd/controller ./cmd/speaker ./cmd/kubectl-lanlord
 	ln -sf kubectl-lanlord bin/kubectl_complete-lanlord
 
 # All that needs no cluster. As root it includes the tests in network namespaces, which want these programs.
 test:
 	-@e2e/packages.sh gcc libc6-dev procps iproute2 iputils-ping arping ndisc6 tcpdump tshark prometheus chromium
 	go vet ./...
-	go test -race -shuffle=on ./...
+	CGO_ENABLED=1 go test -race -shuffle=on ./...
 	go test -run Allocates ./pkg/layer2 # to the letter: the race detector allocates
-	cd e2e && go vet ./... && go test -race -shuffle=on -short ./apiserver ./browser ./cmd/... ./lab ./probe ./scale ./soak ./wire
+	cd e2e && go vet ./... && CGO_ENABLED=1 go test -race -shuffle=on -short ./apiserver ./browser ./cmd/... ./kindsoak ./lab ./probe ./scale ./soak ./wire
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
@@ -49,9 +55,15 @@ bench-nodes:
 # Random faults, and everything checked from outside. Needs root. DURATION=1h SOAKFLAGS='-seed 1 -report soak.md'; RACE=-race for
 # programs that look for data races.
 soak:
-	go build $(RACE) -ldflags '$(ldflags)' -o bin/soaked/ ./cmd/controller ./cmd/speaker
+	$(if $(RACE),CGO_ENABLED=1) go build $(RACE) -ldflags '$(ldflags)' -o bin/soaked/ ./cmd/controller ./cmd/speaker
 	cd e2e && go build -o ../bin/soak ./cmd/soak
 	bin/soak -speaker bin/soaked/speaker -controller bin/soaked/controller -commit $(COMMIT) -duration $(DURATION) $(SOAKFLAGS)
+
+# The same to the kind cluster, with all that belongs to one.
+soak-kind: lab
+	e2e/demo.sh clean
+	cd e2e && go build -o ../bin/soak ./cmd/soak
+	bin/soak -kind -commit $(COMMIT) -duration $(DURATION) $(SOAKFLAGS)
 
 # The same commit and Go release make the same image, byte for byte; it prints the digest. PLATFORM=linux/arm64 makes one for other nodes.
 image: build
@@ -71,12 +83,25 @@ lab:
 	$(MAKE) image
 	e2e/cluster.sh load $(IMAGE)
 
-e2e: lab
+e2e: e2e-own e2e-guests e2e-namespaces
+
+e2e-own: e2e-ready
+	cd e2e && $(clustertest) -skip '$(guests)' . ./kindsoak
+
+# What needs MetalLB, Helm, Traefik or metrics-server, which take a quarter of an hour to compile.
+e2e-guests: e2e-ready
+	e2e/cluster.sh load $$(e2e/addons/build.sh)
+	cd e2e && $(clustertest) ./chart ./chapter
+	cd e2e && $(clustertest) -run '$(guests)' .
+
+# Real processes without a cluster.
+e2e-namespaces:
+	e2e/binaries.sh
+	cd e2e && $(clustertest) ./privilege ./wire ./scale ./soak
+
+e2e-ready: lab
 	e2e/demo.sh clean
 	e2e/packages.sh prometheus chromium
-	e2e/binaries.sh
-	e2e/cluster.sh load $$(e2e/addons/build.sh)
-	cd e2e && go test -v -count=1 -timeout 60m -p 1 . ./chart ./chapter ./privilege ./wire ./scale ./soak
 
 demo: lab
 	e2e/demo.sh
@@ -87,7 +112,7 @@ demo-down:
 
 # govulncheck exits with 3 if it finds something, with 1 if it cannot look.
 lint:
-	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	@test -z "$$(gofmt -l . | tee -a /dev/stderr)"
 	go build -o bin/ honnef.co/go/tools/cmd/staticcheck golang.org/x/vuln/cmd/govulncheck
 	go vet ./... && bin/staticcheck ./...
 	cd e2e && go vet ./... && ../bin/staticcheck ./...

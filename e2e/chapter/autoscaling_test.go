@@ -45,7 +45,9 @@ func autoscaling(r *reader) {
 	// Where the test fails in between, nobody else ends them.
 	r.t.Cleanup(func() { _, _ = r.Exec("pkill", "-x", "probe") })
 	r.ForgetHalfOpen()
-	r.run("probe http http://$ip/ --every 250ms")
+	// One costs a pod 1 to 3 thousandths of a CPU, with its probes, and the other 10 to 150, on a fast machine or a slow one: the autoscaler
+	// compares with 4 of them for each pod.
+	r.run("probe http http://$ip/ --every 1s")
 	r.run("probe http http://$ip/ --every 8ms")
 	began := time.Now()
 	r.runWithin(scalingPatience, "kubectl get deployment web", func(output string) error {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/lanlord/lanlord/e2e/command"
@@ -33,9 +34,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	if len(args) < 2 {
 		return errors.New(usage)
 	}
+	command, target, flags := args[0], args[1], args[2:]
+	if strings.HasPrefix(target, "-") { // no target: the list of flags is wanted
+		target, flags = "", []string{"-h"}
+	}
 	var report any
 	var err error
-	switch command, target, flags := args[0], args[1], args[2:]; command {
+	switch command {
 	case "arp":
 		report, err = neighbours(ctx, probe.ARP, command, target, flags)
 	case "ndp":
