@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -65,13 +66,15 @@ func (p *program) ready() error {
 	if loop == nil {
 		return errors.New("waiting for the cluster, this Node or the gossip key; the log says which")
 	}
-	switch state := loop.Status().State; {
-	case state == membership.Ready:
+	switch st := loop.Status(); {
+	case st.State == membership.Ready:
 		return nil
-	case state == membership.Joining && !p.proxy.settled.Load():
-		return fmt.Errorf("%s: kube-proxy has no rules on this node yet", state)
+	case st.State == membership.Leaving:
+		return fmt.Errorf("%s: told to stop", st.State)
+	case len(st.Lacks) == 0:
+		return errors.New("the first look at the cluster is still to come")
 	default:
-		return fmt.Errorf("%s: no socket is open on any interface yet, or it is leaving", state)
+		return fmt.Errorf("%s: %s", st.State, strings.Join(st.Lacks, "; "))
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 type Status struct {
 	// State is what the others were told of this node.
 	State membership.State
+	// Lacks says what keeps a joining node from being ready.
+	Lacks []string
 	// Decisions are for all addresses, sorted.
 	Decisions []Decision
 	// Held are the addresses that this node answers for, sorted.
@@ -35,7 +37,7 @@ func (s *Speaker) Status() Status {
 // publish makes the step visible, and says so when what this node answers for, or the strangers, are others than before.
 func (s *Speaker) publish(snap cluster.Snapshot, ready []membership.Member) {
 	before := s.Status()
-	st := &Status{State: s.state, Decisions: s.decisions, Strangers: s.listStrangers(), insight: s.insight(snap, ready, before.changes)}
+	st := &Status{State: s.state, Lacks: s.lacks, Decisions: s.decisions, Strangers: s.listStrangers(), insight: s.insight(snap, ready, before.changes)}
 	for a := range s.held {
 		st.Held = append(st.Held, a)
 	}

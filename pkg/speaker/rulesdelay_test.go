@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,11 +34,17 @@ func TestNodeWaitsForProxy(t *testing.T) {
 		if owner := v.owner(addr6); owner != "" {
 			t.Errorf("%s has the address, without a kube-proxy that has rules", owner)
 		}
+		if lacks := booted.speaker().Status().Lacks; len(lacks) != 1 || !strings.Contains(lacks[0], "kube-proxy") {
+			t.Errorf("it waits for %q, want kube-proxy alone", lacks)
+		}
 		booted.proxyless.Store(false)
 		booted.poke()
 		time.Sleep(moveBound)
 		if owner := v.only(addr6); owner != booted {
 			t.Errorf("%s has the address, and %s is the last one", owner.name, booted.name)
+		}
+		if lacks := booted.speaker().Status().Lacks; len(lacks) > 0 {
+			t.Errorf("it is ready, and waits for %q", lacks)
 		}
 	})
 }

@@ -125,6 +125,7 @@ type Speaker struct {
 	standstills uint64
 	leaving     bool
 	state       membership.State
+	lacks       []string  // what keeps this node from being ready
 	ready       time.Time // since when state is what it is
 	links       []membership.Link
 }
@@ -343,16 +344,34 @@ func (s *Speaker) decide(snap cluster.Snapshot, now time.Time) (ready []membersh
 // assess works out what the others are to know of this node's state.
 func (s *Speaker) assess(now time.Time) {
 	state := membership.Joining
+	s.lacks = s.lacking()
 	switch {
 	case s.leaving:
 		state = membership.Leaving
-	case s.Announcer.Ready() && (s.Succeeds || s.Peers.Settled() && (s.Forwards == nil || s.Forwards())):
+	case len(s.lacks) == 0:
 		state = membership.Ready
 	}
 	if state != s.state {
 		s.Log.Info("state of this speaker", "state", state, "was", s.state)
 		s.state, s.ready = state, now
 	}
+}
+
+// lacking returns what keeps this node from being ready, nil for nothing.
+func (s *Speaker) lacking() (lacks []string) {
+	if !s.Announcer.Ready() {
+		lacks = append(lacks, "no socket is open on any interface yet")
+	}
+	if s.Succeeds {
+		return lacks // the process before it has found out
+	}
+	if !s.Peers.Settled() {
+		lacks = append(lacks, "the speakers of the other nodes have not been reached by gossip yet")
+	}
+	if s.Forwards != nil && !s.Forwards() {
+		lacks = append(lacks, "kube-proxy has no rules on this node yet")
+	}
+	return lacks
 }
 
 // date notes when addresses are first announced. What Services had when this node became ready is old, and so is what they have
