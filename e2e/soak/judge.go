@@ -43,6 +43,8 @@ type Span struct {
 	// Cause is the kind of the fault that began or ended last before it, if any was happening, and Bound how long it might last.
 	Cause Kind
 	Bound time.Duration
+	// Sought is when what is unserved was requested first: another Service may have had the address before.
+	Sought time.Time
 	// Forsaken is for how much of it no node could have the address.
 	Forsaken time.Duration
 	// Excused says that some node had not to hear of the change that it began with, so that the bound is longer.
@@ -114,12 +116,15 @@ type Judge struct {
 	pending []Span
 	// failing is since when all requests to an address and port have failed; zero if that is told.
 	failing map[netip.AddrPort]time.Time
-	done    func(Span)
+	// sought is when each was requested from first.
+	sought map[netip.AddrPort]time.Time
+	done   func(Span)
 }
 
 // NewJudge returns a Judge by these rules that calls done with each span that it has judged, of whatever length.
 func NewJudge(rules Rules, done func(Span)) *Judge {
-	return &Judge{rules: rules, addrs: make(map[netip.Addr]*state), failing: make(map[netip.AddrPort]time.Time), done: done}
+	return &Judge{rules: rules, addrs: make(map[netip.Addr]*state), failing: make(map[netip.AddrPort]time.Time),
+		sought: make(map[netip.AddrPort]time.Time), done: done}
 }
 
 // Begin notes that a fault begins, and to which node, the zero value for none in particular. The returned function notes its end.

@@ -310,26 +310,28 @@ func TestJudgeOfRequests(t *testing.T) {
 	for name, test := range map[string]struct {
 		// Requests that begin after since and before until fail; since is 1000 ms if it is 0.
 		since, until int
-		// dark says that nobody answers for the address, deleted that requests end after the first.
-		dark, deleted bool
+		// dark says that nobody answers for the address, deleted that requests end after the first, late that they begin with since.
+		dark, deleted, late bool
 		// fault happens until 6 s have passed, from is when it begins, and who whom it happens to.
 		fault Kind
 		from  int
 		who   wire.MAC
 		want  string
 	}{
-		"answered":                        {until: 0},
-		"not for a moment":                {until: 2000},
-		"not for too long":                {until: 4000, want: "unserved"},
-		"never":                           {until: 60_000, want: "unserved"},
-		"nobody owns the address":         {until: 5000, dark: true},
-		"deleted":                         {until: 60_000, deleted: true},
-		"new, and nobody hears":           {until: 11_000, fault: "api-all"},
-		"new, and nobody has heard":       {until: 14_000, fault: "api-all", want: "unserved"},
-		"known before nobody hears":       {since: 13_000, until: 22_000, fault: "api-all", from: 12_000, want: "unserved"},
-		"its node is back without routes": {since: 13_000, until: 22_000, fault: "reboot", from: 12_000, who: alice},
-		"for too long":                    {since: 13_000, until: 29_000, fault: "reboot", from: 12_000, who: alice, want: "unserved"},
-		"another node is back":            {since: 13_000, until: 22_000, fault: "reboot", from: 12_000, who: bob, want: "unserved"},
+		"answered":                         {until: 0},
+		"not for a moment":                 {until: 2000},
+		"not for too long":                 {until: 4000, want: "unserved"},
+		"never":                            {until: 60_000, want: "unserved"},
+		"nobody owns the address":          {until: 5000, dark: true},
+		"deleted":                          {until: 60_000, deleted: true},
+		"new, and nobody hears":            {until: 11_000, fault: "api-all"},
+		"new, and nobody has heard":        {until: 14_000, fault: "api-all", want: "unserved"},
+		"known before nobody hears":        {since: 13_000, until: 22_000, fault: "api-all", from: 12_000, want: "unserved"},
+		"a new port when nobody has heard": {since: 13_000, until: 18_000, late: true, fault: "api-all", from: 6000},
+		"a new port for too long":          {since: 13_000, until: 24_000, late: true, fault: "api-all", from: 6000, want: "unserved"},
+		"its node is back without routes":  {since: 13_000, until: 22_000, fault: "reboot", from: 12_000, who: alice},
+		"for too long":                     {since: 13_000, until: 29_000, fault: "reboot", from: 12_000, who: alice, want: "unserved"},
+		"another node is back":             {since: 13_000, until: 22_000, fault: "reboot", from: 12_000, who: bob, want: "unserved"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCourt()
@@ -346,7 +348,7 @@ func TestJudgeOfRequests(t *testing.T) {
 				if ms == 1500 && test.deleted {
 					c.Unrequested(target)
 				}
-				if ms >= 1000 && !(test.deleted && ms > 1000) {
+				if ms >= 1000 && !(test.deleted && ms > 1000) && !(test.late && ms < test.since) {
 					c.Requested(target, at(ms), ms < test.since || ms >= test.until)
 				}
 			}

@@ -8,6 +8,9 @@ import (
 // Requested notes what came of a request that began at a time.
 func (j *Judge) Requested(target netip.AddrPort, began time.Time, answered bool) {
 	s := j.of(target.Addr())
+	if j.sought[target].IsZero() {
+		j.sought[target] = began
+	}
 	since, fails := j.failing[target]
 	switch {
 	case s.wanted.IsZero() || !s.lit:
@@ -17,18 +20,25 @@ func (j *Judge) Requested(target netip.AddrPort, began time.Time, answered bool)
 	case answered && fails:
 		delete(j.failing, target)
 		if !since.IsZero() {
-			j.add(Span{Trait: Unserved, Addr: target.Addr(), From: since, To: began})
+			j.add(j.unserved(target, since, began))
 		}
 	}
 }
 
 // Unrequested notes that nothing more is requested of somebody.
-func (j *Judge) Unrequested(target netip.AddrPort) { delete(j.failing, target) }
+func (j *Judge) Unrequested(target netip.AddrPort) {
+	delete(j.failing, target)
+	delete(j.sought, target)
+}
+
+func (j *Judge) unserved(target netip.AddrPort, from, to time.Time) Span {
+	return Span{Trait: Unserved, Addr: target.Addr(), From: from, To: to, Sought: j.sought[target]}
+}
 
 // tickRequests tells of what is unserved for too long while it is.
 func (j *Judge) tickRequests(now time.Time) {
 	for target, since := range j.failing {
-		span := Span{Trait: Unserved, Addr: target.Addr(), From: since, To: now}
+		span := j.unserved(target, since, now)
 		span.Forsaken = j.forsaken(span)
 		if span.Bound, _ = j.bound(span); !since.IsZero() && span.Length() > span.Bound+2*patience {
 			j.failing[target] = time.Time{}
@@ -41,7 +51,7 @@ func (j *Judge) tickRequests(now time.Time) {
 // forwards there had not heard: it asks anew by a rhythm of its own.
 func (j *Judge) unforwarded(s Span) time.Duration {
 	of := j.of(s.Addr)
-	known, until := of.wanted, s.From
+	known, until := later(of.wanted, s.Sought), s.From
 	for _, w := range j.windows {
 		r, learnt := j.rules.Of(w.kind), w.to.Add(j.rules.Reprogram)
 		if w.to.IsZero() {
