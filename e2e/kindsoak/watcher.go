@@ -36,11 +36,17 @@ func watch(ctx context.Context, client kubernetes.Interface) (*watcher, error) {
 		slices: make(map[types.NamespacedName]*discoveryv1.EndpointSlice),
 	}
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(appNamespace))
-	_, err1 := factory.Core().V1().Services().Informer().AddEventHandler(handler(w.service))
-	_, err2 := factory.Discovery().V1().EndpointSlices().Informer().AddEventHandler(handler(w.slice))
-	_, err3 := factory.Core().V1().Events().Informer().AddEventHandler(handler(w.event))
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return nil, err
+	for informer, handler := range map[cache.SharedIndexInformer]cache.ResourceEventHandler{
+		factory.Core().V1().Services().Informer():            handler(w.service),
+		factory.Discovery().V1().EndpointSlices().Informer(): handler(w.slice),
+		factory.Core().V1().Events().Informer():              handler(w.event),
+	} {
+		_, err := informer.AddEventHandler(handler)
+		// That the API server is away is what the soak itself brings about, and need not be told.
+		silent := informer.SetWatchErrorHandlerWithContext(func(context.Context, *cache.Reflector, error) {})
+		if err := errors.Join(err, silent); err != nil {
+			return nil, err
+		}
 	}
 	factory.Start(ctx.Done())
 	for _, synced := range factory.WaitForCacheSync(ctx.Done()) {
