@@ -98,6 +98,9 @@ func (l *Ledger) Note(c apiserver.Change, at time.Time) (broken []string) {
 		}
 	}
 	if slices.Equal(addrs, a.addrs) {
+		if satisfied(s, addrs) {
+			a.since = time.Time{} // a wish was taken back
+		}
 		return nil
 	}
 	old := a.addrs

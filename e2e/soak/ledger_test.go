@@ -39,6 +39,8 @@ func TestLedgerFinds(t *testing.T) {
 		{"a change without a reason", "without a reason", []*corev1.Service{had("a", "", "", "192.0.2.1"), had("a", "", "", "192.0.2.2")}},
 		{"a change with a reason", "", []*corev1.Service{
 			had("a", "", "", "192.0.2.1"), had("a", "192.0.2.2", "", "192.0.2.1"), had("a", "192.0.2.2", "", "192.0.2.2")}},
+		{"a wish that is taken back", "", []*corev1.Service{
+			had("a", "", "", "192.0.2.1"), had("a", "192.0.2.2", "", "192.0.2.1"), had("a", "", "", "192.0.2.1")}},
 		{"another address than asked for", "asks for 192.0.2.2 and is given", []*corev1.Service{had("a", "192.0.2.2", ""), had("a", "192.0.2.2", "", "192.0.2.1")}},
 		{"no address", "ns/a wants", []*corev1.Service{had("a", "", "")}},
 	} {
