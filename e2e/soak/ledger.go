@@ -91,14 +91,15 @@ func (l *Ledger) Note(c apiserver.Change, at time.Time) (broken []string) {
 		l.services[key] = a
 	}
 	addrs := addrsOf(s)
+	ok := satisfied(s, addrs)
 	if now != a.want {
 		a.want, a.reason, a.told = now, true, false
-		if a.since.IsZero() && !satisfied(s, addrs) {
+		if a.since.IsZero() && !ok {
 			a.since = at
 		}
 	}
 	if slices.Equal(addrs, a.addrs) {
-		if satisfied(s, addrs) {
+		if ok {
 			a.since = time.Time{} // a wish was taken back
 		}
 		return nil
@@ -118,7 +119,7 @@ func (l *Ledger) Note(c apiserver.Change, at time.Time) (broken []string) {
 			broken = append(broken, fmt.Sprintf("%s asks for %s and is given %s", key, now.addrs, addr))
 		}
 	}
-	switch ok := satisfied(s, addrs); {
+	switch {
 	case ok && !a.since.IsZero():
 		l.Assigned = append(l.Assigned, at.Sub(a.since))
 		a.since = time.Time{}
