@@ -1,0 +1,43 @@
+package reason
+
+// Announcement says whether a node is to announce an address, and if not, why no node is.
+type Announcement uint8
+
+// The reasons of an announcement.
+const (
+	// Announced: the elected node announces the address.
+	Announced Announcement = iota
+	// NoEndpoints: no endpoint of the address's Services is ready or serving.
+	NoEndpoints
+	// NoEligibleNode: there are endpoints, but no node is eligible.
+	NoEligibleNode
+	// NotInPool: no pool of the configuration contains the address. The controller is about to replace it.
+	NotInPool
+
+	// AnnouncementCount is the number of Announcement values.
+	AnnouncementCount = int(NotInPool) + 1
+)
+
+var (
+	announcementWords = [AnnouncementCount]string{"Announced", "NoEndpoints", "NoEligibleNode", "NotInPool"}
+	announcementTexts = [AnnouncementCount]string{
+		"the elected node announces the address",
+		"no endpoint of the Service is ready or serving",
+		"no node is eligible",
+		"no pool of the configuration contains the address",
+	}
+)
+
+// String returns the word.
+func (a Announcement) String() string { return word(announcementWords[:], a) }
+
+// Text returns a clause for people.
+func (a Announcement) Text() string { return word(announcementTexts[:], a) }
+
+// Announcements returns all values in their order.
+func Announcements() []Announcement { return all[Announcement](announcementWords[:]) }
+
+// ParseAnnouncement returns the value whose word is text. ok is false for any other text.
+func ParseAnnouncement(text string) (a Announcement, ok bool) {
+	return parse[Announcement](announcementWords[:], text)
+}

@@ -1,0 +1,28 @@
+package reason
+
+import (
+	"fmt"
+	"slices"
+)
+
+// word returns the entry of the table for v. A value that does not exist is shown as its number instead of a panic in a
+// log line.
+func word[T ~uint8](table []string, v T) string {
+	if int(v) < len(table) {
+		return table[v]
+	}
+	return fmt.Sprintf("%T(%d)", v, uint8(v))
+}
+
+func parse[T ~uint8](table []string, text string) (T, bool) {
+	i := slices.Index(table, text)
+	return T(max(i, 0)), i >= 0
+}
+
+func all[T ~uint8](table []string) []T {
+	values := make([]T, len(table))
+	for i := range values {
+		values[i] = T(i)
+	}
+	return values
+}

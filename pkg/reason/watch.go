@@ -1,0 +1,44 @@
+package reason
+
+// Watch says why one node does not answer for an address that some node is to announce.
+type Watch uint8
+
+// The reasons of a node that watches.
+const (
+	// NotElected: the election names another node.
+	NotElected Watch = iota
+	// NotEligible: the node is not eligible; an Exclusion says why.
+	NotEligible
+	// Asking: the election names this node, and it asks on the wire whether any host answers.
+	Asking
+	// Waiting: the election names this node, and it leaves the address with the present owner for a while.
+	Waiting
+	// ForeignHost: the election names this node, and a host outside the cluster answers for the address.
+	ForeignHost
+
+	// WatchCount is the number of Watch values.
+	WatchCount = int(ForeignHost) + 1
+)
+
+var (
+	watchWords = [WatchCount]string{"NotElected", "NotEligible", "Asking", "Waiting", "ForeignHost"}
+	watchTexts = [WatchCount]string{
+		"the election names another node",
+		"this node is not eligible",
+		"this node asks on the wire whether any host answers",
+		"this node leaves the address with its present owner for a while",
+		"a host outside the cluster answers for the address",
+	}
+)
+
+// String returns the word.
+func (w Watch) String() string { return word(watchWords[:], w) }
+
+// Text returns a clause for people.
+func (w Watch) Text() string { return word(watchTexts[:], w) }
+
+// Watches returns all values in their order.
+func Watches() []Watch { return all[Watch](watchWords[:]) }
+
+// ParseWatch returns the value whose word is text. ok is false for any other text.
+func ParseWatch(text string) (w Watch, ok bool) { return parse[Watch](watchWords[:], text) }
