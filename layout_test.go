@@ -28,6 +28,10 @@ var mayImport = map[string][]string{
 	"pkg/layer2/lantest":      {"pkg/layer2"},
 	"pkg/kube":                {"pkg/cluster", "pkg/config", "pkg/status"},
 	"pkg/controller":          {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/reason", "pkg/status"},
+	"pkg/placement":           {"pkg/cluster", "pkg/config", "pkg/election", "pkg/layer2", "pkg/membership", "pkg/reason"},
+	"pkg/peers":               {"pkg/cluster", "pkg/layer2", "pkg/membership"},
+	"pkg/ownership":           {"pkg/layer2", "pkg/membership", "pkg/peers", "pkg/placement", "pkg/reason"},
+	"pkg/notify":              {"pkg/cluster", "pkg/ownership", "pkg/placement", "pkg/reason"},
 	"pkg/speaker":             {"pkg/cluster", "pkg/config", "pkg/election", "pkg/layer2", "pkg/membership", "pkg/reason", "pkg/status"},
 	"pkg/daemon":              {},
 	"pkg/daemon/daemontest":   {"pkg/daemon"},
@@ -45,7 +49,7 @@ var mayImport = map[string][]string{
 }
 
 // pure are the packages whose decisions must not depend on clients, sockets or clocks.
-var pure = []string{"pkg/config", "pkg/metallb", "pkg/cluster", "pkg/allocator", "pkg/election", "pkg/inspect"}
+var pure = []string{"pkg/config", "pkg/metallb", "pkg/cluster", "pkg/allocator", "pkg/election", "pkg/inspect", "pkg/placement", "pkg/ownership"}
 
 // pluginOnly are what only the plugin may use. The clientset, and what is made with it, would bring all kinds of Kubernetes along, and
 // templates every method there is (see TestLinkerLeavesMethodsOut).

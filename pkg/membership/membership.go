@@ -22,6 +22,12 @@ type Member struct {
 	State State
 	// Links are the interfaces that the member announces from, sorted by name. Nobody may change them.
 	Links []Link
+	// Since is when the member became ready, by its own clock, to the second; zero when it has not said so.
+	Since time.Time
+	// Configured is true unless the member has said that it has no valid configuration.
+	Configured bool
+	// MACs are further MAC addresses of the node, such as those of a bond's slaves.
+	MACs []MAC
 }
 
 // Has tells whether mac is the address of one of the member's links.

@@ -1,0 +1,102 @@
+package ownership
+
+import "time"
+
+// attempt is what this node knows while it tries to take an address, or waits for its turn as backup.
+type attempt struct {
+	// since is when the attempt began.
+	since time.Time
+	// from is the node that had the address before, empty for none.
+	from string
+	// elected is the owner by election while this node is a backup; answered is true once somebody answered in this turn.
+	elected  string
+	answered bool
+	// holder is the node that answered last. rightful is true when it could keep the address then.
+	holder   string
+	rightful bool
+	// due is when this node may take the address from holder, or ask as backup. losses is the count of losses of members at that time.
+	due    time.Time
+	losses int
+	// confirmed is true once a result was asked for a second time.
+	confirmed bool
+	// disallowed is since when holder may not have the address.
+	disallowed time.Time
+	// conflict is since when a host that should not have the address answers.
+	conflict time.Time
+	// yielded is when this node last gave the address to a peer that claimed it, or heard such a claim again.
+	yielded time.Time
+	// silent is true when nobody answered in the end; gaveWay is true once another node that probed too went first.
+	silent, gaveWay bool
+}
+
+// start begins an attempt. yielded carries over while it matters.
+func (t *attempt) start(now time.Time, from string) {
+	yielded := t.yielded
+	if now.Sub(yielded) >= yieldMemory {
+		yielded = time.Time{}
+	}
+	*t = attempt{since: now, from: from, yielded: yielded}
+}
+
+func (t *attempt) forget() { *t = attempt{} }
+
+// giveUp notes that this node gave the address to a peer that claimed it.
+func (t *attempt) giveUp(now time.Time) { *t = attempt{yielded: now} }
+
+// hear notes a claim of another host. One that is no answer to this node's probe extends the time after a dispute.
+func (t *attempt) hear(now, asked time.Time) {
+	if !t.yielded.IsZero() && now.Sub(asked) > confirmDelay {
+		t.yielded = now
+	}
+}
+
+// heldBy notes which node answered, and whether it may have the address.
+func (t *attempt) heldBy(now time.Time, node string, allowed bool) {
+	t.holder = node
+	switch {
+	case allowed:
+		t.disallowed = time.Time{}
+	case t.disallowed.IsZero():
+		t.disallowed = now
+	}
+}
+
+// leaveTo leaves the address to holder until due.
+func (t *attempt) leaveTo(due time.Time, rightful bool, losses int) {
+	t.due, t.rightful, t.losses = due, rightful, losses
+}
+
+// confirm reports whether to ask once more before waiting: the peer that answered may be giving the address up.
+func (t *attempt) confirm() bool {
+	was := t.confirmed
+	t.confirmed = true
+	return !was
+}
+
+// face notes that a host answers that should not have the address.
+func (t *attempt) face(now time.Time) {
+	if t.conflict.IsZero() {
+		t.conflict = now
+	}
+}
+
+// turn begins a backup's turn: wait for due, for the address that elected should have and from had.
+func (t *attempt) turn(now, due time.Time, elected, from string) {
+	if t.elected != elected || t.from != from {
+		t.elected, t.from, t.answered, t.confirmed = elected, from, false, false
+	}
+	t.since, t.due = now, due
+}
+
+// newTurn makes the next review begin the turn anew: how long nobody was heard is not known.
+func (t *attempt) newTurn() { t.elected = "" }
+
+// heard notes that somebody answered during the turn.
+func (t *attempt) heard() { t.answered, t.confirmed = true, false }
+
+// doubt makes the next silence count only if it is found twice.
+func (t *attempt) doubt() { t.confirmed = false }
+
+func (t *attempt) giveWay() { t.gaveWay = true }
+func (t *attempt) nobody()  { t.silent = true }
+func (t *attempt) certain() { t.confirmed = true }

@@ -1,0 +1,379 @@
+package ownership
+
+import (
+	"hash/fnv"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/membership"
+	"github.com/lanlord/lanlord/pkg/peers"
+)
+
+const (
+	// rulesDelay is how long after an address came to a Service this node first asks for it. kube-proxy writes its rules once a second at
+	// most, and has just written those of the new Service. Before the rules are there, a node passes packets on unchanged and its connection
+	// tracking keeps doing so for two minutes, so that the client's first connection fails.
+	rulesDelay = 1200 * time.Millisecond
+	// confirmDelay is how long after a peer answered for the first time it is asked again: it may be releasing the address.
+	confirmDelay = 200 * time.Millisecond
+	// recheckRightful is how often a node is asked again that may keep the address; recheckOther is the same for a node that may not.
+	recheckRightful = time.Minute
+	recheckOther    = time.Second
+	// backupDelay is the wait of the second in rank before it asks as backup. The third waits twice as long, and so on, so that one node at
+	// a time asks. backupConfirm is the wait before a silence is confirmed: the elected node asks every second, and goes first.
+	backupDelay   = 2 * time.Second
+	backupConfirm = 3 * lastRetry / 2
+	// backupJitter is the greatest random part of a delay: two nodes that solicit an IPv6 address do not hear each other.
+	backupJitter = 500 * time.Millisecond
+	// backupRetryDelay is the retry delay of a rate-limited backup takeover.
+	backupRetryDelay = 250 * time.Millisecond
+	// announcedAfter is how long after a new address was first found in use its owner has announced it several times.
+	announcedAfter = 6 * time.Second
+)
+
+type effect func(*step)
+
+// Acquiring an address.
+
+func begin(c *step) {
+	from := c.in.PrevOwner
+	if from == c.in.Self.Name {
+		from = ""
+	}
+	c.a.attempt.start(c.now, from)
+	c.a.probing.reset(latest(c.now, c.in.Arrival.Came.Add(rulesDelay)))
+}
+
+func forget(c *step) {
+	c.a.attempt.forget()
+	c.a.probing.reset(time.Time{})
+}
+
+func ask(c *step) {
+	c.do(c.a.probing.begin(c.now, c.a.state == Backup, !c.a.attempt.conflict.IsZero()))
+}
+func askNow(c *step) { c.a.probing.plan(c.now) }
+func askAll(c *step) { c.a.probing.muted(); askNow(c) }
+func retry(c *step)  { c.a.probing.retry(c.now) }
+
+// askStale asks again because the silence came too late.
+func askStale(c *step) { c.a.probing.countStale(); askNow(c) }
+
+func giveWay(c *step) { c.a.attempt.giveWay(); retry(c) }
+
+func warnUnprobed(c *step) {
+	if c.a.probing.warn() {
+		c.do(Action{Kind: Unprobed})
+	}
+	retry(c)
+}
+
+// askAlone asks the node that answered again and again, and nobody else: a switch that answers from memory for a dead node does so when
+// everybody is asked.
+func askAlone(c *step) {
+	c.a.attempt.heldBy(c.now, c.peer.Name, true)
+	c.a.probing.askOnly(c.mac)
+	retry(c)
+}
+
+func refute(c *step) { c.do(Action{Kind: Refute, Node: c.peer.Name}); askNow(c) }
+
+// noteHolder notes which member answers. One that may not have the address may not have heard of that.
+func noteHolder(c *step) {
+	allowed := c.in.Placement.Eligible(c.peer.Name)
+	c.a.attempt.heldBy(c.now, c.peer.Name, allowed)
+	c.a.probing.askAll()
+	if c.a.foreign.Node != c.peer.Name {
+		c.a.foreign.forget()
+	}
+	if !allowed && c.peer.State == membership.Ready {
+		c.do(Action{Kind: ExchangeVersions, Node: c.peer.Name})
+	}
+}
+
+// leave leaves the address to the member that answers, and plans when to ask again.
+func leave(c *step) {
+	t, at := &c.a.attempt, due(c)
+	c.a.foreign.forget()
+	t.leaveTo(at, mayKeep(c, c.peer.Name), c.in.Peers.Losses())
+	recheck := recheckRightful
+	if !c.in.Placement.Eligible(c.peer.Name) {
+		recheck = recheckOther // nobody rightful has the address, as far as this node knows
+	}
+	next := earliest(at, c.now.Add(recheck))
+	if c.now.Sub(t.yielded) < yieldMemory {
+		next = earliest(next, c.now.Add(lastRetry)) // the answer may have come from a foreign host in the node's name
+	}
+	if again := c.now.Add(confirmDelay); again.Before(at) && t.confirm() {
+		next = again // right after a dispute another node may have the address
+	}
+	c.a.probing.plan(next)
+}
+
+// followDue asks earlier when the due time has come closer: a Service or a new configuration asks for this node.
+func followDue(c *step) { c.a.probing.advance(due(c)) }
+
+// Taking an address.
+
+func take(c *step) {
+	cause, from := takeoverCause(c)
+	change := Change{At: c.now, Addr: c.a.Addr, Kind: Gained, Cause: cause, Peer: from}
+	if p := c.in.Peers.Peer(from); p.Lost && (cause == CauseCrash || cause == CauseBackup) {
+		change.After = c.now.Sub(p.LastSign)
+	}
+	c.do(Action{Kind: Report, Change: change})
+	c.a.tenure.begin(c.now, cause, from)
+	forget(c)
+}
+
+// takeSilent takes an address for which nobody answered.
+func takeSilent(c *step) {
+	c.a.attempt.nobody()
+	c.a.foreign.forget()
+	take(c)
+}
+
+// takeoverCause returns why this node takes the address, and from which node, empty for none.
+func takeoverCause(c *step) (Cause, string) {
+	t := &c.a.attempt
+	from := t.holder
+	if from == "" {
+		from = t.from
+	}
+	p := c.in.Peers.Peer(from)
+	switch {
+	case c.a.state == Backup:
+		return CauseBackup, from
+	case from == "":
+		return CauseNew, ""
+	case p.Lost:
+		return CauseCrash, from
+	case p.Standing != peers.Member || p.Leaving():
+		return CauseLeft, from
+	case !c.in.Placement.Eligible(from):
+		return CauseIneligible, from
+	case t.holder == "" || t.silent:
+		return CauseSilent, from
+	case c.in.Placement.Preferred:
+		return CausePreferred, from
+	}
+	return CauseFailback, from
+}
+
+// Waiting as backup.
+
+func beginBackup(c *step) {
+	c.a.attempt.start(c.now, "")
+	c.a.probing.reset(time.Time{})
+	turn(c)
+}
+
+// turn begins this node's turn as backup anew.
+func turn(c *step) { wait(c, turnDelay(c)) }
+
+func turnLater(c *step) { wait(c, turnDelay(c)+jitter(c)) }
+
+func confirmSilence(c *step) { c.a.attempt.certain(); wait(c, backupConfirm) }
+
+func askStaleBackup(c *step) { c.a.probing.countStale(); wait(c, 0) }
+
+func wait(c *step, delay time.Duration) {
+	from, _ := vacancy(c)
+	at := c.now.Add(delay)
+	c.a.attempt.turn(c.now, at, c.in.Placement.Owner, from)
+	c.a.probing.hear(c.now)
+	c.a.probing.plan(at)
+}
+
+func turnDelay(c *step) time.Duration {
+	return time.Duration(c.in.Placement.Rank(c.in.Self.Name)) * backupDelay
+}
+
+// jitter returns a delay that differs from node to node, from address to address and from turn to turn.
+func jitter(c *step) time.Duration {
+	h := fnv.New64a()
+	h.Write([]byte(c.in.Self.Name))
+	b := c.a.Addr.As16()
+	h.Write(b[:])
+	return time.Duration((h.Sum64() ^ c.a.probing.number*0x9e3779b97f4a7c15) % uint64(backupJitter))
+}
+
+// heardTurn begins a new turn, because another host has the address.
+func heardTurn(c *step) {
+	c.a.attempt.heard()
+	if c.on&answered != 0 {
+		c.do(Action{Kind: Sighted, Host: Host{MAC: c.mac}})
+	}
+	turnLater(c)
+	if c.on == bySuspected {
+		refute(c)
+	}
+}
+
+// doubtTurn begins a new turn after a probe that leaves open whether a host has the address.
+func doubtTurn(c *step) {
+	c.a.attempt.doubt()
+	if c.on == unprobed {
+		wait(c, backupDelay+jitter(c)) // nothing is known yet
+		return
+	}
+	turnLater(c)
+}
+
+func throttle(c *step) { c.a.probing.end(); c.a.probing.plan(c.now.Add(backupRetryDelay)) }
+
+// newTurnNext makes the next review begin a new turn: how long nobody was heard is not known after a stall.
+func newTurnNext(c *step) { c.a.attempt.newTurn() }
+
+// Meeting a host that should not have the address.
+
+// face notes the foreign host that answers. It leaves a new address to the host, and the controller assigns another one.
+func face(c *step) {
+	c.do(Action{Kind: ForeignClaim})
+	c.a.attempt.face(c.now)
+	c.a.probing.plan(c.now.Add(lastRetry))
+	hearHost(c, Host{MAC: c.mac}, isNew(c))
+}
+
+// faceMember does the same for a member that has not announced the address: its kernel has it. People are told once the member had time to
+// announce.
+func faceMember(c *step) {
+	c.a.attempt.face(c.now)
+	c.a.probing.plan(c.now.Add(lastRetry))
+	if c.now.Sub(c.a.attempt.conflict) >= announcedAfter {
+		hearHost(c, Host{MAC: c.mac, Node: c.peer.Name}, true)
+	}
+}
+
+// faceKernel leaves the address to the kernel of this node, which answers for it.
+func faceKernel(c *step) {
+	c.a.attempt.face(c.now)
+	c.a.probing.reset(c.now.Add(lastRetry))
+	hearHost(c, Host{Node: c.in.Self.Name}, true)
+}
+
+func hearHost(c *step, h Host, quarantine bool) {
+	if c.a.foreign.hear(c.now, h, quarantine) {
+		c.do(Action{Kind: ForeignHost, Host: h})
+	}
+}
+
+func stillThere(c *step) { hearHost(c, c.a.foreign.Host, true) }
+
+func free(c *step) { c.do(Action{Kind: Free}); c.a.foreign.forget() }
+
+// Keeping an address.
+
+// reviewRivals brings the claims up to date: gossip may have named a claimant since, and a peer that left has released what it claimed.
+func reviewRivals(c *step) {
+	t := &c.a.tenure
+	if p := c.in.Peers.Station(t.claimant); !t.claimed.IsZero() && p.Standing == peers.Member {
+		t.recognize(p.Name)
+	}
+	t.dropRivals(func(rival string) bool { return c.in.Peers.Peer(rival).Leaving() })
+	t.planDefense(c.in.LastDefense)
+}
+
+func defend(c *step) {
+	t := &c.a.tenure
+	h := Host{MAC: t.claimant}
+	t.defend(c.now)
+	c.do(Action{Kind: Defend, Host: h})
+	hearHost(c, h, false)
+}
+
+func hearForeign(c *step) {
+	c.do(Action{Kind: ForeignClaim})
+	c.a.tenure.hearForeign(c.now, c.mac)
+	c.a.tenure.planDefense(c.in.LastDefense)
+}
+
+func countClaim(c *step) { c.a.tenure.dispute(c.now) }
+
+func noteRival(c *step) { c.a.tenure.contend(c.peer.Name, c.now) }
+
+func believe(c *step) {
+	c.a.tenure.settleDispute()
+	c.do(Action{Kind: Refute, Node: c.peer.Name})
+}
+
+// contradict announces the address again, because this node has more right to it.
+func contradict(c *step) {
+	c.do(Action{Kind: Dispute, Node: c.peer.Name})
+	c.do(Action{Kind: Announce, Node: c.peer.Name})
+	c.do(Action{Kind: ExchangeVersions, Node: c.peer.Name})
+}
+
+// noteClaim notes that another host has announced an address that this node is about to take.
+func noteClaim(c *step) {
+	c.a.attempt.hear(c.now, c.a.probing.asked)
+	c.a.probing.hear(c.now)
+}
+
+// Suspending an address after a stall.
+
+func suspend(c *step) {
+	c.a.attempt.start(c.now, "")
+	c.a.probing.reset(c.now)
+}
+
+func resume(c *step) {
+	c.a.tenure.resume(c.now)
+	forget(c)
+}
+
+func lose(c *step) {
+	c.report(Released, CauseStall, c.peer.Name)
+	c.a.tenure.end()
+	forget(c)
+}
+
+// Releasing an address.
+
+func withdraw(c *step) {
+	if c.a.state == Draining {
+		stop(c)
+		return
+	}
+	c.report(Withdrawn, CauseGone, "")
+	c.a.tenure.end()
+	forget(c)
+}
+
+func stop(c *step) {
+	c.do(Action{Kind: Stopped})
+	c.a.tenure.end()
+	forget(c)
+}
+
+// drain goes on answering until the successor is heard, unless it was heard already, before the news that this node may not have the address.
+func drain(c *step) {
+	bound, cause := drainBound, CauseIneligible
+	if c.in.Self.Leaving {
+		bound, cause = leaveBound, CauseLeft
+	}
+	if c.a.tenure.recentRival(c.now, func(string) bool { return true }) != "" {
+		bound = 0
+	}
+	c.report(Released, cause, "")
+	c.a.tenure.drain(c.now, bound)
+}
+
+func keep(c *step) { c.a.tenure.keep(); c.a.tenure.planDefense(c.in.LastDefense) }
+
+func yieldToRival(c *step) {
+	c.report(Released, CauseOutranked, strongestRival(c))
+	stop(c)
+}
+
+func yield(c *step) {
+	c.do(Action{Kind: Dispute, Node: c.peer.Name})
+	c.report(Released, CauseOutranked, c.peer.Name)
+	c.a.tenure.end()
+	c.a.probing.reset(time.Time{})
+	c.a.attempt.giveUp(c.now)
+}
+
+func handOver(c *step) {
+	c.do(Action{Kind: SuccessorHeard, Node: c.peer.Name})
+	stop(c)
+}

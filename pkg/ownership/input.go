@@ -1,0 +1,194 @@
+package ownership
+
+import (
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/layer2"
+	"github.com/lanlord/lanlord/pkg/peers"
+	"github.com/lanlord/lanlord/pkg/placement"
+	"github.com/lanlord/lanlord/pkg/reason"
+)
+
+// Input is all that Step decides from, besides the Address itself. Nobody may change what it points to.
+type Input struct {
+	Event Event
+	Self  Self
+	// Placement is nil when no Service has the address. PrevOwner is the node that the placement before this one named.
+	Placement *placement.Placement
+	PrevOwner string
+	Peers     *peers.View
+	Failback  Failback
+	Arrival   Arrival
+	// Heard is the last announcement of another host for the address.
+	Heard Sighting
+	// Kernel is true when the kernel of this node has the address on any interface.
+	Kernel bool
+	// LastDefense is when this node last answered the claims of foreign hosts, for any address.
+	LastDefense time.Time
+}
+
+// Self is what this node knows about itself, and how good its inputs are.
+type Self struct {
+	Name string
+	// Ready is when this node became ready.
+	Ready time.Time
+	// Settled is true once gossip has met the other nodes, or has tried for long enough.
+	Settled bool
+	// Configured is true when this node has a valid configuration.
+	Configured bool
+	// Informed is true while this node hears from the API server.
+	Informed bool
+	// Leaving is true once this speaker was told to stop.
+	Leaving bool
+}
+
+// Failback is the delay before an address moves from a node that may keep it to the elected one.
+type Failback struct {
+	Delay time.Duration
+	Never bool
+}
+
+// Arrival is when an address came to Services.
+type Arrival struct {
+	// Since is when some node was first to announce the address; zero when that was before this node was ready.
+	Since time.Time
+	// Came is when the address came to Services while this node was ready; zero for an address that they had before.
+	Came time.Time
+}
+
+// Sighting is an announcement that was heard.
+type Sighting struct {
+	MAC layer2.MAC
+	At  time.Time
+}
+
+// EventKind classifies events.
+type EventKind uint8
+
+const (
+	// Review: an input may have changed, or the time that Next returned has come.
+	Review EventKind = iota
+	// Probed: the probe Number has ended with Finding.
+	Probed
+	// Claimed: the station MAC has announced the address.
+	Claimed
+	// Stalled: this process was stalled, and answers for nothing since.
+	Stalled
+	// Throttled: a backup's probe was refused, because too many were asked for.
+	Throttled
+)
+
+// Event is what has happened.
+type Event struct {
+	Kind    EventKind
+	Number  uint64
+	Finding layer2.Finding
+	MAC     layer2.MAC
+}
+
+// trigger is an event as the transition table sees it: with who answered or claimed.
+type trigger uint16
+
+const (
+	review trigger = 1 << iota
+	silent
+	contested
+	unprobed
+	byMute // only the station answered that stays silent when it is asked alone
+	bySuspected
+	byMember
+	byUnreached
+	byForeign
+	claimedByNode
+	claimedByForeign
+	stalled
+	throttled
+)
+
+const (
+	byNode   = bySuspected | byMember | byUnreached
+	answered = byNode | byForeign
+	nobody   = silent | contested
+	claimed  = claimedByNode | claimedByForeign
+)
+
+// step is one evaluation of the table.
+type step struct {
+	a   *Address
+	in  *Input
+	now time.Time
+	on  trigger
+	// peer and mac are the host that answered or claimed the address.
+	peer    peers.Peer
+	mac     layer2.MAC
+	actions []Action
+}
+
+// classify turns the event into a trigger, false when it does not concern the address any longer.
+func (c *step) classify() bool {
+	switch e := &c.in.Event; e.Kind {
+	case Review:
+		c.on = review
+	case Stalled:
+		c.on = stalled
+	case Throttled:
+		c.on = throttled
+	case Claimed:
+		c.mac, c.peer, c.on = e.MAC, c.in.Peers.Station(e.MAC), claimedByNode
+		if c.peer.Standing == peers.Foreign {
+			c.on = claimedByForeign
+		}
+	case Probed:
+		if e.Number != c.a.probing.number {
+			return false
+		}
+		c.on = c.answer(&e.Finding)
+	}
+	return true
+}
+
+// answer classifies the result of a probe by the host that is closest to this node: a member before an unreached node before a foreign
+// host.
+func (c *step) answer(f *layer2.Finding) trigger {
+	switch f.Outcome {
+	case layer2.Silent:
+		return silent
+	case layer2.Contested:
+		return contested
+	case layer2.Unasked:
+		return unprobed
+	}
+	found := false
+	for _, x := range f.Heard {
+		if x.Form == layer2.Probing || x.MAC == c.a.probing.mute {
+			continue
+		}
+		if p := c.in.Peers.Station(x.MAC); !found || p.Standing > c.peer.Standing {
+			c.peer, c.mac, found = p, x.MAC, true
+		}
+	}
+	switch {
+	case !found:
+		return byMute
+	case c.peer.Standing == peers.Foreign:
+		return byForeign
+	case c.peer.Standing == peers.Unreached:
+		return byUnreached
+	case c.peer.Suspected:
+		return bySuspected
+	}
+	return byMember
+}
+
+// do adds an action.
+func (c *step) do(a Action) { c.actions = append(c.actions, a) }
+
+// report adds a change of ownership.
+func (c *step) report(kind Kind, cause Cause, peer string) {
+	c.do(Action{Kind: Report, Change: Change{At: c.now, Addr: c.a.Addr, Kind: kind, Cause: cause, Peer: peer}})
+}
+
+// announced reports whether some node should announce the address.
+func (c *step) announced() bool {
+	return c.in.Placement != nil && c.in.Placement.Reason == reason.Announced
+}

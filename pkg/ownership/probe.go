@@ -1,0 +1,105 @@
+package ownership
+
+import (
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/layer2"
+)
+
+const (
+	// The pause before an address is probed again grows from firstRetry to lastRetry.
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = time.Second
+	// A silence is stale when it is acted on more than staleAfter after the last question: an owner whose process was stalled may answer by
+	// now. After mostStale stale results in a row the next one counts.
+	staleAfter = 100 * time.Millisecond
+	mostStale  = 3
+)
+
+// probing is the part of an Address that asks the wire.
+type probing struct {
+	// number counts probes. asking is true while one runs.
+	number uint64
+	asking bool
+	// next is when to probe, zero for never; asked is when the last probe began.
+	next, asked time.Time
+	// claimed is when another host last announced the address.
+	claimed time.Time
+	// to is the only station to ask, zero for all. mute is a station that stayed silent when it alone was asked: other answers in its name
+	// come from a switch that answers from memory.
+	to, mute layer2.MAC
+	// retries counts probes without a usable result; stale counts silences that came too late, since the last that counted.
+	retries, stale int
+	// warned is true once the caller was told that the address cannot be probed.
+	warned bool
+}
+
+// reset stops probing and starts counting anew. The result of a running probe will not count.
+func (p *probing) reset(next time.Time) {
+	*p = probing{number: p.number + 1, next: next}
+}
+
+// due reports whether it is time to probe.
+func (p *probing) due(now time.Time) bool { return !p.asking && !p.next.IsZero() && !p.next.After(now) }
+
+// at returns when to probe, zero while a probe runs.
+func (p *probing) at() time.Time {
+	if p.asking {
+		return time.Time{}
+	}
+	return p.next
+}
+
+// begin starts a probe.
+func (p *probing) begin(now time.Time, backup, linger bool) Action {
+	p.number++
+	p.asking, p.asked = true, now
+	return Action{Kind: Ask, Probe: Probe{Number: p.number, To: p.to, Linger: linger || p.mute != layer2.MAC{}, Backup: backup}}
+}
+
+// end notes that the running probe has ended.
+func (p *probing) end() { p.asking = false }
+
+// plan sets when to probe.
+func (p *probing) plan(at time.Time) { p.next = at }
+
+// advance probes earlier than planned.
+func (p *probing) advance(at time.Time) {
+	if at.Before(p.next) {
+		p.next = at
+	}
+}
+
+// retry plans the next probe after a growing pause.
+func (p *probing) retry(now time.Time) {
+	p.next = now.Add(min(firstRetry<<min(p.retries, 8), lastRetry))
+	p.retries++
+}
+
+// hear notes an announcement of another host. A probe that has ended with silence does not count then.
+func (p *probing) hear(now time.Time) { p.claimed = now }
+
+// overtaken reports whether another host has announced the address since the last probe began.
+func (p *probing) overtaken() bool { return p.claimed.After(p.asked) }
+
+// outdated reports whether a silence is too old to act on.
+func (p *probing) outdated(now time.Time, f layer2.Finding) bool {
+	return now.Sub(f.Last) > staleAfter && p.stale < mostStale
+}
+
+// countStale notes a silence that was too old.
+func (p *probing) countStale() { p.stale++ }
+
+// askOnly makes the next probe ask one station; askAll makes it ask everybody.
+func (p *probing) askOnly(mac layer2.MAC) { p.to, p.mute = mac, layer2.MAC{} }
+func (p *probing) askAll()                { p.to, p.mute = layer2.MAC{}, layer2.MAC{} }
+
+// muted makes the next probe ask everybody, after the station that was asked alone stayed silent.
+func (p *probing) muted() { p.mute, p.to = p.to, layer2.MAC{} }
+
+// warn reports whether to tell that the address cannot be probed: once.
+func (p *probing) warn() bool {
+	was := p.warned
+	p.warned = true
+	return !was
+}

@@ -1,0 +1,185 @@
+package placement
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/election"
+	"github.com/lanlord/lanlord/pkg/layer2"
+	"github.com/lanlord/lanlord/pkg/membership"
+	"github.com/lanlord/lanlord/pkg/reason"
+)
+
+// Nodes are the nodes of one round of decisions, with their names hashed once.
+type Nodes struct {
+	config *config.Config
+	// nodes are sorted by name.
+	nodes []node
+	// subnets are those that a ready node has, each once, sorted.
+	subnets []netip.Prefix
+	cached  map[eligibleKey][]election.Candidate
+}
+
+// node is one Node. general excludes it from every address; it is Eligible when nothing does.
+type node struct {
+	*cluster.Node
+	links     []layer2.Interface
+	candidate election.Candidate
+	general   reason.Exclusion
+}
+
+// eligibleKey is all that the candidates depend on besides the Services.
+type eligibleKey struct {
+	pool    *config.Pool
+	subnets string // identifies the subnets that hold the address
+}
+
+// NewNodes prepares the nodes of a snapshot. ready are the members that can answer now.
+func NewNodes(snap cluster.Snapshot, ready []membership.Member) *Nodes {
+	members := make(map[string]*membership.Member, len(ready))
+	configured := false
+	for i := range ready {
+		members[ready[i].Name] = &ready[i]
+		configured = configured || ready[i].Configured
+	}
+	n := &Nodes{config: snap.Config, cached: map[eligibleKey][]election.Candidate{}, nodes: make([]node, 0, len(snap.Nodes))}
+	cordon := snap.Config != nil && snap.Config.Layer2.MoveOnCordon
+	for i := range snap.Nodes {
+		x := node{Node: &snap.Nodes[i], candidate: election.NewCandidate(snap.Nodes[i].Name)}
+		member := members[x.Name]
+		if member != nil {
+			for _, l := range member.Links {
+				x.links = append(x.links, layer2.Interface{Name: l.Name, Prefixes: l.Subnets})
+				n.subnets = append(n.subnets, l.Subnets...)
+			}
+		}
+		x.general = general(x.Node, cordon, member)
+		if x.general == reason.Eligible && configured && !member.Configured {
+			x.general = reason.NoConfiguration
+		}
+		n.nodes = append(n.nodes, x)
+	}
+	slices.SortFunc(n.nodes, func(x, y node) int { return strings.Compare(x.Name, y.Name) })
+	slices.SortFunc(n.subnets, netip.Prefix.Compare)
+	n.subnets = slices.Compact(n.subnets)
+	return n
+}
+
+// general returns the exclusion of a node from every address. member is nil unless it is ready.
+func general(n *cluster.Node, cordon bool, member *membership.Member) reason.Exclusion {
+	switch {
+	case n.Deleting:
+		return reason.Deleting
+	case n.OutOfService:
+		return reason.OutOfService
+	case n.Excluded:
+		return reason.ExcludedByLabel
+	case n.NetworkUnavailable:
+		return reason.NetworkUnavailable
+	case cordon && n.Unschedulable:
+		return reason.Cordoned
+	case member == nil:
+		return reason.NoSpeaker
+	case len(member.Links) == 0:
+		return reason.NoInterface
+	}
+	return reason.Eligible
+}
+
+// eligible returns the nodes that may announce a, an address of pool, sorted by name, and whether no node has a subnet that holds a. The
+// caller must not change the slice.
+func (n *Nodes) eligible(a netip.Addr, pool *config.Pool) (candidates []election.Candidate, everywhere bool) {
+	subnets := n.holding(a)
+	key := eligibleKey{pool, subnets}
+	candidates, ok := n.cached[key]
+	if !ok {
+		for i := range n.nodes {
+			if x := &n.nodes[i]; x.exclusion(a, pool, subnets != "") == reason.Eligible {
+				candidates = append(candidates, x.candidate.Weighing(weight(x.Node, pool)))
+			}
+		}
+		n.cached[key] = candidates
+	}
+	return candidates, subnets == "" && (pool == nil || len(pool.Interfaces) == 0)
+}
+
+// holding returns a text that identifies the subnets that hold a, empty for none.
+func (n *Nodes) holding(a netip.Addr) string {
+	var indices []byte
+	for i, p := range n.subnets {
+		if p.Contains(a) {
+			indices = append(indices, byte(i>>8), byte(i))
+		}
+	}
+	return string(indices)
+}
+
+// exclusion returns why the node may not announce a, or Eligible. subnet tells that some node has a subnet that holds a.
+func (x *node) exclusion(a netip.Addr, pool *config.Pool, subnet bool) reason.Exclusion {
+	target := layer2.Target{Addr: a}
+	if pool != nil {
+		target.Interfaces = pool.Interfaces
+	}
+	switch {
+	case x.general != reason.Eligible:
+		return x.general
+	case !selected(x.Node, pool):
+		return reason.NotSelected
+	case slices.ContainsFunc(x.links, func(i layer2.Interface) bool { return target.Wants(i, subnet) }):
+		return reason.Eligible
+	case len(target.Interfaces) > 0:
+		return reason.NoPoolInterface
+	}
+	return reason.NoSubnet
+}
+
+func selected(n *cluster.Node, pool *config.Pool) bool {
+	return pool == nil || len(pool.NodeSelectors) == 0 ||
+		slices.ContainsFunc(pool.NodeSelectors, func(s labels.Selector) bool { return s.Matches(labels.Set(n.Labels)) })
+}
+
+// weight returns how strongly pool prefers n.
+func weight(n *cluster.Node, pool *config.Pool) int {
+	if pool == nil {
+		return 0
+	}
+	return pool.Preference(n.Labels)
+}
+
+// Exclusion returns why the named node may not announce a. It does not look at Services: of a node that it finds Eligible, nothing but
+// the traffic policy can keep the address away.
+func (n *Nodes) Exclusion(name string, a netip.Addr) reason.Exclusion {
+	i, found := slices.BinarySearchFunc(n.nodes, name, func(x node, name string) int { return strings.Compare(x.Name, name) })
+	if !found {
+		return reason.NotANode
+	}
+	return n.nodes[i].exclusion(a, n.pool(a), n.holding(a) != "")
+}
+
+// explain counts the exclusions of all nodes from a, which no node may announce.
+func (n *Nodes) explain(a netip.Addr) string {
+	counts := map[string]int{}
+	pool, subnet := n.pool(a), n.holding(a) != ""
+	for i := range n.nodes {
+		why := n.nodes[i].exclusion(a, pool, subnet)
+		if why == reason.Eligible {
+			why = reason.NoServingEndpoint
+		}
+		counts[why.Text()]++
+	}
+	if len(counts) == 0 {
+		return "there are no nodes"
+	}
+	parts := make([]string, 0, len(counts))
+	for _, text := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%d %s", counts[text], text))
+	}
+	return fmt.Sprintf("no node of %d may answer: %s", len(n.nodes), strings.Join(parts, ", "))
+}

@@ -1,0 +1,184 @@
+package placement
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/election"
+	"github.com/lanlord/lanlord/pkg/membership"
+	"github.com/lanlord/lanlord/pkg/reason"
+)
+
+// preferredWeight is the election weight of the node that a Service names in its annotation. It exceeds any sum of the weights of a
+// pool's preferred nodes.
+const preferredWeight = 1 << 30
+
+// Placement is the decision on one address.
+type Placement struct {
+	Addr netip.Addr
+	// Services have the address. They are sorted, and at least one.
+	Services []cluster.Key
+	// Reason is Announced when a node should announce the address; otherwise no node may.
+	Reason reason.Announcement
+	// Owner is the elected node; empty unless Reason is Announced. Another node that announces the address already keeps it while it is
+	// eligible.
+	Owner string
+	// Preferred is true when a Service asks for Owner by its annotation.
+	Preferred bool
+	// Interfaces are names or patterns of the interfaces to announce on; empty means every interface that fits.
+	Interfaces []string
+	// Everywhere is true when no node has a subnet that holds the address, so that the owner announces it on all interfaces.
+	Everywhere bool
+	// Detail explains in a sentence why no node may announce the address; empty when Reason is Announced.
+	Detail string
+
+	// candidates are the eligible nodes, sorted by name. Placements of one round share them; nobody changes them.
+	candidates []election.Candidate
+}
+
+// Decide returns a placement for every address of a managed Service, sorted by address. ready are the members that can answer now.
+func Decide(snap cluster.Snapshot, ready []membership.Member) []Placement {
+	nodes := NewNodes(snap, ready)
+	byAddr := map[netip.Addr][]*cluster.Service{}
+	for _, s := range snap.Services {
+		if !s.Managed || s.AllocatedFrom == "" {
+			continue // of another load balancer, or with a status that Lanlord did not write
+		}
+		for _, a := range s.Ingress {
+			byAddr[a] = append(byAddr[a], s)
+		}
+	}
+	placements := make([]Placement, 0, len(byAddr))
+	for _, a := range slices.SortedFunc(maps.Keys(byAddr), netip.Addr.Compare) {
+		placements = append(placements, nodes.place(a, byAddr[a]))
+	}
+	return placements
+}
+
+// Find returns the placement of addr in a sorted list, nil if there is none.
+func Find(placements []Placement, addr netip.Addr) *Placement {
+	i, ok := slices.BinarySearchFunc(placements, addr, func(p Placement, a netip.Addr) int { return p.Addr.Compare(a) })
+	if !ok {
+		return nil
+	}
+	return &placements[i]
+}
+
+func (n *Nodes) place(a netip.Addr, services []*cluster.Service) Placement {
+	p := Placement{Addr: a}
+	for _, s := range services {
+		p.Services = append(p.Services, s.Key)
+	}
+	pool := n.pool(a)
+	// Without a configuration the pools are unknown, and what the controller assigned earlier keeps working.
+	if n.config != nil {
+		if pool == nil {
+			p.Reason, p.Detail = reason.NotInPool, reason.NotInPool.Text()
+			return p
+		}
+		p.Interfaces = pool.Interfaces
+	}
+	// A Service without endpoints has no influence: the node must suit the Services that can serve.
+	serving := slices.DeleteFunc(slices.Clone(services), func(s *cluster.Service) bool { return !s.HasServing })
+	if len(serving) == 0 {
+		p.Reason, p.Detail = reason.NoEndpoints, reason.NoEndpoints.Text()
+		return p
+	}
+	p.candidates, p.Everywhere = n.eligible(a, pool)
+	preferred := p.apply(serving)
+	winner, ok := election.Winner(a, p.candidates)
+	if !ok {
+		p.Reason, p.Everywhere, p.Detail = reason.NoEligibleNode, false, n.explain(a)
+		return p
+	}
+	p.Reason, p.Owner, p.Preferred = reason.Announced, winner.Name(), winner.Name() == preferred
+	return p
+}
+
+// apply narrows the candidates to what the Services with the policy Local allow, weighs the node that a Service prefers, and returns the
+// name of that node. Of Services that share the address the first preference counts.
+func (p *Placement) apply(serving []*cluster.Service) (preferred string) {
+	for _, s := range serving {
+		if s.TrafficPolicy == cluster.TrafficLocal {
+			p.candidates = slices.DeleteFunc(slices.Clone(p.candidates), func(c election.Candidate) bool {
+				_, ok := slices.BinarySearch(s.ServingNodes, c.Name())
+				return !ok
+			})
+		}
+		if preferred == "" {
+			preferred = s.PreferNode
+		}
+	}
+	if i, ok := slices.BinarySearchFunc(p.candidates, preferred, byName); ok {
+		p.candidates = slices.Clone(p.candidates)
+		p.candidates[i] = p.candidates[i].Weighing(preferredWeight)
+	}
+	return preferred
+}
+
+func byName(c election.Candidate, name string) int { return strings.Compare(c.Name(), name) }
+
+func (p *Placement) candidate(node string) (election.Candidate, bool) {
+	i, ok := slices.BinarySearchFunc(p.candidates, node, byName)
+	if !ok {
+		return election.Candidate{}, false
+	}
+	return p.candidates[i], true
+}
+
+// Eligible reports whether node may announce the address.
+func (p *Placement) Eligible(node string) bool {
+	_, ok := p.candidate(node)
+	return ok
+}
+
+// Rank returns how many eligible nodes the election places before node, which is one of them. The owner has rank 0.
+func (p *Placement) Rank(node string) int {
+	c, _ := p.candidate(node)
+	return election.Rank(p.Addr, c, p.candidates)
+}
+
+// Outranks reports whether node x keeps the address when y claims it too: an eligible node goes before one that is not, then the rank in
+// the election decides.
+func (p *Placement) Outranks(x, y string) bool {
+	cx, okx := p.candidate(x)
+	cy, oky := p.candidate(y)
+	switch {
+	case okx != oky:
+		return okx
+	case !okx:
+		return OutranksByName(p.Addr, x, y)
+	}
+	return election.Outranks(p.Addr, cx, cy)
+}
+
+// OutranksByName is Outranks for two nodes of which nothing but the names is known. Every node evaluates it alike.
+func OutranksByName(addr netip.Addr, x, y string) bool {
+	return election.Outranks(addr, election.NewCandidate(x), election.NewCandidate(y))
+}
+
+// Announce returns a copy with the candidates given by name, all of weight 0, and the first by rank as owner. It is for tests of the
+// packages that read placements.
+func Announce(addr netip.Addr, eligible ...string) *Placement {
+	p := &Placement{Addr: addr, Services: []cluster.Key{{Namespace: "default", Name: "s"}}, Reason: reason.NoEligibleNode}
+	slices.Sort(eligible)
+	for _, name := range eligible {
+		p.candidates = append(p.candidates, election.NewCandidate(name))
+	}
+	if winner, ok := election.Winner(addr, p.candidates); ok {
+		p.Reason, p.Owner = reason.Announced, winner.Name()
+	}
+	return p
+}
+
+// pool returns the pool that holds a, nil if there is none or no configuration.
+func (n *Nodes) pool(a netip.Addr) *config.Pool {
+	if n.config == nil {
+		return nil
+	}
+	return n.config.PoolOf(a)
+}
