@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"pkg/layer2/lantest":      {"pkg/layer2"},
 	"pkg/kube":                {"pkg/cluster", "pkg/config", "pkg/status"},
 	"pkg/controller":          {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/status"},
+	"pkg/peers":               {"pkg/cluster", "pkg/layer2", "pkg/membership"},
 	"pkg/speaker":             {"pkg/cluster", "pkg/config", "pkg/election", "pkg/layer2", "pkg/membership", "pkg/status"},
 	"pkg/daemon":              {},
 	"pkg/daemon/daemontest":   {"pkg/daemon"},

@@ -22,6 +22,12 @@ type Member struct {
 	State State
 	// Links are the interfaces that the member announces from, sorted by name. Nobody may change them.
 	Links []Link
+	// MACs are other hardware addresses of the node. Nobody may change them.
+	MACs []MAC
+	// Since is when the member became ready, by its own clock, to the second. It is zero when it is not known.
+	Since time.Time
+	// Configured is true when the member has a valid configuration.
+	Configured bool
 }
 
 // Has tells whether mac is the address of one of the member's links.
@@ -30,7 +36,8 @@ func (m Member) Has(mac MAC) bool {
 }
 
 func (m Member) equal(o Member) bool {
-	return m.Name == o.Name && m.Addr == o.Addr && m.State == o.State && slices.EqualFunc(m.Links, o.Links, Link.Equal)
+	return m.Name == o.Name && m.Addr == o.Addr && m.State == o.State && slices.EqualFunc(m.Links, o.Links, Link.Equal) &&
+		slices.Equal(m.MACs, o.MACs) && m.Since.Equal(o.Since) && m.Configured == o.Configured
 }
 
 // Options are what a Membership is made of.
