@@ -278,6 +278,8 @@ type Node struct {
 	Labels map[string]string
 	// Addresses are the Node's InternalIPs, in their order.
 	Addresses []netip.Addr
+	// MACs are the hardware addresses that the speaker of the node has reported.
+	MACs [][6]byte
 	// Excluded is true when the Node has the label node.kubernetes.io/exclude-from-external-load-balancers.
 	Excluded bool
 	// NetworkUnavailable is the Node's condition of that name.

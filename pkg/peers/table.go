@@ -1,0 +1,295 @@
+package peers
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/membership"
+)
+
+// Input is what a Table is updated from.
+type Input struct {
+	// Members are all members of the gossip, sorted by name.
+	Members []membership.Member
+	// Self is what this node says of itself. It replaces the entry of this node in Members, which is older.
+	Self membership.Member
+	// Nodes are those of the cluster, sorted by name. An empty list means that they are not known.
+	Nodes []cluster.Node
+	// Versions is how far this node has seen the cluster.
+	Versions cluster.Versions
+}
+
+// Changes are the results of an update that the caller logs or acts on.
+type Changes struct {
+	// Lost are the members that went while they were ready, and Returned the nodes that are members again and ready. Both are sorted.
+	Lost, Returned []string
+	// Recovered are the times since when members were lost that have returned as they were. Such a member may still answer for an
+	// address that this node took after that time, so this node announces the address again.
+	Recovered []time.Time
+}
+
+// Table keeps what this node knows of its peers. It belongs to one goroutine, and reads no clock.
+type Table struct {
+	self     string
+	records  map[string]*record
+	stations stations
+	// nodes are those of the last update that had any.
+	nodes []cluster.Node
+	// own is how far this node has seen the cluster.
+	own cluster.Versions
+	// losses counts how often a member was suspected, went or stopped being ready.
+	losses int
+	// view is what View returned last, nil when it is out of date.
+	view *View
+}
+
+// NewTable returns an empty table of the node named self.
+func NewTable(self string) *Table {
+	return &Table{self: self, records: map[string]*record{}, stations: stations{}}
+}
+
+// Restore adds the members that another process of this node knew before. They count as gone, and as lost at this moment, until gossip
+// or a sign of life says otherwise.
+func (t *Table) Restore(members []membership.Member, now time.Time) {
+	for _, m := range members {
+		if m.Name != t.self && t.records[m.Name] == nil {
+			t.records[m.Name] = &record{member: m, gone: &departure{m.State, now}}
+		}
+	}
+	t.stations.note(members)
+	t.view = nil
+}
+
+// Update brings the table up to date.
+func (t *Table) Update(now time.Time, in Input) (c Changes) {
+	changed := t.expire(now)
+	changed = t.observe(t.describeSelf(in), now, &c) || changed
+	for _, m := range in.Members {
+		if m.Name != t.self {
+			changed = t.observe(m, now, &c) || changed
+		}
+	}
+	changed = t.depart(in.Members, now, &c) || changed
+	if len(in.Nodes) > 0 && !sameNodes(t.nodes, in.Nodes) {
+		t.nodes, changed = in.Nodes, true
+	}
+	if changed {
+		t.forget()
+		t.stations.note(t.members())
+	}
+	if t.learn(in.Versions) || changed {
+		t.view = nil
+	}
+	slices.Sort(c.Lost)
+	return c
+}
+
+// describeSelf returns this node as a member.
+func (t *Table) describeSelf(in Input) membership.Member {
+	self := in.Self
+	self.Name = t.self
+	if i, found := find(in.Members, t.self); found && !self.Addr.IsValid() {
+		self.Addr = in.Members[i].Addr
+	}
+	return self
+}
+
+// find returns where the named member is in a list that is sorted by name.
+func find(members []membership.Member, name string) (int, bool) {
+	return slices.BinarySearchFunc(members, name, func(m membership.Member, name string) int { return strings.Compare(m.Name, name) })
+}
+
+// expire ends the suspicions that were not repeated in time.
+func (t *Table) expire(now time.Time) (changed bool) {
+	for _, r := range t.records {
+		changed = r.expire(now) || changed
+	}
+	return changed
+}
+
+// observe takes over what gossip says of one member.
+func (t *Table) observe(m membership.Member, now time.Time, c *Changes) (changed bool) {
+	r := t.records[m.Name]
+	if r == nil {
+		r = &record{}
+		t.records[m.Name] = r
+	}
+	tr := r.update(m, now)
+	if tr.loss {
+		t.losses++
+	}
+	if tr.returned {
+		c.Returned = append(c.Returned, m.Name)
+	}
+	if !tr.recovered.IsZero() {
+		c.Recovered = append(c.Recovered, tr.recovered)
+	}
+	return tr.changed
+}
+
+// depart notes which nodes are not among the members any more.
+func (t *Table) depart(members []membership.Member, now time.Time, c *Changes) (changed bool) {
+	for name, r := range t.records {
+		if _, found := find(members, name); found || name == t.self {
+			continue
+		}
+		tr := r.leave(now)
+		if tr.loss {
+			t.losses++
+		}
+		if tr.lost {
+			c.Lost = append(c.Lost, name)
+		}
+		changed = tr.changed || changed
+	}
+	return changed
+}
+
+// forget removes the nodes that are gone and are not Nodes of the cluster any more.
+func (t *Table) forget() {
+	if t.nodes == nil {
+		return
+	}
+	exists := make(map[string]bool, len(t.nodes))
+	for _, n := range t.nodes {
+		exists[n.Name] = true
+	}
+	maps.DeleteFunc(t.records, func(name string, r *record) bool { return !r.present && !exists[name] })
+	for name, r := range t.records {
+		if !exists[name] {
+			r.forgetDeparture()
+		}
+	}
+	t.stations.forget(func(name string) bool { return t.records[name] != nil })
+}
+
+// learn notes how far this node has seen the cluster. Versions that are older than before come from a cluster that was restored from a
+// backup: what the peers sent before is void.
+func (t *Table) learn(own cluster.Versions) (changed bool) {
+	if own == t.own {
+		return false
+	}
+	if own.Less(t.own) {
+		for _, r := range t.records {
+			r.forgetReceived()
+		}
+	}
+	t.own = own
+	return true
+}
+
+// Suspect takes over a suspicion or a sign of life, and reports whether that changes anything. Suspicions of this node and of nodes that
+// are not members count for nothing. After a sign of life recovered is not zero: it is since when nothing was heard from the node, and
+// means the same as in Changes.Recovered.
+func (t *Table) Suspect(x Suspicion, now time.Time) (recovered time.Time, changed bool) {
+	r := t.records[x.Name]
+	if r == nil || x.Name == t.self {
+		return time.Time{}, false
+	}
+	if x.Silent == 0 {
+		recovered = r.alive()
+		t.view = nil
+		return recovered, !recovered.IsZero()
+	}
+	if !r.present {
+		return time.Time{}, false
+	}
+	changed = r.suspect(x, now)
+	if changed {
+		t.losses++
+	}
+	t.view = nil
+	return time.Time{}, changed
+}
+
+// Refute ends the suspicion of a member that has answered this node, and reports whether there was one.
+func (t *Table) Refute(name string) bool {
+	r := t.records[name]
+	if r == nil || !r.endSuspicion() {
+		return false
+	}
+	t.view = nil
+	return true
+}
+
+// Next returns when the next suspicion expires, zero when there is none.
+func (t *Table) Next() (first time.Time) {
+	for _, r := range t.records {
+		if r.suspicion.active() && (first.IsZero() || r.suspicion.until.Before(first)) {
+			first = r.suspicion.until
+		}
+	}
+	return first
+}
+
+// Heard takes over the versions that a member has sent. changed reports whether the member has seen a change that this node has not;
+// reply reports whether the caller should send it this node's versions, because the member is behind and about to act on old ones.
+func (t *Table) Heard(from string, v cluster.Versions, now time.Time) (changed, reply bool) {
+	r := t.records[from]
+	if r == nil || !r.present || from == t.self || !r.receive(v) {
+		return false, false
+	}
+	t.view = nil
+	return r.newer(t.own), v.Less(t.own) && r.send(t.own, now)
+}
+
+// Tell reports whether the caller should send this node's versions to a member now, and counts on it: the same versions are sent to a
+// member ten times a second at most.
+func (t *Table) Tell(name string, now time.Time) bool {
+	r := t.records[name]
+	return r != nil && r.present && name != t.self && r.send(t.own, now)
+}
+
+// Versions returns how far this node has seen the cluster, as of the last update.
+func (t *Table) Versions() cluster.Versions { return t.own }
+
+// Ready returns the members that are ready and not suspected, sorted by name, this node among them.
+func (t *Table) Ready() []membership.Member {
+	return t.filter(func(r *record) bool { return r.ready() && !r.suspicion.active() })
+}
+
+// members returns the members, sorted by name.
+func (t *Table) members() []membership.Member {
+	return t.filter(func(r *record) bool { return r.present })
+}
+
+// filter returns the nodes whose records match, sorted by name.
+func (t *Table) filter(match func(*record) bool) (list []membership.Member) {
+	for _, name := range t.names() {
+		if r := t.records[name]; match(r) {
+			list = append(list, r.member)
+		}
+	}
+	return list
+}
+
+// View returns what is known now.
+func (t *Table) View() *View {
+	if t.view != nil {
+		return t.view
+	}
+	peers := make(map[string]Peer, max(len(t.records), len(t.nodes)))
+	for _, n := range t.nodes {
+		peers[n.Name] = Peer{Name: n.Name, Standing: Unreached}
+	}
+	for name, r := range t.records {
+		peers[name] = r.peer(t.own)
+	}
+	t.view = NewView(peers, t.stations.with(t.nodes), t.losses)
+	return t.view
+}
+
+// Entries returns all nodes that are or were members, sorted by name.
+func (t *Table) Entries() []Entry {
+	entries := make([]Entry, 0, len(t.records))
+	for _, name := range t.names() {
+		entries = append(entries, t.records[name].entry())
+	}
+	return entries
+}
+
+// names returns the names of all records, sorted.
+func (t *Table) names() []string { return slices.Sorted(maps.Keys(t.records)) }
