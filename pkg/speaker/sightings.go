@@ -4,45 +4,38 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/lanlord/lanlord/pkg/layer2"
+	"github.com/lanlord/lanlord/pkg/ownership"
 )
 
-// sighting is which station was heard to have an address, and when.
-type sighting struct {
-	mac layer2.MAC
-	at  time.Time
-}
-
-// sightings are who was heard last to have each address that this node does not answer for. They are written as claims come in and
-// read when somebody asks for the status, neither of which the loop waits for.
+// sightings are the last announcements of other hosts, by address. They are written as claims come in and read for the status, while the
+// loop does other things.
 type sightings struct {
-	byAddr sync.Map // from netip.Addr to sighting
+	byAddr sync.Map // from netip.Addr to ownership.Sighting
 	count  atomic.Int64
 }
 
-func (s *sightings) note(c layer2.Claim, now time.Time) {
-	if _, known := s.byAddr.Swap(c.Addr, sighting{c.MAC, now}); !known {
+func (s *sightings) note(a netip.Addr, x ownership.Sighting) {
+	if _, known := s.byAddr.Swap(a, x); !known {
 		s.count.Add(1)
 	}
 }
 
-// of returns the last one for addr; its time is zero if there is none.
-func (s *sightings) of(addr netip.Addr) sighting {
-	x, _ := s.byAddr.Load(addr)
-	last, _ := x.(sighting)
+// of returns the last sighting of a; its time is zero if there is none.
+func (s *sightings) of(a netip.Addr) ownership.Sighting {
+	x, _ := s.byAddr.Load(a)
+	last, _ := x.(ownership.Sighting)
 	return last
 }
 
-// tidy forgets those of addresses that no Service has any more, once there are as many of them as may be of use.
+// tidy forgets the addresses that no Service has any longer, once there are more of them than of the others.
 func (s *sightings) tidy(of int, known func(netip.Addr) bool) {
 	if s.count.Load() <= int64(2*of+64) {
 		return
 	}
-	s.byAddr.Range(func(addr, _ any) bool {
-		if !known(addr.(netip.Addr)) {
-			s.byAddr.Delete(addr)
+	s.byAddr.Range(func(a, _ any) bool {
+		if !known(a.(netip.Addr)) {
+			s.byAddr.Delete(a)
 			s.count.Add(-1)
 		}
 		return true
