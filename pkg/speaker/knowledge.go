@@ -38,9 +38,9 @@ type notice struct {
 }
 
 // Told tells how new is what another member knows of the cluster. It never blocks.
-func (s *Speaker) Told(from string, known [4]uint64) {
+func (s *Speaker) Told(from string, words [8]uint64) {
 	select {
-	case s.words <- word{from, known}:
+	case s.words <- word{from, cluster.Known(words[:len(cluster.Known{})])}:
 	default:
 	}
 }
@@ -78,6 +78,8 @@ func (s *Speaker) tellKnown(name string, now time.Time) {
 	told := s.knowledge.told[name]
 	if told.known != s.knowledge.own || now.Sub(told.at) >= tellInterval {
 		s.knowledge.told[name] = notice{s.knowledge.own, now}
-		s.Peers.Tell(name, s.knowledge.own)
+		var words [8]uint64
+		copy(words[:], s.knowledge.own[:])
+		s.Peers.Tell(name, words)
 	}
 }

@@ -63,7 +63,7 @@ func (s *Speaker) report() {
 		defer close(s.reported)
 	}
 	s.links = links
-	if err := s.Peers.SetState(s.state, links); err != nil {
+	if err := s.Peers.SetState(membership.Report{State: s.state, Links: links}); err != nil {
 		s.Log.Error("the other speakers cannot be told of this one", "err", err)
 	}
 }

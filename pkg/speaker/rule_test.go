@@ -35,7 +35,7 @@ type hearers struct {
 	told []string
 }
 
-func (h *hearers) Tell(name string, _ [4]uint64) { h.told = append(h.told, name) }
+func (h *hearers) Tell(name string, _ [8]uint64) { h.told = append(h.told, name) }
 
 // newJudge returns the speaker of node a, which was ready an hour ago, and a decision of now that names it.
 func newJudge(now time.Time, failback time.Duration) (*Speaker, *Decision) {

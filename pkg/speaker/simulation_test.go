@@ -199,10 +199,10 @@ func (s *simulation) stop() {
 	time.Sleep(simulatedEnd)
 }
 
-func (s *simulation) peers() []netip.AddrPort {
-	peers := make([]netip.AddrPort, len(s.nodes))
+func (s *simulation) peers() []membership.Peer {
+	peers := make([]membership.Peer, len(s.nodes))
 	for i, n := range s.nodes {
-		peers[i] = n.port.addr
+		peers[i] = membership.Peer{Name: n.name, Addrs: []netip.AddrPort{n.port.addr}}
 	}
 	return peers
 }

@@ -32,14 +32,14 @@ type Peers interface {
 	// nothing of who owns what.
 	Settled() bool
 	// SetState tells the others what to know of this node.
-	SetState(membership.State, []membership.Link) error
+	SetState(membership.Report) error
 	// Ping asks a member by way of gossip whether it lives.
 	Ping(name string) error
 	// Suspect tells the others that nothing has been heard from a member for so long, or, when that is 0, that it is heard
 	// again.
 	Suspect(name string, silent time.Duration)
 	// Tell tells the member of this name how new is what this node knows of the cluster.
-	Tell(name string, known [4]uint64)
+	Tell(name string, words [8]uint64)
 }
 
 // Options are what a Speaker works with. What comes after Registerer is optional, and so is that.

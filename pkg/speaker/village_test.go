@@ -320,10 +320,10 @@ func (p *villager) Settled() bool {
 }
 
 // SetState tells all others, after a moment.
-func (p *villager) SetState(state membership.State, links []membership.Link) error {
+func (p *villager) SetState(r membership.Report) error {
 	p.mu.Lock()
 	p.words++
-	me := hearing{membership.Member{Name: p.name, State: state, Links: links}, p.words}
+	me := hearing{membership.Member{Name: p.name, State: r.State, Links: r.Links}, p.words}
 	p.mu.Unlock()
 	p.learn(me)
 	for _, q := range p.speakers {
@@ -362,11 +362,11 @@ func (p *villager) Suspect(name string, silent time.Duration) {
 	}
 }
 
-func (p *villager) Tell(name string, known [4]uint64) {
+func (p *villager) Tell(name string, words [8]uint64) {
 	q := p.speakers[name]
 	time.AfterFunc(telling, func() {
 		if q != nil && p.linked(q) {
-			q.speaker().Told(p.name, known)
+			q.speaker().Told(p.name, words)
 		}
 	})
 }
