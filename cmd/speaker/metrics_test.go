@@ -27,11 +27,11 @@ type alone struct{ addr netip.Addr }
 func (a alone) Members() []membership.Member {
 	return []membership.Member{{Name: "a", State: membership.Ready}}
 }
-func (a alone) Settled() bool                                      { return true }
-func (a alone) SetState(membership.State, []membership.Link) error { return nil }
-func (a alone) Ping(string) error                                  { return nil }
-func (a alone) Suspect(string, time.Duration)                      {}
-func (a alone) Tell(string, [4]uint64)                             {}
+func (a alone) Settled() bool                    { return true }
+func (a alone) SetState(membership.Report) error { return nil }
+func (a alone) Ping(string) error                { return nil }
+func (a alone) Suspect(string, time.Duration)    {}
+func (a alone) Tell(string, [8]uint64)           {}
 func (a alone) Snapshot() cluster.Snapshot {
 	return cluster.Snapshot{
 		Nodes: []cluster.Node{{Name: "a"}},

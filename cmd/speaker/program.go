@@ -137,9 +137,9 @@ func (p *program) takePart(ctx, leave context.Context, bind netip.AddrPort, plac
 	var loop *speaker.Speaker
 	gossip, err := membership.New(membership.Options{
 		Name: p.nodeName, Bind: bind, Keys: keys, Wake: p.poke, Log: p.log, Registerer: p.registry,
-		Peers:     func() []netip.AddrPort { return peers(p.store.Snapshot().Nodes, bind) },
+		Peers:     func() []membership.Peer { return peers(p.store.Snapshot().Nodes, bind) },
 		Suspected: func(name string, silent time.Duration) { loop.Suspected(name, silent) },
-		Told:      func(name string, known [4]uint64) { loop.Told(name, known) },
+		Told:      func(name string, words [8]uint64) { loop.Told(name, words) },
 	})
 	if err != nil {
 		return err
@@ -264,15 +264,17 @@ func (p *program) prerequisites(ctx context.Context) (bind netip.AddrPort, err e
 
 // peers returns where the other speakers are to be found: on each Node's first address of the family that this one
 // gossips in, on the same port.
-func peers(nodes []cluster.Node, bind netip.AddrPort) []netip.AddrPort {
-	var peers []netip.AddrPort
+func peers(nodes []cluster.Node, bind netip.AddrPort) []membership.Peer {
+	var peers []membership.Peer
 	for _, n := range nodes {
+		peer := membership.Peer{Name: n.Name}
 		for _, a := range n.Addresses {
 			if a.Is4() == bind.Addr().Is4() {
-				peers = append(peers, netip.AddrPortFrom(a, bind.Port()))
+				peer.Addrs = []netip.AddrPort{netip.AddrPortFrom(a, bind.Port())}
 				break
 			}
 		}
+		peers = append(peers, peer)
 	}
 	return peers
 }

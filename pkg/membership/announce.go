@@ -10,45 +10,49 @@ import (
 )
 
 const (
-	// announceRetry is how soon an update that memberlist has dropped is made again: before gossip, which goes out every
-	// gossipInterval, has carried the old metadata far.
+	// announceRetry is the delay before an update that memberlist has dropped is made again. It is shorter than
+	// gossipInterval, so that gossip does not carry the old metadata far.
 	announceRetry = 10 * time.Millisecond
-	// announceCheck is how often memberlist is held to what it was told. It should never be found to have forgotten.
+	// announceCheck is the interval at which the metadata in memberlist is compared with the announcement. They should
+	// never differ.
 	announceCheck = 10 * time.Second
 )
 
-// announcement is what this member says of itself. It is immutable.
+// announcement is the report of this member as the others see it. It is immutable.
 type announcement struct {
-	state State
-	links []Link
-	meta  []byte
-	// out is what there was no room for.
+	report Report
+	meta   []byte
+	// out is the part of the report that the others do not see.
 	out leftOut
 }
 
-func newAnnouncement(state State, links []Link) (*announcement, error) {
-	meta, out, err := encodeMeta(state, links)
-	if err != nil {
-		return nil, err
+func newAnnouncement(r Report) (*announcement, error) {
+	if !r.State.announceable() {
+		return nil, fmt.Errorf("%s cannot be announced", r.State)
 	}
-	state, links, err = parseMeta(meta)
-	return &announcement{state: state, links: links, meta: meta, out: out}, err
+	fitted, out := fit(r)
+	meta := encodeMeta(fitted)
+	seen, err := parseMeta(meta)
+	return &announcement{report: seen, meta: meta, out: out}, err
 }
 
-// SetState changes what this member says of itself; it begins as Joining, without links. The others hear of it when
-// Run runs; what was set before is what they hear first. What exceeds the 512 bytes there are is left out, subnets before
-// links and the last links first, and that is logged. It returns an error when state is Unknown, when two links have one
-// name, or when a link cannot be: its name, its MAC address, one of its subnets or its beacon. It is for one goroutine at a
-// time.
-func (m *Membership) SetState(state State, links []Link) error {
-	own, err := newAnnouncement(state, links)
+// SetState replaces the report of this member, which begins as Joining without links. The others receive it while Run
+// runs; they first hear of the newest report that was set before Run. Members shows this member with the part of the
+// report that the others see, see Fit: links that cannot be announced (as for a MAC address that is all zero or a group
+// address) and parts that exceed 512 bytes are left out, and the log says so when that changes. SetState returns an error
+// when the state is Unknown. Only one goroutine at a time may call it.
+func (m *Membership) SetState(r Report) error {
+	own, err := newAnnouncement(r)
 	if err != nil {
-		return fmt.Errorf("announce this node as %s: %w", state, err)
+		return fmt.Errorf("announce this node as %s: %w", r.State, err)
 	}
 	before := m.own.Load()
-	if out := own.out; out != before.out && out != (leftOut{}) {
-		m.options.Log.Warn("the other speakers are not told of all links of this one, for lack of room",
-			"subnets", out.subnets, "links", out.links)
+	if own.out.problems != before.out.problems && own.out.problems != "" {
+		m.options.Log.Warn("links of this node cannot be announced to the other speakers", "err", own.out.problems)
+	}
+	if out := own.out; out.crowded() && (out.macs != before.out.macs || out.subnets != before.out.subnets || out.links != before.out.links) {
+		m.options.Log.Warn("gossip has no room for all links of this node; the other speakers see the most important ones",
+			"links", out.links, "subnets", out.subnets, "macs", out.macs)
 	}
 	if own.out == before.out && bytes.Equal(own.meta, before.meta) {
 		return nil
@@ -63,31 +67,30 @@ func (m *Membership) SetState(state State, links []Link) error {
 
 // self returns this member as it announces itself.
 func (m *Membership) self(addr netip.AddrPort) Member {
-	own := m.own.Load()
-	return Member{Name: m.options.Name, Addr: addr, State: own.state, Links: own.links}
+	return m.own.Load().report.member(m.options.Name, addr)
 }
 
-// announce has memberlist tell the others what SetState was told, unless it does so already. It returns what that was, which
-// the next call is given as tried, and after how long to look again. Only one goroutine may call it.
+// announce passes the newest announcement to memberlist, unless memberlist has it. It returns that announcement, which the
+// next call gets as tried, and the time to wait before the next call. Only one goroutine may call it.
 //
-// memberlist drops an update, and says nothing, when it contradicts what the others say of this member at the same time, as
-// it does after a restart: the update has its number before it has the lock, the contradiction gets a greater one, and
-// carries the metadata of before, as all later ones do.
+// memberlist silently drops an update when it refutes a claim of the others about this member at the same time, as it does
+// after a restart: the update gets its incarnation number before the lock, the refutation gets a greater number, and the
+// refutation carries the old metadata.
 func (m *Membership) announce(list *memberlist.Memberlist, tried *announcement) (*announcement, time.Duration) {
 	own := m.own.Load()
-	// UpdateNode alone changes this node's metadata, and is called here alone, so this goroutine needs no lock to read it.
+	// Only UpdateNode changes this node's metadata, and only this function calls it, so it needs no lock to read the metadata.
 	done := func() bool { return bytes.Equal(list.LocalNode().Meta, own.meta) }
 	if own == tried && done() {
 		return own, announceCheck
 	}
-	// The news is queued before the wait, and nothing follows here from its having been sent, so an expired wait is no error.
+	// UpdateNode queues the update before it waits, and nobody here needs to know when it was sent: a timeout is no error.
 	_ = list.UpdateNode(updateWait)
 	if !done() {
 		return own, announceRetry
 	}
 	select {
 	case m.announced <- struct{}{}:
-	default: // keepJoining has not yet seen the news before this one
+	default: // keepJoining has not seen the update before this one yet
 	}
 	return own, announceCheck
 }

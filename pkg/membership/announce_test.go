@@ -76,7 +76,7 @@ func TestUpdateDuringContradiction(t *testing.T) {
 		options := Options{Name: "victim", Bind: address, Keys: [][]byte{testKey}}
 		victim = c.run(options, func(m *Membership) {
 			clash.provoke = func() {
-				if err := m.SetState(Ready, []Link{link}); err != nil {
+				if err := m.SetState(Report{State: Ready, Links: []Link{link}}); err != nil {
 					t.Error(err)
 				}
 			}

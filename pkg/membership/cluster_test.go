@@ -113,7 +113,7 @@ type cluster struct {
 	adjust func(*memberlist.Config)
 
 	mu    sync.Mutex
-	peers []netip.AddrPort
+	peers []Peer
 	woken chan struct{}
 }
 
@@ -137,7 +137,7 @@ func (c *cluster) wake() {
 	}
 }
 
-func (c *cluster) currentPeers() []netip.AddrPort {
+func (c *cluster) currentPeers() []Peer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.peers)
@@ -184,7 +184,8 @@ func (c *cluster) run(options Options, before func(*Membership)) *node {
 	})
 	c.network.put(0, n.address().String()) // the port may have been that of a crashed member
 	c.mu.Lock()
-	c.peers = append(c.peers, n.address())
+	c.peers = slices.DeleteFunc(c.peers, func(p Peer) bool { return p.Name == name })
+	c.peers = append(c.peers, Peer{Name: name, Addrs: []netip.AddrPort{n.address()}})
 	c.mu.Unlock()
 	return n
 }
@@ -195,7 +196,7 @@ func (c *cluster) startAll(n int) []*node {
 	var nodes []*node
 	for i := range n {
 		m := c.start("node-" + strconv.Itoa(i+1))
-		if err := m.SetState(Ready, []Link{plain("eth0", MAC{2, 0, 0, 0, 0, byte(i + 1)})}); err != nil {
+		if err := m.SetState(Report{State: Ready, Links: []Link{plain("eth0", MAC{2, 0, 0, 0, 0, byte(i + 1)})}}); err != nil {
 			c.t.Fatal(err)
 		}
 		nodes = append(nodes, m)
@@ -219,7 +220,7 @@ func (c *cluster) crash(n *node) {
 	c.network.put(int(address.Port()), address.String())
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.peers = slices.DeleteFunc(c.peers, func(p netip.AddrPort) bool { return p == address })
+	c.peers = slices.DeleteFunc(c.peers, func(p Peer) bool { return p.Addrs[0] == address })
 }
 
 // address is where the member listens.
@@ -303,8 +304,8 @@ func (w *witness) note(n *memberlist.Node) {
 	if n.Name != w.of {
 		return
 	}
-	member := Member{Name: n.Name}
-	member.State, member.Links, _ = parseMeta(n.Meta)
+	report, _ := parseMeta(n.Meta)
+	member := report.member(n.Name, netip.AddrPort{})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.heard = append(w.heard, member)

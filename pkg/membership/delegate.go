@@ -3,17 +3,19 @@ package membership
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 )
 
-// delegate is what memberlist calls, holding its own lock. It may not block and may not call memberlist.
+// delegate receives the calls of memberlist, which holds its own lock meanwhile. It must not block or call memberlist.
 type delegate struct{ m *Membership }
 
 var (
 	_ memberlist.Delegate         = delegate{}
 	_ memberlist.EventDelegate    = delegate{}
 	_ memberlist.ConflictDelegate = delegate{}
+	_ memberlist.PingDelegate     = delegate{}
 )
 
 // NotifyJoin implements memberlist.EventDelegate.
@@ -22,34 +24,47 @@ func (d delegate) NotifyJoin(n *memberlist.Node) { d.put(n, eventJoined) }
 // NotifyUpdate implements memberlist.EventDelegate.
 func (d delegate) NotifyUpdate(n *memberlist.Node) { d.put(n, eventUpdated) }
 
-// put publishes n as it is now. The node belongs to memberlist, which changes it later, so everything is copied.
+// put publishes a copy of n, because memberlist changes n later.
 func (d delegate) put(n *memberlist.Node, e event) {
 	addr, _ := netip.AddrFromSlice(n.Addr)
 	where := netip.AddrPortFrom(addr.Unmap(), n.Port)
 	if n.Name == d.m.options.Name {
-		// What comes back from memberlist may be older than what SetState has published, or publishes at this moment.
+		// The metadata in n may be older than the report that SetState has published, or publishes at this moment.
 		d.m.publish(func(v *view) *view { return v.with(d.m.self(where), nil) })
 		return
 	}
 	d.m.count(e)
-	member := Member{Name: n.Name, Addr: where}
-	var problem error
-	member.State, member.Links, problem = parseMeta(n.Meta)
-	d.m.publish(func(v *view) *view { return v.with(member, problem) })
+	report, problem := parseMeta(n.Meta)
+	member := report.member(n.Name, where)
+	now := time.Now()
+	d.m.publish(func(v *view) *view {
+		if e == eventJoined {
+			return v.join(member, problem, now)
+		}
+		return v.update(member, problem)
+	})
 }
 
-// NotifyLeave implements memberlist.EventDelegate. A member that was found dead and one that took leave look the same.
+// NotifyLeave implements memberlist.EventDelegate. memberlist calls it for a member that was found dead as for one that left.
 func (d delegate) NotifyLeave(n *memberlist.Node) {
 	if n.Name == d.m.options.Name {
 		return
 	}
 	d.m.count(eventLeft)
-	name := n.Name
-	d.m.publish(func(v *view) *view { return v.without(name) })
+	name, now := n.Name, time.Now()
+	d.m.publish(func(v *view) *view { return v.lose(name, now) })
 }
 
-// NotifyConflict implements memberlist.ConflictDelegate: other claims the name of existing under another address.
-// memberlist logs it; as long as existing lives, other is not let in.
+// AckPayload implements memberlist.PingDelegate.
+func (delegate) AckPayload() []byte { return nil }
+
+// NotifyPingComplete implements memberlist.PingDelegate: n itself has answered a probe over UDP.
+func (d delegate) NotifyPingComplete(n *memberlist.Node, _ time.Duration, _ []byte) {
+	d.m.paths.answered(n.Name)
+}
+
+// NotifyConflict implements memberlist.ConflictDelegate: another process claims the name of a member under another address.
+// memberlist logs that, and does not let the other process in while the member lives.
 func (d delegate) NotifyConflict(_, _ *memberlist.Node) { d.m.count(eventConflict) }
 
 // NodeMeta implements memberlist.Delegate.

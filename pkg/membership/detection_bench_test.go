@@ -26,7 +26,7 @@ func BenchmarkCrashDetection(b *testing.B) {
 				b.StopTimer()
 				victim.end()
 				fresh := c.start(name)
-				if err := fresh.SetState(Ready, nil); err != nil {
+				if err := fresh.SetState(Report{State: Ready}); err != nil {
 					b.Fatal(err)
 				}
 				nodes = append(slices.Clone(survivors), fresh)

@@ -10,37 +10,37 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// The timers of gossip. They are moderate: much shorter ones make large clusters declare living members dead.
+// The timers of gossip. Much shorter ones make large clusters declare living members dead.
 const (
-	// probeInterval is how often each member probes one other. A member that does not answer is suspected at the end of
-	// the interval.
+	// probeInterval is the interval at which each member probes one other member. A member that does not answer is suspected
+	// at the end of the interval.
 	probeInterval = 200 * time.Millisecond
-	// probeTimeout is how long the direct answer to a probe may take before others are asked to try. They too wait as
-	// long, and then say that they heard nothing, so twice this time must fit into probeInterval: a prober that misses
-	// those reports takes itself for ill and slows down.
+	// probeTimeout bounds the wait for the direct answer to a probe, before others are asked to probe too. They wait as long
+	// and then report a failure, so probeInterval must be longer than twice this time: a prober that misses those reports
+	// considers itself overloaded and slows down.
 	probeTimeout = 80 * time.Millisecond
-	// suspicionMult times probeInterval (times log10 of the number of members from 10 on) is how long a member is
-	// suspected before it is dead, if as many others as that less two confirm it.
+	// suspicionMult times probeInterval (times log10 of the number of members from 10 on) is the time between suspicion and
+	// death of a member, if as many others as that less two confirm the suspicion.
 	suspicionMult = 3
-	// suspicionMaxTimeoutMult times that is how long it takes if nobody confirms it.
+	// suspicionMaxTimeoutMult times that is the time if nobody confirms the suspicion.
 	suspicionMaxTimeoutMult = 2
-	// gossipInterval is how often news goes to a few others.
+	// gossipInterval is the interval at which changes go to a few others.
 	gossipInterval = 50 * time.Millisecond
-	// pushPullInterval is how often all state is exchanged with one other; memberlist stretches it in clusters of more
-	// than 32.
+	// pushPullInterval is the interval at which all state is exchanged with one other member; memberlist stretches it in
+	// clusters of more than 32.
 	pushPullInterval = 10 * time.Second
-	// tcpTimeout bounds an attempt to join, and an exchange of all state: that long for connecting, and again for the rest.
+	// tcpTimeout bounds the connection of a join or an exchange of all state, and then the exchange itself.
 	tcpTimeout = time.Second
-	// gossipToTheDead is how long a dead member is told of its death, so that it can contradict.
+	// gossipToTheDead is the time in which a dead member is told of its death, so that it can refute it.
 	gossipToTheDead = 30 * time.Second
-	// deadNodeReclaim is how long after its death the name of a member may come back under another address: at once, since
-	// names are nodes and only their owners hold the key. (Zero would mean never.)
+	// deadNodeReclaim is the time after its death until the name of a member may come back under another address. It is the
+	// shortest one, because only the owner of a node's name holds the key; zero would mean never.
 	deadNodeReclaim = time.Nanosecond
 
-	// leaveTimeout bounds the wait until the others have been told that this member leaves.
+	// leaveTimeout bounds the wait until the others know that this member leaves.
 	leaveTimeout = 500 * time.Millisecond
-	// updateWait bounds the wait until news of this member has been sent, for which nothing here waits. It is as short as
-	// it can be, for memberlist takes zero for endless.
+	// updateWait bounds the wait until an update of this member has been sent. Nothing here depends on that wait, so it is
+	// the shortest one; zero would mean endless.
 	updateWait = time.Nanosecond
 )
 
@@ -48,7 +48,7 @@ const (
 func (m *Membership) create(logger *log.Logger) (*memberlist.Memberlist, error) {
 	transport := m.options.Transport
 	if transport == nil {
-		sockets, err := newTransport(m.options.Bind, m.options.Log, m.expected, m.refuse)
+		sockets, err := m.openSockets()
 		if err != nil {
 			return nil, err
 		}
@@ -59,6 +59,9 @@ func (m *Membership) create(logger *log.Logger) (*memberlist.Memberlist, error) 
 	if m.adjust != nil {
 		m.adjust(config)
 	}
+	if aware, is := config.Transport.(memberlist.NodeAwareTransport); is {
+		config.Transport = observed{aware, m.paths}
+	}
 	list, err := memberlist.Create(config)
 	if err != nil {
 		return nil, errors.Join(err, transport.Shutdown())
@@ -66,18 +69,9 @@ func (m *Membership) create(logger *log.Logger) (*memberlist.Memberlist, error) 
 	return list, nil
 }
 
-// expect notes at which addresses other members should be found.
-func (m *Membership) expect(peers []netip.AddrPort) {
-	addrs := make(map[netip.Addr]struct{}, len(peers))
-	for _, p := range peers {
-		addrs[p.Addr().Unmap()] = struct{}{}
-	}
-	m.peers.Store(&addrs)
-}
-
-// expected tells whether an address is that of a member, or one at which a member should be found.
+// expected reports whether addr is the address of a member or of a peer.
 func (m *Membership) expected(addr netip.Addr) bool {
-	if _, peer := (*m.peers.Load())[addr]; peer {
+	if m.peers.Load().has(addr) {
 		return true
 	}
 	return slices.ContainsFunc(m.published.Load().members, func(member Member) bool { return member.Addr.Addr() == addr })
@@ -97,6 +91,6 @@ func (m *Membership) config(logger *log.Logger) *memberlist.Config {
 	config.GossipVerifyIncoming, config.GossipVerifyOutgoing = true, true
 	config.EnableCompression = false
 	config.Logger = logger
-	config.Delegate, config.Events, config.Conflict = delegate{m}, delegate{m}, delegate{m}
+	config.Delegate, config.Events, config.Conflict, config.Ping = delegate{m}, delegate{m}, delegate{m}, delegate{m}
 	return config
 }

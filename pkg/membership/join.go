@@ -6,56 +6,75 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/memberlist"
 )
 
 const (
-	// joinInterval is the pause between two rounds over the peers that are no members. Half of it is random, so that
-	// members that started together do not all knock at once.
+	// joinInterval is the pause between two rounds over the peers that are not members. Half of it is random, so that members
+	// that started together do not all try at once.
 	joinInterval = time.Second
-	// joinPatience is how long a peer may be out of reach before that is logged as a warning. It covers the start of a
-	// cluster and of a node.
+	// joinPatience is the time after which a peer counts as unreached. It covers the start of a cluster and of a node.
 	joinPatience = 10 * time.Second
-	// spreadTo is how many members are told of a change over TCP. They pass it on, so a few do.
+	// spreadTo is the number of members that are told of a change over TCP. They pass it on.
 	spreadTo = 3
-	// settleBound is how long a member that reaches nobody waits before it takes itself to be alone. Members that start
-	// together find each other in two rounds.
+	// settleBound is the time after which a member that reaches nobody considers itself alone. Members that start together
+	// find each other in two rounds.
 	settleBound = 3 * time.Second
+	// unstableMemory is the time since the last life of an unstable member after which it counts as an absent one.
+	unstableMemory = 2 * time.Minute
+	// probeRounds is the number of rounds of probes over all members that may bring no answer over UDP from a member before
+	// the log names it.
+	probeRounds = 5
 )
 
-// joiner tries to reach the peers that are no members. memberlist itself forgets a dead member after gossipToTheDead, so
-// without this a longer partition would never heal.
+// joiner tries to reach the peers that are not members. memberlist forgets a dead member after gossipToTheDead, so without
+// the joiner a longer partition would never heal.
 type joiner struct {
 	m *Membership
-	// join tries to exchange all state with a peer.
-	join func(peer string) error
-	// absent holds the peers that are no members.
-	absent map[netip.AddrPort]*absence
+	// join tries to exchange all state with the named node at an address.
+	join func(name string, addr netip.AddrPort) error
+	// absent holds by name the peers that are not members.
+	absent map[string]*absence
+	// met holds the names of all peers that have been members.
+	met map[string]struct{}
+	// lost holds by name what does not work with a member.
+	lost map[string]lostPath
 	// joined is set when the first peer was reached.
 	joined bool
 }
 
-// absence is the time in which a peer is no member.
+// absence is a time in which a peer is not a member.
 type absence struct {
 	since  time.Time
+	err    error
 	warned bool
+}
+
+// newJoiner returns a joiner that joins by join.
+func newJoiner(m *Membership, join func(name string, addr netip.AddrPort) error) *joiner {
+	return &joiner{
+		m: m, join: join, absent: make(map[string]*absence), met: make(map[string]struct{}), lost: make(map[string]lostPath),
+	}
 }
 
 // keepJoining tries until ctx ends.
 func (m *Membership) keepJoining(ctx context.Context, list *memberlist.Memberlist) {
-	j := joiner{m: m, absent: make(map[netip.AddrPort]*absence), join: func(peer string) error {
-		_, err := list.Join([]string{peer})
+	j := newJoiner(m, func(name string, addr netip.AddrPort) error {
+		_, err := list.Join([]string{name + "/" + addr.String()})
 		return err
-	}}
-	// Not even many peers that are silent, each of which takes its time, may hold this member back for longer.
+	})
+	// Many peers that do not answer, each of which takes its time, must not delay Settled.
 	bound := time.AfterFunc(settleBound, m.settle)
 	defer bound.Stop()
 	for ctx.Err() == nil {
+		m.publish(func(v *view) *view { return v.settleLives(time.Now()) })
 		if tried := j.round(ctx); tried == 0 {
 			m.settle()
 		}
+		j.checkPaths(list.GetHealthScore())
 		select {
 		case <-ctx.Done():
 		case <-m.announced:
@@ -72,16 +91,17 @@ func (m *Membership) settle() {
 	}
 }
 
-// round tries each peer that is no member, one after the other, and returns how many it tried.
+// round tries each peer that is not a member, one after the other, and returns how many it tried.
 func (j *joiner) round(ctx context.Context) (tried int) {
-	peers := j.m.options.Peers()
-	j.m.expect(peers)
-	missing := j.missing(peers)
-	for peer := range j.absent {
-		if !slices.Contains(missing, peer) {
-			delete(j.absent, peer)
+	table := newPeerTable(j.m.options.Peers())
+	j.m.peers.Store(table)
+	missing := j.missing(table.peers)
+	for name := range j.absent {
+		if !slices.ContainsFunc(missing, func(p Peer) bool { return p.Name == name }) {
+			delete(j.absent, name)
 		}
 	}
+	defer j.publish(table)
 	shuffle(missing)
 	for _, peer := range missing {
 		select {
@@ -91,30 +111,132 @@ func (j *joiner) round(ctx context.Context) (tried int) {
 			j.spread()
 		default:
 		}
-		// The peer before may have brought this one with it.
-		if len(j.missing([]netip.AddrPort{peer})) > 0 {
-			err := j.join(peer.String())
-			j.note(peer, err)
-			tried++
-			if err == nil && !j.joined {
-				// The peer may have told of an earlier process of this name, whose metadata is still what the others know.
-				j.joined = true
-				j.spread()
-			}
+		// Another peer of this round may have brought this one with it.
+		if j.isMember(peer.Name) {
+			continue
 		}
+		j.try(peer)
+		j.publish(table) // the rest of the round may take long
+		tried++
 	}
 	return tried
 }
 
-// spread exchanges all state with a few members, so that news of this one is not lost. memberlist's own gossip loses some:
-// its queue takes two messages for one if they are of the same length and were queued under the same number, and it begins
-// to number anew when a message replaces the only one in the queue. News of nodes whose names are equally long is such a
-// pair when they start together.
+// try tries the addresses of a peer until the peer is a member.
+func (j *joiner) try(peer Peer) {
+	began := time.Now()
+	var causes []error
+	for _, addr := range peer.Addrs {
+		err := j.join(peer.Name, addr)
+		if err == nil && !j.joined {
+			// The peer may have told of an earlier process of this name, whose metadata the others still have.
+			j.joined = true
+			j.spread()
+		}
+		if j.isMember(peer.Name) {
+			return
+		}
+		cause := errOther // or the peer becomes a member as soon as its former process is known to be dead
+		if err != nil {
+			cause = causeOf(err, j.m.paths.dialError(addr))
+		}
+		causes = append(causes, cause)
+	}
+	cause := combine(peer.Addrs, causes)
+	if l := j.m.published.Load().lives[peer.Name]; l.unstable() && (l.ended.IsZero() || time.Since(l.ended) < unstableMemory) {
+		cause = errUnstable
+	}
+	j.note(peer, began, cause)
+}
+
+// note keeps the result of an attempt that began at began, and warns once when a peer has been out of reach for long.
+func (j *joiner) note(peer Peer, began time.Time, err error) {
+	gone := j.absent[peer.Name]
+	if gone == nil {
+		gone = &absence{since: began}
+		j.absent[peer.Name] = gone
+		j.m.options.Log.Debug("peer cannot be reached over gossip yet", "node", peer.Name, "err", err)
+	}
+	gone.err = err
+	if !gone.warned && time.Since(gone.since) >= joinPatience {
+		gone.warned = true
+		u := j.unreached(peer, gone)
+		j.m.options.Log.Warn(u.String(), "node", peer.Name, "err", err)
+	}
+}
+
+// unreached describes the absence of a peer.
+func (j *joiner) unreached(peer Peer, gone *absence) Unreached {
+	u := Unreached{Name: peer.Name, Since: gone.since, Err: gone.err}
+	if len(peer.Addrs) > 0 {
+		u.Addr = peer.Addrs[0]
+	}
+	_, u.Met = j.met[peer.Name]
+	if errors.Is(gone.err, errUnstable) {
+		u.Met = false // its gossip does not pass, although some of it did
+	}
+	return u
+}
+
+// publish replaces the result of Unreached, and wakes the owner when it is another one than before.
+func (j *joiner) publish(table *peerTable) {
+	unreached := []Unreached{}
+	for name, gone := range j.absent {
+		if time.Since(gone.since) >= joinPatience && !j.isMember(name) {
+			unreached = append(unreached, j.unreached(table.byName[name], gone))
+		}
+	}
+	slices.SortFunc(unreached, func(a, b Unreached) int { return strings.Compare(a.Name, b.Name) })
+	if before := j.m.Unreached(); !slices.EqualFunc(before, unreached, Unreached.equal) {
+		j.m.unreached.Store(&unreached)
+		j.m.options.Wake()
+	}
+}
+
+// checkPaths logs when TCP or UDP ceases to work with a member that probes through other members, or through the other
+// protocol, keep alive. illness is memberlist's health score, by which it slows its probes down.
+func (j *joiner) checkPaths(illness int) {
+	v := j.m.published.Load()
+	wait := max(joinPatience, time.Duration(probeRounds*len(v.members)*(1+illness))*probeInterval)
+	for _, member := range v.members {
+		if member.Name == j.m.options.Name {
+			continue
+		}
+		j.met[member.Name] = struct{}{}
+		lost := j.m.paths.lost(member, v.lives[member.Name].began, wait)
+		if lost != lostNothing && lost|j.lost[member.Name] != j.lost[member.Name] {
+			j.m.options.Log.Warn(noPassage(member.Name, member.Addr), "node", member.Name, "lost", lost.String())
+		}
+		if lost == lostNothing {
+			delete(j.lost, member.Name)
+		} else {
+			j.lost[member.Name] = lost
+		}
+	}
+	table := j.m.peers.Load()
+	known := func(name string) bool {
+		_, peer := table.byName[name]
+		_, member := v.find(name)
+		return peer || member
+	}
+	for name := range j.met {
+		if !known(name) {
+			delete(j.met, name)
+			delete(j.lost, name)
+		}
+	}
+	j.m.paths.keep(known, func(a netip.AddrPort) bool { return j.m.expected(a.Addr()) })
+}
+
+// spread exchanges all state with a few members, so that news of this one is not lost. memberlist's own gossip loses some
+// news: its queue confuses two messages of the same length that were queued under the same number, and it restarts its
+// numbers when a message replaces the only one in the queue. Nodes with names of the same length that start together cause
+// such pairs.
 func (j *joiner) spread() {
 	members := slices.Clone(j.m.Members())
 	shuffle(members)
 	for i, told := 0, 0; i < len(members) && told < spreadTo; i++ {
-		if members[i].Name != j.m.options.Name && j.join(members[i].Addr.String()) == nil {
+		if members[i].Name != j.m.options.Name && j.join(members[i].Name, members[i].Addr) == nil {
 			told++
 		}
 	}
@@ -122,41 +244,19 @@ func (j *joiner) spread() {
 
 func shuffle[T any](s []T) { rand.Shuffle(len(s), func(a, b int) { s[a], s[b] = s[b], s[a] }) }
 
-// missing returns those of peers that are no members, each once.
-func (j *joiner) missing(peers []netip.AddrPort) []netip.AddrPort {
-	members := j.m.Members()
-	known := make(map[netip.AddrPort]struct{}, len(members)) // or this would take the square of a large cluster
-	for _, member := range members {
-		known[member.Addr] = struct{}{}
-	}
-	var missing []netip.AddrPort
+// isMember reports whether the node of this name is a member.
+func (j *joiner) isMember(name string) bool {
+	_, found := j.m.published.Load().find(name)
+	return found
+}
+
+// missing returns the peers that are not members.
+func (j *joiner) missing(peers []Peer) []Peer {
+	var missing []Peer
 	for _, peer := range peers {
-		peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
-		if _, found := known[peer]; peer.IsValid() && !found {
-			known[peer] = struct{}{}
+		if !j.isMember(peer.Name) {
 			missing = append(missing, peer)
 		}
 	}
 	return missing
-}
-
-// note keeps what became of an attempt, and warns once when a peer has been out of reach for long.
-func (j *joiner) note(peer netip.AddrPort, err error) {
-	if err == nil {
-		return // it is a member now, or will be when its old self is known to be dead
-	}
-	// memberlist returns a list of errors, here of one, which it prints over several lines.
-	if only := errors.Unwrap(err); only != nil {
-		err = only
-	}
-	gone := j.absent[peer]
-	if gone == nil {
-		gone = &absence{since: time.Now()}
-		j.absent[peer] = gone
-		j.m.options.Log.Debug("peer cannot be reached over gossip yet", "address", peer, "err", err)
-	}
-	if !gone.warned && time.Since(gone.since) >= joinPatience {
-		gone.warned = true
-		j.m.options.Log.Warn("peer cannot be reached over gossip, trying on", "address", peer, "err", err)
-	}
 }

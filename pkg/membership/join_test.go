@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,24 +19,31 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// lone returns a Membership that is not run, with these peers, and what it logs.
+// lone returns a Membership that does not run, with these peers, like "b 192.0.2.2:7950", and its log.
 func lone(t *testing.T, peers ...string) (*Membership, *bytes.Buffer) {
 	var b bytes.Buffer
 	m, err := New(Options{
 		Name: "self", Bind: netip.MustParseAddrPort("192.0.2.1:7950"), Keys: [][]byte{testKey},
-		Peers: func() []netip.AddrPort {
-			var addrs []netip.AddrPort
-			for _, peer := range peers {
-				addrs = append(addrs, netip.MustParseAddrPort(peer))
-			}
-			return addrs
-		},
-		Log: logTo(&b, slog.LevelInfo), Registerer: prometheus.NewRegistry(),
+		Peers: func() []Peer { return parsePeers(peers...) },
+		Log:   logTo(&b, slog.LevelInfo), Registerer: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m, &b
+}
+
+// parsePeers parses peers: the name, then addresses.
+func parsePeers(texts ...string) (peers []Peer) {
+	for _, text := range texts {
+		words := strings.Fields(text)
+		peer := Peer{Name: words[0]}
+		for _, word := range words[1:] {
+			peer.Addrs = append(peer.Addrs, netip.MustParseAddrPort(word))
+		}
+		peers = append(peers, peer)
+	}
+	return peers
 }
 
 // peerNode is a node as memberlist tells of it.
@@ -43,61 +52,149 @@ func peerNode(name, ip string, meta ...byte) *memberlist.Node {
 }
 
 func TestJoinerTriesWhoIsMissing(t *testing.T) {
-	m, _ := lone(t, "192.0.2.1:7950", "192.0.2.2:7950", "192.0.2.3:7950", "[::ffff:192.0.2.3]:7950", "[fd00::4]:7950", "192.0.2.5:7950")
+	m, _ := lone(t, "self 192.0.2.1:7950", "b 192.0.2.2:7950", "c 192.0.2.3:7950 [fd00::3]:7950", "d [fd00::4]:7950", "e [::ffff:192.0.2.5]:7950")
 	delegate{m}.NotifyJoin(peerNode("b", "192.0.2.2", 2, 2))
 	var tried []string
-	j := joiner{m: m, joined: true, absent: make(map[netip.AddrPort]*absence), join: func(peer string) error {
-		tried = append(tried, peer)
-		if peer == "192.0.2.5:7950" || peer == "[fd00::4]:7950" {
+	j := newJoiner(m, func(name string, addr netip.AddrPort) error {
+		tried = append(tried, name+" "+addr.String())
+		if name == "d" || name == "e" {
 			// Each of these two brings the other.
 			delegate{m}.NotifyJoin(peerNode("d", "fd00::4", 2, 2))
 			delegate{m}.NotifyJoin(peerNode("e", "192.0.2.5", 2, 2))
 			return nil
 		}
 		return errors.New("connection refused")
-	}}
+	})
+	j.joined = true
 	j.round(t.Context())
-	if len(tried) != 2 || !slices.Contains(tried, "192.0.2.3:7950") {
-		t.Errorf("tried %v, want 192.0.2.3 and one of the two that bring each other", tried)
+	i := slices.Index(tried, "c 192.0.2.3:7950")
+	if len(tried) != 3 || i < 0 || i > 1 || tried[i+1] != "c [fd00::3]:7950" {
+		t.Errorf("tried %v, want both addresses of c, and one of the two that bring each other", tried)
 	}
 	tried = nil
 	delegate{m}.NotifyLeave(peerNode("b", "192.0.2.2"))
 	j.round(t.Context())
 	slices.Sort(tried)
-	if want := []string{"192.0.2.2:7950", "192.0.2.3:7950"}; !slices.Equal(tried, want) {
+	if want := []string{"b 192.0.2.2:7950", "c 192.0.2.3:7950", "c [fd00::3]:7950"}; !slices.Equal(tried, want) {
 		t.Errorf("tried %v, want %v", tried, want)
+	}
+}
+
+// rounds lets j try for d.
+func (j *joiner) rounds(t *testing.T, d time.Duration) {
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(joinInterval) {
+		j.round(t.Context())
 	}
 }
 
 func TestJoinerWarnsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, logged := lone(t, "192.0.2.2:7950")
-		j := joiner{m: m, absent: make(map[netip.AddrPort]*absence), join: func(string) error {
-			return fmt.Errorf("some lines:\n%w", errors.New("connection refused"))
-		}}
-		want := `level=WARN msg="peer cannot be reached over gossip, trying on" address=192.0.2.2:7950 err="connection refused"` + "\n"
-		rounds := func(d time.Duration) {
-			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(joinInterval) {
-				j.round(t.Context())
-			}
-		}
-		rounds(joinPatience)
+		m, logged := lone(t, "b 192.0.2.2:7950")
+		j := newJoiner(m, func(string, netip.AddrPort) error {
+			return fmt.Errorf("some lines:\n%w", errors.New("EOF"))
+		})
+		want := `level=WARN msg="gossip with node b (192.0.2.2) does not pass: open TCP and UDP port 7950 in both directions" ` +
+			`node=b err="` + errClosed.Error() + `"` + "\n"
+		j.rounds(t, joinPatience)
 		if logged.Len() > 0 {
 			t.Errorf("logged too early: %s", logged)
 		}
-		rounds(time.Hour)
+		j.rounds(t, time.Hour)
 		if logged.String() != want {
 			t.Errorf("logged\n%s\nwant\n%s", logged, want)
 		}
 		// It comes and goes: a new absence.
 		delegate{m}.NotifyJoin(peerNode("b", "192.0.2.2", 2, 2))
-		rounds(joinInterval)
+		j.rounds(t, joinInterval)
+		j.checkPaths(0)
+		time.Sleep(time.Hour)
 		delegate{m}.NotifyLeave(peerNode("b", "192.0.2.2"))
-		rounds(time.Hour)
-		if logged.String() != want+want {
-			t.Errorf("logged\n%s\nwant that twice:\n%s", logged, want)
+		j.rounds(t, time.Hour)
+		want += `level=WARN msg="node b (192.0.2.2) has left the gossip and does not come back: ` + errClosed.Error() + `" node=b err="` +
+			errClosed.Error() + `"` + "\n"
+		if logged.String() != want {
+			t.Errorf("logged\n%s\nwant\n%s", logged, want)
 		}
 	})
+}
+
+// TestUnreached follows peers that do not become members.
+func TestUnreached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peers, woken := parsePeers("d", "c 192.0.2.3:7950 [fd00::3]:7950", "b 192.0.2.2:7950"), 0
+		m, _ := lone(t)
+		m.options.Peers, m.options.Wake = func() []Peer { return peers }, func() { woken++ }
+		timeout := &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}
+		j := newJoiner(m, func(_ string, addr netip.AddrPort) error {
+			switch addr.Addr().String() {
+			case "192.0.2.2":
+				return nil // another node is there
+			case "192.0.2.3":
+				m.paths.dialed(addr.String(), timeout)
+				return timeout
+			}
+			refused := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+			m.paths.dialed(addr.String(), refused)
+			return refused
+		})
+		start := time.Now()
+		j.joined = true
+		j.rounds(t, joinPatience)
+		if got := m.Unreached(); len(got) != 0 || woken != 0 {
+			t.Errorf("after less than %v unreached are %v, and the owner was woken %d times", joinPatience, got, woken)
+		}
+		j.rounds(t, time.Minute)
+		check := func(what string, wakes int, want ...Unreached) {
+			t.Helper()
+			if got := m.Unreached(); !slices.EqualFunc(got, want, Unreached.equal) || woken != wakes {
+				t.Errorf("%s: unreached are\n%v, want\n%v; the owner was woken %d times, want %d", what, got, want, woken, wakes)
+			}
+		}
+		b := Unreached{Name: "b", Addr: peers[2].Addrs[0], Since: start, Err: errOther}
+		c := Unreached{Name: "c", Addr: peers[1].Addrs[0], Since: start, Err: errors.New("192.0.2.3: no answer; fd00::3: " + errRefused.Error())}
+		d := Unreached{Name: "d", Since: start, Err: errNoAddress}
+		check("none is reached", 1, b, c, d)
+		peers = peers[1:]
+		j.rounds(t, time.Minute)
+		check("a Node is gone", 2, b, c)
+		delegate{m}.NotifyJoin(peerNode("c", "192.0.2.3", 2, 2))
+		j.checkPaths(0)
+		j.rounds(t, time.Second)
+		check("one has joined", 4, b)
+		left := time.Now().Add(time.Minute)
+		time.Sleep(time.Minute)
+		delegate{m}.NotifyLeave(peerNode("c", "192.0.2.3", 2, 2))
+		j.rounds(t, time.Minute)
+		c.Since, c.Met = left, true
+		check("it is gone again", 6, b, c)
+		if got, want := c.String(), "node c (192.0.2.3) has left the gossip and does not come back: 192.0.2.3: no answer; "; !strings.HasPrefix(got, want) {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}
+
+// TestCauses reduces the errors of attempts.
+func TestCauses(t *testing.T) {
+	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
+	for _, test := range []struct {
+		name        string
+		err, dialed error
+		want        string
+	}{
+		{"nobody answers", errors.New("x"), dial(os.ErrDeadlineExceeded), errNoAnswer.Error()},
+		{"nobody listens", errors.New("x"), dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)), errRefused.Error()},
+		{"no way", errors.New("x"), dial(os.NewSyscallError("connect", syscall.EHOSTUNREACH)), "no route to host"},
+		{"no route", errors.New("x"), dial(errNoRoute), errNoRoute.Error()},
+		{"a transport in memory", errors.New("x"), errors.New("no such port"), "no such port"},
+		{"another key", errors.New("failed to join 192.0.2.2:7950: EOF"), nil, errClosed.Error()},
+		{"reset", errors.New("read tcp 192.0.2.1:40000->192.0.2.2:7950: read: connection reset by peer"), nil, errClosed.Error()},
+		{"silence", errors.New("read tcp 192.0.2.1:40000->192.0.2.2:7950: i/o timeout"), nil, errNoAnswer.Error()},
+		{"something else", errors.New("something else"), nil, "something else"},
+	} {
+		if got := causeOf(test.err, test.dialed); got.Error() != test.want {
+			t.Errorf("%s: %v, want %s", test.name, got, test.want)
+		}
+	}
 }
 
 // TestUnreadableMember is about a member of a later version.

@@ -1,7 +1,6 @@
 package membership
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -23,21 +22,21 @@ func (m MAC) problem() error {
 	case m == MAC{}:
 		return errors.New("MAC address is all zero")
 	case m[0]&1 != 0:
-		return fmt.Errorf("MAC address %s is a group's", m)
+		return fmt.Errorf("MAC address %s is a group address", m)
 	}
 	return nil
 }
 
 // Link is an interface from which a member announces addresses.
 type Link struct {
-	// Name is that of the interface, 1 to 15 bytes.
+	// Name is the name of the interface, 1 to 15 bytes.
 	Name string
-	// MAC is the address that the member announces from.
+	// MAC is the address from which the member announces.
 	MAC MAC
-	// Subnets are those in which the node has addresses on the link: masked, sorted, each once. Nobody may change them.
+	// Subnets are the subnets of the node's addresses on the link: masked, sorted, each once. Nobody may change them.
 	Subnets []netip.Prefix
-	// Beacon is an address for which the member answers ARP or NDP on the link, so that neighbours can see on the wire that
-	// it lives. It has no zone, and is invalid when there is none.
+	// Beacon is an address for which the member answers ARP or NDP on the link, so that neighbours can probe the member on
+	// the wire. It has no zone, and is invalid when the member has no such address.
 	Beacon netip.Addr
 }
 
@@ -49,7 +48,7 @@ func (l Link) Equal(o Link) bool {
 const (
 	// maxLinkName is the greatest length of a link's name in bytes, as in Linux.
 	maxLinkName = 15
-	// subnetIPv6 is what is added to the length of an IPv6 subnet's prefix, to tell it from an IPv4 subnet.
+	// subnetIPv6 is added to the prefix length of an IPv6 subnet, to distinguish it from an IPv4 subnet.
 	subnetIPv6 = 64
 )
 
@@ -57,44 +56,37 @@ const (
 func (l Link) problem() error {
 	bad := func(r rune) bool { return r <= ' ' || r == '/' || r == 0x7f }
 	if l.Name == "" || len(l.Name) > maxLinkName || strings.ContainsFunc(l.Name, bad) {
-		return fmt.Errorf("%q is no name of a link", l.Name)
+		return fmt.Errorf("%q is not the name of a link", l.Name)
 	}
 	if err := l.MAC.problem(); err != nil {
 		return err
 	}
 	if l.Beacon.IsValid() && (l.Beacon.IsUnspecified() || l.Beacon.IsMulticast()) {
-		return fmt.Errorf("beacon %s of link %s is no host's address", l.Beacon, l.Name)
+		return fmt.Errorf("beacon %s of link %s is not the address of a host", l.Beacon, l.Name)
 	}
 	return nil
 }
 
-// canonicalLinks returns copies of links as they are announced: sorted by name, their subnets masked, sorted and each once.
-func canonicalLinks(links []Link) ([]Link, error) {
-	links = slices.Clone(links)
-	slices.SortFunc(links, func(a, b Link) int { return cmp.Compare(a.Name, b.Name) })
-	for i := range links {
-		l := &links[i]
-		if i > 0 && links[i-1].Name == l.Name {
-			return nil, fmt.Errorf("two links are named %s", l.Name)
-		}
-		l.Beacon = l.Beacon.Unmap().WithZone("")
-		if err := l.problem(); err != nil {
-			return nil, err
-		}
-		subnets := slices.Clone(l.Subnets)
-		for j, p := range subnets {
-			if !p.IsValid() {
-				return nil, fmt.Errorf("link %s has an invalid subnet", l.Name)
-			}
-			subnets[j] = canonicalSubnet(p)
-		}
-		slices.SortFunc(subnets, netip.Prefix.Compare)
-		l.Subnets = slices.Compact(subnets)
+// canonical returns a copy of l as it is announced: its subnets are masked, sorted and each there once. It returns an error
+// when l cannot be announced.
+func (l Link) canonical() (Link, error) {
+	l.Beacon = l.Beacon.Unmap().WithZone("")
+	if err := l.problem(); err != nil {
+		return l, err
 	}
-	return links, nil
+	subnets := slices.Clone(l.Subnets)
+	for i, p := range subnets {
+		if !p.IsValid() {
+			return l, errors.New("a subnet is invalid")
+		}
+		subnets[i] = canonicalSubnet(p)
+	}
+	slices.SortFunc(subnets, netip.Prefix.Compare)
+	l.Subnets = slices.Compact(subnets)
+	return l, nil
 }
 
-// canonicalSubnet masks p, and makes an IPv4 subnet of one that is mapped into IPv6.
+// canonicalSubnet masks p, and turns an IPv4 subnet that is mapped into IPv6 into a plain one.
 func canonicalSubnet(p netip.Prefix) netip.Prefix {
 	if p.Addr().Is4In6() && p.Bits() >= 96 {
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
@@ -102,10 +94,10 @@ func canonicalSubnet(p netip.Prefix) netip.Prefix {
 	return p.Masked()
 }
 
-// subnetSize is how many bytes p takes: one for its length and family, and those that its length covers.
+// subnetSize is the number of bytes for p: one for its length and family, and the bytes that its length covers.
 func subnetSize(p netip.Prefix) int { return 1 + (p.Bits()+7)/8 }
 
-// size is how many bytes append appends.
+// size is the number of bytes that append appends.
 func (l Link) size() int {
 	size := 1 + len(l.Name) + len(l.MAC) + 1 + l.Beacon.BitLen()/8
 	for _, p := range l.Subnets {
@@ -115,7 +107,7 @@ func (l Link) size() int {
 }
 
 // append appends the value of a link's section to b: the length of the name, the name, the MAC address, the length of the
-// beacon (0, 4 or 16), the beacon, and to the end the subnets. l is as canonicalLinks returns it.
+// beacon (0, 4 or 16), the beacon, and to the end the subnets. l is as canonical returns it.
 func (l Link) append(b []byte) []byte {
 	b = append(append(b, byte(len(l.Name))), l.Name...)
 	b = append(append(b, l.MAC[:]...), byte(l.Beacon.BitLen()/8))
@@ -131,7 +123,7 @@ func (l Link) append(b []byte) []byte {
 	return b
 }
 
-// parseLink reads what append has written. It accepts nothing else.
+// parseLink reads the output of append. It accepts nothing else.
 func parseLink(value []byte) (Link, error) {
 	var l Link
 	short := fmt.Errorf("link in %d bytes", len(value))

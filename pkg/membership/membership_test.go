@@ -24,7 +24,7 @@ func TestMembersMeetAndSeeEachOthersState(t *testing.T) {
 
 	eth0, eth1 := plain("eth0", MAC{2, 0, 0, 0, 0, 1}), plain("eth1", MAC{2, 0, 0, 0, 0, 2})
 	eth0.Subnets, eth0.Beacon = prefixes("192.0.2.0/24", "fd00::/64"), netip.MustParseAddr("192.0.2.9")
-	if err := b.SetState(Ready, []Link{eth1, eth0}); err != nil {
+	if err := b.SetState(Report{State: Ready, Links: []Link{eth1, eth0}}); err != nil {
 		t.Fatal(err)
 	}
 	want := Member{Name: "b", Addr: b.address(), State: Ready, Links: []Link{eth0, eth1}}
@@ -71,7 +71,7 @@ func TestPoliteLeaveIsSeenAtOnce(t *testing.T) {
 	c := newCluster(t)
 	nodes := c.startAll(3)
 	leaver, rest := nodes[0], nodes[1:]
-	if err := leaver.SetState(Leaving, nil); err != nil {
+	if err := leaver.SetState(Report{State: Leaving}); err != nil {
 		t.Fatal(err)
 	}
 	c.eventually("it is seen as leaving", func() bool {
@@ -236,7 +236,7 @@ func TestSettled(t *testing.T) {
 	})
 	t.Run("in company at once", func(t *testing.T) {
 		c := newCluster(t)
-		c.peers = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")} // nobody is there
+		c.peers = []Peer{{Name: "nobody", Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}}} // nobody is there
 		a, b := c.start("a"), c.start("b")
 		if a.Settled() && len(a.Members()) == 1 || b.Settled() && len(b.Members()) == 1 {
 			t.Error("settled before anybody was heard")
@@ -245,7 +245,7 @@ func TestSettled(t *testing.T) {
 	})
 	t.Run("in vain after a while", func(t *testing.T) {
 		c := newCluster(t)
-		c.peers = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}
+		c.peers = []Peer{{Name: "nobody", Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}}}
 		start := time.Now()
 		alone := c.start("alone")
 		c.eventually("it is settled", alone.Settled)
@@ -315,12 +315,31 @@ func TestSetStateSaysWhatIsLeftOut(t *testing.T) {
 		state State
 		links int
 	}{{Joining, 5}, {Joining, 59}, {Ready, 59}, {Ready, 60}, {Ready, 60}, {Ready, 5}} {
-		if err := m.SetState(set.state, links[:set.links]); err != nil {
+		if err := m.SetState(Report{State: set.state, Links: links[:set.links]}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	const line = `level=WARN msg="the other speakers are not told of all links of this one, for lack of room" subnets=0 links=`
-	if want := line + "27\n" + line + "28\n"; logged.String() != want {
+	const line = `level=WARN msg="gossip has no room for all links of this node; the other speakers see the most important ones" links=`
+	if want := line + "27 subnets=0 macs=0\n" + line + "28 subnets=0 macs=0\n"; logged.String() != want {
+		t.Errorf("logged\n%s\nwant\n%s", logged, want)
+	}
+}
+
+// TestSetStateSaysWhatCannotBeAnnounced says it once, and again when another link has a problem.
+func TestSetStateSaysWhatCannotBeAnnounced(t *testing.T) {
+	m, logged := lone(t)
+	good, zero, group := plain("eth0", MAC{2}), plain("tun0", MAC{}), plain("eth1", MAC{1})
+	for _, links := range [][]Link{{good, zero}, {zero, good}, {good}, {good, group}} {
+		if err := m.SetState(Report{State: Ready, Links: links}); err != nil {
+			t.Fatal(err)
+		}
+		if got := m.Members()[0].Links; len(got) != 1 || !got[0].Equal(good) {
+			t.Errorf("of %v the node announces %v", links, got)
+		}
+	}
+	const line = `level=WARN msg="links of this node cannot be announced to the other speakers" err="link \"`
+	want := line + `tun0\": MAC address is all zero"` + "\n" + line + `eth1\": MAC address 01:00:00:00:00:00 is a group address"` + "\n"
+	if logged.String() != want {
 		t.Errorf("logged\n%s\nwant\n%s", logged, want)
 	}
 }
@@ -336,7 +355,7 @@ func TestSetState(t *testing.T) {
 	}
 	before := m.Members()
 	for range 2 {
-		if err := m.SetState(Ready, []Link{plain("eth0", MAC{2, 1})}); err != nil {
+		if err := m.SetState(Report{State: Ready, Links: []Link{plain("eth0", MAC{2, 1})}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -346,7 +365,7 @@ func TestSetState(t *testing.T) {
 	if before[0].State != Joining {
 		t.Error("a list that was handed out has changed")
 	}
-	if err := m.SetState(Unknown, nil); err == nil || err.Error() != "announce this node as unknown: unknown cannot be announced" {
+	if err := m.SetState(Report{State: Unknown}); err == nil || err.Error() != "announce this node as unknown: unknown cannot be announced" {
 		t.Errorf("SetState(Unknown) returns %v", err)
 	}
 	if got := m.Members()[0]; got.State != Ready || len(got.Links) != 1 {

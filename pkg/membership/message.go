@@ -12,24 +12,23 @@ import (
 )
 
 const (
-	// messageSuspicion is the first byte of a message that says of whom nothing is heard, and messageKnown that of one that says
-	// how new is what its sender knows of the cluster. Messages of other kinds are malformed.
+	// messageSuspicion is the first byte of a message of Suspect, and messageVersions that of a message of Tell. Kind 2 was a
+	// message of Tell with four words. Messages of other kinds are ignored: later versions may add some.
 	messageSuspicion = 1
-	messageKnown     = 2
-	// suspicionHeader and knownHeader are the length of what precedes the name: the kind, and milliseconds in four bytes or four numbers
-	// in eight each.
+	messageVersions  = 3
+	// suspicionHeader and versionsHeader are the number of bytes before the name: the kind, and milliseconds in four bytes or
+	// eight words of eight bytes.
 	suspicionHeader = 5
-	knownHeader     = 1 + 4*8
-	// maxMessageName is the greatest length of a name in a message in bytes, which that of a Kubernetes node is.
+	versionsHeader  = 1 + 8*8
+	// maxMessageName is the greatest length of a name in a message in bytes, as for a Kubernetes node.
 	maxMessageName = 253
 )
 
-// errNotRunning is returned for what needs the sockets that Run opens and closes.
+// errNotRunning is returned by methods that need the sockets of Run.
 var errNotRunning = errors.New("gossip is not running")
 
-// Ping asks the member of this name itself, over UDP, whether it is there, and waits 80 ms at most. Question and answer are
-// encrypted and authenticated. It returns an error when there is no such member, when no answer came, and
-// before Run has opened its sockets and after its context has ended.
+// Ping sends a ping to the member of this name over UDP, and waits 80 ms at most for its answer. Both are encrypted and
+// authenticated. Ping returns an error when there is no such member, when no answer came, and while Run does not run.
 func (m *Membership) Ping(name string) error {
 	list := m.list.Load()
 	if list == nil {
@@ -38,7 +37,7 @@ func (m *Membership) Ping(name string) error {
 	v := m.published.Load()
 	i, found := v.find(name)
 	if !found {
-		return fmt.Errorf("ping member %s: it is no member", name)
+		return fmt.Errorf("ping member %s: it is not a member", name)
 	}
 	if _, err := list.Ping(name, net.UDPAddrFromAddrPort(v.members[i].Addr)); err != nil {
 		return fmt.Errorf("ping member %s: %w", name, err)
@@ -46,10 +45,10 @@ func (m *Membership) Ping(name string) error {
 	return nil
 }
 
-// Suspect tells every other member that this one has heard nothing from the node of this name for silent, which is rounded down to
-// milliseconds and counts as 49 days at most, or, when silent is 0, that it hears it again. That node need not be a member any
-// more. Suspect waits for nobody, and what is lost on the way is not repeated. It does nothing when name is this member's, and
-// while Run does not run.
+// Suspect tells every other member that this node has heard nothing from the node of this name for silent, or, when silent
+// is 0, that this node hears it again. silent is rounded down to milliseconds and counts as 49 days at most. The named node
+// may have ceased to be a member. Suspect does not block, and a message that is lost is not repeated. It does nothing when
+// the name is the one of this member, and while Run does not run.
 func (m *Membership) Suspect(name string, silent time.Duration) {
 	list, v := m.list.Load(), m.published.Load()
 	if list == nil || name == "" || name == m.options.Name || len(name) > maxMessageName {
@@ -63,42 +62,48 @@ func (m *Membership) Suspect(name string, silent time.Duration) {
 	}
 }
 
-// Tell tells the member of this name how new is what this one knows of the cluster, in four numbers. Tell waits for nobody, and what is lost on the way is
-// not repeated. It does nothing when there is no such member, or it is this one, and while Run does not run.
-func (m *Membership) Tell(name string, known [4]uint64) {
+// Tell sends words, which say how far this node has seen the cluster, to the member of this name. Tell does not block, and
+// a message that is lost is not repeated. It does nothing when there is no such member, when the member is this one, and
+// while Run does not run.
+func (m *Membership) Tell(name string, words [8]uint64) {
 	list, v := m.list.Load(), m.published.Load()
 	if i, found := v.find(name); list != nil && found && name != m.options.Name {
-		m.send(list, v.members[i], encodeKnown(m.options.Name, known))
+		m.send(list, v.members[i], encodeVersions(m.options.Name, words))
 	}
 }
 
 // send sends a message, which may be lost.
 func (m *Membership) send(list *memberlist.Memberlist, to Member, message []byte) {
-	// memberlist changes the nodes that it hands out, so this is one of our own.
+	// memberlist changes the nodes that it hands out, so this node is a copy.
 	node := &memberlist.Node{Name: to.Name, Addr: to.Addr.Addr().AsSlice(), Port: to.Addr.Port()}
 	if err := list.SendBestEffort(node, message); err != nil {
-		m.options.Log.Debug("member cannot be told", "node", to.Name, "err", err)
+		m.options.Log.Debug("message not sent to a member", "node", to.Name, "err", err)
 	}
 }
 
-// hear acts on a message of another member, which is memberlist's and not valid for longer.
+// hear handles a message of another member. The memory of the message belongs to memberlist.
 func (m *Membership) hear(message []byte) {
-	if len(message) > 0 && message[0] == messageKnown {
-		name, known, err := parseKnown(message)
+	if len(message) == 0 {
+		m.malformed(errors.New("empty message"))
+		return
+	}
+	switch message[0] {
+	case messageSuspicion:
+		name, silent, err := parseSuspicion(message)
+		switch {
+		case err != nil:
+			m.malformed(err)
+		case name != m.options.Name && m.options.Suspected != nil && !m.frozen.Load():
+			m.options.Suspected(name, silent)
+		}
+	case messageVersions:
+		name, words, err := parseVersions(message)
 		switch {
 		case err != nil:
 			m.malformed(err)
 		case name != m.options.Name && m.options.Told != nil && !m.frozen.Load():
-			m.options.Told(name, known)
+			m.options.Told(name, words)
 		}
-		return
-	}
-	name, silent, err := parseSuspicion(message)
-	switch {
-	case err != nil:
-		m.malformed(err)
-	case name != m.options.Name && m.options.Suspected != nil && !m.frozen.Load():
-		m.options.Suspected(name, silent)
 	}
 }
 
@@ -113,7 +118,7 @@ func encodeSuspicion(name string, silent time.Duration) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{messageSuspicion}, ms), name...)
 }
 
-// parseSuspicion reads a message of any origin. It accepts exactly what encodeSuspicion writes.
+// parseSuspicion reads a message of any origin. It accepts exactly the output of encodeSuspicion.
 func parseSuspicion(message []byte) (name string, silent time.Duration, err error) {
 	switch {
 	case len(message) == 0 || message[0] != messageSuspicion:
@@ -125,25 +130,25 @@ func parseSuspicion(message []byte) (name string, silent time.Duration, err erro
 	return string(message[suspicionHeader:]), time.Duration(ms) * time.Millisecond, nil
 }
 
-// encodeKnown returns the message for Tell.
-func encodeKnown(name string, known [4]uint64) []byte {
-	message := []byte{messageKnown}
-	for _, n := range known {
+// encodeVersions returns the message for Tell.
+func encodeVersions(name string, words [8]uint64) []byte {
+	message := []byte{messageVersions}
+	for _, n := range words {
 		message = binary.BigEndian.AppendUint64(message, n)
 	}
 	return append(message, name...)
 }
 
-// parseKnown reads a message of any origin. It accepts exactly what encodeKnown writes.
-func parseKnown(message []byte) (name string, known [4]uint64, err error) {
+// parseVersions reads a message of any origin. It accepts exactly the output of encodeVersions.
+func parseVersions(message []byte) (name string, words [8]uint64, err error) {
 	switch {
-	case len(message) == 0 || message[0] != messageKnown:
-		return "", known, errors.New("message of unknown kind")
-	case len(message) <= knownHeader || len(message) > knownHeader+maxMessageName:
-		return "", known, fmt.Errorf("what a member knows in %d bytes", len(message))
+	case len(message) == 0 || message[0] != messageVersions:
+		return "", words, errors.New("message of unknown kind")
+	case len(message) <= versionsHeader || len(message) > versionsHeader+maxMessageName:
+		return "", words, fmt.Errorf("versions in %d bytes", len(message))
 	}
-	for i := range known {
-		known[i] = binary.BigEndian.Uint64(message[1+8*i:])
+	for i := range words {
+		words[i] = binary.BigEndian.Uint64(message[1+8*i:])
 	}
-	return string(message[knownHeader:]), known, nil
+	return string(message[versionsHeader:]), words, nil
 }

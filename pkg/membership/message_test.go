@@ -23,7 +23,7 @@ func TestPing(t *testing.T) {
 	if err := nodes[0].Ping("node-2"); err != nil {
 		t.Errorf("a living member: %v", err)
 	}
-	if err := nodes[0].Ping("nobody"); err == nil || err.Error() != "ping member nobody: it is no member" {
+	if err := nodes[0].Ping("nobody"); err == nil || err.Error() != "ping member nobody: it is not a member" {
 		t.Errorf("an unknown member: %v", err)
 	}
 	c.network.put(1, nodes[1].address().String())
@@ -77,7 +77,7 @@ func TestSuspect(t *testing.T) {
 	if !slices.Equal(got, []string{"d", "e"}) {
 		t.Errorf("told were %v, want d and e", got)
 	}
-	for _, message := range [][]byte{nil, {9}, encodeSuspicion("", 0)} {
+	for _, message := range [][]byte{nil, {messageSuspicion}, {messageVersions, 1}, encodeSuspicion("", 0)} {
 		before := nodes[1].refusals(refusedMalformed)
 		delegate{nodes[1].Membership}.NotifyMsg(message)
 		if nodes[1].refusals(refusedMalformed) != before+1 {
@@ -93,7 +93,7 @@ func TestSuspect(t *testing.T) {
 func TestTell(t *testing.T) {
 	type word struct {
 		by, from string
-		known    [4]uint64
+		known    [8]uint64
 	}
 	heard := make(chan word, 100)
 	c := newCluster(t)
@@ -101,11 +101,11 @@ func TestTell(t *testing.T) {
 	for _, name := range []string{"a", "b", "d"} {
 		nodes = append(nodes, c.run(Options{
 			Name: name, Bind: netip.MustParseAddrPort("127.0.0.1:0"), Keys: [][]byte{testKey},
-			Told: func(from string, known [4]uint64) { heard <- word{name, from, known} },
+			Told: func(from string, known [8]uint64) { heard <- word{name, from, known} },
 		}, func(*Membership) {}))
 	}
 	c.eventually("all know all", func() bool { return all(nodes, func(n *node) bool { return len(n.Members()) == 3 }) })
-	known := [4]uint64{1, math.MaxUint64, 0, 7}
+	known := [8]uint64{1, math.MaxUint64, 0, 7, 5, 6, 7, 8}
 	nodes[0].Tell("a", known)
 	nodes[0].Tell("nobody", known)
 	nodes[0].Tell("d", known)
@@ -113,23 +113,23 @@ func TestTell(t *testing.T) {
 		t.Errorf("heard %v", w)
 	}
 	before := nodes[1].refusals(refusedMalformed)
-	delegate{nodes[1].Membership}.NotifyMsg(encodeKnown("", known))
+	delegate{nodes[1].Membership}.NotifyMsg(encodeVersions("", known))
 	if nodes[1].refusals(refusedMalformed) != before+1 {
 		t.Error("a word of nobody is not counted")
 	}
-	delegate{nodes[1].Membership}.NotifyMsg(encodeKnown("b", known)) // its own
+	delegate{nodes[1].Membership}.NotifyMsg(encodeVersions("b", known)) // its own
 	if len(heard) != 0 {
 		t.Errorf("heard %v too", <-heard)
 	}
 }
 
-func FuzzParseKnown(f *testing.F) {
-	f.Add(encodeKnown("node-1", [4]uint64{1, 2, 3, 4}))
-	f.Add(encodeKnown("", [4]uint64{})) // nobody
-	f.Add(encodeSuspicion("node-1", 0)) // another kind
+func FuzzParseVersions(f *testing.F) {
+	f.Add(encodeVersions("node-1", [8]uint64{1, 2, 3, 4, 5, 6, 7, 8}))
+	f.Add(encodeVersions("", [8]uint64{})) // nobody
+	f.Add(encodeSuspicion("node-1", 0))    // another kind
 	f.Fuzz(func(t *testing.T, message []byte) {
-		name, known, err := parseKnown(message)
-		if err == nil && !bytes.Equal(encodeKnown(name, known), message) {
+		name, known, err := parseVersions(message)
+		if err == nil && !bytes.Equal(encodeVersions(name, known), message) {
 			t.Fatalf("%x is read as %q %v", message, name, known)
 		}
 	})

@@ -1,22 +1,25 @@
 package membership
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 )
 
-// State is what a member says of itself.
+// State is the phase that a member is in.
 type State uint8
 
 // The states. A member goes from Joining to Ready to Leaving; the values are on the wire.
 const (
-	// Unknown is the state of a member whose metadata cannot be read, because it is of another version or malformed.
+	// Unknown is the state of a member with unreadable metadata: its version is another one, or it is malformed.
 	Unknown State = iota
 	// Joining is a member that cannot answer for addresses yet.
 	Joining
 	// Ready is a member that can answer for addresses.
 	Ready
-	// Leaving is a member that is about to go.
+	// Leaving is a member that is about to stop.
 	Leaving
 )
 
@@ -31,99 +34,159 @@ func (s State) String() string {
 	return [...]string{"unknown", "joining", "ready", "leaving"}[s]
 }
 
+// announceable reports whether a member can tell others that it is in state s.
+func (s State) announceable() bool { return s != Unknown && int(s) < len(states) }
+
 const (
 	// metaVersion is the version of the encoding that is written.
 	metaVersion = 2
-	// metaHeader is the length of what precedes the sections: version, state.
+	// metaHeader is the length of the version and the state, which precede the sections.
 	metaHeader = 2
-	// metaLimit is what memberlist can carry (memberlist.MetaMaxSize).
+	// metaLimit is the most that memberlist can carry (memberlist.MetaMaxSize).
 	metaLimit = 512
-	// sectionHeader is the length of what precedes the value of a section: type, length of the value in two bytes.
+	// sectionHeader is the length of a section's type and of the length of its value, which takes two bytes.
 	sectionHeader = 3
-	// sectionLink is the type of a section that tells of one link.
+
+	// sectionLink is the type of a section for one link.
 	sectionLink = 1
+	// sectionSince is the type of the section for Report.Since: seconds since 1970 in sinceSize bytes.
+	sectionSince = 2
+	// sectionConfigured is the type of an empty section that stands for Report.Configured.
+	sectionConfigured = 3
+	// sectionMACs is the type of the section for Report.MACs, one after the other.
+	sectionMACs = 4
+
+	sinceSize = 4
 )
 
 // errMetaVersion is wrapped by the error for metadata of another version.
 var errMetaVersion = errors.New("metadata of unknown version")
 
-// leftOut counts what metadata had no room for.
-type leftOut struct{ subnets, links int }
-
-// encodeMeta returns the metadata of a member: a byte each for the version and the state, then a section for each link, by
-// name. Links that take more than metaLimit are cut down, the last one first, by all their subnets and then altogether.
-func encodeMeta(state State, links []Link) ([]byte, leftOut, error) {
-	var out leftOut
-	if state == Unknown || int(state) >= len(states) {
-		return nil, out, fmt.Errorf("%s cannot be announced", state)
-	}
-	links, err := canonicalLinks(links)
-	if err != nil {
-		return nil, out, err
-	}
+// size is the length of the metadata for r, which is as fit returns it.
+func (r Report) size() int {
 	size := metaHeader
-	for _, l := range links {
+	if !r.Since.IsZero() {
+		size += sectionHeader + sinceSize
+	}
+	if r.Configured {
+		size += sectionHeader
+	}
+	if len(r.MACs) > 0 {
+		size += sectionHeader + len(r.MACs)*len(MAC{})
+	}
+	for _, l := range r.Links {
 		size += sectionHeader + l.size()
 	}
-	for i := len(links) - 1; i >= 0 && size > metaLimit; i-- {
-		l := &links[i]
-		for len(l.Subnets) > 0 && size > metaLimit {
-			last := len(l.Subnets) - 1
-			size -= subnetSize(l.Subnets[last])
-			l.Subnets = l.Subnets[:last]
-			out.subnets++
-		}
-	}
-	for len(links) > 0 && size > metaLimit {
-		last := len(links) - 1
-		size -= sectionHeader + links[last].size()
-		links = links[:last]
-		out.links++
-	}
-	meta := append(make([]byte, 0, size), metaVersion, byte(state))
-	for _, l := range links {
-		n := l.size()
-		meta = l.append(append(meta, sectionLink, byte(n>>8), byte(n)))
-	}
-	return meta, out, nil
+	return size
 }
 
-// parseMeta reads metadata of any origin. It accepts what encodeMeta writes, and sections of other types anywhere in it,
-// which it skips: a later version may add some.
-func parseMeta(meta []byte) (State, []Link, error) {
+// encodeMeta returns the metadata for r, which is as fit returns it: a byte each for the version and the state, then the
+// sections, those of the links by name.
+func encodeMeta(r Report) []byte {
+	meta := append(make([]byte, 0, r.size()), metaVersion, byte(r.State))
+	section := func(kind byte, n int) { meta = append(meta, kind, byte(n>>8), byte(n)) }
+	if !r.Since.IsZero() {
+		section(sectionSince, sinceSize)
+		meta = binary.BigEndian.AppendUint32(meta, uint32(r.Since.Unix()))
+	}
+	if r.Configured {
+		section(sectionConfigured, 0)
+	}
+	if len(r.MACs) > 0 {
+		section(sectionMACs, len(r.MACs)*len(MAC{}))
+		for _, mac := range r.MACs {
+			meta = append(meta, mac[:]...)
+		}
+	}
+	for _, l := range r.Links {
+		section(sectionLink, l.size())
+		meta = l.append(meta)
+	}
+	return meta
+}
+
+// parseMeta reads metadata of any origin. It accepts the output of encodeMeta with its sections in any order, and skips
+// sections of other types, because later versions may add some.
+func parseMeta(meta []byte) (Report, error) {
 	if len(meta) == 0 {
-		return Unknown, nil, errors.New("no metadata")
+		return Report{}, errors.New("no metadata")
 	}
 	if meta[0] != metaVersion {
-		return Unknown, nil, fmt.Errorf("%w %d", errMetaVersion, meta[0])
+		return Report{}, fmt.Errorf("%w %d", errMetaVersion, meta[0])
 	}
 	if len(meta) < metaHeader || len(meta) > metaLimit {
-		return Unknown, nil, fmt.Errorf("metadata of %d bytes", len(meta))
+		return Report{}, fmt.Errorf("metadata of %d bytes", len(meta))
 	}
-	state := State(meta[1])
-	if state == Unknown || int(state) >= len(states) {
-		return Unknown, nil, fmt.Errorf("metadata with %s", state)
+	r := Report{State: State(meta[1])}
+	if !r.State.announceable() {
+		return Report{}, fmt.Errorf("metadata with %s", r.State)
 	}
-	var links []Link
 	for rest := meta[metaHeader:]; len(rest) > 0; {
 		kind, value, after, err := nextSection(rest)
 		if err != nil {
-			return Unknown, nil, err
+			return Report{}, err
 		}
 		rest = after
-		if kind != sectionLink {
-			continue
+		if err := r.parseSection(kind, value); err != nil {
+			return Report{}, fmt.Errorf("metadata: %w", err)
 		}
+	}
+	return r, nil
+}
+
+// parseSection reads one section into r.
+func (r *Report) parseSection(kind byte, value []byte) error {
+	switch kind {
+	case sectionLink:
 		link, err := parseLink(value)
 		if err != nil {
-			return Unknown, nil, fmt.Errorf("metadata: %w", err)
+			return err
 		}
-		if len(links) > 0 && links[len(links)-1].Name >= link.Name {
-			return Unknown, nil, errors.New("metadata with links out of order")
+		if len(r.Links) > 0 && r.Links[len(r.Links)-1].Name >= link.Name {
+			return errors.New("links out of order")
 		}
-		links = append(links, link)
+		r.Links = append(r.Links, link)
+	case sectionSince:
+		if len(value) != sinceSize || !r.Since.IsZero() {
+			return errors.New("malformed time")
+		}
+		if r.Since = announcedTime(time.Unix(int64(binary.BigEndian.Uint32(value)), 0)); r.Since.IsZero() {
+			return errors.New("malformed time")
+		}
+	case sectionConfigured:
+		if len(value) > 0 || r.Configured {
+			return errors.New("malformed flag")
+		}
+		r.Configured = true
+	case sectionMACs:
+		if len(r.MACs) > 0 {
+			return errors.New("MAC addresses in two sections")
+		}
+		var err error
+		if r.MACs, err = parseMACs(value); err != nil {
+			return err
+		}
 	}
-	return state, links, nil
+	return nil
+}
+
+// parseMACs reads MAC addresses up to the end of b. It refuses an empty list, and an address that is there twice.
+func parseMACs(b []byte) ([]MAC, error) {
+	if len(b) == 0 || len(b)%len(MAC{}) != 0 {
+		return nil, fmt.Errorf("MAC addresses in %d bytes", len(b))
+	}
+	var macs []MAC
+	for ; len(b) > 0; b = b[len(MAC{}):] {
+		mac := MAC(b[:len(MAC{})])
+		if err := mac.problem(); err != nil {
+			return nil, err
+		}
+		if slices.Contains(macs, mac) {
+			return nil, fmt.Errorf("MAC address %s twice", mac)
+		}
+		macs = append(macs, mac)
+	}
+	return macs, nil
 }
 
 // nextSection splits the first section off b, which is not empty.

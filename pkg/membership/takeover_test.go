@@ -21,7 +21,7 @@ func TestHandOver(t *testing.T) {
 	rest = append(rest, third)
 	run := func(bind netip.AddrPort, link Link) *node {
 		return c.run(Options{Name: "moving", Bind: bind, Keys: [][]byte{testKey}}, func(m *Membership) {
-			if err := m.SetState(Ready, []Link{link}); err != nil {
+			if err := m.SetState(Report{State: Ready, Links: []Link{link}}); err != nil {
 				t.Fatal(err)
 			}
 		})

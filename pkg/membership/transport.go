@@ -13,60 +13,94 @@ import (
 )
 
 const (
-	// datagramSize is the most that a datagram can hold. memberlist's are shorter than 1,400 bytes.
+	// datagramSize is the size of the largest datagram. Those of memberlist are shorter than 1,400 bytes.
 	datagramSize = 1 << 16
-	// socketBuffer is what the kernel is asked to keep of datagrams, in bytes. It gives what it may.
+	// socketBuffer is the requested size of the kernel's buffer for datagrams, in bytes. The kernel may grant less.
 	socketBuffer = 2 << 20
-	// acceptPause is how long no connection is accepted after that has failed, as for want of descriptors.
+	// acceptPause is the pause after a connection could not be accepted, as for lack of descriptors.
 	acceptPause = 50 * time.Millisecond
-	// strangeDatagrams and strangeStreams are how many a second are looked at, and so many at once, that come from an address at which no
-	// member is expected. Nothing but their encryption tells whether they are of a member all the same.
+	// strangeDatagrams and strangeStreams are the numbers per second, and at once, of datagrams and connections that are
+	// accepted from addresses of neither members nor peers. Only their encryption shows whether a member sent them.
 	strangeDatagrams = 200
 	strangeStreams   = 50
 )
 
-// transport is the sockets of one member. memberlist's own would take 64 KiB of memory for each datagram, from whomever.
+// errNoRoute is returned for a connection to a node that has no address of a family of this node.
+var errNoRoute = errors.New("this node has no address of the same family")
+
+// transport holds the sockets of one member. memberlist's own transport takes 64 KiB of memory for each datagram.
 type transport struct {
-	log     *slog.Logger
-	udp     *net.UDPConn
-	tcp     *net.TCPListener
+	log *slog.Logger
+	// sockets are one pair for each family.
+	sockets []sockets
 	packets chan *memberlist.Packet
 	streams chan net.Conn
 	closing chan struct{}
 	close   sync.Once
 	readers sync.WaitGroup
-	// expected tells whether a member may be at an address, and refuse is called for what is not looked at.
-	expected          func(netip.Addr) bool
-	refuse            func(refusal)
+	// expected reports whether a member may be at an address, and refuse is called for gossip that is not accepted.
+	expected func(netip.Addr) bool
+	refuse   func(refusal)
+	// inFamily returns the address of the named node in a family, invalid if there is none.
+	inFamily          func(name string, ipv4 bool) netip.AddrPort
 	fewDatagrams, few *rate.Limiter
+}
+
+// sockets are the sockets at one address.
+type sockets struct {
+	udp *net.UDPConn
+	tcp *net.TCPListener
 }
 
 var _ memberlist.NodeAwareTransport = (*transport)(nil)
 
-// newTransport opens the sockets, the one for TCP at the same port as that for UDP, also when that is 0.
-func newTransport(bind netip.AddrPort, log *slog.Logger, expected func(netip.Addr) bool, refuse func(refusal)) (*transport, error) {
+// newTransport returns a transport without sockets.
+func newTransport(log *slog.Logger, expected func(netip.Addr) bool, refuse func(refusal), inFamily func(string, bool) netip.AddrPort) *transport {
+	return &transport{
+		log: log, packets: make(chan *memberlist.Packet), streams: make(chan net.Conn), closing: make(chan struct{}),
+		expected: expected, refuse: refuse, inFamily: inFamily,
+		fewDatagrams: rate.NewLimiter(strangeDatagrams, strangeDatagrams), few: rate.NewLimiter(strangeStreams, strangeStreams),
+	}
+}
+
+// openSockets returns the transport of this member. The first address must be there; the second one may be missing, as
+// while an IPv6 address is still tested for duplicates.
+func (m *Membership) openSockets() (*transport, error) {
+	t := newTransport(m.options.Log, m.expected, m.refuse, func(name string, ipv4 bool) netip.AddrPort {
+		return m.peers.Load().inFamily(name, ipv4)
+	})
+	if err := t.listen(m.options.Bind); err != nil {
+		return nil, err
+	}
+	if also := m.options.Also; also.IsValid() {
+		if err := t.listen(also); err != nil {
+			m.options.Log.Warn("gossip does not listen on the second address of this node", "address", also, "err", err)
+		}
+	}
+	return t, nil
+}
+
+// listen opens sockets at an address, the one for UDP on the port of the one for TCP, also when that is 0.
+func (t *transport) listen(bind netip.AddrPort) error {
 	tcp, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(bind))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	port := uint16(tcp.Addr().(*net.TCPAddr).Port)
 	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(bind.Addr(), port)))
 	if err != nil {
-		return nil, errors.Join(err, tcp.Close())
+		return errors.Join(err, tcp.Close())
 	}
 	for size := socketBuffer; size > 0 && udp.SetReadBuffer(size) != nil; size /= 2 {
 	}
-	t := &transport{
-		log: log, udp: udp, tcp: tcp, packets: make(chan *memberlist.Packet), streams: make(chan net.Conn), closing: make(chan struct{}),
-		expected: expected, refuse: refuse,
-		fewDatagrams: rate.NewLimiter(strangeDatagrams, strangeDatagrams), few: rate.NewLimiter(strangeStreams, strangeStreams),
-	}
-	t.readers.Go(t.read)
-	t.readers.Go(t.accept)
-	return t, nil
+	s := sockets{udp: udp, tcp: tcp}
+	t.sockets = append(t.sockets, s)
+	t.readers.Go(func() { t.read(s.udp) })
+	t.readers.Go(func() { t.accept(s.tcp) })
+	return nil
 }
 
-// welcome reports whether to look at what comes from an address.
+// welcome reports whether to accept gossip from an address.
 func (t *transport) welcome(from netip.Addr, few *rate.Limiter) bool {
 	if t.expected(from.Unmap().WithZone("")) || few.Allow() {
 		return true
@@ -75,17 +109,17 @@ func (t *transport) welcome(from netip.Addr, few *rate.Limiter) bool {
 	return false
 }
 
-// read hands over datagrams, each in memory of its own, which memberlist keeps.
-func (t *transport) read() {
+// read passes datagrams on, each in memory of its own, which memberlist keeps.
+func (t *transport) read(udp *net.UDPConn) {
 	b := make([]byte, datagramSize)
 	for {
-		n, from, err := t.udp.ReadFromUDPAddrPort(b)
+		n, from, err := udp.ReadFromUDPAddrPort(b)
 		came := time.Now()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil:
-			t.log.Debug("datagram not read", "err", err) // as when an earlier one could not be delivered
+			t.log.Debug("datagram not read", "err", err) // for example because an earlier one could not be delivered
 			continue
 		case !t.welcome(from.Addr(), t.fewDatagrams):
 			continue
@@ -102,10 +136,10 @@ func (t *transport) read() {
 	}
 }
 
-// accept hands over connections.
-func (t *transport) accept() {
+// accept passes connections on.
+func (t *transport) accept(tcp *net.TCPListener) {
 	for {
-		conn, err := t.tcp.AcceptTCP()
+		conn, err := tcp.AcceptTCP()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
@@ -131,24 +165,51 @@ func (t *transport) accept() {
 	}
 }
 
-// FinalAdvertiseAddr implements memberlist.Transport. What is advertised is where it listens.
+// FinalAdvertiseAddr implements memberlist.Transport. The first address is the one that the others are told of.
 func (t *transport) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
-	at := t.udp.LocalAddr().(*net.UDPAddr).AddrPort()
+	at := t.sockets[0].udp.LocalAddr().(*net.UDPAddr).AddrPort()
 	return at.Addr().Unmap().AsSlice(), int(at.Port()), nil
 }
 
-// WriteTo implements memberlist.Transport.
-func (t *transport) WriteTo(b []byte, to string) (time.Time, error) {
-	at, err := netip.ParseAddrPort(to)
-	if err == nil {
-		_, err = t.udp.WriteToUDPAddrPort(b, at)
+// route returns the address at which to reach a node, and the socket for it. memberlist knows one address of each node.
+// When that is of a family that this node lacks, the node may have another address among the peers.
+func (t *transport) route(to memberlist.Address) (netip.AddrPort, *net.UDPConn, error) {
+	at, err := netip.ParseAddrPort(to.Addr)
+	if err != nil {
+		return at, nil, err
 	}
-	return time.Now(), err
+	for _, s := range t.sockets {
+		if s.ipv4() == at.Addr().Unmap().Is4() {
+			return at, s.udp, nil
+		}
+	}
+	for _, s := range t.sockets {
+		if other := t.inFamily(to.Name, s.ipv4()); other.IsValid() {
+			return other, s.udp, nil
+		}
+	}
+	return at, nil, errNoRoute
 }
 
-// WriteToAddress implements memberlist.NodeAwareTransport.
+// ipv4 reports whether the sockets are at an IPv4 address.
+func (s sockets) ipv4() bool { return s.udp.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().Is4() }
+
+// WriteTo implements memberlist.Transport.
+func (t *transport) WriteTo(b []byte, to string) (time.Time, error) {
+	return t.WriteToAddress(b, memberlist.Address{Addr: to})
+}
+
+// WriteToAddress implements memberlist.NodeAwareTransport. A datagram without a route is lost without an error, because
+// memberlist asks other members to probe a node only when its own probe could be sent.
 func (t *transport) WriteToAddress(b []byte, to memberlist.Address) (time.Time, error) {
-	return t.WriteTo(b, to.Addr)
+	at, udp, err := t.route(to)
+	switch {
+	case errors.Is(err, errNoRoute):
+		err = nil
+	case err == nil:
+		_, err = udp.WriteToUDPAddrPort(b, at)
+	}
+	return time.Now(), err
 }
 
 // PacketCh implements memberlist.Transport.
@@ -156,24 +217,30 @@ func (t *transport) PacketCh() <-chan *memberlist.Packet { return t.packets }
 
 // DialTimeout implements memberlist.Transport.
 func (t *transport) DialTimeout(to string, timeout time.Duration) (net.Conn, error) {
-	return net.DialTimeout("tcp", to, timeout)
+	return t.DialAddressTimeout(memberlist.Address{Addr: to}, timeout)
 }
 
 // DialAddressTimeout implements memberlist.NodeAwareTransport.
 func (t *transport) DialAddressTimeout(to memberlist.Address, timeout time.Duration) (net.Conn, error) {
-	return t.DialTimeout(to.Addr, timeout)
+	at, _, err := t.route(to)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
+	}
+	return net.DialTimeout("tcp", at.String(), timeout)
 }
 
 // StreamCh implements memberlist.Transport.
 func (t *transport) StreamCh() <-chan net.Conn { return t.streams }
 
-// Shutdown implements memberlist.Transport. It waits until nothing is read any more.
+// Shutdown implements memberlist.Transport. It waits until no goroutine reads any more.
 func (t *transport) Shutdown() error {
-	var err error
+	var errs []error
 	t.close.Do(func() {
 		close(t.closing)
-		err = errors.Join(t.udp.Close(), t.tcp.Close())
+		for _, s := range t.sockets {
+			errs = append(errs, s.udp.Close(), s.tcp.Close())
+		}
 	})
 	t.readers.Wait()
-	return err
+	return errors.Join(errs...)
 }

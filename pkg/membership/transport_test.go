@@ -15,9 +15,9 @@ import (
 func openTransport(t *testing.T, expected netip.Addr) (*transport, *atomic.Int64) {
 	t.Helper()
 	var refused atomic.Int64
-	tr, err := newTransport(netip.MustParseAddrPort("127.0.0.1:0"), slog.New(slog.DiscardHandler),
-		func(a netip.Addr) bool { return a == expected }, func(refusal) { refused.Add(1) })
-	if err != nil {
+	tr := newTransport(slog.New(slog.DiscardHandler), func(a netip.Addr) bool { return a == expected }, func(refusal) { refused.Add(1) },
+		func(string, bool) netip.AddrPort { return netip.AddrPort{} })
+	if err := tr.listen(netip.MustParseAddrPort("127.0.0.1:0")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -31,7 +31,7 @@ func openTransport(t *testing.T, expected netip.Addr) (*transport, *atomic.Int64
 // dialFrom opens a socket to the transport at an address of ours.
 func (tr *transport) dialFrom(t *testing.T, from string) *net.UDPConn {
 	t.Helper()
-	conn, err := net.DialUDP("udp", &net.UDPAddr{IP: net.ParseIP(from)}, tr.udp.LocalAddr().(*net.UDPAddr))
+	conn, err := net.DialUDP("udp", &net.UDPAddr{IP: net.ParseIP(from)}, tr.sockets[0].udp.LocalAddr().(*net.UDPAddr))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestStreamsOfStrangersAreFew(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("no connection was refused")
 		}
-		conn, err := net.Dial("tcp", tr.tcp.Addr().String())
+		conn, err := net.Dial("tcp", tr.sockets[0].tcp.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}

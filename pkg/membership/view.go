@@ -9,25 +9,27 @@ import (
 // view is the list of members at one moment. It is immutable.
 type view struct {
 	members []Member // sorted by name
-	// problems say by name why a member's metadata cannot be read; nil when all can.
+	// problems say by name why the metadata of a member cannot be read; nil when there are none.
 	problems map[string]error
+	// lives holds by name the life of each other member, and of those that were lost shortly after they had joined.
+	lives map[string]life
 }
 
-// find returns where the member of this name is, or would be.
+// find returns the index of the member of this name, or the index at which it would be.
 func (v *view) find(name string) (int, bool) {
 	return slices.BinarySearchFunc(v.members, name, func(m Member, name string) int {
 		return strings.Compare(m.Name, name)
 	})
 }
 
-// with returns the view in which member is as given. It returns v itself when that changes nothing.
+// with returns the view with this member. It returns v itself when that changes nothing.
 func (v *view) with(member Member, problem error) *view {
 	i, found := v.find(member.Name)
 	old := v.problems[member.Name]
 	if found && v.members[i].equal(member) && (problem == nil) == (old == nil) {
 		return v
 	}
-	next := &view{members: slices.Clone(v.members), problems: v.problems}
+	next := &view{members: slices.Clone(v.members), problems: v.problems, lives: v.lives}
 	if found {
 		next.members[i] = member
 	} else {
@@ -46,13 +48,13 @@ func (v *view) with(member Member, problem error) *view {
 	return next
 }
 
-// without returns the view in which there is no such member.
+// without returns the view without the member of this name.
 func (v *view) without(name string) *view {
 	i, found := v.find(name)
 	if !found {
 		return v
 	}
-	next := &view{members: slices.Delete(slices.Clone(v.members), i, i+1), problems: v.problems}
+	next := &view{members: slices.Delete(slices.Clone(v.members), i, i+1), problems: v.problems, lives: v.lives}
 	if v.problems[name] != nil {
 		next.problems = maps.Clone(v.problems)
 		delete(next.problems, name)
@@ -60,7 +62,8 @@ func (v *view) without(name string) *view {
 	return next
 }
 
-// publish replaces the view by what change makes of it, and wakes the loop of Run and the owner's when that is a change.
+// publish replaces the view by the result of change, and wakes the loop of Run, and the owner when the members are others
+// than before.
 func (m *Membership) publish(change func(*view) *view) {
 	for !m.frozen.Load() {
 		before := m.published.Load()
@@ -74,20 +77,32 @@ func (m *Membership) publish(change func(*view) *view) {
 			}
 			select {
 			case m.changed <- struct{}{}:
-			default: // the loop of Run will look anyway
+			default: // the loop of Run has not seen the view before this one yet
 			}
-			m.options.Wake()
+			if !before.sameMembers(after) {
+				m.options.Wake()
+			}
 			return
 		}
 	}
 }
 
-// logChanges logs the difference between two views, this member left out.
+// sameMembers reports whether the members of v and o are the same list in memory.
+func (v *view) sameMembers(o *view) bool {
+	return len(v.members) == len(o.members) && (len(v.members) == 0 || &v.members[0] == &o.members[0])
+}
+
+// logChanges logs the difference between two views, without this member.
 func (m *Membership) logChanges(before, after *view) {
 	log := m.options.Log
 	for _, old := range before.members {
 		if _, found := after.find(old.Name); !found {
 			log.Info("member gone", "node", old.Name, "address", old.Addr, "state", old.State)
+		}
+	}
+	for name, l := range after.lives {
+		if l.unstable() && !before.lives[name].unstable() {
+			log.Warn("member joins and is lost again and again; it counts again when it stays", "node", name, "for", minLife)
 		}
 	}
 	for _, member := range after.members {

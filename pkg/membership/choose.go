@@ -1,0 +1,93 @@
+package membership
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// NodeAddrs are the addresses of a node, in the order in which the Node object lists them.
+type NodeAddrs struct {
+	Name  string
+	Addrs []netip.Addr
+}
+
+// Choice says where a node listens for gossip, and at which addresses it tries the others.
+type Choice struct {
+	// Bind and Also are for the Options of the same names. Bind is invalid when the node has no address.
+	Bind, Also netip.AddrPort
+	// Peers are the other nodes, in the order in which Choose got them. A node without an address is among them.
+	Peers []Peer
+}
+
+// Choose returns where the node named self listens for gossip on this port, and where it finds the others.
+//
+// All nodes gossip in one family: IPv4 if all nodes with an address have one of it, else IPv6 if all have one of that,
+// else the family that more nodes have, IPv4 if equally many do. So nodes agree that list their addresses in different
+// orders. A node binds its first address of that family and, besides, its first address of the other family, for nodes
+// that lack the common one; those bind their first address of the other family alone. Every node tries the others at
+// exactly the addresses that they bind, as far as it has an address of the same family itself. The result does not depend
+// on the order of nodes, except for the order of Peers.
+func Choose(self string, port uint16, nodes []NodeAddrs) Choice {
+	ipv4 := commonFamily(nodes)
+	var own []netip.AddrPort
+	for _, n := range nodes {
+		if n.Name == self {
+			own = listening(n, ipv4, port)
+		}
+	}
+	var c Choice
+	if len(own) > 0 {
+		c.Bind = own[0]
+	}
+	if len(own) > 1 {
+		c.Also = own[1]
+	}
+	for _, n := range nodes {
+		if n.Name == self {
+			continue
+		}
+		at := listening(n, ipv4, port)
+		usable := slices.DeleteFunc(slices.Clone(at), func(a netip.AddrPort) bool {
+			return !slices.ContainsFunc(own, func(o netip.AddrPort) bool { return o.Addr().Is4() == a.Addr().Is4() })
+		})
+		if len(usable) > 0 {
+			at = usable // else the attempt fails, and its error tells why
+		}
+		c.Peers = append(c.Peers, Peer{Name: n.Name, Addrs: at})
+	}
+	return c
+}
+
+// commonFamily reports whether the nodes gossip over IPv4; otherwise over IPv6.
+func commonFamily(nodes []NodeAddrs) (ipv4 bool) {
+	with4, with6 := 0, 0
+	for _, n := range nodes {
+		if firstOf(n, true).IsValid() {
+			with4++
+		}
+		if firstOf(n, false).IsValid() {
+			with6++
+		}
+	}
+	return with4 >= with6
+}
+
+// listening returns the addresses that a node binds, at most one in each family, the common family first.
+func listening(n NodeAddrs, ipv4 bool, port uint16) (at []netip.AddrPort) {
+	for _, family := range []bool{ipv4, !ipv4} {
+		if a := firstOf(n, family); a.IsValid() {
+			at = append(at, netip.AddrPortFrom(a, port))
+		}
+	}
+	return at
+}
+
+// firstOf returns the first address of the node in a family, invalid when it has none.
+func firstOf(n NodeAddrs, ipv4 bool) netip.Addr {
+	for _, a := range n.Addrs {
+		if a = a.Unmap().WithZone(""); reachable(a) && a.Is4() == ipv4 {
+			return a
+		}
+	}
+	return netip.Addr{}
+}

@@ -1,0 +1,149 @@
+package membership
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Peer is a node whose speaker should be a member.
+type Peer struct {
+	// Name is the name of the node, under which it becomes a member.
+	Name string
+	// Addrs are the addresses to try, one after the other.
+	Addrs []netip.AddrPort
+}
+
+// Unreached is a peer that gossip does not reach.
+type Unreached struct {
+	Name string
+	// Addr is the first address of the peer, invalid when it has none.
+	Addr netip.AddrPort
+	// Since is the time of the first failed attempt to reach the peer.
+	Since time.Time
+	// Met is true when the peer was a member of the gossip before, as far as this process has seen.
+	Met bool
+	// Err says why the newest attempt failed.
+	Err error
+}
+
+// String returns a sentence for operators, which says what to do.
+func (u Unreached) String() string {
+	if u.Met {
+		return fmt.Sprintf("node %s (%s) has left the gossip and does not come back: %v", u.Name, u.Addr.Addr(), u.Err)
+	}
+	return noPassage(u.Name, u.Addr)
+}
+
+// noPassage is the sentence for operators about a node with which gossip does not work.
+func noPassage(name string, addr netip.AddrPort) string {
+	return fmt.Sprintf("gossip with node %s (%s) does not pass: open TCP and UDP port %d in both directions", name, addr.Addr(), addr.Port())
+}
+
+// equal reports whether u and o say the same.
+func (u Unreached) equal(o Unreached) bool {
+	return u.Name == o.Name && u.Addr == o.Addr && u.Since.Equal(o.Since) && u.Met == o.Met && u.Err.Error() == o.Err.Error()
+}
+
+// The causes that an attempt to reach a peer fails with. Others are passed on as they are.
+var (
+	errNoAddress = errors.New("the Node has no InternalIP")
+	errNoAnswer  = errors.New("no answer")
+	errRefused   = errors.New("connection refused; either no speaker runs there, or a firewall rejects it")
+	errClosed    = errors.New("the node closed the connection; does its speaker use the same gossip key?")
+	errOther     = errors.New("the speaker at this address is not the one of this node, or does not accept this node")
+	errUnstable  = errors.New("the node joins and is lost again and again; one direction, or one of TCP and UDP, may be blocked")
+)
+
+// causeOf reduces the error of an attempt to its cause. The text of the result does not change between equal attempts, as
+// that of err does when it names a local port. dialed is the error of the connection, nil when there was a connection.
+func causeOf(err, dialed error) error {
+	var timeout net.Error
+	var op *net.OpError
+	switch {
+	case errors.As(dialed, &timeout) && timeout.Timeout():
+		return errNoAnswer
+	case errors.Is(dialed, syscall.ECONNREFUSED):
+		return errRefused
+	case errors.As(dialed, &op):
+		var call *os.SyscallError
+		if errors.As(op.Err, &call) {
+			return call.Err
+		}
+		return op.Err
+	case dialed != nil:
+		return dialed
+	}
+	// memberlist does not wrap the errors of an exchange, so that only their text is left.
+	switch text := err.Error(); {
+	case strings.Contains(text, "EOF"), strings.Contains(text, "connection reset"):
+		return errClosed
+	case strings.Contains(text, "i/o timeout"):
+		return errNoAnswer
+	}
+	return err
+}
+
+// combine returns the causes of the failed attempts at addrs as one error.
+func combine(addrs []netip.AddrPort, causes []error) error {
+	switch len(causes) {
+	case 0:
+		return errNoAddress
+	case 1:
+		return causes[0]
+	}
+	texts := make([]string, len(causes))
+	for i, cause := range causes {
+		texts[i] = fmt.Sprintf("%s: %v", addrs[i].Addr(), cause)
+	}
+	return errors.New(strings.Join(texts, "; "))
+}
+
+// peerTable holds the peers of one round of joining. It is immutable.
+type peerTable struct {
+	peers  []Peer
+	byName map[string]Peer
+	addrs  map[netip.Addr]struct{}
+}
+
+// newPeerTable returns the table of these peers, without those that have no name.
+func newPeerTable(peers []Peer) *peerTable {
+	t := &peerTable{byName: make(map[string]Peer, len(peers)), addrs: make(map[netip.Addr]struct{}, len(peers))}
+	for _, p := range peers {
+		if _, twice := t.byName[p.Name]; twice || p.Name == "" {
+			continue
+		}
+		addrs := make([]netip.AddrPort, 0, len(p.Addrs))
+		for _, a := range p.Addrs {
+			if a.IsValid() {
+				addrs = append(addrs, unmapped(a))
+				t.addrs[a.Addr().Unmap()] = struct{}{}
+			}
+		}
+		p.Addrs = addrs
+		t.byName[p.Name] = p
+		t.peers = append(t.peers, p)
+	}
+	return t
+}
+
+// has reports whether a peer has the address.
+func (t *peerTable) has(addr netip.Addr) bool {
+	_, found := t.addrs[addr]
+	return found
+}
+
+// inFamily returns the address of the named peer in one family, invalid when it has none.
+func (t *peerTable) inFamily(name string, ipv4 bool) netip.AddrPort {
+	for _, a := range t.byName[name].Addrs {
+		if a.Addr().Is4() == ipv4 {
+			return a
+		}
+	}
+	return netip.AddrPort{}
+}
