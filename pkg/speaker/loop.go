@@ -46,7 +46,6 @@ type pending struct {
 	asks     []request
 	announce []netip.Addr
 	results  map[netip.Addr]ownership.Event
-	gained   []ownership.Change
 	changes  []ownership.Change
 	// again is true when another round must follow at once.
 	again bool

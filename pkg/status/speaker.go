@@ -32,6 +32,8 @@ type Speaker struct {
 // Owned is an address that this node answers for.
 type Owned struct {
 	Address string `json:"address"`
+	// State is "Owner", "Suspended" or "Draining"; docs/ownership.md describes the states.
+	State string `json:"state,omitempty"`
 	// Services are those that have it, each as "namespace/name".
 	Services []string `json:"services"`
 	// Since is when this node took it; left out when a process before this one did.
@@ -50,7 +52,9 @@ type Owned struct {
 
 // Watched is an address that this node does not answer for.
 type Watched struct {
-	Address  string   `json:"address"`
+	Address string `json:"address"`
+	// State is "Standby", "Backup", "Probing", "Deferred" or "Conflict".
+	State    string   `json:"state,omitempty"`
 	Services []string `json:"services"`
 	// Elected is the node that the election names, empty for none.
 	Elected string `json:"elected,omitempty"`
