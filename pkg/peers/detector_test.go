@@ -1,0 +1,388 @@
+package peers
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/layer2"
+	"github.com/lanlord/lanlord/pkg/layer2/lantest"
+	"github.com/lanlord/lanlord/pkg/membership"
+)
+
+// testCluster is a cluster on one segment, with announcers as in production and a gossip that the test controls. Each node answers for
+// a probe address of its own. Node "c" runs the detector.
+type testCluster struct {
+	t        *testing.T
+	lan      *lantest.LAN
+	detector *Detector
+	nics     map[string]*lantest.NIC
+
+	mu      sync.Mutex
+	members map[string]membership.Member
+	mute    map[string]bool // whose pings are not answered
+	deleted map[string]bool // whose Nodes do not exist any longer
+	stall   time.Duration   // how long a ping takes longer than usual
+	reports []report
+	late    int
+}
+
+// report is a suspicion and when it came.
+type report struct {
+	Suspicion
+	at time.Time
+}
+
+// newTestCluster starts nodes with these names, the first letter of which is at the end of their addresses, and the detector of node c.
+func newTestCluster(t *testing.T, names ...string) *testCluster {
+	c := &testCluster{
+		t: t, lan: lantest.New(1), nics: map[string]*lantest.NIC{}, members: map[string]membership.Member{}, mute: map[string]bool{},
+		deleted: map[string]bool{},
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var tasks sync.WaitGroup
+	for _, name := range names {
+		machine := c.lan.Node(name)
+		c.nics[name] = machine.Add("eth0", netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, name[0]}), 24))
+		a := layer2.New(layer2.Options{Network: machine})
+		a.SetRanges([]layer2.Range{{From: netip.MustParseAddr("10.0.0.150"), To: netip.MustParseAddr("10.0.0.255")}})
+		addr := netip.AddrFrom4([4]byte{10, 0, 0, name[0] + 100})
+		a.Set([]layer2.Target{{Addr: addr}})
+		tasks.Go(func() { a.Run(ctx) })
+		c.join(name, membership.Link{
+			Name: "eth0", MAC: membership.MAC(c.nics[name].MAC()), Beacon: addr, Subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")},
+		})
+		if name == "c" {
+			c.detector = NewDetector(DetectorOptions{
+				Self: name, Gossip: c, Prober: a, HasNode: c.hasNode, Report: c.report, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+				Hooks: Hooks{LateProbe: func() { c.mu.Lock(); defer c.mu.Unlock(); c.late++ }},
+			})
+		}
+	}
+	time.Sleep(time.Second)
+	tasks.Go(func() {
+		if err := c.detector.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { stop(); tasks.Wait() })
+	time.Sleep(time.Second + probeInterval/2)
+	c.want()
+	return c
+}
+
+// join has gossip list the node as ready.
+func (c *testCluster) join(name string, links ...membership.Link) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.members[name] = membership.Member{Name: name, State: membership.Ready, Links: links}
+}
+
+// leave has gossip lose the node, and returns what it said.
+func (c *testCluster) leave(name string) membership.Member {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.members[name]
+	delete(c.members, name)
+	return m
+}
+
+// isolate interrupts the wire to a node, and gossip too.
+func (c *testCluster) isolate(name string, isolate bool) {
+	c.lan.Cut(name+"/eth0", isolate)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mute[name] = isolate
+}
+
+func (c *testCluster) Members() []membership.Member {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var list []membership.Member
+	for _, name := range slices.Sorted(maps.Keys(c.members)) {
+		list = append(list, c.members[name])
+	}
+	return list
+}
+
+func (c *testCluster) Ping(name string) error {
+	c.mu.Lock()
+	mute, stall := c.mute[name], c.stall
+	c.mu.Unlock()
+	time.Sleep(stall)
+	if mute {
+		time.Sleep(80 * time.Millisecond)
+		return errors.New("no answer")
+	}
+	return nil
+}
+
+func (c *testCluster) hasNode(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.deleted[name]
+}
+
+func (c *testCluster) report(x Suspicion) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reports = append(c.reports, report{x, time.Now()})
+}
+
+// take returns the reports since the last call.
+func (c *testCluster) take() []report {
+	synctest.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	reports := c.reports
+	c.reports = nil
+	return reports
+}
+
+// want fails the test unless these were reported since the last call, in any order: "b" for a suspicion, "b alive" for a sign of life.
+// Repeats of a suspicion are left out.
+func (c *testCluster) want(names ...string) {
+	c.t.Helper()
+	var got []string
+	for _, x := range c.take() {
+		text := x.Name
+		if x.Silent == 0 {
+			text += " alive"
+		}
+		if !slices.Contains(got, text) {
+			got = append(got, text)
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, names) {
+		c.t.Errorf("reported %q, want %q", got, names)
+	}
+}
+
+// detecting is longer than it takes to detect any fault, or its end.
+const detecting = time.Second + probeInterval/2
+
+// TestDetector has faults happen to the neighbours b and d of node c.
+func TestDetector(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		fault   func(*testCluster)
+		during  []string
+		heal    func(*testCluster)
+		after   []string
+		without bool // node d does not exist
+	}{
+		{name: "a neighbour crashes and comes back",
+			fault: func(c *testCluster) { c.isolate("d", true) }, during: []string{"d"},
+			heal: func(c *testCluster) { c.isolate("d", false) }, after: []string{"d alive"}},
+		{name: "a node that is no neighbour crashes",
+			fault: func(c *testCluster) { c.isolate("f", true) }, heal: func(c *testCluster) { c.isolate("f", false) }},
+		{name: "gossip alone is interrupted",
+			fault: func(c *testCluster) { c.mu.Lock(); c.mute["d"] = true; c.mu.Unlock() }, heal: func(*testCluster) {}},
+		{name: "a neighbour is cut off from the wire alone",
+			fault: func(c *testCluster) { c.lan.Cut("d/eth0", true) }, during: []string{"d"},
+			heal: func(c *testCluster) { c.lan.Cut("d/eth0", false) }, after: []string{"d alive"}},
+		{name: "this node is cut off from the wire alone, and suspects nobody",
+			fault: func(c *testCluster) { c.lan.Cut("c/eth0", true) }, heal: func(c *testCluster) { c.lan.Cut("c/eth0", false) },
+			after: []string{"a alive", "b alive", "d alive", "e alive", "f alive", "g alive"}},
+		{name: "a neighbour does not hear",
+			fault: func(c *testCluster) { c.lan.Deafen("d/eth0", true) }, during: []string{"d"},
+			heal: func(c *testCluster) { c.lan.Deafen("d/eth0", false) }, after: []string{"d alive"}},
+		{name: "both neighbours crash",
+			fault: func(c *testCluster) { c.isolate("b", true); c.isolate("d", true) }, during: []string{"b", "d"},
+			heal: func(c *testCluster) { c.isolate("b", false); c.isolate("d", false) }, after: []string{"b alive", "d alive"}},
+		{name: "three in a row crash",
+			fault:  func(c *testCluster) { c.isolate("d", true); c.isolate("e", true); c.isolate("f", true) },
+			during: []string{"d", "e", "f"},
+			heal:   func(c *testCluster) { c.isolate("d", false); c.isolate("e", false); c.isolate("f", false) },
+			after:  []string{"d alive", "e alive", "f alive"}},
+		{name: "a neighbour without a probe address crashes",
+			fault: func(c *testCluster) { c.join("d"); c.isolate("d", true) }, during: []string{"d"},
+			heal: func(c *testCluster) { c.isolate("d", false) }, after: []string{"d alive"}},
+		{name: "a neighbour without a probe address loses the wire, which nobody can see",
+			fault: func(c *testCluster) { c.join("d"); c.lan.Cut("d/eth0", true) }, heal: func(*testCluster) {}},
+		{name: "a neighbour names a probe address of another interface",
+			fault: func(c *testCluster) {
+				m := c.leave("d")
+				m.Links[0].Subnets = []netip.Prefix{netip.MustParsePrefix("10.1.0.0/24")}
+				c.join("d", m.Links...)
+				c.lan.Cut("d/eth0", true)
+			}, heal: func(*testCluster) {}},
+		{name: "a neighbour has its probe address no longer",
+			fault: func(c *testCluster) {
+				m := c.leave("d")
+				m.Links[0].Beacon = netip.MustParseAddr("10.0.0.250")
+				c.join("d", m.Links...)
+			}, during: []string{"d"},
+			heal: func(c *testCluster) {
+				m := c.leave("d")
+				m.Links[0].Beacon = netip.MustParseAddr("10.0.0.200")
+				c.join("d", m.Links...)
+			}, after: []string{"d alive"}},
+		{name: "the only neighbour crashes", without: true,
+			fault: func(c *testCluster) { c.isolate("b", true) }, during: []string{"b"},
+			heal: func(c *testCluster) { c.isolate("b", false) }, after: []string{"b alive"}},
+		{name: "the only neighbour is cut off from the wire alone: it may be this node", without: true,
+			fault: func(c *testCluster) { c.lan.Cut("b/eth0", true) }, heal: func(c *testCluster) { c.lan.Cut("b/eth0", false) },
+			after: []string{"b alive"}},
+		{name: "this node is slow, and judges nobody",
+			fault: func(c *testCluster) { c.mu.Lock(); c.stall = 200 * time.Millisecond; c.mu.Unlock(); c.isolate("d", true) },
+			heal:  func(c *testCluster) { c.isolate("d", false) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				names := []string{"a", "b", "c", "d", "e", "f", "g"}
+				if c.without {
+					names = []string{"b", "c"}
+				}
+				cl := newTestCluster(t, names...)
+				c.fault(cl)
+				time.Sleep(detecting)
+				cl.want(c.during...)
+				c.heal(cl)
+				time.Sleep(detecting)
+				cl.want(c.after...)
+			})
+		})
+	}
+}
+
+// TestDetectionTime holds the detector to its times: a suspicion within 100 ms and 3 times 80 ms of the last answer, a repetition each
+// second, and a sign of life soon after the fault.
+func TestDetectionTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTestCluster(t, "a", "b", "c", "d", "e", "f")
+		lastHeard, _ := c.detector.LastHeard("d")
+		if ago := time.Since(lastHeard); ago > probeInterval {
+			t.Fatalf("d was heard %s ago", ago)
+		}
+		c.isolate("d", true)
+		time.Sleep(3 * time.Second)
+		reports := c.take()
+		if len(reports) != 3 {
+			t.Fatalf("%d reports in 3 s: %v", len(reports), reports)
+		}
+		for i, x := range reports {
+			if x.Name != "d" || x.FromOther || x.LastSign != lastHeard || x.Silent != x.at.Sub(lastHeard) {
+				t.Errorf("report %d is %+v, want one of d that was heard %s", i, x, lastHeard)
+			}
+		}
+		if first := reports[0].Silent; first != probeInterval+probeCount*probePause {
+			t.Errorf("suspected after %s", first)
+		}
+		for i := range reports[1:] {
+			if gap := reports[i+1].at.Sub(reports[i].at); gap < repeatInterval || gap > repeatInterval+probeInterval+probeCount*probePause {
+				t.Errorf("repeated after %s", gap)
+			}
+		}
+		if at, ok := c.detector.LastHeard("d"); !ok || at != lastHeard {
+			t.Errorf("LastHeard is %s, %t, want %s", at, ok, lastHeard)
+		}
+		healed := time.Now()
+		c.isolate("d", false)
+		time.Sleep(time.Second)
+		reports = c.take()
+		if len(reports) != 1 || reports[0].Silent != 0 {
+			t.Fatalf("reported %v after the fault, want one sign of life", reports)
+		}
+		if after := reports[0].at.Sub(healed); after > probeCount*(probeInterval+probePause) {
+			t.Errorf("sign of life after %s", after)
+		}
+	})
+}
+
+// TestGone has gossip lose a neighbour that is unreachable: the detector reports when it is on the wire again, until its Node is deleted.
+func TestGone(t *testing.T) {
+	for _, deleted := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newTestCluster(t, "a", "b", "c", "d", "e", "f")
+			c.isolate("d", true)
+			time.Sleep(detecting)
+			c.want("d")
+			c.leave("d")
+			c.mu.Lock()
+			c.deleted["d"] = deleted
+			c.mu.Unlock()
+			time.Sleep(5 * time.Second)
+			c.want()
+			if _, watched := c.detector.LastHeard("d"); watched == deleted {
+				t.Errorf("deleted %t, and watched %t", deleted, watched)
+			}
+			c.isolate("d", false)
+			time.Sleep(detecting)
+			if deleted {
+				c.want()
+			} else {
+				c.want("d alive")
+			}
+		})
+	}
+}
+
+// TestLateProbe counts the probes that say nothing because this node was late.
+func TestLateProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTestCluster(t, "b", "c", "d")
+		c.stall = 200 * time.Millisecond
+		c.isolate("d", true)
+		time.Sleep(detecting)
+		c.want()
+		if c.mu.Lock(); c.late == 0 {
+			t.Error("no probe was late")
+		}
+		c.mu.Unlock()
+	})
+}
+
+// TestJudge shows what one probe on the wire says of a neighbour that announces from 02:01 and also has 02:02, the slave of a bond.
+func TestJudge(t *testing.T) {
+	member := membership.Member{Links: []membership.Link{{MAC: membership.MAC{2, 1}}}, MACs: []membership.MAC{{2, 2}}}
+	heard := func(last byte, form layer2.Form) layer2.Finding {
+		return layer2.Finding{Outcome: layer2.Taken, Heard: []layer2.Sighting{{MAC: layer2.MAC{2, last}, Form: form}}}
+	}
+	for _, c := range []struct {
+		name    string
+		finding layer2.Finding
+		err     error
+		want    result
+	}{
+		{"an answer", heard(1, layer2.Reply), nil, answered},
+		{"an answer, and an error", heard(1, layer2.Reply), errors.New("no buffer"), answered},
+		{"an answer from the slave of a bond", heard(2, layer2.Reply), nil, answered},
+		{"the neighbour asks for the address itself", heard(1, layer2.Probing), nil, inconclusive},
+		{"another node answers", heard(3, layer2.Reply), nil, inconclusive},
+		{"no answer", layer2.Finding{Outcome: layer2.Silent}, nil, unreachable},
+		{"no answer, and another node probes", layer2.Finding{Outcome: layer2.Contested}, nil, unreachable},
+		{"the question could not be sent", layer2.Finding{}, layer2.ErrNotAsked, inconclusive},
+	} {
+		if got := judge(c.finding, c.err, member); got != c.want {
+			t.Errorf("%s: result %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// TestStopped has the detector end while it probes.
+func TestStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		c := &testCluster{t: t, members: map[string]membership.Member{}, mute: map[string]bool{"d": true}}
+		c.join("c")
+		c.join("d")
+		d := NewDetector(DetectorOptions{
+			Self: "c", Gossip: c, Prober: layer2.New(layer2.Options{Network: lantest.New(1).Node("c")}), HasNode: c.hasNode, Report: c.report,
+			Log: slog.New(slog.DiscardHandler),
+		})
+		time.AfterFunc(50*time.Millisecond, stop)
+		if err := d.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		c.want()
+	})
+}

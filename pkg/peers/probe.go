@@ -1,0 +1,122 @@
+package peers
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/layer2"
+	"github.com/lanlord/lanlord/pkg/membership"
+)
+
+const (
+	// probeCount is how many requests of one probe, each with time probePause to be answered, must fail before a neighbour counts as
+	// unreachable. It counts as reachable again after as many probes in a row that it has answered.
+	probeCount = 3
+	probePause = 80 * time.Millisecond
+	// probeLateness is how much longer a probe may take. A node that is later is too slow itself to judge another one.
+	probeLateness = 60 * time.Millisecond
+)
+
+// Gossip is the membership as the detector uses it.
+type Gossip interface {
+	// Members returns all members, this node among them.
+	Members() []membership.Member
+	// Ping asks a member over gossip whether it is alive.
+	Ping(name string) error
+}
+
+// Prober asks hosts on the wire. *layer2.Announcer is one.
+type Prober interface {
+	// Interfaces returns the interfaces that can be asked on.
+	Interfaces() []layer2.Interface
+	// Probe asks for an address, and returns who answered.
+	Probe(ctx context.Context, addr netip.Addr, o layer2.ProbeOptions) (layer2.Finding, error)
+}
+
+var _ Prober = (*layer2.Announcer)(nil)
+
+// result is the outcome of probing a neighbour once.
+type result uint8
+
+const (
+	// inconclusive: the probe says nothing about the neighbour.
+	inconclusive result = iota
+	// answered: the neighbour answers on the wire, or over gossip when it has no probe address.
+	answered
+	// unreachable: the neighbour does not answer on the wire. It may be this node that is cut off.
+	unreachable
+	// dead: the neighbour does not answer over gossip either.
+	dead
+)
+
+// probe asks a neighbour on the wire for the probe address that it names, or over gossip when it names none. A neighbour that gossip
+// has lost is asked once only, and not over gossip. member is what it said of itself last.
+func probe(ctx context.Context, gossip Gossip, wire Prober, member membership.Member, present bool) result {
+	mac, addr := probeAddress(member, wire.Interfaces())
+	switch {
+	case !addr.IsValid() && !present:
+		return inconclusive
+	case !addr.IsValid():
+		return ping(ctx, gossip, member.Name)
+	case !present:
+		f, err := wire.Probe(ctx, addr, layer2.ProbeOptions{To: mac, Count: 1, Interval: probePause})
+		return judge(f, err, member)
+	}
+	// The answer over gossip is known by the time that the probe on the wire has failed.
+	pinged := make(chan error, 1)
+	timer := time.AfterFunc(probePause, func() { pinged <- gossip.Ping(member.Name) })
+	f, err := wire.Probe(ctx, addr, layer2.ProbeOptions{To: mac, Count: probeCount, Interval: probePause})
+	var unheard error
+	if !timer.Stop() {
+		unheard = <-pinged
+	}
+	r := judge(f, err, member)
+	if r != unreachable {
+		return r
+	}
+	if now, is := current(gossip, member.Name); is {
+		if nowMAC, nowAddr := probeAddress(now, wire.Interfaces()); nowMAC != mac || nowAddr != addr {
+			return inconclusive // it has released the address
+		}
+	}
+	if unheard != nil {
+		return dead
+	}
+	return unreachable
+}
+
+// judge returns the result of a probe on the wire: unreachable when the neighbour did not answer.
+func judge(f layer2.Finding, err error, member membership.Member) result {
+	switch {
+	case slices.ContainsFunc(f.Heard, func(x layer2.Sighting) bool { return x.Form != layer2.Probing && uses(member, x.MAC) }):
+		return answered
+	case err != nil || f.Outcome == layer2.Taken:
+		return inconclusive // another node has the address by now
+	}
+	return unreachable
+}
+
+// ping asks a member over gossip.
+func ping(ctx context.Context, gossip Gossip, name string) result {
+	for range probeCount {
+		if gossip.Ping(name) == nil {
+			return answered
+		}
+		if ctx.Err() != nil {
+			return inconclusive
+		}
+	}
+	return dead
+}
+
+// current returns the named member, and false when it is none.
+func current(gossip Gossip, name string) (membership.Member, bool) {
+	members := gossip.Members()
+	i := slices.IndexFunc(members, func(m membership.Member) bool { return m.Name == name })
+	if i < 0 {
+		return membership.Member{}, false
+	}
+	return members[i], true
+}
