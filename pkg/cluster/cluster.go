@@ -34,6 +34,8 @@ type Snapshot struct {
 	Conflicts []Stranger
 	// Known says how new that is.
 	Known Known
+	// Versions says how far the reader has seen the cluster.
+	Versions Versions
 }
 
 // Known is how new a reader's caches are: for EndpointSlices, Nodes, Services and the ConfigMap, in this order, the resourceVersion of the

@@ -13,7 +13,7 @@ const (
 	// settleDelay is the delay of a planned move, in which the other nodes see the same change of the cluster.
 	settleDelay = 100 * time.Millisecond
 	// startWindow is how far apart two nodes may become ready and still count as started together.
-	startWindow = 10 * time.Second
+	startWindow = 5 * time.Second
 	// yieldMemory is how long after a dispute the node that gave in keeps asking.
 	yieldMemory = 2 * lastRetry
 	// foreignPatience is how long a foreign host may answer for an address that Services had before, until this node takes it.
@@ -51,8 +51,11 @@ func barred(c *step) bool { return placed(c) && !eligible(c) }
 
 // vacant: another node should have the address, nobody is known to have it, and this node may.
 func vacant(c *step) bool {
+	if !eligible(c) || elected(c) {
+		return false
+	}
 	_, is := vacancy(c)
-	return is && eligible(c) && !elected(c)
+	return is
 }
 
 // vacancy reports whether nobody is known to have the address, and names the node that had it last. It came after this node was ready, and

@@ -161,7 +161,7 @@ func (l *loop) importance(link membership.Link) int {
 func (l *loop) probeAddress(i layer2.Interface) (lowest netip.Addr) {
 	answers := func(a netip.Addr) bool {
 		x := l.addrs[a]
-		return x != nil && x.State() == ownership.Owner && i.Holds(a) && !i.Standby
+		return x != nil && x.State() == ownership.Owner && i.Holds(a)
 	}
 	for _, old := range l.self.report.Links {
 		if old.Name == i.Name && answers(old.Beacon) {

@@ -54,8 +54,10 @@ func New(o Options) *Speaker {
 	}
 	s.metrics = newMetrics(o.Registerer, s)
 	s.detector = peers.NewDetector(peers.DetectorOptions{
-		Self: o.Self, Peers: o.Peers, Prober: o.Announcer, Log: o.Log, HasNode: s.hasNode, Report: s.observed,
-		Late: s.metrics.late.Inc, Lateness: func(d time.Duration) { s.metrics.lateness.Observe(d.Seconds()) },
+		Self: o.Self, Gossip: o.Peers, Prober: o.Announcer, Log: o.Log, HasNode: s.hasNode, Report: s.observed,
+		Hooks: peers.Hooks{
+			LateProbe: s.metrics.late.Inc, Lateness: func(d time.Duration) { s.metrics.lateness.Observe(d.Seconds()) },
+		},
 	})
 	return s
 }

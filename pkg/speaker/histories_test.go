@@ -1,0 +1,195 @@
+package speaker
+
+import (
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/layer2/lantest"
+)
+
+var histories = flag.Uint64("histories", 200, "how many histories of a cluster to live through; their seeds count from 0")
+
+// askInterval is how often the clients of a history ask for each address. It shares no beat with the timers of the speakers.
+const askInterval = 47 * time.Millisecond
+
+// TestHistories lives through histories of a cluster: its nodes crash, leave and return, its segment and its gossip break and
+// heal, its Services and Nodes change. Who answered is judged afterwards by the frames on the wire. One history is lived
+// again, with what the speakers log, by -run 'TestHistories/^17$' -v.
+func TestHistories(t *testing.T) {
+	for seed := range *histories {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { live(t, seed) })
+		})
+	}
+}
+
+// history is one life of a cluster, and what its faults excuse.
+type history struct {
+	*village
+	random *rand.Rand
+	began  time.Time
+	addrs  []netip.Addr
+	// failback is negative for never.
+	failback time.Duration
+	// far is a client on the other side of a parted segment.
+	far    *lantest.Host
+	parted bool
+	// script tells the faults, one a line.
+	script   []string
+	excuses  [failures][]excuse
+	silences []excuse // when nobody may answer
+	asked    []question
+}
+
+func live(t *testing.T, seed uint64) {
+	h := &history{random: rand.New(rand.NewPCG(seed, 11)), began: time.Now()}
+	var log slog.Handler = slog.DiscardHandler
+	if testing.Verbose() {
+		log = slog.NewTextHandler(t.Output(), nil)
+	}
+	names := []string{"a", "b", "c", "d", "e", "f"}[:3+h.random.IntN(4)]
+	four, six := addr4, addr6
+	for range 1 + h.random.IntN(2) {
+		h.addrs = append(h.addrs, four, six)
+		four, six = four.Next(), six.Next()
+	}
+	h.failback = []time.Duration{0, 2 * time.Second, -1}[h.random.IntN(3)]
+	h.village = newVillageOf(t, seed, log, fmt.Sprintf("layer2: {failback: %s, move-on-cordon: true}\n", h.failbackText()), names, h.addrs...)
+	h.far = h.lan.Host("far", lantest.Linux, netip.MustParseAddr("10.0.0.249"))
+	h.note("%d nodes, %d addresses, failback %s", len(names), len(h.addrs), h.failbackText())
+	for f := range failures { // they all start at once
+		h.excuse(f, netip.Addr{}, startBound)
+	}
+	h.excuseFailback()
+	h.pass(h.settling())
+	for range 3 {
+		faults[h.random.IntN(len(faults))](h)
+	}
+	h.pass(time.Second)
+	synctest.Wait()
+	problems := h.judge()
+	if h.failback >= 0 {
+		problems = append(problems, h.misplaced()...)
+	}
+	if len(problems) > 0 {
+		t.Errorf("history %d:\n%s\n\n%s", seed, strings.Join(h.script, "\n"), strings.Join(problems[:min(len(problems), 12)], "\n"))
+		if testing.Verbose() {
+			t.Log(h.lan)
+		}
+	}
+}
+
+func (h *history) failbackText() string {
+	if h.failback < 0 {
+		return "never"
+	}
+	return h.failback.String()
+}
+
+// settling is how long it takes until nothing moves any more after the last fault has healed.
+func (h *history) settling() time.Duration { return max(h.failback, 0) + 2500*time.Millisecond }
+
+func (h *history) now() time.Duration { return time.Since(h.began) }
+
+func (h *history) note(format string, a ...any) {
+	line := fmt.Sprintf("%10s %s", h.now(), fmt.Sprintf(format, a...))
+	h.script = append(h.script, line)
+	h.log.Handle(h.t.Context(), slog.NewRecord(time.Now(), slog.LevelInfo, line, 0))
+}
+
+// excuse lets a failure of an address, or of all if it is invalid, pass from now on for so long.
+func (h *history) excuse(f failure, a netip.Addr, d time.Duration) {
+	h.excuses[f] = append(h.excuses[f], excuse{a, h.now(), h.now() + d})
+}
+
+// excuseFailback excuses the moves that what heals now brings about later.
+func (h *history) excuseFailback() {
+	if h.failback >= 0 {
+		h.excuses[moved] = append(h.excuses[moved], excuse{netip.Addr{}, h.now() + h.failback, h.now() + h.failback + failbackBound})
+	}
+}
+
+// pass lets time pass, while the clients ask.
+func (h *history) pass(d time.Duration) {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		for _, a := range h.addrs {
+			h.ask(h.client, "client", a)
+			if h.parted {
+				h.ask(h.far, "far", a)
+			}
+		}
+		time.Sleep(askInterval)
+	}
+}
+
+func (h *history) ask(client *lantest.Host, name string, a netip.Addr) {
+	h.asked = append(h.asked, question{at: h.now(), client: name, addr: a})
+	client.Ask(a)
+}
+
+// someone returns a node, most often one that has an address, and what it has.
+func (h *history) someone() (p *villager, owned []netip.Addr) {
+	owners := map[netip.Addr]*villager{}
+	for _, a := range h.addrs {
+		owners[a] = h.holder(a)
+	}
+	if p = owners[h.addrs[h.random.IntN(len(h.addrs))]]; p == nil || h.random.IntN(4) == 0 {
+		p = h.anyone()
+	}
+	for _, a := range h.addrs {
+		if owners[a] == p {
+			owned = append(owned, a)
+		}
+	}
+	return p, owned
+}
+
+// holder returns who answers for an address, nil for nobody.
+func (h *history) holder(a netip.Addr) *villager {
+	h.client.Forget(a)
+	mac, ok := h.client.Resolve(a)
+	for _, p := range h.speakers {
+		if ok && p.nic.MAC() == mac {
+			return p
+		}
+	}
+	return nil
+}
+
+// truth returns the cluster as the API server has it.
+func (h *history) truth() cluster.Snapshot {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.snap
+}
+
+func (h *history) names() []string {
+	var names []string
+	for _, n := range h.truth().Nodes {
+		names = append(names, n.Name)
+	}
+	return names
+}
+
+func (h *history) anyone() *villager {
+	names := h.names()
+	return h.speakers[names[h.random.IntN(len(names))]]
+}
+
+// some returns some of the nodes, neither all nor none, sorted.
+func (h *history) some() []string {
+	names := h.names()
+	h.random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	names = names[:1+h.random.IntN(len(names)-1)]
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,88 @@
+package speaker
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+)
+
+// TestNodeWaitsForProxy boots the node that is to have an address, whose speaker comes up before kube-proxy, and lets the others fail one after
+// the other: the address stays where the rules are, and goes to the booted node once it has them too.
+func TestNodeWaitsForProxy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVillage(t, "", []string{"a", "b", "c"}, addr6)
+		time.Sleep(moveBound)
+		booted := v.succession(addr6)[0]
+		booted.crash()
+		time.Sleep(moveBound)
+		booted.proxyless.Store(true)
+		v.lan.Cut(booted.name+"/eth0", false)
+		booted.boot()
+		time.Sleep(2 * defaultFailback)
+		for range 2 {
+			owner := v.only(addr6)
+			if owner == booted {
+				t.Fatalf("%s has the address, and its kube-proxy has no rules", owner.name)
+			}
+			owner.crash()
+			time.Sleep(moveBound)
+		}
+		time.Sleep(10 * time.Second)
+		if owner := v.owner(addr6); owner != "" {
+			t.Errorf("%s has the address, without a kube-proxy that has rules", owner)
+		}
+		if lacks := booted.speaker().Status().Lacks; len(lacks) != 1 || !strings.Contains(lacks[0], "kube-proxy") {
+			t.Errorf("it waits for %q, want kube-proxy alone", lacks)
+		}
+		booted.proxyless.Store(false)
+		booted.poke()
+		time.Sleep(moveBound)
+		if owner := v.only(addr6); owner != booted {
+			t.Errorf("%s has the address, and %s is the last one", owner.name, booted.name)
+		}
+		if lacks := booted.speaker().Status().Lacks; len(lacks) > 0 {
+			t.Errorf("it is ready, and waits for %q", lacks)
+		}
+	})
+}
+
+// TestNewAddressWaitsForRules gives Services an address, and one of them endpoints after a while and again: only what is new waits until
+// kube-proxy can have its rules.
+func TestNewAddressWaitsForRules(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVillage(t, "", []string{"a", "b", "c"}, addr6)
+		time.Sleep(moveBound)
+		v.only(addr6) // which its Service had before
+		time.Sleep(10 * time.Second)
+		serves := func(is bool) { v.change(func(s *cluster.Snapshot) { s.Services[0].HasServing = is }) }
+		v.assign(addr4)
+		serves(false)
+		time.Sleep(rulesDelay / 2)
+		frames := len(v.lan.Trace())
+		serves(true)
+		time.Sleep(rulesDelay/2 - time.Millisecond)
+		synctest.Wait()
+		if n := v.claims(frames); n > 0 {
+			t.Errorf("the nodes have claimed the address %d times before kube-proxy can have its rules\n%s", n, v.lan)
+		}
+		time.Sleep(moveBound)
+		owner := v.only(addr4)
+
+		for range 2 { // without endpoints for less than the delay, and for longer
+			serves(false)
+			time.Sleep(yieldBound)
+			if now := v.owner(addr4); now != "" {
+				t.Fatalf("%s has the address of a Service without endpoints", now)
+			}
+			serves(true)
+			time.Sleep(moveBound / 2)
+			if now := v.only(addr4); now != owner {
+				t.Errorf("%s has the address of a Service that has endpoints again, want %s", now.name, owner.name)
+			}
+			time.Sleep(2 * rulesDelay)
+		}
+	})
+}
