@@ -50,15 +50,15 @@ func (t *attempt) hear(now, asked time.Time) {
 	}
 }
 
-// heldBy notes which node answered, and whether it may have the address.
-func (t *attempt) heldBy(now time.Time, node string, allowed bool) {
-	t.holder = node
-	switch {
-	case allowed:
+// heldBy notes which node answered. wrongly tells that the node may not have the address, as far as this node can judge.
+func (t *attempt) heldBy(now time.Time, node string, wrongly bool) {
+	if !wrongly || t.holder != node {
 		t.disallowed = time.Time{}
-	case t.disallowed.IsZero():
+	}
+	if wrongly && t.disallowed.IsZero() {
 		t.disallowed = now
 	}
+	t.holder = node
 }
 
 // leaveTo leaves the address to holder until due.

@@ -70,7 +70,7 @@ func warnUnprobed(c *step) {
 // askAlone asks the node that answered again and again, and nobody else: a switch that answers from memory for a dead node does so when
 // everybody is asked.
 func askAlone(c *step) {
-	c.a.attempt.heldBy(c.now, c.peer.Name, true)
+	c.a.attempt.heldBy(c.now, c.peer.Name, false)
 	c.a.probing.askOnly(c.mac)
 	retry(c)
 }
@@ -80,7 +80,7 @@ func refute(c *step) { c.do(Action{Kind: Refute, Node: c.peer.Name}); askNow(c) 
 // noteHolder notes which member answers. One that may not have the address may not have heard of that.
 func noteHolder(c *step) {
 	allowed := c.in.Placement.Eligible(c.peer.Name)
-	c.a.attempt.heldBy(c.now, c.peer.Name, allowed)
+	c.a.attempt.heldBy(c.now, c.peer.Name, !allowed && !c.peer.Newer)
 	c.a.probing.askAll()
 	if c.a.foreign.Node != c.peer.Name {
 		c.a.foreign.forget()

@@ -24,7 +24,7 @@ func (l *loop) stepAll(now time.Time) {
 	for addr, a := range l.addrs {
 		l.step(a, now, ownership.Event{Kind: ownership.Review})
 		if result, is := results[addr]; is {
-			l.step(a, now, result)
+			l.step(a, time.Now(), result) // this process may have been stalled since the round began
 		}
 	}
 	maps.DeleteFunc(l.addrs, func(addr netip.Addr, a *ownership.Address) bool {
