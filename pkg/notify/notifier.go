@@ -237,6 +237,8 @@ func (n *Notifier) Gained(now time.Time, c ownership.Change, p *placement.Placem
 		message: fmt.Sprintf("node %q answers for %s", n.self, c.Addr), head: fmt.Sprintf("node %q answers for", n.self), placement: p,
 	}
 	switch {
+	case c.Cause == ownership.CauseSpread:
+		x.node, x.why = "", ownership.CauseNew.String() // the first node had the address for a moment only
 	case c.Cause == ownership.CauseBackup:
 		x.why += " for " + p.Owner
 		x.tail = fmt.Sprintf(" in place of node %q, which did not take", p.Owner)

@@ -41,6 +41,8 @@ const (
 	CauseBackup
 	// CauseFailback: the election names another node, and the failback delay has passed.
 	CauseFailback
+	// CauseSpread: the nodes started together, and the addresses that the first of them took are spread over them.
+	CauseSpread
 	// CausePreferred: a Service prefers another node.
 	CausePreferred
 	// CauseOutranked: a peer with more right to the address has announced it.
@@ -56,7 +58,8 @@ const (
 
 // String returns the cause as the metrics and the log show it.
 func (c Cause) String() string {
-	return [...]string{"new", "crash", "silent", "left", "ineligible", "stand-in", "failback", "wish", "outranked", "standstill", "gone"}[c]
+	return [...]string{"new", "crash", "silent", "left", "ineligible", "stand-in", "failback", "spread", "wish", "outranked",
+		"standstill", "gone"}[c]
 }
 
 // Change is one change of ownership on this node.

@@ -155,6 +155,8 @@ func takeoverCause(c *step) (Cause, string) {
 		return CauseSilent, from
 	case c.in.Placement.Preferred:
 		return CausePreferred, from
+	case startedTogether(c, p):
+		return CauseSpread, from
 	}
 	return CauseFailback, from
 }

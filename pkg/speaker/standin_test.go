@@ -81,7 +81,7 @@ func TestStandInForNews(t *testing.T) {
 				}
 				last := order[len(order)-1].loop.Describe().Watched
 				if i := slices.IndexFunc(last, func(w status.Watched) bool { return w.Address == c.addr.String() }); i < 0 ||
-					!strings.Contains(last[i].Message, "stand in") {
+					!strings.Contains(last[i].Message, "as backup") {
 					t.Errorf("%s tells %+v", order[len(order)-1].name, last)
 				}
 				time.Sleep(standInBound)

@@ -19,7 +19,7 @@ func TestStatusAfterCrash(t *testing.T) {
 		victim := v.only(addr4)
 		before := victim.loop.Describe()
 		// All three started at once, so that another one may have been named before it, and not have taken the address.
-		if len(before.Owned) != 1 || !slices.Contains([]string{"new", "silent"}, before.Owned[0].Reason) || before.Owned[0].Elected == "" || before.Owned[0].Since.IsZero() ||
+		if len(before.Owned) != 1 || !slices.Contains([]string{"new", "silent", "spread"}, before.Owned[0].Reason) || before.Owned[0].Elected == "" || before.Owned[0].Since.IsZero() ||
 			len(before.Owned[0].Interfaces) != 1 || len(before.Watched) != 0 {
 			t.Errorf("the owner tells %+v", before)
 		}

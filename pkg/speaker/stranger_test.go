@@ -197,6 +197,7 @@ func TestWaitIsCutShort(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					v := newVillage(t, "layer2: {failback: "+failback+"}\n", []string{"a", "b", "c"}, addr4)
 					winner := v.speakers[v.speakers["a"].loop.Status().Placements[0].Owner]
+					time.Sleep(10 * time.Second) // nodes that have just started together do not wait
 					winner.die()
 					time.Sleep(3 * time.Second)
 					winner.boot()
