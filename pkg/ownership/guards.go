@@ -20,6 +20,9 @@ const (
 	foreignPatience = 10 * time.Second
 	// newFor is how long an address counts as new after it came.
 	newFor = 5 * time.Second
+	// concedeFor is how long after a dispute that the names decided this node takes the address from no member that answers: the two nodes
+	// see different clusters, and would dispute it again.
+	concedeFor = 10 * time.Minute
 	// suspendRetries is how often a suspended address is probed while another node probes it too.
 	suspendRetries = 3
 )
@@ -46,13 +49,18 @@ func elected(c *step) bool { return placed(c) && c.in.Placement.Owner == c.in.Se
 // eligible: this node may announce the address.
 func eligible(c *step) bool { return placed(c) && c.in.Placement.Eligible(c.in.Self.Name) }
 
-// barred: this node may not announce the address, though gossip has settled.
-func barred(c *step) bool { return placed(c) && !eligible(c) }
+// barred: this node may not announce the address. A node without a configuration cannot judge that, and keeps it until a peer claims it.
+func barred(c *step) bool {
+	return placed(c) && !eligible(c) && (c.in.Self.Configured || c.in.Self.Leaving)
+}
 
 // vacant: another node should have the address, nobody is known to have it, and this node may.
 func vacant(c *step) bool {
+	if !eligible(c) || elected(c) || c.in.Kernel {
+		return false
+	}
 	_, is := vacancy(c)
-	return is && eligible(c) && !elected(c)
+	return is
 }
 
 // vacancy reports whether nobody is known to have the address, and names the node that had it last. It came after this node was ready, and
@@ -145,6 +153,8 @@ func due(c *step) time.Time {
 		return c.now
 	case holder.Newer || !self.Configured:
 		return Never
+	case !t.conceded.IsZero() && c.now.Sub(t.conceded) < concedeFor:
+		return t.conceded.Add(concedeFor)
 	case !c.in.Placement.Eligible(holder.Name):
 		return t.disallowed.Add(settleDelay)
 	case c.in.Placement.Preferred && c.in.Failback.Never:
@@ -192,7 +202,7 @@ func isNew(c *step) bool {
 // foreignStays: an old address, for which a foreign host has answered for long enough.
 func foreignStays(c *step) bool {
 	t := &c.a.attempt
-	return !c.a.foreign.Quarantine && !t.conflict.IsZero() && c.now.Sub(t.conflict) >= foreignPatience
+	return !c.a.foreign.Quarantine && !isNew(c) && !t.conflict.IsZero() && c.now.Sub(t.conflict) >= foreignPatience
 }
 
 // recheckDue: it is time to look whether an address in quarantine has become free.
@@ -214,7 +224,7 @@ func strongestRival(c *step) string {
 
 func defenseDue(c *step) bool {
 	at := c.a.tenure.defendAt
-	return placed(c) && !at.IsZero() && !at.After(c.now)
+	return !at.IsZero() && !at.After(c.now)
 }
 
 func drained(c *step) bool { return !c.a.tenure.until.After(c.now) }
