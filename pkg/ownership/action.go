@@ -12,7 +12,7 @@ const (
 	Announce
 	// Report: record Change.
 	Report
-	// Refute: end the suspicion of the member Node, which answers; then step again with the same event.
+	// Refute: end the suspicion of the member Node, which answers. After an Event of kind Claimed, step again with the same event.
 	Refute
 	// ExchangeVersions: tell the member Node how far this node has seen the cluster.
 	ExchangeVersions

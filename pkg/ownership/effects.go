@@ -80,7 +80,7 @@ func refute(c *step) { c.do(Action{Kind: Refute, Node: c.peer.Name}); askNow(c) 
 // noteHolder notes which member answers. One that may not have the address may not have heard of that.
 func noteHolder(c *step) {
 	allowed := c.in.Placement.Eligible(c.peer.Name)
-	c.a.attempt.heldBy(c.now, c.peer.Name, !allowed && !c.peer.Newer)
+	c.a.attempt.heldBy(c.now, c.peer.Name, wrongly(c, c.peer))
 	c.a.probing.askAll()
 	if c.a.foreign.Node != c.peer.Name {
 		c.a.foreign.forget()
@@ -109,13 +109,29 @@ func leave(c *step) {
 	c.a.probing.plan(next)
 }
 
-// followDue asks earlier when the due time has come closer: a Service or a new configuration asks for this node.
-func followDue(c *step) { c.a.probing.advance(due(c)) }
+// followDue asks earlier when the due time has come closer: a Service or a new configuration asks for this node, or the holder may not have
+// the address any longer.
+func followDue(c *step) {
+	t := &c.a.attempt
+	t.heldBy(c.now, t.holder, wrongly(c, c.in.Peers.Peer(t.holder)))
+	c.a.probing.advance(due(c))
+}
 
 // Taking an address.
 
-func take(c *step) {
-	cause, from := takeoverCause(c)
+func take(c *step) { gain(c, false) }
+
+// takeSilent takes an address for which nobody answered.
+func takeSilent(c *step) {
+	c.a.foreign.forget()
+	gain(c, true)
+}
+
+func gain(c *step, silent bool) {
+	if c.a.foreign.Quarantine {
+		c.a.foreign.forget()
+	}
+	cause, from := takeoverCause(c, silent)
 	change := Change{At: c.now, Addr: c.a.Addr, Kind: Gained, Cause: cause, Peer: from}
 	if p := c.in.Peers.Peer(from); p.Lost && (cause == CauseCrash || cause == CauseBackup) {
 		change.After = c.now.Sub(p.LastSign)
@@ -125,15 +141,8 @@ func take(c *step) {
 	forget(c)
 }
 
-// takeSilent takes an address for which nobody answered.
-func takeSilent(c *step) {
-	c.a.attempt.nobody()
-	c.a.foreign.forget()
-	take(c)
-}
-
 // takeoverCause returns why this node takes the address, and from which node, empty for none.
-func takeoverCause(c *step) (Cause, string) {
+func takeoverCause(c *step, silent bool) (Cause, string) {
 	t := &c.a.attempt
 	from := t.holder
 	if from == "" {
@@ -151,7 +160,7 @@ func takeoverCause(c *step) (Cause, string) {
 		return CauseLeft, from
 	case !c.in.Placement.Eligible(from):
 		return CauseIneligible, from
-	case t.holder == "" || t.silent:
+	case t.holder == "" || silent:
 		return CauseSilent, from
 	case c.in.Placement.Preferred:
 		return CausePreferred, from
@@ -221,7 +230,7 @@ func doubtTurn(c *step) {
 	turnLater(c)
 }
 
-func throttle(c *step) { c.a.probing.end(); c.a.probing.plan(c.now.Add(backupRetryDelay)) }
+func throttle(c *step) { c.a.probing.refuse(c.now.Add(backupRetryDelay)) }
 
 // newTurnNext makes the next review begin a new turn: how long nobody was heard is not known after a stall.
 func newTurnNext(c *step) { c.a.attempt.newTurn() }
@@ -272,6 +281,9 @@ func reviewRivals(c *step) {
 		t.recognize(p.Name)
 	}
 	t.dropRivals(func(rival string) bool { return c.in.Peers.Peer(rival).Leaving() })
+	if eligible(c) {
+		t.keep()
+	}
 	t.planDefense(c.in.LastDefense)
 }
 
@@ -332,7 +344,7 @@ func lose(c *step) {
 // Releasing an address.
 
 func withdraw(c *step) {
-	if c.a.state == Draining {
+	if c.a.tenure.draining() {
 		stop(c)
 		return
 	}
@@ -349,6 +361,9 @@ func stop(c *step) {
 
 // drain goes on answering until the successor is heard, unless it was heard already, before the news that this node may not have the address.
 func drain(c *step) {
+	if c.a.tenure.draining() {
+		return // since before a stall
+	}
 	bound, cause := drainBound, CauseIneligible
 	if c.in.Self.Leaving {
 		bound, cause = leaveBound, CauseLeft
@@ -360,8 +375,6 @@ func drain(c *step) {
 	c.a.tenure.drain(c.now, bound)
 }
 
-func keep(c *step) { c.a.tenure.keep(); c.a.tenure.planDefense(c.in.LastDefense) }
-
 func yieldToRival(c *step) {
 	c.report(Released, CauseOutranked, strongestRival(c))
 	stop(c)
@@ -372,7 +385,7 @@ func yield(c *step) {
 	c.report(Released, CauseOutranked, c.peer.Name)
 	c.a.tenure.end()
 	c.a.probing.reset(time.Time{})
-	c.a.attempt.giveUp(c.now)
+	c.a.attempt.giveUp(c.now, !goesFirst(c, c.peer))
 }
 
 func handOver(c *step) {

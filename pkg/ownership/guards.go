@@ -20,6 +20,9 @@ const (
 	foreignPatience = 10 * time.Second
 	// newFor is how long an address counts as new after it came.
 	newFor = 5 * time.Second
+	// concedeFor is how long after a dispute that the names decided this node takes the address from no member that answers: the two nodes
+	// see different clusters, and would dispute it again.
+	concedeFor = 10 * time.Minute
 	// suspendRetries is how often a suspended address is probed while another node probes it too.
 	suspendRetries = 3
 )
@@ -46,12 +49,14 @@ func elected(c *step) bool { return placed(c) && c.in.Placement.Owner == c.in.Se
 // eligible: this node may announce the address.
 func eligible(c *step) bool { return placed(c) && c.in.Placement.Eligible(c.in.Self.Name) }
 
-// barred: this node may not announce the address, though gossip has settled.
-func barred(c *step) bool { return placed(c) && !eligible(c) }
+// barred: this node may not announce the address. A node without a configuration cannot judge that, and keeps it until a peer claims it.
+func barred(c *step) bool {
+	return placed(c) && !eligible(c) && (c.in.Self.Configured || c.in.Self.Leaving)
+}
 
 // vacant: another node should have the address, nobody is known to have it, and this node may.
 func vacant(c *step) bool {
-	if !eligible(c) || elected(c) {
+	if !eligible(c) || elected(c) || c.in.Kernel {
 		return false
 	}
 	_, is := vacancy(c)
@@ -81,6 +86,9 @@ func mayKeep(c *step, node string) bool {
 	p := c.in.Peers.Peer(node)
 	return !p.Lost && (c.in.Placement.Eligible(node) || p.Newer)
 }
+
+// wrongly reports whether a node may not have the address, as far as this node can judge.
+func wrongly(c *step, p peers.Peer) bool { return !c.in.Placement.Eligible(p.Name) && !p.Newer }
 
 // probeDue: it is time to probe.
 func probeDue(c *step) bool { return c.a.probing.due(c.now) }
@@ -148,6 +156,8 @@ func due(c *step) time.Time {
 		return c.now
 	case holder.Newer || !self.Configured:
 		return Never
+	case !t.conceded.IsZero() && c.now.Sub(t.conceded) < concedeFor:
+		return t.conceded.Add(concedeFor)
 	case !c.in.Placement.Eligible(holder.Name):
 		return t.disallowed.Add(settleDelay)
 	case c.in.Placement.Preferred && c.in.Failback.Never:
@@ -195,7 +205,7 @@ func isNew(c *step) bool {
 // foreignStays: an old address, for which a foreign host has answered for long enough.
 func foreignStays(c *step) bool {
 	t := &c.a.attempt
-	return !c.a.foreign.Quarantine && !t.conflict.IsZero() && c.now.Sub(t.conflict) >= foreignPatience
+	return !c.a.foreign.Quarantine && !isNew(c) && !t.conflict.IsZero() && c.now.Sub(t.conflict) >= foreignPatience
 }
 
 // recheckDue: it is time to look whether an address in quarantine has become free.
@@ -217,7 +227,7 @@ func strongestRival(c *step) string {
 
 func defenseDue(c *step) bool {
 	at := c.a.tenure.defendAt
-	return placed(c) && !at.IsZero() && !at.After(c.now)
+	return !at.IsZero() && !at.After(c.now)
 }
 
 func drained(c *step) bool { return !c.a.tenure.until.After(c.now) }

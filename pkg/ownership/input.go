@@ -122,6 +122,7 @@ type step struct {
 	peer    peers.Peer
 	mac     layer2.MAC
 	actions []Action
+	fired   func(line int)
 }
 
 // classify turns the event into a trigger, false when it does not concern the address any longer.

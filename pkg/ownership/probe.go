@@ -57,8 +57,16 @@ func (p *probing) begin(now time.Time, backup, linger bool) Action {
 	return Action{Kind: Ask, Probe: Probe{Number: p.number, To: p.to, Linger: linger || p.mute != layer2.MAC{}, Backup: backup}}
 }
 
-// end notes that the running probe has ended.
-func (p *probing) end() { p.asking = false }
+// end notes that the running probe has ended with f. A result in time ends a row of stale ones.
+func (p *probing) end(now time.Time, f layer2.Finding) {
+	p.asking = false
+	if f.Outcome != layer2.Unasked && now.Sub(f.Last) <= staleAfter {
+		p.stale = 0
+	}
+}
+
+// refuse notes that the probe did not begin. It is tried again at next.
+func (p *probing) refuse(next time.Time) { p.asking, p.next = false, next }
 
 // plan sets when to probe.
 func (p *probing) plan(at time.Time) { p.next = at }

@@ -60,6 +60,8 @@ func (t *tenure) end() { *t = tenure{} }
 // drain keeps the address until its successor is heard, at most for bound.
 func (t *tenure) drain(now time.Time, bound time.Duration) { t.until = now.Add(bound) }
 
+func (t *tenure) draining() bool { return !t.until.IsZero() }
+
 func (t *tenure) keep() { t.until = time.Time{} }
 
 // contend notes that a peer has claimed the address.
@@ -113,7 +115,7 @@ func (t *tenure) recognize(peer string) {
 // planDefense sets when to answer the claims of foreign hosts: counted from the first of them, so that a host that claims without end is
 // answered too. last is when this node last defended any address.
 func (t *tenure) planDefense(last time.Time) {
-	if t.claimed.IsZero() || !t.until.IsZero() {
+	if t.claimed.IsZero() || t.draining() {
 		t.defendAt = time.Time{}
 		return
 	}

@@ -233,8 +233,13 @@ func TestDetector(t *testing.T) {
 			fault: func(c *testCluster) { c.lan.Cut("b/eth0", true) }, heal: func(c *testCluster) { c.lan.Cut("b/eth0", false) },
 			after: []string{"b alive"}},
 		{name: "this node is slow, and judges nobody",
-			fault: func(c *testCluster) { c.mu.Lock(); c.stall = 200 * time.Millisecond; c.mu.Unlock(); c.isolate("d", true) },
-			heal:  func(c *testCluster) { c.isolate("d", false) }},
+			fault: func(c *testCluster) {
+				c.mu.Lock()
+				c.stall = 200 * time.Millisecond
+				c.mu.Unlock()
+				c.isolate("d", true)
+			},
+			heal: func(c *testCluster) { c.isolate("d", false) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
