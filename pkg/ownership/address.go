@@ -7,12 +7,13 @@ import (
 
 // Address is the ownership of one address on this node.
 type Address struct {
-	Addr    netip.Addr
-	state   State
-	probing probing
-	attempt attempt
-	tenure  tenure
-	foreign Foreign
+	Addr       netip.Addr
+	state      State
+	probing    probing
+	attempt    attempt
+	tenure     tenure
+	foreign    Foreign
+	concession concession
 }
 
 // New returns an address in Standby.

@@ -23,31 +23,25 @@ type attempt struct {
 	disallowed time.Time
 	// conflict is since when a host that should not have the address answers.
 	conflict time.Time
-	// yielded is when this node last gave the address to a peer that claimed it, or heard such a claim again. conceded is when it did so
-	// because the names alone decided.
-	yielded, conceded time.Time
+	// yielded is when this node last gave the address to a peer that claimed it, or heard such a claim again.
+	yielded time.Time
 	// gaveWay is true once another node that probed too went first.
 	gaveWay bool
 }
 
-// start begins an attempt. What is known of the last dispute carries over while it matters.
+// start begins an attempt. yielded carries over while it matters.
 func (t *attempt) start(now time.Time, from string) {
-	yielded, conceded := t.yielded, t.conceded
+	yielded := t.yielded
 	if now.Sub(yielded) >= yieldMemory {
 		yielded = time.Time{}
 	}
-	*t = attempt{since: now, from: from, yielded: yielded, conceded: conceded}
+	*t = attempt{since: now, from: from, yielded: yielded}
 }
 
 func (t *attempt) forget() { *t = attempt{} }
 
-// giveUp notes that this node gave the address to a peer that claimed it. byName tells that the names alone decided.
-func (t *attempt) giveUp(now time.Time, byName bool) {
-	*t = attempt{yielded: now}
-	if byName {
-		t.conceded = now
-	}
-}
+// giveUp notes that this node gave the address to a peer that claimed it.
+func (t *attempt) giveUp(now time.Time) { *t = attempt{yielded: now} }
 
 // hear notes a claim of another host. One that is no answer to this node's probe extends the time after a dispute.
 func (t *attempt) hear(now, asked time.Time) {

@@ -385,7 +385,10 @@ func yield(c *step) {
 	c.report(Released, CauseOutranked, c.peer.Name)
 	c.a.tenure.end()
 	c.a.probing.reset(time.Time{})
-	c.a.attempt.giveUp(c.now, !goesFirst(c, c.peer))
+	c.a.attempt.giveUp(c.now)
+	if !goesFirst(c, c.peer) {
+		c.a.concession.concede(c.now)
+	}
 }
 
 func handOver(c *step) {

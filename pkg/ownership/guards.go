@@ -20,9 +20,6 @@ const (
 	foreignPatience = 10 * time.Second
 	// newFor is how long an address counts as new after it came.
 	newFor = 5 * time.Second
-	// concedeFor is how long after a dispute that the names decided this node takes the address from no member that answers: the two nodes
-	// see different clusters, and would dispute it again.
-	concedeFor = 10 * time.Minute
 	// suspendRetries is how often a suspended address is probed while another node probes it too.
 	suspendRetries = 3
 )
@@ -156,8 +153,8 @@ func due(c *step) time.Time {
 		return c.now
 	case holder.Newer || !self.Configured:
 		return Never
-	case !t.conceded.IsZero() && c.now.Sub(t.conceded) < concedeFor:
-		return t.conceded.Add(concedeFor)
+	case c.a.concession.until().After(c.now):
+		return c.a.concession.until()
 	case !c.in.Placement.Eligible(holder.Name):
 		return t.disallowed.Add(settleDelay)
 	case c.in.Placement.Preferred && c.in.Failback.Never:
