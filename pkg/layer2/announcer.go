@@ -43,13 +43,14 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// Network is nil for the interfaces of this host.
 	Network Network
-	// Exclude are patterns, as in path.Match, of names of this host's interfaces that are left alone. Without any, these
-	// are DefaultExclude. It is not used with a Network of the caller's.
+	// Exclude are patterns, as in path.Match, of names of this host's interfaces that are not used. Without any,
+	// DefaultExclude applies, except to an interface that has an address of the Node. Exclude has no effect on a Network of the
+	// caller's.
 	Exclude []string
 	// Refresh is the average time from an announcement to the next once an address is established. 0 is DefaultRefresh;
 	// less than 0 is never.
 	Refresh time.Duration
-	// Wake is called after Interfaces or Ready changed. It must not block.
+	// Wake is called after Interfaces, KernelAddrs, MACs or Ready changed. It must not block.
 	Wake func()
 	// Heard is called when another station claims an address that is answered for or watched, at most four times a second
 	// for each address and once a second for each pair of address and MAC. It must not block.
@@ -69,21 +70,23 @@ type Announcer struct {
 	wake    func()
 	heard   func(Claim)
 
-	bell       bell
-	targets    atomic.Pointer[[]Target]
-	ranges     atomic.Pointer[[]Range]
-	refresh    atomic.Int64
-	rate       atomic.Int64
-	again      pile[netip.Addr]
-	inquiries  inquiries
-	ports      atomic.Pointer[[]*port]
-	ping       atomic.Bool
-	told       atomic.Pointer[[]Interface]
-	interfaces atomic.Pointer[[]Interface]
-	sockets    atomic.Int32
-	claims     chan Claim
-	pulse      pulse
-	resume     atomic.Uint64
+	bell      bell
+	targets   atomic.Pointer[[]Target]
+	ranges    atomic.Pointer[[]Range]
+	refresh   atomic.Int64
+	rate      atomic.Int64
+	again     pile[netip.Addr]
+	inquiries inquiries
+	ports     atomic.Pointer[[]*port]
+	ping      atomic.Bool
+	told      atomic.Pointer[HostState]
+	host      atomic.Pointer[HostState] // the state that the loop has taken over
+	node      atomic.Pointer[[]netip.Addr]
+	layout    atomic.Pointer[layout] // nil before the first state of the host
+	sockets   atomic.Int32
+	claims    chan Claim
+	pulse     pulse
+	resume    atomic.Uint64
 }
 
 // New returns an Announcer that has no addresses. It starts nothing; Run does.
@@ -113,7 +116,8 @@ func New(o Options) *Announcer {
 	a.ports.Store(new([]*port))
 	a.targets.Store(new([]Target))
 	a.ranges.Store(new([]Range))
-	a.interfaces.Store(new([]Interface))
+	a.host.Store(&HostState{})
+	a.node.Store(new([]netip.Addr))
 	a.metrics = newMetrics(o.Registerer, a)
 	a.pulse.began, a.pulse.stood, a.pulse.count = time.Now(), o.Stood, a.metrics.standstills.Inc
 	return a
@@ -168,9 +172,38 @@ func (a *Announcer) Announce(addrs []netip.Addr) {
 	a.bell.ring()
 }
 
-// Interfaces returns the interfaces that are used when they are up, sorted by index. The list is shared and must not be
+// SetNodeAddrs tells the announcer the addresses of this host's Node (its InternalIPs), from now on. Of several interfaces in one
+// network, the interface that has such an address serves; and the default patterns do not exclude an interface that has one.
+func (a *Announcer) SetNodeAddrs(addrs []netip.Addr) {
+	list := make([]netip.Addr, 0, len(addrs))
+	for _, addr := range addrs {
+		list = append(list, addr.Unmap().WithZone(""))
+	}
+	slices.SortFunc(list, netip.Addr.Compare)
+	list = slices.Compact(list)
+	if slices.Equal(*a.node.Load(), list) {
+		return
+	}
+	a.node.Store(&list)
+	if n, ok := a.network.(nodeNetwork); ok {
+		n.setNodeAddrs(list)
+	}
+	a.bell.ring()
+}
+
+// Interfaces returns the interfaces that the announcer uses when they are up, sorted by index. The list is shared and must not be
 // changed.
-func (a *Announcer) Interfaces() []Interface { return *a.interfaces.Load() }
+func (a *Announcer) Interfaces() []Interface { return a.host.Load().Interfaces }
+
+// KernelAddrs returns the addresses that other stations may reach the host's kernel at, on every interface, the loopback interface
+// included, sorted: an address in this list must not be announced by another node. Loopback and link-local addresses are left
+// out, and so are those that a service proxy gives to the kernel. The list is shared and must not be changed.
+func (a *Announcer) KernelAddrs() []netip.Addr { return a.host.Load().Addrs }
+
+// MACs returns the hardware addresses that frames of this host may carry, sorted: those of all interfaces, excluded ones too, and
+// of the slaves of bonds. The ends of pods' virtual cables are left out: they send nothing themselves. The list is shared and
+// must not be changed.
+func (a *Announcer) MACs() []MAC { return a.host.Load().MACs }
 
 // Answers reports whether every one of the addresses is answered for by now on some interface: Set has taken effect, and there
 // is a socket.
@@ -220,10 +253,10 @@ func (a *Announcer) Run(ctx context.Context) error {
 	}
 }
 
-// watch keeps the newest list of interfaces in a.told. What was told last holds while the watch is down.
+// watch keeps the newest state of the host in a.told. The last state holds while the watch is down.
 func (a *Announcer) watch(ctx context.Context) {
-	tell := func(list []Interface) {
-		a.told.Store(&list)
+	tell := func(s HostState) {
+		a.told.Store(new(s.normalized()))
 		a.bell.ring()
 	}
 	for ctx.Err() == nil {

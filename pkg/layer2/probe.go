@@ -146,17 +146,17 @@ func (a *Announcer) probe(ctx context.Context, addr netip.Addr, o ProbeOptions) 
 	return r.finding, err
 }
 
-// portsFor returns the ports that a target with this address would be announced on.
+// portsFor returns the ports of the links that serve a target with this address.
 func (a *Announcer) portsFor(addr netip.Addr, interfaces []string) []*port {
-	told := a.told.Load()
-	if told == nil {
+	l := a.layout.Load()
+	if l == nil {
 		return nil
 	}
-	target := Target{Addr: addr, Interfaces: interfaces}
-	subnet := slices.ContainsFunc(*told, func(i Interface) bool { return i.Holds(addr) })
+	chosen := l.serving(Target{Addr: addr, Interfaces: interfaces}, nil)
 	var ports []*port
 	for _, p := range *a.ports.Load() {
-		if target.Wants(p.table.Load().Interface, subnet) {
+		index := p.table.Load().Index
+		if slices.ContainsFunc(chosen, func(at int) bool { return l.links[at].Index == index }) {
 			ports = append(ports, p)
 		}
 	}
