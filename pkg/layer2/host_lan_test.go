@@ -102,3 +102,24 @@ func TestClaimsTellAnswersFromAnnouncements(t *testing.T) {
 		}
 	})
 }
+
+// TestAnnouncementIsHeardBesideAnswers has a foreign host answer questions all the time, and announce the address among them.
+func TestAnnouncementIsHeardBesideAnswers(t *testing.T) {
+	claims := make(chan layer2.Claim, 100)
+	inBubble(t, layer2.Options{Heard: func(c layer2.Claim) { claims <- c }}, func(t *testing.T, l *lab) {
+		foreign := l.lan.Host("foreign", lantest.Linux, client4)
+		l.a.Set([]layer2.Target{{Addr: vip4, Mode: layer2.Watch}})
+		synctest.Wait()
+		for range 10 {
+			foreign.Send(arpOf(arp.OperationReply, l.eth0.MAC(), foreign.MAC(), vip4, l.eth0.MAC(), subnet4.Addr()))
+			foreign.Announce(vip4)
+		}
+		synctest.Wait()
+		if n := len(claims); n != 2 {
+			t.Fatalf("%d claims passed on, want one answer and one announcement", n)
+		}
+		if first, second := <-claims, <-claims; !first.Answer || second.Answer {
+			t.Errorf("heard %+v and %+v, want an answer and an announcement", first, second)
+		}
+	})
+}
