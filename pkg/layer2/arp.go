@@ -22,7 +22,7 @@ const (
 	arpEnd         = 42
 )
 
-// arpKind is what stands between ethType and arpOperation: EtherType ARP, hardware type Ethernet, protocol type IPv4,
+// arpKind is the content of the frame between ethType and arpOperation: EtherType ARP, hardware type Ethernet, protocol type IPv4,
 // address lengths 6 and 4.
 const arpKind = 0x0806_0001_0800_06_04
 
@@ -41,11 +41,11 @@ func newARPHandler(i Interface) (*arpHandler, error) {
 	return &arpHandler{name: i.Name, reply: reply}, nil
 }
 
-// handle decides what a frame is, returns the answer to send, if any, and whoever claims an address of ours, if anyone
-// does. The answer is valid until the next call. Nothing is allocated.
+// handle judges a frame. It returns the answer to send, if there is one, and the claim that the frame makes to an address of ours,
+// if it makes one. The answer is valid until the next call. Nothing is allocated.
 //
-// A request whose sender and target are the same address is a claim and no question, so it is not answered: whoever reads
-// the claims decides whether to defend the address (RFC 5227, section 2.4).
+// A request whose sender and target are the same address is a claim and no question, so it gets no answer: the reader of the
+// claims decides whether to defend the address (RFC 5227, section 2.4).
 func (h *arpHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 	if len(b) < arpEnd || binary.BigEndian.Uint64(b[ethType:]) != arpKind {
 		return nil, Malformed, Claim{}
@@ -75,12 +75,13 @@ func (h *arpHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 		return h.answer(targetIP, sender, senderIP), Answered, claim
 	case arp.OperationReply:
 		claim := t.claim(h.name, senderIP, sender, Reply)
+		claim.Answer = claim.Addr.IsValid() && senderIP != targetIP
 		return nil, t.claimedOr(NotRequest, claim), claim
 	}
 	return nil, NotRequest, Claim{}
 }
 
-// answer writes what RFC 826 asks for into the frame that newARPHandler has encoded: addr is ours, tell it to its asker.
+// answer writes the reply of RFC 826 into the frame that newARPHandler encoded: it tells the asker that addr is ours.
 func (h *arpHandler) answer(addr netip.Addr, asker MAC, askerIP netip.Addr) []byte {
 	ours, theirs := addr.As4(), askerIP.As4()
 	copy(h.reply[ethDestination:], asker[:])
@@ -90,8 +91,8 @@ func (h *arpHandler) answer(addr netip.Addr, asker MAC, askerIP netip.Addr) []by
 	return h.reply
 }
 
-// arpAnnouncement returns both forms of gratuitous ARP. The request is what RFC 5227 (section 3) prescribes and all
-// routers take; the reply has its target hardware address equal to the sender's, or Linux would not take it for gratuitous.
+// arpAnnouncement returns both forms of gratuitous ARP. RFC 5227 (section 3) prescribes the request, and all routers accept it. The
+// reply has its target hardware address equal to the sender's: otherwise Linux would not take it for gratuitous.
 func arpAnnouncement(mac MAC, addr netip.Addr) ([][]byte, error) {
 	request, err := arpFrame(arp.OperationRequest, broadcast, mac, addr, MAC{}, addr)
 	if err != nil {

@@ -7,8 +7,8 @@ func (t *table) holds(addr netip.Addr) bool {
 	return ok
 }
 
-// claim returns the claim that a station makes by using ip on the named interface, or none: when it is this host, or the
-// address is neither known nor being probed. The unspecified address claims nothing.
+// claim returns the claim that a station makes by using ip on the named interface. There is no claim by this host, to the unspecified
+// address, or to an address that is neither known nor being probed.
 func (t *table) claim(name string, ip netip.Addr, mac MAC, form Form) Claim {
 	if ip.IsUnspecified() {
 		return Claim{}
@@ -23,7 +23,7 @@ func (t *table) claim(name string, ip netip.Addr, mac MAC, form Form) Claim {
 	return Claim{Addr: ip, MAC: mac, Interface: name, Form: form, Mode: mode}
 }
 
-// rival returns what another station's probe means to ours of the same address, or nothing.
+// rival returns another station's probe as a finding of our probe of the same address, or no claim.
 func (t *table) rival(name string, ip netip.Addr, mac MAC) Claim {
 	if t.asked.of(ip) == nil {
 		return Claim{}
@@ -31,7 +31,7 @@ func (t *table) rival(name string, ip netip.Addr, mac MAC) Claim {
 	return t.claim(name, ip, mac, Probing)
 }
 
-// claimedOr returns the verdict on a frame that makes the claim, or v if it makes none.
+// claimedOr returns the verdict on a frame that makes the claim, or v if the claim is none.
 func (t *table) claimedOr(v Verdict, c Claim) Verdict {
 	if !c.Addr.IsValid() {
 		return v

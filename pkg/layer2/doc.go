@@ -2,28 +2,29 @@
 //
 // # From Set to the wire
 //
-// [Announcer.Set] stores the whole set and rings a bell; nothing else happens in the caller. The loop in [Announcer.Run]
-// takes the newest set and the newest list of interfaces, decides which address belongs on which interface (plan), and
-// gives each interface's port an immutable table. From there a value takes two ways:
+// [Announcer.Set] stores the whole set and wakes the loop; it does nothing else in the caller. The loop in [Announcer.Run] takes
+// the newest set and the newest state of the host, decides which address belongs on which interface (plan), and gives the port of
+// each interface an immutable table. Of several interfaces in one network, one serves and the others stand by. The table is used in
+// two places:
 //
-//   - the packet readers load the table once for each frame and look the address up, so an address is answered from the
-//     moment the table is stored, and no longer answered from the moment the next one is;
-//   - the port's own goroutine compares the new table with the last, joins and leaves multicast groups, starts the
-//     schedule of announcements for what is new and drops what is gone.
+//   - The packet readers load the table once for each frame and look the address up. So an address is answered from the
+//     moment its table is stored, and no longer answered from the moment the next table without it is stored.
+//   - The goroutine of the port compares the new table with the last, joins and leaves multicast groups, starts the schedule of
+//     announcements for new addresses and drops addresses that are gone.
 //
-// A set, or a list of interfaces, that equals the last one ends in the loop: no table is stored and no frame is sent.
+// A set, or a state of the host, that equals the last one ends in the loop: the loop stores no table and sends no frame.
 //
-// [Announcer.Probe] runs on its caller's goroutine. It gives its questions to the ports, which send them as the rate allows, and
-// gets what the packet readers hear of the address through a channel that they never wait for.
+// [Announcer.Probe] runs on the goroutine of its caller. It hands its questions to the ports, which send them as the rate allows,
+// and receives what the packet readers hear of the address through a channel. The packet readers never wait for that channel.
 //
-// # Who owns what
+// # Ownership
 //
-//	Announcer.Run   the targets, the ports, the published list of interfaces
-//	Network.Watch   what the kernel says about links and addresses; told to the loop as a whole list
+//	Announcer.Run   the targets, the ports, the published state of the host
+//	Network.Watch   what the kernel says about links and addresses; told to the loop as a whole state
 //	port.run        one for each interface that is up: schedule, token bucket, multicast groups, announcements
 //	socket.run      one for each interface and protocol: opens the socket, reads and answers, opens it again after a failure
 //	Announcer.hear  the rate limit on claims; the only caller of Options.Heard
 //
-// Bells are channels of capacity one that are rung without blocking. Tables, lists of interfaces and sets of targets are
-// never changed after they were published. No goroutine outlives Run.
+// Goroutines wake each other through channels of capacity one and non-blocking sends. Tables, states of the host and sets of targets
+// are never changed after they were published. No goroutine outlives Run.
 package layer2

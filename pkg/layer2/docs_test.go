@@ -49,3 +49,18 @@ func TestDocs(t *testing.T) {
 		t.Errorf("found %d rules; the test reads the wrong lines", rules)
 	}
 }
+
+// TestDocsListTheDefaultExclusions has docs/layer2.md list every default pattern, except those with hexadecimal digits, which it
+// describes.
+func TestDocsListTheDefaultExclusions(t *testing.T) {
+	text, err := os.ReadFile("../../docs/layer2.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pattern := range DefaultExclude() {
+		name, _, _ := strings.Cut(pattern, "[0-9a-f]")
+		if !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("docs/layer2.md does not list %s", pattern)
+		}
+	}
+}

@@ -159,8 +159,8 @@ type threadNetwork struct {
 	c *cable
 }
 
-func (n threadNetwork) Watch(ctx context.Context, tell func([]Interface)) error {
-	tell([]Interface{n.c.nodeNIC})
+func (n threadNetwork) Watch(ctx context.Context, tell func(HostState)) error {
+	tell(HostState{Interfaces: []Interface{n.c.nodeNIC}})
 	<-ctx.Done()
 	return nil
 }

@@ -7,19 +7,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DefaultExclude returns the patterns of interface names that are left alone unless Options.Exclude says otherwise: ends of
-// pods' virtual cables, bridges and tunnels of container networks, and interfaces that only hold addresses. A cluster node
-// that is a container has a virtual cable under the name of a real interface, which no pattern fits.
+// hex4, hex11 and hex12 match the part of an interface name that container networks make of a hash.
+const (
+	hex4  = "[0-9a-f][0-9a-f][0-9a-f][0-9a-f]"
+	hex11 = hex4 + hex4 + "[0-9a-f][0-9a-f][0-9a-f]"
+	hex12 = hex4 + hex4 + hex4
+)
+
+// DefaultExclude returns the patterns of interface names that are not used unless Options.Exclude has patterns. A name belongs here
+// when a container network, a hypervisor or a tunnel driver gives it, and when no administrator would give it to the interface of
+// a LAN. So "br-" takes twelve hexadecimal digits to match, as br-lan and br-ex are bridges of LANs, "gre" takes a digit, as
+// green0 is an interface of a LAN, and "vxlan" takes what container networks put behind it. Interfaces that cannot be used anyway,
+// such as tun0, wg0 and ifb0, need no pattern.
 func DefaultExclude() []string {
-	return []string{"veth*", "cali*", "cni*", "flannel*", "lxc*", "docker*", "cilium*", "kube-ipvs*", "nodelocaldns", "tunl*",
-		"dummy*", "virbr*"}
+	return []string{
+		// Ends of the virtual cables of pods and virtual machines: veth* of most, cali* of Calico, lxc* of Cilium and LXC, eni and
+		// vlan of Amazon, azv* of Azure, gke of Google, tap and vnet of virtual machines, macvtap* whose hardware address is the guest's.
+		"veth*", "cali*", "lxc*", "eni" + hex11, "vlan" + hex11, "azv*", "gke" + hex11, "tap[0-9]*", "tap????????-??", "vnet[0-9]*", "macvtap*",
+		// Bridges of containers: Docker and nerdctl, Podman, CNI plugins, kubenet, kube-router, Weave.
+		"docker*", "br-" + hex12, "nerdctl*", "podman*", "cni*", "cbr0", "kube-bridge", "weave",
+		// Bridges of virtual machines and system containers, and Proxmox's firewall bridges with their cables. vmbr* is the LAN's.
+		"virbr*", "lxdbr*", "incusbr*", "fwbr*", "fwpr*", "fwln*",
+		// Devices that only a container network uses: Flannel, Cilium, Antrea, OVN, and the devices of Open vSwitch itself. br-ex
+		// of OVN and vlan10 on an Open vSwitch are the LAN's.
+		"flannel*", "cilium*", "antrea-*", "ovn-k8s-*", "ovn0", "ovs-system", "ovs-netdev", "datapath",
+		// Tunnels that look like Ethernet: of Calico, Antrea, Kube-OVN and Weave, and the kernel's own.
+		"vxlan.*", "vxlan-*", "vxlan_*", "genev_sys_*", "geneve*", "gre[0-9]*", "gre_sys*", "gretap*", "erspan*", "tunl*",
+		// Interfaces that only hold addresses.
+		"kube-ipvs*", "kube-dummy-if", "nodelocaldns", "dummy*",
+	}
 }
 
 func excluded(name string, patterns []string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return matches(p, name) })
 }
 
-// unfitness is why an interface is not used.
+// unfitness is the reason why an interface is not used.
 type unfitness uint8
 
 const (
@@ -27,11 +50,12 @@ const (
 	excludedByName
 	isLoopback
 	isNotEthernet
+	hasNoAddress
 	cannotBroadcast
 	isSlave
 )
 
-// String returns the reason as it stands in logs.
+// String returns the reason for logs and the status page.
 func (u unfitness) String() string {
 	switch u {
 	case fit:
@@ -42,6 +66,8 @@ func (u unfitness) String() string {
 		return "loopback"
 	case isNotEthernet:
 		return "notEthernet"
+	case hasNoAddress:
+		return "noHardwareAddress"
 	case cannotBroadcast:
 		return "cannotBroadcast"
 	case isSlave:
@@ -50,24 +76,26 @@ func (u unfitness) String() string {
 	return "unknown"
 }
 
-// station is what decides whether an interface is used.
+// station holds the properties that decide whether an interface is used.
 type station struct {
 	name          string
 	flags         uint32 // IFF_
 	encapsulation string
 	mac           net.HardwareAddr
-	master        string // the kind of interface that this one belongs to, if any
+	master        string // the kind of the master (bond, bridge, VRF), if there is one
 }
 
-// unfit returns why the interface is not used, or fit. Whether it is up does not matter here.
+// unfit returns the reason why the interface is not used, or fit. Whether the interface is up does not matter.
 func (s station) unfit(exclude []string) unfitness {
 	switch {
 	case s.flags&unix.IFF_LOOPBACK != 0:
 		return isLoopback
 	case excluded(s.name, exclude):
 		return excludedByName
-	case s.encapsulation != "ether" || len(s.mac) != len(MAC{}):
+	case s.encapsulation != "ether":
 		return isNotEthernet
+	case len(s.mac) != len(MAC{}) || MAC(s.mac) == MAC{}:
+		return hasNoAddress
 	case s.flags&unix.IFF_BROADCAST == 0 || s.flags&unix.IFF_MULTICAST == 0 || s.flags&unix.IFF_NOARP != 0:
 		return cannotBroadcast
 	case s.master != "" && s.master != "vrf":
@@ -77,8 +105,8 @@ func (s station) unfit(exclude []string) unfitness {
 	return fit
 }
 
-// running reports whether the flags are those of an interface that is switched on and has a carrier (RFC 2863: it is
-// operational, or its driver does not say).
+// running reports whether the flags say that the interface is switched on and has a carrier (RFC 2863: it is operational, or its
+// driver does not know).
 func running(flags uint32) bool {
 	return flags&unix.IFF_UP != 0 && flags&unix.IFF_RUNNING != 0
 }

@@ -8,17 +8,18 @@ import (
 	"time"
 )
 
-// claimQueue is how many claims may wait for the goroutine that passes them on. More are counted and dropped: a claim that
-// matters is repeated.
+// claimQueue is the number of claims that may wait for the goroutine that passes them on. Further ones are counted and dropped: a
+// claim that matters is repeated.
 const claimQueue = 4096
 
-// claimMemory is how often addresses that were not claimed lately are forgotten.
+// claimMemory is the interval at which addresses without recent claims are forgotten.
 const claimMemory = time.Minute
 
-// The limits on claims that are passed on, for each address: each MAC once in a window, and not more than that many MACs.
+// The limits on claims that are passed on, for each address: in a window, one answer and one other claim of each MAC, and at most
+// claimCount claims in all.
 const (
 	claimWindow = time.Second
-	claimMACs   = 4
+	claimCount  = 4
 )
 
 // claimed takes a claim from a packet reader. It does not block.
@@ -32,7 +33,7 @@ func (a *Announcer) claimed(p Protocol, c Claim) {
 	}
 }
 
-// hear passes on the claims that the limits allow.
+// hear passes on the claims within the limits.
 func (a *Announcer) hear(ctx context.Context) {
 	limits := claimLimits{}
 	forget := time.NewTicker(claimMemory)
@@ -45,41 +46,46 @@ func (a *Announcer) hear(ctx context.Context) {
 			limits.forget(now)
 		case c := <-a.claims:
 			if limits.allow(time.Now(), c) {
-				a.log.Debug("address claimed", "ip", c.Addr, "mac", c.MAC, "interface", c.Interface, "form", c.Form)
+				a.log.Debug("address claimed", "ip", c.Addr, "mac", c.MAC, "interface", c.Interface, "form", c.Form, "answer", c.Answer)
 				a.heard(c)
 			}
 		}
 	}
 }
 
-// claimLimits remembers who claimed which address lately.
+// claimLimits holds the recent claims to each address.
 type claimLimits map[netip.Addr]claimants
 
+// claimants are the claims to one address that were passed on in the window that began at since.
 type claimants struct {
-	since time.Time
-	macs  [claimMACs]MAC
-	count int
+	since  time.Time
+	passed [claimCount]claimant
+	count  int
 }
 
-// allow reports whether a claim is to be passed on, and counts it if so.
+// claimant is a station, and whether it answered a question. An announcement must not go unnoticed because of an answer before it.
+type claimant struct {
+	mac    MAC
+	answer bool
+}
+
+// allow reports whether the limits let a claim pass, and counts it if they do.
 func (l claimLimits) allow(now time.Time, c Claim) bool {
 	who := l[c.Addr]
 	if now.Sub(who.since) >= claimWindow {
 		who = claimants{since: now}
 	}
-	if slices.Contains(who.macs[:who.count], c.MAC) {
+	from := claimant{c.MAC, c.Answer}
+	if who.count == claimCount || slices.Contains(who.passed[:who.count], from) {
 		return false
 	}
-	if who.count == claimMACs {
-		return false
-	}
-	who.macs[who.count] = c.MAC
+	who.passed[who.count] = from
 	who.count++
 	l[c.Addr] = who
 	return true
 }
 
-// forget drops what no longer matters, so that addresses that are no longer watched take no memory.
+// forget drops windows that are over, so that addresses that are no longer watched take no memory.
 func (l claimLimits) forget(now time.Time) {
 	maps.DeleteFunc(l, func(_ netip.Addr, who claimants) bool { return now.Sub(who.since) >= claimWindow })
 }

@@ -8,34 +8,53 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
-// settle is the least time from one look at the interfaces to the next, so that a storm of events, as when hundreds of pods
-// start, costs little. The first event after a quiet time is followed at once.
+// settle is the shortest time between two looks at the interfaces, so that a storm of events, such as the start of hundreds of pods,
+// costs little. The first event after a quiet time causes a look at once.
 const settle = 50 * time.Millisecond
 
 // host is the Network of this machine, or of the network namespace that the process runs in.
 type host struct {
 	log     *slog.Logger
-	exclude []string
+	exclude []string // the patterns of the user, empty for the default
+	node    atomic.Pointer[[]netip.Addr]
+	renewed bell // rung when node has changed
 }
 
-var _ Network = (*host)(nil)
+var (
+	_ Network     = (*host)(nil)
+	_ nodeNetwork = (*host)(nil)
+)
 
 func newHost(log *slog.Logger, exclude []string) *host {
-	if len(exclude) == 0 {
-		exclude = DefaultExclude()
-	}
-	return &host{log: log, exclude: exclude}
+	h := &host{log: log, exclude: exclude, renewed: newBell()}
+	h.node.Store(new([]netip.Addr))
+	return h
 }
 
-// Watch implements Network. Netlink events say when to look; what is told is always a full list, so that an event that was
-// lost or overtaken by another can leave nothing wrong behind.
-func (h *host) Watch(ctx context.Context, tell func([]Interface)) error {
+// setNodeAddrs implements nodeNetwork.
+func (h *host) setNodeAddrs(addrs []netip.Addr) {
+	h.node.Store(&addrs)
+	h.renewed.ring()
+}
+
+// exclusion returns the rule about names that holds now.
+func (h *host) exclusion() exclusion {
+	if len(h.exclude) > 0 {
+		return exclusion{patterns: h.exclude}
+	}
+	return exclusion{patterns: DefaultExclude(), node: *h.node.Load()}
+}
+
+// Watch implements Network. Netlink events only say when to look. Watch always tells the whole state, so that a lost or overtaken
+// event does no lasting harm.
+func (h *host) Watch(ctx context.Context, tell func(HostState)) error {
 	links, addrs := make(chan netlink.LinkUpdate), make(chan netlink.AddrUpdate)
 	done, failed := make(chan struct{}), make(chan error, 1)
 	fail := func(err error) {
@@ -83,9 +102,10 @@ func (h *host) Watch(ctx context.Context, tell func([]Interface)) error {
 			if !v.concerns(u) {
 				continue
 			}
-			v.rerouted = true // routes over a link that goes down vanish without an event
+			v.rerouted = true // routes over a link that goes down disappear without an event
 		case <-routes:
 			v.rerouted = true
+		case <-h.renewed:
 		case _, ok := <-addrs:
 			if !ok {
 				return errors.New("follow interfaces: the kernel closed the subscription to addresses")
@@ -105,40 +125,46 @@ func (h *host) Watch(ctx context.Context, tell func([]Interface)) error {
 	}
 }
 
-// drain reads until the subscription's goroutine has closed the channel, which ends after it could send what it holds.
+// drain reads until the subscription's goroutine has closed the channel. That goroutine ends once it could send what it holds.
 func drain[T any](ch <-chan T) {
 	for range ch {
 	}
 }
 
-// view is what one Watch has seen.
+// view is the state of one call of Watch.
 type view struct {
 	host   *host
-	tell   func([]Interface)
-	told   []Interface
+	tell   func(HostState)
+	told   *HostState
 	flaps  map[int]uint64
 	active map[int]int // the slave in use, by index of the bond
-	// gateways are by the index of the interface. rerouted is true when they may be others by now: a router's table may be
-	// long, so it is not read with every look.
+	// gateways are by the index of the interface. rerouted is true when they may have changed: a router's table may be long,
+	// so that not every look reads it.
 	gateways map[int][]netip.Addr
 	rerouted bool
 }
 
-// concerns reports whether an event can have changed an interface in use, and notes a link that was down, if only for a
-// moment: the next look may find it up again.
+// concerns reports whether an event may have changed the state of the host. It also counts a link that was down, if only for a
+// moment: the next look may find the link up again.
 func (v *view) concerns(u netlink.LinkUpdate) bool {
 	attrs := u.Link.Attrs()
-	used := slices.ContainsFunc(v.told, func(i Interface) bool { return i.Index == attrs.Index })
+	used := slices.ContainsFunc(v.told.Interfaces, func(i Interface) bool { return i.Index == attrs.Index })
 	if u.IfInfomsg.Family == unix.AF_BRIDGE {
 		return used // it joined or left a bridge
 	}
-	if used && (u.Header.Type == unix.RTM_DELLINK || !running(attrs.RawFlags)) {
+	gone := u.Header.Type == unix.RTM_DELLINK
+	if used && (gone || !running(attrs.RawFlags)) {
 		v.flaps[attrs.Index]++
 	}
-	return used || !excluded(attrs.Name, v.host.exclude)
+	if used || !excluded(attrs.Name, v.host.exclusion().patterns) {
+		return true
+	}
+	// Of an excluded link only its hardware address matters. The start of a pod must not cost a look.
+	mac, ok := macOf(attrs.HardwareAddr)
+	return ok && !isCable(u.Link) && (gone || !slices.Contains(v.told.MACs, mac))
 }
 
-// look lists the interfaces and tells them if they changed.
+// look reads the links and addresses, and tells the state if it changed.
 func (v *view) look() error {
 	links, err := retryDump(netlink.LinkList)
 	if err != nil {
@@ -149,43 +175,35 @@ func (v *view) look() error {
 		return fmt.Errorf("list addresses: %w", err)
 	}
 	if v.rerouted {
-		// Addresses are answered for without them: those known stay, and the next look tries again.
+		// Addresses are answered for without the gateways: the known ones stay, and the next look tries again.
 		if list, err := gateways(); err != nil {
 			v.host.log.Warn("default routes are not known", "err", err)
 		} else {
 			v.gateways, v.rerouted = list, false
 		}
 	}
-	byIndex := map[int][]netlink.Addr{}
-	for _, a := range addrs {
-		byIndex[a.LinkIndex] = append(byIndex[a.LinkIndex], a)
-	}
-	kinds := map[int]string{}
-	for _, l := range links {
-		kinds[l.Attrs().Index] = l.Type()
-	}
-	list, local := []Interface{}, localAddrs(addrs)
+	set, exclude := newLinkSet(links, addrs), v.host.exclusion()
+	next, local := HostState{Addrs: set.kernelAddrs(), MACs: set.macs(exclude)}, localAddrs(addrs)
 	for _, l := range links {
 		attrs := l.Attrs()
-		if reason := stationOf(attrs, kinds).unfit(v.host.exclude); reason != fit {
+		if reason := set.unfit(attrs, exclude); reason != fit {
 			v.host.log.Debug("interface not used", "interface", attrs.Name, "reason", reason)
 			continue
 		}
 		v.noteActive(l)
-		i := Interface{Index: attrs.Index, Name: attrs.Name, MAC: MAC(attrs.HardwareAddr), Up: running(attrs.RawFlags),
-			Flaps: v.flaps[attrs.Index], Local: local, Gateways: v.gateways[attrs.Index]}
-		i.Prefixes, i.LinkLocal = subnets(byIndex[attrs.Index])
-		list = append(list, i)
+		i := Interface{Index: attrs.Index, Name: attrs.Name, MAC: MAC(attrs.HardwareAddr), MACs: set.senders(attrs.Index),
+			Up: running(attrs.RawFlags), VRF: set.vrf(attrs), Flaps: v.flaps[attrs.Index], Local: local, Gateways: v.gateways[attrs.Index]}
+		i.Prefixes, i.LinkLocal = subnets(set.addrs[attrs.Index])
+		next.Interfaces = append(next.Interfaces, i)
 	}
-	slices.SortFunc(list, func(a, b Interface) int { return a.Index - b.Index })
-	if v.told == nil || !slices.EqualFunc(v.told, list, Interface.equal) {
-		v.told = list
-		v.tell(list)
+	if next = next.normalized(); v.told == nil || !v.told.equal(next) {
+		v.told = &next
+		v.tell(next)
 	}
 	return nil
 }
 
-// noteActive counts a bond's move to another slave: the switches must learn that the addresses are behind another port.
+// noteActive counts the moves of a bond to another slave: the switches must learn the new port of its addresses.
 func (v *view) noteActive(l netlink.Link) {
 	bond, ok := l.(*netlink.Bond)
 	if !ok {
@@ -197,7 +215,7 @@ func (v *view) noteActive(l netlink.Link) {
 	v.active[bond.Index] = bond.ActiveSlave
 }
 
-// retryDump lists again when the kernel says that the list changed while it was read.
+// retryDump lists again when the kernel reports that the list changed meanwhile.
 func retryDump[T any](list func() ([]T, error)) (all []T, err error) {
 	for range 10 {
 		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
@@ -205,12 +223,12 @@ func retryDump[T any](list func() ([]T, error)) (all []T, err error) {
 		}
 	}
 	if errors.Is(err, netlink.ErrDumpInterrupted) {
-		err = nil // what changed has an event of its own, which brings the next look
+		err = nil // the change has an event of its own, which causes the next look
 	}
 	return all, err
 }
 
-// localAddrs returns all addresses but link-local ones, sorted.
+// localAddrs returns all addresses except link-local ones, sorted.
 func localAddrs(addrs []netlink.Addr) []netip.Addr {
 	list := make([]netip.Addr, 0, len(addrs))
 	for _, a := range addrs {
@@ -222,7 +240,7 @@ func localAddrs(addrs []netlink.Addr) []netip.Addr {
 	return slices.Compact(list)
 }
 
-// subnets returns the addresses with their subnets, and the link-local address if sockets may be bound to it.
+// subnets returns the addresses with their subnets, and the link-local address if a socket can be bound to it.
 func subnets(addrs []netlink.Addr) (prefixes []netip.Prefix, linkLocal netip.Addr) {
 	for _, a := range addrs {
 		addr, ok := netip.AddrFromSlice(a.IP)

@@ -28,6 +28,10 @@ var (
 	vip4    = netip.MustParseAddr("192.0.2.80")
 	vip6    = netip.MustParseAddr("2001:db8::80")
 	client4 = netip.MustParseAddr("192.0.2.200")
+
+	// The subnets of other networks.
+	elsewhere4 = netip.MustParsePrefix("198.51.100.1/24")
+	elsewhere6 = netip.MustParsePrefix("2001:db8:1::1/64")
 )
 
 // newLab starts an announcer on a node with one interface, once prepare is done with it, and prints the segment's trace if the
@@ -70,6 +74,16 @@ func (l *lab) set(addrs ...netip.Addr) {
 	var targets []layer2.Target
 	for _, addr := range addrs {
 		targets = append(targets, layer2.Target{Addr: addr})
+	}
+	l.a.Set(targets)
+	synctest.Wait()
+}
+
+// setEverywhere gives the announcer those addresses for all interfaces.
+func (l *lab) setEverywhere(announced bool, addrs ...netip.Addr) {
+	var targets []layer2.Target
+	for _, addr := range addrs {
+		targets = append(targets, layer2.Target{Addr: addr, Interfaces: []string{"*"}, Announced: announced})
 	}
 	l.a.Set(targets)
 	synctest.Wait()

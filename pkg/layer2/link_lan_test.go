@@ -21,9 +21,9 @@ import (
 
 func TestLateInterfaceServesAllAddresses(t *testing.T) {
 	inBubble(t, layer2.Options{Refresh: -1}, func(t *testing.T, l *lab) {
-		l.set(vip4, vip6)
+		l.setEverywhere(false, vip4, vip6)
 		l.pass(time.Minute)
-		eth1 := l.node.Add("eth1", subnet4, subnet6)
+		eth1 := l.node.Add("eth1", elsewhere4, elsewhere6)
 		synctest.Wait()
 		if list := l.a.Interfaces(); len(list) != 2 || list[1].Name != "eth1" || list[1].MAC != eth1.MAC() {
 			t.Errorf("Interfaces() = %+v, want eth1 second", list)
@@ -174,8 +174,8 @@ func TestSocketThatCannotBeOpened(t *testing.T) {
 // TestBrokenSocketLeavesOthersAlone breaks one interface's sockets for good.
 func TestBrokenSocketLeavesOthersAlone(t *testing.T) {
 	inBubble(t, layer2.Options{Refresh: -1}, func(t *testing.T, l *lab) {
-		eth1 := l.node.Add("eth1", subnet4, subnet6)
-		l.set(vip4, vip6)
+		eth1 := l.node.Add("eth1", elsewhere4, elsewhere6)
+		l.setEverywhere(false, vip4, vip6)
 		l.pass(time.Minute)
 		eth1.Break(syscall.EIO)
 		l.pass(time.Minute)
@@ -211,7 +211,7 @@ func TestGroupsFollowTheSet(t *testing.T) {
 
 func TestAddressGoesWhereItsSubnetIs(t *testing.T) {
 	inBubble(t, layer2.Options{Refresh: -1}, func(t *testing.T, l *lab) {
-		l.node.Add("eth1", netip.MustParsePrefix("198.51.100.1/24"))
+		l.node.Add("eth1", elsewhere4)
 		outside := netip.MustParseAddr("203.0.113.1")
 		l.a.Set([]layer2.Target{{Addr: vip4}, {Addr: outside}, {Addr: vip6, Interfaces: []string{"eth[1-9]"}}})
 		l.pass(time.Minute)

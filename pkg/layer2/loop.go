@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// loop is what the goroutine of Run owns.
+// loop holds the state of the goroutine of Run.
 type loop struct {
 	a     *Announcer
 	ctx   context.Context
@@ -20,30 +20,26 @@ type loop struct {
 	targets *[]Target
 	ranges  *[]Range
 	scope   *scope
-	told    *[]Interface
+	host    *HostState
+	node    *[]netip.Addr
+	layout  *layout
 	refresh time.Duration
 	rate    int64
 	ping    bool
 }
 
-// reconcile takes over what was set and told since the last time, and does nothing if that is nothing new.
+// reconcile applies everything that was set or told since the last call. It does nothing when nothing changed.
 func (l *loop) reconcile() {
 	told := l.a.told.Load()
 	if told == nil {
-		return // the first list of interfaces is still to come, and nothing of what was set is lost until then
+		return // the first state of the host is still to come, and everything that was set stays set until then
 	}
-	again := l.a.again.take()   // before the targets: what was set before it was to be announced is there then
-	resume := l.a.resume.Load() // before them too, for the same reason
+	again := l.a.again.take()   // before the targets, so that they hold everything that was set before the call of Announce
+	resume := l.a.resume.Load() // before the targets, for the same reason
 	defer l.a.pulse.resumed.Store(resume)
 	targets := l.a.targets.Load()
-	first := l.told == nil
-	interfacesChanged := first || !slices.EqualFunc(*l.told, *told, Interface.equal)
-	if interfacesChanged {
-		l.logChanges(*told)
-		l.told = told
-		l.a.interfaces.Store(told)
-		l.a.wake()
-	}
+	first := l.host == nil
+	hostChanged := l.followHost(told, l.a.node.Load())
 	targetsChanged := l.targets == nil || !slices.EqualFunc(*l.targets, *targets, Target.equal)
 	var fresh map[netip.Addr]struct{}
 	if targetsChanged {
@@ -55,27 +51,10 @@ func (l *loop) reconcile() {
 		l.ranges = ranges
 		scopeChanged = l.rescope()
 	}
-	if interfacesChanged || targetsChanged || scopeChanged {
+	if hostChanged || targetsChanged || scopeChanged {
 		l.distribute(first, fresh)
 	}
-	if refresh := time.Duration(l.a.refresh.Load()); refresh != l.refresh {
-		l.refresh = refresh
-		for _, p := range l.ports {
-			p.setRefresh(refresh)
-		}
-	}
-	if rate := l.a.rate.Load(); rate != l.rate {
-		l.rate = rate
-		for _, p := range l.ports {
-			p.bell.ring()
-		}
-	}
-	if ping := l.a.ping.Load(); ping != l.ping {
-		l.ping = ping
-		for _, p := range l.ports {
-			p.bell.ring()
-		}
-	}
+	l.followOptions()
 	if len(again) > 0 {
 		for _, p := range l.ports {
 			p.announce(again)
@@ -83,7 +62,47 @@ func (l *loop) reconcile() {
 	}
 }
 
-// rescope works out which addresses frames may concern us with, and reports whether these are others than before.
+// followHost takes over the state of the host and the Node's addresses. It reports whether the tables depend on what changed.
+func (l *loop) followHost(told *HostState, node *[]netip.Addr) bool {
+	before, first := l.host, l.host == nil
+	if first {
+		before = &HostState{}
+	}
+	links := first || !slices.EqualFunc(before.Interfaces, told.Interfaces, Interface.equal)
+	macs := !slices.Equal(before.MACs, told.MACs)
+	if links || node != l.node {
+		l.node = node
+		l.layout = newLayout(told.Interfaces, *node)
+		l.a.layout.Store(l.layout)
+		links = true
+	}
+	if first || !before.equal(*told) {
+		l.logChanges(before.Interfaces, told.Interfaces)
+		l.host = told
+		l.a.host.Store(told)
+		l.a.wake()
+	}
+	return links || macs
+}
+
+// followOptions has the ports apply the intervals, rates and switches that were set.
+func (l *loop) followOptions() {
+	if refresh := time.Duration(l.a.refresh.Load()); refresh != l.refresh {
+		l.refresh = refresh
+		for _, p := range l.ports {
+			p.setRefresh(refresh)
+		}
+	}
+	rate, ping := l.a.rate.Load(), l.a.ping.Load()
+	if rate != l.rate || ping != l.ping {
+		l.rate, l.ping = rate, ping
+		for _, p := range l.ports {
+			p.bell.ring()
+		}
+	}
+}
+
+// rescope computes the addresses that frames may concern this host with, and reports whether they changed.
 func (l *loop) rescope() bool {
 	held := make([]Range, len(*l.targets))
 	for i, t := range *l.targets {
@@ -97,16 +116,16 @@ func (l *loop) rescope() bool {
 	return true
 }
 
-// distribute gives every interface that is up a port, and every port its table. Of the inherited addresses, those are not
-// announced whose interface is none that has just come up: one that was up in the first list of all, or had its port before.
+// distribute gives every interface that is up a port, and every port its table. An inherited address is not announced, except on
+// an interface that has just come up: one that has no port yet and was not in the first state of the host.
 func (l *loop) distribute(first bool, inherited map[netip.Addr]struct{}) {
-	assigned := plan(*l.targets, *l.told)
-	macs := make(map[MAC]struct{}, len(*l.told))
-	for _, i := range *l.told {
-		macs[i.MAC] = struct{}{}
+	assigned := plan(*l.targets, l.layout)
+	macs := make(map[MAC]struct{}, len(l.host.MACs))
+	for _, m := range l.host.MACs {
+		macs[m] = struct{}{}
 	}
 	kept := make(map[int]*port, len(l.ports))
-	for _, i := range *l.told {
+	for _, i := range l.host.Interfaces {
 		p := l.ports[i.Index]
 		if !i.Up {
 			continue
@@ -137,13 +156,11 @@ func (l *loop) distribute(first bool, inherited map[netip.Addr]struct{}) {
 	l.a.ports.Store(new(slices.Collect(maps.Values(kept))))
 }
 
-// logChanges says which interfaces came, went, or changed what their neighbours see of them.
-func (l *loop) logChanges(list []Interface) {
+// logChanges logs which interfaces appeared, disappeared, or changed in a way that their neighbours see.
+func (l *loop) logChanges(before, list []Interface) {
 	old := map[int]Interface{}
-	if l.told != nil {
-		for _, i := range *l.told {
-			old[i.Index] = i
-		}
+	for _, i := range before {
+		old[i.Index] = i
 	}
 	for _, i := range list {
 		before, known := old[i.Index]

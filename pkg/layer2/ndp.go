@@ -58,8 +58,8 @@ func newNDPHandler(i Interface) (*ndpHandler, error) {
 	return &ndpHandler{name: i.Name, reply: reply}, nil
 }
 
-// handle decides what a frame is, returns the answer to send, if any, and whoever claims an address of ours, if anyone
-// does. The answer is valid until the next call. Nothing is allocated.
+// handle judges a frame. It returns the answer to send, if there is one, and the claim that the frame makes to an address of ours,
+// if it makes one. The answer is valid until the next call. Nothing is allocated.
 func (h *ndpHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 	b, v := validateNDP(b)
 	if v != Answered {
@@ -89,8 +89,8 @@ func (h *ndpHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 	return h.answer(b, asker), Answered, claim
 }
 
-// validateNDP checks what RFC 4861 demands of every solicitation (section 7.1.1) and advertisement (7.1.2), and cuts off
-// what follows the message. Answered says that the message is sound.
+// validateNDP makes the checks of RFC 4861 for every solicitation (section 7.1.1) and advertisement (7.1.2), and cuts off the bytes
+// after the message. Answered says that the message is sound.
 func validateNDP(b []byte) ([]byte, Verdict) {
 	if len(b) < ndpOptions || binary.BigEndian.Uint16(b[ethType:]) != uint16(ethernet.EtherTypeIPv6) || b[ip6Start]>>4 != 6 ||
 		b[ip6NextHeader] != protocolICMPv6 || b[icmp6Start] != typeSolicitation && b[icmp6Start] != typeAdvertisement {
@@ -126,8 +126,8 @@ func validateNDP(b []byte) ([]byte, Verdict) {
 	return b, Answered
 }
 
-// solicitsHere reports whether a solicitation was sent to this station: to the group of its target, or, by a neighbour
-// that confirms what it knows, to the target itself or our link-local address.
+// solicitsHere reports whether a solicitation was sent to this station: to the group of its target, or, by a neighbour that
+// confirms its entry, to the target itself or our link-local address.
 func solicitsHere(t *table, b []byte) bool {
 	if mac := MAC(b[ethDestination:]); mac != t.MAC && (mac[0] != 0x33 || mac[1] != 0x33) {
 		return false
@@ -137,8 +137,8 @@ func solicitsHere(t *table, b []byte) bool {
 	return destination == solicitedNode(target) || destination == target || destination == t.LinkLocal
 }
 
-// linkLayerOption looks for the option of that type that holds a hardware address. ok is false when the options are not sound:
-// one of length zero would never end (RFC 4861, section 4.6).
+// linkLayerOption looks for the option of that type that holds a hardware address. ok is false when the options are malformed: an
+// option of length zero would never end (RFC 4861, section 4.6).
 func linkLayerOption(b []byte, kind byte) (mac MAC, found, ok bool) {
 	for o := b[ndpOptions:]; len(o) > 0; {
 		if len(o) < 2 || o[1] == 0 || len(o) < int(o[1])*8 {
@@ -161,11 +161,13 @@ func (h *ndpHandler) advertised(t *table, b []byte) Claim {
 	if mac.multicast() {
 		return Claim{}
 	}
-	return t.claim(h.name, netip.AddrFrom16([16]byte(b[ndpTarget:])), mac, Advertisement)
+	claim := t.claim(h.name, netip.AddrFrom16([16]byte(b[ndpTarget:])), mac, Advertisement)
+	claim.Answer = claim.Addr.IsValid() && b[ndpFlags]&flagSolicited != 0
+	return claim
 }
 
-// answer writes the advertisement that RFC 4861 (section 7.2.4) asks for into the frame that newNDPHandler has encoded.
-// Duplicate address detection, which comes from the unspecified address, is answered to all nodes with S=0.
+// answer writes the advertisement of RFC 4861 (section 7.2.4) into the frame that newNDPHandler encoded. Duplicate address
+// detection, which comes from the unspecified address, is answered to all nodes with S=0.
 func (h *ndpHandler) answer(solicitation []byte, asker MAC) []byte {
 	r := h.reply
 	r[ndpFlags] |= flagSolicited
@@ -184,8 +186,8 @@ func (h *ndpHandler) answer(solicitation []byte, asker MAC) []byte {
 	return r
 }
 
-// checksum computes the Internet checksum of an ICMPv6 message, its pseudo header included (RFC 8200, section 8.1). The
-// message must end where the frame ends.
+// checksum computes the Internet checksum of an ICMPv6 message with its pseudo header (RFC 8200, section 8.1). The message must end
+// where the frame ends.
 func checksum(frame []byte) uint16 {
 	// The two IPv6 addresses stand right before the message, so that one pass takes both.
 	return ^fold(sum(uint32(len(frame)-icmp6Start)+protocolICMPv6, frame[ip6Source:]))
@@ -202,7 +204,7 @@ func sum(s uint32, b []byte) uint32 {
 	return s
 }
 
-// fold makes a sum one of one's complement, in 16 bits.
+// fold reduces a sum to 16 bits of one's complement.
 func fold(s uint32) uint16 {
 	for s > 0xffff {
 		s = s>>16 + s&0xffff
@@ -223,7 +225,7 @@ func ndpAnnouncement(mac MAC, addr netip.Addr) ([]byte, error) {
 }
 
 // ndpAdvertisement encodes a neighbour advertisement with O=1 and the target link-layer option. It is sent from the target
-// itself, as kernels send theirs: there are programs that take no advertisement of a global address from a link-local one.
+// itself, as kernels do: some programs accept no advertisement of a global address from a link-local one.
 func ndpAdvertisement(mac, to MAC, destination, target netip.Addr, solicited bool) ([]byte, error) {
 	return ndpFrame(to, mac, target, destination, &ndp.NeighborAdvertisement{
 		Solicited:     solicited,

@@ -7,22 +7,22 @@ import (
 	"slices"
 )
 
-// table is what a port and its packet readers know. It is never changed after it was published.
+// table holds everything that a port and its packet readers look up. It is never changed after it was published.
 type table struct {
 	Interface
 	// addrs are the addresses to answer for on the interface.
 	addrs map[netip.Addr]struct{}
-	// announced are those of addrs that another process of this host had announced here when they came.
+	// announced is the part of addrs that another process of this host had announced here before.
 	announced map[netip.Addr]struct{}
-	// known are the addrs, and the ones that are watched on the interface.
+	// known holds addrs and the addresses that are watched on the interface.
 	known map[netip.Addr]Mode
-	// kernel are those of addrs that the kernel of this host has as well. There should be none.
+	// kernel is the part of addrs that the kernel of this host has too. It should be empty.
 	kernel map[netip.Addr]struct{}
 	// asked are the addresses that are being probed.
 	asked *inquiries
-	// macs are the hardware addresses of all interfaces of this host.
+	// macs are all hardware addresses of this host.
 	macs map[MAC]struct{}
-	// scope holds all addresses that frames may concern this host with, those in addrs among them.
+	// scope holds all addresses that frames may concern this host with, addrs included.
 	scope *scope
 }
 
@@ -35,9 +35,9 @@ func (t Target) equal(o Target) bool {
 	return t.Addr == o.Addr && t.Mode == o.Mode && t.Announced == o.Announced && slices.Equal(t.Interfaces, o.Interfaces)
 }
 
-// normalize returns the targets sorted by address, each address once, without those that are no addresses. Of an address
-// that is named twice, the interfaces are united, one entry without interfaces leaves the choice open for all, one entry
-// to answer for it decides, and of those one that was not announced.
+// normalize returns the targets sorted by address, each address once, without invalid addresses. Several targets of one address
+// become one: it has the interfaces of all, or none if one target has none; its Mode is Answer if one target's is; and it is
+// Announced only if all targets in that Mode are.
 func normalize(targets []Target) []Target {
 	list := make([]Target, 0, len(targets))
 	for _, t := range targets {
@@ -73,25 +73,119 @@ func normalize(targets []Target) []Target {
 	return out
 }
 
-// plan decides which addresses belong on which interface, by interface index. Interfaces that are down take part: an
-// address whose subnet is on an interface without carrier must not turn up in another network.
-func plan(targets []Target, interfaces []Interface) map[int]map[netip.Addr]Mode {
-	assigned := make(map[int]map[netip.Addr]Mode, len(interfaces))
-	for _, i := range interfaces {
+// layout knows the links of a host and which of them lead into the same network. It is never changed after it was published.
+type layout struct {
+	links []Interface
+	// network holds, for each link, the position of the first link in the same network.
+	network []int
+	// node holds, for each link, whether it has an InternalIP of this host's Node.
+	node []bool
+}
+
+// newLayout divides links into networks. Two links with an equal subnet in one routing domain are taken for two links to one
+// network, as are two that a third connects. Nothing else tells: a link without a common subnet is a network of its own.
+func newLayout(links []Interface, nodeAddrs []netip.Addr) *layout {
+	type subnet struct {
+		vrf    int
+		prefix netip.Prefix
+	}
+	l := &layout{links: links, network: make([]int, len(links)), node: make([]bool, len(links))}
+	first := map[subnet]int{}
+	for at, i := range links {
+		l.network[at] = at
+		for _, p := range i.Prefixes {
+			l.node[at] = l.node[at] || slices.Contains(nodeAddrs, p.Addr())
+			// A prefix of one address, or of link-local ones, may be the same on links that nothing connects.
+			if p.IsSingleIP() || p.Addr().IsLinkLocalUnicast() {
+				continue
+			}
+			key := subnet{i.VRF, p.Masked()}
+			if other, known := first[key]; known {
+				l.unite(l.network[other], l.network[at])
+			} else {
+				first[key] = at
+			}
+		}
+	}
+	return l
+}
+
+// unite makes one network of two.
+func (l *layout) unite(a, b int) {
+	for at, n := range l.network {
+		if n == a || n == b {
+			l.network[at] = min(a, b)
+		}
+	}
+}
+
+// serving appends the positions of the links that serve the target to chosen, one link for each network. Links that are down take
+// part: an address whose subnet is on a link without carrier must not turn up in another network.
+func (l *layout) serving(t Target, chosen []int) []int {
+	if len(t.Interfaces) == 0 {
+		for at := range l.links {
+			if holds(l.links[at].Prefixes, t.Addr) {
+				chosen = l.choose(chosen, at, t.Addr)
+			}
+		}
+		if len(chosen) > 0 {
+			return chosen
+		}
+	}
+	for at, i := range l.links {
+		if t.Wants(i, false) {
+			chosen = l.choose(chosen, at, t.Addr)
+		}
+	}
+	return chosen
+}
+
+// choose adds a link to the chosen ones, or puts it in the place of the link to the same network if it comes before that.
+func (l *layout) choose(chosen []int, at int, addr netip.Addr) []int {
+	same := slices.IndexFunc(chosen, func(other int) bool { return l.network[other] == l.network[at] })
+	switch {
+	case same < 0:
+		return append(chosen, at)
+	case l.before(at, chosen[same], addr):
+		chosen[same] = at
+	}
+	return chosen
+}
+
+// before reports whether link a, rather than b of the same network, serves addr: the link that can serve it now, then the link with
+// the Node's InternalIP, then the link with the lower index. The other link stands by.
+func (l *layout) before(a, b int, addr netip.Addr) bool {
+	if x, y := l.links[a].serves(addr), l.links[b].serves(addr); x != y {
+		return x
+	}
+	if l.node[a] != l.node[b] {
+		return l.node[a]
+	}
+	return l.links[a].Index < l.links[b].Index
+}
+
+// serves reports whether the link can answer for addr now: it has a carrier, and for IPv6 a link-local address.
+func (i Interface) serves(addr netip.Addr) bool {
+	return i.Up && (addr.Is4() || i.LinkLocal.IsValid())
+}
+
+// plan decides which addresses belong on which link, by interface index.
+func plan(targets []Target, l *layout) map[int]map[netip.Addr]Mode {
+	assigned := make(map[int]map[netip.Addr]Mode, len(l.links))
+	for _, i := range l.links {
 		assigned[i.Index] = make(map[netip.Addr]Mode)
 	}
+	var chosen []int
 	for _, t := range targets {
-		subnet := slices.ContainsFunc(interfaces, func(i Interface) bool { return i.Holds(t.Addr) })
-		for _, i := range interfaces {
-			if t.Wants(i, subnet) {
-				assigned[i.Index][t.Addr] = t.Mode
-			}
+		chosen = l.serving(t, chosen[:0])
+		for _, at := range chosen {
+			assigned[l.links[at].Index][t.Addr] = t.Mode
 		}
 	}
 	return assigned
 }
 
-// answered returns those addresses that are to be answered for.
+// answered returns the addresses in Mode Answer.
 func answered(known map[netip.Addr]Mode) map[netip.Addr]struct{} {
 	addrs := make(map[netip.Addr]struct{})
 	for addr, mode := range known {
@@ -102,7 +196,7 @@ func answered(known map[netip.Addr]Mode) map[netip.Addr]struct{} {
 	return addrs
 }
 
-// inherited returns those of the targets that were announced already and were not in the old set in Mode Answer.
+// inherited returns the addresses of targets that are Announced and that the old set did not answer for.
 func inherited(old, next []Target) map[netip.Addr]struct{} {
 	var found map[netip.Addr]struct{}
 	for _, t := range next {
@@ -122,8 +216,8 @@ func answers(targets []Target, addr netip.Addr) bool {
 	return found && targets[i].Mode == Answer
 }
 
-// keepAnnounced notes which of the table's addresses need no first announcement: those that old, the table before it, noted,
-// as the port may not have come to them yet, and those that are inherited.
+// keepAnnounced notes which of the table's addresses need no first announcement: the inherited addresses, and the addresses that
+// the table before noted, because the port may not have come to them yet.
 func (t *table) keepAnnounced(old *table, inherited map[netip.Addr]struct{}) {
 	for addr := range t.addrs {
 		_, fresh := inherited[addr]
@@ -139,7 +233,7 @@ func (t *table) keepAnnounced(old *table, inherited map[netip.Addr]struct{}) {
 	}
 }
 
-// common returns those of addrs that are in the sorted list too.
+// common returns the addresses of the set that are in the sorted list too.
 func common(addrs map[netip.Addr]struct{}, list []netip.Addr) map[netip.Addr]struct{} {
 	var both map[netip.Addr]struct{}
 	for addr := range addrs {
@@ -153,7 +247,8 @@ func common(addrs map[netip.Addr]struct{}, list []netip.Addr) map[netip.Addr]str
 	return both
 }
 
-// Wants reports whether the target belongs on i. subnet tells that some interface has a subnet that holds it.
+// Wants reports whether the target may be served on i. subnet tells whether some interface has a subnet that holds the address.
+// Of several such interfaces in one network, the announcer uses one.
 func (t Target) Wants(i Interface, subnet bool) bool {
 	if len(t.Interfaces) == 0 {
 		return !subnet || i.Holds(t.Addr)
@@ -161,13 +256,13 @@ func (t Target) Wants(i Interface, subnet bool) bool {
 	return slices.ContainsFunc(t.Interfaces, func(pattern string) bool { return matches(pattern, i.Name) })
 }
 
-// matches reports whether name is, or matches, the pattern. A pattern that is none matches nothing but itself.
+// matches reports whether name is, or matches, the pattern. A malformed pattern matches only itself.
 func matches(pattern, name string) bool {
 	ok, err := path.Match(pattern, name)
 	return pattern == name || err == nil && ok
 }
 
-// diff tells which addresses are only in the new set and which only in the old, each in ascending order.
+// diff returns the addresses that are only in the new set and those that are only in the old, in ascending order.
 func diff(old, next map[netip.Addr]struct{}) (start, stop []netip.Addr) {
 	for addr := range next {
 		if _, ok := old[addr]; !ok {

@@ -9,31 +9,31 @@ import (
 	"time"
 )
 
-// What keeps an address from being probed.
+// The reasons why an address cannot be probed.
 var (
-	// ErrHeld says that the address is one that this announcer answers for itself: its own answer would not be heard.
+	// ErrHeld says that this announcer answers for the address itself: it would not hear its own answer.
 	ErrHeld = errors.New("this node answers for the address")
-	// ErrNotAsked says that there is no interface to ask on, or that none could send.
+	// ErrNotAsked says that there is no interface to ask on, or that no interface could send.
 	ErrNotAsked = errors.New("no interface to ask on")
 )
 
-// The defaults of ProbeOptions: silence is known after 80 ms.
+// The defaults of ProbeOptions: silence is certain after 80 ms.
 const (
 	defaultProbeCount    = 2
 	defaultProbeInterval = 40 * time.Millisecond
 )
 
-// ProbeOptions say how to probe. The zero value asks everybody twice within 40 ms and waits another 40 ms.
+// ProbeOptions configure a probe. The zero value asks all stations twice within 40 ms and waits another 40 ms.
 type ProbeOptions struct {
 	// Interfaces are names or patterns, as in Target.
 	Interfaces []string
-	// To is the one station to ask. The zero value asks all.
+	// To is the only station to ask. The zero value asks all stations.
 	To MAC
-	// Count is how often to ask, at least once. 0 is twice.
+	// Count is the number of questions, at least one. 0 means two.
 	Count int
-	// Interval is how long to wait for an answer after each question. 0 is 40 ms.
+	// Interval is the time to wait for an answer after each question. 0 means 40 ms.
 	Interval time.Duration
-	// Linger is how long to go on listening after the first answer, for a second station that answers.
+	// Linger is the time to listen for a second station after the first answer.
 	Linger time.Duration
 }
 
@@ -47,25 +47,24 @@ func (o ProbeOptions) withDefaults() ProbeOptions {
 	return o
 }
 
-// Outcome is what a probe found out.
+// Outcome is the result of a probe.
 type Outcome uint8
 
 // The outcomes.
 const (
-	// Unasked means that the probe did not come to its end, so that nothing is known. An error says why.
+	// Unasked means that the probe did not complete, so that nothing is known. An error says why.
 	Unasked Outcome = iota
-	// Silent means that nobody answered.
+	// Silent means that no station answered.
 	Silent
-	// Contested means that nobody has the address, but another station is probing for it as well (RFC 5227, section
-	// 2.1.1).
+	// Contested means that no station has the address, but another station is probing for it too (RFC 5227, section 2.1.1).
 	Contested
-	// Taken means that a station answered, or was heard using the address.
+	// Taken means that a station answered, or used the address in another frame.
 	Taken
 
 	outcomes
 )
 
-// String returns the outcome as it stands in metrics and logs.
+// String returns the outcome for metrics and logs.
 func (o Outcome) String() string {
 	switch o {
 	case Unasked:
@@ -80,40 +79,40 @@ func (o Outcome) String() string {
 	return "unknown"
 }
 
-// Sighting is a station that was heard while an address was probed.
+// Sighting is another station that was heard during a probe.
 type Sighting struct {
-	// MAC is its hardware address, none of this host's.
+	// MAC is the hardware address of the station.
 	MAC MAC
-	// Interface is the name of the interface that it was heard on.
+	// Interface is the name of the interface that heard the station.
 	Interface string
-	// Form is how it was heard.
+	// Form is the kind of the frame.
 	Form Form
-	// After is the time from the first question to this.
+	// After is the time from the first question to the frame.
 	After time.Duration
 }
 
 // Finding is the result of a probe.
 type Finding struct {
-	// Outcome sums it up.
+	// Outcome is the summary.
 	Outcome Outcome
-	// Heard are the stations, each once for each interface, in the order in which they were heard.
+	// Heard are the stations in the order in which they were heard, each once for each interface.
 	Heard []Sighting
 	// Asked are the names of the interfaces that a question went out on.
 	Asked []string
-	// Last is when the last question went out, zero if none did. Of what came long after it a silence says nothing.
+	// Last is the time of the last question, zero if there was none. Silence says nothing about the time long after it.
 	Last time.Time
 }
 
-// Probe asks the segment who has an address, without claiming it and without leaving a trace of it in any neighbour's cache: for IPv4 by
-// ARP requests from 0.0.0.0 (RFC 5227, section 2.1.1), for IPv6 by solicitations from the link-local address of the
-// interface, which name this host and are answered to it alone. It returns with the first answer, of the one station if
-// only that is asked, or, after Count times Interval, without any.
+// Probe asks the network which station has an address. It does not claim the address and changes no neighbour's cache: for IPv4 it
+// sends ARP requests from 0.0.0.0 (RFC 5227, section 2.1.1), for IPv6 solicitations from the link-local address of the
+// interface, which stations answer to this host alone. Probe returns with the first answer (of the station in To, if there is one),
+// or without an answer after Count times Interval.
 //
-// Questions obey the rate of their interface. They go after the first announcements of addresses, and before their repeats; with
-// a low rate and much to ask, Probe takes the time that this takes, or until ctx is done. Any number of probes may run at once. Everybody cannot be asked for an address in Mode
-// Answer (ErrHeld); one station can: whether it answers for it too.
+// Of several interfaces in one network, Probe uses the one that serves the address. Questions obey the rate of their interface: they
+// wait for the first announcements of addresses, and precede the repeats. Any number of probes may run at once. An address in Mode
+// Answer can be probed only at one station (whether that answers too), otherwise the error is ErrHeld.
 //
-// With an error, the Outcome is Taken if somebody was heard before, and otherwise Unasked; it is never Silent.
+// With an error, the Outcome is Taken if a station was heard before, and otherwise Unasked. It is never Silent.
 func (a *Announcer) Probe(ctx context.Context, addr netip.Addr, o ProbeOptions) (Finding, error) {
 	addr, o = addr.Unmap().WithZone(""), o.withDefaults()
 	finding, err := a.probe(ctx, addr, o)
@@ -146,17 +145,17 @@ func (a *Announcer) probe(ctx context.Context, addr netip.Addr, o ProbeOptions) 
 	return r.finding, err
 }
 
-// portsFor returns the ports that a target with this address would be announced on.
+// portsFor returns the ports of the links that serve a target with this address.
 func (a *Announcer) portsFor(addr netip.Addr, interfaces []string) []*port {
-	told := a.told.Load()
-	if told == nil {
+	l := a.layout.Load()
+	if l == nil {
 		return nil
 	}
-	target := Target{Addr: addr, Interfaces: interfaces}
-	subnet := slices.ContainsFunc(*told, func(i Interface) bool { return i.Holds(addr) })
+	chosen := l.serving(Target{Addr: addr, Interfaces: interfaces}, nil)
 	var ports []*port
 	for _, p := range *a.ports.Load() {
-		if target.Wants(p.table.Load().Interface, subnet) {
+		index := p.table.Load().Index
+		if slices.ContainsFunc(chosen, func(at int) bool { return l.links[at].Index == index }) {
 			ports = append(ports, p)
 		}
 	}
@@ -185,7 +184,7 @@ func (r *probing) run(ctx context.Context) error {
 	return nil
 }
 
-// end listens for others after an answer. What went wrong does not matter once there is one.
+// end listens for other stations after an answer. An error does not matter once there is an answer.
 func (r *probing) end(ctx context.Context, err error) error {
 	if !r.taken() {
 		return err
@@ -196,7 +195,7 @@ func (r *probing) end(ctx context.Context, err error) error {
 	return nil
 }
 
-// ask has every port send one question, and waits until they have, or somebody answers before.
+// ask has every port send one question. It waits until all have sent it, or a station answers.
 func (r *probing) ask(ctx context.Context) error {
 	waiting, sent := 0, 0
 	for _, p := range r.ports {
@@ -227,7 +226,7 @@ func (r *probing) ask(ctx context.Context) error {
 	return nil
 }
 
-// listen waits for the first answer, for so long.
+// listen waits for the first answer, at most for d.
 func (r *probing) listen(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -267,8 +266,8 @@ func (r *probing) note(s sighting) {
 	}
 }
 
-// answered reports whether nothing more is waited for: somebody was heard, and if one station was asked, that station. Others may claim
-// the address meanwhile, which says nothing of that one.
+// answered reports whether the probe has its answer: a station was heard, and if only one was asked, that station. Claims of other
+// stations meanwhile say nothing about the one that was asked.
 func (r *probing) answered() bool {
 	to := r.options.To
 	return slices.ContainsFunc(r.finding.Heard, func(s Sighting) bool { return s.Form != Probing && (to == MAC{} || s.MAC == to) })

@@ -50,7 +50,7 @@ func TestPlan(t *testing.T) {
 		{Target{Addr: netip.MustParseAddr("192.0.2.80"), Interfaces: []string{"wlan0"}}, nil},
 	} {
 		var got []int
-		assigned := plan([]Target{c.target}, interfaces)
+		assigned := plan([]Target{c.target}, newLayout(interfaces, nil))
 		for _, i := range interfaces {
 			if _, ok := assigned[i.Index][c.target.Addr]; ok {
 				got = append(got, i.Index)
@@ -156,7 +156,8 @@ func TestFitness(t *testing.T) {
 		{station{"lo", flags | unix.IFF_LOOPBACK, "loopback", mac, ""}, isLoopback},
 		{station{"ib0", flags, "infiniband", make(net.HardwareAddr, 20), ""}, isNotEthernet},
 		{station{"wg0", flags, "none", nil, ""}, isNotEthernet},
-		{station{"odd0", flags, "ether", nil, ""}, isNotEthernet},
+		{station{"odd0", flags, "ether", nil, ""}, hasNoAddress},
+		{station{"eth0", flags, "ether", make(net.HardwareAddr, 6), ""}, hasNoAddress},
 		{station{"eth0", flags | unix.IFF_NOARP, "ether", mac, ""}, cannotBroadcast},
 		{station{"eth0", flags &^ unix.IFF_BROADCAST, "ether", mac, ""}, cannotBroadcast},
 		{station{"eth0", flags &^ unix.IFF_MULTICAST, "ether", mac, ""}, cannotBroadcast},

@@ -9,37 +9,38 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Unused is a network interface of the host that nothing is announced on.
+// Unused is a network interface of the host on which nothing is announced.
 type Unused struct {
 	Name string
-	// MAC is empty when the interface has none of 48 bits.
+	// MAC is empty when the interface has no hardware address of 48 bits.
 	MAC string
-	// Up is true when it is switched on and has a carrier.
+	// Up is true when the interface is switched on and has a carrier.
 	Up bool
-	// Why is one word, like "excludedByName".
+	// Why is one word, such as "excludedByName".
 	Why string
 }
 
-// unused lists the host's interfaces that are not used, by name. It asks the kernel, and leaves what Watch follows alone.
+// unused lists the host's interfaces that are not used, by name. It asks the kernel, independently of Watch.
 func (h *host) unused() ([]Unused, error) {
 	links, err := retryDump(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
 	}
-	kinds := map[int]string{}
-	for _, l := range links {
-		kinds[l.Attrs().Index] = l.Type()
+	addrs, err := retryDump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
+	if err != nil {
+		return nil, fmt.Errorf("list addresses: %w", err)
 	}
+	set, exclude := newLinkSet(links, addrs), h.exclusion()
 	list := []Unused{}
 	for _, l := range links {
 		attrs := l.Attrs()
-		reason := stationOf(attrs, kinds).unfit(h.exclude)
+		reason := set.unfit(attrs, exclude)
 		if reason == fit {
 			continue
 		}
 		u := Unused{Name: attrs.Name, Up: running(attrs.RawFlags), Why: reason.String()}
-		if len(attrs.HardwareAddr) == len(MAC{}) {
-			u.MAC = MAC(attrs.HardwareAddr).String()
+		if mac, ok := macOf(attrs.HardwareAddr); ok {
+			u.MAC = mac.String()
 		}
 		list = append(list, u)
 	}
@@ -47,13 +48,7 @@ func (h *host) unused() ([]Unused, error) {
 	return list, nil
 }
 
-// stationOf returns what of a link decides whether it is used. kinds are the kinds of all links by index.
-func stationOf(attrs *netlink.LinkAttrs, kinds map[int]string) station {
-	return station{name: attrs.Name, flags: attrs.RawFlags, encapsulation: attrs.EncapType, mac: attrs.HardwareAddr,
-		master: kinds[attrs.MasterIndex]}
-}
-
-// Unused returns the host's interfaces that are not used, by name, as they are now. With a Network of the caller's there are none.
+// Unused returns the host's interfaces that are not used now, by name. With a Network of the caller's there are none.
 func (a *Announcer) Unused() ([]Unused, error) {
 	if h, ok := a.network.(*host); ok {
 		return h.unused()

@@ -53,7 +53,7 @@ func exitStatus(err error) int {
 
 // runNode runs an announcer until its standard input ends. Each line there is a whole set of addresses, those only to be watched
 // with a question mark before them; or "ping" to answer pings, "ranges" with pairs of addresses, "rate" with a number,
-// "gateways", "resume", or "probe" with an address. It prints "set" when it has passed a set, ranges or a rate on, "ready" when the announcer is, what is heard and what probes found.
+// "gateways", "resume", "host" to print the kernel's addresses and all hardware addresses, or "node" or "probe" with an address. It prints "set" when it has passed a set, ranges or a rate on, "ready" when the announcer is, what is heard and what probes found.
 func runNode(stood func()) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -97,6 +97,11 @@ func runNode(stood func()) error {
 			case "quiet":
 				a.SetRefresh(-1)
 				fmt.Println("set")
+			case "node":
+				a.SetNodeAddrs([]netip.Addr{netip.MustParseAddr(rest)})
+				fmt.Println("set")
+			case "host":
+				fmt.Println("host", a.KernelAddrs(), a.MACs())
 			case "probe":
 				go printProbe(ctx, a, netip.MustParseAddr(rest))
 			default:

@@ -74,7 +74,7 @@ func (s *conn) Write(b []byte) (int, error) {
 	case s.nic.thaw != nil:
 		return len(b), nil
 	}
-	s.nic.node.lan.send(s.nic.link, b)
+	s.nic.node.lan.send(s.nic.link, s.nic.outgoing(b))
 	return len(b), nil
 }
 

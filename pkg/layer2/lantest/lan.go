@@ -37,6 +37,9 @@ func New(seed uint64) *LAN {
 	}
 }
 
+// Began returns the moment from which the times of frames are counted.
+func (l *LAN) Began() time.Time { return l.began }
+
 type sending struct {
 	from *link
 	data []byte

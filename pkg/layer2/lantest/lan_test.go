@@ -168,7 +168,7 @@ func TestSwitch(t *testing.T) {
 		if got := last(); got != "b c" {
 			t.Errorf("to a group that the node is not in: [%s]", got)
 		}
-		conn, err := nic.node.ListenNDP(nic.node.interfaces()[0])
+		conn, err := nic.node.ListenNDP(nic.node.hostState().Interfaces[0])
 		if err != nil {
 			t.Fatal(err)
 		}

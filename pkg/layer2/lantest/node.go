@@ -26,6 +26,8 @@ type Node struct {
 	watchers map[chan struct{}]struct{}
 	refuse   error
 	opened   int
+	addrs    []netip.Addr // of the kernel, besides those of the interfaces
+	macs     []layer2.MAC // of interfaces that the announcer does not use
 }
 
 var _ layer2.Network = (*Node)(nil)
@@ -83,13 +85,13 @@ func (n *Node) Attempts() int {
 }
 
 // Watch implements layer2.Network.
-func (n *Node) Watch(ctx context.Context, tell func([]layer2.Interface)) error {
+func (n *Node) Watch(ctx context.Context, tell func(layer2.HostState)) error {
 	bell := make(chan struct{}, 1)
 	n.lan.mu.Lock()
 	n.watchers[bell] = struct{}{}
 	n.lan.mu.Unlock()
 	for {
-		tell(n.interfaces())
+		tell(n.hostState())
 		select {
 		case <-ctx.Done():
 			n.lan.mu.Lock()
@@ -101,18 +103,42 @@ func (n *Node) Watch(ctx context.Context, tell func([]layer2.Interface)) error {
 	}
 }
 
-func (n *Node) interfaces() []layer2.Interface {
+// hostState returns what the kernel shows of the node's interfaces and addresses.
+func (n *Node) hostState() layer2.HostState {
 	n.lan.mu.Lock()
 	defer n.lan.mu.Unlock()
-	list := []layer2.Interface{}
+	s := layer2.HostState{Addrs: slices.Clone(n.addrs), MACs: slices.Clone(n.macs)}
 	for _, c := range n.nics {
-		if c.link != nil {
-			i := c.state
-			i.Prefixes = slices.Clone(i.Prefixes)
-			list = append(list, i)
+		if c.link == nil {
+			continue
+		}
+		i := c.state
+		i.Prefixes = slices.Clone(i.Prefixes)
+		i.Local = slices.Concat(i.Local, n.addrs)
+		slices.SortFunc(i.Local, netip.Addr.Compare)
+		s.Interfaces = append(s.Interfaces, i)
+		for _, p := range i.Prefixes {
+			s.Addrs = append(s.Addrs, p.Addr())
 		}
 	}
-	return list
+	return s
+}
+
+// SetAddrs gives the node's kernel other addresses besides those of its interfaces, as on its loopback interface. The kernel
+// answers ARP requests and neighbour solicitations for them on every interface, as Linux does.
+func (n *Node) SetAddrs(addrs ...netip.Addr) {
+	n.lan.mu.Lock()
+	defer n.lan.mu.Unlock()
+	n.addrs = slices.Clone(addrs)
+	n.changed()
+}
+
+// SetMACs gives the node interfaces with these hardware addresses that the announcer does not use. They send nothing.
+func (n *Node) SetMACs(macs ...layer2.MAC) {
+	n.lan.mu.Lock()
+	defer n.lan.mu.Unlock()
+	n.macs = slices.Clone(macs)
+	n.changed()
 }
 
 // ListenARP implements layer2.Network.
@@ -167,7 +193,8 @@ func (c *NIC) MAC() layer2.MAC {
 // SetUp gives the interface a carrier, or takes it away.
 func (c *NIC) SetUp(up bool) { c.set(func(i *layer2.Interface) { i.Up = up }) }
 
-// SetLocal gives the node's kernel addresses on some other interface, which it answers pings for.
+// SetLocal gives the node's kernel the addresses of Services, as a service proxy does: it answers pings to them, and nobody else is
+// told of them.
 func (c *NIC) SetLocal(addrs ...netip.Addr) {
 	c.set(func(i *layer2.Interface) { i.Local = slices.SortedFunc(slices.Values(addrs), netip.Addr.Compare) })
 }
@@ -195,6 +222,15 @@ func (c *NIC) frozen() chan struct{} {
 	defer c.node.lan.mu.Unlock()
 	return c.thaw
 }
+
+// SetPrefixes changes the addresses of the interface.
+func (c *NIC) SetPrefixes(prefixes ...netip.Prefix) {
+	c.set(func(i *layer2.Interface) { i.Prefixes = prefixes })
+}
+
+// SetSlaves makes the interface a bond in mode balance-alb with slaves of these hardware addresses: ARP replies leave with the
+// address of the last slave. Without slaves it is no bond any more.
+func (c *NIC) SetSlaves(macs ...layer2.MAC) { c.set(func(i *layer2.Interface) { i.MACs = macs }) }
 
 // SetMAC changes the hardware address. The link-local address stays, as on Linux.
 func (c *NIC) SetMAC(m layer2.MAC) { c.set(func(i *layer2.Interface) { i.MAC = m }) }
@@ -267,7 +303,7 @@ func (c *NIC) wants(group layer2.MAC) bool {
 // receive hands a frame to the sockets that it concerns. The caller holds the mutex.
 func (c *NIC) receive(frame []byte) [][]byte {
 	destination := layer2.MAC(frame[0:6])
-	if !c.state.Up || destination[0]&1 == 0 && destination != c.state.MAC {
+	if !c.state.Up || destination[0]&1 == 0 && destination != c.state.MAC && !slices.Contains(c.state.MACs, destination) {
 		return nil
 	}
 	protocol, ok := protocolOf(frame)
@@ -282,7 +318,7 @@ func (c *NIC) receive(frame []byte) [][]byte {
 			}
 		}
 	}
-	return nil
+	return c.kernelAnswers(frame)
 }
 
 // protocolOf returns which sockets a frame is for, as the kernel's filters decide it.
