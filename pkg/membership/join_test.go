@@ -110,8 +110,8 @@ func TestJoinerWarnsOnce(t *testing.T) {
 		time.Sleep(time.Hour)
 		delegate{m}.NotifyLeave(peerNode("b", "192.0.2.2"))
 		j.rounds(t, time.Hour)
-		want += `level=WARN msg="node b (192.0.2.2) has left the gossip and does not come back: ` + errClosed.Error() + `" node=b err="` +
-			errClosed.Error() + `"` + "\n"
+		want += `level=WARN msg="node b (192.0.2.2) has left the gossip and does not come back: if it is up, open TCP and UDP port 7950 ` +
+			`in both directions" node=b err="` + errClosed.Error() + `"` + "\n"
 		if logged.String() != want {
 			t.Errorf("logged\n%s\nwant\n%s", logged, want)
 		}
@@ -167,9 +167,6 @@ func TestUnreached(t *testing.T) {
 		j.rounds(t, time.Minute)
 		c.Since, c.Met = left, true
 		check("it is gone again", 6, b, c)
-		if got, want := c.String(), "node c (192.0.2.3) has left the gossip and does not come back: 192.0.2.3: no answer; "; !strings.HasPrefix(got, want) {
-			t.Errorf("%s, want %s", got, want)
-		}
 	})
 }
 

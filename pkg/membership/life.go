@@ -10,7 +10,7 @@ const (
 	minLife = 10 * time.Second
 	// maxShortLives is the number of lives shorter than minLife in a row after which a member is unstable: it counts as a
 	// member again only after it has stayed for minLife.
-	maxShortLives = 3
+	maxShortLives = 2
 	// lifeMemory is the time after which the lives of a lost member are forgotten.
 	lifeMemory = 10 * time.Minute
 )

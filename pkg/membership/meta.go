@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -78,6 +79,14 @@ func (r Report) size() int {
 		size += sectionHeader + l.size()
 	}
 	return size
+}
+
+// announcedTime returns t as metadata carries it: to the second, and zero when it does not fit into four bytes.
+func announcedTime(t time.Time) time.Time {
+	if s := t.Unix(); s > 0 && s <= math.MaxUint32 {
+		return time.Unix(s, 0).UTC()
+	}
+	return time.Time{}
 }
 
 // encodeMeta returns the metadata for r, which is as fit returns it: a byte each for the version and the state, then the

@@ -35,7 +35,8 @@ type Unreached struct {
 // String returns a sentence for operators, which says what to do.
 func (u Unreached) String() string {
 	if u.Met {
-		return fmt.Sprintf("node %s (%s) has left the gossip and does not come back: %v", u.Name, u.Addr.Addr(), u.Err)
+		return fmt.Sprintf("node %s (%s) has left the gossip and does not come back: if it is up, open TCP and UDP port %d in both directions",
+			u.Name, u.Addr.Addr(), u.Addr.Port())
 	}
 	return noPassage(u.Name, u.Addr)
 }

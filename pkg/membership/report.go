@@ -3,7 +3,6 @@ package membership
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -115,14 +114,6 @@ func otherMACs(macs []MAC, links []Link) []MAC {
 		}
 	}
 	return others
-}
-
-// announcedTime returns t as metadata carries it: to the second, and zero when it does not fit into four bytes.
-func announcedTime(t time.Time) time.Time {
-	if s := t.Unix(); s > 0 && s <= math.MaxUint32 {
-		return time.Unix(s, 0).UTC()
-	}
-	return time.Time{}
 }
 
 func countSubnets(links []Link) (n int) {
