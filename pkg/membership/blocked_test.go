@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -51,15 +50,14 @@ func startWalled(t *testing.T, n int, rules ...rule) *walled {
 	w.stop = stop
 	var peers []Peer
 	for i := range n {
-		peers = append(peers, Peer{
-			Name: string(rune('a' + i)), Addrs: []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + i)}), 7950)},
-		})
+		peers = append(peers, parsePeers(fmt.Sprintf("%c 192.0.2.%d:7950", 'a'+i, 1+i))...)
 	}
 	for _, p := range peers {
 		logged := &syncBuffer{}
 		m, err := New(Options{
 			Name: p.Name, Bind: p.Addrs[0], Keys: [][]byte{testKey}, Peers: func() []Peer { return peers },
-			Transport: w.wall.port(p.Name, p.Addrs[0]), Log: slog.New(slog.NewTextHandler(logged, nil)), Registerer: prometheus.NewRegistry(),
+			Transport: w.wall.port(p.Name, p.Addrs[0]), Log: slog.New(slog.NewTextHandler(logged, nil)),
+			Registerer: prometheus.NewRegistry(),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -84,7 +82,7 @@ func (w *walled) end() {
 	time.Sleep(time.Minute)
 }
 
-// sees returns the names that node i lists as members, and in brackets those that it lists as unreached.
+// sees returns the names of the members in the view of node i, and in brackets the unreached nodes.
 func (w *walled) sees(i int) string {
 	var names []string
 	for _, m := range w.nodes[i].Members() {
@@ -114,11 +112,12 @@ func blocked(texts ...string) (rules []rule) {
 
 // sentence is the advice about node name, which the log of another node gives.
 func sentence(name string) string {
-	return fmt.Sprintf("gossip with node %s (192.0.2.%d) does not pass: open TCP and UDP port 7950 in both directions", name, name[0]-'a'+1)
+	const text = "gossip with node %s (192.0.2.%d) does not pass: open TCP and UDP port 7950 in both directions"
+	return fmt.Sprintf(text, name, name[0]-'a'+1)
 }
 
-// TestBlockedGossip blocks gossip between a and b in all ways. Their lists of members must stop changing, and the log of
-// at least one of them must name the other. docs/troubleshooting.md shows the results.
+// TestBlockedGossip blocks gossip between a and b in all ways. Their lists of members must stop changing, and the log
+// of at least one of them must name the other. docs/troubleshooting.md shows the results.
 func TestBlockedGossip(t *testing.T) {
 	const unstable = "the node joins and is lost again and again"
 	for _, test := range []struct {

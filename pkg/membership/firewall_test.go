@@ -10,8 +10,8 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// firewall is a network in memory whose nodes can be blocked from each other by direction and protocol. It blocks only on
-// channels and timers, so it works in a bubble of testing/synctest.
+// firewall is a network in memory whose nodes can be blocked from each other by direction and protocol. It blocks only
+// on channels and timers, so it works in a bubble of testing/synctest.
 type firewall struct {
 	mu    sync.Mutex
 	ports map[string]*firewallPort

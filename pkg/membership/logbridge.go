@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	// quietTime is the time in which a kind of message is not logged again. memberlist writes a line for each failed ping.
+	// quietTime is the time in which a kind of message is not logged again. memberlist writes a line for each failed
+	// ping.
 	quietTime = 30 * time.Second
 	// maxKinds bounds the memory for kinds of messages, some of which contain the name of a node.
 	maxKinds = 256
@@ -69,8 +70,8 @@ func (b *logBridge) kind(text string) *seenKind {
 	return b.seen[name]
 }
 
-// parseLine splits a line such as "[WARN] memberlist: text" into level and text. A line without a level is a warning: the
-// few such lines report errors.
+// parseLine splits a line such as "[WARN] memberlist: text" into level and text. A line without a level is a warning:
+// the few such lines report errors.
 func parseLine(line string) (slog.Level, string) {
 	level, rest := slog.LevelWarn, strings.TrimSpace(line)
 	if tag, text, found := strings.Cut(rest, "] "); found && strings.HasPrefix(tag, "[") {
@@ -81,8 +82,8 @@ func parseLine(line string) (slog.Level, string) {
 		}
 	}
 	rest = strings.TrimPrefix(rest, "memberlist: ")
-	// The others know the process before this one, whose metadata differs: the refutation belongs to every handover. And
-	// checkPaths logs once that UDP does not work with a member.
+	// The others know the process before this one, whose metadata differs: the refutation belongs to every handover.
+	// And checkPaths logs once that UDP does not work with a member.
 	if strings.HasPrefix(rest, "Refuting an alive message") || strings.HasPrefix(rest, "Was able to connect to") {
 		level = slog.LevelDebug
 	}

@@ -89,8 +89,8 @@ func announcedTime(t time.Time) time.Time {
 	return time.Time{}
 }
 
-// encodeMeta returns the metadata for r, which is as fit returns it: a byte each for the version and the state, then the
-// sections, those of the links by name.
+// encodeMeta returns the metadata for r, which is as fit returns it: a byte each for the version and the state, then
+// the sections, those of the links by name.
 func encodeMeta(r Report) []byte {
 	meta := append(make([]byte, 0, r.size()), metaVersion, byte(r.State))
 	section := func(kind byte, n int) { meta = append(meta, kind, byte(n>>8), byte(n)) }
