@@ -28,6 +28,7 @@ var wallClockUses = map[string]string{
 	"pkg/kube/health.go":           "a duration that is logged",
 	"pkg/kube/told.go":             "the name of an Event",
 	"pkg/kube/metrics.go":          "told in a metric",
+	"pkg/membership/meta.go":       "a time on the wire, by the clock of the node that sends it",
 	"pkg/kube/convert.go":          "times of the API server, told to people",
 }
 

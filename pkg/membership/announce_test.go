@@ -10,9 +10,10 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// collision makes memberlist drop an update of the local member: it holds memberlist's lock from the moment that the first
-// other member is known until the update waits for it. The goroutine that merges what that member told goes on to what it
-// told of an earlier process of this name, and contradicts it before the update gets the lock, which has its number by then.
+// collision makes memberlist drop an update of the local member: it holds memberlist's lock from the moment that the
+// first other member is known until the update waits for it. The goroutine that merges what that member told goes on to
+// what it told of an earlier process of this name, and contradicts it before the update gets the lock, which has its
+// number by then.
 type collision struct {
 	memberlist.Delegate
 	memberlist.EventDelegate

@@ -11,7 +11,7 @@ type NodeAddrs struct {
 	Addrs []netip.Addr
 }
 
-// Choice says where a node listens for gossip, and at which addresses it tries the others.
+// Choice holds the gossip addresses of a node and of its peers.
 type Choice struct {
 	// Bind and Also are for the Options of the same names. Bind is invalid when the node has no address.
 	Bind, Also netip.AddrPort
@@ -19,16 +19,16 @@ type Choice struct {
 	Peers []Peer
 }
 
-// Choose returns where the node named self listens for gossip on this port, and where it finds the others.
+// Choose returns the gossip addresses of the node named self and of its peers, all on this port.
 //
-// All nodes gossip in one family: IPv4 if all nodes with an address have one of it, else IPv6 if all have one of that,
-// else the family that more nodes have, IPv4 if equally many do. So nodes agree that list their addresses in different
-// orders. A node binds its first address of that family and, besides, its first address of the other family, for nodes
-// that lack the common one; those bind their first address of the other family alone. Every node tries the others at
-// exactly the addresses that they bind, as far as it has an address of the same family itself. The result does not depend
-// on the order of nodes, except for the order of Peers.
+// All nodes share one main family: IPv4 if all nodes have an IPv4 address, else IPv6 if all have an IPv6 address, else
+// the family of more nodes, and IPv4 in a tie. Thus nodes agree even if their Node objects list addresses in different
+// orders. A node binds its first address of the main family, and also its first address of the other family, for nodes
+// without the main family. A node without the main family binds its first address of the other family. Every node tries
+// its peers at exactly the addresses that the peers bind, in the families that both have. The order of nodes affects
+// only the order of Peers.
 func Choose(self string, port uint16, nodes []NodeAddrs) Choice {
-	ipv4 := commonFamily(nodes)
+	ipv4 := mainFamily(nodes)
 	var own []netip.AddrPort
 	for _, n := range nodes {
 		if n.Name == self {
@@ -58,8 +58,8 @@ func Choose(self string, port uint16, nodes []NodeAddrs) Choice {
 	return c
 }
 
-// commonFamily reports whether the nodes gossip over IPv4; otherwise over IPv6.
-func commonFamily(nodes []NodeAddrs) (ipv4 bool) {
+// mainFamily reports whether the main family of the nodes is IPv4.
+func mainFamily(nodes []NodeAddrs) (ipv4 bool) {
 	with4, with6 := 0, 0
 	for _, n := range nodes {
 		if firstOf(n, true).IsValid() {
@@ -72,7 +72,7 @@ func commonFamily(nodes []NodeAddrs) (ipv4 bool) {
 	return with4 >= with6
 }
 
-// listening returns the addresses that a node binds, at most one in each family, the common family first.
+// listening returns the addresses that a node binds, at most one in each family, the main family first.
 func listening(n NodeAddrs, ipv4 bool, port uint16) (at []netip.AddrPort) {
 	for _, family := range []bool{ipv4, !ipv4} {
 		if a := firstOf(n, family); a.IsValid() {

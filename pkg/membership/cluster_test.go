@@ -107,7 +107,7 @@ type cluster struct {
 	t       testing.TB
 	network network
 	log     *slog.Logger
-	// memory is how long the dead are remembered; zero for as long as usual.
+	// memory is the time for which dead members are remembered; zero means the default.
 	memory time.Duration
 	// adjust changes the configuration of the next members to start; it may be nil.
 	adjust func(*memberlist.Config)
@@ -152,11 +152,14 @@ func (c *cluster) start(name string, keys ...[]byte) *node {
 	return c.run(Options{Name: name, Bind: netip.MustParseAddrPort("127.0.0.1:0"), Keys: keys}, func(*Membership) {})
 }
 
-// run runs a member with these options, the rest of which it fills in, after before has been called with it.
+// run fills in the rest of the options, makes a member of them, calls before with the member, and runs it.
 func (c *cluster) run(options Options, before func(*Membership)) *node {
 	c.t.Helper()
 	registry, name := prometheus.NewRegistry(), options.Name
-	options.Peers, options.Wake, options.Log, options.Registerer = c.currentPeers, c.wake, c.log.With("self", name), registry
+	options.Wake, options.Log, options.Registerer = c.wake, c.log.With("self", name), registry
+	if options.Peers == nil {
+		options.Peers = c.currentPeers
+	}
 	m, err := New(options)
 	if err != nil {
 		c.t.Fatal(err)
@@ -223,7 +226,7 @@ func (c *cluster) crash(n *node) {
 	c.peers = slices.DeleteFunc(c.peers, func(p Peer) bool { return p.Addrs[0] == address })
 }
 
-// address is where the member listens.
+// address is the gossip address of the member.
 func (n *node) address() netip.AddrPort {
 	self, _ := n.find(n.options.Name)
 	return self.Addr

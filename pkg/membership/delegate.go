@@ -45,7 +45,8 @@ func (d delegate) put(n *memberlist.Node, e event) {
 	})
 }
 
-// NotifyLeave implements memberlist.EventDelegate. memberlist calls it for a member that was found dead as for one that left.
+// NotifyLeave implements memberlist.EventDelegate. memberlist calls it for a member that was found dead as for one that
+// left.
 func (d delegate) NotifyLeave(n *memberlist.Node) {
 	if n.Name == d.m.options.Name {
 		return
@@ -63,8 +64,8 @@ func (d delegate) NotifyPingComplete(n *memberlist.Node, _ time.Duration, _ []by
 	d.m.paths.answered(n.Name)
 }
 
-// NotifyConflict implements memberlist.ConflictDelegate: another process claims the name of a member under another address.
-// memberlist logs that, and does not let the other process in while the member lives.
+// NotifyConflict implements memberlist.ConflictDelegate: another process claims the name of a member under another
+// address. memberlist logs that, and does not let the other process in while the member lives.
 func (d delegate) NotifyConflict(_, _ *memberlist.Node) { d.m.count(eventConflict) }
 
 // NodeMeta implements memberlist.Delegate.

@@ -1,7 +1,6 @@
-// Package membership turns memberlist into a sorted, immutable list of the nodes that are alive and what each says of
-// itself.
+// Package membership turns memberlist into a sorted, immutable list of the living nodes and their reports.
 //
-// Members may be called from any goroutine at any time and never blocks; neither does SetState. memberlist calls its
-// delegates while it holds its own lock, so a delegate only replaces the published list and wakes whoever waits; the
-// goroutines that act are those of Run. Nothing else of memberlist is visible outside.
+// Any goroutine may call Members, Unreached and SetState at any time, and none of them blocks. memberlist calls its
+// delegates while it holds its own lock, so a delegate only replaces the published list and wakes waiting goroutines;
+// only the goroutines of Run act. No other part of memberlist is visible outside.
 package membership

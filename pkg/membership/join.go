@@ -13,25 +13,25 @@ import (
 )
 
 const (
-	// joinInterval is the pause between two rounds over the peers that are not members. Half of it is random, so that members
-	// that started together do not all try at once.
+	// joinInterval is the pause between two rounds over the peers that are not members. Half of it is random, so that
+	// members that started together do not all try at once.
 	joinInterval = time.Second
 	// joinPatience is the time after which a peer counts as unreached. It covers the start of a cluster and of a node.
 	joinPatience = 10 * time.Second
 	// spreadTo is the number of members that are told of a change over TCP. They pass it on.
 	spreadTo = 3
-	// settleBound is the time after which a member that reaches nobody considers itself alone. Members that start together
-	// find each other in two rounds.
+	// settleBound is the time after which a member that reaches nobody considers itself alone. Members that start
+	// together find each other in two rounds.
 	settleBound = 3 * time.Second
 	// unstableMemory is the time since the last life of an unstable member after which it counts as an absent one.
 	unstableMemory = 2 * time.Minute
-	// probeRounds is the number of rounds of probes over all members that may bring no answer over UDP from a member before
-	// the log names it.
+	// probeRounds is the number of rounds of probes over all members that may bring no answer over UDP from a member
+	// before the log names it.
 	probeRounds = 5
 )
 
-// joiner tries to reach the peers that are not members. memberlist forgets a dead member after gossipToTheDead, so without
-// the joiner a longer partition would never heal.
+// joiner tries to reach the peers that are not members. memberlist forgets a dead member after gossipToTheDead, so
+// without the joiner a longer partition would never heal.
 type joiner struct {
 	m *Membership
 	// join tries to exchange all state with the named node at an address.
@@ -46,7 +46,7 @@ type joiner struct {
 	joined bool
 }
 
-// absence is a time in which a peer is not a member.
+// absence is a period in which a peer is not a member.
 type absence struct {
 	since  time.Time
 	err    error
@@ -56,7 +56,8 @@ type absence struct {
 // newJoiner returns a joiner that joins by join.
 func newJoiner(m *Membership, join func(name string, addr netip.AddrPort) error) *joiner {
 	return &joiner{
-		m: m, join: join, absent: make(map[string]*absence), met: make(map[string]struct{}), lost: make(map[string]lostPath),
+		m: m, join: join,
+		absent: make(map[string]*absence), met: make(map[string]struct{}), lost: make(map[string]lostPath),
 	}
 }
 
@@ -66,7 +67,7 @@ func (m *Membership) keepJoining(ctx context.Context, list *memberlist.Memberlis
 		_, err := list.Join([]string{name + "/" + addr.String()})
 		return err
 	})
-	// Many peers that do not answer, each of which takes its time, must not delay Settled.
+	// Many peers that do not answer must not delay Settled.
 	bound := time.AfterFunc(settleBound, m.settle)
 	defer bound.Stop()
 	for ctx.Err() == nil {
@@ -143,7 +144,8 @@ func (j *joiner) try(peer Peer) {
 		causes = append(causes, cause)
 	}
 	cause := combine(peer.Addrs, causes)
-	if l := j.m.published.Load().lives[peer.Name]; l.unstable() && (l.ended.IsZero() || time.Since(l.ended) < unstableMemory) {
+	l := j.m.published.Load().lives[peer.Name]
+	if l.unstable() && (l.ended.IsZero() || time.Since(l.ended) < unstableMemory) {
 		cause = errUnstable
 	}
 	j.note(peer, began, cause)
@@ -205,7 +207,7 @@ func (j *joiner) checkPaths(illness int) {
 		j.met[member.Name] = struct{}{}
 		lost := j.m.paths.lost(member, v.lives[member.Name].began, wait)
 		if lost != lostNothing && lost|j.lost[member.Name] != j.lost[member.Name] {
-			j.m.options.Log.Warn(noPassage(member.Name, member.Addr), "node", member.Name, "lost", lost.String())
+			j.m.options.Log.Warn(j.advice(member), "node", member.Name, "lost", lost.String())
 		}
 		if lost == lostNothing {
 			delete(j.lost, member.Name)
@@ -228,10 +230,22 @@ func (j *joiner) checkPaths(illness int) {
 	j.m.paths.keep(known, func(a netip.AddrPort) bool { return j.m.expected(a.Addr()) })
 }
 
-// spread exchanges all state with a few members, so that news of this one is not lost. memberlist's own gossip loses some
-// news: its queue confuses two messages of the same length that were queued under the same number, and it restarts its
-// numbers when a message replaces the only one in the queue. Nodes with names of the same length that start together cause
-// such pairs.
+// advice is the sentence for operators about a member with which gossip works through other members only.
+func (j *joiner) advice(member Member) string {
+	for _, own := range []netip.Addr{j.m.options.Bind.Addr(), j.m.options.Also.Addr()} {
+		if !own.IsValid() {
+			continue
+		}
+		if own.Is4() == member.Addr.Addr().Is4() || j.m.peers.Load().inFamily(member.Name, own.Is4()).IsValid() {
+			return noPassage(member.Name, member.Addr)
+		}
+	}
+	return Unreached{Name: member.Name, Err: errNoRoute}.String()
+}
+
+// spread exchanges all state with a few members, because memberlist's own gossip may lose an update of this member: the
+// queue of memberlist confuses two messages of the same length and number, and the numbers start again when a message
+// replaces the only one in the queue. Nodes with names of the same length that start together cause such pairs.
 func (j *joiner) spread() {
 	members := slices.Clone(j.m.Members())
 	shuffle(members)

@@ -110,8 +110,8 @@ func TestJoinerWarnsOnce(t *testing.T) {
 		time.Sleep(time.Hour)
 		delegate{m}.NotifyLeave(peerNode("b", "192.0.2.2"))
 		j.rounds(t, time.Hour)
-		want += `level=WARN msg="node b (192.0.2.2) has left the gossip and does not come back: ` + errClosed.Error() + `" node=b err="` +
-			errClosed.Error() + `"` + "\n"
+		want += `level=WARN msg="node b (192.0.2.2) has left the gossip and does not come back: if it is up, open TCP and UDP port 7950 ` +
+			`in both directions" node=b err="` + errClosed.Error() + `"` + "\n"
 		if logged.String() != want {
 			t.Errorf("logged\n%s\nwant\n%s", logged, want)
 		}
@@ -167,10 +167,38 @@ func TestUnreached(t *testing.T) {
 		j.rounds(t, time.Minute)
 		c.Since, c.Met = left, true
 		check("it is gone again", 6, b, c)
-		if got, want := c.String(), "node c (192.0.2.3) has left the gossip and does not come back: 192.0.2.3: no answer; "; !strings.HasPrefix(got, want) {
+	})
+}
+
+// TestUnreachedSentence gives the sentences for operators.
+func TestUnreachedSentence(t *testing.T) {
+	addr := netip.MustParseAddrPort("[fd00::2]:7950")
+	for _, test := range []struct {
+		unreached Unreached
+		want      string
+	}{
+		{Unreached{Addr: addr, Err: errNoAnswer}, "gossip with node b (fd00::2) does not pass: open TCP and UDP port 7950 in both directions"},
+		{Unreached{Addr: addr, Err: errNoAnswer, Met: true},
+			"node b (fd00::2) has left the gossip and does not come back: if it is up, open TCP and UDP port 7950 in both directions"},
+		{Unreached{Err: errNoAddress}, "gossip with node b does not pass: the Node has no InternalIP"},
+		{Unreached{Addr: addr, Err: errNoRoute}, "gossip with node b does not pass: this node has no address of the same family"},
+	} {
+		test.unreached.Name = "b"
+		if got := test.unreached.String(); got != test.want {
+			t.Errorf("%v: %s, want %s", test.unreached.Err, got, test.want)
+		}
+	}
+	m, _ := lone(t)
+	j := newJoiner(m, nil)
+	m.peers.Store(newPeerTable(parsePeers("c [fd00::2]:7950", "d [fd00::2]:7950 192.0.2.4:7950")))
+	for name, want := range map[string]string{
+		"c": "gossip with node c does not pass: this node has no address of the same family",
+		"d": "gossip with node d (fd00::2) does not pass: open TCP and UDP port 7950 in both directions",
+	} {
+		if got := j.advice(Member{Name: name, Addr: addr}); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
-	})
+	}
 }
 
 // TestCauses reduces the errors of attempts.

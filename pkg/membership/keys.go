@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// minKey is the least length of a secret in bytes, 128 bits if they are random.
+	// minKey is the minimum length of a secret in bytes, 128 bits if the bytes are random.
 	minKey = 16
-	// keyInfo binds derived keys to their purpose. It is part of the contract between members.
+	// keyInfo binds derived keys to their purpose. All members must use the same value.
 	keyInfo = "lanlord gossip v1"
 	// gossipKey is the length of a derived key in bytes, for AES-256.
 	gossipKey = 32
@@ -44,7 +44,7 @@ func deriveKeys(secrets [][]byte) ([][]byte, error) {
 	return keys, nil
 }
 
-// newKeyring returns the keys derived from secrets, the first of which is used to send.
+// newKeyring returns a ring of the keys derived from secrets. The first key encrypts outgoing gossip.
 func newKeyring(secrets [][]byte) (*memberlist.Keyring, error) {
 	keys, err := deriveKeys(secrets)
 	if err != nil {
@@ -53,10 +53,10 @@ func newKeyring(secrets [][]byte) (*memberlist.Keyring, error) {
 	return memberlist.NewKeyring(keys, keys[0])
 }
 
-// SetKeys replaces the keys, at any time: what is sent from now on is encrypted with the first, and whatever is encrypted
-// with any of them is accepted. To change keys without loss, all members first accept the new one, then use it, then drop the
-// old one. It returns an error when there is no key or one has fewer than 16 bytes; then nothing has changed. It is for one
-// goroutine at a time.
+// SetKeys replaces the keys, at any time: the first key encrypts outgoing gossip from now on, and incoming gossip is
+// accepted when any of the keys decrypts it. A rotation without loss has three steps: all members accept the new key,
+// then all use it, then all drop the old one. SetKeys returns an error, and changes nothing, when there is no key or a
+// key has fewer than 16 bytes. Only one goroutine at a time may call it.
 func (m *Membership) SetKeys(secrets [][]byte) error {
 	keys, err := deriveKeys(secrets)
 	if err != nil {
@@ -68,11 +68,11 @@ func (m *Membership) SetKeys(secrets [][]byte) error {
 	return nil
 }
 
-// replaceKeys puts keys in the place of those of ring; the first is used to send.
+// replaceKeys replaces the keys of ring; the first key encrypts outgoing gossip.
 //
-// Keys are taken off the end of the ring alone. Taking one from the middle moves the others in memory that memberlist
-// reads meanwhile, without a lock, to decrypt. So a key behind one that goes is put back afterwards, and is missing for an
-// instant; that takes a ring of three.
+// It removes keys from the end of the ring only. Removing a key from the middle moves the others in memory that
+// memberlist reads without a lock to decrypt. So a key behind a removed one is added again afterwards, and is missing
+// for an instant; that happens only with three keys.
 func replaceKeys(ring *memberlist.Keyring, keys [][]byte) error {
 	if err := ring.AddKey(keys[0]); err != nil {
 		return err

@@ -8,24 +8,24 @@ import (
 const (
 	// minLife is the time for which a member must stay to count as stable.
 	minLife = 10 * time.Second
-	// maxShortLives is the number of lives shorter than minLife in a row after which a member is unstable: it counts as a
-	// member again only after it has stayed for minLife.
-	maxShortLives = 3
+	// maxShortLives is the number of lives shorter than minLife in a row after which a member is unstable: it counts as
+	// a member again only after it has stayed for minLife.
+	maxShortLives = 2
 	// lifeMemory is the time after which the lives of a lost member are forgotten.
 	lifeMemory = 10 * time.Minute
 )
 
-// life is the time in which memberlist considers another node alive.
+// life is a period in which memberlist considers another node alive.
 //
-// A firewall that blocks gossip in one direction makes memberlist alternate without end: a node hears the other one and
-// adds it, gets no answer to its probes and declares it dead, and the other one refutes that. So the view leaves out a
-// member whose lives are too short, until one of its lives is long enough.
+// A firewall that blocks gossip from A to B makes memberlist on A alternate without end: B connects to A and joins, A
+// gets no answer to its probes and declares B dead, and B refutes its death in the next exchange. So the view hides a
+// member after several short lives, until a life of the member is long enough.
 type life struct {
 	// began and ended are the bounds of the newest life; ended is zero while it lasts.
 	began, ended time.Time
 	// short is the number of lives before this one that were shorter than minLife, since the last longer one.
 	short int
-	// ready is Member.Since in the newest life. Another value means another process, whose lives are counted anew.
+	// ready is Member.Since in the newest life. Another value means another process, and the count starts again.
 	ready time.Time
 	// hidden is the member while the view leaves it out, with the problem of its metadata.
 	hidden  *Member
@@ -67,6 +67,9 @@ func (v *view) update(member Member, problem error) *view {
 // lose returns the view after memberlist has found the member dead, or has been told that it leaves.
 func (v *view) lose(name string, now time.Time) *view {
 	l, state := v.lives[name], Unknown
+	if !l.ended.IsZero() {
+		return v
+	}
 	if i, found := v.find(name); found {
 		state = v.members[i].State
 	} else if l.hidden != nil {
@@ -98,7 +101,7 @@ func (v *view) settleLives(now time.Time) *view {
 	return next
 }
 
-// withLife returns a copy of v with this life, without the lives that ended long ago and those that nothing depends on.
+// withLife returns a copy of v with this life. It drops lives that ended long ago, and ended lives without a short one.
 func (v *view) withLife(name string, l life, now time.Time) *view {
 	next := *v
 	next.lives = maps.Clone(v.lives)

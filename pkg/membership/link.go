@@ -35,8 +35,8 @@ type Link struct {
 	MAC MAC
 	// Subnets are the subnets of the node's addresses on the link: masked, sorted, each once. Nobody may change them.
 	Subnets []netip.Prefix
-	// Beacon is an address for which the member answers ARP or NDP on the link, so that neighbours can probe the member on
-	// the wire. It has no zone, and is invalid when the member has no such address.
+	// Beacon is an address for which the member answers ARP or NDP on the link, so that neighbours can probe the member
+	// on the wire. It has no zone, and is invalid when the member has no such address.
 	Beacon netip.Addr
 }
 
@@ -67,8 +67,8 @@ func (l Link) problem() error {
 	return nil
 }
 
-// canonical returns a copy of l as it is announced: its subnets are masked, sorted and each there once. It returns an error
-// when l cannot be announced.
+// canonical returns a copy of l as it is announced: its subnets are masked, sorted and each there once. It returns an
+// error when l cannot be announced.
 func (l Link) canonical() (Link, error) {
 	l.Beacon = l.Beacon.Unmap().WithZone("")
 	if err := l.problem(); err != nil {
@@ -106,8 +106,8 @@ func (l Link) size() int {
 	return size
 }
 
-// append appends the value of a link's section to b: the length of the name, the name, the MAC address, the length of the
-// beacon (0, 4 or 16), the beacon, and to the end the subnets. l is as canonical returns it.
+// append appends the value of a link's section to b: the length of the name, the name, the MAC address, the length of
+// the beacon (0, 4 or 16), the beacon, and to the end the subnets. l is as canonical returns it.
 func (l Link) append(b []byte) []byte {
 	b = append(append(b, byte(len(l.Name))), l.Name...)
 	b = append(append(b, l.MAC[:]...), byte(l.Beacon.BitLen()/8))

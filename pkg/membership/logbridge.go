@@ -8,24 +8,25 @@ import (
 )
 
 const (
-	// quietTime is how long a kind of message is not logged again. memberlist writes a line for each failed ping.
+	// quietTime is the time in which a kind of message is not logged again. memberlist writes a line for each failed
+	// ping.
 	quietTime = 30 * time.Second
-	// maxKinds bounds the memory for kinds of messages, some of which hold a node's name.
+	// maxKinds bounds the memory for kinds of messages, some of which contain the name of a node.
 	maxKinds = 256
 )
 
 // logBridge sends the lines of memberlist's logger to slog. A log.Logger calls Write from one goroutine at a time.
 //
-// What memberlist calls information is debugging here, for who comes and goes is logged by Membership. What it calls an
-// error is a warning, since it concerns one message or connection and gossip goes on.
+// Informational lines of memberlist are debug lines here, because Membership logs which members come and go. Errors of
+// memberlist are warnings here, because each concerns one message or connection and gossip goes on.
 type logBridge struct {
 	log *slog.Logger
-	// refuse is called for a line that tells of a refusal. It may be nil.
+	// refuse is called for a line about gossip that was not accepted. It is optional.
 	refuse func(refusal)
 	seen   map[string]*seenKind
 }
 
-// seenKind is what is known of a kind of message.
+// seenKind records when a kind of message was logged, and how many were suppressed since.
 type seenKind struct {
 	logged     time.Time
 	suppressed int
@@ -57,7 +58,7 @@ func (b *logBridge) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// kind returns what is known of messages that begin like text, up to the colon before the particulars.
+// kind returns the record of the messages that begin like text, up to the colon before the details.
 func (b *logBridge) kind(text string) *seenKind {
 	name, _, _ := strings.Cut(text, ":")
 	if b.seen[name] == nil {
@@ -69,8 +70,8 @@ func (b *logBridge) kind(text string) *seenKind {
 	return b.seen[name]
 }
 
-// parseLine splits a line such as "[WARN] memberlist: text" into level and text. A line without a level is a warning: the
-// few there are tell of errors.
+// parseLine splits a line such as "[WARN] memberlist: text" into level and text. A line without a level is a warning:
+// the few such lines report errors.
 func parseLine(line string) (slog.Level, string) {
 	level, rest := slog.LevelWarn, strings.TrimSpace(line)
 	if tag, text, found := strings.Cut(rest, "] "); found && strings.HasPrefix(tag, "[") {
@@ -81,8 +82,9 @@ func parseLine(line string) (slog.Level, string) {
 		}
 	}
 	rest = strings.TrimPrefix(rest, "memberlist: ")
-	// The others know the process before this one, whose metadata differs: that is so at every takeover.
-	if strings.HasPrefix(rest, "Refuting an alive message") {
+	// The others know the process before this one, whose metadata differs: the refutation belongs to every handover.
+	// And checkPaths logs once that UDP does not work with a member.
+	if strings.HasPrefix(rest, "Refuting an alive message") || strings.HasPrefix(rest, "Was able to connect to") {
 		level = slog.LevelDebug
 	}
 	return level, rest

@@ -35,6 +35,8 @@ func TestParseLine(t *testing.T) {
 		{"[WARN] memberlist: Refuting a suspect message (from: b)", slog.LevelWarn, "Refuting a suspect message (from: b)"},
 		{"[WARN] memberlist: Refuting an alive message for 'a' (192.0.2.1:7950) meta:([2 2] VS [2 1])", slog.LevelDebug,
 			"Refuting an alive message for 'a' (192.0.2.1:7950) meta:([2 2] VS [2 1])"},
+		{"[WARN] memberlist: Was able to connect to b over TCP but UDP probes failed, network may be misconfigured", slog.LevelDebug,
+			"Was able to connect to b over TCP but UDP probes failed, network may be misconfigured"},
 		{"[ERR] memberlist: Push/Pull with b failed: EOF", slog.LevelWarn, "Push/Pull with b failed: EOF"},
 		{"[ERR] Failed to shutdown transport: x", slog.LevelWarn, "Failed to shutdown transport: x"},
 		{"Err: Could not set the deadline: x", slog.LevelWarn, "Err: Could not set the deadline: x"},

@@ -16,13 +16,13 @@ import (
 // Member is a node that gossip considers alive.
 type Member struct {
 	Name string
-	// Addr is where the member listens for gossip.
+	// Addr is the gossip address of the member.
 	Addr netip.AddrPort
 	// State is the state that the member announces.
 	State State
-	// Since is when the member became ready, by its own clock, to the second. It is zero when the member does not say.
+	// Since is the time at which the member became ready, by the clock of the member, to the second; zero if unknown.
 	Since time.Time
-	// Configured is true when the member has a valid configuration. Members of older versions do not say so.
+	// Configured is true when the member has a valid configuration. Older versions do not announce it.
 	Configured bool
 	// Links are the interfaces that the member announces from, sorted by name. Nobody may change them.
 	Links []Link
@@ -32,7 +32,10 @@ type Member struct {
 
 // member returns the member of this name that reports r.
 func (r Report) member(name string, addr netip.AddrPort) Member {
-	return Member{Name: name, Addr: addr, State: r.State, Since: r.Since, Configured: r.Configured, Links: r.Links, MACs: r.MACs}
+	return Member{
+		Name: name, Addr: addr,
+		State: r.State, Since: r.Since, Configured: r.Configured, Links: r.Links, MACs: r.MACs,
+	}
 }
 
 // Has reports whether mac is an address of the member's node.
@@ -53,26 +56,26 @@ func (m Member) equal(o Member) bool {
 type Options struct {
 	// Name is the name of this node, unique in the cluster.
 	Name string
-	// Bind is the address on which gossip listens, over TCP and UDP: an address of this node that the others can reach. The
-	// others are told of it.
+	// Bind is the address on which gossip listens, over TCP and UDP: an address of this node that the others can reach.
+	// The others are told of it.
 	Bind netip.AddrPort
-	// Also is a second address of this node, of the other family, on which gossip listens for nodes that lack the family of
-	// Bind. It is optional. See Choose.
+	// Also is a second address of this node, of the other family, on which gossip listens for nodes that lack the
+	// family of Bind. It is optional. See Choose.
 	Also netip.AddrPort
-	// Keys are secrets of at least 16 bytes. The first one encrypts outgoing gossip; incoming gossip is accepted when any of
-	// the keys decrypts it.
+	// Keys are secrets of at least 16 bytes. The first one encrypts outgoing gossip; incoming gossip is accepted when
+	// any of the keys decrypts it.
 	Keys [][]byte
 	// Peers returns the nodes whose speakers should be members. This node may be among them. It is called about once a
 	// second, from a goroutine of Run, and must not block.
 	Peers func() []Peer
-	// Wake is called after the result of Members, Settled or Unreached has changed. It must not block, and must not call
-	// back. It is optional.
+	// Wake is called after the result of Members, Settled or Unreached has changed. It must not block, and must not
+	// call back. It is optional.
 	Wake func()
-	// Suspected is called when another member calls Suspect with these arguments. It must not block, and may be called from
-	// several goroutines at once. It is optional.
+	// Suspected is called when another member calls Suspect with these arguments. It must not block, and may be called
+	// from several goroutines at once. It is optional.
 	Suspected func(name string, silent time.Duration)
-	// Told is called when another member, of this name, sends words to this one by Tell. The same rules as for Suspected
-	// apply.
+	// Told is called when another member, of this name, sends words to this one by Tell. The same rules as for
+	// Suspected apply.
 	Told func(name string, words [8]uint64)
 	// Transport carries gossip instead of sockets bound to Bind, for networks in memory. Run closes it. It is optional.
 	Transport memberlist.NodeAwareTransport
@@ -98,7 +101,7 @@ type Membership struct {
 	paths *paths
 	// settled is the result of Settled.
 	settled atomic.Bool
-	// frozen is set when this member leaves: what it hears after that is not the state of the cluster.
+	// frozen is set when this member leaves. Gossip after that does not show the state of the cluster.
 	frozen atomic.Bool
 	// handedOver is set when another process of this node takes over the name.
 	handedOver atomic.Bool
@@ -123,7 +126,7 @@ func New(options Options) (*Membership, error) {
 		return nil, fmt.Errorf("membership: gossip address %s is not one that other nodes can reach", options.Bind)
 	}
 	if also := options.Also.Addr(); also.IsValid() && (!reachable(also) || also.Is4() == options.Bind.Addr().Is4()) {
-		return nil, fmt.Errorf("membership: second gossip address %s is not one of the other family that other nodes can reach", options.Also)
+		return nil, fmt.Errorf("membership: second gossip address %s is not one of the other family that nodes can reach", also)
 	}
 	keyring, err := newKeyring(options.Keys)
 	if err != nil {
@@ -133,7 +136,8 @@ func New(options Options) (*Membership, error) {
 		options.Wake = func() {}
 	}
 	m := &Membership{
-		options: options, keyring: keyring, paths: newPaths(), changed: make(chan struct{}, 1), announced: make(chan struct{}, 1),
+		options: options, keyring: keyring, paths: newPaths(),
+		changed: make(chan struct{}, 1), announced: make(chan struct{}, 1),
 	}
 	own, err := newAnnouncement(Report{State: Joining})
 	if err != nil {
@@ -157,14 +161,14 @@ func reachable(a netip.Addr) bool {
 	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && a.Zone() == ""
 }
 
-// Members returns the living members sorted by name, this one included. The list does not change any more once the context
-// of Run has ended. The slice is immutable.
+// Members returns the living members sorted by name, this one included. The end of the context of Run freezes the list.
+// The slice is immutable.
 func (m *Membership) Members() []Member { return m.published.Load().members }
 
-// Unreached returns the peers that are not members although this member has tried to reach them for ten seconds, sorted by
-// name. The slice is immutable.
+// Unreached returns the peers that are not members although this member has tried to reach them for ten seconds, sorted
+// by name. The slice is immutable.
 func (m *Membership) Unreached() []Unreached { return *m.unreached.Load() }
 
-// Settled is false until this member has heard from another one, has tried its peers without success for three seconds, or
-// has no peers. Before that an empty list of other members means nothing. Once true it stays true.
+// Settled is false until this member has heard from another one, has tried its peers without success for three seconds,
+// or has no peers. Before that an empty list of other members means nothing. Once true it stays true.
 func (m *Membership) Settled() bool { return m.settled.Load() }

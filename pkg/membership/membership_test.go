@@ -181,8 +181,8 @@ func TestPartitionHeals(t *testing.T) {
 	t.Logf("healed after %v", took)
 }
 
-// TestLongPartitionHeals lets the members forget each other altogether, as they do some time after a death, so that nothing
-// but the list of peers can bring them together.
+// TestLongPartitionHeals lets the members forget each other altogether, as they do some time after a death, so that
+// nothing but the list of peers can bring them together.
 func TestLongPartitionHeals(t *testing.T) {
 	c := newCluster(t)
 	c.memory = time.Millisecond
@@ -272,6 +272,9 @@ func TestNew(t *testing.T) {
 			"membership: gossip key 2 of 2 has 15 bytes, fewer than 16"},
 		{"no address", func(o *Options) { o.Bind = netip.AddrPort{} },
 			"membership: gossip address invalid AddrPort is not one that other nodes can reach"},
+		{"a second address of the other family", func(o *Options) { o.Also = netip.MustParseAddrPort("[fd00::1]:7950") }, ""},
+		{"a second address of the same family", func(o *Options) { o.Also = netip.MustParseAddrPort("192.0.2.2:7950") },
+			"membership: second gossip address 192.0.2.2 is not one of the other family that nodes can reach"},
 		{"any address", func(o *Options) { o.Bind = netip.MustParseAddrPort("[::]:7950") },
 			"membership: gossip address [::]:7950 is not one that other nodes can reach"},
 	} {
@@ -319,7 +322,8 @@ func TestSetStateSaysWhatIsLeftOut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const line = `level=WARN msg="gossip has no room for all links of this node; the other speakers see the most important ones" links=`
+	const line = `level=WARN msg="gossip has no room for all links of this node; ` +
+		`the other speakers see the most important" links=`
 	if want := line + "27 subnets=0 macs=0\n" + line + "28 subnets=0 macs=0\n"; logged.String() != want {
 		t.Errorf("logged\n%s\nwant\n%s", logged, want)
 	}

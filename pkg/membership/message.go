@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	// messageSuspicion is the first byte of a message of Suspect, and messageVersions that of a message of Tell. Kind 2 was a
-	// message of Tell with four words. Messages of other kinds are ignored: later versions may add some.
+	// messageSuspicion is the first byte of a message of Suspect, and messageVersions that of a message of Tell. Kind 2
+	// was a message of Tell with four words. Messages of other kinds are ignored: later versions may add some.
 	messageSuspicion = 1
 	messageVersions  = 3
-	// suspicionHeader and versionsHeader are the number of bytes before the name: the kind, and milliseconds in four bytes or
-	// eight words of eight bytes.
+	// suspicionHeader and versionsHeader are the number of bytes before the name: the kind, and milliseconds in four
+	// bytes or eight words of eight bytes.
 	suspicionHeader = 5
 	versionsHeader  = 1 + 8*8
 	// maxMessageName is the greatest length of a name in a message in bytes, as for a Kubernetes node.
@@ -45,10 +45,10 @@ func (m *Membership) Ping(name string) error {
 	return nil
 }
 
-// Suspect tells every other member that this node has heard nothing from the node of this name for silent, or, when silent
-// is 0, that this node hears it again. silent is rounded down to milliseconds and counts as 49 days at most. The named node
-// may have ceased to be a member. Suspect does not block, and a message that is lost is not repeated. It does nothing when
-// the name is the one of this member, and while Run does not run.
+// Suspect tells every other member that this node has heard nothing from the node of this name for silent, or, when
+// silent is 0, that this node hears it again. silent is rounded down to milliseconds and counts as 49 days at most. The
+// named node may have ceased to be a member. Suspect does not block, and a message that is lost is not repeated. It
+// does nothing when the name is the one of this member, and while Run does not run.
 func (m *Membership) Suspect(name string, silent time.Duration) {
 	list, v := m.list.Load(), m.published.Load()
 	if list == nil || name == "" || name == m.options.Name || len(name) > maxMessageName {
@@ -62,9 +62,9 @@ func (m *Membership) Suspect(name string, silent time.Duration) {
 	}
 }
 
-// Tell sends words, which say how far this node has seen the cluster, to the member of this name. Tell does not block, and
-// a message that is lost is not repeated. It does nothing when there is no such member, when the member is this one, and
-// while Run does not run.
+// Tell sends words, which say how far this node has seen the cluster, to the member of this name. Tell does not block,
+// and a message that is lost is not repeated. It does nothing when there is no such member, when the member is this
+// one, and while Run does not run.
 func (m *Membership) Tell(name string, words [8]uint64) {
 	list, v := m.list.Load(), m.published.Load()
 	if i, found := v.find(name); list != nil && found && name != m.options.Name {

@@ -2,6 +2,7 @@ package membership
 
 import (
 	"bytes"
+	"log/slog"
 	"math"
 	"net"
 	"net/netip"
@@ -120,6 +121,24 @@ func TestTell(t *testing.T) {
 	delegate{nodes[1].Membership}.NotifyMsg(encodeVersions("b", known)) // its own
 	if len(heard) != 0 {
 		t.Errorf("heard %v too", <-heard)
+	}
+}
+
+// TestOtherKindsAreIgnored sends the messages of other versions: they are neither counted nor logged.
+func TestOtherKindsAreIgnored(t *testing.T) {
+	m, _ := lone(t)
+	var logged bytes.Buffer
+	m.options.Log = logTo(&logged, slog.LevelDebug)
+	m.options.Told = func(string, [8]uint64) { t.Error("a message of another version is passed on") }
+	m.options.Suspected = func(string, time.Duration) { t.Error("a message of another version is passed on") }
+	before := append([]byte{2}, make([]byte, 4*8)...) // Tell with four words
+	for range 1000 {
+		for _, message := range [][]byte{append(before, "node-1"...), before, {2}, {0}, {4, 1, 2}, {255}} {
+			delegate{m}.NotifyMsg(message)
+		}
+	}
+	if n := testutil.ToFloat64(m.refused.WithLabelValues(refusedMalformed.String())); n != 0 || logged.Len() > 0 {
+		t.Errorf("%v are counted, and the log says %s", n, logged.String())
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -80,8 +81,16 @@ func (r Report) size() int {
 	return size
 }
 
-// encodeMeta returns the metadata for r, which is as fit returns it: a byte each for the version and the state, then the
-// sections, those of the links by name.
+// announcedTime returns t as metadata carries it: to the second, and zero when it does not fit into four bytes.
+func announcedTime(t time.Time) time.Time {
+	if s := t.Unix(); s > 0 && s <= math.MaxUint32 {
+		return time.Unix(s, 0).UTC()
+	}
+	return time.Time{}
+}
+
+// encodeMeta returns the metadata for r, which is as fit returns it: a byte each for the version and the state, then
+// the sections, those of the links by name.
 func encodeMeta(r Report) []byte {
 	meta := append(make([]byte, 0, r.size()), metaVersion, byte(r.State))
 	section := func(kind byte, n int) { meta = append(meta, kind, byte(n>>8), byte(n)) }

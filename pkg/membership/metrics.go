@@ -2,7 +2,7 @@ package membership
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// membersCollector counts the members by state when it is asked.
+// membersCollector counts the members by state at each scrape.
 type membersCollector struct {
 	m    *Membership
 	desc *prometheus.Desc
@@ -52,5 +52,5 @@ func (m *Membership) registerMetrics(registerer prometheus.Registerer) error {
 // count counts an event.
 func (m *Membership) count(e event) { m.events.WithLabelValues(e.String()).Inc() }
 
-// refuse counts a packet or stream that was not listened to.
+// refuse counts a packet or stream that was not accepted.
 func (m *Membership) refuse(r refusal) { m.refused.WithLabelValues(r.String()).Inc() }

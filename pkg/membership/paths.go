@@ -77,8 +77,8 @@ func (p *paths) answered(name string) {
 	p.acked[name] = time.Now()
 }
 
-// lost returns which protocol does not work with a member that joined at joined. UDP is lost when no direct answer came for
-// wait, and TCP when connections failed for at least joinPatience.
+// lost returns which protocol does not work with a member that joined at joined. UDP is lost when no direct answer came
+// for wait, and TCP when connections failed for at least joinPatience.
 func (p *paths) lost(m Member, joined time.Time, wait time.Duration) (lost lostPath) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

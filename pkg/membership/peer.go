@@ -34,20 +34,29 @@ type Unreached struct {
 
 // String returns a sentence for operators, which says what to do.
 func (u Unreached) String() string {
-	if u.Met {
-		return fmt.Sprintf("node %s (%s) has left the gossip and does not come back: %v", u.Name, u.Addr.Addr(), u.Err)
+	switch {
+	case errors.Is(u.Err, errNoAddress), errors.Is(u.Err, errNoRoute):
+		return fmt.Sprintf("gossip with node %s does not pass: %v", u.Name, u.Err)
+	case u.Met:
+		return fmt.Sprintf("node %s (%s) has left the gossip and does not come back: if it is up, %s", u.Name, u.Addr.Addr(),
+			openPort(u.Addr))
 	}
 	return noPassage(u.Name, u.Addr)
 }
 
 // noPassage is the sentence for operators about a node with which gossip does not work.
 func noPassage(name string, addr netip.AddrPort) string {
-	return fmt.Sprintf("gossip with node %s (%s) does not pass: open TCP and UDP port %d in both directions", name, addr.Addr(), addr.Port())
+	return fmt.Sprintf("gossip with node %s (%s) does not pass: %s", name, addr.Addr(), openPort(addr))
+}
+
+func openPort(addr netip.AddrPort) string {
+	return fmt.Sprintf("open TCP and UDP port %d in both directions", addr.Port())
 }
 
 // equal reports whether u and o say the same.
 func (u Unreached) equal(o Unreached) bool {
-	return u.Name == o.Name && u.Addr == o.Addr && u.Since.Equal(o.Since) && u.Met == o.Met && u.Err.Error() == o.Err.Error()
+	return u.Name == o.Name && u.Addr == o.Addr && u.Since.Equal(o.Since) && u.Met == o.Met &&
+		u.Err.Error() == o.Err.Error()
 }
 
 // The causes that an attempt to reach a peer fails with. Others are passed on as they are.
@@ -57,11 +66,12 @@ var (
 	errRefused   = errors.New("connection refused; either no speaker runs there, or a firewall rejects it")
 	errClosed    = errors.New("the node closed the connection; does its speaker use the same gossip key?")
 	errOther     = errors.New("the speaker at this address is not the one of this node, or does not accept this node")
-	errUnstable  = errors.New("the node joins and is lost again and again; one direction, or one of TCP and UDP, may be blocked")
+	errUnstable  = errors.New("the node joins and is lost again and again; one direction may be blocked")
 )
 
-// causeOf reduces the error of an attempt to its cause. The text of the result does not change between equal attempts, as
-// that of err does when it names a local port. dialed is the error of the connection, nil when there was a connection.
+// causeOf reduces the error of an attempt to its cause. The text of the result does not change between equal attempts,
+// as that of err does when it names a local port. dialed is the error of the connection, nil when there was a
+// connection.
 func causeOf(err, dialed error) error {
 	var timeout net.Error
 	var op *net.OpError
@@ -111,7 +121,7 @@ type peerTable struct {
 	addrs  map[netip.Addr]struct{}
 }
 
-// newPeerTable returns the table of these peers, without those that have no name.
+// newPeerTable returns the table of these peers. It skips peers without a name, and all but the first of one name.
 func newPeerTable(peers []Peer) *peerTable {
 	t := &peerTable{byName: make(map[string]Peer, len(peers)), addrs: make(map[netip.Addr]struct{}, len(peers))}
 	for _, p := range peers {
@@ -138,7 +148,7 @@ func (t *peerTable) has(addr netip.Addr) bool {
 	return found
 }
 
-// inFamily returns the address of the named peer in one family, invalid when it has none.
+// inFamily returns the first address of the named peer in one family, invalid when it has none.
 func (t *peerTable) inFamily(name string, ipv4 bool) netip.AddrPort {
 	for _, a := range t.byName[name].Addrs {
 		if a.Addr().Is4() == ipv4 {

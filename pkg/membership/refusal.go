@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// refusal is why a packet or stream of gossip is not listened to.
+// refusal is the reason why a packet or stream of gossip is not accepted.
 type refusal uint8
 
 const (
@@ -25,8 +25,8 @@ func (r refusal) String() string {
 	return [...]string{"key", "malformed", "overflow"}[r]
 }
 
-// refusalIn returns the refusal that a line of memberlist's logger tells of; memberlist tells nobody else. What failed
-// because a connection ended, or on this member's side, is none.
+// refusalIn returns the refusal that a line of memberlist's log reports; memberlist reports refusals nowhere else. A
+// failure of a connection, or of this member, is not a refusal.
 func refusalIn(text string) (refusal, bool) {
 	contains := func(parts ...string) bool {
 		for _, part := range parts {

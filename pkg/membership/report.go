@@ -3,21 +3,20 @@ package membership
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
 )
 
-// Report is what a member tells the other members about its node.
+// Report describes a node to the other members.
 type Report struct {
 	State State
-	// Since is when the node became ready, to the second. It is zero when the node is not ready or does not say.
+	// Since is the time at which the node became ready, to the second; zero while the node is not ready.
 	Since time.Time
 	// Configured is true when the node has a valid configuration.
 	Configured bool
-	// Links are the interfaces from which the node announces addresses. SetState and Fit take them in the order of their
-	// importance, the most important one first, and return them sorted by name.
+	// Links are the interfaces from which the node announces addresses. SetState and Fit take them in the order of
+	// their importance, the most important one first, and return them sorted by name.
 	Links []Link
 	// MACs are further MAC addresses of the node: those of links that are not in Links, and of the slaves of bonds. The
 	// most important one comes first.
@@ -46,14 +45,14 @@ const minMACs = 8
 
 // leftOut says which parts of a report the metadata does not contain.
 type leftOut struct {
-	// macs, subnets and links count the parts that the metadata had no room for.
-	macs, subnets, links int
+	// counts are the numbers of the parts that the metadata has no room for.
+	counts leftOutCounts
 	// problems names the links that cannot be announced, and says why.
 	problems string
 }
 
-// crowded reports whether the metadata had no room for some part of the report.
-func (l leftOut) crowded() bool { return l.macs+l.subnets+l.links > 0 }
+// leftOutCounts are numbers of parts of a report.
+type leftOutCounts struct{ macs, subnets, links int }
 
 // fit returns r as it is written to the metadata: its links are valid and sorted by name, and all of it takes metaLimit
 // bytes at most. fit leaves out first the MAC addresses after minMACs, then the subnets of the least important link
@@ -63,7 +62,8 @@ func fit(r Report) (Report, leftOut) {
 	out := leftOut{problems: strings.Join(problems, "; ")}
 	usable := slices.DeleteFunc(slices.Clone(r.MACs), func(m MAC) bool { return m.problem() != nil })
 	fitted := Report{
-		State: r.State, Since: announcedTime(r.Since), Configured: r.Configured, Links: slices.Clone(all), MACs: otherMACs(usable, all),
+		State: r.State, Since: announcedTime(r.Since), Configured: r.Configured,
+		Links: slices.Clone(all), MACs: otherMACs(usable, all),
 	}
 	for fitted.size() > metaLimit {
 		last := len(fitted.Links) - 1
@@ -80,9 +80,11 @@ func fit(r Report) (Report, leftOut) {
 			fitted.MACs = macs[:min(len(macs), minMACs)]
 		}
 	}
-	out.macs = len(otherMACs(usable, fitted.Links)) - len(fitted.MACs)
-	out.links = len(all) - len(fitted.Links)
-	out.subnets = countSubnets(all) - countSubnets(fitted.Links)
+	out.counts = leftOutCounts{
+		macs:    len(otherMACs(usable, fitted.Links)) - len(fitted.MACs),
+		subnets: countSubnets(all) - countSubnets(fitted.Links),
+		links:   len(all) - len(fitted.Links),
+	}
 	slices.SortFunc(fitted.Links, func(a, b Link) int { return cmp.Compare(a.Name, b.Name) })
 	return fitted, out
 }
@@ -115,14 +117,6 @@ func otherMACs(macs []MAC, links []Link) []MAC {
 		}
 	}
 	return others
-}
-
-// announcedTime returns t as metadata carries it: to the second, and zero when it does not fit into four bytes.
-func announcedTime(t time.Time) time.Time {
-	if s := t.Unix(); s > 0 && s <= math.MaxUint32 {
-		return time.Unix(s, 0).UTC()
-	}
-	return time.Time{}
 }
 
 func countSubnets(links []Link) (n int) {

@@ -11,12 +11,13 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// Run joins the others, stays a member and keeps trying to reach peers that are none. When ctx ends it takes leave of the
-// others, unless HandOver was called, which takes half a second at most, or two seconds while a peer is being tried, and
-// returns nil. It returns an error when the sockets cannot be opened. It may be called once.
+// Run joins the other members, stays a member, and keeps trying to reach peers that are not members. When ctx ends Run
+// announces to the others that this member leaves, unless HandOver was called, and returns nil. That takes half a
+// second at most, or two seconds while Run tries a peer. Run returns an error when the sockets cannot be opened. Only
+// one call is allowed.
 func (m *Membership) Run(ctx context.Context) error {
 	logger := log.New(&logBridge{log: m.options.Log, refuse: m.refuse}, "", 0)
-	// memberlist does not wait for its goroutines when it shuts down; none of them shall be heard after this returns.
+	// memberlist does not wait for its goroutines when it shuts down, and none of them may log after Run has returned.
 	defer logger.SetOutput(io.Discard)
 	announced := m.own.Load()
 	list, err := m.create(logger)
@@ -42,13 +43,13 @@ func (m *Membership) Run(ctx context.Context) error {
 	return nil
 }
 
-// HandOver makes Run, when its context ends, close the sockets at once and take no leave, so that another process of this
-// node can be the member of this name and address: if it runs within 300 ms, the others see nothing but its metadata in
-// place of this one's.
+// HandOver makes Run, when its context ends, close the sockets at once without an announcement, so that another process
+// of this node can become the member of this name and address. If that process runs within 300 ms, the others only see
+// new metadata.
 func (m *Membership) HandOver() { m.handedOver.Store(true) }
 
-// loop has memberlist announce what SetState was told, and logs who comes and goes, until ctx ends. announced is what
-// memberlist began with, or something older.
+// loop passes new announcements to memberlist and logs changes of the members, until ctx ends. announced is the
+// announcement that memberlist began with, or an older one.
 func (m *Membership) loop(ctx context.Context, list *memberlist.Memberlist, announced *announcement) {
 	logged := &view{}
 	for {

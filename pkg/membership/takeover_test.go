@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// lossTime is how long to look for a member that is taken for dead: longer than a probe and the longest suspicion take.
+// lossTime is longer than a probe and the longest suspicion together: a member that is not lost by then stays.
 const lossTime = 2 * time.Second
 
 // TestHandOver also holds that what is set before Run is what the others hear first.

@@ -19,8 +19,8 @@ const (
 	socketBuffer = 2 << 20
 	// acceptPause is the pause after a connection could not be accepted, as for lack of descriptors.
 	acceptPause = 50 * time.Millisecond
-	// strangeDatagrams and strangeStreams are the numbers per second, and at once, of datagrams and connections that are
-	// accepted from addresses of neither members nor peers. Only their encryption shows whether a member sent them.
+	// strangeDatagrams and strangeStreams are the numbers per second, and at once, of datagrams and connections that
+	// are accepted from addresses of neither members nor peers. Only their encryption shows whether a member sent them.
 	strangeDatagrams = 200
 	strangeStreams   = 50
 )
@@ -54,21 +54,21 @@ type sockets struct {
 
 var _ memberlist.NodeAwareTransport = (*transport)(nil)
 
-// newTransport returns a transport without sockets.
-func newTransport(log *slog.Logger, expected func(netip.Addr) bool, refuse func(refusal), inFamily func(string, bool) netip.AddrPort) *transport {
+// newTransport returns a transport without sockets, for which the caller sets expected, refuse and inFamily.
+func newTransport(log *slog.Logger) *transport {
 	return &transport{
 		log: log, packets: make(chan *memberlist.Packet), streams: make(chan net.Conn), closing: make(chan struct{}),
-		expected: expected, refuse: refuse, inFamily: inFamily,
-		fewDatagrams: rate.NewLimiter(strangeDatagrams, strangeDatagrams), few: rate.NewLimiter(strangeStreams, strangeStreams),
+		fewDatagrams: rate.NewLimiter(strangeDatagrams, strangeDatagrams),
+		few:          rate.NewLimiter(strangeStreams, strangeStreams),
 	}
 }
 
 // openSockets returns the transport of this member. The first address must be there; the second one may be missing, as
 // while an IPv6 address is still tested for duplicates.
 func (m *Membership) openSockets() (*transport, error) {
-	t := newTransport(m.options.Log, m.expected, m.refuse, func(name string, ipv4 bool) netip.AddrPort {
-		return m.peers.Load().inFamily(name, ipv4)
-	})
+	t := newTransport(m.options.Log)
+	t.expected, t.refuse = m.expected, m.refuse
+	t.inFamily = func(name string, ipv4 bool) netip.AddrPort { return m.peers.Load().inFamily(name, ipv4) }
 	if err := t.listen(m.options.Bind); err != nil {
 		return nil, err
 	}

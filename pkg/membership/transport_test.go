@@ -15,8 +15,9 @@ import (
 func openTransport(t *testing.T, expected netip.Addr) (*transport, *atomic.Int64) {
 	t.Helper()
 	var refused atomic.Int64
-	tr := newTransport(slog.New(slog.DiscardHandler), func(a netip.Addr) bool { return a == expected }, func(refusal) { refused.Add(1) },
-		func(string, bool) netip.AddrPort { return netip.AddrPort{} })
+	tr := newTransport(slog.New(slog.DiscardHandler))
+	tr.expected, tr.refuse = func(a netip.Addr) bool { return a == expected }, func(refusal) { refused.Add(1) }
+	tr.inFamily = func(string, bool) netip.AddrPort { return netip.AddrPort{} }
 	if err := tr.listen(netip.MustParseAddrPort("127.0.0.1:0")); err != nil {
 		t.Fatal(err)
 	}
@@ -39,8 +40,8 @@ func (tr *transport) dialFrom(t *testing.T, from string) *net.UDPConn {
 	return conn
 }
 
-// TestDatagramsOfStrangersAreFew sends many datagrams from where no member is expected: few are looked at, the others counted. One of a
-// member that comes after them is handed over.
+// TestDatagramsOfStrangersAreFew sends many datagrams from where no member is expected: few are looked at, the others
+// counted. One of a member that comes after them is handed over.
 func TestDatagramsOfStrangersAreFew(t *testing.T) {
 	tr, refused := openTransport(t, netip.MustParseAddr("127.0.0.2"))
 	const sent = 10 * strangeDatagrams

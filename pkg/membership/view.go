@@ -62,8 +62,8 @@ func (v *view) without(name string) *view {
 	return next
 }
 
-// publish replaces the view by the result of change, and wakes the loop of Run, and the owner when the members are others
-// than before.
+// publish replaces the view by the result of change, and wakes the loop of Run, and the owner when the members are
+// others than before.
 func (m *Membership) publish(change func(*view) *view) {
 	for !m.frozen.Load() {
 		before := m.published.Load()
@@ -102,7 +102,7 @@ func (m *Membership) logChanges(before, after *view) {
 	}
 	for name, l := range after.lives {
 		if l.unstable() && !before.lives[name].unstable() {
-			log.Warn("member joins and is lost again and again; it counts again when it stays", "node", name, "for", minLife)
+			log.Warn("member joins and is lost again and again, and counts only when it stays", "node", name, "for", minLife)
 		}
 	}
 	for _, member := range after.members {
