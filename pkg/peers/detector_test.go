@@ -233,8 +233,13 @@ func TestDetector(t *testing.T) {
 			fault: func(c *testCluster) { c.lan.Cut("b/eth0", true) }, heal: func(c *testCluster) { c.lan.Cut("b/eth0", false) },
 			after: []string{"b alive"}},
 		{name: "this node is slow, and judges nobody",
-			fault: func(c *testCluster) { c.mu.Lock(); c.stall = 200 * time.Millisecond; c.mu.Unlock(); c.isolate("d", true) },
-			heal:  func(c *testCluster) { c.isolate("d", false) }},
+			fault: func(c *testCluster) {
+				c.mu.Lock()
+				c.stall = 200 * time.Millisecond
+				c.mu.Unlock()
+				c.isolate("d", true)
+			},
+			heal: func(c *testCluster) { c.isolate("d", false) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -356,7 +361,8 @@ func TestJudge(t *testing.T) {
 		{"an answer", heard(1, layer2.Reply), nil, answered},
 		{"an answer, and an error", heard(1, layer2.Reply), errors.New("no buffer"), answered},
 		{"an answer from the slave of a bond", heard(2, layer2.Reply), nil, answered},
-		{"the neighbour asks for the address itself", heard(1, layer2.Probing), nil, inconclusive},
+		{"the neighbour asks for the address itself",
+			layer2.Finding{Outcome: layer2.Contested, Heard: heard(1, layer2.Probing).Heard}, nil, unreachable},
 		{"another node answers", heard(3, layer2.Reply), nil, inconclusive},
 		{"no answer", layer2.Finding{Outcome: layer2.Silent}, nil, unreachable},
 		{"no answer, and another node probes", layer2.Finding{Outcome: layer2.Contested}, nil, unreachable},
