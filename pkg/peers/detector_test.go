@@ -24,6 +24,7 @@ type testCluster struct {
 	lan      *lantest.LAN
 	detector *Detector
 	nics     map[string]*lantest.NIC
+	nodes    map[string]*layer2.Announcer
 
 	mu      sync.Mutex
 	members map[string]membership.Member
@@ -44,7 +45,7 @@ type report struct {
 func newTestCluster(t *testing.T, names ...string) *testCluster {
 	c := &testCluster{
 		t: t, lan: lantest.New(1), nics: map[string]*lantest.NIC{}, members: map[string]membership.Member{}, mute: map[string]bool{},
-		deleted: map[string]bool{},
+		deleted: map[string]bool{}, nodes: map[string]*layer2.Announcer{},
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	var tasks sync.WaitGroup
@@ -52,6 +53,7 @@ func newTestCluster(t *testing.T, names ...string) *testCluster {
 		machine := c.lan.Node(name)
 		c.nics[name] = machine.Add("eth0", netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, name[0]}), 24))
 		a := layer2.New(layer2.Options{Network: machine})
+		c.nodes[name] = a
 		a.SetRanges([]layer2.Range{{From: netip.MustParseAddr("10.0.0.150"), To: netip.MustParseAddr("10.0.0.255")}})
 		addr := netip.AddrFrom4([4]byte{10, 0, 0, name[0] + 100})
 		a.Set([]layer2.Target{{Addr: addr}})
@@ -211,6 +213,7 @@ func TestDetector(t *testing.T) {
 		{name: "a neighbour names a probe address of another interface",
 			fault: func(c *testCluster) {
 				m := c.leave("d")
+				m.Links = slices.Clone(m.Links)
 				m.Links[0].Subnets = []netip.Prefix{netip.MustParsePrefix("10.1.0.0/24")}
 				c.join("d", m.Links...)
 				c.lan.Cut("d/eth0", true)
@@ -218,14 +221,26 @@ func TestDetector(t *testing.T) {
 		{name: "a neighbour has its probe address no longer",
 			fault: func(c *testCluster) {
 				m := c.leave("d")
+				m.Links = slices.Clone(m.Links)
 				m.Links[0].Beacon = netip.MustParseAddr("10.0.0.250")
 				c.join("d", m.Links...)
 			}, during: []string{"d"},
 			heal: func(c *testCluster) {
 				m := c.leave("d")
+				m.Links = slices.Clone(m.Links)
 				m.Links[0].Beacon = netip.MustParseAddr("10.0.0.200")
 				c.join("d", m.Links...)
 			}, after: []string{"d alive"}},
+		{name: "a neighbour releases its probe address for another one while it is probed",
+			fault: func(c *testCluster) {
+				addr := netip.MustParseAddr("10.0.0.250")
+				c.nodes["d"].Set([]layer2.Target{{Addr: addr}})
+				time.Sleep(2 * probePause)
+				m := c.leave("d")
+				m.Links = slices.Clone(m.Links)
+				m.Links[0].Beacon = addr
+				c.join("d", m.Links...)
+			}, heal: func(*testCluster) {}},
 		{name: "the only neighbour crashes", without: true,
 			fault: func(c *testCluster) { c.isolate("b", true) }, during: []string{"b"},
 			heal: func(c *testCluster) { c.isolate("b", false) }, after: []string{"b alive"}},

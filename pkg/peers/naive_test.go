@@ -8,7 +8,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// naive is a second implementation of Table to compare it with: the maps by name that the speaker had before there was a Table.
+// naive is a second implementation of Table to compare it with: maps by name, as the speaker had them before there was a Table.
 type naive struct {
 	self      string
 	present   map[string]membership.Member
@@ -64,8 +64,13 @@ func (n *naive) update(now time.Time, in Input) (c Changes) {
 		if !was && is {
 			n.seenReady[m.Name] = now
 		}
-		if was && !is {
+		before := n.present[m.Name].Since
+		if was && !is || was && !before.IsZero() && !m.Since.IsZero() && !before.Equal(m.Since) {
 			n.losses++
+			delete(n.received, m.Name)
+			if is {
+				n.seenReady[m.Name] = now
+			}
 		}
 		if before, gone := n.gone[m.Name]; gone && is {
 			if before.State == membership.Ready {

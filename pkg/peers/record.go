@@ -45,7 +45,7 @@ type departure struct {
 // transition says what an update did to a record.
 type transition struct {
 	changed bool
-	// loss is true when the member stopped being ready, or went.
+	// loss is true when the member stopped being ready, restarted or went.
 	loss bool
 	// lost is true when a ready member went, returned when one that was gone is ready again.
 	lost, returned bool
@@ -58,14 +58,16 @@ func (r *record) ready() bool { return r.present && r.member.State == membership
 
 // update takes over what gossip says of the member now.
 func (r *record) update(m membership.Member, now time.Time) (t transition) {
-	was := r.ready()
+	was, restarted := r.ready(), r.restarted(m)
 	t.changed = !r.present || !sameMember(r.member, m)
 	r.member, r.present = m, true
-	switch {
-	case !r.ready():
-		r.seenReady, t.loss = time.Time{}, was
+	if t.loss = was && (restarted || !r.ready()); t.loss {
+		r.seenReady, r.exchange = time.Time{}, exchange{} // it may be another process from now on
+	}
+	if !r.ready() {
 		return t
-	case !was:
+	}
+	if r.seenReady.IsZero() {
 		r.seenReady = now
 	}
 	if r.gone != nil {
@@ -76,6 +78,12 @@ func (r *record) update(m membership.Member, now time.Time) (t transition) {
 		r.gone = nil
 	}
 	return t
+}
+
+// restarted reports whether m became ready at another time than the record says. Gossip can be slower than a process that restarts, and
+// then shows only the two states in which the member is ready.
+func (r *record) restarted(m membership.Member) bool {
+	return !r.member.Since.IsZero() && !m.Since.IsZero() && !m.Since.Equal(r.member.Since)
 }
 
 // leave notes that the member is missing in gossip.

@@ -40,7 +40,7 @@ type Table struct {
 	nodes []cluster.Node
 	// own is how far this node has seen the cluster.
 	own cluster.Versions
-	// losses counts how often a member was suspected, went or stopped being ready.
+	// losses counts how often a member was suspected, went, restarted or stopped being ready.
 	losses int
 	// view is what View returned last, nil when it is out of date.
 	view *View
