@@ -23,13 +23,13 @@ type world struct {
 	versions uint64
 }
 
-// others are the nodes of a world beside a, and one that does not exist.
+// others are the other nodes of a world.
 var others = []string{"b", "c", "d", "e", "nobody"}
 
 func newWorld(seed uint64) *world {
 	w := &world{
-		Rand: rand.New(rand.NewPCG(seed, 0)), now: time.Unix(1000, 0), versions: 10, members: map[string]membership.Member{},
-		nodes: map[string]cluster.Node{"a": {Name: "a"}},
+		Rand: rand.New(rand.NewPCG(seed, 0)), now: time.Unix(1000, 0), versions: 10,
+		members: map[string]membership.Member{}, nodes: map[string]cluster.Node{"a": {Name: "a"}},
 	}
 	w.members["a"] = w.member("a")
 	return w
@@ -37,7 +37,7 @@ func newWorld(seed uint64) *world {
 
 func (w *world) name() string { return others[w.IntN(len(others))] }
 
-// mac returns one of few MAC addresses, so that nodes get those of other nodes.
+// mac returns one of few MAC addresses, so that nodes use the same ones.
 func (w *world) mac() membership.MAC { return membership.MAC{2, byte(w.IntN(6))} }
 
 func (w *world) member(name string) membership.Member {
@@ -51,7 +51,7 @@ func (w *world) member(name string) membership.Member {
 	return m
 }
 
-// seen returns versions that are about as new as those of this node.
+// seen returns versions near the versions of this node.
 func (w *world) seen() cluster.Versions {
 	changed := w.versions + w.Uint64N(3) - 1
 	return cluster.Versions{Services: cluster.Seen{Changed: changed, Complete: changed + w.Uint64N(2)}}
@@ -80,7 +80,8 @@ func (w *world) turn() {
 }
 
 func (w *world) input() Input {
-	in := Input{Self: w.members["a"], Versions: cluster.Versions{Services: cluster.Seen{Changed: w.versions, Complete: w.versions}}}
+	in := Input{Self: w.members["a"]}
+	in.Versions.Services = cluster.Seen{Changed: w.versions, Complete: w.versions}
 	for _, name := range slices.Sorted(maps.Keys(w.members)) {
 		in.Members = append(in.Members, w.members[name])
 	}
@@ -170,8 +171,8 @@ func TestNaive(t *testing.T) {
 	}
 }
 
-// TestOrder has reports and messages about several nodes arrive in any order between two updates. Only those about the same node keep
-// their order.
+// TestOrder has reports and messages about several nodes arrive in any order between two updates. Only those about the
+// same node keep their order.
 func TestOrder(t *testing.T) {
 	for seed := range uint64(200) {
 		w := newWorld(seed)
@@ -249,8 +250,8 @@ func TestImmutable(t *testing.T) {
 	}
 }
 
-// TestTwoTables has two nodes with different versions send them to each other: at most one of them takes the other for newer, and the one
-// that is behind is sent a reply by the other.
+// TestTwoTables has two nodes with different versions send each other their versions. At most one node is behind, and
+// the other node sends a reply to the node that is behind.
 func TestTwoTables(t *testing.T) {
 	w := newWorld(1)
 	members := []membership.Member{{Name: "a", State: membership.Ready}, {Name: "b", State: membership.Ready}}
@@ -258,14 +259,15 @@ func TestTwoTables(t *testing.T) {
 	for range 2000 {
 		w.versions = 10 + w.Uint64N(3)
 		a, b, va, vb := NewTable("a"), NewTable("b"), w.seen(), w.seen()
-		va.Config, vb.Config = cluster.ConfigVersion{Hash: w.Uint64N(3), Version: w.Uint64N(3)}, cluster.ConfigVersion{Hash: w.Uint64N(3), Version: w.Uint64N(3)}
+		va.Config = cluster.ConfigVersion{Hash: w.Uint64N(3), Version: w.Uint64N(3)}
+		vb.Config = cluster.ConfigVersion{Hash: w.Uint64N(3), Version: w.Uint64N(3)}
 		a.Update(w.now, Input{Members: members, Self: members[0], Versions: va})
 		b.Update(w.now, Input{Members: members, Self: members[1], Versions: vb})
 		_, reply := a.Heard("b", vb, w.now)
 		b.Heard("a", va, w.now)
-		behind := b.View().Peer("a").Newer
-		if behind && a.View().Peer("b").Newer || reply != behind {
-			t.Fatalf("a has %v, b has %v: b is behind %t, a is behind %t, a replies %t", va, vb, behind, a.View().Peer("b").Newer, reply)
+		aBehind, behind := a.View().Peer("b").Newer, b.View().Peer("a").Newer
+		if behind && aBehind || reply != behind {
+			t.Fatalf("a has %v, b has %v: b is behind %t, a is behind %t, a replies %t", va, vb, behind, aBehind, reply)
 		}
 		if behind {
 			newer++

@@ -8,7 +8,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// naive is a second implementation of Table to compare it with: maps by name, as the speaker had them before there was a Table.
+// naive is a second implementation of Table to compare it with: maps by name, as the speaker had them before there was
+// a Table.
 type naive struct {
 	self      string
 	present   map[string]membership.Member
@@ -27,9 +28,10 @@ type naive struct {
 
 func newNaive(self string) *naive {
 	return &naive{
-		self: self, present: map[string]membership.Member{}, gone: map[string]membership.Member{}, goneSign: map[string]time.Time{},
-		until: map[string]time.Time{}, byOthers: map[string]bool{}, quiet: map[string]time.Time{}, seenReady: map[string]time.Time{},
-		macs: map[membership.MAC]string{}, received: map[string]cluster.Versions{},
+		self: self, present: map[string]membership.Member{}, gone: map[string]membership.Member{},
+		goneSign: map[string]time.Time{}, until: map[string]time.Time{}, byOthers: map[string]bool{},
+		quiet: map[string]time.Time{}, seenReady: map[string]time.Time{}, macs: map[membership.MAC]string{},
+		received: map[string]cluster.Versions{},
 	}
 }
 

@@ -17,16 +17,19 @@ import (
 
 var update = flag.Bool("update", false, "write the results into the scenario files")
 
-// story plays one scenario file: lines with a command, each followed by its indented result. Node "a" has the table. Every node has a
-// link with the MAC address 02:00:00:00:00:0x, where 0x stands for its name: a is 01, b is 02.
+// story plays one scenario file: lines with a command, each followed by its indented result. Node "a" has the table.
+// Every other node has a link with a MAC address that stands for its name: b has 02:00:00:00:00:02, c has
+// 02:00:00:00:00:03.
 //
 //	at 3s                          sets the time since the start
-//	gossip b=ready c=leaving       sets the members beside a; b=ready@7 is ready since second 7, b=ready+44 also has the MAC address 44
+//	gossip b=ready c=leaving       sets the other members; b=ready@7 is ready since second 7, and b=ready+44 also has
+//	                               the MAC address 44
 //	nodes a b c+44                 sets the Nodes; the controller has published that c has the MAC address 44
 //	versions config=1 services=9   sets how far a has seen the cluster: services=9/12 has a Complete of 12
 //	restore b=ready                is Restore, before any other
 //	update                         is Update
-//	suspect b 300ms                is Suspect by this node, suspect b 300ms other by another one, and with 0s a sign of life
+//	suspect b 300ms                is Suspect by this node, and suspect b 300ms other by another node; 0s is a sign of
+//	                               life
 //	refute b, tell b               are Refute and Tell
 //	heard b services=9             is Heard
 //	next, ready, view, entries     show these
@@ -152,14 +155,15 @@ func (s *story) show(what string) (lines []string) {
 		}
 	case "entries":
 		for _, e := range s.table.Entries() {
-			lines = append(lines, fmt.Sprintf("%s %s%s%s%s", e.Name, e.State, word(" gone", e.Gone), word(" suspected", e.Suspected), s.at(" last heard", e.LastSign)))
+			lines = append(lines, fmt.Sprint(e.Name, " ", e.State, word(" gone", e.Gone),
+				word(" suspected", e.Suspected), s.at(" last heard", e.LastSign)))
 		}
 	case "view":
 		v := s.table.View()
 		for name, p := range v.peers {
-			lines = append(lines, fmt.Sprintf("%s: %s, %s%s%s%s%s%s%s", name, p.Standing, p.State, word(", suspected", p.Suspected),
-				word(" by others", p.SuspectedByOthers), word(", lost", p.Lost), s.at(", last sign", p.LastSign), word(", newer", p.Newer),
-				s.at(", seen ready", p.SeenReady)))
+			lines = append(lines, fmt.Sprint(name, ": ", p.Standing, ", ", p.State, word(", suspected", p.Suspected),
+				word(" by others", p.SuspectedByOthers), word(", lost", p.Lost), s.at(", last sign", p.LastSign),
+				word(", newer", p.Newer), s.at(", seen ready", p.SeenReady)))
 			if !p.Ready.IsZero() {
 				lines[len(lines)-1] += fmt.Sprint(", ready in second ", p.Ready.Unix())
 			}
@@ -209,7 +213,8 @@ func member(t *testing.T, text string) membership.Member {
 	text, mac, hasMAC := strings.Cut(text, "+")
 	text, since, hasSince := strings.Cut(text, "@")
 	name, state, _ := strings.Cut(text, "=")
-	m := membership.Member{Name: name, Links: []membership.Link{{Name: "eth0", MAC: membership.MAC{2, 0, 0, 0, 0, name[0] - 'a' + 1}}}}
+	m := membership.Member{Name: name}
+	m.Links = []membership.Link{{Name: "eth0", MAC: membership.MAC{2, 0, 0, 0, 0, name[0] - 'a' + 1}}}
 	for x := membership.Unknown; x <= membership.Leaving; x++ {
 		if x.String() == state {
 			m.State = x
