@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// contact is when a neighbour was heard.
+// contact holds the times at which a neighbour was heard.
 type contact struct {
-	// lastHeard is when it answered last, and reachableSince the first of its answers without a failed probe since.
+	// lastHeard is the time of the last answer, and reachableSince the time of the first answer after the last failed
+	// probe.
 	lastHeard, reachableSince time.Time
-	// unreachable is true when the newest probes have failed.
+	// unreachable is true from a failed probe until the neighbour is reachable again.
 	unreachable bool
 }
 
-// contacts holds the contact of each neighbour that is probed. The watchers of the neighbours write it, each its own contact, and read
-// those of the others. A mutex is simpler here than a goroutine: nobody waits for anybody, and every critical section is a few
-// assignments.
+// contacts holds the contact of each watched node. Each watcher writes its own contact and reads all others. A mutex is
+// simpler here than a goroutine, because each critical section is a few assignments.
 type contacts struct {
 	mu     sync.Mutex
 	byName map[string]*contact
@@ -30,7 +30,7 @@ func (c *contacts) add(name string) *contact {
 	return x
 }
 
-// remove forgets a neighbour. Its watcher may still write to its contact, which nobody reads any longer.
+// remove forgets a neighbour. Its watcher may still write to the contact, but nothing reads the contact.
 func (c *contacts) remove(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -47,14 +47,14 @@ func (c *contacts) heard(x *contact, now time.Time) {
 	x.lastHeard = now
 }
 
-// setUnreachable notes whether the newest probes of a neighbour have failed.
+// setUnreachable notes whether a neighbour is unreachable.
 func (c *contacts) setUnreachable(x *contact, unreachable bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	x.unreachable = unreachable
 }
 
-// unreachable reports whether the named node is a neighbour that does not answer.
+// unreachable reports whether the named node is watched and unreachable.
 func (c *contacts) unreachable(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,8 +62,8 @@ func (c *contacts) unreachable(name string) bool {
 	return x != nil && x.unreachable
 }
 
-// hearsAnother reports whether another neighbour than x has answered since lately, and was already reachable when the probe of x began:
-// a node that was cut off until then knows nothing of its neighbours.
+// hearsAnother reports whether another neighbour than x has answered since lately, and was reachable when the probe of
+// x began. A node that was cut off until now does not know the state of its neighbours.
 func (c *contacts) hearsAnother(x *contact, began, lately time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,7 +75,7 @@ func (c *contacts) hearsAnother(x *contact, began, lately time.Time) bool {
 	return false
 }
 
-// lastHeard returns when the named neighbour answered last, and false when it did not or is no neighbour.
+// lastHeard returns the time of the last answer of the named neighbour, and false when there is none.
 func (c *contacts) lastHeard(name string) (time.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,20 +7,21 @@ import (
 	"time"
 )
 
-// Detector watches the neighbours of this node: of all ready members in the order of their names, the one before and the one after this
-// node. It probes each of them ten times a second on the wire that clients use, and reports those that do not answer. The report of a
-// neighbour that stays unreachable is repeated once a second.
+// Detector watches the neighbours of this node: the ready members before and after this node in the order of their
+// names. Detector probes each neighbour ten times a second on the wire that clients use, and reports neighbours that do
+// not answer. While a neighbour stays unreachable, the report is repeated once a second.
 type Detector struct {
 	o        DetectorOptions
 	contacts contacts
 }
 
-// NewDetector returns a Detector, which does nothing before Run.
+// NewDetector returns a Detector. The Detector does nothing before Run.
 func NewDetector(o DetectorOptions) *Detector {
 	return &Detector{o: o, contacts: contacts{byName: map[string]*contact{}}}
 }
 
-// LastHeard returns when the named neighbour answered last, and false when the node is no neighbour or has not answered yet.
+// LastHeard returns the time of the last answer of the named neighbour, and false when the node is not a neighbour or
+// has not answered yet.
 func (d *Detector) LastHeard(name string) (time.Time, bool) { return d.contacts.lastHeard(name) }
 
 // Run watches until ctx is done, and returns nil.
@@ -44,7 +45,7 @@ func (d *Detector) Run(ctx context.Context) error {
 	}
 }
 
-// adjust stops the watchers of nodes that are no neighbours any longer, and starts those of new neighbours.
+// adjust stops the watchers of former neighbours, and starts watchers of new neighbours.
 func (d *Detector) adjust(ctx context.Context, watchers map[string]*watcher, tasks *sync.WaitGroup) {
 	names := neighbours(d.o.Self, d.o.Gossip.Members(), d.contacts.unreachable)
 	for name, w := range watchers {
@@ -65,8 +66,8 @@ func (d *Detector) adjust(ctx context.Context, watchers map[string]*watcher, tas
 	}
 }
 
-// keeps reports whether a node is watched on that is no neighbour: while it is unreachable, because the sign of life must be reported
-// too, and while gossip has lost it and its Node exists.
+// keeps reports whether a former neighbour is still watched. An unreachable member is watched until the detector has
+// reported the sign of life, and a node that gossip has lost until its Node is deleted.
 func (d *Detector) keeps(name string) bool {
 	if _, present := current(d.o.Gossip, name); present {
 		return d.contacts.unreachable(name)

@@ -17,13 +17,14 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// testCluster is a cluster on one segment, with announcers as in production and a gossip that the test controls. Each node answers for
-// a probe address of its own. Node "c" runs the detector.
+// testCluster is a cluster on one segment, with announcers as in production and a gossip that the test controls. Each
+// node answers for a probe address of its own. Node "c" runs the detector.
 type testCluster struct {
 	t        *testing.T
 	lan      *lantest.LAN
 	detector *Detector
 	nics     map[string]*lantest.NIC
+	nodes    map[string]*layer2.Announcer
 
 	mu      sync.Mutex
 	members map[string]membership.Member
@@ -40,11 +41,12 @@ type report struct {
 	at time.Time
 }
 
-// newTestCluster starts nodes with these names, the first letter of which is at the end of their addresses, and the detector of node c.
+// newTestCluster starts the named nodes, and the detector of node c. The last byte of an address is the first letter of
+// its node.
 func newTestCluster(t *testing.T, names ...string) *testCluster {
 	c := &testCluster{
-		t: t, lan: lantest.New(1), nics: map[string]*lantest.NIC{}, members: map[string]membership.Member{}, mute: map[string]bool{},
-		deleted: map[string]bool{},
+		t: t, lan: lantest.New(1), nics: map[string]*lantest.NIC{}, nodes: map[string]*layer2.Announcer{},
+		members: map[string]membership.Member{}, mute: map[string]bool{}, deleted: map[string]bool{},
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	var tasks sync.WaitGroup
@@ -52,16 +54,18 @@ func newTestCluster(t *testing.T, names ...string) *testCluster {
 		machine := c.lan.Node(name)
 		c.nics[name] = machine.Add("eth0", netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, name[0]}), 24))
 		a := layer2.New(layer2.Options{Network: machine})
+		c.nodes[name] = a
 		a.SetRanges([]layer2.Range{{From: netip.MustParseAddr("10.0.0.150"), To: netip.MustParseAddr("10.0.0.255")}})
 		addr := netip.AddrFrom4([4]byte{10, 0, 0, name[0] + 100})
 		a.Set([]layer2.Target{{Addr: addr}})
 		tasks.Go(func() { a.Run(ctx) })
 		c.join(name, membership.Link{
-			Name: "eth0", MAC: membership.MAC(c.nics[name].MAC()), Beacon: addr, Subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")},
+			Name: "eth0", MAC: membership.MAC(c.nics[name].MAC()), Beacon: addr, Subnets: prefixes("10.0.0.0/24"),
 		})
 		if name == "c" {
 			c.detector = NewDetector(DetectorOptions{
-				Self: name, Gossip: c, Prober: a, HasNode: c.hasNode, Report: c.report, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+				Self: name, Gossip: c, Prober: a, HasNode: c.hasNode, Report: c.report,
+				Log:   slog.New(slog.NewTextHandler(t.Output(), nil)),
 				Hooks: Hooks{LateProbe: func() { c.mu.Lock(); defer c.mu.Unlock(); c.late++ }},
 			})
 		}
@@ -146,8 +150,8 @@ func (c *testCluster) take() []report {
 	return reports
 }
 
-// want fails the test unless these were reported since the last call, in any order: "b" for a suspicion, "b alive" for a sign of life.
-// Repeats of a suspicion are left out.
+// want fails the test unless these were reported since the last call, in any order: "b" for a suspicion, "b alive" for
+// a sign of life. Repeats of a suspicion are left out.
 func (c *testCluster) want(names ...string) {
 	c.t.Helper()
 	var got []string
@@ -185,19 +189,22 @@ func TestDetector(t *testing.T) {
 		{name: "a node that is no neighbour crashes",
 			fault: func(c *testCluster) { c.isolate("f", true) }, heal: func(c *testCluster) { c.isolate("f", false) }},
 		{name: "gossip alone is interrupted",
-			fault: func(c *testCluster) { c.mu.Lock(); c.mute["d"] = true; c.mu.Unlock() }, heal: func(*testCluster) {}},
+			fault: func(c *testCluster) { c.mu.Lock(); c.mute["d"] = true; c.mu.Unlock() },
+			heal:  func(*testCluster) {}},
 		{name: "a neighbour is cut off from the wire alone",
 			fault: func(c *testCluster) { c.lan.Cut("d/eth0", true) }, during: []string{"d"},
 			heal: func(c *testCluster) { c.lan.Cut("d/eth0", false) }, after: []string{"d alive"}},
 		{name: "this node is cut off from the wire alone, and suspects nobody",
-			fault: func(c *testCluster) { c.lan.Cut("c/eth0", true) }, heal: func(c *testCluster) { c.lan.Cut("c/eth0", false) },
+			fault: func(c *testCluster) { c.lan.Cut("c/eth0", true) },
+			heal:  func(c *testCluster) { c.lan.Cut("c/eth0", false) },
 			after: []string{"a alive", "b alive", "d alive", "e alive", "f alive", "g alive"}},
 		{name: "a neighbour does not hear",
 			fault: func(c *testCluster) { c.lan.Deafen("d/eth0", true) }, during: []string{"d"},
 			heal: func(c *testCluster) { c.lan.Deafen("d/eth0", false) }, after: []string{"d alive"}},
 		{name: "both neighbours crash",
 			fault: func(c *testCluster) { c.isolate("b", true); c.isolate("d", true) }, during: []string{"b", "d"},
-			heal: func(c *testCluster) { c.isolate("b", false); c.isolate("d", false) }, after: []string{"b alive", "d alive"}},
+			heal:  func(c *testCluster) { c.isolate("b", false); c.isolate("d", false) },
+			after: []string{"b alive", "d alive"}},
 		{name: "three in a row crash",
 			fault:  func(c *testCluster) { c.isolate("d", true); c.isolate("e", true); c.isolate("f", true) },
 			during: []string{"d", "e", "f"},
@@ -211,26 +218,40 @@ func TestDetector(t *testing.T) {
 		{name: "a neighbour names a probe address of another interface",
 			fault: func(c *testCluster) {
 				m := c.leave("d")
-				m.Links[0].Subnets = []netip.Prefix{netip.MustParsePrefix("10.1.0.0/24")}
+				m.Links = slices.Clone(m.Links)
+				m.Links[0].Subnets = prefixes("10.1.0.0/24")
 				c.join("d", m.Links...)
 				c.lan.Cut("d/eth0", true)
 			}, heal: func(*testCluster) {}},
 		{name: "a neighbour has its probe address no longer",
 			fault: func(c *testCluster) {
 				m := c.leave("d")
+				m.Links = slices.Clone(m.Links)
 				m.Links[0].Beacon = netip.MustParseAddr("10.0.0.250")
 				c.join("d", m.Links...)
 			}, during: []string{"d"},
 			heal: func(c *testCluster) {
 				m := c.leave("d")
+				m.Links = slices.Clone(m.Links)
 				m.Links[0].Beacon = netip.MustParseAddr("10.0.0.200")
 				c.join("d", m.Links...)
 			}, after: []string{"d alive"}},
+		{name: "a neighbour releases its probe address for another one while it is probed",
+			fault: func(c *testCluster) {
+				addr := netip.MustParseAddr("10.0.0.250")
+				c.nodes["d"].Set([]layer2.Target{{Addr: addr}})
+				time.Sleep(2 * probePause)
+				m := c.leave("d")
+				m.Links = slices.Clone(m.Links)
+				m.Links[0].Beacon = addr
+				c.join("d", m.Links...)
+			}, heal: func(*testCluster) {}},
 		{name: "the only neighbour crashes", without: true,
 			fault: func(c *testCluster) { c.isolate("b", true) }, during: []string{"b"},
 			heal: func(c *testCluster) { c.isolate("b", false) }, after: []string{"b alive"}},
 		{name: "the only neighbour is cut off from the wire alone: it may be this node", without: true,
-			fault: func(c *testCluster) { c.lan.Cut("b/eth0", true) }, heal: func(c *testCluster) { c.lan.Cut("b/eth0", false) },
+			fault: func(c *testCluster) { c.lan.Cut("b/eth0", true) },
+			heal:  func(c *testCluster) { c.lan.Cut("b/eth0", false) },
 			after: []string{"b alive"}},
 		{name: "this node is slow, and judges nobody",
 			fault: func(c *testCluster) {
@@ -259,8 +280,8 @@ func TestDetector(t *testing.T) {
 	}
 }
 
-// TestDetectionTime holds the detector to its times: a suspicion within 100 ms and 3 times 80 ms of the last answer, a repetition each
-// second, and a sign of life soon after the fault.
+// TestDetectionTime holds the detector to its times: a suspicion within 100 ms and 3 times 80 ms of the last answer, a
+// repetition each second, and a sign of life soon after the fault.
 func TestDetectionTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTestCluster(t, "a", "b", "c", "d", "e", "f")
@@ -283,7 +304,8 @@ func TestDetectionTime(t *testing.T) {
 			t.Errorf("suspected after %s", first)
 		}
 		for i := range reports[1:] {
-			if gap := reports[i+1].at.Sub(reports[i].at); gap < repeatInterval || gap > repeatInterval+probeInterval+probeCount*probePause {
+			most := repeatInterval + probeInterval + probeCount*probePause
+			if gap := reports[i+1].at.Sub(reports[i].at); gap < repeatInterval || gap > most {
 				t.Errorf("repeated after %s", gap)
 			}
 		}
@@ -303,7 +325,8 @@ func TestDetectionTime(t *testing.T) {
 	})
 }
 
-// TestGone has gossip lose a neighbour that is unreachable: the detector reports when it is on the wire again, until its Node is deleted.
+// TestGone has gossip lose a neighbour that is unreachable: the detector reports when it is on the wire again, until
+// its Node is deleted.
 func TestGone(t *testing.T) {
 	for _, deleted := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -346,33 +369,6 @@ func TestLateProbe(t *testing.T) {
 	})
 }
 
-// TestJudge shows what one probe on the wire says of a neighbour that announces from 02:01 and also has 02:02, the slave of a bond.
-func TestJudge(t *testing.T) {
-	member := membership.Member{Links: []membership.Link{{MAC: membership.MAC{2, 1}}}, MACs: []membership.MAC{{2, 2}}}
-	heard := func(last byte, form layer2.Form) layer2.Finding {
-		return layer2.Finding{Outcome: layer2.Taken, Heard: []layer2.Sighting{{MAC: layer2.MAC{2, last}, Form: form}}}
-	}
-	for _, c := range []struct {
-		name    string
-		finding layer2.Finding
-		err     error
-		want    result
-	}{
-		{"an answer", heard(1, layer2.Reply), nil, answered},
-		{"an answer, and an error", heard(1, layer2.Reply), errors.New("no buffer"), answered},
-		{"an answer from the slave of a bond", heard(2, layer2.Reply), nil, answered},
-		{"the neighbour asks for the address itself", heard(1, layer2.Probing), nil, inconclusive},
-		{"another node answers", heard(3, layer2.Reply), nil, inconclusive},
-		{"no answer", layer2.Finding{Outcome: layer2.Silent}, nil, unreachable},
-		{"no answer, and another node probes", layer2.Finding{Outcome: layer2.Contested}, nil, unreachable},
-		{"the question could not be sent", layer2.Finding{}, layer2.ErrNotAsked, inconclusive},
-	} {
-		if got := judge(c.finding, c.err, member); got != c.want {
-			t.Errorf("%s: result %d, want %d", c.name, got, c.want)
-		}
-	}
-}
-
 // TestStopped has the detector end while it probes.
 func TestStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -381,8 +377,8 @@ func TestStopped(t *testing.T) {
 		c.join("c")
 		c.join("d")
 		d := NewDetector(DetectorOptions{
-			Self: "c", Gossip: c, Prober: layer2.New(layer2.Options{Network: lantest.New(1).Node("c")}), HasNode: c.hasNode, Report: c.report,
-			Log: slog.New(slog.DiscardHandler),
+			Self: "c", Gossip: c, Prober: layer2.New(layer2.Options{Network: lantest.New(1).Node("c")}),
+			HasNode: c.hasNode, Report: c.report, Log: slog.New(slog.DiscardHandler),
 		})
 		time.AfterFunc(50*time.Millisecond, stop)
 		if err := d.Run(ctx); err != nil {

@@ -8,13 +8,14 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// maxNeighbours is how many members on each side a node probes when it hears none of the nearer ones.
+// maxNeighbours is the greatest number of neighbours on each side of a node.
 const maxNeighbours = 8
 
-// neighbours returns the names of the members that self probes, none if self is not ready or alone. The ready members form a circle in
-// the order of their names; the neighbours of a member are the one before and the one after it. Each member is thus probed by two, at a
-// cost that does not grow with the cluster. Beyond unreachable neighbours a node probes as many more: so each part of a segment that
-// has fallen apart finds its members, and a node that hears nobody at all finds that it is cut off itself.
+// neighbours returns the names of the members that self probes, none if self is not ready or alone. The ready members
+// form a circle in the order of their names, and each member probes the members directly before and after itself. So
+// two nodes probe each member, and the cost for a node does not grow with the cluster. For each unreachable neighbour,
+// self also probes one member further away. Therefore each part of a divided segment finds its members, and a node that
+// hears nobody finds that it is cut off.
 func neighbours(self string, members []membership.Member, unreachable func(name string) bool) []string {
 	var names []string
 	for _, m := range members {
@@ -46,9 +47,9 @@ func neighbours(self string, members []membership.Member, unreachable func(name 
 	return found
 }
 
-// probeAddress returns an address that the member answers for, on a network that this node is on too, and the MAC address that it
-// answers from. The address is invalid when there is none. An address outside the subnets of its link is not used: the member would
-// answer from another interface than it says.
+// probeAddress returns an address that the member answers for on a network of this node, and the MAC address of the
+// answers. Without such an address, the result is invalid. An address outside the subnets of its link is not used,
+// because the member answers for the address from another interface.
 func probeAddress(m membership.Member, interfaces []layer2.Interface) (layer2.MAC, netip.Addr) {
 	for _, l := range m.Links {
 		inside := func(p netip.Prefix) bool { return p.Contains(l.Beacon) }

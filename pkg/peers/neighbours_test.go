@@ -26,7 +26,8 @@ func TestNeighbours(t *testing.T) {
 		{"two in a row are unreachable", "a b c d e f g h", "f g", "d f g h a"},
 		{"an unreachable neighbour stays one", "a b c d e f", "d c f a", "d c b a f"},
 		{"all are unreachable", "c d e f g", "c d f g", "d c g f"},
-		{"eight on each side at most", "e f g h i j k l m n o p q r s t u v w x y z", "f g h i j k l m n z y x w v u t s r", "z y x w v u t s f g h i j k l m"},
+		{"eight on each side at most", "e f g h i j k l m n o p q r s t u v w x y z",
+			"f g h i j k l m n z y x w v u t s r", "z y x w v u t s f g h i j k l m"},
 	} {
 		var members []membership.Member
 		for name := range strings.FieldsSeq(c.ready) {
@@ -41,21 +42,26 @@ func TestNeighbours(t *testing.T) {
 	}
 }
 
+func prefixes(texts ...string) (list []netip.Prefix) {
+	for _, text := range texts {
+		list = append(list, netip.MustParsePrefix(text))
+	}
+	return list
+}
+
 func TestProbeAddress(t *testing.T) {
 	interfaces := []layer2.Interface{
-		{Name: "eth0", Up: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24"), netip.MustParsePrefix("fd00::1/64")}},
-		{Name: "eth1", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.1.0.1/24")}},
+		{Name: "eth0", Up: true, Prefixes: prefixes("10.0.0.1/24", "fd00::1/64")},
+		{Name: "eth1", Prefixes: prefixes("10.1.0.1/24")},
 	}
 	link := func(last byte, addr string, subnets ...string) membership.Link {
-		l := membership.Link{MAC: membership.MAC{2, last}}
+		l := membership.Link{MAC: membership.MAC{2, last}, Subnets: prefixes(subnets...)}
 		if addr != "" {
 			l.Beacon = netip.MustParseAddr(addr)
 		}
-		for _, s := range subnets {
-			l.Subnets = append(l.Subnets, netip.MustParsePrefix(s))
-		}
 		return l
 	}
+	right, wrong := link(2, "10.0.0.9", "10.0.0.0/24"), link(1, "10.0.0.9", "10.2.0.0/24")
 	for _, c := range []struct {
 		name  string
 		links []membership.Link
@@ -64,13 +70,13 @@ func TestProbeAddress(t *testing.T) {
 		{"no links", nil, 0},
 		{"a link without a probe address", []membership.Link{link(1, "", "10.0.0.0/24")}, 0},
 		{"an address in a subnet of its link", []membership.Link{link(1, "10.0.0.9", "10.0.0.0/24")}, 1},
-		{"an IPv6 address in the second subnet of its link", []membership.Link{link(1, "fd00::9", "10.0.0.0/24", "fd00::/64")}, 1},
+		{"an IPv6 address in the second subnet", []membership.Link{link(1, "fd00::9", "10.0.0.0/24", "fd00::/64")}, 1},
 		{"a link without a subnet", []membership.Link{link(1, "10.0.0.9")}, 1},
 		{"a network that this node is not on", []membership.Link{link(1, "10.2.0.9", "10.2.0.0/24")}, 0},
 		{"a network whose interface is down", []membership.Link{link(1, "10.1.0.9", "10.1.0.0/24")}, 0},
-		{"the second link is on a network of this node", []membership.Link{link(1, "10.2.0.9", "10.2.0.0/24"), link(2, "10.0.0.9", "10.0.0.0/24")}, 2},
-		{"an address that belongs to another interface of the neighbour", []membership.Link{link(1, "10.0.0.9", "10.2.0.0/24")}, 0},
-		{"the same, and the right link names it too", []membership.Link{link(1, "10.0.0.9", "10.2.0.0/24"), link(2, "10.0.0.9", "10.0.0.0/24")}, 2},
+		{"the second link is on a shared network", []membership.Link{link(1, "10.2.0.9", "10.2.0.0/24"), right}, 2},
+		{"an address of another interface of the neighbour", []membership.Link{wrong}, 0},
+		{"the same address at the right link too", []membership.Link{wrong, right}, 2},
 	} {
 		mac, addr := probeAddress(membership.Member{Links: c.links}, interfaces)
 		if addr.IsValid() != (c.mac != 0) || c.mac != 0 && mac != (layer2.MAC{2, c.mac}) {

@@ -12,19 +12,21 @@ type DetectorOptions struct {
 	// Gossip and Prober reach the neighbours.
 	Gossip Gossip
 	Prober Prober
-	// HasNode reports whether the cluster has a Node of this name. A neighbour that gossip has lost is probed as long as it has.
+	// HasNode reports whether the cluster has a Node of this name. A neighbour that gossip has lost is probed until its
+	// Node is deleted.
 	HasNode func(name string) bool
-	// Report takes each suspicion and each sign of life. It may be called from several goroutines at once, and must not block.
+	// Report receives each suspicion and each sign of life. Several goroutines may call Report at once. Report must not
+	// block.
 	Report func(Suspicion)
 	Log    *slog.Logger
 	Hooks  Hooks
 }
 
-// Hooks are called for metrics. Each is optional. They may be called from several goroutines at once, and must not block.
+// Hooks are optional callbacks for metrics. Several goroutines may call a hook at once. A hook must not block.
 type Hooks struct {
-	// Lateness is called ten times a second with how late that call is.
+	// Lateness is called ten times a second with the delay of this call.
 	Lateness func(time.Duration)
-	// LateProbe is called for each failed probe that counts for nothing because this node was late itself.
+	// LateProbe is called for each failed probe that is ignored because this node was late itself.
 	LateProbe func()
 }
 

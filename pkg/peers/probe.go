@@ -11,11 +11,12 @@ import (
 )
 
 const (
-	// probeCount is how many requests of one probe, each with time probePause to be answered, must fail before a neighbour counts as
-	// unreachable. It counts as reachable again after as many probes in a row that it has answered.
+	// A probe fails when the neighbour answers none of probeCount requests within probePause each. After a failed
+	// probe, a neighbour is reachable again when it has answered as many probes in a row.
 	probeCount = 3
 	probePause = 80 * time.Millisecond
-	// probeLateness is how much longer a probe may take. A node that is later is too slow itself to judge another one.
+	// probeLateness is the tolerance for the duration of a failed probe. A node that takes longer is too slow itself to
+	// judge its neighbour.
 	probeLateness = 60 * time.Millisecond
 )
 
@@ -27,11 +28,11 @@ type Gossip interface {
 	Ping(name string) error
 }
 
-// Prober asks hosts on the wire. *layer2.Announcer is one.
+// Prober asks hosts on the wire, as *layer2.Announcer does.
 type Prober interface {
 	// Interfaces returns the interfaces that can be asked on.
 	Interfaces() []layer2.Interface
-	// Probe asks for an address, and returns who answered.
+	// Probe asks for an address, and returns the stations that answered.
 	Probe(ctx context.Context, addr netip.Addr, o layer2.ProbeOptions) (layer2.Finding, error)
 }
 
@@ -45,14 +46,14 @@ const (
 	inconclusive result = iota
 	// answered: the neighbour answers on the wire, or over gossip when it has no probe address.
 	answered
-	// unreachable: the neighbour does not answer on the wire. It may be this node that is cut off.
+	// unreachable: the neighbour does not answer on the wire. This node may be cut off instead.
 	unreachable
 	// dead: the neighbour does not answer over gossip either.
 	dead
 )
 
-// probe asks a neighbour on the wire for the probe address that it names, or over gossip when it names none. A neighbour that gossip
-// has lost is asked once only, and not over gossip. member is what it said of itself last.
+// probe asks a neighbour on the wire for its probe address, or over gossip when it has none. A neighbour that gossip
+// has lost is asked once, and on the wire only. member is the last state of the neighbour in gossip.
 func probe(ctx context.Context, gossip Gossip, wire Prober, member membership.Member, present bool) result {
 	mac, addr := probeAddress(member, wire.Interfaces())
 	switch {
@@ -64,7 +65,7 @@ func probe(ctx context.Context, gossip Gossip, wire Prober, member membership.Me
 		f, err := wire.Probe(ctx, addr, layer2.ProbeOptions{To: mac, Count: 1, Interval: probePause})
 		return judge(f, err, member)
 	}
-	// The answer over gossip is known by the time that the probe on the wire has failed.
+	// The ping starts before the probe on the wire has failed, so that both results come at the same time.
 	pinged := make(chan error, 1)
 	timer := time.AfterFunc(probePause, func() { pinged <- gossip.Ping(member.Name) })
 	f, err := wire.Probe(ctx, addr, layer2.ProbeOptions{To: mac, Count: probeCount, Interval: probePause})
@@ -78,7 +79,7 @@ func probe(ctx context.Context, gossip Gossip, wire Prober, member membership.Me
 	}
 	if now, is := current(gossip, member.Name); is {
 		if nowMAC, nowAddr := probeAddress(now, wire.Interfaces()); nowMAC != mac || nowAddr != addr {
-			return inconclusive // it has released the address
+			return inconclusive // the neighbour has released the address
 		}
 	}
 	if unheard != nil {
@@ -87,10 +88,11 @@ func probe(ctx context.Context, gossip Gossip, wire Prober, member membership.Me
 	return unreachable
 }
 
-// judge returns the result of a probe on the wire: unreachable when the neighbour did not answer.
+// judge returns the result of a probe on the wire alone.
 func judge(f layer2.Finding, err error, member membership.Member) result {
+	byMember := func(x layer2.Sighting) bool { return x.Form != layer2.Probing && uses(member, x.MAC) }
 	switch {
-	case slices.ContainsFunc(f.Heard, func(x layer2.Sighting) bool { return x.Form != layer2.Probing && uses(member, x.MAC) }):
+	case slices.ContainsFunc(f.Heard, byMember):
 		return answered
 	case err != nil || f.Outcome == layer2.Taken:
 		return inconclusive // another node has the address by now
@@ -111,7 +113,7 @@ func ping(ctx context.Context, gossip Gossip, name string) result {
 	return dead
 }
 
-// current returns the named member, and false when it is none.
+// current returns the named member, and false when there is no such member.
 func current(gossip Gossip, name string) (membership.Member, bool) {
 	members := gossip.Members()
 	i := slices.IndexFunc(members, func(m membership.Member) bool { return m.Name == name })

@@ -11,74 +11,84 @@ import (
 // Entry is a node in the table, for the status.
 type Entry struct {
 	membership.Member
-	// Gone is true when the node is not a member of the gossip any more. Member is what it said last.
+	// Gone is true for a former member. Member then holds its last state.
 	Gone bool
 	// Suspected is true for a member that is suspected.
 	Suspected bool
-	// LastSign is when something was heard last from a node that is suspected or gone.
+	// LastSign is the time of the last sign of a node that is suspected or gone.
 	LastSign time.Time
 }
 
-// record is what a table keeps of one node that is or was a member of the gossip.
+// record is the state of one node that is or was a member of the gossip.
 type record struct {
-	// member is what gossip said last. present is true while the node is a member.
+	// member holds the last state in gossip. present is true while the node is a member.
 	member  membership.Member
 	present bool
-	// gone is set when the member goes, and until it is back and ready: a process that has just started is not the peer yet.
+	// gone is set from the departure of the member until the node is a ready member again. A new process is not ready
+	// at first, and has none of the addresses of the old process.
 	gone *departure
-	// suspicion is only of a member that is present.
+	// suspicion is zero while present is false.
 	suspicion suspicion
-	// seenReady is when this node saw the member become ready, zero while it is not ready.
+	// seenReady is the time at which this node saw the member become ready, and zero while the member is not ready.
 	seenReady time.Time
-	// exchange is only with a member that is present.
+	// exchange is zero while present is false.
 	exchange exchange
 }
 
-// departure is how a member went.
+// departure describes the departure of a member.
 type departure struct {
-	// state is what the member said of itself before.
+	// state is the last state of the member.
 	state membership.State
-	// lastSign is when something was heard from it last.
+	// lastSign is the time of the last sign of the member.
 	lastSign time.Time
 }
 
-// transition says what an update did to a record.
+// transition describes the effects of an update on a record.
 type transition struct {
 	changed bool
-	// loss is true when the member stopped being ready, or went.
+	// loss is true when the member stopped being ready, restarted or departed.
 	loss bool
-	// lost is true when a ready member went, returned when one that was gone is ready again.
+	// lost is true when a ready member departed, and returned when a former member is ready again.
 	lost, returned bool
-	// recovered is since when a member was lost that returned without having left or restarted; zero for any other.
+	// recovered is the time from which a node was lost that returned, zero if the node was not ready before its
+	// departure.
 	recovered time.Time
 }
 
-// ready reports whether the node is a member that says it is ready.
+// ready reports whether the node is a ready member.
 func (r *record) ready() bool { return r.present && r.member.State == membership.Ready }
 
-// update takes over what gossip says of the member now.
+// update stores the state of the member in gossip.
 func (r *record) update(m membership.Member, now time.Time) (t transition) {
-	was := r.ready()
+	was, restarted := r.ready(), r.restarted(m)
 	t.changed = !r.present || !sameMember(r.member, m)
 	r.member, r.present = m, true
-	switch {
-	case !r.ready():
-		r.seenReady, t.loss = time.Time{}, was
+	if t.loss = was && (restarted || !r.ready()); t.loss {
+		r.seenReady, r.exchange = time.Time{}, exchange{} // another process may follow
+	}
+	if !r.ready() {
 		return t
-	case !was:
+	}
+	if r.seenReady.IsZero() {
 		r.seenReady = now
 	}
 	if r.gone != nil {
 		t.changed, t.returned = true, true
 		if r.gone.state == membership.Ready {
-			t.recovered = r.gone.lastSign.Add(-SuspicionTTL) // gossip may have been late to lose it
+			t.recovered = r.gone.lastSign.Add(-SuspicionTTL) // gossip may have noticed the loss late
 		}
 		r.gone = nil
 	}
 	return t
 }
 
-// leave notes that the member is missing in gossip.
+// restarted reports whether m became ready at another time than before. A process can restart faster than gossip
+// spreads its states. Then this node sees the member ready before and after, and nothing between.
+func (r *record) restarted(m membership.Member) bool {
+	return !r.member.Since.IsZero() && !m.Since.IsZero() && !m.Since.Equal(r.member.Since)
+}
+
+// leave stores that the node is not a member.
 func (r *record) leave(now time.Time) (t transition) {
 	if !r.present {
 		return t
@@ -93,16 +103,16 @@ func (r *record) leave(now time.Time) (t transition) {
 	return t
 }
 
-// forgetDeparture forgets how a member went that is back but not ready yet.
+// forgetDeparture forgets the departure of a member that is back but not ready yet.
 func (r *record) forgetDeparture() { r.gone = nil }
 
-// suspect takes over a suspicion, and reports whether the member was not suspected before.
+// suspect stores a suspicion, and reports whether the member was not suspected before.
 func (r *record) suspect(x Suspicion, now time.Time) (first bool) {
 	r.suspicion, first = r.suspicion.with(x, now)
 	return first
 }
 
-// alive takes over a sign of life. It returns since when nothing was heard, zero when the node was neither suspected nor gone.
+// alive stores a sign of life. It returns the time of the sign before, zero if the node was neither suspected nor gone.
 func (r *record) alive() (since time.Time) {
 	since = r.suspicion.since
 	if r.gone != nil {
@@ -119,27 +129,27 @@ func (r *record) endSuspicion() bool {
 	return was
 }
 
-// expire ends a suspicion that was not repeated in time, and reports whether there was one.
+// expire ends a suspicion that has expired, and reports whether there was one.
 func (r *record) expire(now time.Time) bool {
 	return r.suspicion.active() && !r.suspicion.until.After(now) && r.endSuspicion()
 }
 
-// receive takes over the versions that the member has sent, unless they are old.
+// receive stores versions from the member, and reports whether they count.
 func (r *record) receive(v cluster.Versions) (taken bool) {
 	r.exchange, taken = r.exchange.receive(v)
 	return taken
 }
 
-// send notes that the member is sent own, and reports whether it should be.
+// send reports whether to send own to the member now, and stores that.
 func (r *record) send(own cluster.Versions, now time.Time) (due bool) {
 	r.exchange, due = r.exchange.send(own, now)
 	return due
 }
 
-// forgetReceived forgets the versions that the member has sent.
+// forgetReceived forgets the versions from the member.
 func (r *record) forgetReceived() { r.exchange = r.exchange.forget() }
 
-// newer reports whether the member is ready and has seen a change of the cluster that own lacks.
+// newer reports whether the member is ready and its versions are newer than own.
 func (r *record) newer(own cluster.Versions) bool { return r.ready() && own.Less(r.exchange.received) }
 
 // standing classifies the node.
@@ -150,7 +160,8 @@ func (r *record) standing() Standing {
 	return Unreached
 }
 
-// lost reports whether the node is suspected, or went without having announced it, and when something was heard from it last.
+// lost reports whether the node is suspected, or departed without an announcement. It also returns the time of the last
+// sign.
 func (r *record) lost() (lastSign time.Time, lost bool) {
 	switch {
 	case r.suspicion.active():
@@ -161,16 +172,17 @@ func (r *record) lost() (lastSign time.Time, lost bool) {
 	return time.Time{}, false
 }
 
-// peer returns the record as other packages read it.
+// peer returns the record as a Peer.
 func (r *record) peer(own cluster.Versions) Peer {
 	lastSign, lost := r.lost()
 	return Peer{
-		Name: r.member.Name, Standing: r.standing(), State: r.member.State, Ready: r.member.Since, SeenReady: r.seenReady,
-		Suspected: r.suspicion.active(), SuspectedByOthers: r.suspicion.byOthers, Lost: lost, LastSign: lastSign, Newer: r.newer(own),
+		Name: r.member.Name, Standing: r.standing(), State: r.member.State,
+		Suspected: r.suspicion.active(), SuspectedByOthers: r.suspicion.byOthers,
+		Lost: lost, LastSign: lastSign, Newer: r.newer(own), Ready: r.member.Since, SeenReady: r.seenReady,
 	}
 }
 
-// entry returns the record as the status shows it.
+// entry returns the record as an Entry.
 func (r *record) entry() Entry {
 	lastSign, _ := r.lost()
 	if r.gone != nil && lastSign.IsZero() {
@@ -179,8 +191,9 @@ func (r *record) entry() Entry {
 	return Entry{Member: r.member, Gone: !r.present, Suspected: r.suspicion.active(), LastSign: lastSign}
 }
 
-// sameMember reports whether gossip says the same in a and b.
+// sameMember reports whether a and b are equal.
 func sameMember(a, b membership.Member) bool {
-	return a.Name == b.Name && a.Addr == b.Addr && a.State == b.State && a.Configured == b.Configured && a.Since.Equal(b.Since) &&
-		slices.EqualFunc(a.Links, b.Links, membership.Link.Equal) && slices.Equal(a.MACs, b.MACs)
+	return a.Name == b.Name && a.Addr == b.Addr && a.State == b.State && a.Since.Equal(b.Since) &&
+		a.Configured == b.Configured && slices.Equal(a.MACs, b.MACs) &&
+		slices.EqualFunc(a.Links, b.Links, membership.Link.Equal)
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// stations names the node of each MAC address that members have named in gossip. A MAC address stays after its member stops naming it,
-// as long as the node is known: members do not name a link that is down.
+// stations maps MAC addresses in gossip to nodes. A MAC address is kept while its node is known, because gossip does
+// not show links that are down.
 type stations map[layer2.MAC]string
 
-// note adds the MAC addresses of members, which are sorted by name. When several members name the
-// same MAC address, a member that announces addresses from it goes before the others, and then the last one by name.
+// note adds the MAC addresses of members, sorted by name. When several members name the same MAC address, a member that
+// announces addresses from it goes before the others, and then the last one by name.
 func (s stations) note(members []membership.Member) {
 	for _, m := range members {
 		for _, mac := range m.MACs {
@@ -28,13 +28,13 @@ func (s stations) note(members []membership.Member) {
 	}
 }
 
-// forget removes the MAC addresses of nodes that are not known.
+// forget removes the MAC addresses of unknown nodes.
 func (s stations) forget(known func(name string) bool) {
 	maps.DeleteFunc(s, func(_ layer2.MAC, name string) bool { return !known(name) })
 }
 
-// with returns s and the MAC addresses of the Nodes, which the speakers reported to the API server. Gossip goes before the API server;
-// when several Nodes have the same MAC address, the first one by name gets it.
+// with returns s with the MAC addresses that the API server has of the Nodes. Gossip has priority over the API server.
+// When several Nodes have the same MAC address, the first Node by name gets it.
 func (s stations) with(nodes []cluster.Node) map[layer2.MAC]string {
 	all := make(map[layer2.MAC]string, len(s))
 	for _, n := range slices.Backward(nodes) {
@@ -50,5 +50,7 @@ func (s stations) with(nodes []cluster.Node) map[layer2.MAC]string {
 
 // sameNodes reports whether two lists have the same Nodes with the same MAC addresses.
 func sameNodes(a, b []cluster.Node) bool {
-	return slices.EqualFunc(a, b, func(x, y cluster.Node) bool { return x.Name == y.Name && slices.Equal(x.MACs, y.MACs) })
+	return slices.EqualFunc(a, b, func(x, y cluster.Node) bool {
+		return x.Name == y.Name && slices.Equal(x.MACs, y.MACs)
+	})
 }

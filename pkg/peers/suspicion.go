@@ -2,32 +2,34 @@ package peers
 
 import "time"
 
-// SuspicionTTL is how long a suspicion lasts. The watchers of an unreachable member repeat theirs within this time, and gossip finds a
-// dead member within half of it.
+// SuspicionTTL is the lifetime of a suspicion. Within this time, the watchers of an unreachable member repeat their
+// reports, and gossip finds a dead member in half the time.
 const SuspicionTTL = 3 * time.Second
 
-// Suspicion is a report on a member: it was unreachable for a time, or it is reachable again.
+// Suspicion is a report of an unreachable member, or of a member that is reachable again.
 type Suspicion struct {
-	// Name is the node that the report is about.
+	// Name is the name of the member.
 	Name string
-	// Silent is for how long nothing was heard from the member. Zero is a sign of life: the member is reachable again.
+	// Silent is the time without an answer from the member. Zero is a sign of life: the member is reachable again.
 	Silent time.Duration
-	// LastSign is when something was heard from the member last. When it is zero, it is Silent ago.
+	// LastSign is the time of the last answer. The zero time means Silent ago.
 	LastSign time.Time
 	// FromOther is true when another node than this one reports.
 	FromOther bool
 }
 
-// NewSuspicion returns the report, made now, that nothing was heard from the named member for so long.
+// NewSuspicion returns a report of this moment.
 func NewSuspicion(name string, silent time.Duration, fromOther bool, now time.Time) Suspicion {
 	return Suspicion{Name: name, Silent: silent, LastSign: now.Add(-silent), FromOther: fromOther}
 }
 
-// suspicion is what a table keeps of the Suspicions of one member. The zero value is a member that was never suspected.
+// suspicion is the state of a member that was suspected at least once. The zero value stands for a member that never
+// was.
 type suspicion struct {
-	// since is the last sign before the first Suspicion. It outlives until, up to the next sign of life.
+	// since is the last sign before the first report. It is kept until the next sign of life, also after the suspicion
+	// has expired.
 	since time.Time
-	// until is when the member counts as reachable again unless a Suspicion is repeated; zero while it is not suspected.
+	// until is the time at which the suspicion expires, and zero while the member is not suspected.
 	until time.Time
 	// byOthers is true when another node than this one suspects the member.
 	byOthers bool
@@ -50,5 +52,6 @@ func (s suspicion) with(x Suspicion, now time.Time) (next suspicion, first bool)
 	return s, first
 }
 
-// ended returns s after the suspicion was refuted or has expired. since stays: nothing was heard from the member yet.
+// ended returns s after the suspicion was refuted or has expired. since stays, because the detector has not heard the
+// member yet.
 func (s suspicion) ended() suspicion { return suspicion{since: s.since} }

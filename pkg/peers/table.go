@@ -10,39 +10,39 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// Input is what a Table is updated from.
+// Input holds the inputs of an update.
 type Input struct {
 	// Members are all members of the gossip, sorted by name.
 	Members []membership.Member
-	// Self is what this node says of itself. It replaces the entry of this node in Members, which is older.
+	// Self describes this node. Self replaces the entry of this node in Members, because gossip lags behind.
 	Self membership.Member
-	// Nodes are those of the cluster, sorted by name. An empty list means that they are not known.
+	// Nodes are all Nodes of the cluster, sorted by name. An empty list means that the Nodes are not known.
 	Nodes []cluster.Node
-	// Versions is how far this node has seen the cluster.
+	// Versions are the versions of this node.
 	Versions cluster.Versions
 }
 
 // Changes are the results of an update that the caller logs or acts on.
 type Changes struct {
-	// Lost are the members that went while they were ready, and Returned the nodes that are members again and ready. Both are sorted.
+	// Lost are the ready members that departed, and Returned the former members that are ready again. Both are sorted.
 	Lost, Returned []string
-	// Recovered are the times since when members were lost that have returned as they were. Such a member may still answer for an
-	// address that this node took after that time, so this node announces the address again.
+	// Recovered holds the time of the loss for each returned node that was ready before its departure. The node may
+	// still answer for addresses that this node took after the loss, so the caller announces the addresses again.
 	Recovered []time.Time
 }
 
-// Table keeps what this node knows of its peers. It belongs to one goroutine, and reads no clock.
+// Table holds the state of all peers of this node. One goroutine owns a Table. Table reads no clock.
 type Table struct {
 	self     string
 	records  map[string]*record
 	stations stations
-	// nodes are those of the last update that had any.
+	// nodes are the Nodes of the cluster, nil until they are known.
 	nodes []cluster.Node
-	// own is how far this node has seen the cluster.
+	// own holds the versions of this node.
 	own cluster.Versions
-	// losses counts how often a member was suspected, went or stopped being ready.
+	// losses counts the times that a member was suspected, departed, restarted or stopped being ready.
 	losses int
-	// view is what View returned last, nil when it is out of date.
+	// view is the last result of View, nil when it is out of date.
 	view *View
 }
 
@@ -51,8 +51,8 @@ func NewTable(self string) *Table {
 	return &Table{self: self, records: map[string]*record{}, stations: stations{}}
 }
 
-// Restore adds the members that another process of this node knew before. They count as gone, and as lost at this moment, until gossip
-// or a sign of life says otherwise.
+// Restore adds the members that the previous process of this node knew. A restored member counts as lost at this moment
+// until gossip shows the member.
 func (t *Table) Restore(members []membership.Member, now time.Time) {
 	for _, m := range members {
 		if m.Name != t.self && t.records[m.Name] == nil {
@@ -97,12 +97,14 @@ func (t *Table) describeSelf(in Input) membership.Member {
 	return self
 }
 
-// find returns where the named member is in a list that is sorted by name.
+// find returns the position of the named member in a list that is sorted by name.
 func find(members []membership.Member, name string) (int, bool) {
-	return slices.BinarySearchFunc(members, name, func(m membership.Member, name string) int { return strings.Compare(m.Name, name) })
+	return slices.BinarySearchFunc(members, name, func(m membership.Member, name string) int {
+		return strings.Compare(m.Name, name)
+	})
 }
 
-// expire ends the suspicions that were not repeated in time.
+// expire ends the suspicions that have expired.
 func (t *Table) expire(now time.Time) (changed bool) {
 	for _, r := range t.records {
 		changed = r.expire(now) || changed
@@ -110,7 +112,7 @@ func (t *Table) expire(now time.Time) (changed bool) {
 	return changed
 }
 
-// observe takes over what gossip says of one member.
+// observe stores the state of one member.
 func (t *Table) observe(m membership.Member, now time.Time, c *Changes) (changed bool) {
 	r := t.records[m.Name]
 	if r == nil {
@@ -130,7 +132,7 @@ func (t *Table) observe(m membership.Member, now time.Time, c *Changes) (changed
 	return tr.changed
 }
 
-// depart notes which nodes are not among the members any more.
+// depart stores the departures of nodes that are missing in members.
 func (t *Table) depart(members []membership.Member, now time.Time, c *Changes) (changed bool) {
 	for name, r := range t.records {
 		if _, found := find(members, name); found || name == t.self {
@@ -148,7 +150,7 @@ func (t *Table) depart(members []membership.Member, now time.Time, c *Changes) (
 	return changed
 }
 
-// forget removes the nodes that are gone and are not Nodes of the cluster any more.
+// forget removes former members without a Node in the cluster.
 func (t *Table) forget() {
 	if t.nodes == nil {
 		return
@@ -166,8 +168,8 @@ func (t *Table) forget() {
 	t.stations.forget(func(name string) bool { return t.records[name] != nil })
 }
 
-// learn notes how far this node has seen the cluster. Versions that are older than before come from a cluster that was restored from a
-// backup: what the peers sent before is void.
+// learn stores the versions of this node. Older versions than before come from a cluster that was restored from a
+// backup. Then the versions from all peers are void.
 func (t *Table) learn(own cluster.Versions) (changed bool) {
 	if own == t.own {
 		return false
@@ -181,9 +183,10 @@ func (t *Table) learn(own cluster.Versions) (changed bool) {
 	return true
 }
 
-// Suspect takes over a suspicion or a sign of life, and reports whether that changes anything. Suspicions of this node and of nodes that
-// are not members count for nothing. After a sign of life recovered is not zero: it is since when nothing was heard from the node, and
-// means the same as in Changes.Recovered.
+// Suspect stores a suspicion or a sign of life, and reports whether the state of the peer changed. Suspicions of this
+// node and of nodes that are not members are ignored. A sign of life of a node that was suspected or gone returns the
+// time from which nothing was heard: the caller announces addresses that this node took after that time again, as for
+// Changes.Recovered.
 func (t *Table) Suspect(x Suspicion, now time.Time) (recovered time.Time, changed bool) {
 	r := t.records[x.Name]
 	if r == nil || x.Name == t.self {
@@ -205,7 +208,7 @@ func (t *Table) Suspect(x Suspicion, now time.Time) (recovered time.Time, change
 	return time.Time{}, changed
 }
 
-// Refute ends the suspicion of a member that has answered this node, and reports whether there was one.
+// Refute ends the suspicion of a member that has answered this node, and reports whether the member was suspected.
 func (t *Table) Refute(name string) bool {
 	r := t.records[name]
 	if r == nil || !r.endSuspicion() {
@@ -215,7 +218,7 @@ func (t *Table) Refute(name string) bool {
 	return true
 }
 
-// Next returns when the next suspicion expires, zero when there is none.
+// Next returns the time at which the next suspicion expires, and zero when no member is suspected.
 func (t *Table) Next() (first time.Time) {
 	for _, r := range t.records {
 		if r.suspicion.active() && (first.IsZero() || r.suspicion.until.Before(first)) {
@@ -225,8 +228,9 @@ func (t *Table) Next() (first time.Time) {
 	return first
 }
 
-// Heard takes over the versions that a member has sent. changed reports whether the member has seen a change that this node has not;
-// reply reports whether the caller should send it this node's versions, because the member is behind and about to act on old ones.
+// Heard stores versions from a member. changed reports whether the member has seen a change that this node has not
+// seen. reply reports whether the caller should send the versions of this node to the member, because the member is
+// behind and may be about to act.
 func (t *Table) Heard(from string, v cluster.Versions, now time.Time) (changed, reply bool) {
 	r := t.records[from]
 	if r == nil || !r.present || from == t.self || !r.receive(v) {
@@ -236,14 +240,14 @@ func (t *Table) Heard(from string, v cluster.Versions, now time.Time) (changed, 
 	return r.newer(t.own), v.Less(t.own) && r.send(t.own, now)
 }
 
-// Tell reports whether the caller should send this node's versions to a member now, and counts on it: the same versions are sent to a
-// member ten times a second at most.
+// Tell reports whether the caller should send the versions of this node to a member now, and relies on the caller to
+// send them. The same versions are sent to a member ten times a second at most.
 func (t *Table) Tell(name string, now time.Time) bool {
 	r := t.records[name]
 	return r != nil && r.present && name != t.self && r.send(t.own, now)
 }
 
-// Versions returns how far this node has seen the cluster, as of the last update.
+// Versions returns the versions of this node in the last update.
 func (t *Table) Versions() cluster.Versions { return t.own }
 
 // Ready returns the members that are ready and not suspected, sorted by name, this node among them.
@@ -266,7 +270,7 @@ func (t *Table) filter(match func(*record) bool) (list []membership.Member) {
 	return list
 }
 
-// View returns what is known now.
+// View returns the current state of all peers.
 func (t *Table) View() *View {
 	if t.view != nil {
 		return t.view
@@ -282,7 +286,7 @@ func (t *Table) View() *View {
 	return t.view
 }
 
-// Entries returns all nodes that are or were members, sorted by name.
+// Entries returns the members and former members, sorted by name.
 func (t *Table) Entries() []Entry {
 	entries := make([]Entry, 0, len(t.records))
 	for _, name := range t.names() {

@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// probeInterval is how often each neighbour is probed.
+	// probeInterval is the time from one probe of a neighbour to the next.
 	probeInterval = 100 * time.Millisecond
-	// goneTicks is how many of these intervals lie between two probes of a neighbour that gossip has lost.
+	// goneTicks is the number of intervals from one probe to the next after gossip has lost the neighbour.
 	goneTicks = 3
-	// repeatInterval is how often the suspicion of a neighbour that stays unreachable is reported again.
+	// repeatInterval is the time from one report to the next about a neighbour that stays unreachable.
 	repeatInterval = time.Second
 )
 
-// watcher probes one neighbour. It belongs to one goroutine, except for wake and stop.
+// watcher probes one neighbour. One goroutine owns a watcher, except for wake and stop.
 type watcher struct {
 	o        *DetectorOptions
 	contacts *contacts
@@ -24,12 +24,13 @@ type watcher struct {
 	// wake starts the next probe, stop ends the watcher.
 	wake chan struct{}
 	stop context.CancelFunc
-	// member is what the neighbour said of itself last.
+	// member holds the last state of the neighbour in gossip.
 	member membership.Member
-	// lastHeard is when the neighbour was heard last, or since when it is watched. reported is when it was reported as unreachable
-	// last, zero while it is reachable.
+	// lastHeard is the time of the last answer, or the start of the watcher. reported is the time of the last report
+	// that the neighbour is unreachable, and zero while the neighbour is reachable.
 	lastHeard, reported time.Time
-	// unreachable is true after a failed probe, whether it was reported or not, until enough probes are answered: answers counts them.
+	// unreachable is true from a failed probe, reported or not, to the last of probeCount answered probes in a row.
+	// answers counts these.
 	unreachable bool
 	answers     int
 }
@@ -42,8 +43,8 @@ func newWatcher(name string, o *DetectorOptions, c *contacts, stop context.Cance
 	}
 }
 
-// next starts a probe, or the one after it when one is under way. All watchers probe at the same tick, because an idle process costs
-// what its wake-ups cost.
+// next starts a probe, at once or when the current probe has ended. All watchers probe at the same tick, because
+// wake-ups are the main cost of an idle process.
 func (w *watcher) next() {
 	select {
 	case w.wake <- struct{}{}:
@@ -51,8 +52,8 @@ func (w *watcher) next() {
 	}
 }
 
-// run probes the neighbour at each wake-up until ctx is done. It continues after gossip has lost the neighbour: a node can be
-// cut off with all the addresses that it has, and come back.
+// run probes the neighbour at each wake-up until ctx is done, also after gossip has lost the neighbour: a node can be
+// cut off with all its addresses, and come back.
 func (w *watcher) run(ctx context.Context) {
 	for ticks := 1; w.wait(ctx, ticks); {
 		began := time.Now()
@@ -73,7 +74,7 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-// wait waits for so many wake-ups, and returns false when ctx is done first.
+// wait waits for a number of wake-ups, and returns false when ctx is done before.
 func (w *watcher) wait(ctx context.Context, ticks int) bool {
 	for range ticks {
 		select {
@@ -85,7 +86,7 @@ func (w *watcher) wait(ctx context.Context, ticks int) bool {
 	return true
 }
 
-// note takes over the result of a probe.
+// note handles the result of a probe.
 func (w *watcher) note(r result, present bool, began, now time.Time) {
 	if r == answered {
 		w.noteAnswer(now)
@@ -102,8 +103,8 @@ func (w *watcher) note(r result, present bool, began, now time.Time) {
 	}
 }
 
-// noteAnswer takes over that the neighbour has answered. One answer of an unreachable neighbour is not enough: it may have been an
-// announcement, and the neighbour may not hear.
+// noteAnswer handles an answered probe. One answer is not enough for an unreachable neighbour: the frame can be an
+// announcement of a neighbour that does not hear.
 func (w *watcher) noteAnswer(now time.Time) {
 	w.contacts.heard(w.contact, now)
 	w.answers++
@@ -116,9 +117,11 @@ func (w *watcher) noteAnswer(now time.Time) {
 	w.lastHeard, w.reported, w.unreachable = now, time.Time{}, false
 }
 
-// noteFailure reports that the neighbour is unreachable, unless gossip has lost it too, it was just reported, or it may be this node
-// that is cut off. A neighbour without a probe address is heard over gossip, and then a node that is cut off may report the wrong one:
-// it releases what it took when it hears that neighbour again.
+// noteFailure reports that the neighbour is unreachable, at most once in repeatInterval. A neighbour that gossip has
+// lost is not reported. A neighbour that answers over gossip is only reported when this node hears another neighbour,
+// because this node may be cut off from the wire itself. When the other neighbour is heard over gossip, for lack of a
+// probe address, a node that is cut off reports the wrong neighbour. The node then releases the addresses that it took
+// as soon as it hears that neighbour again.
 func (w *watcher) noteFailure(r result, present bool, began, now time.Time) {
 	switch {
 	case !present, now.Sub(w.reported) < repeatInterval:
