@@ -58,7 +58,7 @@ func (m *monkey) change(what, how byte) bool {
 	case 3, 4:
 		m.now = m.now.Add(time.Duration(how) * 100 * time.Millisecond)
 	case 5:
-		if next := m.a.Next(); !next.IsZero() && next.Before(Never) {
+		if next := m.a.Next(); next.After(m.now) && next.Before(Never) {
 			m.now = next
 		}
 	case 6:
