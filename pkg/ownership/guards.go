@@ -99,8 +99,8 @@ func newTurn(c *step) bool {
 // heardSince: another host has announced the address since this turn began.
 func heardSince(c *step) bool { return !c.a.probing.asking && c.in.Heard.At.After(c.a.attempt.since) }
 
-// uninformed: this node does not hear from the API server, so the address may be gone.
-func uninformed(c *step) bool { return !c.in.Self.Informed }
+// uninformed: this node does not hear from the API server, so the address may be gone. The turn begins anew, unless it began just now.
+func uninformed(c *step) bool { return !c.in.Self.Informed && c.a.attempt.since.Before(c.now) }
 
 // overtaken: another host has announced the address since the probe began.
 func overtaken(c *step) bool { return c.a.probing.overtaken() }
