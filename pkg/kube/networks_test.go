@@ -150,7 +150,7 @@ func TestParseNetworks(t *testing.T) {
 		{`{"gateways":["255.255.255.255"]}`, "is no address"},
 		{`{"gateways":["::"]}`, "is no address"},
 		{`{"gateways":["` + strings.Repeat("a", 1000) + `"]}`, "…"},
-		{`{"gateways":[` + strings.TrimSuffix(strings.Repeat(`"192.0.2.1",`, 65), ",") + `]}`, "65 gateways, 0 MAC addresses and 0 strangers, more than"},
+		{`{"gateways":[` + strings.TrimSuffix(strings.Repeat(`"192.0.2.1",`, 65), ",") + `]}`, "65 gateways, 0 addresses, 0 MAC addresses and 0 strangers, more than"},
 		{`{"more":"` + strings.Repeat("x", mostText) + `"}`, "bytes long"},
 	} {
 		got, err := parseNetworks(c.text)

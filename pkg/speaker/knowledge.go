@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
@@ -16,11 +17,22 @@ import (
 // tellInterval is the least time between two words to the same peer that say the same: one is for all addresses that are in dispute with it.
 const tellInterval = 100 * time.Millisecond
 
+// known says how new the inputs of a node are: the newest changes of EndpointSlices, Nodes and Services that it has seen, and the version of
+// its configuration.
+type known [4]uint64
+
+func knownOf(v cluster.Versions) known {
+	return known{v.EndpointSlices.Changed, v.Nodes.Changed, v.Services.Changed, v.Config.Version}
+}
+
+// Less reports whether k is older than o. The first number that differs decides.
+func (k known) Less(o known) bool { return slices.Compare(k[:], o[:]) < 0 }
+
 // knowledge is how new is what is known of the cluster.
 type knowledge struct {
 	// own is what this node's decisions were made from; of has what the other members told last, by name.
-	own cluster.Known
-	of  map[string]cluster.Known
+	own known
+	of  map[string]known
 	// told is what each member was told last.
 	told map[string]notice
 }
@@ -28,19 +40,19 @@ type knowledge struct {
 // word is what another member has told.
 type word struct {
 	from  string
-	known cluster.Known
+	known known
 }
 
 // notice is what a member was told, and when.
 type notice struct {
-	known cluster.Known
+	known known
 	at    time.Time
 }
 
 // Told tells how new is what another member knows of the cluster. It never blocks.
-func (s *Speaker) Told(from string, known [4]uint64) {
+func (s *Speaker) Told(from string, versions [4]uint64) {
 	select {
-	case s.words <- word{from, known}:
+	case s.words <- word{from, versions}:
 	default:
 	}
 }
@@ -58,13 +70,13 @@ func (s *Speaker) hearWord(w word, now time.Time) (news bool) {
 }
 
 // learn notes what the newest decisions were made from, and forgets who is no member any more.
-func (s *Speaker) learn(own cluster.Known) {
+func (s *Speaker) learn(own known) {
 	k := &s.knowledge
 	if own.Less(k.own) {
 		clear(k.of) // the API server's data was restored from a backup, and what was told before is of no use
 	}
 	k.own = own
-	maps.DeleteFunc(k.of, func(name string, _ cluster.Known) bool { return !s.members.has(name) })
+	maps.DeleteFunc(k.of, func(name string, _ known) bool { return !s.members.has(name) })
 	maps.DeleteFunc(k.told, func(name string, _ notice) bool { return !s.members.has(name) })
 }
 

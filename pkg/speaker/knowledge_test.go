@@ -88,8 +88,8 @@ func TestOutdatedNodeTakesFromTheLost(t *testing.T) {
 // TestWords has members say what they know, again and after the API server's data was restored from a backup.
 func TestWords(t *testing.T) {
 	s, _ := newJudge(time.Now(), 0)
-	s.learn(cluster.Known{5, 5, 5, 5})
-	say := func(from string, n uint64) bool { return s.hearWord(word{from, cluster.Known{n, 5, 5, 5}}, time.Now()) }
+	s.learn(known{5, 5, 5, 5})
+	say := func(from string, n uint64) bool { return s.hearWord(word{from, known{n, 5, 5, 5}}, time.Now()) }
 	for _, c := range []struct {
 		from       string
 		n          uint64
@@ -108,11 +108,11 @@ func TestWords(t *testing.T) {
 			t.Errorf("%s says %d: news %t, knows more %t", c.from, c.n, news, s.knowsMore(c.from))
 		}
 	}
-	s.learn(cluster.Known{7, 5, 5, 5})
+	s.learn(known{7, 5, 5, 5})
 	if s.knowsMore("ready") {
 		t.Error("ready knows more when this node has caught up")
 	}
-	s.learn(cluster.Known{2, 5, 5, 5})
+	s.learn(known{2, 5, 5, 5})
 	if s.knowsMore("ready") || !say("ready", 3) {
 		t.Error("what was told before a backup was restored counts")
 	}
@@ -120,14 +120,14 @@ func TestWords(t *testing.T) {
 
 func TestKnown(t *testing.T) {
 	for _, c := range []struct {
-		a, b cluster.Known
+		a, b known
 		less bool
 	}{
-		{cluster.Known{}, cluster.Known{}, false},
-		{cluster.Known{1, 2, 3, 4}, cluster.Known{1, 2, 3, 5}, true},
-		{cluster.Known{1, 2, 3, 5}, cluster.Known{1, 2, 3, 4}, false},
-		{cluster.Known{1, 2, 3, 4}, cluster.Known{0, 2, 3, 5}, false}, // each knows something that the other does not
-		{cluster.Known{0, 2, 3, 5}, cluster.Known{1, 2, 3, 4}, true},
+		{known{}, known{}, false},
+		{known{1, 2, 3, 4}, known{1, 2, 3, 5}, true},
+		{known{1, 2, 3, 5}, known{1, 2, 3, 4}, false},
+		{known{1, 2, 3, 4}, known{0, 2, 3, 5}, false}, // each knows something that the other does not
+		{known{0, 2, 3, 5}, known{1, 2, 3, 4}, true},
 	} {
 		if got := c.a.Less(c.b); got != c.less {
 			t.Errorf("%v knows less than %v: %t", c.a, c.b, got)

@@ -78,7 +78,7 @@ func TestRule(t *testing.T) {
 	long := time.Now().Add(-time.Second)
 	second := func(_ *Speaker, d *Decision, _ *pursuit, _ time.Time) { d.candidates[1] = d.candidates[1].Weighing(1) }
 	knowing := func(s *Speaker, _ *Decision, _ *pursuit, now time.Time) {
-		s.hearWord(word{"ineligible", cluster.Known{1}}, now)
+		s.hearWord(word{"ineligible", known{1}}, now)
 	}
 	for _, c := range []struct {
 		name     string

@@ -156,7 +156,7 @@ func New(o Options) *Speaker {
 		gains:      map[netip.Addr]gain{},
 		news:       news{departures: map[string]departure{}},
 		members:    newRoll(),
-		knowledge:  knowledge{of: map[string]cluster.Known{}, told: map[string]notice{}},
+		knowledge:  knowledge{of: map[string]known{}, told: map[string]notice{}},
 		standIns:   rate.NewLimiter(standInRate, standInRate),
 	}
 	for _, a := range o.Inherit {
@@ -336,7 +336,7 @@ func (s *Speaker) step(now time.Time) {
 // decide looks at the members and decides anew.
 func (s *Speaker) decide(snap cluster.Snapshot, now time.Time) (ready []membership.Member) {
 	ready = s.observe(snap, now)
-	s.learn(snap.Known)
+	s.learn(knownOf(snap.Versions))
 	s.decisions = Decide(snap, ready)
 	return ready
 }

@@ -429,7 +429,7 @@ func (v *village) change(f func(*cluster.Snapshot)) {
 	}
 	v.snap.Services, v.snap.Nodes = services, nodes
 	f(&v.snap)
-	v.snap.Known[0]++
+	v.snap.Versions.EndpointSlices.Changed++
 	v.mu.Unlock()
 	for _, p := range v.speakers {
 		p.poke()
