@@ -81,6 +81,9 @@ func parseNodes(text string) (nodeMACs, error) {
 	}
 	parsed := make(nodeMACs, len(nodes))
 	for name, n := range nodes {
+		if len(n.MACs) == 0 {
+			continue
+		}
 		for _, mac := range n.MACs {
 			if err := checkMAC(mac); err != nil {
 				return nil, fmt.Errorf("node %s: %w", quote(name), err)
