@@ -22,8 +22,8 @@ const (
 		"asks the one that runs in the same Pod, which the environment variable POD_NAME names, and prints as JSON what that one knows."
 )
 
-// firstNetworks is how long the first addresses of a new cluster wait for a speaker to tell of the gateways, which are not to be
-// given. Speakers that do not come hold nothing up for longer.
+// firstNetworks is how long the first addresses of a new cluster wait for a speaker to report the gateways, which no Service may get. A
+// cluster without speakers waits no longer than that.
 const firstNetworks = 5 * time.Second
 
 func main() { os.Exit(daemon.Main(name, run)) }
@@ -76,7 +76,14 @@ func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
 
 	teller := &teller{store: store, loop: loop, started: time.Now()}
 
-	// Only the holder of the Lease decides, and only once it has seen what the last holder wrote.
+	// Only the holder of the Lease decides, and only after it has seen the last writes of the holder before it.
+	decide := func(ctx context.Context) error {
+		if err := store.WaitFresh(ctx); err != nil {
+			return err
+		}
+		store.WaitNetworks(ctx, firstNetworks)
+		return loop.Run(ctx)
+	}
 	lead := func(ctx context.Context) error {
 		teller.lead()
 		if err := store.WaitSynced(ctx); err != nil {
@@ -85,11 +92,13 @@ func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
 		if err := kube.EnsureGossipSecret(ctx, client, flags.Namespace, log); err != nil {
 			return err
 		}
-		if err := store.WaitFresh(ctx); err != nil {
-			return err
-		}
-		store.WaitNetworks(ctx, firstNetworks)
-		return loop.Run(ctx)
+		return daemon.RunTasks(ctx,
+			daemon.Task{Name: "decide", Run: decide},
+			daemon.Task{Name: "keep the state", Run: store.KeepState},
+			daemon.Task{Name: "keep the gossip key", Run: func(ctx context.Context) error {
+				return kube.KeepGossipSecret(ctx, client, flags.Namespace, log)
+			}},
+		)
 	}
 	log.Info("starting", "version", daemon.Version())
 	return daemon.RunTasks(ctx,
@@ -109,7 +118,7 @@ func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
 	)
 }
 
-// storeOptions say what of the cluster the controller reads.
+// storeOptions returns the options of the controller's Store.
 func storeOptions(flags daemon.Flags, client kube.Client) kube.Options {
 	return kube.Options{
 		Client: client, Namespace: flags.Namespace, ConfigMap: flags.ConfigMap, LoadBalancerClass: flags.LoadBalancerClass,
@@ -117,7 +126,7 @@ func storeOptions(flags daemon.Flags, client kube.Client) kube.Options {
 	}
 }
 
-// hostname names this process in Events and in the Lease; in a pod it is the pod's name.
+// hostname returns the name of this process in Events and in the Lease. In a Pod it is the name of the Pod.
 func hostname() string {
 	h, err := os.Hostname()
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,19 +31,9 @@ type Snapshot struct {
 	// Conflicts are the strangers that answer for addresses which stay where they are, by Addr and then by MAC. Those that
 	// keep an address in quarantine are among Taken. Nodes are among neither.
 	Conflicts []Stranger
-	// Known says how new that is.
-	Known Known
-	// Versions says how far the reader has seen the cluster.
+	// Versions say how far the reader has seen the cluster.
 	Versions Versions
 }
-
-// Known is how new a reader's caches are: for EndpointSlices, Nodes, Services and the ConfigMap, in this order, the resourceVersion of the
-// newest change that has come, 0 for none. Two readers that have heard of the same changes know the same.
-type Known [4]uint64
-
-// Less reports whether whoever knows k knows less than whoever knows o. Each kind has its own watch, so one may be newer in this and the
-// other in that: the first kind that differs counts, which is the one that says most about which nodes may answer.
-func (k Known) Less(o Known) bool { return slices.Compare(k[:], o[:]) < 0 }
 
 // Namespace is what Lanlord needs to know of a namespace.
 type Namespace struct {
@@ -59,6 +48,9 @@ type Networks struct {
 	Subnets []netip.Prefix
 	// Gateways are the node's default gateways.
 	Gateways []netip.Addr
+	// Addresses are all addresses that the node's kernel has, on every interface. Addresses that only a service proxy added, because
+	// they belong to Services, are not among them.
+	Addresses []netip.Addr
 	// MACs are the node's own MAC addresses, like "02:00:00:00:00:09".
 	MACs []string
 	// Strangers are the hosts that the node has met at addresses of the pools, and that it does not know to be nodes.
@@ -280,7 +272,9 @@ type Node struct {
 	Labels map[string]string
 	// Addresses are the Node's InternalIPs, in their order.
 	Addresses []netip.Addr
-	// MACs are the hardware addresses that the speaker of the node has reported.
+	// External are the Node's ExternalIPs, in their order. Snapshot.Taken holds them too.
+	External []netip.Addr
+	// MACs are the MAC addresses that the speaker of the Node reported to the controller, sorted. A Node has them without gossip.
 	MACs [][6]byte
 	// Excluded is true when the Node has the label node.kubernetes.io/exclude-from-external-load-balancers.
 	Excluded bool

@@ -251,11 +251,13 @@ func convertNode(o *corev1.Node) cluster.Node {
 		return t.Key == corev1.TaintNodeOutOfService
 	})
 	for _, a := range o.Status.Addresses {
-		if a.Type != corev1.NodeInternalIP {
-			continue
-		}
-		if addr, err := netip.ParseAddr(a.Address); err == nil {
+		addr, err := netip.ParseAddr(a.Address)
+		switch {
+		case err != nil:
+		case a.Type == corev1.NodeInternalIP:
 			n.Addresses = append(n.Addresses, addr.Unmap().WithZone(""))
+		case a.Type == corev1.NodeExternalIP:
+			n.External = append(n.External, addr.Unmap().WithZone(""))
 		}
 	}
 	for _, c := range o.Status.Conditions {

@@ -260,7 +260,7 @@ func TestConvertNode(t *testing.T) {
 		},
 	}
 	want := cluster.Node{
-		Name: "n", UID: "u", Labels: o.Labels, Addresses: addrs("10.0.0.1", "fd00::1"), Excluded: true, NetworkUnavailable: true,
+		Name: "n", UID: "u", Labels: o.Labels, Addresses: addrs("10.0.0.1", "fd00::1"), External: addrs("203.0.113.1"), Excluded: true, NetworkUnavailable: true,
 	}
 	if got := convertNode(o); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v: the label counts by being there", got, want)

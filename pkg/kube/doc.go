@@ -1,29 +1,44 @@
-// Package kube is the cluster as Lanlord sees and writes it: the API server's objects in, [cluster.Snapshot] out, and
-// back again the writes that a plan asks for. It is the only package that uses client-go.
+// Package kube reads the API server's objects as a [cluster.Snapshot] and writes what a plan asks for. It is the only package that uses
+// client-go.
 //
-// A [Store] keeps no Kubernetes objects. Each is converted as it arrives from a watch, and the converted value is compared
-// with the one before, so that a Node's heartbeat or a change of managed fields neither costs memory nor wakes anybody.
+// A [Store] keeps no Kubernetes objects. It converts each object as it arrives from a watch and compares the result with the previous one,
+// so that the heartbeat of a Node or a change of managed fields costs no memory and wakes no reader.
 //
-// All methods of Store may be called from any goroutine. Options.Wake is called from the goroutines of the watches, with
-// no lock held, and must not block. Snapshots are immutable and share what has not changed.
+// All methods of Store may be called from any goroutine. The goroutines of the watches call Options.Wake, with no lock held; it must not
+// block. Snapshots are immutable and share what has not changed.
+//
+// # Old, missing and wrong inputs
+//
+// No input that is missing or not valid replaces one that was valid before:
+//
+//	input                       missing or not valid                              read before
+//	the user's ConfigMap        the newest valid configuration of this process,   stays in use
+//	                            of lanlord-state, or of the previous process
+//	lanlord-state, config       no fallback                                       stays the fallback
+//	lanlord-state, nodes        Nodes have no MACs                                stay
+//	a Pod's networks            the facts count for ten more minutes              the same
+//	the Secret of the gossip    no keys                                           the last keys stay
+//
+// Snapshot.Versions tells other nodes how old the rest is.
 //
 // # Rights
 //
-// What each component needs, and nothing more. "In its namespace" is that of --namespace.
+// The rights of each component. "In its namespace" is the namespace of --namespace.
 //
-//	component   where             resource                            verbs          only these names
+//	component   where             resource                            verbs               only these names
 //	both        cluster           services                            list, watch
 //	both        cluster           events                              create, patch
-//	both        in its namespace  configmaps                          list, watch    that of --config-map
+//	both        in its namespace  configmaps                          list, watch         that of --config-map, lanlord-state
 //	controller  cluster           services/status                     patch
 //	controller  cluster           namespaces, nodes                   list, watch
-//	controller  in its namespace  secrets                             create
+//	controller  in its namespace  secrets, configmaps                 create
+//	controller  in its namespace  configmaps                          patch               lanlord-state
 //	controller  in its namespace  pods                                list, watch
 //	controller  in its namespace  coordination.k8s.io/leases          create
-//	controller  in its namespace  coordination.k8s.io/leases          get, update    that given to Lead
+//	controller  in its namespace  coordination.k8s.io/leases          get, update         that given to Lead
 //	speaker     cluster           nodes                               list, watch
 //	speaker     cluster           discovery.k8s.io/endpointslices     list, watch
-//	speaker     in its namespace  secrets                             list, watch    lanlord-gossip
+//	speaker     in its namespace  secrets                             list, watch         lanlord-gossip
 //	speaker     in its namespace  pods/status                         patch
 //
 // A component that sets Options.Nodes, Options.Namespaces, Options.Speakers, Options.Endpoints or Options.Secret needs the rights for it.

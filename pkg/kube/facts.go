@@ -11,21 +11,22 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// factsLinger is how long what a speaker has said counts after its Pod has gone or says it no more. A rollout replaces
-// every Pod, and a node that starts again takes minutes; meanwhile nobody is to get the address of the gateway. A fact that
-// is kept too long only keeps an address back, or goes on telling of a stranger, or of none where a node's card is another host's now.
+// factsLinger is how long a fact counts after the last speaker's Pod that reported it is gone or reports it no more. A rollout replaces
+// every Pod, a node takes minutes to restart, and a virtual address of keepalived is on no node while it moves; meanwhile no Service may
+// get the address. A fact that is kept too long only withholds an address, or reports a foreign host that has left.
 const factsLinger = 10 * time.Minute
 
-// fact is one thing that the speaker of a node has said: one of the others is set.
+// fact is one thing that the speaker of a node has reported. Exactly one of the fields after node is set.
 type fact struct {
 	node     string
 	gateway  netip.Addr
+	address  netip.Addr
 	subnet   netip.Prefix
 	mac      string
 	stranger cluster.Stranger
 }
 
-// saying is how many Pods say a fact now, and when it is over if none does.
+// saying counts the Pods that report a fact. A fact that no Pod reports ends at end.
 type saying struct {
 	pods int
 	end  time.Time
@@ -39,6 +40,9 @@ func (p *podRow) facts() []fact {
 	for _, a := range p.networks.Gateways {
 		fs = append(fs, fact{node: p.node, gateway: a})
 	}
+	for _, a := range p.networks.Addresses {
+		fs = append(fs, fact{node: p.node, address: a})
+	}
 	for _, s := range p.networks.Subnets {
 		fs = append(fs, fact{node: p.node, subnet: s})
 	}
@@ -51,8 +55,8 @@ func (p *podRow) facts() []fact {
 	return fs
 }
 
-// takesBack tells whether p, which says f no more, means that f is over. A speaker that still understands itself knows when
-// a stranger has gone; that a gateway or a subnet has gone may be a cable that was pulled.
+// takesBack reports whether f is over because p, which reports f no more, has a readable annotation. That ends a foreign host. A gateway,
+// a subnet or an address may be missing because somebody pulled a cable.
 func (p *podRow) takesBack(f fact) bool {
 	return p != nil && p.problem == nil && p.node == f.node && f.stranger.Addr.IsValid()
 }
@@ -63,7 +67,7 @@ func (s *Store) podChanged(key cluster.Key, _ string, old, row *podRow) (wake bo
 		row.warned = true
 	}
 	if row != nil && row.problem != nil && !row.warned {
-		s.opt.Log.Warn("what a speaker says of its networks is not understood, and left out",
+		s.opt.Log.Warn("the annotation of a speaker's Pod is not valid and is ignored",
 			"pod", key, "node", row.node, "annotation", NetworksAnnotation, "err", row.problem)
 		row.warned = true
 	}
@@ -87,6 +91,7 @@ func (s *Store) podChanged(key cluster.Key, _ string, old, row *podRow) (wake bo
 		s.facts[f] = said
 	}
 	s.dirtyFacts = s.dirtyFacts || wake
+	s.keeping.ring()
 	return wake
 }
 
@@ -109,8 +114,7 @@ func (s *Store) forgetFacts(ctx context.Context) {
 	}
 }
 
-// forgetUntil removes the facts whose time is over at now, and returns whether there were any, and how long it is to the
-// next look.
+// forgetUntil removes the facts that have ended at now. It reports whether there were any, and returns the time until the next look.
 func (s *Store) forgetUntil(now time.Time) (forgot bool, next time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,20 +127,21 @@ func (s *Store) forgetUntil(now time.Time) (forgot bool, next time.Duration) {
 		default:
 			delete(s.facts, f)
 			s.dirtyFacts, forgot = true, true
+			s.keeping.ring()
 		}
 	}
 	return forgot, next
 }
 
-// WaitNetworks waits until a speaker has told of its node's networks, at most for d, and returns whether one has. In a cluster
-// where a Service has an address from us already there is nothing to wait for, and it returns at once: gateways that get known
-// later are taken from whoever has them, but the first addresses of a new cluster should not be among them.
+// WaitNetworks waits until a speaker has reported the networks of its node, at most for d, and returns whether one has. It returns at once
+// in a cluster where a Service has an address of Lanlord: a gateway that is reported later is taken from the Service that has it. Only
+// the first addresses of a new cluster wait, so that no gateway is among them.
 func (s *Store) WaitNetworks(ctx context.Context, d time.Duration) (known bool) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for {
 		s.mu.Lock()
-		known, settled, passed := len(s.facts) > 0, s.assigned(), s.pods.passed
+		known, settled, passed := s.reported(), s.assigned(), s.pods.passed
 		s.mu.Unlock()
 		if known || settled {
 			return known
@@ -151,7 +156,17 @@ func (s *Store) WaitNetworks(ctx context.Context, d time.Duration) (known bool) 
 	}
 }
 
-// assigned tells whether any Service has an address from us. It is called with Store.mu held.
+// reported reports whether a speaker's Pod reports any fact. It is called with Store.mu held.
+func (s *Store) reported() bool {
+	for _, said := range s.facts {
+		if said.pods > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// assigned reports whether any Service has an address of Lanlord. It is called with Store.mu held.
 func (s *Store) assigned() bool {
 	for _, row := range s.services.rows {
 		if row.service.AllocatedFrom != "" {
@@ -161,9 +176,10 @@ func (s *Store) assigned() bool {
 	return false
 }
 
-// publishFacts brings the lists of the snapshot up to date. What several nodes say is there once: a gateway with the first
-// of their names, and a stranger at it not at all. Nor is a stranger there that is a node: a speaker that has just started takes
-// a node for one that gossip does not reach. It is called with Store.mu held.
+// publishFacts brings the lists of the snapshot up to date. Each address is in Taken once, with the first of the nodes' names, and not if
+// it is an InternalIP, which the Nodes of the snapshot have. An address of a node goes before a gateway, and a gateway before a foreign
+// host. A MAC address of a node is never a foreign host: a speaker that has just started may not know every node. It is called with
+// Store.mu held.
 func (s *Store) publishFacts() {
 	if !s.dirtyFacts {
 		return
@@ -177,9 +193,20 @@ func (s *Store) publishFacts() {
 			nodes[f.mac] = true
 		}
 	}
+	internal := make(map[netip.Addr]bool)
+	for _, n := range s.nodes.rows {
+		for _, a := range n.Addresses {
+			internal[a] = true
+		}
+		for _, a := range n.External {
+			taken = append(taken, cluster.Taken{Addr: a, By: cluster.TakenByNode, Name: n.Name})
+		}
+	}
 	for f := range s.facts {
 		switch {
 		case f.mac != "", nodes[f.stranger.MAC]:
+		case f.address.IsValid():
+			taken = append(taken, cluster.Taken{Addr: f.address, By: cluster.TakenByNode, Name: f.node})
 		case f.gateway.IsValid():
 			taken = append(taken, cluster.Taken{Addr: f.gateway, By: cluster.TakenByGateway, Name: f.node})
 		case f.stranger.Quarantine:
@@ -190,6 +217,7 @@ func (s *Store) publishFacts() {
 			subnets = append(subnets, f.subnet)
 		}
 	}
+	taken = slices.DeleteFunc(taken, func(t cluster.Taken) bool { return internal[t.Addr] })
 	slices.SortFunc(taken, func(a, b cluster.Taken) int {
 		return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.By, b.By), strings.Compare(a.Name, b.Name))
 	})

@@ -209,7 +209,7 @@ func TestFactsNotUnderstood(t *testing.T) {
 			api.put(pod("speaker-1", "n1", text))
 		}
 		synctest.Wait()
-		if n := log.count("not understood"); n != 2 {
+		if n := log.count("not valid and is ignored"); n != 2 {
 			t.Errorf("%d lines, want one for each Pod:\n%s", n, log.text.String())
 		}
 		if got, want := facts(s.Snapshot()), "Gateway 192.0.2.1 n1; 192.0.2.0/24"; got != want {

@@ -96,6 +96,7 @@ func newFakeAPI(objects ...runtime.Object) *fakeAPI {
 		o, err := a.patchPod(action.(clienttesting.PatchActionImpl))
 		return true, o, err
 	})
+	a.reactToConfigMaps()
 	for _, o := range objects {
 		a.put(o)
 	}

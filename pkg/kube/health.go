@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 )
 
@@ -113,6 +114,13 @@ func isAnswer(err error) bool {
 	}
 	var status apierrors.APIStatus
 	return errors.As(err, &status)
+}
+
+// isRefused reports whether the API server refused the last list or watch of a kind, because a right is missing.
+func (h *health) isRefused(kind string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.refused[kind] == string(metav1.StatusReasonForbidden)
 }
 
 // reason is the kind of refusal, which stays the same while details in the text may vary.

@@ -1,17 +1,14 @@
 package kube
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// metrics are the Store's own; the gauges are read from the Store when scraped.
+// metrics are the counters of a Store. The gauges are read from the Store at each scrape.
 type metrics struct {
 	writes        *prometheus.CounterVec
 	events        *prometheus.CounterVec
@@ -78,38 +75,26 @@ func (m *metrics) wrote(err error) {
 func (s *Store) configLoaded() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.config != nil
+	return s.config.inUse != nil
 }
 
 func (s *Store) configStale() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.state.Problem != nil
+	return s.config.refusal != nil
 }
 
 func (s *Store) configHash() float64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.configUse.hash
+	return float64(s.config.shortHash())
 }
 
 func (s *Store) configTime() float64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.configUse.since.IsZero() {
+	if s.config.since.IsZero() {
 		return 0
 	}
-	return float64(s.configUse.since.UnixMilli()) / 1000
-}
-
-// configUse is what the metrics tell of the configuration in use.
-type configUse struct {
-	hash  float64
-	since time.Time
-}
-
-// useOf notes that the text is used from now on.
-func useOf(text string) configUse {
-	sum := sha256.Sum256([]byte(text))
-	return configUse{float64(binary.BigEndian.Uint64(sum[:8]) >> 16), time.Now()}
+	return float64(s.config.since.UnixMilli()) / 1000
 }

@@ -12,32 +12,34 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// NetworksAnnotation is what each speaker writes on its own Pod: the subnets, default gateways and MAC addresses of its node, and
-// which strangers it has met, as in {"subnets":["192.0.2.0/24"],"gateways":["192.0.2.1"],"macs":["02:00:00:00:00:07"],
+// NetworksAnnotation is the annotation that each speaker writes on its own Pod. It holds the subnets, default gateways, addresses and MAC
+// addresses of the node, and the foreign hosts that the node has met, as in {"subnets":["192.0.2.0/24"],"gateways":["192.0.2.1"],
+// "addresses":["192.0.2.7"],"macs":["02:00:00:00:00:07"],
 // "strangers":[{"addr":"192.0.2.9","mac":"02:00:00:00:00:09","quarantine":true}]}.
 const NetworksAnnotation = "lanlord.io/networks"
 
-// The Pods of speakers are found by this label, which they have in every overlay.
+// The speakers' Pods have this label in every overlay.
 const (
 	componentLabel   = "component"
 	speakerComponent = "speaker"
 )
 
-// How much an annotation may hold, so that no speaker can fill the controller's memory. The text is in bytes, and long
-// enough for the others.
+// The limits of an annotation, so that no speaker can fill the controller's memory. mostText is in bytes and has room for all the others.
 const (
 	mostSubnets   = 256
 	mostGateways  = 64
+	mostAddresses = 512
 	mostMACs      = 256
 	mostStrangers = 256
-	mostText      = 48 << 10
+	mostText      = 64 << 10
 )
 
-// networksText is the annotation's content. Keys that are not known are left out: a newer speaker may say more.
+// networksText is the content of the annotation. The reader ignores keys that it does not know, because a newer speaker may write more.
 type networksText struct {
-	Subnets  []string `json:"subnets,omitempty"`
-	Gateways []string `json:"gateways,omitempty"`
-	MACs     []string `json:"macs,omitempty"`
+	Subnets   []string `json:"subnets,omitempty"`
+	Gateways  []string `json:"gateways,omitempty"`
+	Addresses []string `json:"addresses,omitempty"`
+	MACs      []string `json:"macs,omitempty"`
 
 	Strangers []strangerText `json:"strangers,omitempty"`
 }
@@ -48,21 +50,15 @@ type strangerText struct {
 	Quarantine bool   `json:"quarantine,omitempty"`
 }
 
-// formatNetworks returns the annotation's text, which is the same for the same networks in any order. What can be in no
-// pool is not in it, nor a stranger without a MAC address, nor what is beyond the limits; left is how much the latter is. Of
-// the strangers those stay that keep addresses in quarantine.
+// formatNetworks returns the text of the annotation, the same text for the same networks in any order. The text leaves out addresses that
+// no pool can hold, foreign hosts without a MAC address, and whatever exceeds the limits; left counts the latter. Foreign hosts that keep
+// an address in quarantine come first.
 func formatNetworks(n cluster.Networks) (text string, left int) {
 	var subnets []netip.Prefix
 	for _, p := range n.Subnets {
 		// A subnet of one address has no ends.
 		if p = p.Masked(); mayBeInPool(p.Addr()) && !p.IsSingleIP() {
 			subnets = append(subnets, p)
-		}
-	}
-	var gateways []netip.Addr
-	for _, a := range n.Gateways {
-		if mayBeInPool(a) {
-			gateways = append(gateways, a)
 		}
 	}
 	var macs []string
@@ -72,26 +68,42 @@ func formatNetworks(n cluster.Networks) (text string, left int) {
 		}
 	}
 	strangers, beyond := mendedStrangers(n.Strangers)
-	n = sortedNetworks(cluster.Networks{Subnets: subnets, Gateways: gateways, MACs: macs, Strangers: strangers})
-	left = max(0, len(n.Subnets)-mostSubnets) + max(0, len(n.Gateways)-mostGateways) + max(0, len(n.MACs)-mostMACs) + beyond
-	t := networksText{MACs: n.MACs[:min(len(n.MACs), mostMACs)]}
+	n = sortedNetworks(cluster.Networks{
+		Subnets: subnets, Gateways: poolAddresses(n.Gateways), Addresses: poolAddresses(n.Addresses), MACs: macs, Strangers: strangers,
+	})
+	left = max(0, len(n.Subnets)-mostSubnets) + max(0, len(n.Gateways)-mostGateways) + max(0, len(n.Addresses)-mostAddresses) +
+		max(0, len(n.MACs)-mostMACs) + beyond
+	t := networksText{
+		Gateways: textsOf(n.Gateways, mostGateways), Addresses: textsOf(n.Addresses, mostAddresses), MACs: n.MACs[:min(len(n.MACs), mostMACs)],
+	}
 	for _, s := range n.Strangers {
 		t.Strangers = append(t.Strangers, strangerText{s.Addr.String(), s.MAC, s.Quarantine})
 	}
 	for _, p := range n.Subnets[:min(len(n.Subnets), mostSubnets)] {
 		t.Subnets = append(t.Subnets, p.String())
 	}
-	for _, a := range n.Gateways[:min(len(n.Gateways), mostGateways)] {
-		t.Gateways = append(t.Gateways, a.String())
-	}
-	b, err := json.Marshal(t)
-	if err != nil {
-		panic(err) // lists of strings can always be written
-	}
-	return string(b), left
+	return marshalText(t), left
 }
 
-// mendedStrangers returns those that can be told of, at most mostStrangers and each once, and how many are beyond.
+// poolAddresses returns the addresses that a pool can hold.
+func poolAddresses(all []netip.Addr) (some []netip.Addr) {
+	for _, a := range all {
+		if mayBeInPool(a) {
+			some = append(some, a)
+		}
+	}
+	return some
+}
+
+// textsOf returns at most so many addresses as text.
+func textsOf(addrs []netip.Addr, most int) (texts []string) {
+	for _, a := range addrs[:min(len(addrs), most)] {
+		texts = append(texts, a.String())
+	}
+	return texts
+}
+
+// mendedStrangers returns the strangers that the annotation can hold, at most mostStrangers and each once, and counts the ones beyond.
 func mendedStrangers(all []cluster.Stranger) (some []cluster.Stranger, beyond int) {
 	for _, s := range all {
 		mac, ok := canonicalMAC(s.MAC)
@@ -114,13 +126,13 @@ func mendedStrangers(all []cluster.Stranger) (some []cluster.Stranger, beyond in
 	return some[:len(some)-beyond], beyond
 }
 
-// canonicalMAC returns the one way in which an Ethernet address is written here.
+// canonicalMAC returns the canonical text of an Ethernet address.
 func canonicalMAC(text string) (mac string, ok bool) {
 	hardware, err := net.ParseMAC(text)
 	return hardware.String(), err == nil && len(hardware) == 6
 }
 
-// parseNetworks reads the annotation's text. Nothing of one with a problem counts.
+// parseNetworks reads the text of the annotation. With an error it returns no networks at all.
 func parseNetworks(text string) (cluster.Networks, error) {
 	var none, n cluster.Networks
 	if len(text) > mostText {
@@ -130,9 +142,11 @@ func parseNetworks(text string) (cluster.Networks, error) {
 	if err := json.Unmarshal([]byte(text), &t); err != nil {
 		return none, err
 	}
-	if len(t.Subnets) > mostSubnets || len(t.Gateways) > mostGateways || len(t.MACs) > mostMACs || len(t.Strangers) > mostStrangers {
-		return none, fmt.Errorf("%d subnets, %d gateways, %d MAC addresses and %d strangers, more than %d, %d, %d and %d", len(t.Subnets),
-			len(t.Gateways), len(t.MACs), len(t.Strangers), mostSubnets, mostGateways, mostMACs, mostStrangers)
+	if len(t.Subnets) > mostSubnets || len(t.Gateways) > mostGateways || len(t.Addresses) > mostAddresses || len(t.MACs) > mostMACs ||
+		len(t.Strangers) > mostStrangers {
+		return none, fmt.Errorf("%d subnets, %d gateways, %d addresses, %d MAC addresses and %d strangers, more than %d, %d, %d, %d and %d",
+			len(t.Subnets), len(t.Gateways), len(t.Addresses), len(t.MACs), len(t.Strangers),
+			mostSubnets, mostGateways, mostAddresses, mostMACs, mostStrangers)
 	}
 	for _, s := range t.Subnets {
 		p, err := netip.ParsePrefix(s)
@@ -141,12 +155,12 @@ func parseNetworks(text string) (cluster.Networks, error) {
 		}
 		n.Subnets = append(n.Subnets, p)
 	}
-	for _, s := range t.Gateways {
-		a, err := netip.ParseAddr(s)
-		if err != nil || !mayBeInPool(a) {
-			return none, fmt.Errorf("%s is no address that a pool can hold", quote(s))
-		}
-		n.Gateways = append(n.Gateways, a)
+	var err error
+	if n.Gateways, err = parseAddresses(t.Gateways); err != nil {
+		return none, err
+	}
+	if n.Addresses, err = parseAddresses(t.Addresses); err != nil {
+		return none, err
 	}
 	for _, mac := range t.MACs {
 		if err := checkMAC(mac); err != nil {
@@ -155,9 +169,9 @@ func parseNetworks(text string) (cluster.Networks, error) {
 		n.MACs = append(n.MACs, mac)
 	}
 	for _, s := range t.Strangers {
-		a, err := netip.ParseAddr(s.Addr)
-		if err != nil || !mayBeInPool(a) {
-			return none, fmt.Errorf("%s is no address that a pool can hold", quote(s.Addr))
+		a, err := parseAddress(s.Addr)
+		if err != nil {
+			return none, err
 		}
 		if err := checkMAC(s.MAC); err != nil {
 			return none, err
@@ -167,7 +181,26 @@ func parseNetworks(text string) (cluster.Networks, error) {
 	return sortedNetworks(n), nil
 }
 
-// checkMAC asks for the canonical text.
+func parseAddresses(texts []string) (addrs []netip.Addr, err error) {
+	for _, s := range texts {
+		a, err := parseAddress(s)
+		if err != nil {
+			return nil, err
+		}
+		addrs = append(addrs, a)
+	}
+	return addrs, nil
+}
+
+func parseAddress(text string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(text)
+	if err != nil || !mayBeInPool(a) {
+		return netip.Addr{}, fmt.Errorf("%s is no address that a pool can hold", quote(text))
+	}
+	return a, nil
+}
+
+// checkMAC returns an error for any but the canonical text.
 func checkMAC(text string) error {
 	if mac, ok := canonicalMAC(text); !ok || mac != text {
 		return fmt.Errorf("%s is no MAC address like 02:00:00:00:00:09", quote(text))
@@ -175,32 +208,33 @@ func checkMAC(text string) error {
 	return nil
 }
 
-// mayBeInPool tells addresses of hosts from those that mean something else on every network.
+// mayBeInPool reports whether a pool can hold the address: it is one of a host, on whichever network.
 func mayBeInPool(a netip.Addr) bool { return a.IsGlobalUnicast() && !a.Is4In6() && a.Zone() == "" }
 
-// sortedNetworks sorts the lists in place, and removes what is there twice.
+// sortedNetworks sorts the lists in place and removes duplicates.
 func sortedNetworks(n cluster.Networks) cluster.Networks {
 	slices.SortFunc(n.Subnets, netip.Prefix.Compare)
 	slices.SortFunc(n.Gateways, netip.Addr.Compare)
+	slices.SortFunc(n.Addresses, netip.Addr.Compare)
 	slices.Sort(n.MACs)
 	slices.SortFunc(n.Strangers, cluster.Stranger.Compare)
 	return cluster.Networks{
-		Subnets: slices.Compact(n.Subnets), Gateways: slices.Compact(n.Gateways), MACs: slices.Compact(n.MACs),
-		Strangers: slices.Compact(n.Strangers),
+		Subnets: slices.Compact(n.Subnets), Gateways: slices.Compact(n.Gateways), Addresses: slices.Compact(n.Addresses),
+		MACs: slices.Compact(n.MACs), Strangers: slices.Compact(n.Strangers),
 	}
 }
 
-// podRow is what is kept of a speaker's Pod.
+// podRow is one speaker's Pod.
 type podRow struct {
 	node     string
 	networks cluster.Networks
-	// problem is what is wrong with the annotation, nil if nothing is; networks is empty then.
+	// problem is the error in the annotation, nil if there is none. With a problem networks is empty.
 	problem error
 	// warned is true once a problem of this Pod was logged.
 	warned bool
 }
 
-// convertPod returns what counts of a Pod, and false if that is nothing: it is no speaker's, has ended, or says nothing.
+// convertPod returns the row of a Pod, and false for a Pod that is no speaker's, has ended, or lacks the annotation.
 func convertPod(o *corev1.Pod) (podRow, bool) {
 	text, says := o.Annotations[NetworksAnnotation]
 	ended := o.Status.Phase == corev1.PodSucceeded || o.Status.Phase == corev1.PodFailed

@@ -40,6 +40,11 @@ func TestFormatNetworks(t *testing.T) {
 		if got, left := formatNetworks(cluster.Networks{Subnets: c.subnets, Gateways: c.gateways}); got != c.want || left != 0 {
 			t.Errorf("%s: %s, %d left out\nwant %s", c.name, got, left, c.want)
 		}
+		got, left := formatNetworks(cluster.Networks{Addresses: c.gateways})
+		_, list, some := strings.Cut(c.want, `"gateways":`)
+		if want := `{"addresses":` + list; some && got != want || !some && got != `{}` || left != 0 {
+			t.Errorf("%s, as addresses of the node: %s, %d left out", c.name, got, left)
+		}
 	}
 }
 
@@ -52,12 +57,13 @@ func TestFormatNetworksBounded(t *testing.T) {
 		mac := fmt.Sprintf("02:00:00:00:%02x:%02x", i/256, i%256)
 		n.Subnets = append(n.Subnets, netip.PrefixFrom(a, 126))
 		n.Gateways = append(n.Gateways, a)
+		n.Addresses = append(n.Addresses, a)
 		n.MACs = append(n.MACs, mac)
 		n.Strangers = append(n.Strangers, stranger(a.String(), mac, true))
 	}
 	slices.Reverse(n.Subnets)
 	text, left := formatNetworks(n)
-	if want := 4000 - mostSubnets - mostGateways - mostMACs - mostStrangers; left != want {
+	if want := 5000 - mostSubnets - mostGateways - mostAddresses - mostMACs - mostStrangers; left != want {
 		t.Errorf("%d left out, want %d", left, want)
 	}
 	got, err := parseNetworks(text)
@@ -134,6 +140,10 @@ func TestParseNetworks(t *testing.T) {
 		{`{"strangers":[{"addr":"192.0.2.9","mac":"02-00-00-00-00-09"}]}`, "is no MAC address"},
 		{`{"gateways":["192.0.2.1"],"strangers":[{"addr":"192.0.2.9","mac":"10.0.0.1 from pool \"a\""}]}`, "is no MAC address"},
 		{`{"strangers":[` + strings.TrimSuffix(strings.Repeat(`{"addr":"192.0.2.9","mac":"02:00:00:00:00:09"},`, 257), ",") + `]}`, "257 strangers, more than"},
+		{`{"addresses":["192.0.2.7","2001:db8::7"]}`, ""},
+		{`{"addresses":["192.0.2.7/24"]}`, "is no address"},
+		{`{"addresses":["fe80::7"]}`, "is no address"},
+		{`{"addresses":[` + strings.TrimSuffix(strings.Repeat(`"192.0.2.7",`, 513), ",") + `]}`, "513 addresses, 0 MAC addresses"},
 		{``, "unexpected end"},
 		{`{} {}`, "invalid character"},
 		{`[]`, "cannot unmarshal array"},
@@ -150,14 +160,14 @@ func TestParseNetworks(t *testing.T) {
 		{`{"gateways":["255.255.255.255"]}`, "is no address"},
 		{`{"gateways":["::"]}`, "is no address"},
 		{`{"gateways":["` + strings.Repeat("a", 1000) + `"]}`, "…"},
-		{`{"gateways":[` + strings.TrimSuffix(strings.Repeat(`"192.0.2.1",`, 65), ",") + `]}`, "65 gateways, 0 MAC addresses and 0 strangers, more than"},
+		{`{"gateways":[` + strings.TrimSuffix(strings.Repeat(`"192.0.2.1",`, 65), ",") + `]}`, "65 gateways, 0 addresses, 0 MAC addresses and 0 strangers, more than"},
 		{`{"more":"` + strings.Repeat("x", mostText) + `"}`, "bytes long"},
 	} {
 		got, err := parseNetworks(c.text)
 		switch {
 		case c.problem == "" && err != nil, c.problem != "" && (err == nil || !strings.Contains(err.Error(), c.problem)):
 			t.Errorf("%.80s: %v, want %q", c.text, err, c.problem)
-		case err != nil && (got.Subnets != nil || got.Gateways != nil || got.MACs != nil || got.Strangers != nil):
+		case err != nil && (got.Subnets != nil || got.Gateways != nil || got.Addresses != nil || got.MACs != nil || got.Strangers != nil):
 			t.Errorf("%.80s: %v counts, in spite of the problem", c.text, got)
 		}
 	}
@@ -170,6 +180,7 @@ func FuzzParseNetworks(f *testing.F) {
 		`{"subnets":["192.0.2.0/24","2001:db8::/64"],"gateways":["192.0.2.1","2001:db8::1"]}`, // as speakers write it
 		`{"strangers":[{"addr":"192.0.2.9","mac":"02:00:00:00:00:09","quarantine":true},{"addr":"192.0.2.9","mac":"02:00:00:00:00:09"}]}`,
 		`{"macs":["02:00:00:00:00:07","02:00:00:00:00:07"]}`,
+		`{"addresses":["192.0.2.7","192.0.2.7","2001:db8::7"]}`,
 		`{"gateways":["192.0.2.1","192.0.2.1"]}`, // twice
 		`{"subnets":["192.0.2.7/32"]}`,           // never written, and harmless
 		`{"Subnets":null,"gateways":[]}`,         // empty in other ways
@@ -180,12 +191,13 @@ func FuzzParseNetworks(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		n, err := parseNetworks(text)
 		if err != nil {
-			if len(n.Subnets)+len(n.Gateways)+len(n.MACs)+len(n.Strangers) > 0 {
+			if len(n.Subnets)+len(n.Gateways)+len(n.Addresses)+len(n.MACs)+len(n.Strangers) > 0 {
 				t.Fatalf("%v counts, in spite of: %v", n, err)
 			}
 			return
 		}
-		if len(n.Subnets) > mostSubnets || len(n.Gateways) > mostGateways || len(n.MACs) > mostMACs || len(n.Strangers) > mostStrangers {
+		if len(n.Subnets) > mostSubnets || len(n.Gateways) > mostGateways || len(n.Addresses) > mostAddresses || len(n.MACs) > mostMACs ||
+			len(n.Strangers) > mostStrangers {
 			t.Fatalf("%d subnets, %d gateways, %d MAC addresses and %d strangers", len(n.Subnets), len(n.Gateways), len(n.MACs), len(n.Strangers))
 		}
 		n.Subnets = slices.DeleteFunc(n.Subnets, netip.Prefix.IsSingleIP)

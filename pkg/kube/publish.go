@@ -66,6 +66,17 @@ func (b bell) ring() {
 	}
 }
 
+// wait waits for a ring, for d, or until ctx ends.
+func (b bell) wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-b:
+	case <-timer.C:
+	}
+}
+
 // Wake tells that Networks may return something else by now. It never blocks.
 func (p *Publisher) Wake() { p.bell.ring() }
 
@@ -81,7 +92,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		next, now := newNews(p.opt.Networks()), time.Now()
 		if wait := min(links.wait(now, next.links != said.links), strangers.wait(now, next.strangers != said.strangers)); wait > 0 {
-			p.rest(ctx, wait)
+			p.bell.wait(ctx, wait)
 			continue
 		}
 		err := p.write(ctx, next.text)
@@ -112,7 +123,7 @@ type news struct {
 func newNews(n cluster.Networks) news {
 	var s news
 	s.text, s.left = formatNetworks(n)
-	s.links, _ = formatNetworks(cluster.Networks{Subnets: n.Subnets, Gateways: n.Gateways, MACs: n.MACs})
+	s.links, _ = formatNetworks(cluster.Networks{Subnets: n.Subnets, Gateways: n.Gateways, Addresses: n.Addresses, MACs: n.MACs})
 	s.strangers, _ = formatNetworks(cluster.Networks{Strangers: n.Strangers})
 	return s
 }
@@ -144,17 +155,6 @@ func (p *pace) spend(now time.Time, changed bool) {
 		p.full = now
 	}
 	p.full = p.full.Add(publishPause)
-}
-
-// rest waits until something may be new, or for d.
-func (p *Publisher) rest(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-p.bell:
-	case <-timer.C:
-	}
 }
 
 func sleep(ctx context.Context, d time.Duration) {

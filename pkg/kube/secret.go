@@ -5,31 +5,55 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// GossipSecret is the name of the Secret that holds the keys of the speakers' gossip, one in each entry. All keys are
-// accepted, and the one whose entry has the first name is used, byte by byte: of key-1, key-2 and key-10 that is key-1.
+// GossipSecret is the name of the Secret that holds the keys of the speakers' gossip, one in each entry. The speakers accept all keys, and
+// encrypt with the key whose entry has the first name in the order of bytes: of key-1, key-2 and key-10 that is key-1.
 //
-// So a key is exchanged in three steps, each of which waits until all speakers have seen the one before: the new key is
-// added as key-2; the two entries swap their keys; key-2, which is the old key by then, is removed.
+// To exchange a key takes three steps, and each waits until all speakers have seen the step before: add the new key as key-2; swap the
+// keys of the two entries; remove key-2, which holds the old key then.
 const GossipSecret = "lanlord-gossip"
 
 const (
 	firstKey = "key-1"
 	// keyLength is in bytes: as much as AES-256 takes.
 	keyLength = 32
+	// secretInterval is how often the controller tries to create the Secret. An attempt that finds the Secret costs one small request,
+	// and needs no right to read Secrets.
+	secretInterval = 30 * time.Second
+	// secretLimit is how long one attempt may take.
+	secretLimit = 10 * time.Second
 )
 
-// EnsureGossipSecret creates the Secret with one random key if there is none. It never changes one that is there, so that
-// keys can be rotated by hand.
+// KeepGossipSecret creates the Secret again whenever somebody has deleted it, until ctx ends, and then returns nil. Only the leading
+// controller calls it.
+func KeepGossipSecret(ctx context.Context, client Client, namespace string, log *slog.Logger) error {
+	for failing := false; ; {
+		sleep(ctx, secretInterval)
+		if ctx.Err() != nil {
+			return nil
+		}
+		attempt, cancel := context.WithTimeout(ctx, secretLimit)
+		err := EnsureGossipSecret(attempt, client, namespace, log)
+		cancel()
+		if err != nil && !failing && ctx.Err() == nil {
+			log.Warn("it is not known whether the gossip key exists; trying again", "err", err)
+		}
+		failing = err != nil
+	}
+}
+
+// EnsureGossipSecret creates the Secret with one random key if there is none. It never changes an existing Secret, so keys can be rotated
+// by hand.
 func EnsureGossipSecret(ctx context.Context, client Client, namespace string, log *slog.Logger) error {
 	key := make([]byte, keyLength)
 	rand.Read(key) // never fails
-	// Creating it without looking first needs no right to read Secrets.
+	// To create the Secret without looking first needs no right to read Secrets.
 	_, err := client.Do(ctx, Request{Verb: VerbCreate, Resource: secrets, Namespace: namespace, Object: &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: GossipSecret, Namespace: namespace},
 		Type:       corev1.SecretTypeOpaque,

@@ -8,24 +8,27 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// Configuration tells what became of the ConfigMap.
+// Configuration returns the state of the configuration for the status page.
 func (s *Store) Configuration() status.Configuration {
 	s.mu.Lock()
-	state, cfg, use := s.state, s.config, s.configUse
+	choice := s.config
 	s.mu.Unlock()
 	c := status.Configuration{
-		Source: state.Object.Namespace + "/" + state.Object.Name, Version: state.Version, Loaded: use.since.UTC(),
-		Stale: state.Problem != nil, Problems: []string{}, Warnings: []string{},
+		Source: choice.object.Namespace + "/" + choice.object.Name, Version: choice.version, Loaded: choice.since.UTC(),
+		Stale: choice.refusal != nil, Problems: []string{}, Warnings: []string{},
 	}
-	if list, ok := errors.AsType[*config.Problems](state.Problem); ok {
+	if text := choice.fallback(); text != "" {
+		c.Problems = append(c.Problems, text)
+	}
+	if list, ok := errors.AsType[*config.Problems](choice.refusal); ok {
 		for _, p := range list.List {
 			c.Problems = append(c.Problems, p.String())
 		}
-	} else if state.Problem != nil {
-		c.Problems = append(c.Problems, state.Problem.Error())
+	} else if choice.refusal != nil {
+		c.Problems = append(c.Problems, choice.refusal.Error())
 	}
-	if cfg != nil {
-		c.Hash = fmt.Sprintf("%012x", uint64(use.hash))
+	if cfg := choice.config(); cfg != nil {
+		c.Hash = fmt.Sprintf("%012x", choice.shortHash())
 		for _, w := range cfg.Warnings {
 			c.Warnings = append(c.Warnings, w.String())
 		}

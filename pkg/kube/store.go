@@ -14,7 +14,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
-	"github.com/lanlord/lanlord/pkg/config"
 )
 
 // Options are what a Store needs.
@@ -65,6 +64,7 @@ type Store struct {
 	namespaces *table[cluster.Namespace]
 	pods       *table[podRow]
 	configMaps *table[configRow]
+	saved      *table[stateRow]
 	secrets    *table[[][]byte]
 
 	// own are the results of our writes that the watch has not shown yet; a nil service hides the Service.
@@ -88,10 +88,12 @@ type Store struct {
 	publishedTaken     []cluster.Taken
 	publishedSubnets   []netip.Prefix
 	publishedConflicts []cluster.Stranger
-	// config is the last valid one, state what became of the newest.
-	config    *config.Config
-	configUse configUse
-	state     cluster.ConfigState
+	config             configChoice
+	// macs are the MAC addresses in the ConfigMap lanlord-state, and stateRead is true once it was listed. keeping rings when KeepState
+	// may have something to write.
+	macs      nodeMACs
+	stateRead bool
+	keeping   bell
 	keys      [][]byte
 }
 
@@ -123,9 +125,12 @@ func New(o Options) *Store {
 		dirty:     make(map[cluster.Key]struct{}),
 		facts:     make(map[fact]saying),
 		fading:    newBell(),
+		keeping:   newBell(),
 	}
-	s.state = cluster.ConfigState{Object: s.configRef(""), Problem: fmt.Errorf("ConfigMap %s/%s has not been read yet", o.Namespace, o.ConfigMap)}
-	s.services = newTable(s, "services", s.serviceChanged, func(object any) (serviceRow, bool) {
+	s.config = configChoice{
+		log: o.Log, object: s.configRef(""), refusal: fmt.Errorf("ConfigMap %s/%s has not been read yet", o.Namespace, o.ConfigMap),
+	}
+	s.services = newTable(s, s.serviceChanged, func(object any) (serviceRow, bool) {
 		row, ours := convertService(object.(*corev1.Service), o.LoadBalancerClass)
 		s.trim(&row)
 		return row, ours
@@ -135,31 +140,20 @@ func New(o Options) *Store {
 			clear(s.own)
 		}
 	}
-	s.slices = newTable(s, "endpointslices", s.sliceChanged, func(object any) (sliceRow, bool) {
+	s.slices = newTable(s, s.sliceChanged, func(object any) (sliceRow, bool) {
 		return convertSlice(object.(*discoveryv1.EndpointSlice))
 	})
-	s.nodes = newTable(s, "nodes", s.nodeChanged, func(object any) (cluster.Node, bool) {
+	s.nodes = newTable(s, s.nodeChanged, func(object any) (cluster.Node, bool) {
 		return convertNode(object.(*corev1.Node)), true
 	})
-	s.namespaces = newTable(s, "namespaces", s.namespaceChanged, func(object any) (cluster.Namespace, bool) {
+	s.namespaces = newTable(s, s.namespaceChanged, func(object any) (cluster.Namespace, bool) {
 		return convertNamespace(object.(*corev1.Namespace)), true
 	})
-	s.pods = newTable(s, "pods", s.podChanged, func(object any) (podRow, bool) {
+	s.pods = newTable(s, s.podChanged, func(object any) (podRow, bool) {
 		return convertPod(object.(*corev1.Pod))
 	})
-	s.configMaps = newTable(s, "configmaps", s.configChanged, func(object any) (configRow, bool) {
-		cm := object.(*corev1.ConfigMap)
-		if cm.Name != o.ConfigMap {
-			return configRow{}, false
-		}
-		return convertConfig(cm), true
-	})
-	s.configMaps.listing = func(bool) {
-		if !s.configMaps.synced {
-			s.state.Problem = s.missingConfig()
-		}
-	}
-	s.secrets = newTable(s, "secrets", s.secretChanged, func(object any) ([][]byte, bool) {
+	s.makeConfigTables()
+	s.secrets = newTable(s, s.secretChanged, func(object any) ([][]byte, bool) {
 		secret := object.(*corev1.Secret)
 		return convertKeys(secret), secret.Name == GossipSecret
 	})
@@ -168,15 +162,55 @@ func New(o Options) *Store {
 	return s
 }
 
-// trim drops what of a Service this reader does not use.
+// makeConfigTables makes the tables of the two ConfigMaps.
+func (s *Store) makeConfigTables() {
+	s.configMaps = newTable(s, s.configChanged, func(object any) (configRow, bool) {
+		cm := object.(*corev1.ConfigMap)
+		if cm.Name != s.opt.ConfigMap {
+			return configRow{}, false
+		}
+		return convertConfig(cm), true
+	})
+	s.configMaps.listing = func(back bool) {
+		if !s.config.read {
+			s.config.refusal = s.missingConfig()
+		}
+		if back {
+			s.config.distrust(fromUser, fromHandover)
+		}
+	}
+	s.configMaps.listed = func() bool {
+		s.config.read = true
+		return s.config.choose()
+	}
+	s.saved = newTable(s, s.stateChanged, func(object any) (stateRow, bool) {
+		cm := object.(*corev1.ConfigMap)
+		if cm.Name != StateConfigMap || s.opt.ConfigMap == StateConfigMap {
+			return stateRow{}, false
+		}
+		return convertState(cm), true
+	})
+	s.saved.listing = func(back bool) {
+		if back {
+			s.config.distrust(fromState)
+		}
+	}
+	s.saved.listed = func() bool {
+		s.stateRead = true
+		s.keeping.ring()
+		return false
+	}
+}
+
+// trim drops the fields of a Service that this reader does not use.
 func (s *Store) trim(row *serviceRow) {
 	if !s.opt.Namespaces {
 		row.service.Labels = nil
 	}
 }
 
-func newTable[V any](s *Store, kind string, change func(cluster.Key, string, *V, *V) bool, convert func(any) (V, bool)) *table[V] {
-	return &table[V]{kind: kind, mu: &s.mu, convert: convert, change: change, moved: s.moved,
+func newTable[V any](s *Store, change func(cluster.Key, string, *V, *V) bool, convert func(any) (V, bool)) *table[V] {
+	return &table[V]{mu: &s.mu, convert: convert, change: change, moved: s.moved,
 		rows: make(map[cluster.Key]*V), passed: make(chan struct{})}
 }
 
@@ -241,9 +275,11 @@ func (s *Store) Snapshot() cluster.Snapshot {
 	s.publishNamespaces()
 	s.publishFacts()
 	return cluster.Snapshot{
-		Config: s.config, ConfigState: s.state, Services: s.published, Nodes: s.publishedNodes, Namespaces: s.publishedNamespaces,
+		Config: s.config.config(), ConfigState: s.config.state(), Services: s.published, Nodes: s.publishedNodes, Namespaces: s.publishedNamespaces,
 		Taken: s.publishedTaken, Subnets: s.publishedSubnets, Conflicts: s.publishedConflicts,
-		Known: cluster.Known{s.slices.changed, s.nodes.changed, s.services.changed, s.configMaps.changed},
+		Versions: cluster.Versions{
+			Config: s.config.versions(), EndpointSlices: s.slices.versions(), Nodes: s.nodes.versions(), Services: s.services.versions(),
+		},
 	}
 }
 
@@ -278,7 +314,7 @@ func (s *Store) unsynced() []string {
 	var kinds []string
 	for _, w := range s.watches {
 		if !w.synced() {
-			kinds = append(kinds, w.resource.Name)
+			kinds = append(kinds, w.title)
 		}
 	}
 	slices.Sort(kinds)

@@ -406,11 +406,11 @@ func TestForbidden(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- s.Run(ctx) }()
 		err := s.WaitSynced(ctx)
-		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "configmaps, services") || !strings.Contains(err.Error(), "forbidden") {
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "configmaps, configmaps/lanlord-state, services") || !strings.Contains(err.Error(), "forbidden") {
 			t.Errorf("%v, want the time-out, what is missing, and why", err)
 		}
-		if n := log.count("refuses"); n != 2 {
-			t.Errorf("%d lines, want one for each of the two kinds:\n%s", n, log.text.String())
+		if n := log.count("refuses"); n != 3 {
+			t.Errorf("%d lines, want one for each of the three watches:\n%s", n, log.text.String())
 		}
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v, want nil when its context ends", err)

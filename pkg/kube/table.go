@@ -12,28 +12,30 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// table keeps the converted objects of one kind. It is the store of a reflector, which calls it from one goroutine.
+// table keeps the converted objects of one kind. It is the store of a reflector, which calls the table from one goroutine.
 type table[V any] struct {
-	// kind is the resource as the API spells it, for logs.
-	kind string
-	// mu is the Store's. It guards what follows the functions.
+	// mu is the Store's. It guards all fields below the functions.
 	mu *sync.Mutex
-	// convert returns what is kept of an object, and false to keep nothing. It is called without mu.
+	// convert returns the row of an object, and false to keep no row. The table calls convert without mu.
 	convert func(object any) (V, bool)
-	// change is called with mu held for each row that may have changed and returns whether to wake the reader. Only in a
-	// row's first or last change one of old and new is nil. at is a resourceVersion at which new is known to be true.
+	// change is called with mu held for each row that may have changed and returns whether to wake the reader. One of old and new is
+	// nil in the first and in the last change of a row. At the resourceVersion at, new is known to be true.
 	change func(key cluster.Key, at string, old, new *V) bool
-	// listing is called with mu held before a list is taken over. back is true when the list is older than what was seen:
-	// the API server's data was restored from a backup. It may be nil.
+	// listing is called with mu held before the table takes over a list. back is true when the list is older than the table: the data
+	// of the API server was restored from a backup. listing may be nil.
 	listing func(back bool)
+	// listed is called with mu held after the table has taken over a list and returns whether to wake the reader. It may be nil.
+	listed func() bool
 	// moved is called without mu after every event.
 	moved func(wake bool)
 
 	rows map[cluster.Key]*V
-	// seen is the newest resourceVersion. As events come in their order, the table shows all that came before it.
+	// seen is the newest resourceVersion of a list, a bookmark or an event. Events arrive in order, so the table shows every change up
+	// to seen.
 	seen   string
 	synced bool
-	// changed is the resourceVersion of the newest change that is shown, 0 for none. Unlike seen it does not depend on when was listed.
+	// changed is the resourceVersion of the newest change that the table has shown, 0 for none; deletions count. Unlike seen it does not
+	// depend on when the table was listed.
 	changed uint64
 	// passed is closed and replaced when seen moves.
 	passed chan struct{}
@@ -92,20 +94,28 @@ func (t *table[V]) Replace(objects []any, version string) error {
 		t.listing(back)
 	}
 	if back {
-		t.changed = 0
+		t.changed, t.seen = 0, ""
 	}
+	last := number(t.seen)
 	t.changed = max(t.changed, newest)
 	t.see(version)
 	t.synced = true
 	wake := false
 	for key := range t.rows {
 		if rows[key] == nil {
-			t.changed = max(t.changed, number(version)) // by then it was gone
+			if last > 0 {
+				// The object was deleted after the last event. A list does not tell when, and a guess that is too high would make
+				// nodes that watched the deletion look as if they had missed a change.
+				t.changed = max(t.changed, last+1)
+			}
 			wake = t.put(key, version, nil) || wake
 		}
 	}
 	for key, row := range rows {
 		wake = t.put(key, version, row) || wake
+	}
+	if t.listed != nil {
+		wake = t.listed() || wake
 	}
 	t.mu.Unlock()
 	t.moved(wake)
@@ -121,17 +131,17 @@ func (t *table[V]) Bookmark(version string) error {
 	return nil
 }
 
-// Resync implements [cache.ReflectorStore]. Nothing is to be done again: readers take whole snapshots.
+// Resync implements [cache.ReflectorStore]. It does nothing, because readers take whole snapshots.
 func (t *table[V]) Resync() error { return nil }
 
-// Transformer implements [cache.TransformingStore]: a first list that is streamed is gathered in a store of the reflector's
-// own, object by object, which so holds no more of each than the table is going to.
+// Transformer implements [cache.TransformingStore]. The reflector gathers a streamed first list in a store of its own; converted
+// objects keep that store as small as the table.
 func (t *table[V]) Transformer() cache.TransformFunc {
 	return func(object any) (any, error) { return t.arrive(object) }
 }
 
-// arrived is an object that was converted as it arrived: its names and version are all that is left of its metadata, and row
-// is nil where nothing of it is kept.
+// arrived is an object that was converted on arrival. Of the metadata only the names and the version are left, and row is nil for an
+// object without a row.
 type arrived[V any] struct {
 	metav1.ObjectMeta
 	row *V
@@ -139,7 +149,7 @@ type arrived[V any] struct {
 
 func (a *arrived[V]) key() cluster.Key { return cluster.Key{Namespace: a.Namespace, Name: a.Name} }
 
-// arrive converts an object, unless that has been done.
+// arrive converts an object that is not converted yet.
 func (t *table[V]) arrive(object any) (*arrived[V], error) {
 	if done, ok := object.(*arrived[V]); ok {
 		return done, nil
@@ -157,10 +167,15 @@ func (t *table[V]) arrive(object any) (*arrived[V], error) {
 	return a, nil
 }
 
-// showChange notes the resourceVersion of a change that is about to be shown. The caller holds mu.
+// showChange records the resourceVersion of an event before the table shows it. The caller holds mu.
 func (t *table[V]) showChange(version string) {
 	t.see(newer(t.seen, version))
 	t.changed = max(t.changed, number(version))
+}
+
+// versions returns how far the table has seen its kind. The caller holds mu.
+func (t *table[V]) versions() cluster.Seen {
+	return cluster.Seen{Changed: t.changed, Complete: max(t.changed, number(t.seen))}
 }
 
 // see sets seen. The caller holds mu.
@@ -170,7 +185,7 @@ func (t *table[V]) see(version string) {
 	t.passed = make(chan struct{})
 }
 
-// put stores a row, or removes it where it is nil. The caller holds mu.
+// put stores a row; nil removes the row. The caller holds mu.
 func (t *table[V]) put(key cluster.Key, at string, row *V) (wake bool) {
 	old := t.rows[key]
 	if row != nil {
@@ -181,7 +196,7 @@ func (t *table[V]) put(key cluster.Key, at string, row *V) (wake bool) {
 	return t.change(key, at, old, row)
 }
 
-// number returns a resourceVersion as the number that it is, 0 for one that is none.
+// number returns a resourceVersion as a number, 0 for text that is not a number.
 func number(version string) uint64 {
 	n, err := strconv.ParseUint(version, 10, 64)
 	if err != nil {
@@ -190,7 +205,7 @@ func number(version string) uint64 {
 	return n
 }
 
-// older tells whether resourceVersion a is certainly older than b.
+// older reports whether resourceVersion a is certainly older than b.
 func older(a, b string) bool {
 	c, err := resourceversion.CompareResourceVersion(a, b)
 	return err == nil && c < 0

@@ -2,7 +2,6 @@ package kube
 
 import (
 	"bytes"
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -142,7 +141,8 @@ func (s *Store) nodeChanged(_ cluster.Key, _ string, old, row *cluster.Node) (wa
 	if old != nil && row != nil && reflect.DeepEqual(*old, *row) {
 		return false
 	}
-	s.dirtyNodes = true
+	s.dirtyNodes, s.dirtyFacts = true, true
+	s.keeping.ring()
 	return true
 }
 
@@ -152,7 +152,9 @@ func (s *Store) publishNodes() {
 	}
 	next := make([]cluster.Node, 0, len(s.nodes.rows))
 	for _, row := range s.nodes.rows {
-		next = append(next, *row)
+		n := *row
+		n.MACs = s.macs[n.Name]
+		next = append(next, n)
 	}
 	slices.SortFunc(next, func(a, b cluster.Node) int { return strings.Compare(a.Name, b.Name) })
 	s.publishedNodes, s.dirtyNodes = next, false
@@ -176,38 +178,6 @@ func (s *Store) publishNamespaces() {
 	}
 	slices.SortFunc(next, func(a, b cluster.Namespace) int { return strings.Compare(a.Name, b.Name) })
 	s.publishedNamespaces, s.dirtyNamespaces = next, false
-}
-
-// configChanged keeps the last valid configuration, whatever comes after it.
-func (s *Store) configChanged(key cluster.Key, _ string, old, row *configRow) (wake bool) {
-	switch {
-	case row == nil && old == nil:
-		return false
-	case row == nil:
-		s.state = cluster.ConfigState{Object: s.configRef(""), Problem: s.missingConfig()}
-		return true
-	case old != nil && old.uid == row.uid && old.text == row.text && old.found == row.found:
-		// Labels or the like. What was parsed before stays, so that nobody takes it for new.
-		row.config, row.problem = old.config, old.problem
-	default:
-		wake = true
-	}
-	if row.problem == nil && s.config != row.config {
-		s.config, s.configUse = row.config, useOf(row.text)
-	}
-	s.state = cluster.ConfigState{Object: s.configRef(row.uid), Version: row.version, Problem: row.problem}
-	return wake
-}
-
-func (s *Store) configRef(uid string) cluster.ObjectRef {
-	return cluster.ObjectRef{Kind: "ConfigMap", Namespace: s.opt.Namespace, Name: s.opt.ConfigMap, UID: uid}
-}
-
-// missingConfig is what to tell of a ConfigMap that is not there.
-func (s *Store) missingConfig() error {
-	return fmt.Errorf("there is no ConfigMap %q in the namespace %q: create it with an entry %q "+
-		"(kubectl -n %s create configmap %s --from-file=%s=FILE), or name another one with --namespace and --config-map",
-		s.opt.ConfigMap, s.opt.Namespace, configKey, s.opt.Namespace, s.opt.ConfigMap, configKey)
 }
 
 // secretChanged keeps the last keys when there are none any more: speakers that have them understand each other.

@@ -15,21 +15,21 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// watched is one kind of object that is watched.
+// watched is one list and watch.
 type watched struct {
+	// title is the name in logs, unique among the watches.
+	title    string
 	resource *Resource
-	// namespace is where the objects wanted are, empty for all.
+	// namespace, name and labels limit the watch to a namespace, to one object, and to a label selector. Empty is for no limit.
 	namespace string
-	// name is that of the only object wanted, empty for all.
-	name string
-	// labels is the label selector of the objects wanted, empty for all.
-	labels string
-	table  cache.ReflectorStore
+	name      string
+	labels    string
+	table     cache.ReflectorStore
 	// synced is called with Store.mu held.
 	synced func() bool
 }
 
-// watched returns what this Store watches.
+// watched returns the watches of this Store.
 func (s *Store) watched() []watched {
 	namespace := s.opt.Namespace
 	ws := []watched{
@@ -38,6 +38,14 @@ func (s *Store) watched() []watched {
 			resource: configMaps, namespace: namespace, name: s.opt.ConfigMap,
 			table: s.configMaps, synced: func() bool { return s.configMaps.synced },
 		},
+	}
+	if s.opt.ConfigMap != StateConfigMap {
+		title := configMaps.Name + "/" + StateConfigMap
+		ws = append(ws, watched{
+			title: title, resource: configMaps, namespace: namespace, name: StateConfigMap, table: s.saved,
+			// The manifest of an older version does not grant the right to read it. Then the user's ConfigMap alone must do.
+			synced: func() bool { return s.saved.synced || s.configMaps.synced && s.health.isRefused(title) },
+		})
 	}
 	if s.opt.Endpoints {
 		ws = append(ws, watched{resource: endpointSlices, table: s.slices, synced: func() bool { return s.slices.synced }})
@@ -60,31 +68,36 @@ func (s *Store) watched() []watched {
 			table: s.secrets, synced: func() bool { return s.secrets.synced },
 		})
 	}
+	for i := range ws {
+		if ws[i].title == "" {
+			ws[i].title = ws[i].resource.Name
+		}
+	}
 	return ws
 }
 
-// The pauses between attempts while the API server is away: client-go's own go up to a minute, in which a restarted API
-// server would wait for the last speaker to come back.
+// The pauses between attempts while the API server is away. Those of client-go grow to a minute, so that after a restart of the API server
+// the last speaker would be back a minute later.
 const (
 	firstRetry = 500 * time.Millisecond
 	lastRetry  = 8 * time.Second
-	// wakeInterval is the least time between two moments at which those that wait begin again because one has got through.
+	// wakeInterval is the least time between two restarts of all waiting watches.
 	wakeInterval = 3 * time.Second
 )
 
-// keepWatching keeps a table up to date until ctx ends. After a failure, or a short life, each watch waits by itself, and twice as long each
-// time: what one sees at once after an outage the next would see seconds later. So those that wait begin again when any has got through.
+// keepWatching keeps a table up to date until ctx ends. After a failure each watch waits by itself, twice as long each time, so that after
+// an outage one kind could be seconds behind another. Therefore all waiting watches start again as soon as one of them succeeds.
 func (s *Store) keepWatching(ctx context.Context, w watched) {
 	reflector := s.reflector(w)
 	for ctx.Err() == nil {
 		attempts, again := context.WithCancel(ctx)
-		s.health.begin(w.resource.Name, again)
+		s.health.begin(w.title, again)
 		reflector.RunWithContext(attempts)
 		again()
 	}
 }
 
-// reflector returns what keeps a table up to date.
+// reflector returns the reflector that keeps a table up to date.
 func (s *Store) reflector(w watched) *cache.Reflector {
 	narrow := func(o *metav1.ListOptions) {
 		if w.name != "" {
@@ -95,22 +108,22 @@ func (s *Store) reflector(w watched) *cache.Reflector {
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			narrow(&o)
-			s.health.wait(w.resource.Name, false)
+			s.health.wait(w.title, false)
 			list, err := s.opt.Client.Do(ctx, Request{Verb: VerbList, Resource: w.resource, Namespace: w.namespace, Options: o})
-			s.health.report(ctx, w.resource.Name, err)
+			s.report(ctx, w, err)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			narrow(&o)
-			s.health.wait(w.resource.Name, false)
+			s.health.wait(w.title, false)
 			events, err := s.opt.Client.Watch(ctx, Request{Resource: w.resource, Namespace: w.namespace, Options: o})
-			s.health.report(ctx, w.resource.Name, err)
+			s.report(ctx, w, err)
 			switch {
 			case err == nil:
-				return ending{events, func() { s.health.wait(w.resource.Name, true) }}, nil
+				return ending{events, func() { s.health.wait(w.title, true) }}, nil
 			case o.SendInitialEvents != nil:
-				// The reflector would sleep and try again without heeding ctx. What it does not recognise it returns,
-				// and then it sleeps where ctx wakes it.
+				// For an error that it knows, the reflector sleeps without heeding ctx. For any other error it returns, and then
+				// sleeps where ctx wakes it.
 				return nil, opaque{err}
 			}
 			return nil, err
@@ -120,32 +133,40 @@ func (s *Store) reflector(w watched) *cache.Reflector {
 	return cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(lw, s.opt.Client), w.resource.Object(), w.table,
 		cache.ReflectorOptions{
 			Logger: &logger,
-			Name:   w.resource.Name,
+			Name:   w.title,
 			Backoff: &wait.Backoff{
 				Duration: firstRetry, Cap: lastRetry, Steps: 5, Factor: 2, Jitter: 0.5,
 			},
 		})
 }
 
-// ending is a watch that tells when it is over.
+// report notes the outcome of a list or watch. A refusal may complete the Store, too.
+func (s *Store) report(ctx context.Context, w watched, err error) {
+	s.health.report(ctx, w.title, err)
+	if err != nil {
+		s.moved(false)
+	}
+}
+
+// ending is a watch that calls over at its end.
 type ending struct {
 	watch.Interface
 	over func()
 }
 
-// Stop implements [watch.Interface]. A reflector calls it in the end, whoever has ended the watch.
+// Stop implements [watch.Interface]. A reflector calls Stop in the end, whatever has ended the watch.
 func (e ending) Stop() {
 	e.over()
 	e.Interface.Stop()
 }
 
-// opaque is an error of which only the text can be seen.
+// opaque is an error that hides all but the text of another one.
 type opaque struct{ err error }
 
 func (o opaque) Error() string { return o.err.Error() }
 
-// WaitFresh waits until the Store shows every Service at least as new as the API server holds it now. A watch may lag
-// behind the writes of the controller before us; what it assigned last must be known before anything is assigned.
+// WaitFresh waits until the Store shows every Service at least as new as the API server holds it now. A watch may lag behind the writes
+// of the previous controller, whose last assignments this one must know before it assigns anything.
 func (s *Store) WaitFresh(ctx context.Context) error {
 	newest, err := s.newestService(ctx)
 	if err != nil {
@@ -170,7 +191,7 @@ func (s *Store) WaitFresh(ctx context.Context) error {
 	}
 }
 
-// newestService returns the newest resourceVersion of any Service, by a consistent list in pages; empty if there is none.
+// newestService returns the newest resourceVersion of any Service, by a consistent list in pages. It is empty without Services.
 func (s *Store) newestService(ctx context.Context) (version string, err error) {
 	page := metav1.ListOptions{Limit: 500}
 	for {

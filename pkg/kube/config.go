@@ -1,0 +1,208 @@
+package kube
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
+)
+
+// accepted is a valid configuration.
+type accepted struct {
+	config *config.Config
+	text   string
+	// version is the resourceVersion of the user's ConfigMap that held the text, 0 if it is not known.
+	version uint64
+}
+
+// configSource is where a configuration came from.
+type configSource uint8
+
+const (
+	// fromUser is the user's ConfigMap.
+	fromUser configSource = iota
+	// fromState is the ConfigMap lanlord-state, in which the controller keeps the last configuration that it accepted.
+	fromState
+	// fromHandover is the process before this one.
+	fromHandover
+	configSources
+)
+
+// String names the source in the log.
+func (c configSource) String() string {
+	return [...]string{"the user's ConfigMap", "the ConfigMap " + StateConfigMap, "the process before this one"}[c]
+}
+
+// configChoice chooses the configuration in use: the newest ConfigMap of the user if it is valid, else the newest valid configuration of
+// any source. Nothing replaces a configuration by none.
+type configChoice struct {
+	log *slog.Logger
+	// object and version are those of the user's newest ConfigMap. refusal is the reason why that ConfigMap is not used, nil if it is.
+	object  cluster.ObjectRef
+	version string
+	refusal error
+	// read is true once the user's ConfigMap was listed. Nothing is chosen before that.
+	read bool
+	// last is the last valid configuration of each source, nil without one.
+	last [configSources]*accepted
+
+	// inUse is nil without a configuration. source, hash and since belong to it: hash is the beginning of the SHA-256 of its text, never
+	// 0, and since is when this process began to use it.
+	inUse  *accepted
+	source configSource
+	hash   uint64
+	since  time.Time
+}
+
+// choose sets the configuration in use and reports whether another one is in use now.
+func (c *configChoice) choose() (changed bool) {
+	source, best := fromUser, c.last[fromUser]
+	if c.refusal != nil {
+		for _, other := range []configSource{fromState, fromHandover} {
+			if a := c.last[other]; a != nil && (best == nil || a.version > best.version) {
+				source, best = other, a
+			}
+		}
+	}
+	if !c.read || best == nil {
+		return false
+	}
+	if c.inUse != nil && c.inUse.text == best.text {
+		// Readers compare pointers: the same text must stay the same configuration.
+		c.inUse, c.source = &accepted{c.inUse.config, best.text, best.version}, source
+		return false
+	}
+	c.inUse, c.source, c.since = best, source, time.Now()
+	sum := sha256.Sum256([]byte(best.text))
+	c.hash = max(binary.BigEndian.Uint64(sum[:]), 1)
+	if source != fromUser {
+		c.log.Warn("using the last accepted configuration, because the newest one cannot be used",
+			"source", source.String(), "version", best.version, "err", c.refusal)
+	}
+	return true
+}
+
+// offer sets the configuration of a source that may stand in for the user's ConfigMap, unless the source had a newer one before.
+func (c *configChoice) offer(source configSource, a *accepted) (changed bool) {
+	if had := c.last[source]; a == nil || had != nil && had.version > a.version {
+		return false
+	}
+	c.last[source] = a
+	return c.choose()
+}
+
+// distrust makes the versions of these sources older than any other, after the API server's data was restored from a backup.
+func (c *configChoice) distrust(sources ...configSource) {
+	for _, source := range sources {
+		if a := c.last[source]; a != nil {
+			c.last[source] = &accepted{a.config, a.text, 0}
+		}
+	}
+}
+
+// fallback says that an older configuration of another source is in use, empty if that is not so.
+func (c *configChoice) fallback() string {
+	if c.refusal == nil || c.inUse == nil || c.source == fromUser {
+		return ""
+	}
+	what := "the newest ConfigMap is refused"
+	if c.object.UID == "" {
+		what = "the ConfigMap is missing"
+	}
+	return fmt.Sprintf("%s, and the last accepted configuration, from resourceVersion %d, is in use", what, c.inUse.version)
+}
+
+// state is what snapshots tell of the newest ConfigMap.
+func (c *configChoice) state() cluster.ConfigState {
+	state := cluster.ConfigState{Object: c.object, Version: c.version, Problem: c.refusal}
+	if text := c.fallback(); text != "" {
+		state.Problem = fmt.Errorf("%s: %w", text, c.refusal)
+	}
+	return state
+}
+
+// config returns the configuration in use, nil without one.
+func (c *configChoice) config() *config.Config {
+	if c.inUse == nil {
+		return nil
+	}
+	return c.inUse.config
+}
+
+// shortHash returns the 48 bits of the hash that metrics and status show. A float64 holds them exactly.
+func (c *configChoice) shortHash() uint64 { return c.hash >> 16 }
+
+func (c *configChoice) versions() cluster.ConfigVersion {
+	if c.inUse == nil {
+		return cluster.ConfigVersion{}
+	}
+	return cluster.ConfigVersion{Hash: c.hash, Version: c.inUse.version}
+}
+
+// Offer gives the Store the configuration that the process before this one had in use. version is the resourceVersion of the ConfigMap
+// that the text came from. The Store uses the text only while the user's ConfigMap is refused or missing and no newer accepted
+// configuration is known. It ignores a text that is not valid, and an empty one without a version, which means no configuration.
+func (s *Store) Offer(text string, version uint64) {
+	if text == "" && version == 0 {
+		return
+	}
+	cfg, err := config.Parse([]byte(text))
+	if err != nil {
+		s.opt.Log.Warn("a configuration is not valid and is ignored", "source", fromHandover.String(), "version", version, "err", err)
+		return
+	}
+	s.mu.Lock()
+	changed := s.config.offer(fromHandover, &accepted{cfg, text, version})
+	s.mu.Unlock()
+	s.moved(changed)
+}
+
+// ConfigText returns the text of the configuration in use and the resourceVersion of the ConfigMap that it came from. Without a
+// configuration both are zero.
+func (s *Store) ConfigText() (text string, version uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.config.inUse == nil {
+		return "", 0
+	}
+	return s.config.inUse.text, s.config.inUse.version
+}
+
+// configChanged takes over a version of the user's ConfigMap. It is called with Store.mu held.
+func (s *Store) configChanged(_ cluster.Key, _ string, old, row *configRow) (wake bool) {
+	c := &s.config
+	s.keeping.ring()
+	switch {
+	case row == nil && old == nil:
+		return false
+	case row == nil:
+		c.object, c.version, c.refusal = s.configRef(""), "", s.missingConfig()
+		c.choose()
+		return true
+	case old != nil && old.uid == row.uid && old.text == row.text && old.found == row.found:
+		// Only labels or the like have changed.
+		row.config, row.problem = old.config, old.problem
+	default:
+		wake = true
+	}
+	c.object, c.version, c.refusal = s.configRef(row.uid), row.version, row.problem
+	if row.problem == nil {
+		c.last[fromUser] = &accepted{row.config, row.text, number(row.version)}
+	}
+	return c.choose() || wake
+}
+
+func (s *Store) configRef(uid string) cluster.ObjectRef {
+	return cluster.ObjectRef{Kind: "ConfigMap", Namespace: s.opt.Namespace, Name: s.opt.ConfigMap, UID: uid}
+}
+
+// missingConfig is the problem of a ConfigMap that does not exist.
+func (s *Store) missingConfig() error {
+	return fmt.Errorf("there is no ConfigMap %q in the namespace %q: create it with an entry %q "+
+		"(kubectl -n %s create configmap %s --from-file=%s=FILE), or name another one with --namespace and --config-map",
+		s.opt.ConfigMap, s.opt.Namespace, configKey, s.opt.Namespace, s.opt.ConfigMap, configKey)
+}
