@@ -195,6 +195,16 @@ func (a *Announcer) SetNodeAddrs(addrs []netip.Addr) {
 // changed.
 func (a *Announcer) Interfaces() []Interface { return a.host.Load().Interfaces }
 
+// Serving returns the names of the interfaces that an address is answered on when it is in the set: of several interfaces in one
+// network, one. interfaces are names or patterns, as in Target.
+func (a *Announcer) Serving(addr netip.Addr, interfaces []string) (names []string) {
+	list := a.host.Load().Interfaces
+	for _, at := range newLayout(list, *a.node.Load()).serving(Target{Addr: addr, Interfaces: interfaces}, nil) {
+		names = append(names, list[at].Name)
+	}
+	return names
+}
+
 // KernelAddrs returns the addresses that other stations may reach the host's kernel at, on every interface, the loopback interface
 // included, sorted: an address in this list must not be announced by another node. Loopback and link-local addresses are left
 // out, and so are those that a service proxy gives to the kernel. The list is shared and must not be changed.

@@ -88,8 +88,9 @@ func TestRule(t *testing.T) {
 		{"a member, failback never", []func(*scene){never, confirmed}, replies("b"), "Deferred until 1m0s"},
 		{"a leaving member", []func(*scene){never}, replies("l"), "Owner: Report gained left l"},
 		{"a member without the right", []func(*scene){never}, replies("i"), "Deferred until 100ms: ExchangeVersions i"},
-		{"a member without the right, for long enough", []func(*scene){never, func(s *scene) { s.a.attempt.disallowed = epoch.Add(-settleDelay) }},
-			replies("i"), "Owner: ExchangeVersions i, Report gained ineligible i"},
+		{"a member without the right, for long enough", []func(*scene){never, func(s *scene) {
+			s.a.attempt.holder, s.a.attempt.disallowed = "i", epoch.Add(-settleDelay)
+		}}, replies("i"), "Owner: ExchangeVersions i, Report gained ineligible i"},
 		{"a member without the right that has seen more", []func(*scene){newer("i")}, replies("i"), "Deferred until 200ms: ExchangeVersions i"},
 		// Once a second: as far as this node knows, nobody rightful has the address.
 		{"a member without the right that has seen more, a second time", []func(*scene){newer("i"), confirmed}, replies("i"),
@@ -100,8 +101,8 @@ func TestRule(t *testing.T) {
 			replies("i"), "Deferred until 1s: ExchangeVersions i"},
 		{"a member that became ready with this node", []func(*scene){func(s *scene) {
 			s.in.Self.Ready = epoch.Add(-time.Second)
-			s.change("b", func(p *peers.Peer) { p.Ready = epoch.Add(-9 * time.Second) })
-		}}, replies("b"), "Owner: Report gained failback b"},
+			s.change("b", func(p *peers.Peer) { p.Ready = epoch.Add(-6 * time.Second) })
+		}}, replies("b"), "Owner: Report gained spread b"},
 		{"a member that became ready long before this node", []func(*scene){func(s *scene) {
 			s.in.Self.Ready = epoch.Add(-time.Second)
 			s.change("b", func(p *peers.Peer) { p.Ready = epoch.Add(-12 * time.Second) })

@@ -37,6 +37,11 @@ func (l *loop) assess(now time.Time) {
 	s := &l.self
 	s.settled, s.informed = l.opt.Peers.Settled(), l.opt.Informed()
 	s.kernel = l.opt.Announcer.KernelAddrs()
+	for _, n := range l.snapshot.Nodes {
+		if n.Name == l.opt.Self {
+			l.opt.Announcer.SetNodeAddrs(n.Addresses)
+		}
+	}
 	s.lacks = l.lacking()
 	state := membership.Joining
 	switch {
@@ -120,7 +125,8 @@ func equalReports(x, y membership.Report) bool {
 // Each names an address that the other nodes can probe to see that this node lives; it stays the same while this node answers for it.
 func (l *loop) links() []membership.Link {
 	var links []membership.Link
-	for _, i := range l.opt.Announcer.Interfaces() {
+	list := l.opt.Announcer.Interfaces()
+	for _, i := range list {
 		if !i.Up {
 			continue
 		}
@@ -130,7 +136,7 @@ func (l *loop) links() []membership.Link {
 		}
 		slices.SortFunc(link.Subnets, netip.Prefix.Compare)
 		link.Subnets = slices.Compact(link.Subnets)
-		link.Beacon = l.probeAddress(i)
+		link.Beacon = l.probeAddress(i, list)
 		links = append(links, link)
 	}
 	slices.SortFunc(links, func(x, y membership.Link) int {
@@ -158,10 +164,16 @@ func (l *loop) importance(link membership.Link) int {
 }
 
 // probeAddress returns an address that this node answers for on i, invalid if there is none: the one that it named last, else the lowest.
-func (l *loop) probeAddress(i layer2.Interface) (lowest netip.Addr) {
+func (l *loop) probeAddress(i layer2.Interface, list []layer2.Interface) (lowest netip.Addr) {
+	shared := func(a netip.Addr) bool {
+		return slices.ContainsFunc(list, func(o layer2.Interface) bool { return o.Index != i.Index && o.Holds(a) })
+	}
 	answers := func(a netip.Addr) bool {
 		x := l.addrs[a]
-		return x != nil && x.State() == ownership.Owner && i.Holds(a)
+		if x == nil || x.State() != ownership.Owner || !i.Holds(a) {
+			return false
+		}
+		return !shared(a) || slices.Contains(l.opt.Announcer.Serving(a, nil), i.Name) // the other interface stands by
 	}
 	for _, old := range l.self.report.Links {
 		if old.Name == i.Name && answers(old.Beacon) {
