@@ -6,6 +6,7 @@ import (
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // reservation is a reserved address and the pool that it is of.
@@ -39,7 +40,8 @@ func (r reservation) refuse() *Refusal {
 			names.add("%s", name)
 		}
 	}
-	return refuse(AddressReserved, "%s is reserved for Service %s", r.Addr, names.String())
+	return refuse(cluster.Problem{Reason: reason.AddressReserved, Addr: r.Addr, By: names.String()},
+		"%s is reserved for Service %s", r.Addr, names.String())
 }
 
 // poolNamespace is what a quota is of.

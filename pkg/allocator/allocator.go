@@ -6,6 +6,7 @@ import (
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // Rest is an address that a Service held until a short while ago.
@@ -168,7 +169,7 @@ func (a *Allocator) Adopt(svc *cluster.Service, held []Assignment, addr netip.Ad
 	}
 	for _, h := range held {
 		if cluster.FamilyOf(h.Addr) == family {
-			return Assignment{}, refuse(Surplus, "%s is its %s address already", h.Addr, family)
+			return Assignment{}, refuse(cluster.Problem{Reason: reason.Surplus, Family: family, Addr: h.Addr}, "%s is its %s address already", h.Addr, family)
 		}
 	}
 	i, refusal := a.admit(svc, addr)
@@ -288,7 +289,8 @@ func (a *Allocator) admit(svc *cluster.Service, addr netip.Addr) (int, *Refusal)
 		return 0, a.outside(addr)
 	}
 	if a.leavesOut(i, addr) {
-		return 0, refuse(AddressExcluded, "pool %s leaves %s out (avoid-buggy-ips)", quote(a.pools[i].Name), addr)
+		return 0, refuse(cluster.Problem{Reason: reason.AddressExcluded, Addr: addr, Pool: a.pools[i].Name},
+			"pool %s leaves %s out (avoid-buggy-ips)", quote(a.pools[i].Name), addr)
 	}
 	if b, ok := a.barred[addr]; ok && b.kind != ofNetwork {
 		return 0, b.refuse(addr)
@@ -314,14 +316,14 @@ func (a *Allocator) unrequested(svc *cluster.Service, i int, addr netip.Addr) *R
 	}
 	for _, r := range svc.Requested {
 		if r != addr && r.BitLen() == addr.BitLen() {
-			return refuse(NotRequested, "the Service requests %s", r)
+			return refuse(cluster.Problem{Reason: reason.NotRequested, Addr: r}, "the Service requests %s", r)
 		}
 	}
 	if svc.RequestedPool == "" {
 		return nil
 	}
 	if requested, ok := a.byName[svc.RequestedPool]; ok && requested != i {
-		return refuse(NotRequested, "the Service requests pool %s, and %s is of pool %s",
+		return refuse(cluster.Problem{Reason: reason.NotRequested, Addr: addr, Pool: svc.RequestedPool}, "the Service requests pool %s, and %s is of pool %s",
 			quote(svc.RequestedPool), addr, quote(a.pools[i].Name))
 	}
 	return nil

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // exhaustion is what a lack of free addresses depends on.
@@ -38,11 +38,19 @@ func (a *Allocator) lacking(s *seeker) (refusal *Refusal, remark string) {
 	case len(s.slots()) == 2 && s.FamilyPolicy == cluster.RequireDualStack:
 		return lasting(s.Service, missing), ""
 	case len(missing) == 2:
-		return refuse(missing[0].Reason, "%s; %s", missing[0].Message, missing[1].Message), ""
+		return both(missing[0], missing[1]), ""
 	case len(s.slots()) == 2:
 		return nil, missing[0].Message
 	}
 	return missing[0], ""
+}
+
+// both is the refusal of a Service that lacks an address of each family.
+func both(first, second *Refusal) *Refusal {
+	return &Refusal{
+		Reason: first.Reason, Problems: slices.Concat(first.Problems, second.Problems),
+		Message: Shorten(first.Message+"; "+second.Message, MaxMessage),
+	}
 }
 
 // lasting chooses what a Service that waits for two addresses is told: what the configuration is the cause of, else what
@@ -50,12 +58,12 @@ func (a *Allocator) lacking(s *seeker) (refusal *Refusal, remark string) {
 // other one is what keeps the Service waiting; a message that followed would be written each time.
 func lasting(svc *cluster.Service, missing []*Refusal) *Refusal {
 	for _, r := range missing {
-		if r.Reason != NoFreeAddress && r.Reason != QuotaReached {
+		if r.Reason != reason.NoFreeAddress && r.Reason != reason.QuotaReached {
 			return r
 		}
 	}
 	for _, r := range missing {
-		if svc.Condition != nil && strings.HasPrefix(svc.Condition.Message, r.Message) {
+		if svc.Assignment != nil && slices.ContainsFunc(svc.Assignment.Problems, r.Problems[0].Same) {
 			return r
 		}
 	}
@@ -84,6 +92,7 @@ func (a *Allocator) explainExhausted(s *seeker, f cluster.Family) *Refusal {
 		return a.explainRequested(s, f)
 	}
 	var considered, full, others list
+	var names []string
 	var more float64
 	for i := range a.pools {
 		p := &a.pools[i]
@@ -98,6 +107,7 @@ func (a *Allocator) explainExhausted(s *seeker, f cluster.Family) *Refusal {
 			}
 		default:
 			if considered.next() {
+				names = append(names, cluster.Recorded(p.Name))
 				considered.add("%s", p.used(f))
 			} else {
 				more += p.of(f).size
@@ -110,17 +120,18 @@ func (a *Allocator) explainExhausted(s *seeker, f cluster.Family) *Refusal {
 		considered.count = named
 	case considered.count > 0:
 	case full.count > 0:
-		return refuse(QuotaReached, "the quota is reached: %s%s", full.String(), notConsidered(others))
+		return refuse(cluster.Problem{Reason: reason.QuotaReached, Family: f}, "the quota is reached: %s%s", full.String(), notConsidered(others))
 	case others.count > 0:
-		return refuse(NoPool, "no pool gives %s addresses to namespace %s: %s", f, s.Key.Namespace, others.String())
+		return refuse(cluster.Problem{Reason: reason.NoPool, Family: f},
+			"no pool gives %s addresses to namespace %s: %s", f, s.Key.Namespace, others.String())
 	default:
-		return refuse(NoPool, "no pool is configured%s", a.setAside())
+		return refuse(cluster.Problem{Reason: reason.NoPool, Family: f}, "no pool is configured%s", a.setAside())
 	}
 	text := considered.String()
 	if full.count > 0 {
 		text += "; " + full.String()
 	}
-	return refuse(NoFreeAddress, "no %s address is free: %s%s", f, text, notConsidered(others))
+	return refuse(cluster.Problem{Reason: reason.NoFreeAddress, Family: f, Full: names}, "no %s address is free: %s%s", f, text, notConsidered(others))
 }
 
 // explainRequested is for a Service that requests a pool.
@@ -128,15 +139,16 @@ func (a *Allocator) explainRequested(s *seeker, f cluster.Family) *Refusal {
 	p := &a.pools[s.only]
 	switch {
 	case p.of(f).size == 0:
-		return refuse(PoolLacksFamily, "pool %s has no %s addresses", quote(p.Name), f)
+		return refuse(cluster.Problem{Reason: reason.PoolLacksFamily, Family: f, Pool: p.Name}, "pool %s has no %s addresses", quote(p.Name), f)
 	case s.fenced:
 		return a.notAllowed(s.Service, s.only)
 	case p.Disabled:
 		return a.disabled(s.only)
 	case !a.quotaLeft(s, s.only, a.pending(s, s.only)+1):
-		return refuse(QuotaReached, "the quota is reached: %s", a.quotaText(s, s.only))
+		return refuse(cluster.Problem{Reason: reason.QuotaReached, Family: f, Pool: p.Name}, "the quota is reached: %s", a.quotaText(s, s.only))
 	}
-	return refuse(NoFreeAddress, "no %s address is free: %s", f, p.used(f))
+	return refuse(cluster.Problem{Reason: reason.NoFreeAddress, Family: f, Full: []string{p.Name}},
+		"no %s address is free: %s", f, p.used(f))
 }
 
 // notFor says why pool i gives no addresses of the family to the Service by itself, empty if it does.
@@ -203,26 +215,29 @@ func (a *Allocator) quotaText(s *seeker, i int) string {
 }
 
 func (a *Allocator) disabled(i int) *Refusal {
-	return refuse(PoolDisabled, "pool %s is disabled, so it gives no more addresses", quote(a.pools[i].Name))
+	return refuse(cluster.Problem{Reason: reason.PoolDisabled, Pool: a.pools[i].Name},
+		"pool %s is disabled, so it gives no more addresses", quote(a.pools[i].Name))
 }
 
 // outside says that no pool contains addr.
 func (a *Allocator) outside(addr netip.Addr) *Refusal {
-	return refuse(AddressOutsidePools, "no pool contains %s (pools: %s%s)", addr, a.poolNames(), a.setAside())
+	return refuse(cluster.Problem{Reason: reason.AddressOutsidePools, Addr: addr}, "no pool contains %s (pools: %s%s)", addr, a.poolNames(), a.setAside())
 }
 
 func (a *Allocator) unknownPool(name string) *Refusal {
 	if slices.Contains(a.cfg.SetAside, name) {
-		return refuse(PoolSetAside, "pool %s is set aside for its protocol bgp; request a pool of protocol layer2", quote(name))
+		return refuse(cluster.Problem{Reason: reason.PoolSetAside, Pool: name},
+			"pool %s is set aside for its protocol bgp; request a pool of protocol layer2", quote(name))
 	}
-	return refuse(UnknownPool, "no pool is named %s (pools: %s%s)", quote(name), a.poolNames(), a.setAside())
+	return refuse(cluster.Problem{Reason: reason.UnknownPool, Pool: name}, "no pool is named %s (pools: %s%s)", quote(name), a.poolNames(), a.setAside())
 }
 
 func (a *Allocator) notAllowed(svc *cluster.Service, i int) *Refusal {
+	problem := cluster.Problem{Reason: reason.PoolNotAllowed, Pool: a.pools[i].Name}
 	if a.admitsNamespace(&a.pools[i], svc.Key.Namespace) {
-		return refuse(PoolNotAllowed, "pool %s is not for Services with these labels", quote(a.pools[i].Name))
+		return refuse(problem, "pool %s is not for Services with these labels", quote(a.pools[i].Name))
 	}
-	return refuse(PoolNotAllowed, "pool %s is not for namespace %s", quote(a.pools[i].Name), svc.Key.Namespace)
+	return refuse(problem, "pool %s is not for namespace %s", quote(a.pools[i].Name), svc.Key.Namespace)
 }
 
 func (a *Allocator) poolNames() string {
@@ -251,21 +266,26 @@ func (a *Allocator) setAside() string {
 	return "; set aside for protocol bgp: " + names.String()
 }
 
+// inUse says that holder has addr and does not share it with svc.
 func inUse(svc *cluster.Service, addr netip.Addr, holder *cluster.Service) *Refusal {
-	return refuse(AddressInUse, "%s is held by Service %s%s", addr, holder.Key, whyNotShared(svc, holder))
+	why := unshared(svc, holder)
+	problem := cluster.Problem{Reason: reason.AddressInUse, Addr: addr, By: holder.Key.String(), Unshared: why}
+	return refuse(problem, "%s is held by Service %s%s", addr, holder.Key, unsharedText(why, svc, holder))
 }
 
 // familyMismatch says that svc is to have no address of addr's family.
 func familyMismatch(svc *cluster.Service, addr netip.Addr) *Refusal {
 	if wanted := Wanted(svc); len(wanted) == 1 {
-		return refuse(FamilyMismatch, "%s is %s, and the Service is %s only", addr, cluster.FamilyOf(addr), wanted[0])
+		return refuse(cluster.Problem{Reason: reason.FamilyMismatch, Addr: addr},
+			"%s is %s, and the Service is %s only", addr, cluster.FamilyOf(addr), wanted[0])
 	}
 	return missingFamily(svc)
 }
 
 func missingFamily(svc *cluster.Service) *Refusal {
 	if len(svc.Families) == 0 {
-		return refuse(MissingFamily, "the Service has no cluster IP")
+		return refuse(cluster.Problem{Reason: reason.MissingFamily}, "the Service has no cluster IP")
 	}
-	return refuse(MissingFamily, "the Service requires dual stack and has cluster IPs of %s only", svc.Families[0])
+	return refuse(cluster.Problem{Reason: reason.MissingFamily, Family: svc.Families[0]},
+		"the Service requires dual stack and has cluster IPs of %s only", svc.Families[0])
 }

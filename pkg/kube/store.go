@@ -171,7 +171,7 @@ func New(o Options) *Store {
 // trim drops what of a Service this reader does not use.
 func (s *Store) trim(row *serviceRow) {
 	if !s.opt.Namespaces {
-		row.service.Labels = nil
+		row.service.Labels, row.service.Assignment = nil, nil
 	}
 }
 
