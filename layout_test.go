@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"pkg/cluster/clustertest": {},
 	"pkg/reason":              {},
 	"pkg/status":              {},
-	"pkg/page":                {"pkg/status"},
+	"pkg/page":                {"pkg/reason", "pkg/status"},
 	"pkg/handover":            {},
 	"pkg/inspect":             {"pkg/cluster", "pkg/config", "pkg/reason", "pkg/status"},
 	"cmd/controller":          {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/kube", "pkg/controller", "pkg/daemon", "pkg/metallb", "pkg/status", "pkg/page"},

@@ -24,7 +24,7 @@ const (
 	// waiting: this node is to have it, and leaves it to the node that has it for a while.
 	waiting = "Waiting"
 	// facing: this node is to have it, and a host that is no node has it.
-	facing = "Stranger"
+	facing = "ForeignHost"
 	// inheritedReason is why a node holds an address that a process of it has announced before this one.
 	inheritedReason = "inherited"
 	// goneState is the state of a member that gossip has lost.
