@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
-	"github.com/lanlord/lanlord/pkg/config"
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
@@ -57,16 +56,7 @@ func (u Usage) Free() float64 {
 
 // Allocator decides in rounds. What is done in a round is forgotten when it ends, but for what is settled between rounds.
 type Allocator struct {
-	cfg    *config.Config
-	pools  []pool
-	byName map[string]int
-	// namespaces has the labels of namespaces, if there are namespace selectors.
-	namespaces map[string]map[string]string
-	// selective are the pools that have service selectors, labels those that they look at.
-	selective []int
-	labels    []string
-	// spans are the ranges of all pools, ascending.
-	spans []span
+	catalog
 	// barred are the addresses that nobody gets, and reserved those that only certain Services get.
 	barred   map[netip.Addr]bar
 	reserved map[netip.Addr]reservation
@@ -108,9 +98,7 @@ type holding struct {
 func New(snapshot cluster.Snapshot, resting []Rest) *Allocator {
 	cfg := snapshot.Config
 	a := &Allocator{
-		cfg:         cfg,
-		pools:       make([]pool, len(cfg.Pools)),
-		byName:      make(map[string]int, len(cfg.Pools)),
+		catalog:     catalog{cfg: cfg, pools: make([]pool, len(cfg.Pools)), byName: make(map[string]int, len(cfg.Pools))},
 		barred:      make(map[netip.Addr]bar),
 		reserved:    make(map[netip.Addr]reservation),
 		ownReserved: make(map[cluster.Key][]netip.Addr),
@@ -241,23 +229,6 @@ func Wanted(svc *cluster.Service) []cluster.Family {
 		return svc.Families[:min(1, len(svc.Families))]
 	}
 	return svc.Families
-}
-
-// poolOf returns the index of the pool whose ranges contain addr, -1 if there is none.
-func (a *Allocator) poolOf(addr netip.Addr) int {
-	after, found := slices.BinarySearchFunc(a.spans, addr, func(s span, addr netip.Addr) int { return s.From.Compare(addr) })
-	if found {
-		return a.spans[after].pool
-	}
-	if after == 0 || a.spans[after-1].To.Less(addr) {
-		return -1
-	}
-	return a.spans[after-1].pool
-}
-
-// leavesOut is true when pool i does not hand out addr, although its ranges contain it.
-func (a *Allocator) leavesOut(i int, addr netip.Addr) bool {
-	return a.pools[i].AvoidBuggyIPs && isBuggy(addr)
 }
 
 // take makes svc a holder of addr, which is of pool i.

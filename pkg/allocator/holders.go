@@ -35,8 +35,8 @@ type sharers struct {
 	tried map[sharer]*int
 }
 
-// sharedAddrs are addresses that the same Services could share: once they are sorted, those that were held before the round
-// by the age of their oldest holder, then those given in the round.
+// sharedAddrs are addresses that the same Services could share: once they are sorted, those that were held before the
+// round by the age of their oldest holder, then those given in the round.
 type sharedAddrs struct {
 	addrs  []netip.Addr
 	sorted bool
@@ -174,8 +174,9 @@ func Older(x, y *cluster.Service) int {
 	return x.Key.Compare(y.Key)
 }
 
-// MayShare is true when two Services may have the same address: they have the same sharing key and no port in common, and
-// their traffic is for the same nodes, since both have the policy Cluster, or both have Local and the same endpoints.
+// MayShare is true when two Services may have the same address: they have the same sharing key and no port in common,
+// and their traffic is for the same nodes, since both have the policy Cluster, or both have Local and the same
+// endpoints.
 func MayShare(x, y *cluster.Service) bool {
 	if x.SharingKey == "" || x.SharingKey != y.SharingKey || x.TrafficPolicy != y.TrafficPolicy {
 		return false
@@ -248,8 +249,8 @@ func unsharedText(why reason.Unshared, svc, holder *cluster.Service) string {
 // maxPorts is how many ports a message names before it counts the others.
 const maxPorts = 40
 
-// AppendSharing appends the terms on which svc shares its addresses to the text of a message, nothing for a Service without a
-// sharing key. At most maxPorts ports are named.
+// AppendSharing appends the terms on which svc shares its addresses to the text of a message, nothing for a Service
+// without a sharing key. At most maxPorts ports are named.
 func AppendSharing(text []byte, svc *cluster.Service) []byte {
 	if svc.SharingKey == "" {
 		return text
