@@ -167,13 +167,15 @@ func (a *Allocator) explainRequested(s *seeker, f cluster.Family) *Refusal {
 	p := &a.pools[s.only]
 	switch {
 	case p.of(f).size == 0:
-		return refuse(cluster.Problem{Reason: reason.PoolLacksFamily, Family: f, Pool: p.Name}, "pool %s has no %s addresses", quote(p.Name), f)
+		return refuse(cluster.Problem{Reason: reason.PoolLacksFamily, Family: f, Pool: p.Name},
+			"pool %s has no %s addresses", quote(p.Name), f)
 	case s.fenced:
 		return a.notAllowed(s.Service, s.only)
 	case p.Disabled:
 		return a.disabled(s.only)
 	case !a.quotaLeft(s, s.only, a.pending(s, s.only)+1):
-		return refuse(cluster.Problem{Reason: reason.QuotaReached, Family: f, Pool: p.Name}, "the quota is reached: %s", a.quotaText(s, s.only))
+		return refuse(cluster.Problem{Reason: reason.QuotaReached, Family: f, Pool: p.Name},
+			"the quota is reached: %s", a.quotaText(s, s.only))
 	}
 	return refuse(cluster.Problem{Reason: reason.NoFreeAddress, Family: f, Full: []string{p.Name}},
 		"no %s address is free: %s", f, p.used(f))
@@ -249,7 +251,8 @@ func (c *catalog) disabled(i int) *Refusal {
 
 // outside says that no pool contains addr.
 func (c *catalog) outside(addr netip.Addr) *Refusal {
-	return refuse(cluster.Problem{Reason: reason.AddressOutsidePools, Addr: addr}, "no pool contains %s (pools: %s%s)", addr, c.poolNames(), c.setAside())
+	return refuse(cluster.Problem{Reason: reason.AddressOutsidePools, Addr: addr},
+		"no pool contains %s (pools: %s%s)", addr, c.poolNames(), c.setAside())
 }
 
 func (c *catalog) unknownPool(name string) *Refusal {
@@ -257,7 +260,8 @@ func (c *catalog) unknownPool(name string) *Refusal {
 		return refuse(cluster.Problem{Reason: reason.PoolSetAside, Pool: name},
 			"pool %s is set aside for its protocol bgp; request a pool of protocol layer2", quote(name))
 	}
-	return refuse(cluster.Problem{Reason: reason.UnknownPool, Pool: name}, "no pool is named %s (pools: %s%s)", quote(name), c.poolNames(), c.setAside())
+	return refuse(cluster.Problem{Reason: reason.UnknownPool, Pool: name},
+		"no pool is named %s (pools: %s%s)", quote(name), c.poolNames(), c.setAside())
 }
 
 func (c *catalog) notAllowed(svc *cluster.Service, i int) *Refusal {

@@ -78,9 +78,8 @@ func SharingOf(s *Service) Sharing {
 	if s.SharingKey == "" {
 		return Sharing{}
 	}
-	sharing := Sharing{
-		Key: Recorded(s.SharingKey), Ports: s.Ports[:min(len(s.Ports), MaxRecordedPorts)], TrafficPolicy: s.TrafficPolicy,
-	}
+	ports := s.Ports[:min(len(s.Ports), MaxRecordedPorts)]
+	sharing := Sharing{Key: Recorded(s.SharingKey), Ports: ports, TrafficPolicy: s.TrafficPolicy}
 	if s.TrafficPolicy == TrafficLocal {
 		sharing.Selector = Recorded(s.Selector)
 	}
@@ -94,7 +93,8 @@ func Recorded(text string) string {
 
 // Equal reports whether both share addresses on the same terms.
 func (s Sharing) Equal(o Sharing) bool {
-	return s.Key == o.Key && s.TrafficPolicy == o.TrafficPolicy && s.Selector == o.Selector && slices.Equal(s.Ports, o.Ports)
+	return s.Key == o.Key && s.TrafficPolicy == o.TrafficPolicy && s.Selector == o.Selector &&
+		slices.Equal(s.Ports, o.Ports)
 }
 
 // Equal reports whether both are the same problem, the full pools included.
@@ -115,7 +115,8 @@ func (a *Assignment) Equal(o *Assignment) bool {
 		return a == o
 	}
 	return slices.Equal(a.Addresses, o.Addresses) && a.Sharing.Equal(o.Sharing) && a.IgnoredNode == o.IgnoredNode &&
-		slices.EqualFunc(a.Problems, o.Problems, Problem.Equal) && slices.EqualFunc(a.Conflicts, o.Conflicts, Conflict.Equal)
+		slices.EqualFunc(a.Problems, o.Problems, Problem.Equal) &&
+		slices.EqualFunc(a.Conflicts, o.Conflicts, Conflict.Equal)
 }
 
 // Has reports whether the record says that addr was assigned. A nil record says nothing.

@@ -139,3 +139,44 @@ func FuzzParseAssignment(f *testing.F) {
 		}
 	})
 }
+
+// TestWriteAssignment checks that the record is written with the status in one request, is seen again, and is removed, also
+// when somebody has made it unreadable.
+func TestWriteAssignment(t *testing.T) {
+	api := newFakeAPI(service("s"))
+	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {
+		seen := func() *cluster.Service { return s.Snapshot().Services[0] }
+		write := func(record *cluster.Assignment, ips ...string) {
+			t.Helper()
+			u := assign(seen(), ips...)
+			u.Assignment = record
+			if err := s.Write(t.Context(), u); err != nil {
+				t.Fatal(err)
+			}
+			wakes.take()
+		}
+		record := &records[1].record
+		write(record, "10.0.0.1")
+		if got := api.stored("s").Annotations[AssignmentAnnotation]; got != records[1].text {
+			t.Errorf("the annotation is %s, want %s", got, records[1].text)
+		}
+		if got := seen(); !got.Assignment.Equal(record) || got.AssignmentProblem != "" || !got.Assignment.Has(got.Ingress[0]) {
+			t.Errorf("the Service is seen with the record %+v, %s", got.Assignment, got.AssignmentProblem)
+		}
+		write(nil)
+		if text, there := api.stored("s").Annotations[AssignmentAnnotation]; there || seen().Assignment != nil {
+			t.Errorf("the record %s is still there", text)
+		}
+	})
+
+	edited := service("s")
+	edited.Annotations = map[string]string{AssignmentAnnotation: "mine"}
+	row, ours := convertService(edited, "")
+	if !ours || row.service.Assignment != nil || row.service.AssignmentProblem == "" || !row.service.Marked() {
+		t.Errorf("an unreadable record is seen as %+v, %q", row.service.Assignment, row.service.AssignmentProblem)
+	}
+	patch, err := statusPatch(cluster.Update{Key: row.service.Key}, &row, edited.CreationTimestamp.Time)
+	if err != nil || !strings.Contains(string(patch), `"`+AssignmentAnnotation+`":null`) {
+		t.Errorf("the patch %s, %v leaves an unreadable record", patch, err)
+	}
+}
