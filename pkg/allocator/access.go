@@ -6,6 +6,7 @@ import (
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // reservation is a reserved address and the pool that it is of.
@@ -39,7 +40,8 @@ func (r reservation) refuse() *Refusal {
 			names.add("%s", name)
 		}
 	}
-	return refuse(AddressReserved, "%s is reserved for Service %s", r.Addr, names.String())
+	return refuse(cluster.Problem{Reason: reason.AddressReserved, Addr: r.Addr, By: names.String()},
+		"%s is reserved for Service %s", r.Addr, names.String())
 }
 
 // poolNamespace is what a quota is of.
@@ -82,40 +84,6 @@ func (a *Allocator) pending(s *seeker, i int) int {
 		}
 	}
 	return n
-}
-
-// admits is true when svc may use pool i.
-func (a *Allocator) admits(i int, svc *cluster.Service) bool {
-	p := &a.pools[i]
-	return !p.restricted || a.admitsNamespace(p, svc.Key.Namespace) && p.AdmitsService(svc.Labels)
-}
-
-func (a *Allocator) admitsNamespace(p *pool, namespace string) bool {
-	return p.AdmitsNamespace(namespace, a.namespaces[namespace])
-}
-
-// prepareSelectors notes what selectors look at.
-func (a *Allocator) prepareSelectors(namespaces []cluster.Namespace) {
-	for i := range a.pools {
-		p := &a.pools[i]
-		if len(p.NamespaceSelectors) > 0 && a.namespaces == nil {
-			a.namespaces = make(map[string]map[string]string, len(namespaces))
-			for _, n := range namespaces {
-				a.namespaces[n.Name] = n.Labels
-			}
-		}
-		if len(p.ServiceSelectors) > 0 {
-			a.selective = append(a.selective, i)
-		}
-		for _, selector := range p.ServiceSelectors {
-			requirements, _ := selector.Requirements()
-			for _, r := range requirements {
-				a.labels = append(a.labels, r.Key())
-			}
-		}
-	}
-	slices.Sort(a.labels)
-	a.labels = slices.Compact(a.labels)
 }
 
 // selection returns for each of the selective pools whether it is open to svc, as a text of 0s and 1s.

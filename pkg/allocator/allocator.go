@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
-	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // Rest is an address that a Service held until a short while ago.
@@ -56,16 +56,7 @@ func (u Usage) Free() float64 {
 
 // Allocator decides in rounds. What is done in a round is forgotten when it ends, but for what is settled between rounds.
 type Allocator struct {
-	cfg    *config.Config
-	pools  []pool
-	byName map[string]int
-	// namespaces has the labels of namespaces, if there are namespace selectors.
-	namespaces map[string]map[string]string
-	// selective are the pools that have service selectors, labels those that they look at.
-	selective []int
-	labels    []string
-	// spans are the ranges of all pools, ascending.
-	spans []span
+	catalog
 	// barred are the addresses that nobody gets, and reserved those that only certain Services get.
 	barred   map[netip.Addr]bar
 	reserved map[netip.Addr]reservation
@@ -107,9 +98,7 @@ type holding struct {
 func New(snapshot cluster.Snapshot, resting []Rest) *Allocator {
 	cfg := snapshot.Config
 	a := &Allocator{
-		cfg:         cfg,
-		pools:       make([]pool, len(cfg.Pools)),
-		byName:      make(map[string]int, len(cfg.Pools)),
+		catalog:     catalog{cfg: cfg, pools: make([]pool, len(cfg.Pools)), byName: make(map[string]int, len(cfg.Pools))},
 		barred:      make(map[netip.Addr]bar),
 		reserved:    make(map[netip.Addr]reservation),
 		ownReserved: make(map[cluster.Key][]netip.Addr),
@@ -168,7 +157,7 @@ func (a *Allocator) Adopt(svc *cluster.Service, held []Assignment, addr netip.Ad
 	}
 	for _, h := range held {
 		if cluster.FamilyOf(h.Addr) == family {
-			return Assignment{}, refuse(Surplus, "%s is its %s address already", h.Addr, family)
+			return Assignment{}, refuse(cluster.Problem{Reason: reason.Surplus, Family: family, Addr: h.Addr}, "%s is its %s address already", h.Addr, family)
 		}
 	}
 	i, refusal := a.admit(svc, addr)
@@ -242,23 +231,6 @@ func Wanted(svc *cluster.Service) []cluster.Family {
 	return svc.Families
 }
 
-// poolOf returns the index of the pool whose ranges contain addr, -1 if there is none.
-func (a *Allocator) poolOf(addr netip.Addr) int {
-	after, found := slices.BinarySearchFunc(a.spans, addr, func(s span, addr netip.Addr) int { return s.From.Compare(addr) })
-	if found {
-		return a.spans[after].pool
-	}
-	if after == 0 || a.spans[after-1].To.Less(addr) {
-		return -1
-	}
-	return a.spans[after-1].pool
-}
-
-// leavesOut is true when pool i does not hand out addr, although its ranges contain it.
-func (a *Allocator) leavesOut(i int, addr netip.Addr) bool {
-	return a.pools[i].AvoidBuggyIPs && isBuggy(addr)
-}
-
 // take makes svc a holder of addr, which is of pool i.
 func (a *Allocator) take(svc *cluster.Service, i int, addr netip.Addr) Assignment {
 	if a.pools[i].limits() && !a.hasIn(svc.Key.Namespace, addr) {
@@ -288,7 +260,8 @@ func (a *Allocator) admit(svc *cluster.Service, addr netip.Addr) (int, *Refusal)
 		return 0, a.outside(addr)
 	}
 	if a.leavesOut(i, addr) {
-		return 0, refuse(AddressExcluded, "pool %s leaves %s out (avoid-buggy-ips)", quote(a.pools[i].Name), addr)
+		return 0, refuse(cluster.Problem{Reason: reason.AddressExcluded, Addr: addr, Pool: a.pools[i].Name},
+			"pool %s leaves %s out (avoid-buggy-ips)", quote(a.pools[i].Name), addr)
 	}
 	if b, ok := a.barred[addr]; ok && b.kind != ofNetwork {
 		return 0, b.refuse(addr)
@@ -314,14 +287,14 @@ func (a *Allocator) unrequested(svc *cluster.Service, i int, addr netip.Addr) *R
 	}
 	for _, r := range svc.Requested {
 		if r != addr && r.BitLen() == addr.BitLen() {
-			return refuse(NotRequested, "the Service requests %s", r)
+			return refuse(cluster.Problem{Reason: reason.NotRequested, Addr: r}, "the Service requests %s", r)
 		}
 	}
 	if svc.RequestedPool == "" {
 		return nil
 	}
 	if requested, ok := a.byName[svc.RequestedPool]; ok && requested != i {
-		return refuse(NotRequested, "the Service requests pool %s, and %s is of pool %s",
+		return refuse(cluster.Problem{Reason: reason.NotRequested, Addr: addr, Pool: svc.RequestedPool}, "the Service requests pool %s, and %s is of pool %s",
 			quote(svc.RequestedPool), addr, quote(a.pools[i].Name))
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // slot is one family of the Service that is being served.
@@ -149,7 +150,7 @@ func (a *Allocator) request(s *seeker) *Refusal {
 	s.only = noPool
 	switch {
 	case s.RequestProblem != "":
-		return refuse(InvalidRequest, "%s", s.RequestProblem)
+		return refuse(cluster.Problem{Reason: reason.InvalidRequest, By: s.RequestValue}, "%s", s.RequestProblem)
 	case len(s.slots()) == 0 || len(s.slots()) < 2 && s.FamilyPolicy == cluster.RequireDualStack:
 		return missingFamily(s.Service)
 	}
@@ -190,7 +191,8 @@ func (a *Allocator) requestAddr(s *seeker, addr netip.Addr) *Refusal {
 		case slot.Addr == addr:
 			return nil
 		case !slot.empty():
-			return refuse(InvalidRequest, "the Service requests two %s addresses, %s and %s", slot.family, slot.Addr, addr)
+			return refuse(cluster.Problem{Reason: reason.InvalidRequest, Family: slot.family, Addr: addr},
+				"the Service requests two %s addresses, %s and %s", slot.family, slot.Addr, addr)
 		}
 		in, refusal := a.admit(s.Service, addr)
 		if refusal == nil {
@@ -208,7 +210,7 @@ func (a *Allocator) requestAddr(s *seeker, addr netip.Addr) *Refusal {
 // closed says why the Service cannot get addr, of pool i, which it might hold if it had it.
 func (a *Allocator) closed(s *seeker, i int, addr netip.Addr) *Refusal {
 	if s.only != noPool && i != s.only {
-		return refuse(NotRequested, "the Service requests pool %s, and %s is of pool %s",
+		return refuse(cluster.Problem{Reason: reason.NotRequested, Addr: addr, Pool: s.RequestedPool}, "the Service requests pool %s, and %s is of pool %s",
 			quote(s.RequestedPool), addr, quote(a.pools[i].Name))
 	}
 	if b, ok := a.barred[addr]; ok {
@@ -218,7 +220,8 @@ func (a *Allocator) closed(s *seeker, i int, addr netip.Addr) *Refusal {
 		return a.disabled(i)
 	}
 	if _, reserved := a.reserved[addr]; !reserved && !a.mayCount(s, i, addr) {
-		return refuse(QuotaReached, "the quota is reached: %s", a.quotaText(s, i))
+		return refuse(cluster.Problem{Reason: reason.QuotaReached, Addr: addr, Pool: a.pools[i].Name},
+			"the quota is reached: %s", a.quotaText(s, i))
 	}
 	if holder := a.doubt(s.Service, addr); holder != nil {
 		return inUse(s.Service, addr, holder)

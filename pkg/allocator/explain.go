@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // exhaustion is what a lack of free addresses depends on.
@@ -38,24 +38,32 @@ func (a *Allocator) lacking(s *seeker) (refusal *Refusal, remark string) {
 	case len(s.slots()) == 2 && s.FamilyPolicy == cluster.RequireDualStack:
 		return lasting(s.Service, missing), ""
 	case len(missing) == 2:
-		return refuse(missing[0].Reason, "%s; %s", missing[0].Message, missing[1].Message), ""
+		return both(missing[0], missing[1]), ""
 	case len(s.slots()) == 2:
 		return nil, missing[0].Message
 	}
 	return missing[0], ""
 }
 
-// lasting chooses what a Service that waits for two addresses is told: what the configuration is the cause of, else what
-// it was told before if that is still true. Of the two families one may come free and be taken again many times while the
-// other one is what keeps the Service waiting; a message that followed would be written each time.
+// both is the refusal of a Service that lacks an address of each family.
+func both(first, second *Refusal) *Refusal {
+	return &Refusal{
+		Reason: first.Reason, Problems: slices.Concat(first.Problems, second.Problems),
+		Message: Shorten(first.Message+"; "+second.Message, MaxMessage),
+	}
+}
+
+// lasting chooses what a Service that waits for two addresses is told: what the configuration is the cause of, else
+// what it was told before if that is still true. Of the two families one may come free and be taken again many times
+// while the other one is what keeps the Service waiting; a message that followed would be written each time.
 func lasting(svc *cluster.Service, missing []*Refusal) *Refusal {
 	for _, r := range missing {
-		if r.Reason != NoFreeAddress && r.Reason != QuotaReached {
+		if r.Reason != reason.NoFreeAddress && r.Reason != reason.QuotaReached {
 			return r
 		}
 	}
 	for _, r := range missing {
-		if svc.Condition != nil && strings.HasPrefix(svc.Condition.Message, r.Message) {
+		if svc.Assignment != nil && slices.ContainsFunc(svc.Assignment.Problems, r.Problems[0].Same) {
 			return r
 		}
 	}
@@ -79,48 +87,79 @@ func (a *Allocator) exhaustedFor(s *seeker, f cluster.Family) *Refusal {
 	return r
 }
 
+// explainExhausted looks at each pool once more, and says why it has no address of the family for the Service.
 func (a *Allocator) explainExhausted(s *seeker, f cluster.Family) *Refusal {
 	if s.only != noPool {
 		return a.explainRequested(s, f)
 	}
-	var considered, full, others list
-	var more float64
+	lack := shortage{family: f, namespace: s.Key.Namespace}
 	for i := range a.pools {
-		p := &a.pools[i]
 		switch why := a.notFor(s, i, f); {
 		case why != "":
-			if others.next() {
-				others.add("pool %s %s", quote(p.Name), why)
+			if lack.others.next() {
+				lack.others.add("pool %s %s", quote(a.pools[i].Name), why)
 			}
 		case !a.quotaLeft(s, i, a.pending(s, i)+1):
-			if full.next() {
-				full.add("%s", a.quotaText(s, i))
+			if lack.quotas.next() {
+				lack.quotas.add("%s", a.quotaText(s, i))
 			}
 		default:
-			if considered.next() {
-				considered.add("%s", p.used(f))
-			} else {
-				more += p.of(f).size
-			}
+			lack.addFull(&a.pools[i])
 		}
 	}
+	return lack.refuse(a.setAside())
+}
+
+// shortage is what keeps the pools from giving a Service an address of a family.
+type shortage struct {
+	family    cluster.Family
+	namespace string
+	// full are the pools without a free address, and names the first of their names. more is the size of those that a
+	// message does not show.
+	full  list
+	names []string
+	more  float64
+	// quotas are the pools whose quota is reached, and others those that are not for the Service.
+	quotas, others list
+}
+
+func (s *shortage) addFull(p *pool) {
+	if s.full.next() {
+		s.names = append(s.names, cluster.Recorded(p.Name))
+		s.full.add("%s", p.used(s.family))
+	} else {
+		s.more += p.of(s.family).size
+	}
+}
+
+// refuse returns the refusal. setAside names the pools of a protocol that is not supported.
+func (s *shortage) refuse(setAside string) *Refusal {
+	problem := cluster.Problem{Family: s.family}
 	switch {
-	case considered.count > named:
-		considered.shown[named-1] += fmt.Sprintf(" and %d more with 0 of %.0f", considered.count-named, more)
-		considered.count = named
-	case considered.count > 0:
-	case full.count > 0:
-		return refuse(QuotaReached, "the quota is reached: %s%s", full.String(), notConsidered(others))
-	case others.count > 0:
-		return refuse(NoPool, "no pool gives %s addresses to namespace %s: %s", f, s.Key.Namespace, others.String())
-	default:
-		return refuse(NoPool, "no pool is configured%s", a.setAside())
+	case s.full.count > 0:
+		problem.Reason, problem.Full = reason.NoFreeAddress, s.names
+		return refuse(problem, "no %s address is free: %s%s", s.family, s.fullText(), notConsidered(s.others))
+	case s.quotas.count > 0:
+		problem.Reason = reason.QuotaReached
+		return refuse(problem, "the quota is reached: %s%s", s.quotas.String(), notConsidered(s.others))
 	}
-	text := considered.String()
-	if full.count > 0 {
-		text += "; " + full.String()
+	problem.Reason = reason.NoPool
+	if s.others.count > 0 {
+		return refuse(problem, "no pool gives %s addresses to namespace %s: %s", s.family, s.namespace, s.others.String())
 	}
-	return refuse(NoFreeAddress, "no %s address is free: %s%s", f, text, notConsidered(others))
+	return refuse(problem, "no pool is configured%s", setAside)
+}
+
+func (s *shortage) fullText() string {
+	if s.full.count > named {
+		s.full.shown[named-1] += fmt.Sprintf(" and %d more with 0 of %.0f", s.full.count-named, s.more)
+		s.full.count = named
+	}
+	text := s.full.String()
+	if s.quotas.count > 0 {
+		text += "; " + s.quotas.String()
+	}
+	return text
 }
 
 // explainRequested is for a Service that requests a pool.
@@ -128,26 +167,29 @@ func (a *Allocator) explainRequested(s *seeker, f cluster.Family) *Refusal {
 	p := &a.pools[s.only]
 	switch {
 	case p.of(f).size == 0:
-		return refuse(PoolLacksFamily, "pool %s has no %s addresses", quote(p.Name), f)
+		return refuse(cluster.Problem{Reason: reason.PoolLacksFamily, Family: f, Pool: p.Name},
+			"pool %s has no %s addresses", quote(p.Name), f)
 	case s.fenced:
 		return a.notAllowed(s.Service, s.only)
 	case p.Disabled:
 		return a.disabled(s.only)
 	case !a.quotaLeft(s, s.only, a.pending(s, s.only)+1):
-		return refuse(QuotaReached, "the quota is reached: %s", a.quotaText(s, s.only))
+		return refuse(cluster.Problem{Reason: reason.QuotaReached, Family: f, Pool: p.Name},
+			"the quota is reached: %s", a.quotaText(s, s.only))
 	}
-	return refuse(NoFreeAddress, "no %s address is free: %s", f, p.used(f))
+	return refuse(cluster.Problem{Reason: reason.NoFreeAddress, Family: f, Full: []string{p.Name}},
+		"no %s address is free: %s", f, p.used(f))
 }
 
 // notFor says why pool i gives no addresses of the family to the Service by itself, empty if it does.
-func (a *Allocator) notFor(s *seeker, i int, f cluster.Family) string {
-	p := &a.pools[i]
+func (c *catalog) notFor(s *seeker, i int, f cluster.Family) string {
+	p := &c.pools[i]
 	switch {
 	case p.of(f).size == 0 && f == cluster.IPv4:
 		return "has no IPv4 addresses"
 	case p.of(f).size == 0:
 		return "has no IPv6 addresses"
-	case p.restricted && !a.admitsNamespace(p, s.Key.Namespace):
+	case p.restricted && !c.admitsNamespace(p, s.Key.Namespace):
 		return "is for other namespaces"
 	case !p.AdmitsService(s.Labels):
 		return "is for other Services"
@@ -185,9 +227,9 @@ func (s *stock) kept() string {
 }
 
 // quotaText says that the quota of pool i leaves too little for the Service. It names no count that others change.
-func (a *Allocator) quotaText(s *seeker, i int) string {
-	limit, _ := a.pools[i].Quota(s.Key.Namespace)
-	text := fmt.Sprintf("pool %s allows namespace %s ", quote(a.pools[i].Name), s.Key.Namespace)
+func (c *catalog) quotaText(s *seeker, i int) string {
+	limit, _ := c.pools[i].Quota(s.Key.Namespace)
+	text := fmt.Sprintf("pool %s allows namespace %s ", quote(c.pools[i].Name), s.Key.Namespace)
 	switch limit {
 	case 0:
 		return text + "no addresses"
@@ -202,45 +244,50 @@ func (a *Allocator) quotaText(s *seeker, i int) string {
 	return text + " (all in use)"
 }
 
-func (a *Allocator) disabled(i int) *Refusal {
-	return refuse(PoolDisabled, "pool %s is disabled, so it gives no more addresses", quote(a.pools[i].Name))
+func (c *catalog) disabled(i int) *Refusal {
+	return refuse(cluster.Problem{Reason: reason.PoolDisabled, Pool: c.pools[i].Name},
+		"pool %s is disabled, so it gives no more addresses", quote(c.pools[i].Name))
 }
 
 // outside says that no pool contains addr.
-func (a *Allocator) outside(addr netip.Addr) *Refusal {
-	return refuse(AddressOutsidePools, "no pool contains %s (pools: %s%s)", addr, a.poolNames(), a.setAside())
+func (c *catalog) outside(addr netip.Addr) *Refusal {
+	return refuse(cluster.Problem{Reason: reason.AddressOutsidePools, Addr: addr},
+		"no pool contains %s (pools: %s%s)", addr, c.poolNames(), c.setAside())
 }
 
-func (a *Allocator) unknownPool(name string) *Refusal {
-	if slices.Contains(a.cfg.SetAside, name) {
-		return refuse(PoolSetAside, "pool %s is set aside for its protocol bgp; request a pool of protocol layer2", quote(name))
+func (c *catalog) unknownPool(name string) *Refusal {
+	if slices.Contains(c.cfg.SetAside, name) {
+		return refuse(cluster.Problem{Reason: reason.PoolSetAside, Pool: name},
+			"pool %s is set aside for its protocol bgp; request a pool of protocol layer2", quote(name))
 	}
-	return refuse(UnknownPool, "no pool is named %s (pools: %s%s)", quote(name), a.poolNames(), a.setAside())
+	return refuse(cluster.Problem{Reason: reason.UnknownPool, Pool: name},
+		"no pool is named %s (pools: %s%s)", quote(name), c.poolNames(), c.setAside())
 }
 
-func (a *Allocator) notAllowed(svc *cluster.Service, i int) *Refusal {
-	if a.admitsNamespace(&a.pools[i], svc.Key.Namespace) {
-		return refuse(PoolNotAllowed, "pool %s is not for Services with these labels", quote(a.pools[i].Name))
+func (c *catalog) notAllowed(svc *cluster.Service, i int) *Refusal {
+	problem := cluster.Problem{Reason: reason.PoolNotAllowed, Pool: c.pools[i].Name}
+	if c.admitsNamespace(&c.pools[i], svc.Key.Namespace) {
+		return refuse(problem, "pool %s is not for Services with these labels", quote(c.pools[i].Name))
 	}
-	return refuse(PoolNotAllowed, "pool %s is not for namespace %s", quote(a.pools[i].Name), svc.Key.Namespace)
+	return refuse(problem, "pool %s is not for namespace %s", quote(c.pools[i].Name), svc.Key.Namespace)
 }
 
-func (a *Allocator) poolNames() string {
-	if len(a.pools) == 0 {
+func (c *catalog) poolNames() string {
+	if len(c.pools) == 0 {
 		return "none"
 	}
 	var names list
-	for i := range a.pools {
+	for i := range c.pools {
 		if names.next() {
-			names.add("%s", quote(a.pools[i].Name))
+			names.add("%s", quote(c.pools[i].Name))
 		}
 	}
 	return names.String()
 }
 
-func (a *Allocator) setAside() string {
+func (c *catalog) setAside() string {
 	var names list
-	for _, name := range a.cfg.SetAside {
+	for _, name := range c.cfg.SetAside {
 		if names.next() {
 			names.add("%s", quote(name))
 		}
@@ -251,21 +298,26 @@ func (a *Allocator) setAside() string {
 	return "; set aside for protocol bgp: " + names.String()
 }
 
+// inUse says that holder has addr and does not share it with svc.
 func inUse(svc *cluster.Service, addr netip.Addr, holder *cluster.Service) *Refusal {
-	return refuse(AddressInUse, "%s is held by Service %s%s", addr, holder.Key, whyNotShared(svc, holder))
+	why := unshared(svc, holder)
+	problem := cluster.Problem{Reason: reason.AddressInUse, Addr: addr, By: holder.Key.String(), Unshared: why}
+	return refuse(problem, "%s is held by Service %s%s", addr, holder.Key, unsharedText(why, svc, holder))
 }
 
 // familyMismatch says that svc is to have no address of addr's family.
 func familyMismatch(svc *cluster.Service, addr netip.Addr) *Refusal {
 	if wanted := Wanted(svc); len(wanted) == 1 {
-		return refuse(FamilyMismatch, "%s is %s, and the Service is %s only", addr, cluster.FamilyOf(addr), wanted[0])
+		return refuse(cluster.Problem{Reason: reason.FamilyMismatch, Addr: addr},
+			"%s is %s, and the Service is %s only", addr, cluster.FamilyOf(addr), wanted[0])
 	}
 	return missingFamily(svc)
 }
 
 func missingFamily(svc *cluster.Service) *Refusal {
 	if len(svc.Families) == 0 {
-		return refuse(MissingFamily, "the Service has no cluster IP")
+		return refuse(cluster.Problem{Reason: reason.MissingFamily}, "the Service has no cluster IP")
 	}
-	return refuse(MissingFamily, "the Service requires dual stack and has cluster IPs of %s only", svc.Families[0])
+	return refuse(cluster.Problem{Reason: reason.MissingFamily, Family: svc.Families[0]},
+		"the Service requires dual stack and has cluster IPs of %s only", svc.Families[0])
 }

@@ -72,7 +72,7 @@ func (a *Allocator) waitFor(s *seeker, addr netip.Addr) *Refusal {
 }
 
 func reservedBut(r *Refusal) *Refusal {
-	return refuse(r.Reason, "its reserved address %s", r.Message)
+	return &Refusal{r.Reason, r.Problems, Shorten("its reserved address "+r.Message, MaxMessage)}
 }
 
 // fillOwn fills the slots with what rests for the Service, the last released first.

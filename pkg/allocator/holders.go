@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // holders knows who has which address, and who may share one.
@@ -34,8 +35,8 @@ type sharers struct {
 	tried map[sharer]*int
 }
 
-// sharedAddrs are addresses that the same Services could share: once they are sorted, those that were held before the round
-// by the age of their oldest holder, then those given in the round.
+// sharedAddrs are addresses that the same Services could share: once they are sorted, those that were held before the
+// round by the age of their oldest holder, then those given in the round.
 type sharedAddrs struct {
 	addrs  []netip.Addr
 	sorted bool
@@ -173,8 +174,9 @@ func Older(x, y *cluster.Service) int {
 	return x.Key.Compare(y.Key)
 }
 
-// MayShare is true when two Services may have the same address: they have the same sharing key and no port in common, and
-// their traffic is for the same nodes, since both have the policy Cluster, or both have Local and the same endpoints.
+// MayShare is true when two Services may have the same address: they have the same sharing key and no port in common,
+// and their traffic is for the same nodes, since both have the policy Cluster, or both have Local and the same
+// endpoints.
 func MayShare(x, y *cluster.Service) bool {
 	if x.SharingKey == "" || x.SharingKey != y.SharingKey || x.TrafficPolicy != y.TrafficPolicy {
 		return false
@@ -201,34 +203,54 @@ func commonPort(x, y []cluster.Port) (cluster.Port, bool) {
 	return cluster.Port{}, false
 }
 
-// whyNotShared says what keeps svc from sharing an address with its holder, as the end of a sentence that names the
-// holder. It is empty when svc did not mean to share.
-func whyNotShared(svc, holder *cluster.Service) string {
-	port, clash := commonPort(svc.Ports, holder.Ports)
+// unshared returns why svc cannot share an address with its holder.
+func unshared(svc, holder *cluster.Service) reason.Unshared {
+	_, clash := commonPort(svc.Ports, holder.Ports)
 	switch {
 	case svc.SharingKey == "":
-		return ""
+		return reason.NotMeant
 	case holder.SharingKey == "":
-		return ", which has no sharing key"
+		return reason.NoSharingKey
 	case holder.SharingKey != svc.SharingKey:
-		return fmt.Sprintf(", whose sharing key is %s and not %s", quote(holder.SharingKey), quote(svc.SharingKey))
+		return reason.OtherSharingKey
 	case clash:
-		return fmt.Sprintf(", which has port %s too", port)
+		return reason.SamePort
 	case holder.TrafficPolicy != svc.TrafficPolicy:
-		return fmt.Sprintf(", whose externalTrafficPolicy is %s and not %s", holder.TrafficPolicy, svc.TrafficPolicy)
+		return reason.OtherTrafficPolicy
 	case svc.TrafficPolicy == cluster.TrafficLocal && holder.Selector != svc.Selector:
-		return ", whose externalTrafficPolicy is Local and which has another selector"
+		return reason.OtherSelector
 	default:
+		return reason.Leaving
+	}
+}
+
+// unsharedText returns why svc cannot share an address with its holder, as the end of a sentence that names the holder.
+// The text is empty for a Service without a sharing key.
+func unsharedText(why reason.Unshared, svc, holder *cluster.Service) string {
+	switch why {
+	case reason.NotMeant:
+	case reason.NoSharingKey:
+		return ", which has no sharing key"
+	case reason.OtherSharingKey:
+		return fmt.Sprintf(", whose sharing key is %s and not %s", quote(holder.SharingKey), quote(svc.SharingKey))
+	case reason.SamePort:
+		port, _ := commonPort(svc.Ports, holder.Ports)
+		return fmt.Sprintf(", which has port %s too", port)
+	case reason.OtherTrafficPolicy:
+		return fmt.Sprintf(", whose externalTrafficPolicy is %s and not %s", holder.TrafficPolicy, svc.TrafficPolicy)
+	case reason.OtherSelector:
+		return ", whose externalTrafficPolicy is Local and which has another selector"
+	case reason.Leaving:
 		return ", which is to give it up"
 	}
+	return ""
 }
 
 // maxPorts is how many ports a message names before it counts the others.
 const maxPorts = 40
 
-// AppendSharing appends under which key and with which ports svc shares its addresses, for its condition; nothing for a
-// Service without a sharing key. As long as the text is the same, nothing has changed in what a Service brings to an
-// address, as far as a few dozen ports tell.
+// AppendSharing appends the terms on which svc shares its addresses to the text of a message, nothing for a Service
+// without a sharing key. At most maxPorts ports are named.
 func AppendSharing(text []byte, svc *cluster.Service) []byte {
 	if svc.SharingKey == "" {
 		return text

@@ -39,7 +39,7 @@ func TestMayShare(t *testing.T) {
 		if MayShare(&c.x, &c.y) != MayShare(&c.y, &c.x) {
 			t.Errorf("%s: one says yes and the other no", name)
 		}
-		if !c.want && c.x.SharingKey != "" && whyNotShared(&c.x, &c.y) == "" {
+		if !c.want && c.x.SharingKey != "" && unsharedText(unshared(&c.x, &c.y), &c.x, &c.y) == "" {
 			t.Errorf("%s: no reason", name)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // bytes are what a world is made from: each choice takes one. When they are used up every choice is the first.
@@ -265,7 +266,7 @@ func (w world) checkQuotas(t *testing.T, n *naive, held [][]Assignment) {
 }
 
 func checkRefusal(t *testing.T, r *Refusal) {
-	if r != nil && (r.Message == "" || len(r.Message) > MaxMessage || r.Reason == Assigned || strings.HasSuffix(r.Message, ".")) {
+	if r != nil && (r.Message == "" || len(r.Message) > MaxMessage || r.Reason == reason.Assigned || strings.HasSuffix(r.Message, ".")) {
 		t.Fatalf("bad refusal %v", r)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // bar is why nobody gets an address.
@@ -65,20 +66,22 @@ func (a *Allocator) barOne(addr netip.Addr, b bar) {
 }
 
 func (b bar) refuse(addr netip.Addr) *Refusal {
+	taken := cluster.Problem{Reason: reason.AddressTaken, Addr: addr, By: b.name}
 	switch b.kind {
 	case ofNode:
-		return refuse(AddressTaken, "%s is the address of node %s", addr, b.name)
+		return refuse(taken, "%s is the address of node %s", addr, b.name)
 	case ofGateway:
-		return refuse(AddressTaken, "%s is the default gateway of node %s", addr, b.name)
+		return refuse(taken, "%s is the default gateway of node %s", addr, b.name)
 	case ofStranger:
-		return refuse(AddressTaken, "%s is in quarantine, since %s, which is no node's, answers for it: give that host another address, or leave this one out of the pool", addr, b.name)
+		return refuse(taken, "%s is in quarantine, since %s, which is no node's, answers for it: give that host another address, or leave this one out of the pool", addr, b.name)
 	case ofNetwork:
 	}
 	what := "network"
 	if addr != b.subnet.Addr() {
 		what = "broadcast"
 	}
-	return refuse(NetworkAddress, "%s is the %s address of %s (avoid-network-addresses)", addr, what, b.subnet)
+	return refuse(cluster.Problem{Reason: reason.NetworkAddress, Addr: addr},
+		"%s is the %s address of %s (avoid-network-addresses)", addr, what, b.subnet)
 }
 
 // broadcast returns the last address of an IPv4 subnet.

@@ -48,10 +48,6 @@ func (a Assignment) AppendTo(text []byte) []byte {
 // quote returns a pool's name in quotes, shortened if it is long.
 func quote(name string) string { return strconv.Quote(Shorten(name, maxName)) }
 
-func refuse(r Reason, format string, args ...any) *Refusal {
-	return &Refusal{r, Shorten(fmt.Sprintf(format, args...), MaxMessage)}
-}
-
 // Shorten cuts text to at most size bytes, between characters, and shows that it did.
 func Shorten(text string, size int) string {
 	if len(text) <= size {

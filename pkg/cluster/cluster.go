@@ -147,12 +147,16 @@ type Service struct {
 	// RequestProblem says in a sentence what is wrong with what was requested, naming the field or annotation and the
 	// mend; empty when nothing is. Requested and RequestedPool then count for nothing.
 	RequestProblem string
+	// RequestValue is the value that RequestProblem is about, as the user wrote it.
+	RequestValue string
 
 	// PreferNode is the name of the Node that should announce the addresses rather than others; empty for any.
 	PreferNode string
 	// PreferNodeProblem says in a sentence what is wrong with the annotation for that; empty when nothing is. PreferNode is
 	// empty then, and all else goes on.
 	PreferNodeProblem string
+	// PreferNodeValue is the value that PreferNodeProblem is about, as the user wrote it.
+	PreferNodeValue string
 
 	// Labels are for the service selectors of pools.
 	Labels map[string]string
@@ -178,10 +182,20 @@ type Service struct {
 	ForeignIngress bool
 	// AllocatedFrom is the value of our annotation that names the pools of Ingress, empty when it is not there.
 	AllocatedFrom string
+	// Assignment is the record that the controller wrote on the Service. It is nil when there is none, as on a Service that
+	// an earlier version wrote, and when the record cannot be read: then AssignmentProblem says why. Without a record it is
+	// not known what the Service was assigned, and it keeps what its status shows unless another Service has a record of it.
+	Assignment        *Assignment
+	AssignmentProblem string
 	// Condition is our condition as the Service has it now, nil when it is not there.
 	Condition *Condition
 	// Conflict is our other condition, which tells of strangers that answer for Ingress, nil when it is not there.
 	Conflict *Condition
+}
+
+// Marked reports whether the Service carries anything that the controller wrote, its addresses aside.
+func (s *Service) Marked() bool {
+	return s.AllocatedFrom != "" || s.Assignment != nil || s.AssignmentProblem != "" || s.Condition != nil || s.Conflict != nil
 }
 
 // Port is a port of a Service.
@@ -318,6 +332,8 @@ type Update struct {
 	KeepIngress bool
 	// AllocatedFrom replaces our annotation; empty removes it.
 	AllocatedFrom string
+	// Assignment replaces our record; nil removes it.
+	Assignment *Assignment
 	// Condition and Conflict replace our conditions; nil removes one.
 	Condition, Conflict *Condition
 	// Before are sent before the write is tried, Events after it has succeeded.
@@ -338,4 +354,6 @@ type Event struct {
 	Warning bool
 	Reason  string
 	Message string
+	// Addr is the address that an Event in Update.Before is about. It is not written.
+	Addr netip.Addr
 }

@@ -49,7 +49,7 @@ func BenchmarkDecide(b *testing.B) {
 		oneNew := settled
 		oneNew.Services = slices.Clone(settled.Services)
 		last := *oneNew.Services[len(oneNew.Services)-1]
-		last.Ingress, last.AllocatedFrom, last.Condition = nil, "", nil
+		last.Ingress, last.AllocatedFrom, last.Condition, last.Assignment = nil, "", nil, nil
 		oneNew.Services[len(oneNew.Services)-1] = &last
 		waiting := benchCluster(b, services, 50, services/100)
 		waiting.Services = applyAll(waiting.Services, Decide(waiting, nil).Updates)
@@ -132,7 +132,7 @@ func applyAll(services []*cluster.Service, updates []cluster.Update) []*cluster.
 	for i := range result {
 		if u, ok := byKey[result[i].Key]; ok {
 			svc := *result[i]
-			svc.Ingress, svc.AllocatedFrom, svc.Condition = u.Ingress, u.AllocatedFrom, u.Condition
+			svc.Ingress, svc.AllocatedFrom, svc.Condition, svc.Assignment = u.Ingress, u.AllocatedFrom, u.Condition, u.Assignment
 			result[i] = &svc
 		}
 	}

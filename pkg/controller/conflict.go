@@ -20,21 +20,25 @@ const (
 // namedStrangers is how many MAC addresses a message names before it counts the others.
 const namedStrangers = 3
 
-// conflict returns the condition of a Service that has the assignments, nil when no stranger answers for any of them.
-func (d *decider) conflict(assignments []allocator.Assignment) *cluster.Condition {
+// conflict returns the condition and the record about the foreign hosts that answer for any of the assignments, nil when
+// there are none.
+func (d *decider) conflict(assignments []allocator.Assignment) (*cluster.Condition, []cluster.Conflict) {
 	if len(d.strangers) == 0 {
-		return nil
+		return nil, nil
 	}
 	var messages []string
+	var conflicts []cluster.Conflict
 	for _, a := range assignments {
 		if macs := d.answering(a.Addr); len(macs) > 0 {
 			messages = append(messages, conflictMessage(a.Addr, macs))
+			macs = macs[:min(len(macs), cluster.MaxConflictMACs)]
+			conflicts = append(conflicts, cluster.Conflict{Addr: a.Addr, MACs: macs})
 		}
 	}
 	if len(messages) == 0 {
-		return nil
+		return nil, nil
 	}
-	return &cluster.Condition{True: true, Reason: addressConflict, Message: strings.Join(messages, "; ")}
+	return &cluster.Condition{True: true, Reason: addressConflict, Message: strings.Join(messages, "; ")}, conflicts
 }
 
 // answering returns the MAC addresses of the strangers that answer for addr.
@@ -59,21 +63,27 @@ func conflictMessage(addr netip.Addr, macs []string) string {
 	return fmt.Sprintf("%s for %s too: give %s another address, or leave %s out of the pool", who, addr, what, addr)
 }
 
-func sameConflict(was, is *cluster.Condition) bool {
+func sameCondition(was, is *cluster.Condition) bool {
 	if was == nil || is == nil {
 		return was == is
 	}
 	return was.True == is.True && was.Reason == is.Reason && was.Message == is.Message
 }
 
-// tellConflict adds to events what is told when a conflict begins, changes or ends.
-func tellConflict(events []cluster.Event, svc *cluster.Service, is *cluster.Condition) []cluster.Event {
+// tellConflict appends the Event about a conflict that begins, changes or ends. Without a record the condition tells only
+// whether there was a conflict.
+func tellConflict(
+	events []cluster.Event, svc *cluster.Service, is *cluster.Condition, hosts []cluster.Conflict,
+) []cluster.Event {
+	known := svc.Assignment != nil
+	was := known && len(svc.Assignment.Conflicts) > 0 || !known && svc.Conflict != nil
 	switch {
-	case sameConflict(svc.Conflict, is):
+	case is == nil && !was:
 		return events
-	case is != nil:
-		return append(events, event(svc, true, addressConflict, is.Message))
-	default:
+	case is == nil:
 		return append(events, event(svc, false, conflictOver, "nobody but the nodes answers for the Service's addresses"))
+	case was && (!known || slices.EqualFunc(svc.Assignment.Conflicts, hosts, cluster.Conflict.Equal)):
+		return events
 	}
+	return append(events, event(svc, true, addressConflict, is.Message))
 }

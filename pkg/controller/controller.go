@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -74,7 +75,7 @@ type Controller struct {
 	turn    int
 	writing map[cluster.Key]int
 	results chan result
-	// announced is what was told of a write before it, until the write succeeds: a retry does not tell it again.
+	// announced holds what was announced before a write until the write succeeds, so that a retry sends no Event again.
 	announced map[cluster.Key]announcement
 	// reported is the ConfigMap that was last reported about.
 	reported report
@@ -86,10 +87,10 @@ type result struct {
 	err    error
 }
 
-// announcement is what was told before a write.
+// announcement holds the addresses whose loss was announced before a write to the Service of this UID.
 type announcement struct {
-	uid      string
-	messages []string
+	uid   string
+	addrs []netip.Addr
 }
 
 // retry is when a Service may be written again.
@@ -272,8 +273,8 @@ func (c *Controller) unannounced(u cluster.Update) []cluster.Event {
 	known.uid = u.UID
 	var events []cluster.Event
 	for _, e := range u.Before {
-		if !slices.Contains(known.messages, e.Message) {
-			known.messages = append(known.messages, e.Message)
+		if !slices.Contains(known.addrs, e.Addr) {
+			known.addrs = append(known.addrs, e.Addr)
 			events = append(events, e)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/allocator"
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // Plan is what is to be written so that the cluster is as it should be, and how it is then.
@@ -22,10 +23,10 @@ type Plan struct {
 type Summary struct {
 	// Pools are the pools of the configuration, each family on its own.
 	Pools []allocator.Usage
-	// Services counts the Services that Lanlord manages by how each stands; the index is the allocator.Reason.
-	Services [allocator.Reasons]int
+	// Services counts the Services that Lanlord manages by how each stands; the index is the reason.Assignment.
+	Services [reason.AssignmentCount]int
 	// Partial counts those of them that have an address, although they lack one.
-	Partial [allocator.Reasons]int
+	Partial [reason.AssignmentCount]int
 	// Conflicts counts those of them with an address that a stranger answers for too.
 	Conflicts int
 }
@@ -37,11 +38,11 @@ type claim struct {
 	held [2]allocator.Assignment
 	n    int
 	lost []loss
-	// doubtful is true when its condition does not vouch for all that it has.
+	// doubtful is true when its record does not vouch for all addresses in its status.
 	doubtful bool
 	// result is what a Service got that lacked something, nil for the others.
 	result *allocator.Result
-	// settled is true when it has what it asks for, its condition tells of all of it, and there is nothing to write.
+	// settled is true when the Service has what it asks for and there is nothing to write.
 	settled bool
 }
 
@@ -60,10 +61,13 @@ type decider struct {
 	// strangers are the snapshot's Conflicts.
 	strangers []cluster.Stranger
 	plan      Plan
-	// text is scratch: a Service that nothing happens to costs no allocation.
-	text []byte
+	// text and record are scratch: a Service that nothing happens to costs no allocation.
+	text   []byte
+	record cluster.Assignment
 	// What updates are made of is cut from larger pieces.
 	conditions slab[cluster.Condition]
+	records    slab[cluster.Assignment]
+	assigned   slab[cluster.AssignedAddress]
 	addrs      slab[netip.Addr]
 	events     slab[cluster.Event]
 }
@@ -84,9 +88,9 @@ func (s *slab[T]) take(n int) []T {
 // Decide says what is to be written so that every Service has the addresses it should have.
 //
 // What is in the status already is adopted first, and stays unless it no longer fits: then it is replaced in the same
-// plan. Of Services that cannot both keep an address, one goes before the other if its condition tells of the address, for
-// that was written by Lanlord, and of all that it shares the address by now; otherwise the older one. Only then the
-// missing addresses are given, first to the Service that has waited longest. What one Service gives up in a plan no other
+// plan. Of Services that cannot both keep an address, the one whose record (cluster.Assignment) has the address goes first,
+// unless the Service has changed since then how it shares addresses; otherwise the older one. Only then the missing
+// addresses are given, first to the Service that has waited longest. What one Service gives up in a plan no other
 // gets in the same plan, so the order of the writes does not matter.
 //
 // The result depends on nothing else, so deciding again, also after a restart, says the same; and once a plan has been
@@ -166,10 +170,10 @@ func byAge(managed []*cluster.Service) []claim {
 	return claims
 }
 
-// adoptVouched lets a Service keep what its condition vouches for, if it may.
+// adoptVouched lets a Service keep the addresses that its record vouches for, if it may.
 func (d *decider) adoptVouched(c *claim) {
 	for _, addr := range c.svc.Ingress {
-		if d.vouches(c.svc, addr) {
+		if vouches(c.svc, addr) {
 			d.adopt(c, addr)
 		} else {
 			c.doubtful = true
@@ -177,13 +181,13 @@ func (d *decider) adoptVouched(c *claim) {
 	}
 }
 
-// adoptOthers lets it keep what else it has, if it may.
+// adoptOthers lets a Service keep the other addresses in its status, if it may.
 func (d *decider) adoptOthers(c *claim) {
 	if !c.doubtful {
 		return
 	}
 	for _, addr := range c.svc.Ingress {
-		if !d.vouches(c.svc, addr) {
+		if !vouches(c.svc, addr) {
 			d.adopt(c, addr)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/lanlord/lanlord/pkg/allocator"
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // The reasons of Events on Services, beside those of the allocator, whose words are also the condition's.
@@ -49,37 +50,6 @@ func appendMessage(text []byte, svc *cluster.Service, r allocator.Result) []byte
 	return text
 }
 
-// vouches is true when the condition of svc tells that it has addr, and of all by which it shares the address now.
-func (d *decider) vouches(svc *cluster.Service, addr netip.Addr) bool {
-	if !d.tellsOf(svc, addr) {
-		return false
-	}
-	if svc.SharingKey == "" {
-		return true
-	}
-	d.text = allocator.AppendSharing(d.text[:0], svc)
-	return mentions(svc.Condition.Message, d.text)
-}
-
-// tellsOf is true when the condition of svc tells that it has addr.
-func (d *decider) tellsOf(svc *cluster.Service, addr netip.Addr) bool {
-	if svc.Condition == nil {
-		return false
-	}
-	d.text = append(addr.AppendTo(d.text[:0]), " from pool "...)
-	return mentions(svc.Condition.Message, d.text)
-}
-
-// mentions is true when text stands in the message, at its beginning or after a blank.
-func mentions(message string, text []byte) bool {
-	for i := 0; i+len(text) <= len(message); i++ {
-		if (i == 0 || message[i-1] == ' ') && message[i:i+len(text)] == string(text) {
-			return true
-		}
-	}
-	return false
-}
-
 // pools returns the names of the pools that the assignments are of, as the annotation has them: one name, or two with a
 // comma between them.
 func pools(assignments []allocator.Assignment) string {
@@ -92,18 +62,19 @@ func pools(assignments []allocator.Assignment) string {
 	return assignments[0].Pool + "," + assignments[1].Pool
 }
 
-// isFrom is true when the annotation is what pools returns.
+// isFrom reports whether the annotation is the text that pools returns. It allocates nothing.
 func isFrom(annotation string, assignments []allocator.Assignment) bool {
 	if len(assignments) < 2 || assignments[0].Pool == assignments[1].Pool {
 		return annotation == pools(assignments)
 	}
-	first, second, ok := strings.Cut(annotation, assignments[0].Pool+",")
-	return ok && first == "" && second == assignments[1].Pool
+	first, second := assignments[0].Pool, assignments[1].Pool
+	return len(annotation) == len(first)+1+len(second) && annotation[:len(first)] == first &&
+		annotation[len(first)] == ',' && annotation[len(first)+1:] == second
 }
 
 // tell returns what is told of a change. Before it: each address that is going to be lost, unless the Service itself has
 // asked for that. After it: each address that was lost, and then what the Service has now or why it has nothing. All
-// follows from the status that was there before, so a mere resync, or a restart, tells nothing.
+// follows from the status and the record that were there before, so a resync or a restart sends no Event.
 func (d *decider) tell(c *claim, now *cluster.Condition, r allocator.Result) (before, after []cluster.Event) {
 	for _, l := range c.lost {
 		if slices.ContainsFunc(r.Assignments, func(a allocator.Assignment) bool { return a.Addr == l.addr }) {
@@ -111,18 +82,19 @@ func (d *decider) tell(c *claim, now *cluster.Condition, r allocator.Result) (be
 		}
 		by, warning := replacement(c.svc, r, l.addr), !isOwnWish(l.why.Reason)
 		if warning {
-			before = append(before, event(c.svc, true, withdrawing, lossMessage(l, "is about to be withdrawn", by, "is to take its place")))
+			e := event(c.svc, true, withdrawing, lossMessage(l, "is about to be withdrawn", by, "is to take its place"))
+			e.Addr = l.addr
+			before = append(before, e)
 		}
 		after = append(after, event(c.svc, warning, withdrawn, lossMessage(l, "is withdrawn", by, "takes its place")))
 	}
-	was := c.svc.Condition
 	var news bool
-	if now.True {
-		news = was != nil && !was.True || slices.ContainsFunc(r.Assignments, func(a allocator.Assignment) bool {
+	if r.Refusal != nil {
+		news = !wasTold(c.svc, r.Refusal)
+	} else {
+		news = lacked(c.svc) || slices.ContainsFunc(r.Assignments, func(a allocator.Assignment) bool {
 			return !slices.Contains(c.svc.Ingress, a.Addr)
 		})
-	} else {
-		news = was == nil || was.True || was.Reason != now.Reason || was.Message != now.Message && r.Refusal.Reason.AboutRequest()
 	}
 	if news {
 		if after == nil {
@@ -130,7 +102,7 @@ func (d *decider) tell(c *claim, now *cluster.Condition, r allocator.Result) (be
 		}
 		after = append(after, event(c.svc, !now.True, now.Reason, now.Message))
 	}
-	if problem := c.svc.PreferNodeProblem; problem != "" && (was == nil || !strings.Contains(was.Message, problem)) {
+	if problem := c.svc.PreferNodeProblem; problem != "" && !wasToldOfNode(c.svc) {
 		after = append(after, event(c.svc, true, preferenceIgnored, problem))
 	}
 	return before, after
@@ -141,8 +113,8 @@ func event(svc *cluster.Service, warning bool, reason, message string) cluster.E
 }
 
 // isOwnWish is true when a Service loses an address because its own specification says so.
-func isOwnWish(r allocator.Reason) bool {
-	return r == allocator.NotRequested || r == allocator.FamilyMismatch || r == allocator.Surplus
+func isOwnWish(r reason.Assignment) bool {
+	return r == reason.NotRequested || r == reason.FamilyMismatch || r == reason.Surplus
 }
 
 // replacement returns the address that takes the place of lost, the zero Addr if none does.

@@ -170,7 +170,7 @@ func (f *fakeAPI) snapshot(cached map[cluster.Key]cluster.Service) cluster.Snaps
 	s := f.network
 	s.Config, s.ConfigState = f.cfg, f.state
 	for _, key := range slices.SortedFunc(maps.Keys(cached), cluster.Key.Compare) {
-		if svc := cached[key]; svc.Managed || svc.AllocatedFrom != "" || svc.Condition != nil || svc.Conflict != nil {
+		if svc := cached[key]; svc.Managed || svc.Marked() {
 			// Snapshots share what has not changed.
 			if was := f.shown[key]; was == nil || !reflect.DeepEqual(*was, svc) {
 				f.shown[key] = &svc

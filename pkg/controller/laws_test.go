@@ -11,6 +11,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/allocator"
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // documents are the configurations that the random histories switch between.
@@ -69,9 +70,9 @@ func choose(random *rand.Rand, svc *cluster.Service) {
 			}
 		}
 	}
-	svc.PreferNodeProblem = ""
+	svc.PreferNodeProblem, svc.PreferNodeValue, svc.RequestValue = "", "", ""
 	if random.IntN(9) == 0 {
-		svc.PreferNodeProblem = "no such name"
+		svc.PreferNodeProblem, svc.PreferNodeValue = "no such name", "x"
 	}
 	switch random.IntN(6) {
 	case 0:
@@ -80,7 +81,7 @@ func choose(random *rand.Rand, svc *cluster.Service) {
 		svc.RequestedPool = []string{"a", "b", "c", "far"}[random.IntN(4)]
 	case 2:
 		if random.IntN(3) == 0 {
-			svc.RequestProblem = "nobody understands this"
+			svc.RequestProblem, svc.RequestValue = "nobody understands this", "x"
 		}
 	}
 }
@@ -139,11 +140,8 @@ func randomSnapshot(t *testing.T, random *rand.Rand) (cluster.Snapshot, []alloca
 		}
 		if random.IntN(3) == 0 {
 			svc.Condition = &cluster.Condition{True: random.IntN(2) == 0, Reason: "Assigned", Message: "so it was", Since: time.Unix(int64(random.IntN(3)), 0)}
-			if len(svc.Ingress) > 0 && random.IntN(2) == 0 {
-				message := allocator.Assignment{Addr: svc.Ingress[0], Pool: "a"}.AppendTo(nil)
-				svc.Condition.Message = string(allocator.AppendSharing(append(message, "; "...), svc))
-			}
 		}
+		chooseRecord(random, svc)
 		if random.IntN(5) == 0 {
 			svc.Conflict = &cluster.Condition{True: true, Reason: addressConflict, Message: "somebody else has it"}
 		}
@@ -155,6 +153,35 @@ func randomSnapshot(t *testing.T, random *rand.Rand) (cluster.Snapshot, []alloca
 			Addr: randomAddr(random), Holder: cluster.Key{Namespace: "default", Name: fmt.Sprint("s", random.IntN(6))}})
 	}
 	return s, resting
+}
+
+// chooseRecord gives svc no record, one that cannot be read, or a random one that need not fit the status.
+func chooseRecord(random *rand.Rand, svc *cluster.Service) {
+	switch random.IntN(6) {
+	case 0:
+		svc.AssignmentProblem = "no record"
+		return
+	case 1, 2:
+		return
+	}
+	svc.Assignment = &cluster.Assignment{Sharing: cluster.SharingOf(svc)}
+	for _, addr := range append(slices.Clone(svc.Ingress), randomAddr(random)) {
+		if random.IntN(3) > 0 {
+			svc.Assignment.Addresses = append(svc.Assignment.Addresses, cluster.AssignedAddress{Addr: addr, Pool: "a"})
+		}
+	}
+	if random.IntN(4) == 0 {
+		svc.Assignment.Sharing = cluster.Sharing{Key: "k", Ports: []cluster.Port{{Number: 53}}}
+	}
+	if random.IntN(4) == 0 {
+		svc.Assignment.Problems = []cluster.Problem{{Reason: reason.NoFreeAddress, Family: cluster.IPv4}}
+	}
+	if random.IntN(6) == 0 {
+		svc.Assignment.IgnoredNode = "no such name"
+	}
+	if random.IntN(6) == 0 {
+		svc.Assignment.Conflicts = []cluster.Conflict{{Addr: randomAddr(random), MACs: []string{"02:00:00:00:00:01"}}}
+	}
 }
 
 // TestDecideLaws holds the laws of Decide against random clusters.

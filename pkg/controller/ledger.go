@@ -7,6 +7,7 @@ import (
 
 	"github.com/lanlord/lanlord/pkg/allocator"
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // ledger decides as Decide does, again and again, and looks only at the Services that a decision may be about. Those are the
@@ -35,7 +36,7 @@ func (l *ledger) decide(snapshot cluster.Snapshot, resting []allocator.Rest) Pla
 	}
 	l.ground = snapshot
 	d := newDecider(snapshot, l.alloc)
-	d.plan.Services[allocator.Assigned] = l.settled
+	d.plan.Services[reason.Assigned] = l.settled
 	unmanaged, claims := d.decide(l.open)
 	l.alloc.End()
 	l.open = unmanaged

@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/lanlord/lanlord/pkg/allocator"
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 const threeAddresses = `address-pools:
@@ -66,7 +66,7 @@ func TestLoopAssignsAndTells(t *testing.T) {
 		expect(t, "after a Service came", f.took(), `
 web = [192.168.1.10]
 web Assigned: 192.168.1.10 from pool "office"`)
-		if s := c.Summary(); s.Pools[0].Used != 1 || s.Services[allocator.Assigned] != 1 {
+		if s := c.Summary(); s.Pools[0].Used != 1 || s.Services[reason.Assigned] != 1 {
 			t.Errorf("summary %+v", s)
 		}
 		for range 3 {

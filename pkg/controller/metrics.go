@@ -3,7 +3,7 @@ package controller
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/lanlord/lanlord/pkg/allocator"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // The gauges, all computed from the last plan when they are read.
@@ -82,13 +82,13 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	}
 	gauge(conflicts, float64(s.Conflicts))
 	for i, count := range s.Services {
-		reason := allocator.Reason(i)
-		if reason == allocator.Assigned {
-			gauge(services, float64(count), "assigned", reason.String())
+		why := reason.Assignment(i)
+		if why == reason.Assigned {
+			gauge(services, float64(count), "assigned", why.String())
 			continue
 		}
-		gauge(services, float64(s.Partial[i]), "partial", reason.String())
-		gauge(services, float64(count-s.Partial[i]), "waiting", reason.String())
+		gauge(services, float64(s.Partial[i]), "partial", why.String())
+		gauge(services, float64(count-s.Partial[i]), "waiting", why.String())
 	}
 	if c.AddressMetrics {
 		c.collectAddresses(gauge)

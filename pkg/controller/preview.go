@@ -56,5 +56,6 @@ func written(s *cluster.Service, u cluster.Update) *cluster.Service {
 		after.Ingress, after.ForeignIngress = u.Ingress, false
 	}
 	after.AllocatedFrom, after.Condition, after.Conflict = u.AllocatedFrom, u.Condition, u.Conflict
+	after.Assignment, after.AssignmentProblem = u.Assignment, ""
 	return &after
 }

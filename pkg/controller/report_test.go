@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/lanlord/lanlord/pkg/allocator"
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // TestReport changes the ConfigMap and reads the Events about it: one for each bad version, and one for each that has
@@ -144,12 +144,12 @@ lanlord_service_address{ip="10.0.0.1",pool="small",service="default/a"} 1
 # HELP lanlord_services Services that Lanlord manages, by state (assigned; partial, which lacks an address; waiting, which has none) and by reason, the word of the Service's condition.
 # TYPE lanlord_services gauge
 `)
-		for r := range allocator.Reason(allocator.Reasons) {
+		for r := range reason.Assignment(reason.AssignmentCount) {
 			switch r {
-			case allocator.Assigned:
+			case reason.Assigned:
 				fmt.Fprintf(&want, "lanlord_services{reason=%q,state=\"assigned\"} 1\n", r)
 				continue
-			case allocator.AddressOutsidePools:
+			case reason.AddressOutsidePools:
 				fmt.Fprintf(&want, "lanlord_services{reason=%q,state=\"waiting\"} 1\n", r)
 			default:
 				fmt.Fprintf(&want, "lanlord_services{reason=%q,state=\"waiting\"} 0\n", r)
@@ -213,10 +213,10 @@ func TestPartialServices(t *testing.T) {
 		stop()
 		summary := c.Summary()
 		services, partial := 0, 0
-		for r := range allocator.Reasons {
+		for r := range reason.AssignmentCount {
 			services, partial = services+summary.Services[r], partial+summary.Partial[r]
 		}
-		if services != 2 || summary.Services[allocator.Assigned] != 0 || partial != 1 {
+		if services != 2 || summary.Services[reason.Assigned] != 0 || partial != 1 {
 			t.Errorf("%d Services, %d of them partial: %+v, want one of two", services, partial, summary)
 		}
 	})

@@ -15,9 +15,10 @@ import (
 
 	"golang.org/x/tools/txtar"
 
-	"github.com/lanlord/lanlord/pkg/allocator"
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/kube"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 var update = flag.Bool("update", false, "write the plans into the scenario files instead of comparing them")
@@ -214,7 +215,7 @@ func (s *story) service(words []string) {
 	changed := s.parseService(words[1:], cluster.Service{
 		Key: key, UID: old.UID, Created: old.Created, Managed: true, Families: []cluster.Family{cluster.IPv4},
 		Ingress: old.Ingress, ForeignIngress: old.ForeignIngress, AllocatedFrom: old.AllocatedFrom, Condition: old.Condition,
-		Conflict: old.Conflict,
+		Conflict: old.Conflict, Assignment: old.Assignment, AssignmentProblem: old.AssignmentProblem,
 	})
 	s.snapshot.Services[i] = &changed
 }
@@ -234,6 +235,7 @@ func (s *story) service(words []string) {
 //	status ADDR[,ADDR] | none     its status, as somebody has written it
 //	hostname                      its status has a hostname too
 //	from NAMES                    our annotation
+//	record none | `...`           the record in our annotation lanlord.io/assignment, as somebody has written it
 //	condition REASON "..."        our condition
 func (s *story) parseService(words []string, svc cluster.Service) cluster.Service {
 	next := func() string {
@@ -256,8 +258,10 @@ func (s *story) parseService(words []string, svc cluster.Service) cluster.Servic
 			svc.RequestedPool = next()
 		case "problem":
 			svc.RequestProblem = next()
+			svc.RequestValue = svc.RequestProblem
 		case "preference-problem":
 			svc.PreferNodeProblem = next()
+			svc.PreferNodeValue = svc.PreferNodeProblem
 		case "labels":
 			svc.Labels = s.labels(next())
 		case "shares":
@@ -273,9 +277,17 @@ func (s *story) parseService(words []string, svc cluster.Service) cluster.Servic
 			svc.ForeignIngress = true
 		case "from":
 			svc.AllocatedFrom = next()
+		case "record":
+			svc.Assignment, svc.AssignmentProblem = nil, ""
+			if text := next(); text != "none" {
+				var err error
+				if svc.Assignment, err = kube.ParseAssignment(text); err != nil {
+					svc.AssignmentProblem = err.Error()
+				}
+			}
 		case "condition":
-			reason := next()
-			svc.Condition = &cluster.Condition{True: reason == allocator.Assigned.String(), Reason: reason, Message: next()}
+			word := next()
+			svc.Condition = &cluster.Condition{True: word == reason.Assigned.String(), Reason: word, Message: next()}
 		default:
 			svc.Families = nil
 			for f := range strings.SplitSeq(word, ",") {
@@ -343,7 +355,7 @@ func applied(services []*cluster.Service, updates []cluster.Update, now time.Tim
 		services[i] = &svc
 	}
 	return slices.DeleteFunc(services, func(svc *cluster.Service) bool {
-		return !svc.Managed && svc.AllocatedFrom == "" && svc.Condition == nil && svc.Conflict == nil
+		return !svc.Managed && !svc.Marked()
 	})
 }
 
@@ -352,7 +364,7 @@ func write(svc *cluster.Service, u cluster.Update, now time.Time) {
 	if !u.KeepIngress {
 		svc.Ingress, svc.ForeignIngress = u.Ingress, false
 	}
-	svc.AllocatedFrom = u.AllocatedFrom
+	svc.AllocatedFrom, svc.Assignment, svc.AssignmentProblem = u.AllocatedFrom, u.Assignment, ""
 	svc.Condition, svc.Conflict = since(svc.Condition, u.Condition, now), since(svc.Conflict, u.Conflict, now)
 }
 
@@ -387,6 +399,13 @@ func (p Plan) text() string {
 			fmt.Fprintf(&text, " of %s", u.AllocatedFrom)
 		}
 		text.WriteString("\n")
+		if u.Assignment != nil {
+			record, err := kube.FormatAssignment(u.Assignment)
+			if err != nil {
+				record = err.Error()
+			}
+			fmt.Fprintf(&text, "    record %s\n", record)
+		}
 		writeEvents(&text, "first ", u.Before)
 		if c := u.Condition; c != nil {
 			fmt.Fprintf(&text, "    %t %s: %s\n", c.True, c.Reason, c.Message)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/lanlord/lanlord/pkg/allocator"
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // settle plans the write of a Service if it is not as it should be.
@@ -20,21 +21,22 @@ func (d *decider) settle(c *claim) {
 	} else {
 		r = d.alloc.Assign(svc, c.held[:c.n])
 	}
-	reason := allocator.Assigned
+	why := reason.Assigned
 	if r.Refusal != nil {
-		reason = r.Refusal.Reason
+		why = r.Refusal.Reason
 	}
-	d.plan.Services[reason]++
+	d.plan.Services[why]++
 	if r.Refusal != nil && len(r.Assignments) > 0 {
-		d.plan.Partial[reason]++
+		d.plan.Partial[why]++
 	}
-	conflict := d.conflict(r.Assignments)
+	conflict, hosts := d.conflict(r.Assignments)
 	if conflict != nil {
 		d.plan.Conflicts++
 	}
 	d.text = appendMessage(d.text[:0], svc, r)
-	if d.isSettled(svc, r, reason) && sameConflict(svc.Conflict, conflict) {
-		// Its condition vouches for what it has, since it is worded so.
+	d.fillRecord(svc, r, hosts)
+	if d.isSettled(svc, r, why) && sameCondition(svc.Conflict, conflict) && svc.Assignment.Equal(&d.record) {
+		// The record vouches for all that the Service has.
 		c.settled = c.result == nil && r.Refusal == nil && conflict == nil
 		return
 	}
@@ -43,10 +45,11 @@ func (d *decider) settle(c *claim) {
 		UID:           svc.UID,
 		Version:       svc.Version,
 		AllocatedFrom: pools(r.Assignments),
+		Assignment:    d.newRecord(),
 		Condition:     &d.conditions.take(1)[0],
 		Conflict:      conflict,
 	}
-	*u.Condition = cluster.Condition{True: r.Refusal == nil, Reason: reason.String(), Message: string(d.text)}
+	*u.Condition = cluster.Condition{True: r.Refusal == nil, Reason: why.String(), Message: string(d.text)}
 	if len(r.Assignments) > 0 {
 		u.Ingress = d.addrs.take(len(r.Assignments))
 	}
@@ -54,12 +57,13 @@ func (d *decider) settle(c *claim) {
 		u.Ingress[i] = a.Addr
 	}
 	u.Before, u.Events = d.tell(c, u.Condition, r)
-	u.Events = tellConflict(u.Events, svc, conflict)
+	u.Events = tellConflict(u.Events, svc, conflict, hosts)
 	d.plan.Updates = append(d.plan.Updates, u)
 }
 
-// isSettled is true when svc already is as r says, but for conflicts.
-func (d *decider) isSettled(svc *cluster.Service, r allocator.Result, reason allocator.Reason) bool {
+// isSettled reports whether status, condition and pools of svc are as r says. Condition texts are compared, not read: one
+// that somebody has edited, or that an earlier version has worded differently, is written again.
+func (d *decider) isSettled(svc *cluster.Service, r allocator.Result, why reason.Assignment) bool {
 	if svc.ForeignIngress || !isFrom(svc.AllocatedFrom, r.Assignments) || len(svc.Ingress) != len(r.Assignments) {
 		return false
 	}
@@ -69,19 +73,20 @@ func (d *decider) isSettled(svc *cluster.Service, r allocator.Result, reason all
 		}
 	}
 	c := svc.Condition
-	return c != nil && c.True == (r.Refusal == nil) && c.Reason == reason.String() && c.Message == string(d.text)
+	return c != nil && c.True == (r.Refusal == nil) && c.Reason == why.String() && c.Message == string(d.text)
 }
 
-// isOurs is true when the status of a Service that is not ours any more still has an address from us.
+// isOurs reports whether the status of a Service that is not ours any more still has an address that the controller
+// assigned. Without a record that is not known, and the annotation that names the pools counts.
 func (d *decider) isOurs(svc *cluster.Service) bool {
-	return svc.Condition == nil || slices.ContainsFunc(svc.Ingress, func(addr netip.Addr) bool {
-		return d.cfg.PoolOf(addr) != nil || d.tellsOf(svc, addr)
+	return svc.Assignment == nil || slices.ContainsFunc(svc.Ingress, func(addr netip.Addr) bool {
+		return d.cfg.PoolOf(addr) != nil || svc.Assignment.Has(addr)
 	})
 }
 
 // release plans to take everything of ours from a Service that is not ours any more. What it has from others stays.
 func (d *decider) release(svc *cluster.Service) {
-	if svc.AllocatedFrom == "" && svc.Condition == nil && svc.Conflict == nil {
+	if !svc.Marked() {
 		return
 	}
 	u := cluster.Update{Key: svc.Key, UID: svc.UID, Version: svc.Version}

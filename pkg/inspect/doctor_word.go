@@ -131,7 +131,7 @@ func checkKeys(c *Cluster, f *findings) string {
 	}
 	var waiting []string
 	for i := range c.Speakers {
-		if s := &c.Speakers[i]; s.Says != nil && strings.Contains(s.Says.NotReady, "gossip key") {
+		if s := &c.Speakers[i]; s.Says != nil && s.hasNotJoined() {
 			waiting = append(waiting, s.Node)
 		}
 	}
@@ -467,13 +467,4 @@ func checkStrangers(c *Cluster, f *findings) string {
 		}
 	}
 	return "no other host answers for an address of a Service"
-}
-
-// mendHere is mendOf for who has asked the doctor already.
-func mendHere(reason string) string {
-	mend := mendOf(reason)
-	if strings.Contains(mend, "kubectl lanlord doctor") {
-		return "see what the other checks say"
-	}
-	return mend
 }

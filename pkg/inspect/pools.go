@@ -149,19 +149,15 @@ func poolUse(c *Cluster) map[poolFamily]use {
 		}
 	}
 	for _, s := range c.waiting() {
-		if s.Condition == nil {
+		if s.Assignment == nil {
 			continue
 		}
-		// The message names what was considered.
-		for _, p := range c.Config.Config.Pools {
-			for _, family := range s.Families {
-				if strings.Contains(s.Condition.Message, fmt.Sprintf("pool %q has 0 of", p.Name)) &&
-					strings.Contains(s.Condition.Message, "no "+family.String()+" address is free") {
-					key := poolFamily{p.Name, family}
-					u := count[key]
-					u.waiting++
-					count[key] = u
-				}
+		for _, p := range s.Assignment.Problems {
+			for _, pool := range p.Full {
+				key := poolFamily{pool, p.Family}
+				u := count[key]
+				u.waiting++
+				count[key] = u
 			}
 		}
 	}

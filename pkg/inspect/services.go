@@ -91,7 +91,8 @@ func (v *view) service(s *cluster.Service) ServiceRow {
 
 func (v *view) address(a netip.Addr, s *cluster.Service) AddressRow {
 	row := AddressRow{Address: a, Pool: v.cluster.poolOf(a), Nodes: []string{}}
-	if row.Pool == "" && !strings.Contains(s.AllocatedFrom, ",") {
+	row.Pool = or(row.Pool, s.Assignment.PoolOf(a))
+	if row.Pool == "" && len(s.Ingress) == 1 {
 		row.Pool = s.AllocatedFrom
 	}
 	for _, key := range v.holders[a] {
@@ -107,10 +108,23 @@ func (v *view) address(a netip.Addr, s *cluster.Service) AddressRow {
 		row.Since = &facts.answering[0].since
 	}
 	row.State, row.Detail = v.state(a, facts)
-	if s.Conflict != nil && s.Conflict.True && strings.Contains(s.Conflict.Message, " "+a.String()+" ") {
+	if inConflict(s, a) {
 		row.State, row.Detail = stateConflict, s.Conflict.Message
 	}
 	return row
+}
+
+// inConflict reports whether a foreign host answers for a, an address of s. A Service of an earlier version has no record of
+// conflicts, and only its condition for all of its addresses.
+func inConflict(s *cluster.Service, a netip.Addr) bool {
+	if s.Conflict == nil || !s.Conflict.True {
+		return false
+	}
+	if s.Assignment == nil {
+		return len(s.Ingress) == 1
+	}
+	_, found := s.Assignment.ConflictAt(a)
+	return found
 }
 
 // state says in a word how an address stands, and in a sentence why, if not well.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/reason"
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
@@ -30,7 +31,10 @@ type Speaker struct {
 }
 
 // stateUpdating is that of a speaker which answers beside the one that it is to follow.
-const stateUpdating = "standby"
+const stateUpdating = status.SpeakerStandby
+
+// stateJoining is the state of a speaker that is not a member yet.
+const stateJoining = "joining"
 
 // leader is the controller that decides, nil if none is known.
 func (c *Cluster) leader() *Controller {
@@ -99,6 +103,12 @@ func (s *Speaker) state() string {
 	return "not ready"
 }
 
+// hasNotJoined reports whether the speaker still waits for the cluster, for its Node or for a gossip key. A speaker that has
+// joined knows at least itself as a member.
+func (s *Speaker) hasNotJoined() bool {
+	return s.Says != nil && !s.Says.Ready && s.Says.State == stateJoining && len(s.Says.Members) == 0
+}
+
 // waitsFor is what a speaker that is not ready says of itself.
 func (s *Speaker) waitsFor() string {
 	if s.Says == nil {
@@ -113,6 +123,8 @@ type facts struct {
 	answering []holding
 	// owner is the node that the election names; reason and detail say why there is none.
 	owner, reason, detail string
+	// exclusions counts the nodes that are not eligible, by the word of the reason.Exclusion.
+	exclusions map[string]int
 }
 
 func (f facts) nodes() (names []string) {
@@ -166,7 +178,7 @@ func newView(c *Cluster) *view {
 			v.note(w.Address, func(f *facts) {
 				f.owner = or(w.Elected, f.owner)
 				if w.Elected == "" && w.Reason != "" {
-					f.reason, f.detail = w.Reason, w.Message
+					f.reason, f.detail, f.exclusions = w.Reason, w.Message, w.Exclusions
 				}
 			})
 		}
@@ -236,6 +248,12 @@ func (v *view) opinions(a netip.Addr) (list []SpeakerView) {
 		for _, x := range s.Says.Watched {
 			if x.Address == text {
 				o.Owner, o.Reason, o.Detail = x.Elected, x.Reason, x.Message
+				if w, known := reason.ParseWatch(x.Reason); known {
+					o.WaitsFor = watchHint(w)
+				}
+				if e, known := reason.ParseExclusion(x.Exclusion); known {
+					o.Fix = exclusionFix(e)
+				}
 				if x.Answers != nil {
 					o.Detail += "; last heard from " + or(x.Answers.Node, "a host that is no node, "+x.Answers.MAC)
 				}

@@ -44,6 +44,9 @@ type SpeakerView struct {
 	Owner  string `json:"owner,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	Detail string `json:"detail,omitempty"`
+	// WaitsFor says what has to happen before this node answers; Fix says what makes an excluded node eligible.
+	WaitsFor string `json:"waitsFor,omitempty"`
+	Fix      string `json:"fix,omitempty"`
 	// Problem says why the speaker could not be asked, empty if it was.
 	Problem string `json:"problem,omitempty"`
 }

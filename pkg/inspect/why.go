@@ -68,7 +68,7 @@ func Why(c *Cluster, key cluster.Key, events []Event) Explanation {
 				continue
 			}
 			e.Well, e.Reason, e.Message = false, a.State, fmt.Sprintf("%s: %s", a.Address, a.Detail)
-			e.Mend = mendOf(a.State)
+			e.Mend = or(exclusionFixes(v.facts(a.Address).exclusions), mendOf(a.State))
 			break
 		}
 	}
@@ -123,37 +123,6 @@ func requests(s *cluster.Service) (list []string) {
 		}
 	}
 	return list
-}
-
-// mendOf says what to do about a reason of the controller's or the speakers'.
-func mendOf(reason string) string {
-	return map[string]string{
-		"InvalidRequest":      "mend the annotation or field that the message names",
-		"MissingFamily":       "give the cluster and the Service both families, or use ipFamilyPolicy PreferDualStack",
-		"FamilyMismatch":      "ask for an address of a family that the Service has, or change spec.ipFamilies",
-		"UnknownPool":         "ask for one of the pools that kubectl lanlord pools lists",
-		"PoolSetAside":        "ask for a pool of protocol layer2, or change the pool's protocol",
-		"PoolNotAllowed":      "ask for another pool, or open this one to the Service (namespaces, namespace-selectors, service-selectors)",
-		"PoolDisabled":        "ask for another pool, or remove disabled from this one",
-		"PoolLacksFamily":     "add addresses of that family to the pool, or ask for another pool",
-		"AddressOutsidePools": "ask for an address that a pool has, or add this one to a pool",
-		"AddressExcluded":     "ask for another address, or remove it from exclude",
-		"AddressReserved":     "ask for another address, or add the Service to the reservation",
-		"AddressTaken":        "ask for another address, or free this one of the host that has it",
-		"NetworkAddress":      "ask for another address",
-		"AddressInUse":        "ask for another address, or let both Services share it (lanlord.io/allow-shared-ip)",
-		"NotRequested":        "nothing, if another address follows",
-		"NoPool":              "open a pool to the namespace or the Service, or ask for a pool that is used on request (lanlord.io/address-pool)",
-		"QuotaReached":        "raise the quota, or remove Services of the namespace that need no address",
-		"NoFreeAddress":       "add addresses to a pool that the Service may use, or remove Services that need none",
-		"NoEndpoints":         "see why no pod of the Service is ready: kubectl get pods, kubectl describe service",
-		"NoEligibleNode":      "the message says what keeps the nodes from it; kubectl lanlord doctor looks at all of them",
-		"NotInPool":           "nothing, if another address follows; else put the address back into a pool",
-		stateConflict:         "give that host another address, or leave this one out of the pool with exclude",
-		stateDisputed:         "kubectl lanlord doctor tells whether the speakers hear each other",
-		statePending:          "wait a second; then kubectl lanlord doctor tells what keeps the speakers from it",
-		stateUnknown:          "kubectl lanlord doctor tells why the speakers could not be asked",
-	}[reason]
 }
 
 // Known is false when it could not be found out how the Service stands.

@@ -75,6 +75,7 @@ func convertService(o *corev1.Service, class string) (serviceRow, bool) {
 		Condition:     condition(o.Status.Conditions, ConditionType),
 		Conflict:      condition(o.Status.Conditions, ConflictType),
 	}
+	s.Assignment, s.AssignmentProblem = assignment(o)
 	if !s.Managed && !leftBehind(o, s) {
 		return serviceRow{}, false
 	}
@@ -91,7 +92,12 @@ func convertService(o *corev1.Service, class string) (serviceRow, bool) {
 		}
 	}
 	s.Requested, s.RequestedPool, s.RequestProblem = requested(o, s.Families)
-	s.PreferNode, s.PreferNodeProblem = preferredNode(o)
+	if s.RequestProblem != "" {
+		s.RequestValue = requestValue(o)
+	}
+	if s.PreferNode, s.PreferNodeProblem = preferredNode(o); s.PreferNodeProblem != "" {
+		s.PreferNodeValue = strings.TrimSpace(o.Annotations[PreferNodeAnnotation])
+	}
 	s.Ingress, s.ForeignIngress = ingress(o.Status.LoadBalancer.Ingress)
 	return serviceRow{service: s, generation: o.Generation}, true
 }
@@ -101,7 +107,7 @@ func convertService(o *corev1.Service, class string) (serviceRow, bool) {
 // its class without ceasing to be a load balancer in between.)
 func leftBehind(o *corev1.Service, s cluster.Service) bool {
 	return (o.Spec.Type != corev1.ServiceTypeLoadBalancer || o.Spec.ClusterIP == corev1.ClusterIPNone) &&
-		(s.AllocatedFrom != "" || s.Condition != nil || s.Conflict != nil)
+		s.Marked()
 }
 
 // managed tells whether a Service is ours to serve. One that is being deleted still is: it has traffic until it is gone.
@@ -186,6 +192,19 @@ func ingress(entries []corev1.LoadBalancerIngress) (addrs []netip.Addr, foreign 
 		addrs = append(addrs, a)
 	}
 	return addrs, foreign
+}
+
+// assignment returns the record on a Service, or what is wrong with it.
+func assignment(o *corev1.Service) (record *cluster.Assignment, problem string) {
+	text, found := o.Annotations[AssignmentAnnotation]
+	if !found {
+		return nil, ""
+	}
+	record, err := ParseAssignment(text)
+	if err != nil {
+		return nil, err.Error()
+	}
+	return record, ""
 }
 
 // condition returns our condition of a type, nil if there is none.

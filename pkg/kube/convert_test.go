@@ -95,6 +95,7 @@ func TestConvertService(t *testing.T) {
 			func(s *cluster.Service) {
 				s.Requested = addrs("10.0.0.2")
 				s.PreferNodeProblem = "the annotation lanlord.io/prefer-node does not hold the name of a Node and is not heeded"
+				s.PreferNodeValue = `x 10.0.0.1 from pool "lan"`
 			}},
 		{"no node preferred", func(o *corev1.Service) { o.Annotations = map[string]string{PreferNodeAnnotation: " "} },
 			func(*cluster.Service) {}},

@@ -39,8 +39,14 @@ func requested(o *corev1.Service, families []cluster.Family) (addrs []netip.Addr
 	return addrs, pool, ""
 }
 
-// preferredNode reads which Node should announce. With a problem there is no name. The problem does not repeat what the
-// annotation holds: it becomes part of our condition, whose text says what the Service has.
+// requestValue returns all that requested reads, as the user wrote it: as long as it is the same, so is the problem.
+func requestValue(o *corev1.Service) string {
+	_, text := firstAnnotation(o, addressesAnnotations[:])
+	return text + ";" + o.Spec.LoadBalancerIP
+}
+
+// preferredNode reads which Node should announce. With a problem there is no name. The problem does not repeat the value
+// of the annotation, which may be long: the problem becomes part of the condition.
 func preferredNode(o *corev1.Service) (name, problem string) {
 	name = strings.TrimSpace(o.Annotations[PreferNodeAnnotation])
 	if name != "" && len(validation.IsDNS1123Subdomain(name)) > 0 {

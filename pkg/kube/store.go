@@ -205,7 +205,7 @@ func (s *Store) makeConfigTables() {
 // trim drops the fields of a Service that this reader does not use.
 func (s *Store) trim(row *serviceRow) {
 	if !s.opt.Namespaces {
-		row.service.Labels = nil
+		row.service.Labels, row.service.Assignment = nil, nil
 	}
 }
 

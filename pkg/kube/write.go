@@ -102,6 +102,16 @@ func statusPatch(u cluster.Update, row *serviceRow, now time.Time) ([]byte, erro
 	if u.AllocatedFrom != "" {
 		p.Metadata.Annotations[AllocatedFromAnnotation] = &u.AllocatedFrom
 	}
+	if row.service.Assignment != nil || row.service.AssignmentProblem != "" {
+		p.Metadata.Annotations[AssignmentAnnotation] = nil
+	}
+	if u.Assignment != nil {
+		record, err := FormatAssignment(u.Assignment)
+		if err != nil {
+			return nil, err
+		}
+		p.Metadata.Annotations[AssignmentAnnotation] = &record
+	}
 	if !u.KeepIngress {
 		p.Status.LoadBalancer = new(patchLoadBalancer)
 	}

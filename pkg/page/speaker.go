@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lanlord/lanlord/pkg/reason"
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
@@ -60,8 +61,9 @@ type conflictRow struct {
 }
 
 // dark are the reasons for which no node answers for an address.
-func dark(reason string) bool {
-	return reason == "NoEndpoints" || reason == "NoEligibleNode" || reason == "NotInPool"
+func dark(word string) bool {
+	a, known := reason.ParseAnnouncement(word)
+	return known && a != reason.Announced
 }
 
 func newSpeakerView(s *status.Speaker, q query) *speakerView {
@@ -129,9 +131,9 @@ func (v *speakerView) addresses(s *status.Speaker) {
 		case dark(w.Reason):
 			nobody[w.Reason]++
 			row.Mark, row.order = bad, 0
-		case w.Reason == "Stranger":
+		case w.Reason == reason.ForeignHost.String():
 			row.Mark, row.order = bad, 0
-		case w.Reason == "Asking" || w.Reason == "Waiting":
+		case w.Reason == reason.Asking.String() || w.Reason == reason.Waiting.String():
 			row.Mark, row.order = wait, 0
 		}
 		if v.query.matches(texts...) {

@@ -12,6 +12,7 @@ func TestEveryReasonHasOneWord(t *testing.T) {
 	t.Run("Assignment", func(t *testing.T) { testWords(t, Assignments(), AssignmentCount, ParseAssignment) })
 	t.Run("Announcement", func(t *testing.T) { testWords(t, Announcements(), AnnouncementCount, ParseAnnouncement) })
 	t.Run("Exclusion", func(t *testing.T) { testWords(t, Exclusions(), ExclusionCount, ParseExclusion) })
+	t.Run("Unshared", func(t *testing.T) { testWords(t, UnsharedReasons(), UnsharedCount, ParseUnshared) })
 	t.Run("Watch", func(t *testing.T) { testWords(t, Watches(), WatchCount, ParseWatch) })
 }
 
@@ -74,5 +75,14 @@ func TestEveryReasonHasAText(t *testing.T) {
 func TestAValueThatDoesNotExistIsShown(t *testing.T) {
 	if got := Exclusion(200).String(); got != "reason.Exclusion(200)" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestAboutRequest(t *testing.T) {
+	byPools := map[Assignment]bool{Assigned: true, NoPool: true, QuotaReached: true, NoFreeAddress: true}
+	for _, a := range Assignments() {
+		if a.AboutRequest() == byPools[a] {
+			t.Errorf("%s.AboutRequest() is %t", a, a.AboutRequest())
+		}
 	}
 }

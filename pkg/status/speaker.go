@@ -60,12 +60,14 @@ type Watched struct {
 	Elected string `json:"elected,omitempty"`
 	// Answers is who was heard to answer last; left out when nobody was.
 	Answers *Sighting `json:"answers,omitempty"`
-	// Reason says in one word why this node does not answer, and Message in a sentence. "NotElected": another node has more right
-	// to it; "NotEligible": this one may not have it; "Asking": this one asks on the wire who has it; "Waiting": it leaves it to the
-	// node that has it for a while; "Stranger": a host that is no node has it. No node may answer: "NoEndpoints", "NoEligibleNode"
-	// or "NotInPool".
+	// Reason says in one word why this node does not answer: the word of a reason.Announcement when no node is to answer, else
+	// that of a reason.Watch. Message says it in a sentence.
 	Reason  string `json:"reason"`
 	Message string `json:"message"`
+	// Exclusion is the word of the reason.Exclusion for which this node is not eligible; left out unless Reason is "NotEligible".
+	Exclusion string `json:"exclusion,omitempty"`
+	// Exclusions counts the nodes by the word of their reason.Exclusion; left out unless Reason is "NoEligibleNode".
+	Exclusions map[string]int `json:"exclusions,omitempty"`
 }
 
 // Sighting is who was heard to have an address.

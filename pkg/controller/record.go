@@ -1,0 +1,74 @@
+package controller
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/lanlord/lanlord/pkg/allocator"
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/reason"
+)
+
+// The functions here read and make the record of a Service (cluster.Assignment). The record decides who keeps a
+// disputed address and whether an Event was sent already. A Service without a record, as an earlier version left it,
+// keeps the addresses in its status unless another Service has a record of them, and gets a record in the same plan.
+
+// vouches reports whether the record of svc says that addr was assigned to svc on the terms that svc has now. A Service
+// that has changed its sharing key, ports or traffic policy since then is the one that leaves, if it cannot stay.
+func vouches(svc *cluster.Service, addr netip.Addr) bool {
+	return svc.Assignment.Has(addr) && svc.Assignment.Sharing.Equal(cluster.SharingOf(svc))
+}
+
+// fillRecord makes d.record say what svc is assigned. It allocates nothing for a Service without conflicts.
+func (d *decider) fillRecord(svc *cluster.Service, r allocator.Result, conflicts []cluster.Conflict) {
+	addresses := d.record.Addresses[:0]
+	for _, a := range r.Assignments {
+		addresses = append(addresses, cluster.AssignedAddress{Addr: a.Addr, Pool: cluster.Recorded(a.Pool)})
+	}
+	d.record = cluster.Assignment{Addresses: addresses, Sharing: cluster.SharingOf(svc), Conflicts: conflicts}
+	if r.Refusal != nil {
+		d.record.Problems = r.Refusal.Problems
+	}
+	if svc.PreferNodeProblem != "" {
+		d.record.IgnoredNode = cluster.Recorded(svc.PreferNodeValue)
+	}
+}
+
+// newRecord returns a copy of d.record that lasts.
+func (d *decider) newRecord() *cluster.Assignment {
+	record := &d.records.take(1)[0]
+	*record = d.record
+	record.Addresses = d.assigned.take(len(d.record.Addresses))
+	copy(record.Addresses, d.record.Addresses)
+	return record
+}
+
+// lacked reports whether svc lacked an address when it was written last.
+func lacked(svc *cluster.Service) bool {
+	if svc.Assignment != nil {
+		return len(svc.Assignment.Problems) > 0
+	}
+	return svc.Condition != nil && !svc.Condition.True
+}
+
+// wasTold reports whether an Event has told of the refusal. Of a refusal that does not follow from the Service's own
+// request only the reason counts: other Services change the details again and again.
+func wasTold(svc *cluster.Service, refusal *allocator.Refusal) bool {
+	if !lacked(svc) {
+		return false
+	}
+	if svc.Assignment == nil {
+		before, known := reason.ParseAssignment(svc.Condition.Reason)
+		return known && before == refusal.Reason
+	}
+	before := svc.Assignment.Problems
+	if before[0].Reason != refusal.Reason {
+		return false
+	}
+	return !refusal.Reason.AboutRequest() || slices.EqualFunc(before, refusal.Problems, cluster.Problem.Same)
+}
+
+// wasToldOfNode reports whether an Event has told that the preferred node of svc is not valid.
+func wasToldOfNode(svc *cluster.Service) bool {
+	return svc.Assignment != nil && svc.Assignment.IgnoredNode == cluster.Recorded(svc.PreferNodeValue)
+}

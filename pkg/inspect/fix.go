@@ -1,0 +1,170 @@
+package inspect
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/lanlord/lanlord/pkg/reason"
+)
+
+// fix says what to do about a reason.
+type fix struct {
+	text string
+	// doctor is true when the text says to run the doctor, which is no help to somebody who has just done so.
+	doctor bool
+}
+
+// fixOf returns the fix for the word of a reason or of an address's state. A word of a later version has none.
+func fixOf(word string) fix {
+	if a, ok := reason.ParseAssignment(word); ok {
+		return fix{text: assignmentFix(a)}
+	}
+	if a, ok := reason.ParseAnnouncement(word); ok {
+		return announcementFix(a)
+	}
+	switch word {
+	case stateConflict:
+		return fix{text: "give that host another address, or leave this one out of the pool with exclude"}
+	case stateDisputed:
+		return fix{"kubectl lanlord doctor tells whether the speakers hear each other", true}
+	case statePending:
+		return fix{"wait a second; then kubectl lanlord doctor tells what keeps the speakers from it", true}
+	case stateUnknown:
+		return fix{"kubectl lanlord doctor tells why the speakers could not be asked", true}
+	}
+	return fix{}
+}
+
+// mendOf returns the text of the fix.
+func mendOf(word string) string { return fixOf(word).text }
+
+// mendHere returns the text of the fix for somebody who has run the doctor.
+func mendHere(word string) string {
+	f := fixOf(word)
+	if f.doctor {
+		return "see what the other checks say"
+	}
+	return f.text
+}
+
+// assignmentFix says what to do about a Service that lacks an address. It is empty for Assigned only.
+func assignmentFix(a reason.Assignment) string {
+	switch a {
+	case reason.Assigned:
+	case reason.InvalidRequest:
+		return "mend the annotation or field that the message names"
+	case reason.MissingFamily:
+		return "give the cluster and the Service both families, or use ipFamilyPolicy PreferDualStack"
+	case reason.FamilyMismatch:
+		return "ask for an address of a family that the Service has, or change spec.ipFamilies"
+	case reason.UnknownPool:
+		return "ask for one of the pools that kubectl lanlord pools lists"
+	case reason.PoolSetAside:
+		return "ask for a pool of protocol layer2, or change the pool's protocol"
+	case reason.PoolNotAllowed:
+		return "ask for another pool, or open this one to the Service (namespaces, namespace-selectors, service-selectors)"
+	case reason.PoolDisabled:
+		return "ask for another pool, or remove disabled from this one"
+	case reason.PoolLacksFamily:
+		return "add addresses of that family to the pool, or ask for another pool"
+	case reason.AddressOutsidePools:
+		return "ask for an address that a pool has, or add this one to a pool"
+	case reason.AddressExcluded:
+		return "ask for another address, or remove it from exclude"
+	case reason.AddressReserved:
+		return "ask for another address, or add the Service to the reservation"
+	case reason.AddressTaken:
+		return "ask for another address, or free this one of the host that has it"
+	case reason.NetworkAddress:
+		return "ask for another address"
+	case reason.AddressInUse:
+		return "ask for another address, or let both Services share it (lanlord.io/allow-shared-ip)"
+	case reason.NotRequested:
+		return "nothing, if another address follows"
+	case reason.Surplus:
+		return "nothing; a Service has one address of each family"
+	case reason.NoPool:
+		return "open a pool to the namespace or the Service, or ask for a pool that is used on request (lanlord.io/address-pool)"
+	case reason.QuotaReached:
+		return "raise the quota, or remove Services of the namespace that need no address"
+	case reason.NoFreeAddress:
+		return "add addresses to a pool that the Service may use, or remove Services that need none"
+	}
+	return ""
+}
+
+// announcementFix says what to do about an address that no node announces. It is empty for Announced only.
+func announcementFix(a reason.Announcement) fix {
+	switch a {
+	case reason.Announced:
+	case reason.NoEndpoints:
+		return fix{text: "see why no pod of the Service is ready: kubectl get pods, kubectl describe service"}
+	case reason.NoEligibleNode:
+		return fix{"the message says what keeps the nodes from it; kubectl lanlord doctor looks at all of them", true}
+	case reason.NotInPool:
+		return fix{text: "nothing, if another address follows; else put the address back into a pool"}
+	}
+	return fix{}
+}
+
+// exclusionFix says what makes a node eligible. It is empty for Eligible only.
+func exclusionFix(e reason.Exclusion) string {
+	switch e {
+	case reason.Eligible:
+	case reason.NotANode:
+		return "see whether the Node was deleted: kubectl get nodes"
+	case reason.Deleting:
+		return "nothing; the Node is being deleted"
+	case reason.OutOfService:
+		return "remove the taint node.kubernetes.io/out-of-service when the node is back"
+	case reason.ExcludedByLabel:
+		return "remove the label node.kubernetes.io/exclude-from-external-load-balancers from a node"
+	case reason.NetworkUnavailable:
+		return "see why the network plugin has not set up the node: kubectl describe node"
+	case reason.Cordoned:
+		return "uncordon a node, or remove move-on-cordon from the configuration"
+	case reason.NoSpeaker:
+		return "see why the speaker is not ready: kubectl lanlord doctor"
+	case reason.NoConfiguration:
+		return "mend the configuration; controller --check-config checks a file"
+	case reason.NoInterface:
+		return "see which interfaces are excluded or down: kubectl lanlord doctor"
+	case reason.NotSelected:
+		return "change the pool's node-selectors, or the labels of a node"
+	case reason.NoPoolInterface:
+		return "change the pool's interfaces, or bring one of them up on a node"
+	case reason.NoSubnet:
+		return "use addresses of a subnet that the node is in"
+	case reason.NoServingEndpoint:
+		return "run a pod of the Service on the node, or use externalTrafficPolicy Cluster"
+	}
+	return ""
+}
+
+// exclusionFixes joins the fixes for the exclusions that nodes were counted under, by their words.
+func exclusionFixes(nodes map[string]int) string {
+	var texts []string
+	for _, e := range reason.Exclusions() {
+		if text := exclusionFix(e); nodes[e.String()] > 0 && text != "" && !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+// watchHint says what a node that does not answer for an address waits for.
+func watchHint(w reason.Watch) string {
+	switch w {
+	case reason.NotElected:
+		return "the elected node answers, or takes the address over"
+	case reason.NotEligible:
+		return "the exclusion of the node has to end"
+	case reason.Asking:
+		return "silence on the wire; then this node takes the address"
+	case reason.Waiting:
+		return "the failback delay, or the end of the present owner's eligibility"
+	case reason.ForeignHost:
+		return "the foreign host has to fall silent, or to get another address"
+	}
+	return ""
+}
