@@ -109,6 +109,9 @@ func (v *view) withLife(name string, l life, now time.Time) *view {
 		next.lives = make(map[string]life, 1)
 	}
 	next.lives[name] = l
+	if l.ended.IsZero() {
+		return &next
+	}
 	maps.DeleteFunc(next.lives, func(_ string, l life) bool {
 		return !l.ended.IsZero() && (l.short == 0 || now.Sub(l.ended) >= lifeMemory)
 	})
