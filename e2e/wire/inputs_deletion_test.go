@@ -52,12 +52,14 @@ func (e environment) deletions() (names []string, remove []func() error) {
 	}
 }
 
-// startAfter deletes an object while all speakers watch, and then restarts one that cannot know.
+// startAfter deletes an object while all speakers watch, and then restarts one that cannot know, and that has no address then.
 func (e environment) startAfter(remove func() error, heir int) map[netip.Addr]wire.MAC {
 	e.t.Helper()
 	e.must(remove())
 	e.must(wire.Pause(e.t.Context(), 500*time.Millisecond)) // the others hear of it
 	e.must(e.Kill(heir))
+	_, err := e.Rest(e.t.Context(), startBound, e.addrs)
+	e.must(err)
 	e.must(e.Start(heir, nil))
 	owners, err := e.Rest(e.t.Context(), startBound, e.addrs)
 	e.must(err)
