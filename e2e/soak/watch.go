@@ -61,7 +61,7 @@ func (r *Soak) look(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	claims, places := r.site.Claims(), r.site.Places()
+	claims, places, pools := r.site.Claims(), r.site.Places(), r.site.Pools()
 	r.mu.Lock()
 	for _, c := range changes {
 		at := now
@@ -79,7 +79,15 @@ func (r *Soak) look(now time.Time) error {
 	for _, w := range r.ledger.Waiting(overdue) {
 		r.violation(now, w)
 	}
-	r.judge.Want(r.ledger.Addrs(), now)
+	addrs := r.ledger.Addrs()
+	r.judge.Want(addrs, now)
+	for a := range addrs {
+		for pool, nodes := range pools {
+			if pool.Contains(a) {
+				r.judge.Confine(a, nodes, now)
+			}
+		}
+	}
 	for key, nodes := range places {
 		for _, a := range r.ledger.Of(key) {
 			r.judge.Confine(a, nodes, now)

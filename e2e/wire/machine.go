@@ -46,6 +46,9 @@ func PoolAddress(number int, six bool) netip.Addr {
 // LANAddress returns the address of a node in the LAN. Nodes are counted from 0, and the addresses of those that do not exist are free.
 func LANAddress(number int) netip.Prefix { return host(lan4, firstNode+number) }
 
+// APIAddress returns the address from which a node speaks to the API server.
+func APIAddress(number int) netip.Addr { return host(api4, firstNode+number).Addr() }
+
 // GossipAddress returns the address at which a node gossips unless its command line says something else.
 func GossipAddress(number int) netip.Prefix { return host(gossip6, firstNode+number) }
 
