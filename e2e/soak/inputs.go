@@ -87,8 +87,8 @@ func deleteSecret(ctx context.Context, r *namespaces, _ Fault) (func() error, er
 	}, err
 }
 
-// kernelService is the name of the Service that asks for what a kernel has, and kernelBound how long it may take until everybody
-// knows what the kernel has.
+// kernelService names the Service that asks for an address of a kernel. Within kernelBound the node must have published the
+// kernel's addresses.
 const (
 	kernelService = "kernel-address"
 	kernelBound   = 9 * time.Second

@@ -18,7 +18,7 @@ import (
 const (
 	// plannedBound is for how long a move may leave an address unanswered of which both nodes know that it is to happen.
 	plannedBound = time.Second
-	// movedSoon is how long addresses are heard after such a move.
+	// movedSoon is the time for which addresses are heard after such a move.
 	movedSoon = 4 * time.Second
 
 	excludeLabel = "node.kubernetes.io/exclude-from-external-load-balancers"

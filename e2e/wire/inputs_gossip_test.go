@@ -18,7 +18,7 @@ import (
 const (
 	gossipPort   = 7950
 	gossipSecret = "lanlord-gossip"
-	// saidSoon is how long after the start an Event about gossip that does not pass may take.
+	// saidSoon is the time after the start within which an Event must report gossip that does not pass.
 	saidSoon = 20 * time.Second
 	// blocked is the node whose gossip does not pass.
 	blocked = 2
@@ -90,7 +90,7 @@ func (e environment) checkDeaf(t *testing.T) {
 	began := time.Now()
 	owners := e.startAll()
 	// Whoever takes another node for a foreign host waits for ten seconds before it takes an address from it.
-	e.unmoved("without gossip", e.hear(2*watched, nothing), owners)
+	e.unmoved("without gossip", e.hear(12*time.Second, nothing), owners)
 	e.noConflict()
 	if e.unready(len(e.Nodes())) == "" {
 		return // they found an address at which each of them is heard

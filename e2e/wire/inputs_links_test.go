@@ -20,8 +20,8 @@ func linkCases() []inputCase {
 	}
 }
 
-// checkManyLinks gives one node the bridges of an engine for containers, and another one VLANs of a bond: their names come before
-// that of the link to the LAN.
+// checkManyLinks gives one node the bridges of a container engine, and another node the VLANs of a bond. In the alphabet all these
+// links come before the link to the LAN.
 func checkManyLinks(_ *testing.T, e environment) {
 	for i := range 17 {
 		e.must(e.AddBridge(1, fmt.Sprintf("br-%012x", 0x0123456789ab+i), netip.MustParsePrefix(fmt.Sprintf("172.%d.0.1/16", 18+i)),

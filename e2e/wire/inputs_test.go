@@ -20,14 +20,14 @@ import (
 )
 
 const (
-	// startBound is how long after the start of its speakers a cluster may take until one node answers for each address.
+	// startBound is the time after the start of the speakers within which one node must answer for each address.
 	startBound = 20 * time.Second
-	// watched is how long each address is then heard: two nodes that take an address from each other do so every 3 s.
+	// watched is the time for which each address is heard then. Two nodes that dispute an address take it every 3 s.
 	watched = 8 * time.Second
-	// unnoticed is how long an address may be unanswered while nothing happens to its owner.
+	// unnoticed is the longest time without an answer while nothing happens to the owner.
 	unnoticed = 500 * time.Millisecond
-	// inputsAtOnce is how many of the environments exist at the same time: their processes wait most of the time.
-	inputsAtOnce = 5
+	// inputsAtOnce limits the environments at the same time. Their processes wait most of the time.
+	inputsAtOnce = 6
 )
 
 const systemNamespace = "lanlord-system"
@@ -39,15 +39,15 @@ type inputCase struct {
 	check   func(*testing.T, environment)
 }
 
-// TestDifferingInputs checks from the client's view that each address has one owner and keeps it although the inputs of the
-// nodes differ: all speakers are real processes, and whoever answers for an address is heard on the wire.
+// TestDifferingInputs checks that each address has one owner and keeps it although the inputs of the nodes differ. All speakers are
+// real processes, and the test hears on the wire which node answers.
 func TestDifferingInputs(t *testing.T) {
 	speaker := buildSpeaker(t)
 	places := make(chan struct{}, inputsAtOnce)
 	var running sync.WaitGroup
 	for _, c := range slices.Concat(configurationCases(), deletionCases(), gossipCases(), linkCases(), machineCases()) {
+		places <- struct{}{} // in the order of the table, which begins with the longest
 		running.Go(func() {
-			places <- struct{}{}
 			defer func() { <-places }()
 			t.Run(c.name, func(t *testing.T) {
 				c.options.Speaker, c.options.Unstarted = speaker, true
@@ -197,8 +197,7 @@ func (e environment) listAddresses(number int, addrs ...netip.Addr) {
 	})
 }
 
-// putState writes what the leading controller keeps for processes that have only part of the inputs: the last configuration that
-// it accepted, and the MAC addresses of the nodes.
+// putState writes the ConfigMap of the leading controller with the last accepted configuration and the MAC addresses of the nodes.
 func (e environment) putState() {
 	e.t.Helper()
 	o, err := e.API().Get("configmaps", types.NamespacedName{Namespace: systemNamespace, Name: "config"})
