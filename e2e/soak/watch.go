@@ -173,7 +173,7 @@ func (r *Soak) punctual(ctx context.Context) error {
 		if now.Sub(lastLook) > 500*time.Millisecond {
 			from, lastLook = lastLook, now
 			for _, pid := range r.site.Speakers() {
-				total := starved(pid)
+				total := wire.Starved(pid)
 				late = late || total-waited[pid] > starving && waited[pid] > 0
 				waited[pid] = total
 			}

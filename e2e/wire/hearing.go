@@ -17,6 +17,8 @@ type Hearing struct {
 	// Asked has the times of the questions, Claims the frames that were heard, both in the order of time.
 	Asked  []time.Time
 	Claims []Claim
+	// Starved is the longest time for which the threads of one speaker waited for a CPU meanwhile, where the caller notes that.
+	Starved time.Duration
 }
 
 // Hear asks for the addresses until ctx ends, and returns what was heard. An ended ctx is no error. Calls follow one another.

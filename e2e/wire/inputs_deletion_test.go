@@ -123,7 +123,7 @@ func (e environment) movedTo(when string, h wire.Hearing, heir int) {
 		if slices.Contains(stations, e.MACs()[heir]) && h.Moves(a) > 1 && h.Overlap(a) > 100*time.Millisecond {
 			e.t.Errorf("%s: two nodes answered for %s for %v", when, a, h.Overlap(a))
 		}
-		if dark := h.Dark(a); dark > plannedBound {
+		if dark := h.Dark(a); dark > plannedBound+h.Starved {
 			e.t.Errorf("%s: nobody answered for %s for %v", when, a, dark.Round(time.Millisecond))
 		}
 	}

@@ -74,7 +74,7 @@ func checkTwoLinks(t *testing.T, e environment) {
 		if stations := lost.Stations(a); owners[a] != e.MACs()[two] || len(stations) == 0 || stations[len(stations)-1] != second {
 			t.Errorf("%s was at %s and then at %v; the second link is %s", a, owners[a], stations, second)
 		}
-		if dark := lost.Dark(a); dark > plannedBound {
+		if dark := lost.Dark(a); dark > plannedBound+lost.Starved {
 			t.Errorf("nobody answered for %s for %v after the carrier of the first link was lost", a, dark.Round(time.Millisecond))
 		}
 	}

@@ -60,8 +60,8 @@ func checkKernelAddress(t *testing.T, e environment) {
 			t.Errorf("%s, which the kernel of node-%d has on another link, was claimed by %v", a, node, stations)
 		}
 	}
-	for _, a := range e.addrs {
-		e.says(5*time.Second, a.String(), e.Nodes()[node])
+	for limit, i := time.Now().Add(5*time.Second), 0; i < len(e.addrs); i++ {
+		e.says(time.Until(limit), e.addrs[i].String(), e.Nodes()[node])
 	}
 }
 

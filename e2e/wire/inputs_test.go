@@ -24,7 +24,7 @@ const (
 	startBound = 20 * time.Second
 	// watched is the time for which each address is heard then. Two nodes that dispute an address take it every 3 s.
 	watched = 8 * time.Second
-	// unnoticed is the longest time without an answer while nothing happens to the owner.
+	// unnoticed is the longest time without an answer while nothing happens to the owner. A speaker's wait for a CPU is added.
 	unnoticed = 500 * time.Millisecond
 	// inputsAtOnce limits the environments at the same time. Their processes wait most of the time.
 	inputsAtOnce = 6
@@ -101,6 +101,7 @@ func (e environment) hear(after time.Duration, do func() error) wire.Hearing {
 		h, err := e.Hear(ctx, e.addrs)
 		heard <- result{h, err}
 	}()
+	before := e.waited()
 	err := do()
 	if err == nil {
 		err = wire.Pause(e.t.Context(), after)
@@ -109,7 +110,19 @@ func (e environment) hear(after time.Duration, do func() error) wire.Hearing {
 	r := <-heard
 	e.must(err)
 	e.must(r.err)
+	for pid, total := range e.waited() {
+		r.hearing.Starved = max(r.hearing.Starved, total-before[pid])
+	}
 	return r.hearing
+}
+
+// waited returns the time for which each speaker has waited for a CPU.
+func (e environment) waited() map[int]time.Duration {
+	all := make(map[int]time.Duration)
+	for _, pid := range e.Processes() {
+		all[pid] = wire.Starved(pid)
+	}
+	return all
 }
 
 // nothing happens in a while in which addresses are heard.
@@ -123,8 +136,8 @@ func (e environment) unmoved(when string, h wire.Hearing, owners map[netip.Addr]
 			e.t.Errorf("%s: %s was claimed by %v, with %d moves in %v; its owner is %s", when, a, stations, h.Moves(a),
 				h.To.Sub(h.From).Round(time.Second), owners[a])
 		}
-		if dark := h.Dark(a); dark > unnoticed {
-			e.t.Errorf("%s: nobody answered for %s for %v", when, a, dark.Round(time.Millisecond))
+		if dark := h.Dark(a); dark > unnoticed+h.Starved {
+			e.t.Errorf("%s: nobody answered for %s for %v; a speaker waited for a CPU for %v", when, a, dark.Round(time.Millisecond), h.Starved)
 		}
 	}
 	if e.t.Failed() {
