@@ -134,3 +134,12 @@ func (s *Server) Changes(resource string, version uint64) ([]Change, uint64, err
 	}
 	return changes, now, nil
 }
+
+// Get returns an object, nil if there is none.
+func (s *Server) Get(resource string, key types.NamespacedName) (runtime.Object, error) {
+	k, err := kindNamed(resource)
+	if err != nil {
+		return nil, err
+	}
+	return k.object(s.get(resource, key))
+}

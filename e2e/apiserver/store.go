@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
@@ -72,8 +73,9 @@ type Server struct {
 	trouble atomic.Pointer[Trouble]
 	// requests counts them, for every nth to meet a trouble.
 	requests atomic.Uint64
-	// hangUp is closed to end the watches there are; mu guards it.
-	hangUp chan struct{}
+	// hangUp is closed to end the watches there are, one of hangUps to end those of one client; mu guards them.
+	hangUp  chan struct{}
+	hangUps map[netip.Addr]chan struct{}
 }
 
 // New returns a Server without objects.
@@ -83,6 +85,7 @@ func New() *Server {
 		changes: make(map[string][]change),
 		changed: make(chan struct{}),
 		hangUp:  make(chan struct{}),
+		hangUps: make(map[netip.Addr]chan struct{}),
 	}
 }
 

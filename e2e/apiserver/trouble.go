@@ -3,6 +3,7 @@ package apiserver
 import (
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -67,10 +68,26 @@ func (s *Server) HangUp() {
 	s.hangUp = make(chan struct{})
 }
 
-func (s *Server) hanging() <-chan struct{} {
+// HangUpOf ends the watches of one client, which is named by its IP address.
+func (s *Server) HangUpOf(client netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.hangUp
+	if hangUp := s.hangUps[client]; hangUp != nil {
+		close(hangUp)
+		delete(s.hangUps, client)
+	}
+}
+
+// hanging returns channels that are closed to end a client's watch: that of all clients, and the client's own.
+func (s *Server) hanging(r *http.Request) (all, own <-chan struct{}) {
+	client, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero value, for what is no address, is a client too
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := client.Addr().Unmap()
+	if s.hangUps[key] == nil {
+		s.hangUps[key] = make(chan struct{})
+	}
+	return s.hangUp, s.hangUps[key]
 }
 
 // Forget forgets all changes, as a compaction of etcd does: watches of older versions are told 410 Gone, and list again.

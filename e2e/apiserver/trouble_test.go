@@ -2,6 +2,7 @@ package apiserver_test
 
 import (
 	"context"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -105,6 +106,26 @@ func TestForgetsThePast(t *testing.T) {
 	}
 	s.HangUp()
 	if e, open := <-current.ResultChan(); open {
+		t.Errorf("got %v after the server hung up", e)
+	}
+}
+
+// TestHangUpOf ends the watches of one client, and not those of another.
+func TestHangUpOf(t *testing.T) {
+	s := apiserver.New()
+	watching, err := client(t, s).CoreV1().Nodes().Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.HangUpOf(netip.MustParseAddr("192.0.2.1"))
+	if err := s.Put(node("a", "1")); err != nil {
+		t.Fatal(err)
+	}
+	if e := <-watching.ResultChan(); e.Type != watch.Added {
+		t.Errorf("got %v after the server hung up on another client, want the new node", e)
+	}
+	s.HangUpOf(netip.MustParseAddr("127.0.0.1"))
+	if e, open := <-watching.ResultChan(); open {
 		t.Errorf("got %v after the server hung up", e)
 	}
 }

@@ -60,7 +60,7 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, k kind, whic
 			return nil
 		}
 	}
-	hangUp := s.hanging()
+	hangUp, hangUpOwn := s.hanging(r)
 	for {
 		changes, now, changed, known := s.since(k.resource, version)
 		if !known {
@@ -78,6 +78,8 @@ func (s *Server) serveWatch(w http.ResponseWriter, r *http.Request, k kind, whic
 		select {
 		case <-changed:
 		case <-hangUp:
+			return nil
+		case <-hangUpOwn:
 			return nil
 		case <-r.Context().Done():
 			return nil

@@ -204,6 +204,9 @@ func (s *site) Claims() []wire.Claim { return s.observer.Claims() }
 // Ask implements [soak.Site].
 func (s *site) Ask(addrs []netip.Addr) error { return s.observer.Ask(addrs) }
 
+// Pools implements [soak.Site]. Every node may have every address here.
+func (*site) Pools() map[netip.Prefix][]wire.MAC { return nil }
+
 // Places implements [soak.Site].
 func (s *site) Places() map[types.NamespacedName][]wire.MAC {
 	byName := make(map[string]wire.MAC, len(s.workers))

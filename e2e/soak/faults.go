@@ -119,6 +119,12 @@ var deeds = map[Kind]deed{
 	"config": func(_ context.Context, r *namespaces, f Fault) (func() error, error) {
 		return r.restoreConfiguration, r.server.configure(pick(r, f, edits))
 	},
+	"config-restart": restartUnconfigured,
+	"config-rollout": rollOutUnconfigured,
+	"secret-gone":    deleteSecret,
+	"watch-points":   hangUpOne,
+	"kernel-address": giveKernelAddress,
+	"gossip-start":   startWithoutGossip,
 	"controller-kill": func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
 		r.manager.kill()
 		return r.startManager, nil

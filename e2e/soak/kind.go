@@ -55,6 +55,8 @@ const (
 	Single
 	// Unwired: the node's way to pods is made anew afterwards, by others than Lanlord, who wait for nobody.
 	Unwired
+	// Anew: it happens to one node, although that is not its scope, and the node's speaker is another process afterwards.
+	Anew
 	// Everywhere: the speakers of all nodes are other processes afterwards.
 	Everywhere
 )

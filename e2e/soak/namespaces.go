@@ -7,10 +7,12 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lanlord/lanlord/e2e/apiserver"
@@ -58,6 +60,9 @@ func (r *namespaces) Start(_ context.Context, s *Soak) (err error) {
 		return err
 	}
 	r.lab.Tap(r.Saw)
+	if err := r.labelNodes(); err != nil {
+		return err
+	}
 	r.http = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: r.lab.Host().Dial}}
 	if err := r.restoreConfiguration(); err != nil {
 		return err
@@ -105,10 +110,33 @@ func (r *namespaces) Close() {
 // MACs implements [Site].
 func (r *namespaces) MACs() []wire.MAC { return r.lab.MACs() }
 
-// Changes implements [Site].
+// labelNodes lets all nodes but the last announce the addresses that Services ask for.
+func (r *namespaces) labelNodes() error {
+	for _, name := range r.lab.Nodes()[:r.Nodes-1] {
+		if _, err := r.server.api.Edit("nodes", types.NamespacedName{Name: name}, func(o runtime.Object) {
+			metav1.SetMetaDataLabel(&o.(*corev1.Node).ObjectMeta, nodeLabel, "yes")
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Pools implements [Site].
+func (r *namespaces) Pools() map[netip.Prefix][]wire.MAC {
+	return map[netip.Prefix][]wire.MAC{askedPool: r.lab.MACs()[:r.Nodes-1]}
+}
+
+// Changes implements [Site]. Of the Service of the fault kernel-address nothing is told: that fault checks it.
 func (r *namespaces) Changes() (changes []apiserver.Change, err error) {
 	changes, r.version, err = r.server.api.Changes("services", r.version)
-	return changes, err
+	return slices.DeleteFunc(changes, func(c apiserver.Change) bool {
+		s, ok := c.After.(*corev1.Service)
+		if !ok {
+			s = c.Before.(*corev1.Service)
+		}
+		return s.Name == kernelService
+	}), err
 }
 
 // Claims implements [Site].

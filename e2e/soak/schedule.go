@@ -62,7 +62,7 @@ func Plan(rules Rules, seed uint64, duration time.Duration, nodes int, kinds []K
 		r := rules.Of(bag[0])
 		f := Fault{Kind: r.Kind, Node: -1, At: at, For: between(random, r.Shortest, r.Longest)}
 		switch {
-		case r.Scope == Process:
+		case r.Scope == Process, r.has(Anew):
 			f.Node = 1 + random.IntN(nodes-1)
 		case r.Scope == Node, r.has(Single):
 			f.Node = random.IntN(nodes)

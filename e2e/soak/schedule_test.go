@@ -29,7 +29,7 @@ func TestPlanLeavesNodes(t *testing.T) {
 		for i, f := range plan {
 			r := namespaceRules().Of(f.Kind)
 			seen[f.Kind]++
-			if f.For < r.Shortest || f.For > r.Longest || f.End() > 20*time.Minute-calm || f.Node >= nodes || r.Scope == Process && f.Node < 1 {
+			if f.For < r.Shortest || f.For > r.Longest || f.End() > 20*time.Minute-calm || f.Node >= nodes || (r.Scope == Process || r.has(Anew)) && f.Node < 1 {
 				t.Fatalf("seed %d: %s", seed, f)
 			}
 			without := make(map[int]bool)

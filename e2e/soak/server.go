@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -120,11 +121,18 @@ func (s *server) Close() {
 	}
 }
 
+// nodeLabel is the label that a node needs for addresses of the pool for those who ask.
+const nodeLabel = "soak.example.com/asked"
+
+// askedPool has the addresses that are only given to those who ask, and that only some nodes may announce.
+var askedPool = netip.MustParsePrefix("10.99.200.0/24")
+
 // configuration is the ConfigMap's text: a pool for all, one for those who ask, and what else there may be.
 func configuration(pools, layer2 string) string {
 	return `address-pools:
 - {name: main, protocol: layer2, addresses: [10.99.128.0/18, "fd00:99::1:0/112"]}
-- {name: asked, protocol: layer2, addresses: [10.99.200.0/24], auto-assign: false}
+- {name: asked, protocol: layer2, addresses: [10.99.200.0/24], auto-assign: false,
+   node-selectors: [{match-labels: {` + nodeLabel + `: "yes"}}]}
 ` + pools + "layer2: {ping: false" + layer2 + "}\n"
 }
 

@@ -28,6 +28,8 @@ type Site interface {
 	Ask([]netip.Addr) error
 	// Places are the nodes that may have the addresses of those Services for which that matters.
 	Places() map[types.NamespacedName][]wire.MAC
+	// Pools are parts of pools, and the nodes that alone may have their addresses.
+	Pools() map[netip.Prefix][]wire.MAC
 	// Deed does one thing that users do, and tells whether there was one to do.
 	Deed() (bool, error)
 	// Events returns how many Events of each reason were written since the last call.

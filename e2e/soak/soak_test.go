@@ -31,6 +31,7 @@ func TestSoak(t *testing.T) {
 	}{
 		{"all", namespaceRules().Kinds(), 75 * time.Second},
 		// What needs the most of the machine is not left to the seed.
+		{"inputs that differ", []Kind{"config-restart", "config-rollout", "secret-gone", "watch-points", "kernel-address", "gossip-start"}, 75 * time.Second},
 		{"memory and certificates", []Kind{"squeeze", "oom", "certificate"}, time.Minute},
 	} {
 		t.Run(test.name, func(t *testing.T) {

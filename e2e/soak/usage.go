@@ -71,22 +71,6 @@ func measure(ctx context.Context, pid int, get func(context.Context) (string, er
 	return u, lines.Err()
 }
 
-// starved returns how long the threads of a process have waited for a CPU, in all.
-func starved(pid int) (waited time.Duration) {
-	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid)) // the pattern is a good one
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			continue // the thread has ended
-		}
-		if fields := strings.Fields(string(text)); len(fields) == 3 {
-			ns, _ := strconv.ParseInt(fields[1], 10, 64)
-			waited += time.Duration(ns)
-		}
-	}
-	return waited
-}
-
 // warmUp is how long a process may take to use what it needs, and leastWatched how long it must have been watched after that
 // for its memory to be judged.
 const (

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lanlord/lanlord/e2e/wire"
 )
 
 // TestLeaks finds what grows, and leaves alone what comes and goes.
@@ -42,7 +44,7 @@ func TestMeasure(t *testing.T) {
 	if err != nil || u.RSS < 1e6 || u.Files < 3 || u.Goroutines != 12 || u.Heap != 1.5e6 || u.Series != 3 {
 		t.Errorf("measured %+v, error %v", u, err)
 	}
-	if starved(os.Getpid()) < 0 {
+	if wire.Starved(os.Getpid()) < 0 {
 		t.Error("waited for less than nothing")
 	}
 }

@@ -61,7 +61,7 @@ func (r *Soak) look(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	claims, places := r.site.Claims(), r.site.Places()
+	claims, places, pools := r.site.Claims(), r.site.Places(), r.site.Pools()
 	r.mu.Lock()
 	for _, c := range changes {
 		at := now
@@ -79,7 +79,15 @@ func (r *Soak) look(now time.Time) error {
 	for _, w := range r.ledger.Waiting(overdue) {
 		r.violation(now, w)
 	}
-	r.judge.Want(r.ledger.Addrs(), now)
+	addrs := r.ledger.Addrs()
+	r.judge.Want(addrs, now)
+	for a := range addrs {
+		for pool, nodes := range pools {
+			if pool.Contains(a) {
+				r.judge.Confine(a, nodes, now)
+			}
+		}
+	}
 	for key, nodes := range places {
 		for _, a := range r.ledger.Of(key) {
 			r.judge.Confine(a, nodes, now)
@@ -165,7 +173,7 @@ func (r *Soak) punctual(ctx context.Context) error {
 		if now.Sub(lastLook) > 500*time.Millisecond {
 			from, lastLook = lastLook, now
 			for _, pid := range r.site.Speakers() {
-				total := starved(pid)
+				total := wire.Starved(pid)
 				late = late || total-waited[pid] > starving && waited[pid] > 0
 				waited[pid] = total
 			}

@@ -20,6 +20,8 @@ type Impairment struct {
 	Delay, Jitter time.Duration
 	// Seed makes the losses and jitters the same for the same frames.
 	Seed uint64
+	// Firewall drops what it does not let pass; nil lets everything pass.
+	Firewall *Firewall
 }
 
 // Impair makes the cables of a node to the networks bad until the returned function is called.
@@ -116,8 +118,8 @@ func (r *relay) run(from, to int, how Impairment, direction uint64) {
 	frame := make([]byte, mostFrame)
 	for !r.closed.Load() {
 		n, err := unix.Read(from, frame)
-		if err != nil || random.Float64() < how.Loss {
-			continue // nothing came within the timeout, or it is lost
+		if err != nil || random.Float64() < how.Loss || how.Firewall.drops(frame[min(n, vnetHeader):n], direction == 0) {
+			continue // nothing came within the timeout, or the frame is lost
 		}
 		delay := how.Delay
 		if how.Jitter > 0 {

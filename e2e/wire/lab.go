@@ -24,6 +24,8 @@ type Options struct {
 	IPv4, IPv6 int
 	// Layer2 is what the configuration has below layer2 besides ping, as "refresh: 0s, rate: 1000".
 	Layer2 string
+	// Pool is what the configuration has below the pool besides its name and addresses, as "auto-assign: false".
+	Pool string
 	// Ping has the speakers answer pings too, beside the kernels: a client has two answers to each.
 	Ping bool
 	// LogLevel is the speakers'. Empty is info: at debug level they log every frame, which takes its time.
@@ -35,6 +37,8 @@ type Options struct {
 	Server Server
 	// Flags are further flags of the speakers.
 	Flags []string
+	// Unstarted leaves all speakers to [Lab.Start], so that the objects and the nodes can be changed before.
+	Unstarted bool
 	// Prepare changes the command of a node's speaker before each start; nil changes nothing. Nodes are counted from 0.
 	Prepare func(number int, speaker *exec.Cmd) error
 }
@@ -56,7 +60,8 @@ type Lab struct {
 	burners []*exec.Cmd
 }
 
-// New makes a laboratory and starts all speakers. It does not wait for them; [Lab.Settle] does. Close removes it.
+// New makes a laboratory and starts all speakers, unless the options leave that to the caller. It does not wait for them;
+// [Lab.Settle] does. Close removes it.
 func New(o Options) (*Lab, error) {
 	if o.Nodes < 2 || o.Nodes > mostNodes || max(o.IPv4, o.IPv6) > mostAddresses || min(o.IPv4, o.IPv6) < 0 ||
 		(o.IPv4+o.IPv6 == 0) != (o.Server != nil) {
@@ -95,7 +100,7 @@ func (l *Lab) makeHub() (err error) {
 
 // makeCluster makes the nodes, and all objects.
 func (l *Lab) makeCluster() error {
-	err := l.server.Put(configuration(l.options.Layer2, l.options.Ping), gossipSecret())
+	err := l.server.Put(configuration(l.options), gossipSecret())
 	for i := 0; i < l.options.Nodes && err == nil; i++ {
 		var n *node
 		if n, err = newNode(l, i); err == nil {
@@ -131,6 +136,9 @@ func (l *Lab) makeJudges() (err error) {
 }
 
 func (l *Lab) startSpeakers() error {
+	if l.options.Unstarted {
+		return nil
+	}
 	for _, n := range l.nodes {
 		if err := n.start(); err != nil {
 			return err

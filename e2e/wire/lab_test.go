@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -54,10 +55,10 @@ func newLab(t *testing.T, speaker string, v4, v6 int) *wire.Lab {
 	return newLabWith(t, wire.Options{Speaker: speaker, IPv4: v4, IPv6: v6, Layer2: "failback: never"})
 }
 
-// newLabWith makes one of three nodes with the options.
+// newLabWith makes one with the options, of three nodes unless they say how many.
 func newLabWith(t *testing.T, o wire.Options) *wire.Lab {
 	t.Helper()
-	o.Nodes, o.Logs = 3, t.TempDir()
+	o.Nodes, o.Logs = cmp.Or(o.Nodes, 3), t.TempDir()
 	t.Cleanup(func() {
 		if t.Failed() {
 			if err := wire.WriteLogs(t.Output(), o.Logs); err != nil {

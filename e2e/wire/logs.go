@@ -27,3 +27,16 @@ func WriteLogs(w io.Writer, dir string) error {
 	}
 	return nil
 }
+
+// log returns what the speakers of the node have written, in the order of their starts.
+func (n *node) log() (string, error) {
+	var all []byte
+	for i := range n.starts {
+		text, err := os.ReadFile(filepath.Join(n.lab.options.Logs, fmt.Sprintf("%s.%d.log", n.name, i+1)))
+		if err != nil {
+			return "", err
+		}
+		all = append(all, text...)
+	}
+	return string(all), nil
+}

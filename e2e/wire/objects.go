@@ -17,12 +17,16 @@ const (
 	poolName        = "wire"
 )
 
-// configuration is the ConfigMap: one pool, and what the options add below layer2. Pings are the kernels' to answer here, at least.
-func configuration(layer2 string, ping bool) *corev1.ConfigMap {
+// configuration is the ConfigMap: one pool, and what the options add to it and below layer2. Pings are the kernels' to answer
+// here, at least.
+func configuration(o Options) *corev1.ConfigMap {
 	text := fmt.Sprintf("address-pools:\n- name: %s\n  protocol: layer2\n  addresses: [%s, \"%s\"]\n", poolName, services4, services6)
-	text += fmt.Sprintf("layer2: {ping: %t", ping)
-	if layer2 != "" {
-		text += ", " + layer2
+	if o.Pool != "" {
+		text += "  " + o.Pool + "\n"
+	}
+	text += fmt.Sprintf("layer2: {ping: %t", o.Ping)
+	if o.Layer2 != "" {
+		text += ", " + o.Layer2
 	}
 	text += "}\n"
 	return &corev1.ConfigMap{
@@ -65,9 +69,11 @@ func nodeObjects(name string, number int) []runtime.Object {
 
 func podName(node string) string { return "speaker-" + node }
 
+func serviceName(number int) string { return fmt.Sprintf("s%05d", number) }
+
 // serviceObjects are a Service as the controller leaves it, with an address, and an endpoint for it somewhere.
 func serviceObjects(number int, addr netip.Addr) []runtime.Object {
-	name := fmt.Sprintf("s%05d", number)
+	name := serviceName(number)
 	family, addressType, clusterIP, pod := corev1.IPv4Protocol, discoveryv1.AddressTypeIPv4, "10.96.0.0", "10.97.0.1"
 	if addr.Is6() {
 		family, addressType, clusterIP, pod = corev1.IPv6Protocol, discoveryv1.AddressTypeIPv6, "fd00:96::", "fd00:95::1"

@@ -68,6 +68,11 @@ type port struct {
 
 // plug connects a namespace to a network, with addresses on its end.
 func (h *hub) plug(n *namespace, network Network, addresses ...netip.Prefix) (*port, error) {
+	return h.plugAs(interfaces[network], n, network, addresses...)
+}
+
+// plugAs connects a namespace to a network with an interface of a given name.
+func (h *hub) plugAs(link string, n *namespace, network Network, addresses ...netip.Prefix) (*port, error) {
 	name, far := fmt.Sprintf("p%d", h.ports), fmt.Sprintf("q%d", h.ports)
 	h.ports++
 	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: far}
@@ -83,7 +88,7 @@ func (h *hub) plug(n *namespace, network Network, addresses ...netip.Prefix) (*p
 		end, err = n.link.LinkByName(far)
 	}
 	if err == nil {
-		err = n.link.LinkSetName(end, interfaces[network])
+		err = n.link.LinkSetName(end, link)
 	}
 	if err == nil {
 		err = n.link.LinkSetUp(end)

@@ -1,0 +1,34 @@
+package wire
+
+import "encoding/binary"
+
+// Firewall drops the TCP segments and UDP datagrams that are sent to a port, over IPv4 and IPv6, as a packet filter without
+// connection tracking does on the node. No program for the kernel's own filter is needed, and other traffic of the cable passes.
+type Firewall struct {
+	Port uint16
+	// In drops what is sent to the node, Out what the node sends.
+	In, Out bool
+}
+
+const (
+	protocolTCP = 6
+	protocolUDP = 17
+)
+
+// drops tells whether a frame is dropped. A frame that cannot be read passes; a nil Firewall drops nothing.
+func (f *Firewall) drops(frame []byte, fromNode bool) bool {
+	if f == nil || fromNode && !f.Out || !fromNode && !f.In || len(frame) < etherHeader {
+		return false
+	}
+	body := frame[etherHeader:]
+	var protocol byte
+	switch kind := binary.BigEndian.Uint16(frame[12:]); {
+	case kind == etherIPv4 && len(body) >= 20:
+		protocol, body = body[9], body[min(len(body), int(body[0]&0xf)*4):]
+	case kind == etherIPv6 && len(body) >= ipv6Header:
+		protocol, body = body[6], body[ipv6Header:] // the speakers send no extension headers
+	default:
+		return false
+	}
+	return (protocol == protocolTCP || protocol == protocolUDP) && len(body) >= 4 && binary.BigEndian.Uint16(body[2:]) == f.Port
+}
