@@ -112,7 +112,7 @@ func newVillageOf(t *testing.T, seed uint64, log slog.Handler, more string, name
 	for i, name := range names {
 		v.snap.Nodes = append(v.snap.Nodes, cluster.Node{Name: name})
 		p := &villager{village: v, name: name, machine: v.lan.Node(name), wake: make(chan struct{}, 1)}
-		p.nic = p.machine.Add("eth0", netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/24", 200+i)), netip.MustParsePrefix("fd00::ff/64"))
+		p.nic = p.machine.Add("eth0", netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/24", 200+i)), netip.MustParsePrefix(fmt.Sprintf("fd00::ff:%d/64", 200+i)))
 		v.speakers[name] = p
 	}
 	for _, p := range v.speakers {
