@@ -44,7 +44,7 @@ func (r reservation) refuse() *Refusal {
 		"%s is reserved for Service %s", r.Addr, names.String())
 }
 
-// poolNamespace is what a quota is of.
+// poolNamespace is the key of a quota.
 type poolNamespace struct {
 	pool      int
 	namespace string
@@ -75,7 +75,7 @@ func (a *Allocator) mayCount(s *seeker, i int, addr netip.Addr) bool {
 	return a.quotaLeft(s, i, a.pending(s, i)+1) || a.hasIn(s.Key.Namespace, addr)
 }
 
-// pending is how many addresses of pool i the Service is about to get that will count.
+// pending returns the number of addresses of pool i that the Service is about to get and that count for the quota.
 func (a *Allocator) pending(s *seeker, i int) int {
 	n := 0
 	for j := range s.slots() {

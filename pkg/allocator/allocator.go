@@ -25,9 +25,9 @@ type Assignment struct {
 	Pool string
 }
 
-// Result is what Assign did for a Service.
+// Result is the outcome of Assign for a Service.
 type Result struct {
-	// Assignments are all that the Service has now, in the order of its families: what it held, and what it was given.
+	// Assignments are all addresses of the Service, the held and the new ones, in the order of its families.
 	Assignments []Assignment
 	// Refusal says why the Service lacks something that it needs. It is nil when it lacks nothing.
 	Refusal *Refusal
@@ -35,43 +35,44 @@ type Result struct {
 	Remark string
 }
 
-// Usage is how much of a pool is in use, for one family.
+// Usage counts the addresses of one family of a pool.
 type Usage struct {
 	Pool   string
 	Family cluster.Family
-	// Size is how many addresses the pool has; exact to 2^53.
+	// Size is the number of addresses in the pool; exact to 2^53.
 	Size float64
-	// Used are those held by Services; Resting are those that nobody holds and that rest.
+	// Used addresses are held by Services. Resting addresses were released a short while ago.
 	Used, Resting int
-	// What follows counts addresses that nobody holds, each once. Quarantined are those that a stranger answers for, Withheld
-	// those that nobody gets for another reason: they are of a Node, of a gateway, or the end of a subnet. Reserved are those
-	// that only certain Services get.
+	// The fields below count addresses that no Service holds, each address once. Quarantined addresses are answered by
+	// a foreign host. Withheld addresses belong to a Node or a gateway, or are an end of a subnet. Reserved addresses
+	// are for certain Services only.
 	Quarantined, Withheld, Reserved int
 }
 
-// Free is how many addresses any Service could get, were it allowed to use the pool: exact to 2^53, and never less than 0.
+// Free returns the number of addresses that a Service could get if it may use the pool: exact to 2^53, and never less
+// than 0.
 func (u Usage) Free() float64 {
 	return max(0, u.Size-float64(u.Used)-float64(u.Quarantined)-float64(u.Withheld)-float64(u.Reserved))
 }
 
-// Allocator decides in rounds. What is done in a round is forgotten when it ends, but for what is settled between rounds.
+// Allocator decides in rounds. The end of a round discards everything but the settled Services.
 type Allocator struct {
 	catalog
-	// barred are the addresses that nobody gets, and reserved those that only certain Services get.
+	// barred are the addresses that no Service gets, reserved the addresses for certain Services only.
 	barred   map[netip.Addr]bar
 	reserved map[netip.Addr]reservation
 	// ownReserved are the addresses that are reserved for a Service, ascending, which it gets before anything else.
 	ownReserved map[cluster.Key][]netip.Addr
 	holders
-	// quotaUsed is how many addresses of a pool with quotas a namespace has.
+	// quotaUsed counts the addresses of a pool with quotas by namespace.
 	quotaUsed map[poolNamespace]int
 	scratch   []byte
-	// space is what the assignments of results are cut from.
+	// space is memory from which the assignments of results are cut.
 	space []Assignment
 	round
 }
 
-// round is what lasts for a round.
+// round is the state of one round.
 type round struct {
 	// selections are which of the selective pools are open to Services with certain values of the labels.
 	selections map[string]string
@@ -81,12 +82,12 @@ type round struct {
 	// resting are the addresses of rests, ownResting those that rest for a Service, the longest resting first.
 	resting    map[netip.Addr]struct{}
 	ownResting map[cluster.Key][]netip.Addr
-	// taken and counted are what was done in the round to used and more, and to quotaUsed.
+	// taken and counted are the changes that the round made to used and more, and to quotaUsed.
 	taken   []holding
 	counted []poolNamespace
 }
 
-// holding is that a Service was made a holder of an address.
+// holding records that a Service was made a holder of an address.
 type holding struct {
 	svc  *cluster.Service
 	addr netip.Addr
@@ -148,8 +149,9 @@ func (a *Allocator) rest(r Rest, services []*cluster.Service) {
 	}
 }
 
-// Adopt lets svc keep addr, which its status shows, or says why it may not. held are those that it keeps already. Where
-// two Services have the same address and may not share it, the one that is adopted first keeps it.
+// Adopt lets svc keep addr, which is in the status of svc, or returns why svc may not keep it. held are the addresses
+// that svc keeps already. Where two Services have the same address and may not share it, the Service that is adopted
+// first keeps it.
 func (a *Allocator) Adopt(svc *cluster.Service, held []Assignment, addr netip.Addr) (Assignment, *Refusal) {
 	family := cluster.FamilyOf(addr)
 	if !slices.Contains(Wanted(svc), family) {

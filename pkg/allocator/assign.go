@@ -36,13 +36,13 @@ type seeker struct {
 	view   *view
 }
 
-// Assign gives svc the addresses that it needs beside those that it holds, which Adopt has returned.
+// Assign gives svc the addresses that svc lacks. held are the addresses that Adopt has returned for svc.
 //
-// What is requested is given as a whole or not at all, and nothing takes its place; what the configuration reserves for a
-// Service counts as requested when it lacks an address. Otherwise a Service gets back what rests for it, else an address
-// that it may share, else both its addresses from one pool if one has both, else each from the first pool that has one;
-// what rests for others comes last. Of two families, PreferDualStack takes what there is and RequireDualStack takes
-// nothing new unless it gets both. Nothing that is held is lost here.
+// A request is granted as a whole or not at all, and nothing replaces it. When svc lacks an address, the addresses that
+// the configuration reserves for svc count as requested. Otherwise Assign tries in this order: an address that rests
+// for svc, an address that svc may share, both addresses from one pool that has both families, each address from the
+// first pool that has one, and last an address that rests for another Service. Of two families, PreferDualStack takes
+// what is free, and RequireDualStack takes nothing new unless both are free. Assign never takes a held address away.
 func (a *Allocator) Assign(svc *cluster.Service, held []Assignment) Result {
 	s := seeker{Service: svc}
 	a.open(&s, held)

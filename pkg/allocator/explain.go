@@ -9,7 +9,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// exhaustion is what a lack of free addresses depends on.
+// exhaustion is the key of a refusal for want of a free address.
 type exhaustion struct {
 	view   *view
 	only   int
@@ -24,7 +24,8 @@ func (a *Allocator) isExhausted(s *seeker, f cluster.Family) bool {
 	return one || both
 }
 
-// lacking says what the Service lacks after all was tried: a refusal if it needs it, a remark if it can do without.
+// lacking returns what the Service lacks in the end: a refusal for an address that the Service needs, a remark for one
+// that it only prefers.
 func (a *Allocator) lacking(s *seeker) (refusal *Refusal, remark string) {
 	var missing []*Refusal
 	for i := range s.slots() {
@@ -53,9 +54,10 @@ func both(first, second *Refusal) *Refusal {
 	}
 }
 
-// lasting chooses what a Service that waits for two addresses is told: what the configuration is the cause of, else
-// what it was told before if that is still true. Of the two families one may come free and be taken again many times
-// while the other one is what keeps the Service waiting; a message that followed would be written each time.
+// lasting chooses one of two refusals for a Service that waits for two addresses: a refusal that the configuration
+// causes, else the refusal that the record of the Service has already, as long as it holds. One of two families may
+// become free and be taken many times while the other one keeps the Service waiting; a message that followed would be
+// written each time.
 func lasting(svc *cluster.Service, missing []*Refusal) *Refusal {
 	for _, r := range missing {
 		if r.Reason != reason.NoFreeAddress && r.Reason != reason.QuotaReached {
@@ -110,7 +112,7 @@ func (a *Allocator) explainExhausted(s *seeker, f cluster.Family) *Refusal {
 	return lack.refuse(a.setAside())
 }
 
-// shortage is what keeps the pools from giving a Service an address of a family.
+// shortage collects why the pools have no address of a family for a Service.
 type shortage struct {
 	family    cluster.Family
 	namespace string
@@ -201,7 +203,7 @@ func (c *catalog) notFor(s *seeker, i int, f cluster.Family) string {
 	return ""
 }
 
-// used says that all addresses of the family are in use.
+// used returns the text for a pool whose addresses of the family are all in use.
 func (p *pool) used(f cluster.Family) string {
 	return fmt.Sprintf("pool %s has 0 of %.0f%s", quote(p.Name), p.of(f).size, p.of(f).kept())
 }
@@ -213,7 +215,7 @@ func notConsidered(pools list) string {
 	return "; not considered: " + pools.String()
 }
 
-// kept says how many of the addresses are not for everybody.
+// kept returns the text for the addresses of the pool that not every Service may have.
 func (s *stock) kept() string {
 	switch {
 	case s.reserved > 0 && s.withheld > 0:
@@ -226,7 +228,8 @@ func (s *stock) kept() string {
 	return ""
 }
 
-// quotaText says that the quota of pool i leaves too little for the Service. It names no count that others change.
+// quotaText returns the text for a pool whose quota leaves too little for the Service. The text has no count that other
+// Services change.
 func (c *catalog) quotaText(s *seeker, i int) string {
 	limit, _ := c.pools[i].Quota(s.Key.Namespace)
 	text := fmt.Sprintf("pool %s allows namespace %s ", quote(c.pools[i].Name), s.Key.Namespace)
@@ -249,7 +252,7 @@ func (c *catalog) disabled(i int) *Refusal {
 		"pool %s is disabled, so it gives no more addresses", quote(c.pools[i].Name))
 }
 
-// outside says that no pool contains addr.
+// outside is the refusal of an address that no pool contains.
 func (c *catalog) outside(addr netip.Addr) *Refusal {
 	return refuse(cluster.Problem{Reason: reason.AddressOutsidePools, Addr: addr},
 		"no pool contains %s (pools: %s%s)", addr, c.poolNames(), c.setAside())
@@ -298,14 +301,14 @@ func (c *catalog) setAside() string {
 	return "; set aside for protocol bgp: " + names.String()
 }
 
-// inUse says that holder has addr and does not share it with svc.
+// inUse is the refusal of an address that holder has and does not share with svc.
 func inUse(svc *cluster.Service, addr netip.Addr, holder *cluster.Service) *Refusal {
 	why := unshared(svc, holder)
 	problem := cluster.Problem{Reason: reason.AddressInUse, Addr: addr, By: holder.Key.String(), Unshared: why}
 	return refuse(problem, "%s is held by Service %s%s", addr, holder.Key, unsharedText(why, svc, holder))
 }
 
-// familyMismatch says that svc is to have no address of addr's family.
+// familyMismatch is the refusal of an address of a family that svc does not have.
 func familyMismatch(svc *cluster.Service, addr netip.Addr) *Refusal {
 	if wanted := Wanted(svc); len(wanted) == 1 {
 		return refuse(cluster.Problem{Reason: reason.FamilyMismatch, Addr: addr},

@@ -121,7 +121,7 @@ func (a *Allocator) fillShared(s *seeker) {
 	}
 }
 
-// fewShared is how many addresses are tried again for each Service rather than remembered as tried.
+// fewShared is the number of addresses that are tried again for each Service rather than remembered as tried.
 const fewShared = 8
 
 // triedBy returns where it is noted how many addresses Services of this kind have tried.

@@ -21,7 +21,7 @@ type holders struct {
 	sharers
 }
 
-// sharers is what lasts for a round.
+// sharers is the part of holders that one round uses.
 type sharers struct {
 	// leaving are the addresses that are still in a Service's status and will not be. Nobody new gets them.
 	leaving map[netip.Addr]*cluster.Service
@@ -31,7 +31,7 @@ type sharers struct {
 	shared map[sharing]*sharedAddrs
 	// assigning is true when all that was held before the round is known, and addresses are being given.
 	assigning bool
-	// tried is how many addresses of shared, from the front, a kind of Service cannot share. They only become fewer.
+	// tried counts the addresses at the front of shared that a kind of Service cannot share. The count only grows.
 	tried map[sharer]*int
 }
 
@@ -42,13 +42,13 @@ type sharedAddrs struct {
 	sorted bool
 }
 
-// sharing is what addresses have in common that the same Services could share.
+// sharing is the key of addresses that the same Services could share.
 type sharing struct {
 	key    string
 	family cluster.Family
 }
 
-// sharer is what decides which of the addresses a Service can share.
+// sharer is the kind of a Service that decides which addresses the Service can share.
 type sharer struct {
 	sharing
 	policy   cluster.TrafficPolicy
@@ -246,7 +246,7 @@ func unsharedText(why reason.Unshared, svc, holder *cluster.Service) string {
 	return ""
 }
 
-// maxPorts is how many ports a message names before it counts the others.
+// maxPorts is the number of ports in a message; further ports are counted.
 const maxPorts = 40
 
 // AppendSharing appends the terms on which svc shares its addresses to the text of a message, nothing for a Service

@@ -15,14 +15,15 @@ type bar struct {
 	subnet netip.Prefix
 }
 
-// barKind says what an address is that nobody gets.
+// barKind is the kind of an address that no Service gets.
 type barKind uint8
 
 const (
 	ofNode barKind = iota
 	ofGateway
 	ofStranger
-	// ofNetwork is for an address that a convention leaves out. Unlike the others it works, so who has it keeps it.
+	// ofNetwork is an address that a convention excludes. Unlike the others it works, so a Service that has it keeps
+	// it.
 	ofNetwork
 )
 

@@ -9,7 +9,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// pool is what a round knows of one configured pool.
+// pool is the state of one configured pool.
 type pool struct {
 	*config.Pool
 	// restricted is true when not all Services may use it.
@@ -24,12 +24,12 @@ type stock struct {
 	// settled is the first address that is neither held between rounds nor kept from everybody, as far as that was looked for.
 	settled cursor
 	cursor
-	// size is how many addresses there are; exact to 2^53.
+	// size is the number of addresses; exact to 2^53.
 	size float64
-	// used are those held by Services, resting those of rests that are not.
+	// used counts the addresses that Services hold, resting the addresses that rest and are not held.
 	used, resting int
-	// reserved are those that only certain Services may have, withheld those that nobody may have as long as Nodes and
-	// subnets are as they are.
+	// reserved counts the addresses for certain Services only, withheld the addresses that Nodes, gateways and subnets
+	// keep from every Service.
 	reserved, withheld int
 	// rests are the resting addresses that others may have when nothing else is left, the longest resting first.
 	rests []netip.Addr
@@ -143,7 +143,7 @@ func avoided(r config.Range) float64 {
 	return float64(upTo(uint64(binary.BigEndian.Uint32(to[:]))+1) - upTo(uint64(binary.BigEndian.Uint32(from[:]))))
 }
 
-// distance is how many steps lead from one address to a later one of the same family.
+// distance returns the number of steps from one address to a later address of the same family.
 func distance(from, to netip.Addr) float64 {
 	f, t := from.As16(), to.As16()
 	high := binary.BigEndian.Uint64(t[:8]) - binary.BigEndian.Uint64(f[:8])

@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// named is how many pools a message names before it counts the others.
+	// named is the number of pools in a message; further pools are counted.
 	named = 3
-	// maxName is how much of a pool's name a message shows, in bytes.
+	// maxName is the length of a name in a message, in bytes.
 	maxName = 63
 )
 

@@ -17,7 +17,7 @@ const (
 	conflictOver = "AddressConflictOver"
 )
 
-// namedStrangers is how many MAC addresses a message names before it counts the others.
+// namedStrangers is the number of MAC addresses in a message; further ones are counted.
 const namedStrangers = 3
 
 // conflict returns the condition and the record about the foreign hosts that answer for any of the assignments, nil when

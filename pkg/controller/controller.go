@@ -16,12 +16,12 @@ import (
 )
 
 const (
-	// writers is how many writes run at once. A write is mostly waiting for the API server's disk.
+	// writers is the number of concurrent writes. A write mostly waits for the disk of the API server.
 	writers = 8
-	// writeTimeout is how long a write may take.
+	// writeTimeout bounds one write.
 	writeTimeout = 10 * time.Second
-	// planTime is how long the writes of one plan are waited for. What is not begun then is decided anew, and what hangs is
-	// left alone: while an API server is slow the cluster moves on.
+	// planTime bounds the wait for the writes of one plan. Writes that have not begun by then are decided anew, and
+	// writes that hang are left alone: the cluster changes while an API server is slow.
 	planTime = 2 * time.Second
 	// pauseFactor and maxPause bound how much of a processor deciding takes while Services come by the thousand: the loop
 	// pauses this many times as long as the last decision took. In a small cluster that is nothing.
@@ -81,7 +81,7 @@ type Controller struct {
 	reported report
 }
 
-// result is how a write ended.
+// result is the outcome of a write.
 type result struct {
 	update cluster.Update
 	err    error
@@ -93,7 +93,7 @@ type announcement struct {
 	addrs []netip.Addr
 }
 
-// retry is when a Service may be written again.
+// retry holds when a Service may be written again.
 type retry struct {
 	// uid and version are of the Service as it was. Once it is another one, it may be written at once.
 	uid, version string
@@ -229,8 +229,8 @@ func (c *Controller) due(updates []cluster.Update, now time.Time) []cluster.Upda
 	return due
 }
 
-// apply begins the writes and waits for them, at most for planTime. It returns whether there is reason to decide again at
-// once: a write succeeded, so that what it gave up can be handed on, or one was not begun.
+// apply begins the writes and waits for them, at most for planTime. It reports whether to decide again at once: a write
+// succeeded, so that a released address can be assigned, or a write was not begun.
 func (c *Controller) apply(ctx context.Context, writes *sync.WaitGroup, updates []cluster.Update) (again bool) {
 	c.turn++
 	timeout := time.NewTimer(planTime)

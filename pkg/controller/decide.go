@@ -12,9 +12,9 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// Plan is what is to be written so that the cluster is as it should be, and how it is then.
+// Plan lists the writes that bring the cluster into the wanted state, and counts that state.
 type Plan struct {
-	// Updates are what differs: first the Services that are not ours any more, then ours, the oldest first.
+	// Updates are the Services to write: first the Services that are no longer ours, then ours, the oldest first.
 	Updates []cluster.Update
 	Summary
 }
@@ -25,9 +25,9 @@ type Summary struct {
 	Pools []allocator.Usage
 	// Services counts the Services that Lanlord manages by how each stands; the index is the reason.Assignment.
 	Services [reason.AssignmentCount]int
-	// Partial counts those of them that have an address, although they lack one.
+	// Partial counts the Services that have one address and lack another.
 	Partial [reason.AssignmentCount]int
-	// Conflicts counts those of them with an address that a stranger answers for too.
+	// Conflicts counts the Services with an address that a foreign host answers for.
 	Conflicts int
 }
 
@@ -40,7 +40,7 @@ type claim struct {
 	lost []loss
 	// doubtful is true when its record does not vouch for all addresses in its status.
 	doubtful bool
-	// result is what a Service got that lacked something, nil for the others.
+	// result is the outcome of Assign for a Service that lacked an address, nil for the others.
 	result *allocator.Result
 	// settled is true when the Service has what it asks for and there is nothing to write.
 	settled bool
@@ -72,7 +72,7 @@ type decider struct {
 	events     slab[cluster.Event]
 }
 
-// slab is where small slices of one type are cut from.
+// slab is memory from which small slices of one type are cut.
 type slab[T any] struct{ rest []T }
 
 // take returns n zero values.
@@ -115,8 +115,8 @@ func newDecider(snapshot cluster.Snapshot, alloc *allocator.Allocator) *decider 
 	}
 }
 
-// decide is one round about these Services, in any order. It returns them as it has looked at them: those that are not ours
-// any more, sorted by Key, and the claims of ours, the oldest first.
+// decide plans one round for these Services, in any order. It returns the Services that are no longer ours, sorted by
+// Key, and the claims of ours, the oldest first.
 func (d *decider) decide(services []*cluster.Service) (unmanaged []*cluster.Service, claims []claim) {
 	managed := make([]*cluster.Service, 0, len(services))
 	for _, svc := range services {
@@ -219,7 +219,7 @@ func (d *decider) leave(unmanaged []*cluster.Service, claims []claim) {
 	}
 }
 
-// serve gives the Services that lack something what there is for them, first to the one that has waited longest.
+// serve assigns addresses to the Services that lack one, first to the Service that has waited longest.
 func (d *decider) serve(claims []claim) {
 	lacking := 0
 	for i := range claims {

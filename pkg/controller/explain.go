@@ -10,7 +10,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// The reasons of Events on Services, beside those of the allocator, whose words are also the condition's.
+// The reasons of Events on Services, beside the words of reason.Assignment, which conditions have too.
 const (
 	// withdrawing is for an address that a Service has and may not keep, before it loses it, withdrawn for when it has.
 	withdrawing = "Withdrawing"
@@ -21,7 +21,7 @@ const (
 	preferenceIgnored = "PreferenceIgnored"
 )
 
-// maxEvent is how much text an Event holds, in bytes.
+// maxEvent is the size of the text of an Event, in bytes.
 const maxEvent = 1024
 
 // appendMessage appends the message of the condition of svc that goes with r.

@@ -8,11 +8,11 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// previewRounds is how many plans a change takes at most: one that gives up and gives, and two that hand on. One more
-// would say the same again.
+// previewRounds is the number of plans that a change takes at most: one that releases and assigns, and two that assign
+// released addresses. One more would say the same again.
 const previewRounds = 3
 
-// Change is what a configuration would do to one Service.
+// Change is the effect of a configuration on one Service.
 type Change struct {
 	Service cluster.Key
 	// Before and After are its addresses, in the order of its status. They differ.

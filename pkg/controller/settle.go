@@ -84,7 +84,8 @@ func (d *decider) isOurs(svc *cluster.Service) bool {
 	})
 }
 
-// release plans to take everything of ours from a Service that is not ours any more. What it has from others stays.
+// release plans to remove everything that the controller wrote from a Service that is no longer ours. Addresses of
+// another implementation stay.
 func (d *decider) release(svc *cluster.Service) {
 	if !svc.Marked() {
 		return
