@@ -12,22 +12,22 @@ import (
 )
 
 const (
-	// podEnv is where the manifest tells the controller its Pod's name, for who asks it from within the Pod.
+	// podEnv is the environment variable in which the manifest passes the name of the Pod.
 	podEnv = "POD_NAME"
-	// statusCommand is the word that makes this binary ask the running one, since the image holds nothing else that could.
+	// statusCommand makes this binary print the status of the controller that runs in the same Pod. The image holds no other client.
 	statusCommand = "status"
 )
 
-// teller tells of this controller.
+// teller reports the status of this controller.
 type teller struct {
 	store   *kube.Store
 	loop    *controller.Controller
 	started time.Time
-	// leading is when this process got the Lease.
+	// leading is the time at which this process got the Lease.
 	leading atomic.Pointer[time.Time]
 }
 
-// lead notes that this process holds the Lease.
+// lead records that this process holds the Lease now.
 func (t *teller) lead() { t.leading.Store(new(time.Now())) }
 
 func (t *teller) status() status.Controller {

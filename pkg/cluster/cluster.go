@@ -16,35 +16,35 @@ type Snapshot struct {
 	// Config is the last valid configuration. It is nil until there was one, and then nothing is known of the pools:
 	// whatever is assigned and announced stays, and nothing new is.
 	Config *config.Config
-	// ConfigState says what became of the newest ConfigMap.
+	// ConfigState is the state of the newest ConfigMap.
 	ConfigState ConfigState
-	// Services are sorted by Key. Nobody changes one that is in a snapshot: snapshots share those that have not changed.
+	// Services are sorted by Key. A Service in a snapshot must not change: snapshots share the Services that have not changed.
 	Services []*Service
 	// Nodes are sorted by Name.
 	Nodes []Node
 	// Namespaces are sorted by Name. Only readers that watch them fill it.
 	Namespaces []Namespace
-	// Taken are addresses that something on the network has, beside those of Nodes.
+	// Taken are the addresses of other hosts, gateways and nodes. The InternalIPs of Nodes are not among them.
 	Taken []Taken
-	// Subnets are those that the nodes have addresses in, masked, as far as they are known.
+	// Subnets are the subnets of the nodes' addresses, masked, as far as the speakers have reported them.
 	Subnets []netip.Prefix
-	// Conflicts are the strangers that answer for addresses which stay where they are, by Addr and then by MAC. Those that
-	// keep an address in quarantine are among Taken. Nodes are among neither.
+	// Conflicts are the foreign hosts that answer for an address of a Service that keeps its address, sorted by Addr and then by MAC. A
+	// foreign host whose address is in quarantine is among Taken. No node is among Conflicts.
 	Conflicts []Stranger
 	// Versions say how far the reader has seen the cluster.
 	Versions Versions
 }
 
-// Namespace is what Lanlord needs to know of a namespace.
+// Namespace is a namespace, with the fields that Lanlord uses.
 type Namespace struct {
 	Name string
 	// Labels are for the namespace selectors of pools.
 	Labels map[string]string
 }
 
-// Networks is what a node knows of the networks that it is on.
+// Networks describes the networks that a node is on.
 type Networks struct {
-	// Subnets are those that the node has addresses in, masked.
+	// Subnets are the subnets of the node's addresses, masked.
 	Subnets []netip.Prefix
 	// Gateways are the node's default gateways.
 	Gateways []netip.Addr
@@ -53,18 +53,18 @@ type Networks struct {
 	Addresses []netip.Addr
 	// MACs are the node's own MAC addresses, like "02:00:00:00:00:09".
 	MACs []string
-	// Strangers are the hosts that the node has met at addresses of the pools, and that it does not know to be nodes.
+	// Strangers are the hosts that the node has met at addresses of the pools, and that are no nodes as far as it knows.
 	Strangers []Stranger
 }
 
-// Stranger is a host that is no node, and that answers for an address.
+// Stranger is a foreign host that answers for an address: it is no node.
 type Stranger struct {
 	Addr netip.Addr
-	// MAC is the host's, like "02:00:00:00:00:09".
+	// MAC is the MAC address of the host, like "02:00:00:00:00:09".
 	MAC string
-	// Quarantine is true when no node had announced the address before: nobody gets it, and who has it gets another one.
-	// Otherwise it stays where it is, and the Service tells of the conflict. A node tells of a stranger as long as that is
-	// to last; what it tells no more counts no more.
+	// Quarantine is true when no node had announced the address before: no Service gets the address, and a Service that has it gets
+	// another one. Otherwise the Service keeps the address, and its condition reports the conflict. The conflict is over when no node
+	// reports it any longer.
 	Quarantine bool
 }
 
@@ -79,36 +79,37 @@ func (s Stranger) Compare(o Stranger) int {
 	return 1
 }
 
-// Taken is an address that no Service may have, since something else on the network has it.
+// Taken is an address that no Service may have, because a host on the network has it.
 type Taken struct {
 	Addr netip.Addr
 	By   TakenBy
-	// Name names who has it: the Node whose address or default gateway it is, or the stranger's MAC address.
+	// Name is the name of the Node whose address or default gateway it is, or the MAC address of the foreign host.
 	Name string
 }
 
-// TakenBy says what an address is that no Service may have.
+// TakenBy classifies the host that has a Taken address.
 type TakenBy uint8
 
 const (
-	// TakenByNode is for the address of a Node.
+	// TakenByNode is for an address of a Node: an ExternalIP, or any address of its kernel.
 	TakenByNode TakenBy = iota
 	// TakenByGateway is for a default gateway.
 	TakenByGateway
-	// TakenByStranger is for an address in quarantine, since a host that is no node has answered for it.
+	// TakenByStranger is for an address in quarantine, because a foreign host has answered for it.
 	TakenByStranger
 )
 
 // String returns one word.
 func (t TakenBy) String() string { return [...]string{"Node", "Gateway", "Stranger"}[t] }
 
-// ConfigState tells whether the configuration in use is the newest one, and if not, why.
+// ConfigState describes the newest ConfigMap of the user.
 type ConfigState struct {
-	// Object is the ConfigMap that is read. Its UID is empty while there is no such ConfigMap.
+	// Object is the ConfigMap. Its UID is empty while the ConfigMap does not exist.
 	Object ObjectRef
-	// Version is the resourceVersion of the newest ConfigMap seen, empty while there is none.
+	// Version is the resourceVersion of the newest ConfigMap seen, empty while it does not exist.
 	Version string
-	// Problem is nil when Snapshot.Config came from that ConfigMap. Otherwise Snapshot.Config is older, or nil.
+	// Problem is nil when Snapshot.Config came from that ConfigMap. Otherwise Problem says why that ConfigMap is not used, and whether
+	// the last configuration that the controller accepted is in use; Snapshot.Config is older, or nil.
 	Problem error
 }
 
@@ -277,7 +278,7 @@ const (
 // String returns the policy as Kubernetes spells it.
 func (p TrafficPolicy) String() string { return [...]string{"Cluster", "Local"}[p] }
 
-// Node is what Lanlord needs to know of a Node.
+// Node is a Node, with the fields that Lanlord uses.
 type Node struct {
 	Name string
 	// UID is set on Events about the Node.

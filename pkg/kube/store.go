@@ -16,35 +16,35 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// Options are what a Store needs.
+// Options configure a Store.
 type Options struct {
-	// Client is what [Connect] returns.
+	// Client comes from [Connect].
 	Client Client
-	// Namespace is where the ConfigMap and the Secret are.
+	// Namespace holds the ConfigMaps, the Secret and the Pods of Lanlord.
 	Namespace string
 	// ConfigMap is the name of the ConfigMap that holds the configuration.
 	ConfigMap string
-	// LoadBalancerClass is the spec.loadBalancerClass of the Services that are ours; empty for those without one.
+	// LoadBalancerClass is the spec.loadBalancerClass of Lanlord's Services; empty for Services without a class.
 	LoadBalancerClass string
-	// Nodes, Namespaces, Endpoints and Secret say what is watched besides the Services and the ConfigMap. With Namespaces the
-	// Services' labels are kept too: pools select by both.
+	// Nodes, Namespaces, Endpoints and Secret enable watches besides those of the Services and the two ConfigMaps. With Namespaces the
+	// Store keeps the labels of Services, too: pools select by both.
 	Nodes, Namespaces, Endpoints, Secret bool
-	// Speakers says to watch the speakers' Pods in Namespace, which tell of the networks of their nodes.
+	// Speakers enables the watch of the speakers' Pods, which report the networks of their nodes.
 	Speakers bool
 	// Component is the source of Events and the field manager of writes, like "lanlord-controller".
 	Component string
 	// Host is the second half of the source of Events: the node's name.
 	Host string
-	// Log is where state transitions go.
+	// Log gets the state transitions.
 	Log *slog.Logger
-	// Wake is called when a snapshot would differ from the one before in more than resourceVersions, but not before the
-	// Store is synced. It must not block. It may be nil.
+	// Wake is called when a snapshot would differ from the previous one in more than resourceVersions, and never before the Store is
+	// synced. It must not block, and may be nil.
 	Wake func()
 	// Registerer gets the Store's metrics. It may be nil.
 	Registerer prometheus.Registerer
 }
 
-// Store is the API server's objects as converted values, this process's own writes included.
+// Store holds the API server's objects as converted values. It includes the writes of this process that the watch has not shown yet.
 type Store struct {
 	opt     Options
 	health  *health
@@ -54,9 +54,8 @@ type Store struct {
 	// synced is closed when every watched kind was listed once.
 	synced chan struct{}
 
-	// mu guards all that follows, the tables' rows too. The goroutines of five watches write here and the loop, the
-	// metrics and the status page read; each holds it for a few map operations, which a goroutine in between would only
-	// make slower.
+	// mu guards all fields below, and the rows of the tables. The goroutines of the watches write here, and the loop, the metrics and the
+	// status page read. Each holds mu for a few map operations only; a goroutine in between would make them slower.
 	mu         sync.Mutex
 	services   *table[serviceRow]
 	slices     *table[sliceRow]
@@ -67,21 +66,21 @@ type Store struct {
 	saved      *table[stateRow]
 	secrets    *table[[][]byte]
 
-	// own are the results of our writes that the watch has not shown yet; a nil service hides the Service.
+	// own are the results of this process's writes that the watch has not shown yet. A nil row hides the Service.
 	own map[cluster.Key]ownWrite
-	// slicesOf and endpoints are by Service.
+	// slicesOf and endpoints have the Service as their key.
 	slicesOf  map[cluster.Key][]cluster.Key
 	endpoints map[cluster.Key]endpoints
-	// dirty are the Services in which published is out of date; dirtyNodes says so of publishedNodes, dirtyNamespaces of
-	// publishedNamespaces.
+	// dirty are the Services whose entry in published is out of date. dirtyNodes and dirtyNamespaces mean that publishedNodes and
+	// publishedNamespaces are out of date.
 	dirty               map[cluster.Key]struct{}
 	published           []*cluster.Service
 	dirtyNodes          bool
 	publishedNodes      []cluster.Node
 	dirtyNamespaces     bool
 	publishedNamespaces []cluster.Namespace
-	// facts is what the speakers have said of their networks, and fading rings when something has a new end. dirtyFacts says
-	// that publishedTaken, publishedSubnets and publishedConflicts are out of date.
+	// facts are what the speakers have reported of their networks, and fading rings when a fact has a new end. dirtyFacts means that
+	// publishedTaken, publishedSubnets and publishedConflicts are out of date.
 	facts              map[fact]saying
 	fading             bell
 	dirtyFacts         bool
@@ -97,19 +96,19 @@ type Store struct {
 	keys      [][]byte
 }
 
-// ownWrite is a Service as the API server returned it to a write.
+// ownWrite is the Service that the API server returned to a write.
 type ownWrite struct {
 	version string
 	row     *serviceRow
 }
 
-// endpoints is what all EndpointSlices of a Service say together.
+// endpoints is the sum of all EndpointSlices of a Service.
 type endpoints struct {
 	serving bool
 	nodes   []string
 }
 
-// New returns a Store that knows nothing until Run.
+// New returns a Store that is empty until Run.
 func New(o Options) *Store {
 	if o.Wake == nil {
 		o.Wake = func() {}
@@ -214,7 +213,7 @@ func newTable[V any](s *Store, change func(cluster.Key, string, *V, *V) bool, co
 		rows: make(map[cluster.Key]*V), passed: make(chan struct{})}
 }
 
-// Run keeps the Store up to date until ctx ends and then returns nil. It is called once.
+// Run keeps the Store up to date until ctx ends and then returns nil. Call Run once.
 func (s *Store) Run(ctx context.Context) error {
 	ctx = contextWithLog(ctx, s.opt.Log)
 	var wg sync.WaitGroup
@@ -229,7 +228,7 @@ func (s *Store) Run(ctx context.Context) error {
 	return nil
 }
 
-// Synced tells whether every watched kind was listed once, so that a Snapshot is whole.
+// Synced reports whether every watched kind was listed once, so that a Snapshot is complete.
 func (s *Store) Synced() bool {
 	select {
 	case <-s.synced:
@@ -239,7 +238,7 @@ func (s *Store) Synced() bool {
 	}
 }
 
-// WaitSynced waits until [Store.Synced]. Its error is ctx's and says what is missing and why.
+// WaitSynced waits until [Store.Synced] is true. Its error wraps that of ctx and names the kinds that are missing, and the reason.
 func (s *Store) WaitSynced(ctx context.Context) error {
 	select {
 	case <-s.synced:
@@ -253,20 +252,20 @@ func (s *Store) WaitSynced(ctx context.Context) error {
 	}
 }
 
-// Connected tells whether the last list or watch got through to the API server.
+// Connected reports whether the last list or watch reached the API server.
 func (s *Store) Connected() bool { return s.health.connected() }
 
-// GossipKeys returns the entries of the Secret in the order of their names, byte by byte: the first is to be used, all are
-// to be accepted. Their length is not checked. There are none before there is a Secret with entries; when it goes, or has
-// none any more, the last ones stay. Options.Wake is called when they have changed. The caller must not change them.
+// GossipKeys returns the entries of the Secret in the order of their names, byte by byte. The first key encrypts, and all are accepted.
+// GossipKeys does not check their length. It returns none until a Secret with entries exists. The last keys stay when the Secret is deleted
+// or emptied. Options.Wake is called when the keys have changed. The caller must not change them.
 func (s *Store) GossipKeys() [][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.keys
 }
 
-// Snapshot returns the cluster as it is known now. It costs as much as what has changed since the last call, and a
-// list of Services if any has: those that have not are shared with the snapshots before.
+// Snapshot returns the current state. The cost is in proportion to the changes since the last call, plus a list of Services if any of them
+// has changed: snapshots share the Services that have not.
 func (s *Store) Snapshot() cluster.Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -296,7 +295,7 @@ func (s *Store) moved(wake bool) {
 	}
 }
 
-// markSynced closes synced, unless another watch was faster, and returns whether it did.
+// markSynced closes synced and reports whether it did: another watch may have been faster.
 func (s *Store) markSynced() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -307,7 +306,7 @@ func (s *Store) markSynced() bool {
 	return true
 }
 
-// unsynced returns the watched kinds that were not listed yet.
+// unsynced returns the titles of the watches that were not listed yet.
 func (s *Store) unsynced() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 
 // The functions here are called with Store.mu held.
 
-// serviceChanged lays our own writes over the table: until the watch has passed one, its result stands.
+// serviceChanged takes over a row of the table. The result of an own write hides the row until the watch has passed that write.
 func (s *Store) serviceChanged(key cluster.Key, at string, old, row *serviceRow) (wake bool) {
 	s.serve(row)
 	if own, ok := s.own[key]; ok {
@@ -29,14 +29,14 @@ func (s *Store) serviceChanged(key cluster.Key, at string, old, row *serviceRow)
 	return old == nil || row == nil || !sameService(&old.service, &row.service)
 }
 
-// sameService tells whether nothing but the version differs.
+// sameService reports whether two Services differ at most in their version.
 func sameService(a, b *cluster.Service) bool {
 	like := *a
 	like.Version = b.Version
 	return reflect.DeepEqual(&like, b)
 }
 
-// row returns the newest that is known of a Service, nil if it is not ours.
+// row returns the newest row of a Service, nil for a Service that is not Lanlord's.
 func (s *Store) row(key cluster.Key) *serviceRow {
 	if own, ok := s.own[key]; ok {
 		return own.row
@@ -44,8 +44,8 @@ func (s *Store) row(key cluster.Key) *serviceRow {
 	return s.services.rows[key]
 }
 
-// keep remembers the result of a write, unless the watch has passed it already, and returns whether it did. A nil row
-// hides the Service.
+// keep remembers the result of a write and reports whether it did: the watch may have passed the write already. A nil row hides the
+// Service.
 func (s *Store) keep(key cluster.Key, version string, row *serviceRow) bool {
 	if own, ok := s.own[key]; ok && older(version, own.version) || !older(s.services.seen, version) {
 		return false
@@ -73,7 +73,7 @@ func (s *Store) sliceChanged(key cluster.Key, _ string, old, row *sliceRow) (wak
 	return wake
 }
 
-// refreshEndpoints adds up the slices of a Service and returns whether that has changed what is seen of it.
+// refreshEndpoints adds up the slices of a Service and reports whether the sum has changed.
 func (s *Store) refreshEndpoints(service cluster.Key) (wake bool) {
 	var now endpoints
 	for _, key := range s.slicesOf[service] {
@@ -96,7 +96,7 @@ func (s *Store) refreshEndpoints(service cluster.Key) (wake bool) {
 	if row == nil {
 		return false
 	}
-	// The row that there was is in snapshots.
+	// Snapshots share the old row, so it must not change.
 	next := *row
 	s.serve(&next)
 	if own, ok := s.own[service]; ok {
@@ -108,7 +108,7 @@ func (s *Store) refreshEndpoints(service cluster.Key) (wake bool) {
 	return true
 }
 
-// serve writes the endpoints of a Service into its row, which no snapshot shows yet. A nil row is for none.
+// serve writes the endpoints of a Service into its row, which no snapshot shares yet. It does nothing with a nil row.
 func (s *Store) serve(row *serviceRow) {
 	if row != nil {
 		e := s.endpoints[row.service.Key]
@@ -116,7 +116,7 @@ func (s *Store) serve(row *serviceRow) {
 	}
 }
 
-// publishServices brings published up to date: a copy of the list in which only the dirty Services are others.
+// publishServices brings published up to date. The new list shares all but the dirty Services with the old one.
 func (s *Store) publishServices() {
 	if len(s.dirty) == 0 {
 		return
@@ -180,7 +180,7 @@ func (s *Store) publishNamespaces() {
 	s.publishedNamespaces, s.dirtyNamespaces = next, false
 }
 
-// secretChanged keeps the last keys when there are none any more: speakers that have them understand each other.
+// secretChanged takes over the keys. When the Secret is gone or empty the last keys stay, with which the speakers understand each other.
 func (s *Store) secretChanged(key cluster.Key, _ string, old, row *[][]byte) (wake bool) {
 	if row == nil || len(*row) == 0 {
 		if old != nil && len(*old) > 0 {
