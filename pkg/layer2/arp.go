@@ -64,7 +64,7 @@ func (h *arpHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 		claim := t.claim(h.name, senderIP, sender, Request)
 		destination := MAC(b[ethDestination:])
 		switch {
-		case destination != broadcast && destination != t.MAC:
+		case destination != broadcast && !t.reaches(destination):
 			return nil, t.claimedOr(WrongDestination, claim), claim
 		case senderIP == targetIP || !t.holds(targetIP):
 			if senderIP.IsUnspecified() {

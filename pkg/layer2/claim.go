@@ -1,11 +1,18 @@
 package layer2
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 func (t *table) holds(addr netip.Addr) bool {
 	_, ok := t.addrs[addr]
 	return ok
 }
+
+// reaches reports whether a frame to mac reaches the interface alone: mac is its hardware address or, on a bond whose slaves send
+// with their own addresses, that of a slave.
+func (t *table) reaches(mac MAC) bool { return mac == t.MAC || slices.Contains(t.MACs, mac) }
 
 // claim returns the claim that a station makes by using ip on the named interface. There is no claim by this host, to the unspecified
 // address, or to an address that is neither known nor being probed.

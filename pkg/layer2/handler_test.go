@@ -24,7 +24,8 @@ var (
 	watched4 = netip.MustParseAddr("192.0.2.90")
 	watched6 = netip.MustParseAddr("2001:db8::90")
 	asker6   = netip.MustParseAddr("fe80::3")
-	testNIC  = Interface{Index: 1, Name: "eth0", MAC: ourMAC, Up: true, LinkLocal: netip.MustParseAddr("fe80::1")}
+	slaveMAC = MAC{0x02, 0, 0, 0, 0, 4}
+	testNIC  = Interface{Index: 1, Name: "eth0", MAC: ourMAC, MACs: []MAC{slaveMAC}, Up: true, LinkLocal: netip.MustParseAddr("fe80::1")}
 )
 
 // testTable holds the two addresses, on a host that has one more interface.
@@ -33,7 +34,7 @@ func testTable() *table {
 		Interface: testNIC,
 		addrs:     map[netip.Addr]struct{}{held4: {}, held6: {}},
 		known:     map[netip.Addr]Mode{held4: Answer, held6: Answer, watched4: Watch, watched6: Watch},
-		macs:      map[MAC]struct{}{ourMAC: {}, otherMAC: {}},
+		macs:      map[MAC]struct{}{ourMAC: {}, otherMAC: {}, slaveMAC: {}},
 	}
 }
 
@@ -83,6 +84,7 @@ func TestARPVerdicts(t *testing.T) {
 		{"broadcast request", request, Answered, netip.Addr{}},
 		{"request without padding", request[:arpEnd], Answered, netip.Addr{}},
 		{"request to our MAC", arpBytes(t, arp.OperationRequest, ourMAC, askerMAC, asker4, ourMAC, held4), Answered, netip.Addr{}},
+		{"request to our slave's MAC", arpBytes(t, arp.OperationRequest, slaveMAC, askerMAC, asker4, slaveMAC, held4), Answered, netip.Addr{}},
 		{"probe", arpBytes(t, arp.OperationRequest, broadcast, askerMAC, none, MAC{}, held4), Answered, netip.Addr{}},
 		{"request from our other interface", arpBytes(t, arp.OperationRequest, broadcast, otherMAC, asker4, MAC{}, held4), Answered, netip.Addr{}},
 		{"request to another MAC", arpBytes(t, arp.OperationRequest, otherMAC, askerMAC, asker4, MAC{}, held4), WrongDestination, netip.Addr{}},
@@ -99,6 +101,7 @@ func TestARPVerdicts(t *testing.T) {
 		{"reply for another", arpBytes(t, arp.OperationReply, ourMAC, askerMAC, asker4, ourMAC, held4), NotRequest, netip.Addr{}},
 		{"reply from our other interface", arpBytes(t, arp.OperationReply, broadcast, otherMAC, held4, otherMAC, held4), NotRequest, netip.Addr{}},
 		{"our own frame", arpBytes(t, arp.OperationRequest, broadcast, ourMAC, held4, MAC{}, held4), OwnFrame, netip.Addr{}},
+		{"reply from our slave", arpBytes(t, arp.OperationReply, broadcast, slaveMAC, held4, slaveMAC, held4), NotRequest, netip.Addr{}},
 		{"reverse ARP", patched(request, arpOperation, 0, 3), NotRequest, netip.Addr{}},
 		{"sender is a group", arpBytes(t, arp.OperationRequest, broadcast, broadcast, asker4, MAC{}, held4), Malformed, netip.Addr{}},
 		{"sender is nobody", arpBytes(t, arp.OperationRequest, broadcast, MAC{}, asker4, MAC{}, held4), Malformed, netip.Addr{}},
@@ -221,6 +224,7 @@ func TestNDPVerdicts(t *testing.T) {
 		{"unknown option before ours", nsTo(t, group, held6, ndp.NewMTU(1500), source), Answered, netip.Addr{}},
 		{"for another address", nsTo(t, solicitedNode(free6), free6, source), NotOurs, netip.Addr{}},
 		{"to the group of another", nsTo(t, solicitedNode(free6), held6, source), WrongDestination, netip.Addr{}},
+		{"to our slave's MAC", patched(nsTo(t, held6, held6), ethDestination, slaveMAC[:]...), Answered, netip.Addr{}},
 		{"to another MAC", patched(nsTo(t, held6, held6), ethDestination, otherMAC[:]...), WrongDestination, netip.Addr{}},
 		{"through a router", patched(ns, ip6HopLimit, 254), WrongHopLimit, netip.Addr{}},
 		{"damaged", patched(ns, ndpTarget+15, 0x81), WrongChecksum, netip.Addr{}},

@@ -129,7 +129,7 @@ func validateNDP(b []byte) ([]byte, Verdict) {
 // solicitsHere reports whether a solicitation was sent to this station: to the group of its target, or, by a neighbour that
 // confirms its entry, to the target itself or our link-local address.
 func solicitsHere(t *table, b []byte) bool {
-	if mac := MAC(b[ethDestination:]); mac != t.MAC && (mac[0] != 0x33 || mac[1] != 0x33) {
+	if mac := MAC(b[ethDestination:]); !t.reaches(mac) && (mac[0] != 0x33 || mac[1] != 0x33) {
 		return false
 	}
 	destination := netip.AddrFrom16([16]byte(b[ip6Destination:]))

@@ -81,7 +81,7 @@ func (h *pingHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 	case v != Answered:
 		return nil, v, Claim{}
 	// A request to a group must not make a group of stations answer, nor one from a group go there.
-	case MAC(b[ethDestination:]) != t.MAC:
+	case !t.reaches(MAC(b[ethDestination:])):
 		return nil, WrongDestination, Claim{}
 	case MAC(b[ethSource:]).multicast():
 		return nil, Malformed, Claim{}

@@ -183,6 +183,14 @@ func TestBondSendsAsItsSlaves(t *testing.T) {
 		if mac, ok := client.Resolve(vip4); !ok || mac != slaves[1] {
 			t.Errorf("%s resolves to %s, %t, want a slave's address", vip4, mac, ok)
 		}
+		l.a.SetPing(true)
+		synctest.Wait()
+		if !client.Confirm(vip4) {
+			t.Error("a neighbour that asks the slave's address gets no answer")
+		}
+		if _, ok := client.Ping(vip4, 1); !ok {
+			t.Error("a ping to the slave's address gets no answer")
+		}
 		if got := l.a.Interfaces()[0]; got.MAC != l.eth0.MAC() || !slices.Equal(got.MACs, slaves) {
 			t.Errorf("interface %+v, want the slaves %v", got, slaves)
 		}

@@ -20,6 +20,10 @@ func TestWatchedVerdicts(t *testing.T) {
 	claim := func(addr netip.Addr, form Form, mode Mode) Claim {
 		return Claim{Addr: addr, MAC: askerMAC, Interface: "eth0", Form: form, Mode: mode}
 	}
+	answering := func(c Claim) Claim {
+		c.Answer = true
+		return c
+	}
 	for _, c := range []struct {
 		name  string
 		frame []byte
@@ -28,13 +32,13 @@ func TestWatchedVerdicts(t *testing.T) {
 	}{
 		{"gratuitous request", arpBytes(t, arp.OperationRequest, broadcast, askerMAC, watched4, MAC{}, watched4), Watched, claim(watched4, Request, Watch)},
 		{"gratuitous reply", arpBytes(t, arp.OperationReply, broadcast, askerMAC, watched4, askerMAC, watched4), Watched, claim(watched4, Reply, Watch)},
-		{"reply to us", arpBytes(t, arp.OperationReply, ourMAC, askerMAC, watched4, ourMAC, asker4), Watched, claim(watched4, Reply, Watch)},
+		{"reply to us", arpBytes(t, arp.OperationReply, ourMAC, askerMAC, watched4, ourMAC, asker4), Watched, answering(claim(watched4, Reply, Watch))},
 		{"question by its user", arpBytes(t, arp.OperationRequest, broadcast, askerMAC, watched4, MAC{}, free4), Watched, claim(watched4, Request, Watch)},
 		{"question by its user to us", arpBytes(t, arp.OperationRequest, broadcast, askerMAC, watched4, MAC{}, held4), Answered, claim(watched4, Request, Watch)},
 		{"question for it", arpBytes(t, arp.OperationRequest, broadcast, askerMAC, asker4, MAC{}, watched4), NotOurs, Claim{}},
 		{"probe for it", arpBytes(t, arp.OperationRequest, broadcast, askerMAC, none, MAC{}, watched4), NotOurs, Claim{}},
 		{"from our other interface", arpBytes(t, arp.OperationRequest, broadcast, otherMAC, watched4, MAC{}, watched4), NotOurs, Claim{}},
-		{"reply for a probed address", arpBytes(t, arp.OperationReply, ourMAC, askerMAC, probed4, ourMAC, none), ProbeReply, claim(probed4, Reply, Answer)},
+		{"reply for a probed address", arpBytes(t, arp.OperationReply, ourMAC, askerMAC, probed4, ourMAC, none), ProbeReply, answering(claim(probed4, Reply, Answer))},
 		{"request from a probed address", arpBytes(t, arp.OperationRequest, broadcast, askerMAC, probed4, MAC{}, asker4), ProbeReply, claim(probed4, Request, Answer)},
 		{"probe for a probed address", arpBytes(t, arp.OperationRequest, broadcast, askerMAC, none, MAC{}, probed4), NotOurs, claim(probed4, Probing, Answer)},
 		{"our other interface probes it", arpBytes(t, arp.OperationRequest, broadcast, otherMAC, none, MAC{}, probed4), NotOurs, Claim{}},

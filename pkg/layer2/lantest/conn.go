@@ -15,13 +15,13 @@ type conn struct {
 	nic      *NIC
 	protocol layer2.Protocol
 	frames   chan arrival
-	came     time.Time // when the frame came that was read last
+	came     time.Time // arrival of the frame that was read last
 	end      chan struct{}
-	err      error // why it ended
+	err      error // the reason for the end
 	groups   map[netip.Addr]struct{}
 }
 
-// arrival is a frame, and when it came.
+// arrival is a received frame and the time of its arrival.
 type arrival struct {
 	data []byte
 	at   time.Time

@@ -18,17 +18,17 @@ type LAN struct {
 	began    time.Time
 	random   *rand.Rand
 	links    []*link
-	stations map[layer2.MAC]*link // what the switch has learned
+	stations map[layer2.MAC]*link // the switch's table
 	trace    []Frame
-	tap      func(Frame) // what gets the frames instead of the trace, nil for none
+	tap      func(Frame) // receives the frames instead of the trace, nil for none
 	queue    []sending
 	busy     bool
 	flights  []flight // the next to arrive first
 	macs     uint32
 }
 
-// New returns an empty segment whose time begins now. The seed decides which frames links lose and duplicate, and how long
-// each is underway.
+// New returns an empty segment whose time begins now. The seed decides which frames the links lose and duplicate, and the delay of
+// each frame.
 func New(seed uint64) *LAN {
 	return &LAN{
 		began:    time.Now(),
@@ -94,7 +94,7 @@ func (l *LAN) drain() {
 // untraced is the number of a frame that is not in the trace.
 const untraced = -1
 
-// forward is what the switch does with a frame, which has that number in the trace. The caller holds the mutex.
+// forward has the switch forward a frame, which has that number in the trace. The caller holds the mutex.
 func (l *LAN) forward(s sending, number int) {
 	destination, source := layer2.MAC(s.data[0:6]), layer2.MAC(s.data[6:12])
 	l.stations[source] = s.from
@@ -122,8 +122,8 @@ func (l *LAN) forward(s sending, number int) {
 	}
 }
 
-// Tap has see called with each frame that is sent from now on, and none of them kept in the trace, which would fill the memory with
-// what many nodes send in a long time. see is called with the segment's mutex held, and may keep the frame.
+// Tap makes the segment call see with each frame from now on and keep no trace: the trace of many nodes over a long time would fill
+// the memory. see is called with the segment's mutex held, and may keep the frame.
 func (l *LAN) Tap(see func(Frame)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

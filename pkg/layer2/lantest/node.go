@@ -15,10 +15,10 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2"
 )
 
-// backlog is how many frames a socket holds for a reader that is behind.
+// backlog is the number of frames that a socket holds for a slow reader.
 const backlog = 4096
 
-// Node is a machine for an Announcer to run on: it implements layer2.Network with interfaces in one segment.
+// Node is a machine that an Announcer runs on. It implements layer2.Network with interfaces in one segment.
 type Node struct {
 	lan      *LAN
 	name     string
@@ -46,7 +46,7 @@ type NIC struct {
 	thaw  chan struct{} // nil unless the interface is frozen
 }
 
-// Add gives the node one more interface, which is up, with those addresses, a hardware address and a link-local address.
+// Add gives the node one more interface, which is up, with the given addresses, a hardware address and a link-local address.
 func (n *Node) Add(name string, prefixes ...netip.Prefix) *NIC {
 	n.lan.mu.Lock()
 	defer n.lan.mu.Unlock()
@@ -60,7 +60,7 @@ func (n *Node) Add(name string, prefixes ...netip.Prefix) *NIC {
 	return c
 }
 
-// changed wakes those who watch. The caller holds the mutex.
+// changed wakes the callers of Watch. The caller holds the mutex.
 func (n *Node) changed() {
 	for w := range n.watchers {
 		select {
@@ -77,7 +77,7 @@ func (n *Node) Refuse(err error) {
 	n.refuse = err
 }
 
-// Attempts returns how often a socket was opened, or tried to be.
+// Attempts returns the number of attempts to open a socket.
 func (n *Node) Attempts() int {
 	n.lan.mu.Lock()
 	defer n.lan.mu.Unlock()
@@ -175,7 +175,7 @@ func (n *Node) listen(i layer2.Interface, p layer2.Protocol) (*conn, error) {
 	return nil, syscall.ENODEV
 }
 
-// set changes the interface and tells those who watch.
+// set changes the interface and wakes the callers of Watch.
 func (c *NIC) set(change func(*layer2.Interface)) {
 	c.node.lan.mu.Lock()
 	defer c.node.lan.mu.Unlock()
@@ -193,17 +193,17 @@ func (c *NIC) MAC() layer2.MAC {
 // SetUp gives the interface a carrier, or takes it away.
 func (c *NIC) SetUp(up bool) { c.set(func(i *layer2.Interface) { i.Up = up }) }
 
-// SetLocal gives the node's kernel the addresses of Services, as a service proxy does: it answers pings to them, and nobody else is
-// told of them.
+// SetLocal gives the node's kernel the addresses of Services, as a service proxy does. The kernel answers pings to them, and
+// HostState does not have them.
 func (c *NIC) SetLocal(addrs ...netip.Addr) {
 	c.set(func(i *layer2.Interface) { i.Local = slices.SortedFunc(slices.Values(addrs), netip.Addr.Compare) })
 }
 
-// Flap interrupts the carrier for so short a moment that the interface is up before anybody looks.
+// Flap interrupts the carrier so briefly that the interface is up again at the next look.
 func (c *NIC) Flap() { c.set(func(i *layer2.Interface) { i.Flaps++ }) }
 
-// Freeze has the interface show what others see of a process that stands still: nothing is sent, though it seems to be, and what
-// comes waits in the sockets until the interface is thawed.
+// Freeze makes the interface behave as others see a stalled process: Write succeeds and sends nothing, and received frames wait in the
+// sockets until the interface is thawed.
 func (c *NIC) Freeze(frozen bool) {
 	c.node.lan.mu.Lock()
 	defer c.node.lan.mu.Unlock()
@@ -216,7 +216,7 @@ func (c *NIC) Freeze(frozen bool) {
 	}
 }
 
-// frozen returns what is closed when the interface is thawed, nil if it is not frozen.
+// frozen returns a channel that is closed when the interface is thawed, or nil if it is not frozen.
 func (c *NIC) frozen() chan struct{} {
 	c.node.lan.mu.Lock()
 	defer c.node.lan.mu.Unlock()
@@ -229,7 +229,7 @@ func (c *NIC) SetPrefixes(prefixes ...netip.Prefix) {
 }
 
 // SetSlaves makes the interface a bond in mode balance-alb with slaves of these hardware addresses: ARP replies leave with the
-// address of the last slave. Without slaves it is no bond any more.
+// address of the last slave. Without slaves the interface is an ordinary one again.
 func (c *NIC) SetSlaves(macs ...layer2.MAC) { c.set(func(i *layer2.Interface) { i.MACs = macs }) }
 
 // SetMAC changes the hardware address. The link-local address stays, as on Linux.
@@ -280,7 +280,7 @@ func (c *NIC) groups() []netip.Addr {
 	return slices.SortedFunc(maps.Keys(groups), netip.Addr.Compare)
 }
 
-// describe says what the segment prints of the interface. The caller holds the mutex.
+// describe returns the lines about the interface for LAN.String. The caller holds the mutex.
 func (c *NIC) describe() []string {
 	return []string{fmt.Sprintf("interface %s up=%t sockets=%d groups=%v", c.state.MAC, c.state.Up, len(c.conns), c.groups())}
 }
@@ -300,7 +300,7 @@ func (c *NIC) wants(group layer2.MAC) bool {
 	return false
 }
 
-// receive hands a frame to the sockets that it concerns. The caller holds the mutex.
+// receive hands a frame to the sockets of its protocol and to the kernel. The caller holds the mutex.
 func (c *NIC) receive(frame []byte) [][]byte {
 	destination := layer2.MAC(frame[0:6])
 	if !c.state.Up || destination[0]&1 == 0 && destination != c.state.MAC && !slices.Contains(c.state.MACs, destination) {
@@ -321,7 +321,7 @@ func (c *NIC) receive(frame []byte) [][]byte {
 	return c.kernelAnswers(frame)
 }
 
-// protocolOf returns which sockets a frame is for, as the kernel's filters decide it.
+// protocolOf returns the protocol whose sockets receive a frame, as the kernel's filters decide.
 func protocolOf(frame []byte) (p layer2.Protocol, ok bool) {
 	switch ethernet.EtherType(binary.BigEndian.Uint16(frame[12:])) {
 	case ethernet.EtherTypeARP:
