@@ -183,10 +183,11 @@ func rightLost(c *step) bool {
 	return t.rightful && !mayKeep(c, t.holder) || t.losses != c.in.Peers.Losses()
 }
 
-// suspect: the address is new, and the member that answers for it has not announced it since. Most likely the member's kernel has it.
+// suspect: the address is new, and the member that answers for it has not announced it. Most likely the member's kernel has it. The member may
+// have announced the address before it came to this node, whose watch is late.
 func suspect(c *step) bool {
 	came, conflict := c.in.Arrival.Came, c.a.attempt.conflict
-	heard := c.in.Peers.Station(c.in.Heard.MAC).Name == c.peer.Name && !c.in.Heard.At.Before(came)
+	heard := c.in.Peers.Station(c.in.Heard.MAC).Name == c.peer.Name
 	return !came.IsZero() && !heard && (c.now.Sub(came) < newFor || !conflict.IsZero())
 }
 

@@ -25,6 +25,8 @@ type machine struct {
 	seen  version
 	knows map[string]version
 	up    bool
+	// unaware is true while the address has not come to the machine's Services.
+	unaware bool
 	// stalled is true while the process gets no CPU. pending is what it missed.
 	stalled bool
 	pending []func()
@@ -59,6 +61,12 @@ func (m *machine) boot() {
 	m.review()
 }
 
+// arrive has the machine see that a Service has the address.
+func (m *machine) arrive() {
+	m.unaware, m.in.Arrival = false, Arrival{Since: m.w.now, Came: m.w.now}
+	m.review()
+}
+
 // review follows the inputs: the election goes over those that may have the address and are reachable, or this machine itself. Members without
 // a configuration are left out while another one has a configuration.
 func (m *machine) review() {
@@ -81,7 +89,9 @@ func (m *machine) review() {
 			eligible = append(eligible, name)
 		}
 	}
-	if !slices.Equal(eligible, m.eligible) || m.in.Placement == nil || m.in.Placement.Preferred != (m.prefer == m.in.Placement.Owner) {
+	if m.unaware {
+		m.in.Placement = nil
+	} else if !slices.Equal(eligible, m.eligible) || m.in.Placement == nil || m.in.Placement.Preferred != (m.prefer == m.in.Placement.Owner) {
 		m.mayHave(eligible...)
 	}
 	m.soon(func() { m.step(Event{}) })
@@ -116,7 +126,7 @@ func (m *machine) do(a Action, e Event) {
 	case Ask:
 		m.w.probe(m, a.Probe)
 	case Announce, Defend:
-		m.w.announce(m)
+		m.announceRounds()
 	case Report:
 		m.w.judge.report(m, a.Change)
 	case Refute:
@@ -135,11 +145,11 @@ func (m *machine) do(a Action, e Event) {
 	}
 }
 
-// announceRounds announces as layer2 does, as long as the machine answers.
+// announceRounds announces as layer2 does, as long as the machine answers. Another call begins the rounds anew.
 func (m *machine) announceRounds() {
 	m.tenure++
 	tenure := m.tenure
-	for _, after := range []time.Duration{0, 200 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second} {
+	for _, after := range []time.Duration{0, 200 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second, layer2.DefaultRefresh} {
 		m.w.in(after, func() {
 			if m.tenure == tenure && m.answers() {
 				m.w.announce(m)
@@ -163,7 +173,7 @@ func (m *machine) suspect(name string, is bool) {
 		p.Suspected, p.Lost = is, is
 	})
 	if !is && m.a.TookSince(m.peers[name].LastSign) && m.answers() {
-		m.w.announce(m)
+		m.announceRounds()
 	}
 	m.review()
 }
@@ -186,7 +196,7 @@ func (m *machine) meet(o *machine) {
 		Name: o.name, Standing: peers.Member, State: membership.Ready, Ready: o.in.Self.Ready.Truncate(time.Second), SeenReady: m.w.now,
 	}
 	if was.Lost && m.a.TookSince(was.LastSign) && m.answers() {
-		m.w.announce(m)
+		m.announceRounds()
 	}
 	m.review()
 }

@@ -19,6 +19,7 @@ type wire struct {
 	loss     float64 // of frames and messages
 	mute     bool    // no message about versions ever arrives
 	deafV6   bool    // probes of other nodes are not heard, as those for an IPv6 address
+	new      bool    // the address is new, and comes to each machine at another time
 	judge    judge
 }
 
