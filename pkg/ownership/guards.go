@@ -18,6 +18,8 @@ const (
 	yieldMemory = 2 * lastRetry
 	// foreignPatience is how long a foreign host may answer for an address that Services had before, until this node takes it.
 	foreignPatience = 10 * time.Second
+	// listenFor is how long a node must have been ready until it would have heard the owner of an address announce it.
+	listenFor = 10 * time.Second
 	// newFor is how long an address counts as new after it came.
 	newFor = 5 * time.Second
 	// suspendRetries is how often a suspended address is probed while another node probes it too.
@@ -183,11 +185,12 @@ func rightLost(c *step) bool {
 	return t.rightful && !mayKeep(c, t.holder) || t.losses != c.in.Peers.Losses()
 }
 
-// suspect: the address is new, and the member that answers for it has not announced it since. Most likely the member's kernel has it.
+// suspect: the address is new, and the member that answers for it has not announced it. Most likely the member's kernel has it. The member may
+// have announced the address before it came to this node, whose watch is late, and before this node was there to hear.
 func suspect(c *step) bool {
 	came, conflict := c.in.Arrival.Came, c.a.attempt.conflict
-	heard := c.in.Peers.Station(c.in.Heard.MAC).Name == c.peer.Name && !c.in.Heard.At.Before(came)
-	return !came.IsZero() && !heard && (c.now.Sub(came) < newFor || !conflict.IsZero())
+	heard := c.in.Peers.Station(c.in.Heard.MAC).Name == c.peer.Name
+	return !came.IsZero() && !came.Before(c.in.Self.Ready.Add(listenFor)) && !heard && (c.now.Sub(came) < newFor || !conflict.IsZero())
 }
 
 // kernelHas: the kernel of this node has the address.

@@ -1,0 +1,116 @@
+package ownership
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// moment is which machines had the address from a time on.
+type moment struct {
+	at time.Time
+	// owners are in state Owner, answering those that answer, also while they drain.
+	owners, answering []string
+}
+
+// judge writes down who has the address.
+type judge struct {
+	moments      []moment
+	gains        []string // with their times
+	gained       []time.Time
+	unreasonable []string
+	appointments int
+	counted      bool // gains count
+}
+
+// observe notes who has the address now.
+func (j *judge) observe(w *wire) {
+	now := moment{at: w.now}
+	for _, m := range w.machines {
+		if m.answers() {
+			now.answering = append(now.answering, m.name)
+			if m.a.State() == Owner {
+				now.owners = append(now.owners, m.name)
+			}
+		}
+	}
+	if n := len(j.moments); n > 0 && slices.Equal(j.moments[n-1].owners, now.owners) && slices.Equal(j.moments[n-1].answering, now.answering) {
+		return
+	}
+	j.moments = append(j.moments, now)
+}
+
+// report notes a gain, and whether there was a reason: the machine may have the address, as it sees the cluster, and takes it from a reachable
+// node that may keep it only when the failback delay is over, or a Service prefers it.
+func (j *judge) report(m *machine, c Change) {
+	if c.Kind != Gained {
+		return
+	}
+	j.gains = append(j.gains, fmt.Sprintf("%v %s from %q: %s", c.At.Sub(epoch), m.name, c.Peer, c.Cause))
+	j.gained = append(j.gained, c.At)
+	p := m.in.Placement
+	why := ""
+	switch {
+	case p == nil || !p.Eligible(m.name):
+		why = "may not have it"
+	case (p.Owner == m.name) == (c.Cause == CauseBackup):
+		why = "has another turn"
+	case c.Cause == CausePreferred && !p.Preferred:
+		why = "is not preferred"
+	case c.Cause == CauseFailback && (m.in.Failback.Never || !m.in.Self.Configured):
+		why = "never fails back"
+	}
+	if why != "" {
+		j.unreasonable = append(j.unreasonable, j.gains[len(j.gains)-1]+": "+why)
+	}
+}
+
+// longest returns how long the longest time after from was in which the condition held, and when it began.
+func (j *judge) longest(from, until time.Time, is func(moment) bool) (longest time.Duration, began time.Time) {
+	var since time.Time
+	end := func(at time.Time) {
+		if !since.IsZero() && at.Sub(since) > longest {
+			longest, began = at.Sub(since), since
+		}
+		since = time.Time{}
+	}
+	for i, m := range j.moments {
+		if next := i + 1; next < len(j.moments) && !j.moments[next].at.After(from) {
+			continue
+		}
+		if !is(m) {
+			end(m.at)
+		} else if since.IsZero() {
+			since = m.at
+			if since.Before(from) {
+				since = from
+			}
+		}
+	}
+	end(until)
+	return longest, began
+}
+
+// String tells the history of the address.
+func (j *judge) String() string {
+	var b strings.Builder
+	for _, m := range j.moments {
+		fmt.Fprintf(&b, "%12v owners %v, answering %v\n", m.at.Sub(epoch), m.owners, m.answering)
+	}
+	return b.String() + strings.Join(j.gains, "\n")
+}
+
+// atMost fails when the condition held for longer than the bound.
+func (j *judge) atMost(t *testing.T, what string, bound time.Duration, from, until time.Time, is func(moment) bool) (longest time.Duration) {
+	t.Helper()
+	longest, began := j.longest(from, until, is)
+	if longest > bound {
+		t.Errorf("%s for %v at %v, the bound is %v", what, longest, began.Sub(epoch), bound)
+	}
+	return longest
+}
+
+func two(m moment) bool  { return len(m.owners) > 1 }
+func none(m moment) bool { return len(m.answering) == 0 }

@@ -1,0 +1,241 @@
+package ownership
+
+import (
+	"slices"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/layer2"
+	"github.com/lanlord/lanlord/pkg/membership"
+	"github.com/lanlord/lanlord/pkg/peers"
+)
+
+// version is how far a node has seen the cluster: its newest change, and up to where it has seen everything.
+type version struct{ changed, complete int }
+
+func (v version) behind(o version) bool { return o.changed > v.complete }
+
+// machine is one node: an Address, its inputs, and a caller of Step that does what Step says.
+type machine struct {
+	*scene
+	w    *wire
+	name string
+	// base are the nodes that may have the address as this machine sees the cluster, reachable or not.
+	base []string
+	// seen is how far this machine has seen the cluster, knows what the others told.
+	seen  version
+	knows map[string]version
+	up    bool
+	// unaware is true while the address has not come to the machine's Services.
+	unaware bool
+	// stalled is true while the process gets no CPU. pending is what it missed.
+	stalled bool
+	pending []func()
+	query   *query
+	timer   int // counts timers; only the last one counts
+	tenure  int // counts the times that it began to answer
+}
+
+func (m *machine) mac() layer2.MAC { return macOf(m.name) }
+
+// answers reports whether the machine answers for the address. A stalled one does not.
+func (m *machine) answers() bool { return m.up && !m.stalled && m.a.State().Answers() }
+
+// soon does something now, or once the machine runs again.
+func (m *machine) soon(do func()) {
+	switch {
+	case !m.up:
+	case m.stalled:
+		m.pending = append(m.pending, do)
+	default:
+		do()
+	}
+}
+
+// boot starts the machine with an empty memory.
+func (m *machine) boot() {
+	m.up, m.stalled, m.pending, m.query = true, false, nil, nil
+	m.a, m.in.Heard, m.in.PrevOwner, m.in.Arrival = New(m.addr), Sighting{}, "", Arrival{}
+	m.in.Self.Ready = m.w.now
+	m.knows = map[string]version{}
+	m.timer++
+	m.review()
+}
+
+// arrive has the machine see that a Service has the address.
+func (m *machine) arrive() {
+	m.unaware, m.in.Arrival = false, Arrival{Since: m.w.now, Came: m.w.now}
+	m.review()
+}
+
+// review follows the inputs: the election goes over those that may have the address and are reachable, or this machine itself. Members without
+// a configuration are left out while another one has a configuration.
+func (m *machine) review() {
+	reachable := func(name string) bool {
+		p := m.peers[name]
+		return name == m.name || p.IsReady() && !p.Suspected
+	}
+	configured := func(name string) bool {
+		i := slices.IndexFunc(m.w.machines, func(o *machine) bool { return o.name == name })
+		return m.w.machines[i].in.Self.Configured
+	}
+	var members, eligible []string
+	for _, o := range m.w.machines {
+		if reachable(o.name) {
+			members = append(members, o.name)
+		}
+	}
+	for _, name := range members {
+		if (slices.Contains(m.base, name) || !m.in.Self.Configured) && (configured(name) || !slices.ContainsFunc(members, configured)) {
+			eligible = append(eligible, name)
+		}
+	}
+	if m.unaware {
+		m.in.Placement = nil
+	} else if !slices.Equal(eligible, m.eligible) || m.in.Placement == nil || m.in.Placement.Preferred != (m.prefer == m.in.Placement.Owner) {
+		m.mayHave(eligible...)
+	}
+	m.soon(func() { m.step(Event{}) })
+}
+
+// step applies an event and does what Step says.
+func (m *machine) step(e Event) {
+	for name, p := range m.peers {
+		p.Newer = p.IsReady() && m.seen.behind(m.knows[name])
+		m.peers[name] = p
+	}
+	answered := m.a.State().Answers()
+	for _, a := range m.scene.step(m.w.now, e) {
+		m.do(a, e)
+	}
+	if !answered && m.a.State().Answers() && !m.a.Inherited() {
+		m.announceRounds()
+	}
+	m.w.judge.observe(m.w)
+	m.timer++
+	if next, timer := m.a.Next(), m.timer; !next.IsZero() && next.Before(Never) {
+		m.w.in(next.Sub(m.w.now), func() {
+			if m.timer == timer {
+				m.soon(func() { m.step(Event{}) })
+			}
+		})
+	}
+}
+
+func (m *machine) do(a Action, e Event) {
+	switch a.Kind {
+	case Ask:
+		m.w.probe(m, a.Probe)
+	case Announce, Defend:
+		m.announceRounds()
+	case Report:
+		m.w.judge.report(m, a.Change)
+	case Refute:
+		m.suspect(a.Node, false)
+		if e.Kind == Claimed {
+			m.step(e)
+		}
+	case ExchangeVersions:
+		for _, o := range m.w.others(m) {
+			if o.name == a.Node {
+				m.w.tell(m, o)
+			}
+		}
+	case Sighted:
+		m.in.Heard = Sighting{a.Host.MAC, m.w.now}
+	}
+}
+
+// announceRounds announces as layer2 does, as long as the machine answers. Another call begins the rounds anew.
+func (m *machine) announceRounds() {
+	m.tenure++
+	tenure := m.tenure
+	for _, after := range []time.Duration{0, 200 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second, layer2.DefaultRefresh} {
+		m.w.in(after, func() {
+			if m.tenure == tenure && m.answers() {
+				m.w.announce(m)
+			}
+		})
+	}
+}
+
+func (m *machine) claimed(by *machine) {
+	m.in.Heard = Sighting{by.mac(), m.w.now}
+	m.step(Event{Kind: Claimed, MAC: by.mac()})
+}
+
+// suspect begins or ends a suspicion. A member that is heard again hears from this machine who has the address.
+func (m *machine) suspect(name string, is bool) {
+	m.change(name, func(p *peers.Peer) {
+		if is && !p.Suspected {
+			m.losses++
+			p.LastSign = m.w.now
+		}
+		p.Suspected, p.Lost = is, is
+	})
+	if !is && m.a.TookSince(m.peers[name].LastSign) && m.answers() {
+		m.announceRounds()
+	}
+	m.review()
+}
+
+// lose notes that gossip has lost a member; meet that it has met one, which is ready.
+func (m *machine) lose(name string) {
+	m.change(name, func(p *peers.Peer) {
+		if p.Standing == peers.Member && !p.Suspected {
+			m.losses++
+			p.LastSign = m.w.now
+		}
+		p.Standing, p.Suspected, p.Lost = peers.Unreached, false, true
+	})
+	m.review()
+}
+
+func (m *machine) meet(o *machine) {
+	was := m.peers[o.name]
+	m.peers[o.name] = peers.Peer{
+		Name: o.name, Standing: peers.Member, State: membership.Ready, Ready: o.in.Self.Ready.Truncate(time.Second), SeenReady: m.w.now,
+	}
+	if was.Lost && m.a.TookSince(was.LastSign) && m.answers() {
+		m.announceRounds()
+	}
+	m.review()
+}
+
+// crash stops the machine. The others suspect it soon, and gossip loses it; it comes back after a while.
+func (m *machine) crash(down time.Duration) {
+	m.up = false
+	m.timer++
+	for _, o := range m.w.others(m) {
+		m.w.in(300*time.Millisecond+m.w.upTo(50*time.Millisecond), func() { o.suspect(m.name, !m.up) })
+		m.w.in(1200*time.Millisecond+m.w.upTo(200*time.Millisecond), func() { o.lose(m.name) })
+	}
+	m.w.judge.observe(m.w)
+	m.w.in(down, func() {
+		m.boot()
+		for _, o := range m.w.others(m) {
+			m.w.in(m.w.upTo(300*time.Millisecond), func() { o.meet(m) })
+			m.w.in(m.w.upTo(300*time.Millisecond), func() { m.meet(o) })
+		}
+	})
+}
+
+// stall takes the CPU from the process for a while.
+func (m *machine) stall(d time.Duration) {
+	if !m.up || m.stalled {
+		return
+	}
+	m.stalled = true
+	m.w.judge.observe(m.w)
+	m.w.in(d, func() {
+		if !m.stalled {
+			return // it crashed meanwhile
+		}
+		m.stalled = false
+		missed := m.pending
+		m.pending = nil
+		m.step(Event{Kind: Stalled})
+		for _, do := range missed {
+			do()
+		}
+	})
+}
