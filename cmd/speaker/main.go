@@ -14,7 +14,10 @@ import (
 
 	"github.com/lanlord/lanlord/pkg/daemon"
 	"github.com/lanlord/lanlord/pkg/kube"
+	"github.com/lanlord/lanlord/pkg/pace"
 	"github.com/lanlord/lanlord/pkg/page"
+	"github.com/lanlord/lanlord/pkg/schedslice"
+	"github.com/lanlord/lanlord/pkg/serviceproxy"
 )
 
 const (
@@ -86,7 +89,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := daemon.BridgeKlog(log); err != nil {
 		return err
 	}
-	if err := askForSlice(slice); err != nil {
+	if err := schedslice.Ask(); err != nil {
 		log.Info("the kernel gives no short slices, so that on a busy node others run before this speaker", "err", err)
 	}
 	registry := daemon.NewRegistry()
@@ -95,11 +98,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	p := &program{flags: f, client: client, log: log, registry: registry, wake: make(chan struct{}, 1), started: time.Now()}
-	p.proxy = serviceProxy{address: f.proxyMetrics, ask: askProxy, log: log}
+	p.proxy = serviceproxy.New(f.proxyMetrics, log)
 	p.store = kube.New(kube.Options{
 		Client: client, Namespace: f.Namespace, ConfigMap: f.ConfigMap, LoadBalancerClass: f.LoadBalancerClass,
 		Nodes: true, Endpoints: true, Secret: true, Component: name, Host: f.nodeName,
-		Log: log, Wake: (&pacer{to: p.poke}).call, Registerer: p.registry,
+		Log: log, Wake: pace.New(p.poke).Call, Registerer: p.registry,
 	})
 	log.Info("starting", "version", daemon.Version(), "node", f.nodeName)
 

@@ -20,6 +20,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/kube"
 	"github.com/lanlord/lanlord/pkg/layer2"
 	"github.com/lanlord/lanlord/pkg/membership"
+	"github.com/lanlord/lanlord/pkg/serviceproxy"
 	"github.com/lanlord/lanlord/pkg/speaker"
 )
 
@@ -35,7 +36,7 @@ type program struct {
 	// standby is true while this process answers beside the one that it is to follow.
 	standby   atomic.Bool
 	announcer *layer2.Announcer
-	proxy     serviceProxy
+	proxy     *serviceproxy.Check
 	// started is when the process began, and announcing the announcer for who asks from another goroutine.
 	started    time.Time
 	announcing atomic.Pointer[layer2.Announcer]
@@ -115,7 +116,7 @@ func (p *program) speak(ctx, leave context.Context) error {
 		daemon.Task{Name: "answer", Run: p.announcer.Run},
 		daemon.Task{Name: "tell of the networks", Run: publisher.Run},
 		daemon.Task{Name: "wait for kube-proxy", Run: func(ctx context.Context) error {
-			p.proxy.wait(ctx)
+			p.proxy.Run(ctx)
 			p.poke()
 			<-ctx.Done()
 			return nil
@@ -147,7 +148,7 @@ func (p *program) takePart(ctx, leave context.Context, bind netip.AddrPort, plac
 	loop = speaker.New(speaker.Options{
 		Self: p.nodeName, Wake: p.wake, Source: p.store, Peers: gossip, Announcer: p.announcer, Event: p.store.Event,
 		Log: p.log, Registerer: p.registry, AddressMetrics: p.AddressMetrics, Strangers: strangers,
-		Succeeds: i.succeeds, Inherit: i.addrs, Known: i.known, Informed: p.store.Connected, Forwards: p.proxy.settled.Load,
+		Succeeds: i.succeeds, Inherit: i.addrs, Known: i.known, Informed: p.store.Connected, Forwards: p.proxy.Ready,
 		Held: func(held []netip.Addr) { place.Set(placeOf(held, gossip.Members())) },
 	})
 	p.loop.Store(loop)

@@ -1,4 +1,4 @@
-package main
+package serviceproxy
 
 import (
 	"context"
@@ -103,7 +103,7 @@ func TestWaitForProxy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				s := serviceProxy{address: "127.0.0.1:10249", log: slog.New(slog.DiscardHandler), ask: func(context.Context, string) (rules, error) {
+				s := &Check{address: "127.0.0.1:10249", log: slog.New(slog.DiscardHandler), ask: func(context.Context, string) (rules, error) {
 					var now answer
 					for _, a := range test.answers {
 						if time.Since(began) >= a.from {
@@ -112,7 +112,7 @@ func TestWaitForProxy(t *testing.T) {
 					}
 					return now.rules, now.err
 				}}
-				s.wait(t.Context())
+				s.Run(t.Context())
 				if got := time.Since(began); got != test.want || !s.settled.Load() {
 					t.Errorf("waited %v, want %v; settled: %v", got, test.want, s.settled.Load())
 				}
@@ -120,8 +120,8 @@ func TestWaitForProxy(t *testing.T) {
 		})
 	}
 	t.Run("no address", func(t *testing.T) {
-		var s serviceProxy
-		s.wait(t.Context())
+		var s Check
+		s.Run(t.Context())
 		if !s.settled.Load() {
 			t.Error("not settled")
 		}
@@ -129,7 +129,7 @@ func TestWaitForProxy(t *testing.T) {
 	t.Run("told to stop", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		s := serviceProxy{address: "127.0.0.1:1", ask: askProxy, log: slog.New(slog.DiscardHandler)}
-		s.wait(ctx)
+		s := &Check{address: "127.0.0.1:1", ask: askProxy, log: slog.New(slog.DiscardHandler)}
+		s.Run(ctx)
 	})
 }

@@ -1,4 +1,4 @@
-package main
+package serviceproxy
 
 import (
 	"bufio"
@@ -28,9 +28,9 @@ const (
 	maxProxyMetrics = 4 << 20
 )
 
-// serviceProxy finds out whether kube-proxy has written its rules on this node. After a node has booted the speaker may be the first of the
+// Check finds out whether kube-proxy has written its rules on this node. After a node has booted the speaker may be the first of the
 // two, and what clients send to an address before the rules are there is lost.
-type serviceProxy struct {
+type Check struct {
 	address string // host:port of its metrics, empty for none
 	ask     func(ctx context.Context, address string) (rules, error)
 	log     *slog.Logger
@@ -38,8 +38,17 @@ type serviceProxy struct {
 	settled atomic.Bool
 }
 
-// wait asks until kube-proxy has its rules, or as long as that is worth waiting for, or until ctx is done.
-func (s *serviceProxy) wait(ctx context.Context) {
+// New returns a check of the kube-proxy that serves its metrics at address (host:port), or, when address is empty, a check that is over at
+// once.
+func New(address string, log *slog.Logger) *Check {
+	return &Check{address: address, ask: askProxy, log: log}
+}
+
+// Ready reports whether the node forwards what clients send to Services, as far as is known.
+func (s *Check) Ready() bool { return s.settled.Load() }
+
+// Run asks until kube-proxy has its rules, or as long as that is worth waiting for, or until ctx is done.
+func (s *Check) Run(ctx context.Context) {
 	defer s.settled.Store(true)
 	if s.address == "" {
 		return

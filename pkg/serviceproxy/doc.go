@@ -1,0 +1,2 @@
+// Package serviceproxy finds out whether this node's service proxy has its rules.
+package serviceproxy
