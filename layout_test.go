@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"pkg/status":              {},
 	"pkg/page":                {"pkg/status"},
 	"pkg/handover":            {},
+	"pkg/gossip":              {"pkg/cluster", "pkg/membership"},
 	"pkg/serviceproxy":        {},
 	"pkg/pace":                {},
 	"pkg/schedslice":          {},

@@ -1,0 +1,44 @@
+package gossip
+
+import (
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/membership"
+)
+
+// Members returns the living members sorted by name, this node included. For some seconds after a change of this node's address, members
+// that were known before are included too. The caller must not change the slice.
+func (g *Gossip) Members() []membership.Member {
+	// former is loaded first, since it is set before the membership is replaced.
+	former := g.former.Load()
+	members := g.current.Load().Members()
+	if former == nil {
+		return members
+	}
+	return withFormer(members, *former)
+}
+
+// Settled reports whether this node has met another member or has found none to meet, see [membership.Membership.Settled]. A change of the
+// address does not reset it.
+func (g *Gossip) Settled() bool { return g.settled.Load() || g.current.Load().Settled() }
+
+// SetState changes what this node says of itself, see [membership.Membership.SetState].
+func (g *Gossip) SetState(state membership.State, links []membership.Link) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	report := func(m *membership.Membership) error { return m.SetState(state, links) }
+	if err := report(g.current.Load()); err != nil {
+		return err
+	}
+	g.report = report
+	return nil
+}
+
+// Ping asks a member whether it lives, see [membership.Membership.Ping].
+func (g *Gossip) Ping(name string) error { return g.current.Load().Ping(name) }
+
+// Suspect tells the others that nothing is heard from a member, see [membership.Membership.Suspect].
+func (g *Gossip) Suspect(name string, silent time.Duration) { g.current.Load().Suspect(name, silent) }
+
+// Tell tells a member how far this node has seen the cluster, see [membership.Membership.Tell].
+func (g *Gossip) Tell(name string, known [4]uint64) { g.current.Load().Tell(name, known) }
