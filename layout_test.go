@@ -36,14 +36,15 @@ var mayImport = map[string][]string{
 	"pkg/status":              {},
 	"pkg/page":                {"pkg/status"},
 	"pkg/handover":            {},
+	"pkg/succession":          {"pkg/config", "pkg/daemon", "pkg/handover", "pkg/layer2", "pkg/membership"},
 	"pkg/gossip":              {"pkg/cluster", "pkg/membership"},
 	"pkg/serviceproxy":        {},
 	"pkg/pace":                {},
 	"pkg/schedslice":          {},
 	"pkg/inspect":             {"pkg/cluster", "pkg/config", "pkg/status"},
 	"cmd/controller":          {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/kube", "pkg/controller", "pkg/daemon", "pkg/metallb", "pkg/status", "pkg/page"},
-	"cmd/speaker": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/layer2", "pkg/membership", "pkg/speaker", "pkg/daemon", "pkg/handover", "pkg/status", "pkg/page",
-		"pkg/serviceproxy", "pkg/pace", "pkg/schedslice"},
+	"cmd/speaker": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/layer2", "pkg/membership", "pkg/speaker", "pkg/daemon", "pkg/status", "pkg/page",
+		"pkg/succession", "pkg/gossip", "pkg/serviceproxy", "pkg/pace", "pkg/schedslice"},
 
 	"cmd/kubectl-lanlord": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/daemon", "pkg/inspect", "pkg/status"},
 }

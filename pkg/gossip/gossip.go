@@ -59,9 +59,11 @@ type Gossip struct {
 	settled atomic.Bool
 	handing atomic.Bool
 
-	// mu guards report, which is repeated to each new membership.
-	mu     sync.Mutex
-	report func(*membership.Membership) error
+	// mu guards report, which is repeated to each new membership. reported is closed after the first report.
+	mu         sync.Mutex
+	report     func(*membership.Membership) error
+	reportOnce sync.Once
+	reported   chan struct{}
 
 	// The rest belongs to Wait, Open and Run.
 
@@ -74,7 +76,7 @@ type Gossip struct {
 
 // New returns a Gossip that does nothing before Wait, Open and Run.
 func New(o Options) *Gossip {
-	return &Gossip{options: o, log: o.Member.Log, open: membership.New, listen: listen}
+	return &Gossip{options: o, log: o.Member.Log, reported: make(chan struct{}), open: membership.New, listen: listen}
 }
 
 // Open makes the first membership, which nobody hears of before Run. Wait has returned nil.
@@ -113,9 +115,14 @@ func (g *Gossip) renew() error {
 	return nil
 }
 
-// Run is a member until ctx ends, and takes leave then unless HandOver was called. It returns an error when it cannot listen on its first
-// address.
+// Run waits for the first SetState, so that the others hear that first. From then on it is a member until ctx ends, and takes leave then
+// unless HandOver was called. It returns an error when it cannot listen on its first address.
 func (g *Gossip) Run(ctx context.Context) error {
+	select {
+	case <-g.reported:
+	case <-ctx.Done():
+		return nil
+	}
 	check := time.NewTicker(checkInterval)
 	defer check.Stop()
 	for first := true; ; first = false {

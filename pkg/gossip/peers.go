@@ -26,6 +26,7 @@ func (g *Gossip) Settled() bool { return g.settled.Load() || g.current.Load().Se
 func (g *Gossip) SetState(state membership.State, links []membership.Link) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	defer g.reportOnce.Do(func() { close(g.reported) })
 	report := func(m *membership.Membership) error { return m.SetState(state, links) }
 	if err := report(g.current.Load()); err != nil {
 		return err

@@ -13,51 +13,68 @@ import (
 )
 
 const (
-	// proxyPause is how long it is from one question to kube-proxy to the next, and proxyTimeout how long an answer may take.
+	// proxyPause is the time between two questions to kube-proxy, and proxyTimeout bounds the wait for an answer.
 	proxyPause   = 200 * time.Millisecond
 	proxyTimeout = time.Second
-	// proxySilence is how long kube-proxy is waited for where nobody has answered yet: it comes up a few seconds after or before the
-	// speaker when a node has booted, and many clusters have none.
+	// proxySilence bounds the wait for a first answer: when a node has booted, kube-proxy starts a few seconds after or before the speaker,
+	// and many clusters have no kube-proxy.
 	proxySilence = 15 * time.Second
-	// proxyBound is how long its rules are waited for once it has answered.
+	// proxyBound bounds the wait for the rules after the first answer.
 	proxyBound = 30 * time.Second
-	// proxySettle is how long after the rules of one family those of the other are waited for: older ones do not tell which family they have
-	// written, and some serve a single one.
+	// proxySettle is how long Run waits for the rules of the second address family. Older versions of kube-proxy do not say which family's
+	// rules they have written, and some serve one family only.
 	proxySettle = 2 * time.Second
-	// maxProxyMetrics is as much of its metrics in bytes as is read. There are some 100 kB.
+	// maxProxyMetrics is the most bytes of the metrics that are read. There are some 100 kB.
 	maxProxyMetrics = 4 << 20
 )
 
-// Check finds out whether kube-proxy has written its rules on this node. After a node has booted the speaker may be the first of the
-// two, and what clients send to an address before the rules are there is lost.
+// Options configure a Check.
+type Options struct {
+	// Metrics is the address (host:port) of kube-proxy's metrics. When it is empty, nothing is waited for.
+	Metrics string
+	// Wake is called when Ready has become true. It must not block, and may be nil.
+	Wake func()
+	Log  *slog.Logger
+}
+
+// Check asks kube-proxy whether it has written its rules on this node. A node that has booted may run the speaker before kube-proxy, and what
+// clients send to an address before the rules are there is lost.
+//
+// The speaker needs no more of a Check than Run and Ready, so that another kind of check can replace this one.
 type Check struct {
-	address string // host:port of its metrics, empty for none
+	options Options
 	ask     func(ctx context.Context, address string) (rules, error)
-	log     *slog.Logger
-	// settled is true once it has its rules, or is not waited for any longer.
-	settled atomic.Bool
+	ready   atomic.Bool
 }
 
-// New returns a check of the kube-proxy that serves its metrics at address (host:port), or, when address is empty, a check that is over at
-// once.
-func New(address string, log *slog.Logger) *Check {
-	return &Check{address: address, ask: askProxy, log: log}
+// New returns a Check that does nothing before Run.
+func New(o Options) *Check { return &Check{options: o, ask: askProxy} }
+
+// Ready reports whether kube-proxy has its rules, or is not waited for any longer. It stays true.
+func (c *Check) Ready() bool { return c.ready.Load() }
+
+// Run asks until Ready is true. It returns nil when ctx ends.
+func (c *Check) Run(ctx context.Context) error {
+	c.wait(ctx)
+	c.ready.Store(true)
+	if c.options.Wake != nil {
+		c.options.Wake()
+	}
+	<-ctx.Done()
+	return nil
 }
 
-// Ready reports whether the node forwards what clients send to Services, as far as is known.
-func (s *Check) Ready() bool { return s.settled.Load() }
-
-// Run asks until kube-proxy has its rules, or as long as that is worth waiting for, or until ctx is done.
-func (s *Check) Run(ctx context.Context) {
-	defer s.settled.Store(true)
-	if s.address == "" {
+// wait asks until kube-proxy has its rules, until that is not worth waiting for, or until ctx ends.
+func (c *Check) wait(ctx context.Context) {
+	log, address := c.options.Log.With("address", c.options.Metrics), c.options.Metrics
+	if address == "" {
 		return
 	}
-	var first time.Time // when it has answered
+	var first time.Time // when kube-proxy answered first
 	var since time.Time // since when it has rules of one family at least
 	began := time.Now()
 	for said := false; ; said = true {
-		rules, err := s.ask(ctx, s.address)
+		rules, err := c.ask(ctx, address)
 		now := time.Now()
 		if err == nil && first.IsZero() {
 			first = now
@@ -70,18 +87,18 @@ func (s *Check) Run(ctx context.Context) {
 		switch {
 		case rules == allRules, rules == someRules && now.Sub(since) >= proxySettle:
 			if said {
-				s.log.Info("kube-proxy has its rules", "address", s.address, "waited", now.Sub(began).Round(proxyPause))
+				log.Info("kube-proxy has its rules", "waited", now.Sub(began).Round(proxyPause))
 			}
 			return
 		case first.IsZero() && now.Sub(began) >= proxySilence:
-			s.log.Info("not waiting for kube-proxy any longer: nobody answers where it serves its metrics", "address", s.address, "err", err)
+			log.Info("not waiting for kube-proxy any longer: nobody answers where it serves its metrics", "err", err)
 			return
 		case !first.IsZero() && now.Sub(first) >= proxyBound:
-			s.log.Warn("kube-proxy has no rules yet, and is not waited for any longer", "address", s.address, "err", err)
+			log.Warn("kube-proxy has no rules yet, and is not waited for any longer", "err", err)
 			return
 		}
 		if !said {
-			s.log.Info("waiting for kube-proxy, without whose rules nothing reaches the pods", "address", s.address)
+			log.Info("waiting for kube-proxy, without whose rules nothing reaches the pods")
 		}
 		select {
 		case <-ctx.Done():
@@ -91,21 +108,21 @@ func (s *Check) Run(ctx context.Context) {
 	}
 }
 
-// rules is what kube-proxy tells of its rules.
+// rules says how many rules kube-proxy has written.
 type rules int
 
 const (
 	noRules rules = iota
-	// someRules are those of one family, or perhaps of both.
+	// someRules: the rules of one family are written, perhaps those of both.
 	someRules
 	allRules
 )
 
-// syncedMetric is when kube-proxy has last written its rules, in seconds of Unix time: a series for each family, in older ones a single one. What
-// its health server tells is no use: it says that all is well, also of each family, before the first rules are written.
+// syncedMetric is the time when kube-proxy last wrote its rules, in seconds of Unix time: a series for each family, in older versions a single
+// one. The health server of kube-proxy is of no use here: it reports each family as healthy before the first rules are written.
 const syncedMetric = "kubeproxy_sync_proxy_rules_last_timestamp_seconds"
 
-// askProxy asks for kube-proxy's metrics at an address once. An error is that nobody has answered.
+// askProxy reads kube-proxy's metrics once. It returns an error when nobody answers.
 func askProxy(ctx context.Context, address string) (rules, error) {
 	ctx, cancel := context.WithTimeout(ctx, proxyTimeout)
 	defer cancel()

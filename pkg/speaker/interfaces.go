@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/layer2"
 	"github.com/lanlord/lanlord/pkg/status"
 )
@@ -31,4 +32,16 @@ func Interfaces(a *layer2.Announcer) []status.Interface {
 	}
 	slices.SortStableFunc(list, func(x, y status.Interface) int { return strings.Compare(x.Name, y.Name) })
 	return list
+}
+
+// Networks returns the subnets, gateways and MAC addresses of the interfaces in use.
+func Networks(list []layer2.Interface) (n cluster.Networks) {
+	for _, i := range list {
+		for _, p := range i.Prefixes {
+			n.Subnets = append(n.Subnets, p.Masked())
+		}
+		n.Gateways = append(n.Gateways, i.Gateways...)
+		n.MACs = append(n.MACs, i.MAC.String())
+	}
+	return n
 }

@@ -1,9 +1,12 @@
 package speaker
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/layer2"
@@ -32,6 +35,28 @@ func (s *Speaker) Status() Status {
 		return *st
 	}
 	return Status{}
+}
+
+// Ready returns nil when this node is ready, or why it is not.
+func (s *Speaker) Ready() error {
+	switch st := s.Status(); {
+	case st.State == membership.Ready:
+		return nil
+	case st.State == membership.Leaving:
+		return fmt.Errorf("%s: told to stop", st.State)
+	case len(st.Lacks) == 0:
+		return errors.New("the first look at the cluster is still to come")
+	default:
+		return fmt.Errorf("%s: %s", st.State, strings.Join(st.Lacks, "; "))
+	}
+}
+
+// Since returns when this node became ready, and zero while it is not.
+func (s *Speaker) Since() time.Time {
+	if st := s.Status(); st.State == membership.Ready {
+		return st.since
+	}
+	return time.Time{}
 }
 
 // publish makes the step visible, and says so when what this node answers for, or the strangers, are others than before.
