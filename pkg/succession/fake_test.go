@@ -264,11 +264,12 @@ func (n *fakeNode) startWith(name string, begin func(context.Context, string) (h
 func (p *fakeProcess) ready() error { return p.Succession.Ready() }
 
 func (p *fakeProcess) Answer(ctx context.Context, _ []netip.Addr) {
+	in := p.answersIn
 	if p.answering {
-		return
+		in = time.Millisecond
 	}
 	select {
-	case <-time.After(p.answersIn):
+	case <-time.After(in):
 	case <-ctx.Done():
 	}
 	p.answer()
