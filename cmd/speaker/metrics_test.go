@@ -27,11 +27,12 @@ type alone struct{ addr netip.Addr }
 func (a alone) Members() []membership.Member {
 	return []membership.Member{{Name: "a", State: membership.Ready}}
 }
-func (a alone) Settled() bool                    { return true }
-func (a alone) SetState(membership.Report) error { return nil }
-func (a alone) Ping(string) error                { return nil }
-func (a alone) Suspect(string, time.Duration)    {}
-func (a alone) Tell(string, [8]uint64)           {}
+func (a alone) Settled() bool                     { return true }
+func (a alone) SetState(membership.Report) error  { return nil }
+func (a alone) Unreached() []membership.Unreached { return nil }
+func (a alone) Ping(string) error                 { return nil }
+func (a alone) Suspect(string, time.Duration)     {}
+func (a alone) Tell(string, [8]uint64)            {}
 func (a alone) Snapshot() cluster.Snapshot {
 	return cluster.Snapshot{
 		Nodes: []cluster.Node{{Name: "a"}},
@@ -63,7 +64,7 @@ func TestMetrics(t *testing.T) {
 	has := alone{netip.MustParseAddr("192.0.2.1")}
 	loop := speaker.New(speaker.Options{
 		Self: "a", Source: has, Peers: has, Announcer: announcer, Event: store.Event, Log: log, Registerer: registry, AddressMetrics: true,
-		Succeeds: true, Inherit: []netip.Addr{has.addr},
+		Predecessor: speaker.Predecessor{Succeeds: true, Addrs: []netip.Addr{has.addr}},
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)

@@ -35,6 +35,21 @@ func probeSocket(pod string) string {
 	return prefix + hex.EncodeToString(sum[:])
 }
 
+// ProbeCommand does what the words "probe live" and "probe ready" of a command line ask for: it asks the process in the same pod, as Probe
+// does. It returns a *UsageError for other words, and ErrFailed when the name of the pod is empty.
+func ProbeCommand(ctx context.Context, pod string, args []string, stdout io.Writer) error {
+	if len(args) != 1 {
+		return &UsageError{fmt.Sprintf("probe takes one word, live or ready, not %d", len(args))}
+	}
+	if pod == "" {
+		if _, err := io.WriteString(stdout, "POD_NAME is not set, so no speaker of this Pod can be asked\n"); err != nil {
+			return fmt.Errorf("write to standard output: %w", err)
+		}
+		return ErrFailed
+	}
+	return Probe(ctx, pod, args[0], stdout)
+}
+
 // Probe asks the process of a pod on this host, over the socket that ServerOptions.Pod makes it listen on, for what is
 // "live" or "ready". It prints the answer to stdout. It returns nil when the answer is yes; ErrFailed when it is no, or when there is
 // none within two seconds or before ctx ends; and a *UsageError when what is neither of the two.

@@ -3,7 +3,8 @@
 //
 // Both are on one host, in one network namespace. The holder listens on an abstract Unix socket (unix(7)), which lives exactly as
 // long as the process and only in that namespace; nothing is left on a disk. Each side checks that the other runs as the same
-// user. They speak JSON, one message a line, each with the version of this protocol.
+// user. They speak JSON, one message a line, each with the version of this protocol. Each side ignores fields that it does not know, so a
+// field that the other side can do without needs no new version.
 //
 // # Who does what when
 //
@@ -11,7 +12,7 @@
 //
 //  1. S calls Begin. Without a holder it is the holder itself, and there is nothing to take over. Otherwise it is the successor: it
 //     opens all its sockets but those of gossip, whose port H still has, and reads the cluster.
-//  2. H calls Set whenever what it answers for or whom it knows has changed. S receives the newest from Places, answers for those
+//  2. H calls Set whenever the addresses, the members or the configuration in use change. S receives the newest from Places, answers for those
 //     addresses with the same MAC, without announcing them, since the hosts of the LAN need learn nothing; it takes
 //     Place.Members for the members there are. When its sockets answer for all of an offer it calls Answering with it.
 //     From here on both answer, and it does no harm: the answers are equal.

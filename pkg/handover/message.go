@@ -15,7 +15,8 @@ const (
 	// protocol is the version that every message carries. It changes when an older process could not go on with a newer one;
 	// a field that may be ignored needs no new version.
 	protocol = 1
-	// maxLine is the most bytes of a message, with its newline. 10,000 addresses and 5,000 members take 1.1 MB.
+	// maxLine is the most bytes of a message, with its newline. 10,000 addresses and 5,000 members take 1.1 MB, a configuration up to 1 MiB
+	// as a rule.
 	maxLine = 4 << 20
 )
 
@@ -44,7 +45,7 @@ type message struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// encode returns m as a line. It fails when m is no message that decode accepts.
+// encode returns m as a line, without its configuration when the line would be too long. It fails when m is no message that decode accepts.
 func encode(m message) ([]byte, error) {
 	m.Version = protocol
 	if err := m.check(); err != nil {
@@ -53,6 +54,13 @@ func encode(m message) ([]byte, error) {
 	line, err := json.Marshal(m)
 	if err != nil {
 		return nil, err
+	}
+	if len(line)+1 > maxLine && m.Place != nil && m.Place.Config != (Config{}) {
+		// A text of control characters, or of <, > and &, grows sixfold in JSON. The successor can do without the configuration.
+		place := *m.Place
+		place.Config = Config{}
+		m.Place = &place
+		return encode(m)
 	}
 	if len(line)+1 > maxLine {
 		return nil, fmt.Errorf("%s has %d bytes, may have %d", m.Kind, len(line)+1, maxLine)
@@ -74,6 +82,9 @@ func decode(line []byte) (message, error) {
 	var m message
 	if err := json.Unmarshal(line, &m); err != nil {
 		return message{}, fmt.Errorf("%q is no message: %w", excerpt(line), err)
+	}
+	if m.Place != nil {
+		m.Place.Config = m.Place.Config.bounded()
 	}
 	return m, m.check()
 }

@@ -7,13 +7,28 @@ import (
 	"slices"
 )
 
-// Place is what a process holds for its node.
+// Place is what a process holds for its node. A process of another release may omit the fields after Members, and may send fields that this
+// one ignores.
 type Place struct {
 	// Addrs are the addresses that it answers for.
 	Addrs []netip.Addr `json:"addrs,omitempty"`
 	// Members are the members of the gossip that it knows, itself included if it likes.
 	Members []Member `json:"members,omitempty"`
+	// Config is the configuration in use. It is zero when there is none, and when the text has more than MaxConfig bytes.
+	Config Config `json:"config,omitzero"`
+	// Since is when the node became ready, in seconds of Unix time; 0 when the node is not ready, or the time is not known.
+	Since int64 `json:"since,omitempty"`
 }
+
+// Config is a configuration as its ConfigMap had it.
+type Config struct {
+	Text string `json:"text"`
+	// Version is the resourceVersion of the ConfigMap.
+	Version uint64 `json:"version"`
+}
+
+// MaxConfig is the most bytes of a configuration's text that a Place carries: as much as a ConfigMap can hold.
+const MaxConfig = 1 << 20
 
 // Member is one member of the gossip.
 type Member struct {
@@ -36,6 +51,15 @@ func (p Place) clone() Place {
 	}
 	for i, m := range c.Members {
 		c.Members[i].MACs = slices.Clone(m.MACs)
+	}
+	c.Config, c.Since = p.Config.bounded(), p.Since
+	return c
+}
+
+// bounded returns c, or the zero value when its text is too long.
+func (c Config) bounded() Config {
+	if len(c.Text) > MaxConfig {
+		return Config{}
 	}
 	return c
 }

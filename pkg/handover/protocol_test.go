@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -288,12 +289,83 @@ func TestEncode(t *testing.T) {
 	}
 }
 
+// TestOtherReleases reads what a process without the later fields sends, and what one with still later fields sends. Then it reads the
+// message of this release with the fields of an older one.
+func TestOtherReleases(t *testing.T) {
+	addrs := []netip.Addr{netip.MustParseAddr("192.0.2.1")}
+	members := []Member{{"a", []string{"02:00:00:00:00:01"}}}
+	const old = `"addrs":["192.0.2.1"],"members":[{"name":"a","macs":["02:00:00:00:00:01"]}]`
+	for _, test := range []struct {
+		name, place string
+		want        Place
+	}{
+		{"older", old, Place{Addrs: addrs, Members: members}},
+		{"newer", old + `,"config":{"text":"pools: []","version":7,"hash":"x"},"since":1796000000,"sessions":[{"fd":3}]`,
+			Place{Addrs: addrs, Members: members, Config: Config{"pools: []", 7}, Since: 1796000000}},
+		{"larger", old + `,"config":{"text":"` + strings.Repeat("x", MaxConfig+1) + `","version":7}`, Place{Addrs: addrs, Members: members}},
+	} {
+		m, err := decode([]byte(`{"version":1,"kind":"place","seq":1,"place":{` + test.place + `}}`))
+		if err != nil || !reflect.DeepEqual(*m.Place, test.want) {
+			t.Errorf("%s: %+v, %v, want %+v", test.name, m.Place, err, test.want)
+		}
+	}
+	line, err := encode(message{Kind: kindPlace, Seq: 1, Place: &Place{Addrs: addrs, Members: members, Config: Config{"pools: []", 7}, Since: 1796000000}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var older struct {
+		Place struct {
+			Addrs   []netip.Addr `json:"addrs"`
+			Members []Member     `json:"members"`
+		} `json:"place"`
+	}
+	if err := json.Unmarshal(line, &older); err != nil || !slices.Equal(older.Place.Addrs, addrs) || !reflect.DeepEqual(older.Place.Members, members) {
+		t.Errorf("an older process reads %+v, %v", older, err)
+	}
+}
+
+// TestConfigIsCarried hands over a configuration of the largest size, and drops one that is larger or grows too much in JSON. The rest of
+// the place arrives all the same.
+func TestConfigIsCarried(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		text    string
+		carried bool
+	}{
+		{"small", "address-pools: []", true},
+		{"largest", strings.Repeat("x", MaxConfig), true},
+		{"too large", strings.Repeat("x", MaxConfig+1), false},
+		{"grows in JSON", strings.Repeat("<", MaxConfig), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			name := testName(t)
+			h := hold(t, name)
+			want := place(1)
+			want.Since = 1796000000
+			set := want
+			set.Config = Config{test.text, 42}
+			if test.carried {
+				want.Config = set.Config
+			}
+			h.Set(set)
+			s := follow(t, name)
+			o := s.next()
+			if !reflect.DeepEqual(o.Place, want) {
+				t.Errorf("%d bytes of version %d since %d, want %d bytes", len(o.Place.Config.Text), o.Place.Config.Version, o.Place.Since, len(want.Config.Text))
+			}
+			s.Answering(o)
+			h.until(true)
+		})
+	}
+}
+
 // FuzzMessages reads anything. What is accepted can be sent, and says the same then.
 func FuzzMessages(f *testing.F) {
 	for _, seed := range []string{
 		hello,
 		hello + `{"version":1,"kind":"place","seq":1,"place":{"addrs":["192.0.2.1","2001:db8::1"],"members":[{"name":"a","macs":["02:00:00:00:00:01"]}]}}` + "\n",
 		`{"version":1,"kind":"go","seq":18446744073709551615,"place":{}}` + "\n",
+		`{"version":1,"kind":"place","seq":1,"place":{"config":{"text":"\u0000<\ud800","version":3,"x":0},"since":-1,"y":{}}}` + "\n",
 		`{"version":1,"kind":"answering","seq":2}` + "\n" + `{"version":1,"kind":"replaced"}` + "\n",
 		`{"version":1,"kind":"refused","reason":"busy","later":{"field":[1]}}` + "\n",
 		`{"version":1,"kind":"place","seq":1,"place":{"addrs":["fe80::1%eth0","::ffff:192.0.2.1",""]}}` + "\n",

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/layer2"
 	"github.com/lanlord/lanlord/pkg/status"
 )
@@ -31,4 +32,24 @@ func Interfaces(a *layer2.Announcer) []status.Interface {
 	}
 	slices.SortStableFunc(list, func(x, y status.Interface) int { return strings.Compare(x.Name, y.Name) })
 	return list
+}
+
+// Networks returns what the interfaces show of the networks that the node is on, and the node's own addresses.
+func Networks(a *layer2.Announcer) cluster.Networks {
+	n := networksOf(a.Interfaces())
+	n.Addresses = a.KernelAddrs()
+	for _, mac := range a.MACs() {
+		n.MACs = append(n.MACs, mac.String())
+	}
+	return n
+}
+
+func networksOf(list []layer2.Interface) (n cluster.Networks) {
+	for _, i := range list {
+		for _, p := range i.Prefixes {
+			n.Subnets = append(n.Subnets, p.Masked())
+		}
+		n.Gateways = append(n.Gateways, i.Gateways...)
+	}
+	return n
 }

@@ -1,9 +1,12 @@
 package speaker
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
@@ -53,6 +56,23 @@ func (s *Speaker) Status() Status {
 	}
 	return Status{}
 }
+
+// Ready returns nil when this node is ready, or why it is not.
+func (s *Speaker) Ready() error {
+	switch st := s.Status(); {
+	case st.State == membership.Ready:
+		return nil
+	case st.State == membership.Leaving:
+		return fmt.Errorf("%s: told to stop", st.State)
+	case len(st.Lacks) == 0:
+		return errors.New("the first look at the cluster is still to come")
+	default:
+		return fmt.Errorf("%s: %s", st.State, strings.Join(st.Lacks, "; "))
+	}
+}
+
+// Since returns when this node, or the process before this one, became ready; zero while it is not.
+func (s *Speaker) Since() time.Time { return s.Status().Ready }
 
 // publish makes the round visible, and calls back when the addresses that this node has, or the foreign hosts, have changed.
 func (l *loop) publish() {

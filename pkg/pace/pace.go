@@ -1,4 +1,4 @@
-package main
+package pace
 
 import (
 	"sync"
@@ -13,8 +13,8 @@ const (
 	maxAPIPause = 4 * apiPause
 )
 
-// pacer passes calls on: the first at once, and those that come too early together, later.
-type pacer struct {
+// Pacer passes calls on: the first at once, and those that come too early together, later.
+type Pacer struct {
 	to func()
 
 	// mu guards the rest: several watches call.
@@ -24,8 +24,11 @@ type pacer struct {
 	waiting bool          // whether one is going to be passed on
 }
 
-// call never blocks.
-func (p *pacer) call() {
+// New returns a Pacer that passes calls on to a function, which must not block.
+func New(to func()) *Pacer { return &Pacer{to: to} }
+
+// Call never blocks.
+func (p *Pacer) Call() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.waiting {
@@ -40,14 +43,14 @@ func (p *pacer) call() {
 	p.pass(now, apiPause)
 }
 
-func (p *pacer) late() {
+func (p *Pacer) late() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.waiting = false
 	p.pass(time.Now(), min(2*p.pause, maxAPIPause))
 }
 
-func (p *pacer) pass(now time.Time, pause time.Duration) {
+func (p *Pacer) pass(now time.Time, pause time.Duration) {
 	p.pause, p.next = pause, now.Add(pause)
 	p.to()
 }

@@ -1,4 +1,4 @@
-package main
+package pace
 
 import (
 	"slices"
@@ -11,14 +11,14 @@ func TestPacer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		var passed []time.Duration
-		p := &pacer{to: func() { passed = append(passed, time.Since(start)) }}
+		p := &Pacer{to: func() { passed = append(passed, time.Since(start)) }}
 		for range 80 { // each 10 ms
-			p.call()
+			p.Call()
 			time.Sleep(10 * time.Millisecond)
 		}
 		time.Sleep(time.Second)
-		p.call()
-		p.call()
+		p.Call()
+		p.Call()
 		time.Sleep(time.Second)
 		synctest.Wait()
 		want := []time.Duration{

@@ -1,4 +1,4 @@
-package main
+package speaker
 
 import (
 	"net/netip"
@@ -11,7 +11,7 @@ import (
 
 // TestNetworks gathers what all interfaces show, also one without a carrier: its gateway is somebody's all the same.
 func TestNetworks(t *testing.T) {
-	got := networks([]layer2.Interface{
+	got := networksOf([]layer2.Interface{
 		{Name: "eth0", MAC: layer2.MAC{2, 5: 7}, Up: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/24"), netip.MustParsePrefix("2001:db8::7/64")},
 			Gateways: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("fe80::1")}},
 		{Name: "eth1", MAC: layer2.MAC{2, 5: 8}, Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.7/25")},
@@ -22,24 +22,8 @@ func TestNetworks(t *testing.T) {
 			netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64"), netip.MustParsePrefix("198.51.100.0/25"),
 		},
 		Gateways: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("fe80::1"), netip.MustParseAddr("198.51.100.1")},
-		MACs:     []string{"02:00:00:00:00:07", "02:00:00:00:00:08"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
-	}
-}
-
-// TestPodName takes the name from the flag, else from the environment.
-func TestPodName(t *testing.T) {
-	t.Setenv("POD_NAME", "speaker-1")
-	for want, args := range map[string][]string{
-		"speaker-1": {"--node-name=a"},
-		"speaker-2": {"--node-name=a", "--pod-name=speaker-2"},
-		"":          {"--node-name=a", "--pod-name="},
-	} {
-		f, err := parseFlags(args, t.Output())
-		if err != nil || f.podName != want {
-			t.Errorf("%q: %q, %v, want %q", args, f.podName, err, want)
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package schedslice
 
 import (
 	"errors"
@@ -14,9 +14,12 @@ import (
 // gives those their turn sooner that ask for less. Neighbours take a speaker that waits for 0.3 s for a dead one.
 const slice = 100 * time.Microsecond
 
-// askForSlice asks the kernel for slices of this length for all threads of this process; those that come later inherit it. It needs no
+// Ask asks the kernel for short slices for all threads of this process.
+func Ask() error { return ask(slice) }
+
+// ask asks the kernel for slices of this length for all threads of this process; those that come later inherit it. It needs no
 // privilege. Kernels before 6.12 accept it without effect. A thread that somebody has given another scheduling policy keeps that.
-func askForSlice(slice time.Duration) error {
+func ask(slice time.Duration) error {
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package main
+package serviceproxy
 
 import (
 	"context"
@@ -103,7 +103,8 @@ func TestWaitForProxy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				s := serviceProxy{address: "127.0.0.1:10249", log: slog.New(slog.DiscardHandler), ask: func(context.Context, string) (rules, error) {
+				s := New(Options{Metrics: "127.0.0.1:10249", Log: slog.New(slog.DiscardHandler)})
+				s.ask = func(context.Context, string) (rules, error) {
 					var now answer
 					for _, a := range test.answers {
 						if time.Since(began) >= a.from {
@@ -111,25 +112,41 @@ func TestWaitForProxy(t *testing.T) {
 						}
 					}
 					return now.rules, now.err
-				}}
-				s.wait(t.Context())
-				if got := time.Since(began); got != test.want || !s.settled.Load() {
-					t.Errorf("waited %v, want %v; settled: %v", got, test.want, s.settled.Load())
+				}
+				woken := make(chan time.Duration, 1)
+				s.options.Wake = func() { woken <- time.Since(began) }
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- s.Run(ctx) }()
+				time.Sleep(max(test.want-1, 0))
+				if test.want > 0 && s.Ready() {
+					t.Errorf("ready before %v", test.want)
+				}
+				if got := <-woken; got != test.want || !s.Ready() {
+					t.Errorf("waited %v, want %v; ready: %v", got, test.want, s.Ready())
+				}
+				cancel()
+				if err := <-ended; err != nil {
+					t.Error(err)
 				}
 			})
 		})
 	}
 	t.Run("no address", func(t *testing.T) {
-		var s serviceProxy
-		s.wait(t.Context())
-		if !s.settled.Load() {
-			t.Error("not settled")
+		woken := make(chan struct{})
+		s := New(Options{Wake: func() { close(woken) }, Log: slog.New(slog.DiscardHandler)})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { <-woken; cancel() }()
+		if err := s.Run(ctx); err != nil || !s.Ready() {
+			t.Errorf("%v, ready: %v", err, s.Ready())
 		}
 	})
 	t.Run("told to stop", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		s := serviceProxy{address: "127.0.0.1:1", ask: askProxy, log: slog.New(slog.DiscardHandler)}
-		s.wait(ctx)
+		if err := New(Options{Metrics: "127.0.0.1:1", Log: slog.New(slog.DiscardHandler)}).Run(ctx); err != nil {
+			t.Error(err)
+		}
 	})
 }

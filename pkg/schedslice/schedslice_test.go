@@ -1,4 +1,4 @@
-package main
+package schedslice
 
 import (
 	"runtime"
@@ -17,11 +17,11 @@ func TestAskForSlice(t *testing.T) {
 		t.Skipf("this kernel tells of no slices (policy %d)", before.Policy)
 	}
 	t.Cleanup(func() {
-		if err := askForSlice(time.Duration(before.Runtime)); err != nil {
+		if err := ask(time.Duration(before.Runtime)); err != nil {
 			t.Error(err)
 		}
 	})
-	if err := askForSlice(slice); err != nil {
+	if err := Ask(); err != nil {
 		t.Fatal(err)
 	}
 	// A goroutine that locks its thread to end it gets one that was there, or a new one.

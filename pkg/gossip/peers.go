@@ -1,0 +1,47 @@
+package gossip
+
+import (
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/membership"
+)
+
+// Members returns the living members sorted by name, this node included. For some seconds after a change of this node's address, members
+// that were known before are included too. The caller must not change the slice.
+func (g *Gossip) Members() []membership.Member {
+	// former is loaded first, since it is set before the membership is replaced.
+	former := g.former.Load()
+	members := g.current.Load().Members()
+	if former == nil {
+		return members
+	}
+	return withFormer(members, *former)
+}
+
+// Settled reports whether this node has met another member or has found none to meet, see [membership.Membership.Settled]. A change of the
+// address does not reset it.
+func (g *Gossip) Settled() bool { return g.settled.Load() || g.current.Load().Settled() }
+
+// Unreached returns the nodes that gossip has tried in vain, see [membership.Membership.Unreached].
+func (g *Gossip) Unreached() []membership.Unreached { return g.current.Load().Unreached() }
+
+// SetState changes what this node says of itself, see [membership.Membership.SetState].
+func (g *Gossip) SetState(r membership.Report) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	defer g.reportOnce.Do(func() { close(g.reported) })
+	if err := g.current.Load().SetState(r); err != nil {
+		return err
+	}
+	g.report = &r
+	return nil
+}
+
+// Ping asks a member whether it lives, see [membership.Membership.Ping].
+func (g *Gossip) Ping(name string) error { return g.current.Load().Ping(name) }
+
+// Suspect tells the others that nothing is heard from a member, see [membership.Membership.Suspect].
+func (g *Gossip) Suspect(name string, silent time.Duration) { g.current.Load().Suspect(name, silent) }
+
+// Tell tells a member how far this node has seen the cluster, see [membership.Membership.Tell].
+func (g *Gossip) Tell(name string, versions [8]uint64) { g.current.Load().Tell(name, versions) }

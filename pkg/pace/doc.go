@@ -1,0 +1,2 @@
+// Package pace merges wake-ups that come too fast.
+package pace

@@ -1,0 +1,154 @@
+package serviceproxy
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// proxyPause is the time between two questions to kube-proxy, and proxyTimeout bounds the wait for an answer.
+	proxyPause   = 200 * time.Millisecond
+	proxyTimeout = time.Second
+	// proxySilence bounds the wait for a first answer: when a node has booted, kube-proxy starts a few seconds after or before the speaker,
+	// and many clusters have no kube-proxy.
+	proxySilence = 15 * time.Second
+	// proxyBound bounds the wait for the rules after the first answer.
+	proxyBound = 30 * time.Second
+	// proxySettle is how long Run waits for the rules of the second address family. Older versions of kube-proxy do not say which family's
+	// rules they have written, and some serve one family only.
+	proxySettle = 2 * time.Second
+	// maxProxyMetrics is the most bytes of the metrics that are read. There are some 100 kB.
+	maxProxyMetrics = 4 << 20
+)
+
+// Options configure a Check.
+type Options struct {
+	// Metrics is the address (host:port) of kube-proxy's metrics. When it is empty, nothing is waited for.
+	Metrics string
+	// Wake is called when Ready has become true. It must not block, and may be nil.
+	Wake func()
+	Log  *slog.Logger
+}
+
+// Check asks kube-proxy whether it has written its rules on this node. A node that has booted may run the speaker before kube-proxy, and what
+// clients send to an address before the rules are there is lost.
+//
+// The speaker needs no more of a Check than Run and Ready, so that another kind of check can replace this one.
+type Check struct {
+	options Options
+	ask     func(ctx context.Context, address string) (rules, error)
+	ready   atomic.Bool
+}
+
+// New returns a Check that does nothing before Run.
+func New(o Options) *Check { return &Check{options: o, ask: askProxy} }
+
+// Ready reports whether kube-proxy has its rules, or is not waited for any longer. It stays true.
+func (c *Check) Ready() bool { return c.ready.Load() }
+
+// Run asks until Ready is true. It returns nil when ctx ends.
+func (c *Check) Run(ctx context.Context) error {
+	c.wait(ctx)
+	c.ready.Store(true)
+	if c.options.Wake != nil {
+		c.options.Wake()
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// wait asks until kube-proxy has its rules, until that is not worth waiting for, or until ctx ends.
+func (c *Check) wait(ctx context.Context) {
+	log, address := c.options.Log.With("address", c.options.Metrics), c.options.Metrics
+	if address == "" {
+		return
+	}
+	var first time.Time // when kube-proxy answered first
+	var since time.Time // since when it has rules of one family at least
+	began := time.Now()
+	for said := false; ; said = true {
+		rules, err := c.ask(ctx, address)
+		now := time.Now()
+		if err == nil && first.IsZero() {
+			first = now
+		}
+		if rules == noRules {
+			since = time.Time{}
+		} else if since.IsZero() {
+			since = now
+		}
+		switch {
+		case rules == allRules, rules == someRules && now.Sub(since) >= proxySettle:
+			if said {
+				log.Info("kube-proxy has its rules", "waited", now.Sub(began).Round(proxyPause))
+			}
+			return
+		case first.IsZero() && now.Sub(began) >= proxySilence:
+			log.Info("not waiting for kube-proxy any longer: nobody answers where it serves its metrics", "err", err)
+			return
+		case !first.IsZero() && now.Sub(first) >= proxyBound:
+			log.Warn("kube-proxy has no rules yet, and is not waited for any longer", "err", err)
+			return
+		}
+		if !said {
+			log.Info("waiting for kube-proxy, without whose rules nothing reaches the pods")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(proxyPause):
+		}
+	}
+}
+
+// rules says how many rules kube-proxy has written.
+type rules int
+
+const (
+	noRules rules = iota
+	// someRules: the rules of one family are written, perhaps those of both.
+	someRules
+	allRules
+)
+
+// syncedMetric is the time when kube-proxy last wrote its rules, in seconds of Unix time: a series for each family, in older versions a single
+// one. The health server of kube-proxy is of no use here: it reports each family as healthy before the first rules are written.
+const syncedMetric = "kubeproxy_sync_proxy_rules_last_timestamp_seconds"
+
+// askProxy reads kube-proxy's metrics once. It returns an error when nobody answers.
+func askProxy(ctx context.Context, address string) (rules, error) {
+	ctx, cancel := context.WithTimeout(ctx, proxyTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", nil)
+	if err != nil {
+		return noRules, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return noRules, err
+	}
+	defer response.Body.Close()
+	return rulesOf(io.LimitReader(response.Body, maxProxyMetrics)), nil
+}
+
+// rulesOf reads kube-proxy's metrics as far as they can be read.
+func rulesOf(metrics io.Reader) rules {
+	families := 0
+	for lines := bufio.NewScanner(metrics); lines.Scan(); {
+		series, value, _ := strings.Cut(lines.Text(), " ")
+		if name, _, _ := strings.Cut(series, "{"); name != syncedMetric {
+			continue
+		}
+		if at, err := strconv.ParseFloat(value, 64); err == nil && at > 0 {
+			families++
+		}
+	}
+	return min(rules(families), allRules)
+}

@@ -1,0 +1,354 @@
+package succession
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/handover"
+	"github.com/lanlord/lanlord/pkg/membership"
+)
+
+// fakePlace is a node's place by the rules of pkg/handover, on channels, so that it works in a bubble of testing/synctest.
+type fakePlace struct {
+	mu     sync.Mutex
+	holder *fakeHolder // nil while the place is free
+	broken bool        // a holder cannot be followed
+}
+
+type fakeHolder struct {
+	place     *fakePlace
+	offer     handover.Place
+	set       bool // Set was called
+	going     bool
+	successor *fakeSuccessor
+	final     chan struct{}
+}
+
+type fakeSuccessor struct {
+	holder   *fakeHolder
+	places   chan handover.Offer
+	answered handover.Place
+	answers  bool
+	end      handover.End
+	ended    chan struct{} // closed when the place is free for the successor, or never
+	closed   bool          // places is closed
+}
+
+func (p *fakePlace) begin(ctx context.Context, _ string) (holder, successor, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch h := p.holder; {
+	case ctx.Err() != nil:
+		return nil, nil, ctx.Err()
+	case h == nil:
+		p.holder = &fakeHolder{place: p, final: make(chan struct{})}
+		return p.holder, nil, nil
+	case p.broken:
+		return nil, nil, handover.ErrVersion
+	case h.going:
+		return nil, nil, handover.ErrRefused
+	default:
+		if h.successor != nil {
+			h.successor.finish(handover.Replaced)
+		}
+		h.successor = &fakeSuccessor{holder: h, places: make(chan handover.Offer, 1), ended: make(chan struct{})}
+		if h.set {
+			h.successor.offer(false)
+		}
+		return nil, h.successor, nil
+	}
+}
+
+func (h *fakeHolder) Set(p handover.Place) {
+	h.place.mu.Lock()
+	defer h.place.mu.Unlock()
+	if h.going {
+		return
+	}
+	p.Addrs, p.Members = slices.Clone(p.Addrs), slices.Clone(p.Members)
+	h.offer, h.set = p, true
+	if h.successor != nil {
+		h.successor.offer(false)
+	}
+}
+
+func (h *fakeHolder) Successor() bool {
+	h.place.mu.Lock()
+	defer h.place.mu.Unlock()
+	s := h.successor
+	return s != nil && h.set && s.answers && reflect.DeepEqual(s.answered, h.offer)
+}
+
+func (h *fakeHolder) HandOver(ctx context.Context) error {
+	h.place.mu.Lock()
+	s := h.successor
+	if s == nil {
+		h.place.mu.Unlock()
+		return handover.ErrNobody
+	}
+	h.going = true
+	s.offer(true)
+	s.closePlaces(handover.HandedOver)
+	h.place.mu.Unlock()
+	select {
+	case <-h.final:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	h.leave()
+	return nil
+}
+
+// leave frees the place, and then tells the successor.
+func (h *fakeHolder) leave() {
+	h.place.mu.Lock()
+	defer h.place.mu.Unlock()
+	if h.place.holder == h {
+		h.place.holder = nil
+	}
+	if h.successor != nil {
+		h.successor.finish(handover.Vanished)
+		h.successor = nil
+	}
+}
+
+func (h *fakeHolder) Serve(ctx context.Context) error {
+	<-ctx.Done()
+	h.leave()
+	return nil
+}
+
+// offer, closePlaces and finish are called with the mutex of the place held.
+func (s *fakeSuccessor) offer(final bool) {
+	select {
+	case <-s.places:
+	default:
+	}
+	s.places <- handover.Offer{Place: s.holder.offer, Final: final}
+}
+
+func (s *fakeSuccessor) closePlaces(end handover.End) {
+	if !s.closed {
+		s.closed, s.end = true, end
+		close(s.places)
+	}
+}
+
+func (s *fakeSuccessor) finish(end handover.End) {
+	s.closePlaces(end)
+	close(s.ended)
+}
+
+func (s *fakeSuccessor) Places() <-chan handover.Offer { return s.places }
+
+func (s *fakeSuccessor) Answering(o handover.Offer) {
+	s.holder.place.mu.Lock()
+	defer s.holder.place.mu.Unlock()
+	s.answered, s.answers = o.Place, true
+	if o.Final {
+		close(s.holder.final)
+	}
+}
+
+func (s *fakeSuccessor) End() handover.End {
+	s.holder.place.mu.Lock()
+	defer s.holder.place.mu.Unlock()
+	return s.end
+}
+
+func (s *fakeSuccessor) Run(ctx context.Context) error {
+	select {
+	case <-s.ended:
+	case <-ctx.Done():
+		s.holder.place.mu.Lock()
+		defer s.holder.place.mu.Unlock()
+		s.closePlaces(handover.Stopped)
+		if s.holder.successor == s {
+			s.holder.successor = nil
+		}
+	}
+	return nil
+}
+
+// fakeNode is the node on which the processes run one after the other.
+type fakeNode struct {
+	t     *testing.T
+	place fakePlace
+	mu    sync.Mutex
+	// answers counts the processes that answer for the address, gossips and loops those that run gossip and the loop.
+	answers, gossips, loops int
+	// left counts the times that the other nodes took over.
+	left int
+}
+
+func (n *fakeNode) add(count *int, by int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	*count += by
+	if n.gossips > 1 || n.loops > 1 {
+		n.t.Errorf("%d processes gossip, %d decide", n.gossips, n.loops)
+	}
+}
+
+// answered reports how many processes answer.
+func (n *fakeNode) answered() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.answers
+}
+
+// fakeProcess is one process of the node. It implements Answerer, Work and Config.
+type fakeProcess struct {
+	*Succession
+	name      string
+	node      *fakeNode
+	answersIn time.Duration // the time that it takes to answer
+	answering bool
+	handing   bool
+	inherited Inheritance
+	held      func([]netip.Addr)
+	began     time.Time // when the work was made
+
+	mu      sync.Mutex
+	text    string
+	version uint64
+
+	stop, kill context.CancelFunc
+	done       chan error
+}
+
+var testAddrs = []netip.Addr{netip.MustParseAddr("192.0.2.1")}
+
+func (n *fakeNode) start(name string, change func(*fakeProcess)) *fakeProcess {
+	p := n.startWith(name, n.place.begin, change)
+	synctest.Wait()
+	return p
+}
+
+func (n *fakeNode) startWith(name string, begin func(context.Context, string) (holder, successor, error), change func(*fakeProcess)) *fakeProcess {
+	p := &fakeProcess{name: name, node: n, done: make(chan error, 1)}
+	if change != nil {
+		change(p)
+	}
+	p.Succession = New(Options{
+		Self: "node", Place: "place", Answerer: p, Config: p, Log: slog.New(slog.NewTextHandler(n.t.Output(), nil)).With("process", name),
+		Wait: func(context.Context) error { return nil },
+		Start: func(i Inheritance, held func([]netip.Addr)) (Work, error) {
+			p.inherited, p.held, p.began = i, held, time.Now()
+			return fakeWork{p}, nil
+		},
+	})
+	p.Succession.begin = begin
+	ctx, kill := context.WithCancel(n.t.Context())
+	leave, stop := context.WithCancel(n.t.Context())
+	p.stop, p.kill = stop, kill
+	go func() {
+		err := p.Run(ctx, leave)
+		kill()
+		p.silence() // as the end of the announcer does
+		p.done <- err
+	}()
+	return p
+}
+
+// ready is the readiness check of the process, as the work answers it when there is work.
+func (p *fakeProcess) ready() error { return p.Succession.Ready() }
+
+func (p *fakeProcess) Answer(ctx context.Context, _ []netip.Addr) {
+	in := p.answersIn
+	if p.answering {
+		in = time.Millisecond
+	}
+	select {
+	case <-time.After(in):
+	case <-ctx.Done():
+	}
+	p.answer()
+}
+
+func (p *fakeProcess) Silence() { p.silence() }
+
+func (p *fakeProcess) answer() {
+	if !p.answering {
+		p.answering = true
+		p.node.add(&p.node.answers, 1)
+	}
+}
+
+func (p *fakeProcess) silence() {
+	if p.answering {
+		p.answering = false
+		p.node.add(&p.node.answers, -1)
+	}
+}
+
+func (p *fakeProcess) ConfigText() (string, uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text, p.version
+}
+
+func (p *fakeProcess) Offer(text string, version uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.text, p.version = text, version
+}
+
+// fakeWork is the part of fakeProcess that is a Work; both have a method Ready.
+type fakeWork struct{ *fakeProcess }
+
+var errNotReady = errors.New("joining: the first second")
+
+func (w fakeWork) Gossip(ctx context.Context) error {
+	w.node.add(&w.node.gossips, 1)
+	defer w.node.add(&w.node.gossips, -1)
+	<-ctx.Done()
+	return nil
+}
+
+func (w fakeWork) Decide(ctx context.Context) error {
+	w.node.add(&w.node.loops, 1)
+	defer w.node.add(&w.node.loops, -1)
+	w.answer()
+	w.held(testAddrs)
+	<-ctx.Done()
+	if !w.handing {
+		time.Sleep(time.Second) // until the others answer
+		w.node.mu.Lock()
+		w.node.left++
+		w.node.mu.Unlock()
+		w.silence()
+	}
+	return nil
+}
+
+func (w fakeWork) HandOver()          { w.handing = true }
+func (w fakeWork) Held() []netip.Addr { return testAddrs }
+func (w fakeWork) Members() []membership.Member {
+	return []membership.Member{{Name: "node"}, {Name: "peer"}}
+}
+
+func (w fakeWork) Since() time.Time {
+	if w.Ready() != nil {
+		return time.Time{}
+	}
+	return w.began.Add(time.Second)
+}
+
+func (w fakeWork) Ready() error {
+	if w.inherited.Succeeds || time.Since(w.began) >= time.Second {
+		return nil
+	}
+	return errNotReady
+}
+
+func (p *fakeProcess) String() string { return fmt.Sprintf("%s is %s", p.name, p.Phase()) }

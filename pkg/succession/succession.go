@@ -1,0 +1,214 @@
+package succession
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/handover"
+	"github.com/lanlord/lanlord/pkg/membership"
+)
+
+const (
+	// handOverBound is how long the next process may take to confirm that it has the place.
+	handOverBound = 5 * time.Second
+	// retryPause is how long a process waits before it asks for the place again when it does not understand the process that has the place.
+	retryPause = time.Second
+	// refreshInterval is how often the configuration in use is compared with the one in the place.
+	refreshInterval = time.Second
+)
+
+// Answerer answers for addresses while this process is not active. Its methods are called one at a time.
+type Answerer interface {
+	// Answer answers for these addresses and for no others. It returns when everything is answered for, or has waited long enough.
+	Answer(ctx context.Context, addrs []netip.Addr)
+	// Silence answers for nothing any more.
+	Silence()
+}
+
+// Work is what the active process does.
+type Work interface {
+	// Gossip is a member of the gossip until ctx ends, and takes leave then unless HandOver was called.
+	Gossip(ctx context.Context) error
+	// Decide runs the loop until ctx ends. Then it leaves, or returns at once if HandOver was called.
+	Decide(ctx context.Context) error
+	// HandOver says that the next process continues all work.
+	HandOver()
+	// Held returns the addresses that this process answers for.
+	Held() []netip.Addr
+	// Members returns the members of the gossip.
+	Members() []membership.Member
+	// Ready returns nil, or why this process is not ready. Since returns when it became ready, and zero before.
+	Ready() error
+	Since() time.Time
+}
+
+// Config keeps the configuration in use.
+type Config interface {
+	// ConfigText returns the text of the configuration in use and the resourceVersion of its ConfigMap. Both are zero when there is none.
+	ConfigText() (text string, version uint64)
+	// Offer gives a configuration that another process of this node had in use. It is for a process that has seen no valid one.
+	Offer(text string, version uint64)
+}
+
+// Options configure a Succession.
+type Options struct {
+	// Self is the name of this node, and Place that of the place, which is the same for all processes that follow each other.
+	Self, Place string
+	Answerer    Answerer
+	// Wait waits for what the work needs, until ctx ends. Before that this process looks for no other one.
+	Wait func(ctx context.Context) error
+	// Start makes the work of the active process. The work calls held with the addresses that it answers for when they change.
+	Start func(i Inheritance, held func([]netip.Addr)) (Work, error)
+	// Config may be nil. Then no configuration is handed over.
+	Config Config
+	Log    *slog.Logger
+}
+
+// Succession is the way of one process into its node's place and out of it.
+type Succession struct {
+	options Options
+	begin   func(ctx context.Context, place string) (holder, successor, error)
+
+	mu    sync.Mutex // guards phase and work
+	phase Phase
+	work  Work
+}
+
+// holder and successor are the two sides of pkg/handover, which tests replace.
+type holder interface {
+	Set(handover.Place)
+	Successor() bool
+	HandOver(ctx context.Context) error
+	Serve(ctx context.Context) error
+}
+
+type successor interface {
+	Places() <-chan handover.Offer
+	Answering(handover.Offer)
+	Run(ctx context.Context) error
+	End() handover.End
+}
+
+// New returns a Succession, which is waiting until Run.
+func New(o Options) *Succession {
+	return &Succession{options: o, begin: func(ctx context.Context, place string) (holder, successor, error) {
+		h, s, err := handover.Begin(ctx, place, handover.Options{Log: o.Log})
+		if h != nil {
+			return h, nil, nil
+		}
+		return nil, s, err
+	}}
+}
+
+// Phase returns the phase of this process.
+func (s *Succession) Phase() Phase {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase
+}
+
+// Ready returns nil when this process counts as ready, or why it does not.
+func (s *Succession) Ready() error {
+	s.mu.Lock()
+	phase, work := s.phase, s.work
+	s.mu.Unlock()
+	switch {
+	case work != nil:
+		return work.Ready()
+	case phase == Standby:
+		return nil
+	}
+	return errors.New("waiting for the cluster, this Node or the gossip key; the log says which")
+}
+
+// enter changes the phase after an event.
+func (s *Succession) enter(e event) {
+	s.mu.Lock()
+	before := s.phase
+	s.phase = before.next(e)
+	after := s.phase
+	s.mu.Unlock()
+	if after != before {
+		s.options.Log.Debug("phase of this process", "phase", after, "was", before)
+	}
+}
+
+// Run takes the place, works until leave is done, and hands the place over or leaves. The end of ctx stops everything at once.
+func (s *Succession) Run(ctx, leave context.Context) error {
+	defer s.enter(runEnded)
+	starting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(leave, cancel)()
+	if err := s.options.Wait(starting); err != nil {
+		if leave.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	place, inherited, err := s.waitForPlace(starting)
+	if place == nil {
+		return err
+	}
+	return s.takePart(ctx, leave, place, inherited)
+}
+
+// waitForPlace waits until this process has the place of its node. While another process has it, this one answers beside it for the same
+// addresses, so that they are answered for without a pause when the other process ends. waitForPlace returns nil when ctx ends before.
+func (s *Succession) waitForPlace(ctx context.Context) (holder, Inheritance, error) {
+	var i Inheritance
+	for {
+		place, before, err := s.begin(ctx, s.options.Place)
+		switch {
+		case place != nil:
+			return place, i, nil
+		case ctx.Err() != nil:
+			return nil, i, nil
+		case err == nil:
+			s.enter(placeTaken)
+			end, last, runErr := s.follow(ctx, before)
+			s.options.Log.Info("the process before this one", "end", end, "addresses", len(last.Addrs))
+			switch end {
+			case handover.HandedOver, handover.Vanished:
+				i = inherit(last, s.options.Self)
+				continue
+			case handover.Replaced:
+				s.options.Answerer.Silence()
+				return nil, i, errors.New("another process of this node follows instead of this one")
+			case handover.Stopped:
+				return nil, i, nil
+			}
+			err = runErr
+		}
+		// The other process will leave in the ordinary way, and the other nodes take over.
+		s.options.Answerer.Silence()
+		s.enter(notUnderstood)
+		s.options.Log.Warn("waiting for the process before this one to end, without taking over from it", "err", err)
+		select {
+		case <-ctx.Done():
+			return nil, i, nil
+		case <-time.After(retryPause):
+		}
+	}
+}
+
+// follow answers for what the process answers for that has the place, until that process ends.
+func (s *Succession) follow(ctx context.Context, before successor) (handover.End, handover.Place, error) {
+	ran := make(chan error, 1)
+	go func() { ran <- before.Run(ctx) }()
+	var place handover.Place
+	for offer := range before.Places() {
+		if c := offer.Place.Config; s.options.Config != nil && c != place.Config {
+			s.options.Config.Offer(c.Text, c.Version) // first, since it tells on which interfaces to answer
+		}
+		place = offer.Place
+		s.options.Answerer.Answer(ctx, place.Addrs)
+		before.Answering(offer)
+		s.enter(answering)
+	}
+	err := <-ran
+	return before.End(), place, err
+}
