@@ -20,9 +20,9 @@ var wallClock = []string{
 // wallClockUses are the files of the deciding packages where that is meant, and why.
 var wallClockUses = map[string]string{
 	"pkg/layer2/transfer_linux.go": "the kernel's time of arrival; a clock that is set costs what waits at that moment",
-	"pkg/speaker/pursue.go":        "a date that does not come",
+	"pkg/ownership/guards.go":      "a date that never comes, and when two nodes became ready, each by its own clock",
 	"pkg/controller/decide.go":     "the ages of Services, all by the API server's clock",
-	"pkg/speaker/status.go":        "told to people",
+	"pkg/speaker/describe.go":      "told to people",
 	"pkg/controller/status.go":     "told to people",
 	"pkg/kube/status.go":           "told to people",
 	"pkg/kube/health.go":           "a duration that is logged",
@@ -39,6 +39,7 @@ func TestNothingGoesByTheWallClock(t *testing.T) {
 	used := map[string]bool{}
 	for _, top := range []string{
 		"pkg/allocator", "pkg/controller", "pkg/election", "pkg/handover", "pkg/kube", "pkg/layer2", "pkg/membership", "pkg/speaker",
+		"pkg/gossip", "pkg/notify", "pkg/ownership", "pkg/peers", "pkg/placement", "pkg/succession",
 	} {
 		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {

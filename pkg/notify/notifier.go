@@ -92,9 +92,9 @@ type Round struct {
 	Owned func(netip.Addr) bool
 }
 
-// Round takes in a round of decisions, after the changes that it brought, and returns the Events that are due. dark are the placements that
+// Review takes in a round of decisions, after the changes that it brought, and returns the Events that are due. dark are the placements that
 // no node may announce and that it begins to tell of.
-func (n *Notifier) Round(now time.Time, r Round) (events []cluster.Event, dark []*placement.Placement) {
+func (n *Notifier) Review(now time.Time, r Round) (events []cluster.Event, dark []*placement.Placement) {
 	n.countDepartures(now, r)
 	dark = n.reviewUnannounced(now, r)
 	if due := n.due(); due.IsZero() || due.After(now) {
@@ -125,7 +125,7 @@ func (n *Notifier) Round(now time.Time, r Round) (events []cluster.Event, dark [
 	return events, dark
 }
 
-// Next returns when to call Round although nothing has happened, zero for never.
+// Next returns when to call Review although nothing has happened, zero for never.
 func (n *Notifier) Next() time.Time {
 	next := n.due()
 	for _, u := range n.unannounced {

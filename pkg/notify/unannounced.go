@@ -24,7 +24,7 @@ type unannounced struct {
 }
 
 // Unannounced returns since when no node may announce an address, and the node that should have announced it before. It tells what the
-// last Round saw.
+// last Review saw.
 func (n *Notifier) Unannounced(a netip.Addr) (since time.Time, owner string, is bool) {
 	u, is := n.unannounced[a]
 	return u.since, u.owner, is

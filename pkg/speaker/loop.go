@@ -257,7 +257,7 @@ func (l *loop) failback() ownership.Failback {
 // notify sends the Events that are due.
 func (l *loop) notify(now time.Time) {
 	ready := l.table.Ready()
-	events, unannounced := l.notifier.Round(now, notify.Round{
+	events, unannounced := l.notifier.Review(now, notify.Round{
 		Snapshot: l.snapshot, Placements: l.placements, PrevOwners: l.prevOwners,
 		First: len(ready) == 0 || ready[0].Name == l.opt.Self,
 		Owned: func(a netip.Addr) bool { return l.addrs[a] != nil && l.addrs[a].State().Holds() },
