@@ -93,6 +93,14 @@ func general(n *cluster.Node, cordon bool, member *membership.Member) reason.Exc
 	return reason.Eligible
 }
 
+// pool returns the pool that holds a, nil if there is none or no configuration.
+func (n *Nodes) pool(a netip.Addr) *config.Pool {
+	if n.config == nil {
+		return nil
+	}
+	return n.config.PoolOf(a)
+}
+
 // eligible returns the nodes that may announce a, an address of pool, sorted by name, and whether no node has a subnet that holds a. The
 // caller must not change the slice.
 func (n *Nodes) eligible(a netip.Addr, pool *config.Pool) (candidates []election.Candidate, everywhere bool) {

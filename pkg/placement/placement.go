@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
-	"github.com/lanlord/lanlord/pkg/config"
 	"github.com/lanlord/lanlord/pkg/election"
 	"github.com/lanlord/lanlord/pkg/membership"
 	"github.com/lanlord/lanlord/pkg/reason"
@@ -173,12 +172,4 @@ func Announce(addr netip.Addr, eligible ...string) *Placement {
 		p.Reason, p.Owner = reason.Announced, winner.Name()
 	}
 	return p
-}
-
-// pool returns the pool that holds a, nil if there is none or no configuration.
-func (n *Nodes) pool(a netip.Addr) *config.Pool {
-	if n.config == nil {
-		return nil
-	}
-	return n.config.PoolOf(a)
 }
