@@ -2,6 +2,13 @@ package ownership
 
 import "time"
 
+const (
+	// confirmDelay is how long after a peer answered for the first time it is asked again: it may be releasing the address.
+	confirmDelay = 200 * time.Millisecond
+	// yieldMemory is how long after a dispute the node that gave in keeps asking.
+	yieldMemory = 2 * lastRetry
+)
+
 // attempt is what this node knows while it tries to take an address, or waits for its turn as backup.
 type attempt struct {
 	// since is when the attempt began.

@@ -13,8 +13,6 @@ const (
 	// most, and has just written those of the new Service. Before the rules are there, a node passes packets on unchanged and its connection
 	// tracking keeps doing so for two minutes, so that the client's first connection fails.
 	rulesDelay = 1200 * time.Millisecond
-	// confirmDelay is how long after a peer answered for the first time it is asked again: it may be releasing the address.
-	confirmDelay = 200 * time.Millisecond
 	// recheckRightful is how often a node is asked again that may keep the address; recheckOther is the same for a node that may not.
 	recheckRightful = time.Minute
 	recheckOther    = time.Second

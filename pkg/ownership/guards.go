@@ -14,8 +14,6 @@ const (
 	settleDelay = 100 * time.Millisecond
 	// startWindow is how far apart two nodes may become ready and still count as started together.
 	startWindow = 5 * time.Second
-	// yieldMemory is how long after a dispute the node that gave in keeps asking.
-	yieldMemory = 2 * lastRetry
 	// foreignPatience is how long a foreign host may answer for an address that Services had before, until this node takes it.
 	foreignPatience = 10 * time.Second
 	// listenFor is how long a node must have been ready until it would have heard the owner of an address announce it.

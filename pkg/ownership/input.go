@@ -103,6 +103,8 @@ const (
 	claimedByForeign
 	stalled
 	throttled
+
+	nothing trigger = 0
 )
 
 const (
@@ -125,27 +127,25 @@ type step struct {
 	fired   func(line int)
 }
 
-// classify turns the event into a trigger, false when it does not concern the address any longer.
-func (c *step) classify() bool {
+// classify turns the event into a trigger, nothing when it does not concern the address any longer.
+func (c *step) classify() trigger {
 	switch e := &c.in.Event; e.Kind {
-	case Review:
-		c.on = review
 	case Stalled:
-		c.on = stalled
+		return stalled
 	case Throttled:
-		c.on = throttled
+		return throttled
 	case Claimed:
-		c.mac, c.peer, c.on = e.MAC, c.in.Peers.Station(e.MAC), claimedByNode
+		c.mac, c.peer = e.MAC, c.in.Peers.Station(e.MAC)
 		if c.peer.Standing == peers.Foreign {
-			c.on = claimedByForeign
+			return claimedByForeign
 		}
+		return claimedByNode
 	case Probed:
-		if e.Number != c.a.probing.number {
-			return false
+		if e.Number == c.a.probing.number {
+			return c.answer(&e.Finding)
 		}
-		c.on = c.answer(&e.Finding)
 	}
-	return true
+	return nothing
 }
 
 // answer classifies the result of a probe by the host that is closest to this node: a member before an unreached node before a foreign

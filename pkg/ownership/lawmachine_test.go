@@ -68,7 +68,7 @@ func (m *machine) arrive() {
 }
 
 // review follows the inputs: the election goes over those that may have the address and are reachable, or this machine itself. Members without
-// a configuration are left out while another one has a configuration.
+// a configuration are left out while another one has a configuration and may have the address.
 func (m *machine) review() {
 	reachable := func(name string) bool {
 		p := m.peers[name]
@@ -78,16 +78,20 @@ func (m *machine) review() {
 		i := slices.IndexFunc(m.w.machines, func(o *machine) bool { return o.name == name })
 		return m.w.machines[i].in.Self.Configured
 	}
-	var members, eligible []string
+	var members, eligible, fits []string
 	for _, o := range m.w.machines {
 		if reachable(o.name) {
 			members = append(members, o.name)
 		}
 	}
-	for _, name := range members {
-		if (slices.Contains(m.base, name) || !m.in.Self.Configured) && (configured(name) || !slices.ContainsFunc(members, configured)) {
-			eligible = append(eligible, name)
+	for _, lenient := range []bool{false, true} {
+		for _, name := range members {
+			if len(eligible) == 0 && (slices.Contains(m.base, name) || !m.in.Self.Configured) &&
+				(lenient || configured(name) || !slices.ContainsFunc(members, configured)) {
+				fits = append(fits, name)
+			}
 		}
+		eligible, fits = append(eligible, fits...), nil
 	}
 	if m.unaware {
 		m.in.Placement = nil

@@ -19,7 +19,7 @@ func (a *Address) step(now time.Time, in Input, fired func(line int)) []Action {
 		a.foreign.forget()
 	}
 	c.review()
-	if in.Event.Kind != Review && c.classify() {
+	if c.on = c.classify(); c.on != nothing {
 		if in.Event.Kind == Probed {
 			a.probing.end(now, in.Event.Finding)
 		}

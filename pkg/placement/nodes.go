@@ -27,18 +27,22 @@ type Nodes struct {
 	cached  map[eligibleKey][]election.Candidate
 }
 
-// node is one Node. general excludes it from every address; it is Eligible when nothing does.
+// node is one Node. general excludes it from every address; it is Eligible when nothing does. unconfigured is true when the node's speaker has no
+// configuration and another one has.
 type node struct {
 	*cluster.Node
 	links     []layer2.Interface
 	candidate election.Candidate
 	general   reason.Exclusion
+
+	unconfigured bool
 }
 
 // eligibleKey is all that the candidates depend on besides the Services.
 type eligibleKey struct {
 	pool    *config.Pool
 	subnets string // identifies the subnets that hold the address
+	lenient bool
 }
 
 // NewNodes prepares the nodes of a snapshot. ready are the members that can answer now.
@@ -61,9 +65,7 @@ func NewNodes(snap cluster.Snapshot, ready []membership.Member) *Nodes {
 			}
 		}
 		x.general = general(x.Node, cordon, member)
-		if x.general == reason.Eligible && configured && !member.Configured {
-			x.general = reason.NoConfiguration
-		}
+		x.unconfigured = configured && member != nil && !member.Configured
 		n.nodes = append(n.nodes, x)
 	}
 	slices.SortFunc(n.nodes, func(x, y node) int { return strings.Compare(x.Name, y.Name) })
@@ -93,15 +95,25 @@ func general(n *cluster.Node, cordon bool, member *membership.Member) reason.Exc
 	return reason.Eligible
 }
 
-// eligible returns the nodes that may announce a, an address of pool, sorted by name, and whether no node has a subnet that holds a. The
-// caller must not change the slice.
-func (n *Nodes) eligible(a netip.Addr, pool *config.Pool) (candidates []election.Candidate, everywhere bool) {
+// pool returns the pool that holds a, nil if there is none or no configuration.
+func (n *Nodes) pool(a netip.Addr) *config.Pool {
+	if n.config == nil {
+		return nil
+	}
+	return n.config.PoolOf(a)
+}
+
+// eligible returns the nodes that may announce a, an address of pool, sorted by name, and whether no node has a subnet that holds a. With
+// lenient, a node may do without a configuration. The caller must not change the slice.
+func (n *Nodes) eligible(a netip.Addr, pool *config.Pool, lenient bool) (candidates []election.Candidate, everywhere bool) {
 	subnets := n.holding(a)
-	key := eligibleKey{pool, subnets}
+	key := eligibleKey{pool, subnets, lenient}
 	candidates, ok := n.cached[key]
 	if !ok {
 		for i := range n.nodes {
-			if x := &n.nodes[i]; x.exclusion(a, pool, subnets != "") == reason.Eligible {
+			x := n.nodes[i]
+			x.unconfigured = x.unconfigured && !lenient
+			if x.exclusion(a, pool, subnets != "") == reason.Eligible {
 				candidates = append(candidates, x.candidate.Weighing(weight(x.Node, pool)))
 			}
 		}
@@ -130,6 +142,8 @@ func (x *node) exclusion(a netip.Addr, pool *config.Pool, subnet bool) reason.Ex
 	switch {
 	case x.general != reason.Eligible:
 		return x.general
+	case x.unconfigured:
+		return reason.NoConfiguration
 	case !selected(x.Node, pool):
 		return reason.NotSelected
 	case slices.ContainsFunc(x.links, func(i layer2.Interface) bool { return target.Wants(i, subnet) }):

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
-	"github.com/lanlord/lanlord/pkg/config"
 	"github.com/lanlord/lanlord/pkg/election"
 	"github.com/lanlord/lanlord/pkg/membership"
 	"github.com/lanlord/lanlord/pkg/reason"
@@ -88,9 +87,15 @@ func (n *Nodes) place(a netip.Addr, services []*cluster.Service) Placement {
 		p.Reason, p.Detail = reason.NoEndpoints, reason.NoEndpoints.Text()
 		return p
 	}
-	p.candidates, p.Everywhere = n.eligible(a, pool)
-	preferred := p.apply(serving)
-	winner, ok := election.Winner(a, p.candidates)
+	preferred, winner, ok := "", election.Candidate{}, false
+	// A node without a configuration goes after all others. It announces what no other node may, for a bad configuration withdraws nothing.
+	for _, lenient := range []bool{false, true} {
+		if !ok {
+			p.candidates, p.Everywhere = n.eligible(a, pool, lenient)
+			preferred = p.apply(serving)
+			winner, ok = election.Winner(a, p.candidates)
+		}
+	}
 	if !ok {
 		p.Reason, p.Everywhere, p.Detail = reason.NoEligibleNode, false, n.explain(a)
 		return p
@@ -173,12 +178,4 @@ func Announce(addr netip.Addr, eligible ...string) *Placement {
 		p.Reason, p.Owner = reason.Announced, winner.Name()
 	}
 	return p
-}
-
-// pool returns the pool that holds a, nil if there is none or no configuration.
-func (n *Nodes) pool(a netip.Addr) *config.Pool {
-	if n.config == nil {
-		return nil
-	}
-	return n.config.PoolOf(a)
 }

@@ -241,6 +241,34 @@ func TestLossMovesOnlyWhatTheLostHad(t *testing.T) {
 	}
 }
 
+// TestUnconfiguredGoLast takes the configuration from more and more members: the addresses of the others stay, and while any member is
+// configured, no other one gets an address.
+func TestUnconfiguredGoLast(t *testing.T) {
+	snap, ready := bigCluster(t, 300, 10)
+	for i := range ready {
+		ready[i].Configured = true
+	}
+	before := Decide(snap, ready)
+	for i := range ready {
+		ready[i].Configured = false
+		without := ready[i].Name
+		after := Decide(snap, ready)
+		for j := range before {
+			switch owner := after[j].Owner; {
+			case i == len(ready)-1: // no member is configured, so all are alike
+			case owner == "" || owner <= without:
+				t.Errorf("%s is at %q, which has no configuration", after[j].Addr, owner)
+			case before[j].Owner > without && owner != before[j].Owner:
+				t.Errorf("%s moved from %s to %s when %s lost its configuration", after[j].Addr, before[j].Owner, owner, without)
+			}
+		}
+		if why := NewNodes(snap, ready).Exclusion(without, before[0].Addr); (why == reason.NoConfiguration) != (i < len(ready)-1) {
+			t.Errorf("%s of %d is %s", without, len(ready), why)
+		}
+		before = after
+	}
+}
+
 // bigCluster returns Services with one address each, and nodes that are all ready.
 func bigCluster(tb testing.TB, services, nodes int) (cluster.Snapshot, []membership.Member) {
 	tb.Helper()
