@@ -8,8 +8,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// Wait waits until the cluster is known, and in it a gossip key and an address of this Node. changed receives a value when the cluster may
-// have changed.
+// Wait waits until the cluster is known, and in it a gossip key and an address of this Node. changed receives a value
+// when the cluster may have changed.
 func (g *Gossip) Wait(ctx context.Context, changed <-chan struct{}) error {
 	if err := g.options.Source.WaitSynced(ctx); err != nil {
 		return err
@@ -38,8 +38,8 @@ func (g *Gossip) Wait(ctx context.Context, changed <-chan struct{}) error {
 	}
 }
 
-// address returns where this node should listen: on the fixed address, else on the Node's first one. It is not valid while the Node has
-// no address.
+// address returns where this node should listen: on the fixed address, else on the Node's first one. It is not valid
+// while the Node has no address.
 func (g *Gossip) address(nodes []cluster.Node) netip.AddrPort {
 	address := g.options.Address
 	for _, n := range nodes {
@@ -53,7 +53,8 @@ func (g *Gossip) address(nodes []cluster.Node) netip.AddrPort {
 	return netip.AddrPortFrom(address, g.options.Port)
 }
 
-// peers returns where the other speakers listen: on each Node's first address of the family that this one listens in, on the same port.
+// peers returns where the other speakers listen: on each Node's first address of the family that this one listens in,
+// on the same port.
 func peers(nodes []cluster.Node, bind netip.AddrPort) []netip.AddrPort {
 	var peers []netip.AddrPort
 	for _, n := range nodes {
