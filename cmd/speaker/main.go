@@ -21,8 +21,8 @@ const (
 		"that one knows."
 )
 
-// podEnv is where the manifest tells the speaker its Pod's name. Speaker and probe both take it from there, and not from --pod-name, which
-// the probe does not see.
+// podEnv is where the manifest tells the speaker its Pod's name. Speaker and probe both take it from there, and not
+// from --pod-name, which the probe does not see.
 const podEnv = "POD_NAME"
 
 func main() { os.Exit(daemon.Main(name, run)) }

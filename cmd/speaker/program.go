@@ -78,7 +78,8 @@ func newProgram(f flags, client kube.Client, log *slog.Logger, registry *prometh
 	return p
 }
 
-// stood wakes the loop after a process stall. Before there is a loop, another process of this node tells this one what to answer for.
+// stood wakes the loop after a process stall. Before there is a loop, another process of this node tells this one what
+// to answer for.
 func (p *program) stood() {
 	if p.loop.Load() == nil {
 		p.announcer.Resume(p.announcer.Standstills())

@@ -18,10 +18,10 @@ import (
 )
 
 const (
-	// checkInterval is how often the Secret's keys and the Node's address are compared with those in use.
+	// checkInterval is the time between two comparisons of the Secret's keys and the Node's address with those in use.
 	checkInterval = time.Second
-	// overlap is how long after a change of the address the members are shown that were known before. It is as long as a membership
-	// looks for others before it considers itself alone.
+	// overlap is the time after a change of the address in which Members includes the members known before. A
+	// membership that meets nobody considers itself alone after the same time.
 	overlap = 3 * time.Second
 )
 
@@ -120,8 +120,8 @@ func (g *Gossip) renew() error {
 	return nil
 }
 
-// Run waits for the first SetState, so that the others hear that first. From then on it is a member until ctx ends, and takes leave then
-// unless HandOver was called. It returns an error when it cannot listen on its first address.
+// Run waits for the first SetState, so that the others hear that first. From then on it is a member until ctx ends, and
+// takes leave then unless HandOver was called. It returns an error when it cannot listen on its first address.
 func (g *Gossip) Run(ctx context.Context) error {
 	select {
 	case <-g.reported:
@@ -160,8 +160,8 @@ func (g *Gossip) Run(ctx context.Context) error {
 	}
 }
 
-// follow applies changed keys, until ctx ends or this node should and can listen on another address. It returns the membership's error when
-// that ends first.
+// follow applies changed keys, until ctx ends or this node should and can listen on another address. It returns the
+// membership's error when that ends first.
 func (g *Gossip) follow(ctx context.Context, check *time.Ticker, ended <-chan error, started time.Time) error {
 	for {
 		select {
@@ -243,7 +243,8 @@ func listen(at netip.AddrPort) error {
 	return listener.Close()
 }
 
-// HandOver makes Run close its sockets without taking leave when its context ends, since another process of this node takes over.
+// HandOver makes Run close its sockets without taking leave when its context ends, since another process of this node
+// takes over.
 func (g *Gossip) HandOver() {
 	g.handing.Store(true)
 	g.current.Load().HandOver()

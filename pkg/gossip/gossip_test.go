@@ -27,8 +27,8 @@ func (c *testCluster) startThree() {
 	c.until(5*time.Second, allThree)
 }
 
-// TestNewSecretLosesNobody replaces the Secret by one with another key. The nodes learn of the new Secret at random moments, each within the
-// time that the others allow for this.
+// TestNewSecretLosesNobody replaces the Secret by one with another key. The nodes learn of the new Secret at random
+// moments, each within the time that the others allow for this.
 func TestNewSecretLosesNobody(t *testing.T) {
 	for seed := range uint64(10) {
 		bubble(t, func(t *testing.T, c *testCluster) {
@@ -44,7 +44,8 @@ func TestNewSecretLosesNobody(t *testing.T) {
 	}
 }
 
-// TestRestartAfterNewSecret starts a speaker that knows the new key only, when the others use that key and still accept the old one.
+// TestRestartAfterNewSecret starts a speaker that knows the new key only, when the others use that key and still accept
+// the old one.
 func TestRestartAfterNewSecret(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
 		c.startThree()
@@ -77,8 +78,8 @@ func TestUselessKeys(t *testing.T) {
 	})
 }
 
-// TestAddressChanges moves a node to another address. The others see the same name at the new address soon, and the node itself sees its
-// peers all the time.
+// TestAddressChanges moves a node to another address. The others see the same name at the new address soon, and the
+// node itself sees its peers all the time.
 func TestAddressChanges(t *testing.T) {
 	const moved = "a@192.0.2.1 b@192.0.2.20 c@192.0.2.3"
 	for name, lateBy := range map[string]time.Duration{"all learn at once": 0, "the others learn late": 20 * time.Second} {
@@ -128,8 +129,8 @@ func TestAddressVanishes(t *testing.T) {
 	})
 }
 
-// TestAddressIsNotThereYet announces a new address in the Node before the host has it. The old one stays in use until then, and also when
-// the Node has no address any more.
+// TestAddressIsNotThereYet announces a new address in the Node before the host has it. The old one stays in use until
+// then, and also when the Node has no address any more.
 func TestAddressIsNotThereYet(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
 		c.startThree()
@@ -173,7 +174,8 @@ func TestWait(t *testing.T) {
 	})
 }
 
-// TestHandOver ends one process and starts the next one of the same name and address within the time that the others bear.
+// TestHandOver ends one process and starts the next one of the same name and address within the time that the others
+// bear.
 func TestHandOver(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
 		c.startThree()

@@ -7,9 +7,10 @@ import (
 )
 
 const (
-	// learnTime is how long a key is accepted before it is used to send. The other speakers learn of a changed Secret in this time.
+	// learnTime is the time between accepting a new key and sending with it. The other speakers learn of a changed
+	// Secret in this time.
 	learnTime = 5 * time.Second
-	// keepTime is how long a key is accepted after it has left the Secret.
+	// keepTime is the time for which a key that has left the Secret is still accepted.
 	keepTime = 10 * time.Minute
 )
 
@@ -23,11 +24,13 @@ type keychain struct {
 // key is one accepted key.
 type key struct {
 	secret []byte
-	// usable is when the key may be used to send. gone is when the key left the Secret, zero while the Secret has it.
+	// From usable on, the key may be used to send. gone is the time when the key left the Secret, zero while the Secret
+	// has it.
 	usable, gone time.Time
 }
 
-// update takes over the keys that the Secret has now. A Secret without keys changes nothing, so that its deletion stops no speaker.
+// update takes over the keys that the Secret has now. A Secret without keys changes nothing, so that its deletion stops
+// no speaker.
 func (c *keychain) update(secret [][]byte, now time.Time) {
 	if len(secret) == 0 {
 		secret = c.inSecret()

@@ -25,13 +25,14 @@ const (
 	latency  = time.Millisecond
 )
 
-// network carries gossip in memory. Everybody waits on channels and timers only, so that it works in a bubble of testing/synctest.
+// network carries gossip in memory. Everybody waits on channels and timers only, so that it works in a bubble of
+// testing/synctest.
 type network struct {
 	mu    sync.Mutex
 	ports map[string]*port
 }
 
-// port is what listens at one address. It implements memberlist.NodeAwareTransport.
+// port listens at one address. It implements memberlist.NodeAwareTransport.
 type port struct {
 	network *network
 	addr    netip.AddrPort

@@ -6,8 +6,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// Members returns the living members sorted by name, this node included. For some seconds after a change of this node's address, members
-// that were known before are included too. The caller must not change the slice.
+// Members returns the living members sorted by name, this node included. For some seconds after a change of this node's
+// address, members that were known before are included too. The caller must not change the slice.
 func (g *Gossip) Members() []membership.Member {
 	// former is loaded first, since it is set before the membership is replaced.
 	former := g.former.Load()
@@ -18,8 +18,8 @@ func (g *Gossip) Members() []membership.Member {
 	return withFormer(members, *former)
 }
 
-// Settled reports whether this node has met another member or has found none to meet, see [membership.Membership.Settled]. A change of the
-// address does not reset it.
+// Settled reports whether this node has met another member or has found none to meet, see
+// [membership.Membership.Settled]. A change of the address does not reset it.
 func (g *Gossip) Settled() bool { return g.settled.Load() || g.current.Load().Settled() }
 
 // Unreached returns the nodes that gossip has tried in vain, see [membership.Membership.Unreached].

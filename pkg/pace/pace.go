@@ -5,29 +5,29 @@ import (
 	"time"
 )
 
-// The least and the most time from one wake-up by the API server's news to the next: while Services come by the thousand they are
-// decided on together, and the longer they keep coming the more of them. What comes from the wire and from gossip wakes the loop at
-// once.
+// apiPause and maxAPIPause are the shortest and the longest pause between two wake-ups by events of the API server.
+// When thousands of Services change, each round of the loop decides on many of them, and on more of them the longer the
+// changes continue. Frames and gossip wake the loop without such a pause.
 const (
 	apiPause    = 50 * time.Millisecond
 	maxAPIPause = 4 * apiPause
 )
 
-// Pacer passes calls on: the first at once, and those that come too early together, later.
+// Pacer passes calls on: the first one at once, and all calls of a pause together at its end.
 type Pacer struct {
 	to func()
 
-	// mu guards the rest: several watches call.
+	// mu guards the fields below, since several watches call.
 	mu      sync.Mutex
-	next    time.Time     // when the next one may be passed on
-	pause   time.Duration // what next was set with
-	waiting bool          // whether one is going to be passed on
+	next    time.Time     // the end of the pause
+	pause   time.Duration // the length of the pause
+	waiting bool          // a call is passed on at the end of the pause
 }
 
 // New returns a Pacer that passes calls on to a function, which must not block.
 func New(to func()) *Pacer { return &Pacer{to: to} }
 
-// Call never blocks.
+// Call passes a call on, now or later. It never blocks.
 func (p *Pacer) Call() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,6 +1,6 @@
 package pace
 
-// Wake is a channel that merges wake-ups: one that arrives before the receiver has taken the one before is dropped.
+// Wake is a channel that merges wake-ups: a wake-up is dropped while an earlier one waits for the receiver.
 type Wake chan struct{}
 
 // NewWake returns a Wake without a wake-up in it.

@@ -10,15 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// slice is how long a thread of the speaker wants to run at a time: it has less to do than that, and where all CPUs are busy the kernel
-// gives those their turn sooner that ask for less. Neighbours take a speaker that waits for 0.3 s for a dead one.
+// slice is the time slice that the speaker asks for. Its threads need less time than this, and on a busy machine the
+// kernel schedules threads with a short slice sooner. The other nodes consider a speaker dead that waits for 0.3 s.
 const slice = 100 * time.Microsecond
 
 // Ask asks the kernel for short slices for all threads of this process.
 func Ask() error { return ask(slice) }
 
-// ask asks the kernel for slices of this length for all threads of this process; those that come later inherit it. It needs no
-// privilege. Kernels before 6.12 accept it without effect. A thread that somebody has given another scheduling policy keeps that.
+// ask asks the kernel for slices of this length for all threads of this process. Later threads inherit the slice. No
+// privilege is needed. Kernels before 6.12 accept the request without effect. A thread with another scheduling policy
+// keeps its policy.
 func ask(slice time.Duration) error {
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {

@@ -16,13 +16,13 @@ const (
 	// proxyPause is the time between two questions to kube-proxy, and proxyTimeout bounds the wait for an answer.
 	proxyPause   = 200 * time.Millisecond
 	proxyTimeout = time.Second
-	// proxySilence bounds the wait for a first answer: when a node has booted, kube-proxy starts a few seconds after or before the speaker,
-	// and many clusters have no kube-proxy.
+	// proxySilence bounds the wait for a first answer: when a node has booted, kube-proxy starts a few seconds after or
+	// before the speaker, and many clusters have no kube-proxy.
 	proxySilence = 15 * time.Second
 	// proxyBound bounds the wait for the rules after the first answer.
 	proxyBound = 30 * time.Second
-	// proxySettle is how long Run waits for the rules of the second address family. Older versions of kube-proxy do not say which family's
-	// rules they have written, and some serve one family only.
+	// proxySettle is how long Run waits for the rules of the second address family. Older versions of kube-proxy do not
+	// say which family's rules they have written, and some serve one family only.
 	proxySettle = 2 * time.Second
 	// maxProxyMetrics is the most bytes of the metrics that are read. There are some 100 kB.
 	maxProxyMetrics = 4 << 20
@@ -37,8 +37,8 @@ type Options struct {
 	Log  *slog.Logger
 }
 
-// Check asks kube-proxy whether it has written its rules on this node. A node that has booted may run the speaker before kube-proxy, and what
-// clients send to an address before the rules are there is lost.
+// Check asks kube-proxy whether it has written its rules on this node. A node that has booted may run the speaker
+// before kube-proxy, and what clients send to an address before the rules are there is lost.
 //
 // The speaker needs no more of a Check than Run and Ready, so that another kind of check can replace this one.
 type Check struct {
@@ -118,8 +118,9 @@ const (
 	allRules
 )
 
-// syncedMetric is the time when kube-proxy last wrote its rules, in seconds of Unix time: a series for each family, in older versions a single
-// one. The health server of kube-proxy is of no use here: it reports each family as healthy before the first rules are written.
+// syncedMetric is the time when kube-proxy last wrote its rules, in seconds of Unix time: a series for each family, in
+// older versions a single one. The health server of kube-proxy is of no use here: it reports each family as healthy
+// before the first rules are written.
 const syncedMetric = "kubeproxy_sync_proxy_rules_last_timestamp_seconds"
 
 // askProxy reads kube-proxy's metrics once. It returns an error when nobody answers.

@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// What kube-proxy serves before and after it has written the rules of one and of both families, and what older ones do.
+	// What kube-proxy serves before and after it has written the rules of one and of both families, and what older ones
+	// do.
 	startingProxy = `# HELP kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds [ALPHA] The last time a sync of proxy rules was queued
 # TYPE kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds gauge
 kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds{ip_family="IPv4"} 1.7959153249808557e+09

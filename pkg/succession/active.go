@@ -79,7 +79,7 @@ func (s *Succession) decide(ctx, leave context.Context, place holder, work Work)
 	return work.Decide(deciding)
 }
 
-// state is what the next process is offered.
+// state keeps the place that is offered to the next process.
 type state struct {
 	holder    holder
 	config    Config

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// answerCheck is how often Answer asks whether the announcer answers for everything, and answerBound is how long it waits. Neither
-	// process answers for an address whose interface is down.
+	// answerCheck is the time between two questions whether the announcer answers for everything; answerBound bounds
+	// the wait. Neither process answers for an address whose interface is down.
 	answerCheck = 5 * time.Millisecond
 	answerBound = 2 * time.Second
 )
@@ -23,7 +23,8 @@ type Announcer interface {
 	Answers(addrs []netip.Addr) bool
 }
 
-// Beside answers for the addresses of another process of this node, which announces them. Its methods are called one at a time.
+// Beside answers for the addresses of another process of this node, which announces them. Its methods are called one at
+// a time.
 type Beside struct {
 	Announcer Announcer
 	// Pools returns the configuration in use, nil for none. It tells on which interfaces an address is answered for.

@@ -16,8 +16,8 @@
 //	                    process, and goes on answering until then
 //	leaving      (*)    lets the other nodes take over                Ended
 //
-// (*) The loop says whether it is ready. A process that is told to stop before it is active ends at once. One that is replaced by
-// another successor ends too.
+// (*) The loop says whether it is ready. A process that is told to stop before it is active ends at once. One that is
+// replaced by another successor ends too.
 //
 // pkg/handover has the protocol between the two processes.
 package succession

@@ -17,7 +17,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// fakePlace is a node's place by the rules of pkg/handover, on channels, so that it works in a bubble of testing/synctest.
+// fakePlace is a node's place by the rules of pkg/handover, on channels, so that it works in a bubble of
+// testing/synctest.
 type fakePlace struct {
 	mu     sync.Mutex
 	holder *fakeHolder // nil while the place is free

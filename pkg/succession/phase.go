@@ -1,6 +1,6 @@
 package succession
 
-// Phase says where a process is on its way to its node's place and out of it.
+// Phase is the state of a process on its way into its node's place and out of it.
 type Phase uint8
 
 // The phases, in their order.
@@ -38,8 +38,8 @@ const (
 // events holds every event.
 var events = [...]event{placeTaken, placeFree, answering, notUnderstood, stopHandOver, stopLeave, runEnded}
 
-// next returns the phase after an event. It returns the same phase when the event changes nothing. A process that was ready before it is
-// active stays so.
+// next returns the phase after an event. It returns the same phase when the event changes nothing. A process that was
+// ready before it is active stays so.
 func (p Phase) next(e event) Phase {
 	beginning := p == Waiting || p == Following
 	switch {

@@ -9,7 +9,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// Inheritance is what this process has from the one before it.
+// Inheritance describes the state that the process before this one had.
 type Inheritance struct {
 	// Succeeds is true when this process followed another one until its end. Otherwise the other fields are empty.
 	Succeeds bool
@@ -17,7 +17,7 @@ type Inheritance struct {
 	Addrs []netip.Addr
 	// Members are the other members that the process before this one knew.
 	Members []membership.Member
-	// Since is when the node became ready, zero if that is not known.
+	// Since is the time when the node became ready, zero if unknown.
 	Since time.Time
 }
 

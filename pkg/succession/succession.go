@@ -13,29 +13,31 @@ import (
 )
 
 const (
-	// handOverBound is how long the next process may take to confirm that it has the place.
+	// handOverBound bounds the wait until the next process confirms that it has the place.
 	handOverBound = 5 * time.Second
-	// retryPause is how long a process waits before it asks for the place again when it does not understand the process that has the place.
+	// retryPause is the pause between two requests for the place while the process that has the place is not
+	// understood.
 	retryPause = time.Second
-	// refreshInterval is how often the configuration in use is compared with the one in the place.
+	// refreshInterval is the time between two comparisons of the configuration in use with the one in the place.
 	refreshInterval = time.Second
 )
 
 // Answerer answers for addresses while this process is not active. Its methods are called one at a time.
 type Answerer interface {
-	// Answer answers for these addresses and for no others. It returns when everything is answered for, or has waited long enough.
+	// Answer answers for these addresses and for no others. It returns when everything is answered for, or has waited
+	// long enough.
 	Answer(ctx context.Context, addrs []netip.Addr)
 	// Silence answers for nothing any more.
 	Silence()
 }
 
-// Work is what the active process does.
+// Work runs gossip and the loop of the active process.
 type Work interface {
 	// Gossip is a member of the gossip until ctx ends, and takes leave then unless HandOver was called.
 	Gossip(ctx context.Context) error
 	// Decide runs the loop until ctx ends. Then it leaves, or returns at once if HandOver was called.
 	Decide(ctx context.Context) error
-	// HandOver says that the next process continues all work.
+	// HandOver announces that the next process continues all work.
 	HandOver()
 	// Held returns the addresses that this process answers for.
 	Held() []netip.Addr
@@ -48,20 +50,24 @@ type Work interface {
 
 // Config keeps the configuration in use.
 type Config interface {
-	// ConfigText returns the text of the configuration in use and the resourceVersion of its ConfigMap. Both are zero when there is none.
+	// ConfigText returns the text of the configuration in use and the resourceVersion of its ConfigMap. Both are zero
+	// when there is none.
 	ConfigText() (text string, version uint64)
-	// Offer gives a configuration that another process of this node had in use. It is for a process that has seen no valid one.
+	// Offer gives a configuration that another process of this node had in use. It is for a process that has seen no
+	// valid one.
 	Offer(text string, version uint64)
 }
 
 // Options configure a Succession.
 type Options struct {
-	// Self is the name of this node, and Place that of the place, which is the same for all processes that follow each other.
+	// Self is the name of this node, and Place that of the place, which is the same for all processes that follow each
+	// other.
 	Self, Place string
 	Answerer    Answerer
 	// Wait waits for what the work needs, until ctx ends. Before that this process looks for no other one.
 	Wait func(ctx context.Context) error
-	// Start makes the work of the active process. The work calls held with the addresses that it answers for when they change.
+	// Start makes the work of the active process. The work calls held with the addresses that it answers for when they
+	// change.
 	Start func(i Inheritance, held func([]netip.Addr)) (Work, error)
 	// Config may be nil. Then no configuration is handed over.
 	Config Config
@@ -137,7 +143,8 @@ func (s *Succession) enter(e event) {
 	}
 }
 
-// Run takes the place, works until leave is done, and hands the place over or leaves. The end of ctx stops everything at once.
+// Run takes the place, works until leave is done, and hands the place over or leaves. The end of ctx stops everything
+// at once.
 func (s *Succession) Run(ctx, leave context.Context) error {
 	defer s.enter(runEnded)
 	starting, cancel := context.WithCancel(ctx)
@@ -156,8 +163,9 @@ func (s *Succession) Run(ctx, leave context.Context) error {
 	return s.takePart(ctx, leave, place, inherited)
 }
 
-// waitForPlace waits until this process has the place of its node. While another process has it, this one answers beside it for the same
-// addresses, so that they are answered for without a pause when the other process ends. waitForPlace returns nil when ctx ends before.
+// waitForPlace waits until this process has the place of its node. While another process has it, this one answers
+// beside it for the same addresses, so that they are answered for without a pause when the other process ends.
+// waitForPlace returns nil when ctx ends before.
 func (s *Succession) waitForPlace(ctx context.Context) (holder, Inheritance, error) {
 	var i Inheritance
 	for {
@@ -195,7 +203,7 @@ func (s *Succession) waitForPlace(ctx context.Context) (holder, Inheritance, err
 	}
 }
 
-// follow answers for what the process answers for that has the place, until that process ends.
+// follow answers for the same addresses as the process that has the place, until that process ends.
 func (s *Succession) follow(ctx context.Context, before successor) (handover.End, handover.Place, error) {
 	ran := make(chan error, 1)
 	go func() { ran <- before.Run(ctx) }()

@@ -61,7 +61,8 @@ func bubble(t *testing.T, gaps bool, test func(n *fakeNode)) {
 	})
 }
 
-// TestRollout replaces the process of a node ten times. Nothing is answered for by nobody, and the other nodes never take over.
+// TestRollout replaces the process of a node ten times. Nothing is answered for by nobody, and the other nodes never
+// take over.
 func TestRollout(t *testing.T) {
 	bubble(t, false, func(n *fakeNode) {
 		current := n.start("process 0", nil)
@@ -204,8 +205,8 @@ func TestReplaced(t *testing.T) {
 	})
 }
 
-// TestNotUnderstood meets a process that cannot be followed. This one is ready, so that a rollout goes on, but answers for nothing until the
-// other one has left.
+// TestNotUnderstood meets a process that cannot be followed. This one is ready, so that a rollout goes on, but answers
+// for nothing until the other one has left.
 func TestNotUnderstood(t *testing.T) {
 	bubble(t, true, func(n *fakeNode) {
 		p := n.start("another release", nil)
