@@ -29,6 +29,8 @@ var wallClockUses = map[string]string{
 	"pkg/kube/told.go":             "the name of an Event",
 	"pkg/kube/metrics.go":          "told in a metric",
 	"pkg/membership/meta.go":       "a time on the wire, by the clock of the node that sends it",
+	"pkg/succession/active.go":     "when the node became ready, for the next process",
+	"pkg/succession/place.go":      "when the node became ready, from the process before",
 	"pkg/kube/convert.go":          "times of the API server, told to people",
 }
 

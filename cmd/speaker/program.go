@@ -109,6 +109,10 @@ func (p *program) afterStart(run func(context.Context) error) func(context.Conte
 func (p *program) wait(ctx context.Context) error {
 	err := p.gossip.Wait(ctx, p.wake)
 	if err == nil {
+		snapshot := p.store.Snapshot()
+		if n := snapshot.Node(p.nodeName); n != nil {
+			p.announcer.SetNodeAddrs(n.Addresses) // before this process answers beside another one
+		}
 		close(p.start)
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,15 @@ type Snapshot struct {
 	Conflicts []Stranger
 	// Versions say how far the reader has seen the cluster.
 	Versions Versions
+}
+
+// Node returns the named Node, nil if there is none. The caller must not change it.
+func (s *Snapshot) Node(name string) *Node {
+	i, found := slices.BinarySearchFunc(s.Nodes, name, func(n Node, name string) int { return strings.Compare(n.Name, name) })
+	if !found {
+		return nil
+	}
+	return &s.Nodes[i]
 }
 
 // Namespace is a namespace, with the fields that Lanlord uses.

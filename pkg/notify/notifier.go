@@ -25,37 +25,7 @@ const (
 	namedAddrs = 5
 	// departureMemory is how long the Notifier remembers how many addresses a node was to lose.
 	departureMemory = 10 * time.Second
-	// newService is the age up to which a Service gets its first Event alone.
-	newService = time.Minute
 )
-
-// The reasons of Events about hosts and subnets.
-const (
-	// ConflictReason is about an address that another host has.
-	ConflictReason = "AddressConflict"
-	// NoSubnetReason is about an address that is in no subnet of any node.
-	NoSubnetReason = "NoSubnet"
-	// GossipReason is about nodes that gossip does not reach.
-	GossipReason = "GossipBlocked"
-)
-
-// group is what some items have in common. Many items of one group make one Event.
-type group struct {
-	reason  string
-	warning bool
-	// node had the addresses before, empty for none; why is the cause.
-	node, why string
-}
-
-// item is what happened to one address.
-type item struct {
-	group
-	addr netip.Addr
-	// message is for the Services that have the address. head and tail begin and end a sentence about several addresses.
-	message, head, tail string
-	// placement names the Services to tell. An address that no Service has any longer is not told of.
-	placement *placement.Placement
-}
 
 // Notifier gathers changes and returns Events.
 type Notifier struct {
@@ -65,7 +35,7 @@ type Notifier struct {
 	// departures counts, by node, the Services whose addresses the decisions took from it lately. All nodes count alike.
 	departures map[string]departure
 	// unannounced are the addresses that no node may announce.
-	unannounced map[netip.Addr]unannounced
+	unannounced unannouncedSet
 	// blocked are the nodes that gossip did not reach when that was last told.
 	blocked []string
 }
@@ -77,19 +47,7 @@ type departure struct {
 
 // New returns a Notifier for the node self.
 func New(self string) *Notifier {
-	return &Notifier{self: self, departures: map[string]departure{}, unannounced: map[netip.Addr]unannounced{}}
-}
-
-// Round is what one round of decisions came to.
-type Round struct {
-	Snapshot   cluster.Snapshot
-	Placements []placement.Placement
-	// PrevOwners maps each address to its owner in the previous round.
-	PrevOwners map[netip.Addr]string
-	// First is true on the node that tells of addresses which no node may announce: the first of the ready ones.
-	First bool
-	// Owned reports whether this node answers for an address now.
-	Owned func(netip.Addr) bool
+	return &Notifier{self: self, departures: map[string]departure{}, unannounced: unannouncedSet{}}
 }
 
 // Review takes in a round of decisions, after the changes that it brought, and returns the Events that are due. dark are the placements that
@@ -127,13 +85,42 @@ func (n *Notifier) Review(now time.Time, r Round) (events []cluster.Event, dark 
 
 // Next returns when to call Review although nothing has happened, zero for never.
 func (n *Notifier) Next() time.Time {
-	next := n.due()
-	for _, u := range n.unannounced {
-		if at := u.since.Add(unannouncedDelay); !u.told && (next.IsZero() || at.Before(next)) {
-			next = at
-		}
+	next, at := n.due(), n.unannounced.due()
+	if next.IsZero() || !at.IsZero() && at.Before(next) {
+		return at
 	}
 	return next
+}
+
+// Unannounced returns since when no node may announce an address, and the node that should have announced it before, as of the last Review.
+func (n *Notifier) Unannounced(a netip.Addr) (since time.Time, owner string, is bool) {
+	u, is := n.unannounced[a]
+	return u.since, u.owner, is
+}
+
+// reviewUnannounced brings the unannounced addresses up to date, and returns the placements that this node tells people of.
+func (n *Notifier) reviewUnannounced(now time.Time, r Round) (tell []*placement.Placement) {
+	n.unannounced, tell = n.unannounced.review(now, r)
+	if !r.First {
+		return nil
+	}
+	for _, p := range tell {
+		n.add(now, notAnnounced(p, n.unannounced[p.Addr].owner))
+	}
+	return tell
+}
+
+// Gained notes that this node answers for an address now.
+func (n *Notifier) Gained(now time.Time, c ownership.Change, p *placement.Placement) {
+	n.add(now, gained(n.self, c, p))
+	if p.Everywhere && c.Peer == "" {
+		n.add(now, noSubnet(n.self, p))
+	}
+}
+
+// ForeignHost notes that a host answers for an address and should not.
+func (n *Notifier) ForeignHost(now time.Time, a netip.Addr, h ownership.Host, p *placement.Placement) {
+	n.add(now, foreignHost(a, h, p))
 }
 
 func (n *Notifier) add(now time.Time, x item) {
@@ -195,89 +182,7 @@ func (n *Notifier) tell(g group, items []item, snap cluster.Snapshot) (events []
 	}}
 }
 
-// events returns an Event for each Service that has the address.
-func (x *item) events(snap cluster.Snapshot) (events []cluster.Event) {
-	for _, key := range x.placement.Services {
-		i, found := findService(snap, key)
-		if !found {
-			continue // the Service was deleted meanwhile
-		}
-		events = append(events, cluster.Event{
-			Object:  cluster.ObjectRef{Kind: "Service", Namespace: key.Namespace, Name: key.Name, UID: snap.Services[i].UID},
-			Warning: x.warning, Reason: x.reason, Message: x.message,
-		})
-	}
-	return events
-}
-
-func nodeRef(snap cluster.Snapshot, name string) cluster.ObjectRef {
-	ref := cluster.ObjectRef{Kind: "Node", Name: name}
-	if i := slices.IndexFunc(snap.Nodes, func(n cluster.Node) bool { return n.Name == name }); i >= 0 {
-		ref.UID = snap.Nodes[i].UID
-	}
-	return ref
-}
-
-func findService(snap cluster.Snapshot, key cluster.Key) (int, bool) {
-	return slices.BinarySearchFunc(snap.Services, key, func(s *cluster.Service, k cluster.Key) int { return s.Key.Compare(k) })
-}
-
-// isNew reports whether a Service that has the address was created a short while ago.
-func isNew(p *placement.Placement, snap cluster.Snapshot, now time.Time) bool {
-	return slices.ContainsFunc(p.Services, func(key cluster.Key) bool {
-		i, found := findService(snap, key)
-		return found && now.Sub(snap.Services[i].Created) < newService
-	})
-}
-
-// Gained notes that this node answers for an address now.
-func (n *Notifier) Gained(now time.Time, c ownership.Change, p *placement.Placement) {
-	x := item{
-		group: group{reason: reason.Announced.String(), node: c.Peer, why: c.Cause.String()}, addr: c.Addr,
-		message: fmt.Sprintf("node %q answers for %s", n.self, c.Addr), head: fmt.Sprintf("node %q answers for", n.self), placement: p,
-	}
-	switch {
-	case c.Cause == ownership.CauseSpread:
-		x.node, x.why = "", ownership.CauseNew.String() // the first node had the address for a moment only
-	case c.Cause == ownership.CauseBackup:
-		x.why += " for " + p.Owner
-		x.tail = fmt.Sprintf(" in place of node %q, which did not take", p.Owner)
-		x.message += x.tail + " it"
-		x.tail += " them"
-	case c.Peer != "":
-		x.tail = fmt.Sprintf(", which node %q had: %s", c.Peer, c.Cause)
-		x.message += x.tail
-	}
-	n.add(now, x)
-	if p.Everywhere && c.Peer == "" {
-		n.add(now, item{
-			group: group{reason: NoSubnetReason, warning: true}, addr: c.Addr, placement: p,
-			message: fmt.Sprintf("no node has an interface in a subnet that holds %s, so it is announced on all interfaces: clients need a route to it",
-				c.Addr),
-			head: fmt.Sprintf("node %q announces on all interfaces", n.self),
-			tail: ": no node has an interface in a subnet that holds them, so clients need a route",
-		})
-	}
-}
-
-// ForeignHost notes that a host answers for an address and should not.
-func (n *Notifier) ForeignHost(now time.Time, a netip.Addr, h ownership.Host, p *placement.Placement) {
-	x := item{group: group{reason: ConflictReason, warning: true, why: h.MAC.String()}, addr: a, placement: p}
-	if h.Node != "" {
-		x.why = h.Node
-		x.head = fmt.Sprintf("the kernel of node %q answers for", h.Node)
-		x.message = fmt.Sprintf("%s %s, which no speaker announces: remove the address from that node, or take it out of the pool with exclude", x.head, a)
-		x.tail = ", which no speaker announces: remove them from that node, or take them out of the pool with exclude"
-	} else {
-		x.head = fmt.Sprintf("the host with the MAC address %s, which is no node, answers for", h.MAC)
-		x.message = fmt.Sprintf("%s %s: give that host another address, or take this one out of the pool with exclude", x.head, a)
-		x.tail = ": give that host another address, or take these out of the pool with exclude"
-	}
-	n.add(now, x)
-}
-
-// GossipBlocked returns an Event about the nodes that gossip does not reach, when these are others than before. The first of several Events
-// of a process comes only with a node.
+// GossipBlocked returns an Event about the nodes that gossip does not reach, when these are others than before.
 func (n *Notifier) GossipBlocked(snap cluster.Snapshot, nodes []string, port uint16) []cluster.Event {
 	if slices.Equal(nodes, n.blocked) {
 		return nil

@@ -2,7 +2,6 @@ package notify
 
 import (
 	"cmp"
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -23,45 +22,36 @@ type unannounced struct {
 	owner string
 }
 
-// Unannounced returns since when no node may announce an address, and the node that should have announced it before. It tells what the
-// last Review saw.
-func (n *Notifier) Unannounced(a netip.Addr) (since time.Time, owner string, is bool) {
-	u, is := n.unannounced[a]
-	return u.since, u.owner, is
-}
+// unannouncedSet holds the addresses that no node may announce.
+type unannouncedSet map[netip.Addr]unannounced
 
-// reviewUnannounced brings the unannounced addresses up to date, and returns those to tell of.
-func (n *Notifier) reviewUnannounced(now time.Time, r Round) (tell []*placement.Placement) {
-	still := make(map[netip.Addr]unannounced, len(n.unannounced))
+// review returns the addresses of a round that no node may announce, and the placements to tell people of.
+func (s unannouncedSet) review(now time.Time, r Round) (next unannouncedSet, tell []*placement.Placement) {
+	next = make(unannouncedSet, len(s))
 	for i := range r.Placements {
 		p := &r.Placements[i]
 		if p.Reason == reason.Announced {
 			continue
 		}
-		was := n.unannounced[p.Addr]
-		if was.since.IsZero() || was.reason != p.Reason {
-			was = unannounced{reason: p.Reason, since: now, owner: cmp.Or(r.PrevOwners[p.Addr], was.owner)}
+		u := s[p.Addr]
+		if u.since.IsZero() || u.reason != p.Reason {
+			u = unannounced{reason: p.Reason, since: now, owner: cmp.Or(r.PrevOwners[p.Addr], u.owner)}
 		}
-		if !was.told && now.Sub(was.since) >= unannouncedDelay {
-			was.told = true
-			if r.First {
-				n.noteUnannounced(now, p, was.owner)
-				tell = append(tell, p)
-			}
+		if !u.told && now.Sub(u.since) >= unannouncedDelay {
+			u.told = true
+			tell = append(tell, p)
 		}
-		still[p.Addr] = was
+		next[p.Addr] = u
 	}
-	n.unannounced = still
-	return tell
+	return next, tell
 }
 
-func (n *Notifier) noteUnannounced(now time.Time, p *placement.Placement, owner string) {
-	x := item{
-		group: group{reason: p.Reason.String(), warning: true, node: owner}, addr: p.Addr, placement: p,
-		message: fmt.Sprintf("nobody answers for %s: %s", p.Addr, p.Detail), head: "nobody answers for", tail: ": " + p.Detail,
+// due returns when to tell of the next address, zero for never.
+func (s unannouncedSet) due() (first time.Time) {
+	for _, u := range s {
+		if at := u.since.Add(unannouncedDelay); !u.told && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
 	}
-	if owner != "" {
-		x.tail = fmt.Sprintf(", which node %q had: %s", owner, p.Detail)
-	}
-	n.add(now, x)
+	return first
 }

@@ -170,6 +170,9 @@ func (l *loop) round(now time.Time) {
 	l.assess(now)
 	stalls := l.suspendAfterStall(now)
 	l.snapshot = l.opt.Source.Snapshot()
+	if n := l.snapshot.Node(l.opt.Self); n != nil {
+		l.opt.Announcer.SetNodeAddrs(n.Addresses)
+	}
 	l.prevOwners = make(map[netip.Addr]string, len(l.placements))
 	for i := range l.placements {
 		l.prevOwners[l.placements[i].Addr] = l.placements[i].Owner

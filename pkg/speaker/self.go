@@ -37,11 +37,6 @@ func (l *loop) assess(now time.Time) {
 	s := &l.self
 	s.settled, s.informed = l.opt.Peers.Settled(), l.opt.Informed()
 	s.kernel = l.opt.Announcer.KernelAddrs()
-	for _, n := range l.snapshot.Nodes {
-		if n.Name == l.opt.Self {
-			l.opt.Announcer.SetNodeAddrs(n.Addresses)
-		}
-	}
 	s.lacks = l.lacking()
 	state := membership.Joining
 	switch {

@@ -137,10 +137,6 @@ func (s *Speaker) Run(ctx context.Context) error {
 
 // hasNode reports whether the cluster has a Node of this name.
 func (s *Speaker) hasNode(name string) bool {
-	for _, n := range s.opt.Source.Snapshot().Nodes {
-		if n.Name == name {
-			return true
-		}
-	}
-	return false
+	snapshot := s.opt.Source.Snapshot()
+	return snapshot.Node(name) != nil
 }

@@ -1,0 +1,20 @@
+package notify
+
+import (
+	"net/netip"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/placement"
+)
+
+// Round is what one round of decisions came to.
+type Round struct {
+	Snapshot   cluster.Snapshot
+	Placements []placement.Placement
+	// PrevOwners maps each address to its owner in the previous round.
+	PrevOwners map[netip.Addr]string
+	// First is true on the node that tells of addresses which no node may announce: the first of the ready ones.
+	First bool
+	// Owned reports whether this node answers for an address now.
+	Owned func(netip.Addr) bool
+}
