@@ -39,7 +39,8 @@ var (
 
 // metrics holds the counters. The gauges are collected from the last round, so that a series ends with its address.
 type metrics struct {
-	speaker    *Speaker
+	status     func() Status
+	byAddress  bool // adds a series for each address that this node answers for
 	changes    [ownership.KindCount][ownership.CauseCount]prometheus.Counter
 	conflicts  [conflicts]prometheus.Counter
 	defences   prometheus.Counter
@@ -50,7 +51,7 @@ type metrics struct {
 	lateness   prometheus.Histogram
 }
 
-func newMetrics(r prometheus.Registerer, s *Speaker) *metrics {
+func newMetrics(r prometheus.Registerer, byAddress bool, status func() Status) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "lanlord_speaker_" + name, Help: help})
 	}
@@ -63,7 +64,7 @@ func newMetrics(r prometheus.Registerer, s *Speaker) *metrics {
 		Help: "Claims of another host that were heard for addresses that this node has, or is to have, by the kind of host.",
 	}, []string{"kind"})
 	m := &metrics{
-		speaker:    s,
+		status: status, byAddress: byAddress,
 		defences:   counter("defences_total", "Announcements of an address that this node has and a stranger has claimed."),
 		suspicions: counter("suspicions_total", "Times that a neighbour was silent and all members were told."),
 		refuted:    counter("suspicions_refuted_total", "Times that a suspected member answered before anything was taken from it."),
@@ -98,7 +99,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range [...]*prometheus.Desc{addressesDesc, countDesc, announcedSumDesc, expectedSumDesc} {
 		ch <- d
 	}
-	if m.speaker.opt.AddressMetrics {
+	if m.byAddress {
 		ch <- announcedDesc
 	}
 }
@@ -110,7 +111,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	var byReason [reason.AnnouncementCount]int
 	var expected, announced float64
-	status := m.speaker.Status()
+	status := m.status()
 	for i := range status.Placements {
 		p := &status.Placements[i]
 		byReason[p.Reason]++
@@ -123,7 +124,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, a := range status.Held {
 		announced += checksum(a)
-		if m.speaker.opt.AddressMetrics {
+		if m.byAddress {
 			gauge(announcedDesc, 1, a.String())
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2"
 	"github.com/lanlord/lanlord/pkg/membership"
 	"github.com/lanlord/lanlord/pkg/ownership"
+	"github.com/lanlord/lanlord/pkg/peers"
 	"github.com/lanlord/lanlord/pkg/placement"
 )
 
@@ -38,50 +39,28 @@ type request struct {
 	placement *placement.Placement
 }
 
-// probed is the result of a probe.
-type probed struct {
-	addr  netip.Addr
-	event ownership.Event
-	err   error
-}
-
 // prober runs probes, each in a goroutine of its own.
 type prober struct {
-	ctx     context.Context
-	tasks   *sync.WaitGroup
-	speaker *Speaker
-	backups *rate.Limiter
+	ctx       context.Context
+	tasks     sync.WaitGroup
+	announcer *layer2.Announcer
+	results   chan<- probed
+	backups   *rate.Limiter
 	// failed has the last error by address, of the addresses that could not be probed.
 	failed map[netip.Addr]error
 }
 
-func newProber(ctx context.Context, s *Speaker) *prober {
+func newProber(ctx context.Context, announcer *layer2.Announcer, results chan<- probed) *prober {
 	return &prober{
-		ctx: ctx, tasks: &sync.WaitGroup{}, speaker: s, backups: rate.NewLimiter(backupRate, backupRate), failed: map[netip.Addr]error{},
+		ctx: ctx, announcer: announcer, results: results, backups: rate.NewLimiter(backupRate, backupRate), failed: map[netip.Addr]error{},
 	}
 }
 
-// askPending starts the probes that wait for the announcer to know the states of all addresses.
-func (l *loop) askPending(now time.Time) {
-	asks := l.pending.asks
-	l.pending.asks = nil
-	for _, r := range asks {
-		a := l.addrs[r.addr]
-		switch {
-		case a == nil:
-		case r.probe.Backup && !l.prober.backups.AllowN(now, 1):
-			l.step(a, now, ownership.Event{Kind: ownership.Throttled})
-		case r.probe.Backup:
-			l.prober.start(r, l.witnesses(r.addr))
-		default:
-			l.prober.start(r, nil)
-		}
-	}
-}
+// admit reports whether one more probe as backup is within the rate.
+func (p *prober) admit(now time.Time) bool { return p.backups.AllowN(now, 1) }
 
 // start runs a probe. Where there are witnesses, silence counts only if one of them is heard.
 func (p *prober) start(r request, witnesses []membership.Link) {
-	delete(p.failed, r.addr)
 	options := layer2.ProbeOptions{To: r.probe.To}
 	if r.placement != nil {
 		options.Interfaces = r.placement.Interfaces
@@ -92,28 +71,36 @@ func (p *prober) start(r request, witnesses []membership.Link) {
 	if r.probe.Linger {
 		options.Linger = secondAnswer
 	}
-	announcer, results := p.speaker.opt.Announcer, p.speaker.mailbox.probed
 	p.tasks.Go(func() {
-		finding, err := announcer.Probe(p.ctx, r.addr, options)
-		if finding.Outcome == layer2.Silent && !hearsAny(p.ctx, announcer, witnesses) {
+		finding, err := p.announcer.Probe(p.ctx, r.addr, options)
+		if finding.Outcome == layer2.Silent && !p.hearsAny(witnesses) {
 			finding.Outcome, err = layer2.Unasked, errDeaf
 		}
 		event := ownership.Event{Kind: ownership.Probed, Number: r.probe.Number, Finding: finding}
 		select {
-		case results <- probed{r.addr, event, err}:
+		case p.results <- probed{r.addr, event, err}:
 		case <-p.ctx.Done():
 		}
 	})
 }
 
+// note keeps why an address could not be probed, nil if it could.
+func (p *prober) note(addr netip.Addr, err error) {
+	if err == nil {
+		delete(p.failed, addr)
+		return
+	}
+	p.failed[addr] = err
+}
+
 // witnesses returns links of members that this node should hear on the networks of addr, the suspected ones last. A node that hears neither
 // the address nor a witness may be cut off itself.
-func (l *loop) witnesses(addr netip.Addr) []membership.Link {
+func (p *prober) witnesses(self string, addr netip.Addr, entries []peers.Entry) []membership.Link {
 	var heard, suspects []membership.Link
-	interfaces := l.opt.Announcer.Interfaces()
+	interfaces := p.announcer.Interfaces()
 	inside := slices.ContainsFunc(interfaces, func(i layer2.Interface) bool { return i.Up && i.Holds(addr) })
-	for _, e := range l.table.Entries() {
-		if e.Name == l.opt.Self || e.Gone || e.State != membership.Ready {
+	for _, e := range entries {
+		if e.Name == self || e.Gone || e.State != membership.Ready {
 			continue
 		}
 		list := &heard
@@ -132,9 +119,9 @@ func (l *loop) witnesses(addr netip.Addr) []membership.Link {
 }
 
 // hearsAny reports whether one of the links answers for its probe address, or there are none.
-func hearsAny(ctx context.Context, announcer *layer2.Announcer, links []membership.Link) bool {
+func (p *prober) hearsAny(links []membership.Link) bool {
 	for _, l := range links {
-		f, _ := announcer.Probe(ctx, l.Beacon, layer2.ProbeOptions{To: layer2.MAC(l.MAC)})
+		f, _ := p.announcer.Probe(p.ctx, l.Beacon, layer2.ProbeOptions{To: layer2.MAC(l.MAC)})
 		if slices.ContainsFunc(f.Heard, func(x layer2.Sighting) bool { return x.MAC == layer2.MAC(l.MAC) && x.Form != layer2.Probing }) {
 			return true
 		}

@@ -64,20 +64,17 @@ func checkSuccessor(t *testing.T, s status.Speaker, from string, crashed time.Ti
 
 // TestLastChanges keeps the newest changes, and does not alter a list that it returned before.
 func TestLastChanges(t *testing.T) {
-	l := &loop{}
 	var last []ownership.Change
 	for i := range 3 {
-		for range keptChanges / 2 {
-			l.pending.changes = append(l.pending.changes, ownership.Change{After: time.Duration(i)})
-		}
+		more := slices.Repeat([]ownership.Change{{After: time.Duration(i)}}, keptChanges/2)
 		before := slices.Clone(last)
-		next := l.lastChanges(last)
+		next := lastChanges(last, more)
 		if !slices.Equal(last, before) || len(next) != min(keptChanges, (i+1)*keptChanges/2) || next[len(next)-1].After != time.Duration(i) {
 			t.Fatalf("%d changes after %d rounds", len(next), i+1)
 		}
 		last = next
 	}
-	if last[0].After != 1 || len(l.pending.changes) != 0 {
+	if last[0].After != 1 {
 		t.Errorf("the oldest is of round %d", last[0].After)
 	}
 }

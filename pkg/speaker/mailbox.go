@@ -1,0 +1,53 @@
+package speaker
+
+import (
+	"net/netip"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/layer2"
+	"github.com/lanlord/lanlord/pkg/ownership"
+	"github.com/lanlord/lanlord/pkg/peers"
+)
+
+// mailbox carries news to the loop. A message that finds its channel full is dropped: claims are repeated, and so are suspicions and versions.
+type mailbox struct {
+	claims     chan layer2.Claim
+	suspicions chan peers.Suspicion
+	versions   chan versionsFrom
+	// probed has the results of probes. It is not buffered: the prober waits for the loop.
+	probed chan probed
+}
+
+// versionsFrom is how far another member has seen the cluster.
+type versionsFrom struct {
+	node     string
+	versions cluster.Versions
+}
+
+// probed is the result of a probe.
+type probed struct {
+	addr  netip.Addr
+	event ownership.Event
+	err   error
+}
+
+func newMailbox() mailbox {
+	return mailbox{
+		claims: make(chan layer2.Claim, 4096), suspicions: make(chan peers.Suspicion, 64), versions: make(chan versionsFrom, 64),
+		probed: make(chan probed),
+	}
+}
+
+func (m *mailbox) claim(c layer2.Claim) { offer(m.claims, c) }
+
+func (m *mailbox) suspect(x peers.Suspicion) { offer(m.suspicions, x) }
+
+func (m *mailbox) tell(v versionsFrom) { offer(m.versions, v) }
+
+// offer sends unless the channel is full.
+func offer[T any](to chan T, message T) {
+	select {
+	case to <- message:
+	default:
+	}
+}

@@ -1,0 +1,133 @@
+package speaker
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/membership"
+	"github.com/lanlord/lanlord/pkg/notify"
+	"github.com/lanlord/lanlord/pkg/ownership"
+	"github.com/lanlord/lanlord/pkg/placement"
+)
+
+// round decides and applies once.
+func (l *loop) round(now time.Time) {
+	l.self.assess(now)
+	stalls := l.suspendAfterStall(now)
+	l.begin(l.opt.Source.Snapshot())
+	if n := l.snapshot.Node(l.opt.Self); n != nil {
+		l.opt.Announcer.SetNodeAddrs(n.Addresses)
+	}
+	l.self.configure(l.snapshot.Config)
+	l.decide(now)
+	l.arrivals.update(now, l.self.state == membership.Ready, l.placements, l.snapshot.Services, l.notifier.Unannounced)
+	l.stepAll(now)
+	l.opt.Announcer.Set(l.addrs.targets(l.placements))
+	l.opt.Announcer.Resume(stalls)
+	l.announcePending()
+	l.askPending(now)
+	l.self.tell(l.addrs, l.status.Load() == nil)
+	l.notify(now)
+	l.publish()
+	l.plan(now)
+}
+
+// suspendAfterStall suspends every address when this process was stalled: other nodes may have taken them. The announcer answers for none
+// since it noticed. The result is the number of stalls to resume after.
+func (l *loop) suspendAfterStall(now time.Time) uint64 {
+	stalls, is := l.self.stalled()
+	if !is {
+		return stalls
+	}
+	if held := l.addrs.held(); len(held) > 0 {
+		l.opt.Log.Warn("this process was stalled: asking the wire whether its addresses are still its own", "addresses", len(held))
+	}
+	for _, a := range l.addrs {
+		l.step(a, now, ownership.Event{Kind: ownership.Stalled})
+	}
+	l.opt.Announcer.Set(l.addrs.targets(l.placements)) // an address that is answered for cannot be probed
+	return stalls
+}
+
+// stepAll steps every address with the inputs of the round, and with the results of probes that have come.
+func (l *loop) stepAll(now time.Time) {
+	results := l.pending.takeResults()
+	l.addrs.add(l.placements)
+	for addr, a := range l.addrs {
+		l.step(a, now, ownership.Event{Kind: ownership.Review})
+		if result, is := results[addr]; is {
+			l.step(a, time.Now(), result) // this process may have been stalled since the round began
+		}
+	}
+	l.addrs.forget(l.placements)
+}
+
+// askPending starts the probes that waited for the announcer to know the states of all addresses.
+func (l *loop) askPending(now time.Time) {
+	for _, r := range l.pending.takeAsks() {
+		a := l.addrs[r.addr]
+		switch {
+		case a == nil:
+		case r.probe.Backup && !l.prober.admit(now):
+			l.step(a, now, ownership.Event{Kind: ownership.Throttled})
+		case r.probe.Backup:
+			l.prober.start(r, l.prober.witnesses(l.opt.Self, r.addr, l.table.Entries()))
+		default:
+			l.prober.start(r, nil)
+		}
+	}
+}
+
+// notify sends the Events that are due.
+func (l *loop) notify(now time.Time) {
+	ready := l.table.Ready()
+	events, unannounced := l.notifier.Review(now, notify.Round{
+		Snapshot: l.snapshot, Placements: l.placements, PrevOwners: l.prevOwners, Owned: l.addrs.holds,
+		First: len(ready) == 0 || ready[0].Name == l.opt.Self,
+	})
+	for _, p := range unannounced {
+		l.opt.Log.Warn("nobody answers", "ip", p.Addr, "service", p.Services, "reason", p.Reason, "detail", p.Detail)
+	}
+	var blocked []string
+	var port uint16
+	for _, u := range l.opt.Peers.Unreached() {
+		if !u.Met { // a node that was a member may simply be down
+			blocked, port = append(blocked, u.Name), u.Addr.Port()
+		}
+	}
+	events = append(events, l.notifier.GossipBlocked(l.snapshot, blocked, port)...)
+	for _, e := range events {
+		l.opt.Event(e)
+	}
+}
+
+// publish makes the round visible, and calls back when the addresses that this node has, or the foreign hosts, have changed.
+func (l *loop) publish() {
+	before := l.Status()
+	st := &Status{
+		State: l.self.state, Since: l.self.changed, Lacks: l.self.lacks, Ready: l.self.ready, Placements: l.placements,
+		Held: l.addrs.held(), Foreign: l.addrs.foreign(), Addresses: l.addrs.facts(),
+		Changes:  lastChanges(before.Changes, l.pending.takeChanges()),
+		snapshot: l.snapshot, members: l.table.Ready(), entries: l.table.Entries(), view: l.table.View(),
+	}
+	l.status.Store(st)
+	l.sightings.tidy(len(l.placements), func(a netip.Addr) bool { return placement.Find(l.placements, a) != nil })
+	maps.DeleteFunc(l.prober.failed, func(a netip.Addr, _ error) bool { return l.addrs[a] == nil })
+	if !slices.Equal(st.Held, before.Held) {
+		l.opt.Held(st.Held)
+	}
+	if !slices.Equal(st.Foreign, before.Foreign) {
+		l.opt.Foreign()
+	}
+}
+
+// lastChanges returns the last of the changes, the oldest first, in a slice that nobody changes.
+func lastChanges(before, more []ownership.Change) []ownership.Change {
+	if len(more) == 0 {
+		return before
+	}
+	all := slices.Concat(before, more)
+	return slices.Clone(all[max(0, len(all)-keptChanges):])
+}

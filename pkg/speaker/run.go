@@ -1,0 +1,65 @@
+package speaker
+
+import (
+	"context"
+	"time"
+)
+
+// run makes a round now and whenever there is news or time for one, until ctx is done or done returns true after a round.
+func (l *loop) run(ctx context.Context, done func() bool) {
+	for {
+		l.round(time.Now())
+		switch {
+		case done():
+			return
+		case l.pending.again:
+		case !l.await(ctx):
+			return
+		}
+		l.drain()
+	}
+}
+
+// await handles messages until a round must follow, or it is time for one. It reports false when ctx is done.
+func (l *loop) await(ctx context.Context) bool {
+	timer := time.NewTimer(max(time.Until(l.deadline), 0))
+	defer timer.Stop()
+	for news := false; !news; {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			news = true
+		case <-l.opt.Wake:
+			news = true
+		case m := <-l.mailbox.claims:
+			news = l.claimed(m, time.Now())
+		case m := <-l.mailbox.suspicions:
+			news = l.suspected(m, time.Now())
+		case m := <-l.mailbox.versions:
+			news = l.told(m, time.Now())
+		case m := <-l.mailbox.probed:
+			l.probed(m)
+			news = true
+		}
+	}
+	return true
+}
+
+// drain handles all messages that have come meanwhile, so that they share a round.
+func (l *loop) drain() {
+	for {
+		select {
+		case m := <-l.mailbox.claims:
+			l.claimed(m, time.Now())
+		case m := <-l.mailbox.suspicions:
+			l.suspected(m, time.Now())
+		case m := <-l.mailbox.versions:
+			l.told(m, time.Now())
+		case m := <-l.mailbox.probed:
+			l.probed(m)
+		default:
+			return
+		}
+	}
+}
