@@ -25,8 +25,8 @@ const (
 	mostTableLines = 60
 )
 
-// TestStructure keeps the packages readable: no struct and no type grows large, one file writes each field, and the files of a package
-// have an order, in which each depends on those before it only.
+// TestStructure keeps the packages readable: no struct and no type grows large, one file writes each field, and the
+// files of a package have an order, in which each depends on those before it only.
 func TestStructure(t *testing.T) {
 	for _, dir := range structured {
 		if _, err := os.Stat(dir); err != nil {
@@ -118,7 +118,8 @@ func (p *source) checkSizes(t *testing.T) {
 	}
 }
 
-// checkWriters finds the files that assign to each field, or to the whole struct. Values of composite literals are no assignments.
+// checkWriters finds the files that assign to each field, or to the whole struct. Values of composite literals are no
+// assignments.
 func (p *source) checkWriters(t *testing.T) {
 	writers := map[string]map[string]bool{}
 	write := func(s *types.Named, field, file string) {
@@ -206,7 +207,8 @@ func (p *source) checkOrder(t *testing.T) {
 			arrows[from][to] = id.Name
 		}
 	}
-	// Files that nothing in a circle depends on, or that depend on nothing in one, are taken away until only circles are left.
+	// Files that nothing in a circle depends on, or that depend on nothing in one, are taken away until only circles are
+	// left.
 	for changed := true; changed; {
 		changed = false
 		for _, file := range slices.Collect(maps.Keys(arrows)) {

@@ -10,8 +10,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/peers"
 )
 
-// FuzzStep applies events and changes of the inputs in any order, two bytes each, and checks after each event what must hold whatever happens;
-// see monkey.check.
+// FuzzStep applies events and changes of the inputs in any order, two bytes each, and checks after each event what must
+// hold whatever happens; see monkey.check.
 func FuzzStep(f *testing.F) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 0))
@@ -43,7 +43,8 @@ func FuzzStep(f *testing.F) {
 type monkey struct {
 	*scene
 	now time.Time
-	// held is true from a report of gaining the address to one of losing it. running is true while the last probe has no result.
+	// held is true from a report of gaining the address to one of losing it. running is true while the last probe has no
+	// result.
 	held, running bool
 }
 
@@ -136,8 +137,9 @@ func (m *monkey) event(what, how byte) (e Event, is bool) {
 	return e, m.running
 }
 
-// check applies an event and checks that the table fires in the states that it names, that one probe runs at a time, that nothing is due
-// afterwards, that reports alternate, that this node answers only after a probe, and that a second look at the same inputs changes nothing.
+// check applies an event and checks that the table fires in the states that it names, that one probe runs at a time,
+// that nothing is due afterwards, that reports alternate, that this node answers only after a probe, and that a second
+// look at the same inputs changes nothing.
 func (m *monkey) check(t *testing.T, e Event) {
 	before, asked, lines := m.a.State(), m.asked, len(m.fired)
 	if e.Kind == Probed && e.Number == m.asked {

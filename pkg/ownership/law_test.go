@@ -16,9 +16,11 @@ var laws = flag.Int("laws", 300, "how many random histories TestLaw lives throug
 const (
 	// troubles is how long the inputs change, and frames are lost.
 	troubles = 15 * time.Second
-	// twoInTrouble bounds two owners meanwhile: each announces the address five times within five seconds, and a claim may be lost.
+	// twoInTrouble bounds two owners meanwhile: each announces the address five times within five seconds, and a claim may
+	// be lost.
 	twoInTrouble = 6 * time.Second
-	// calming is how long after the last trouble a dispute may last. twoInCalm bounds two owners after that, noneInCalm nobody.
+	// calming is how long after the last trouble a dispute may last. twoInCalm bounds two owners after that, noneInCalm
+	// nobody.
 	calming    = 6 * time.Second
 	twoInCalm  = 100 * time.Millisecond
 	noneInCalm = 3 * time.Second
@@ -26,8 +28,9 @@ const (
 	watching = 3 * time.Minute
 )
 
-// TestLaw lets two and three machines with different inputs live through random troubles: inputs change, frames and messages are lost, processes
-// stall, nodes crash, members are suspected. Then the inputs stay as they are, equal or different. The law is:
+// TestLaw lets two and three machines with different inputs live through random troubles: inputs change, frames and
+// messages are lost, processes stall, nodes crash, members are suspected. Then the inputs stay as they are, equal or
+// different. The law is:
 //
 //   - there are never two owners for longer than twoInTrouble, and soon none for longer than an exchange of frames;
 //   - when some machine is elected, as it sees the cluster, somebody answers, and goes on answering;
@@ -194,8 +197,8 @@ func (w *wire) settle(different bool) {
 	}
 }
 
-// judgeEqual checks that machines that see the same cluster have one owner in the end, which may have the address: the elected one, unless
-// failback is never.
+// judgeEqual checks that machines that see the same cluster have one owner in the end, which may have the address: the
+// elected one, unless failback is never.
 func (w *wire) judgeEqual(t *testing.T) {
 	p := w.machines[0].in.Placement
 	var owners []string

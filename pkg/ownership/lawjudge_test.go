@@ -42,8 +42,8 @@ func (j *judge) observe(w *wire) {
 	j.moments = append(j.moments, now)
 }
 
-// report notes a gain, and whether there was a reason: the machine may have the address, as it sees the cluster, and takes it from a reachable
-// node that may keep it only when the failback delay is over, or a Service prefers it.
+// report notes a gain, and whether there was a reason: the machine may have the address, as it sees the cluster, and
+// takes it from a reachable node that may keep it only when the failback delay is over, or a Service prefers it.
 func (j *judge) report(m *machine, c Change) {
 	if c.Kind != Gained {
 		return

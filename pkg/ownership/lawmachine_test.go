@@ -67,8 +67,8 @@ func (m *machine) arrive() {
 	m.review()
 }
 
-// review follows the inputs: the election goes over those that may have the address and are reachable, or this machine itself. Members without
-// a configuration are left out while another one has a configuration and may have the address.
+// review follows the inputs: the election goes over those that may have the address and are reachable, or this machine
+// itself. Members without a configuration are left out while another one has a configuration and may have the address.
 func (m *machine) review() {
 	reachable := func(name string) bool {
 		p := m.peers[name]

@@ -9,8 +9,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2"
 )
 
-// wire is simulated time, and the LAN and the gossip between the machines of a law. A frame and a message arrive after a random delay, or are
-// lost.
+// wire is simulated time, and the LAN and the gossip between the machines of a law. A frame and a message arrive after
+// a random delay, or are lost.
 type wire struct {
 	now      time.Time
 	events   schedule
@@ -141,7 +141,8 @@ func (w *wire) answer(q *query, from *machine) {
 	w.end(q)
 }
 
-// end tells the machine what its probe has found. A silence that a backup heard while no other machine is up proves nothing.
+// end tells the machine what its probe has found. A silence that a backup heard while no other machine is up proves
+// nothing.
 func (w *wire) end(q *query) {
 	if q.over {
 		return

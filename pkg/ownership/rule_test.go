@@ -11,8 +11,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/peers"
 )
 
-// newJudge returns node a at the moment epoch. It may have the address, as node b may. Of the other nodes, i may not have it, l leaves, s is
-// suspected, f is gone, and x is a foreign host.
+// newJudge returns node a at the moment epoch. It may have the address, as node b may. Of the other nodes, i may not
+// have it, l leaves, s is suspected, f is gone, and x is a foreign host.
 func newJudge() *scene {
 	s := newScene()
 	s.mayHave("a", "b")
@@ -40,7 +40,8 @@ func (s *scene) asking() {
 	s.a.probing.asked = epoch.Add(-80 * time.Millisecond)
 }
 
-// TestRule shows the one rule for taking over each kind of answer: whether node a takes the address, and if not, when it asks again.
+// TestRule shows the one rule for taking over each kind of answer: whether node a takes the address, and if not, when
+// it asks again.
 func TestRule(t *testing.T) {
 	nobody := layer2.Finding{Outcome: layer2.Silent}
 	long := epoch.Add(-time.Second)
@@ -141,7 +142,8 @@ func TestRule(t *testing.T) {
 	}
 }
 
-// TestBackupRule shows the rule for a backup each kind of answer: whether it takes the address, and if not, when it asks again.
+// TestBackupRule shows the rule for a backup each kind of answer: whether it takes the address, and if not, when it
+// asks again.
 func TestBackupRule(t *testing.T) {
 	nobody := layer2.Finding{Outcome: layer2.Silent}
 	had := func(name string) func(*scene) {
@@ -254,8 +256,8 @@ func TestVacancy(t *testing.T) {
 	}
 }
 
-// TestDispute has two nodes that each take themselves for the first go on claiming: exactly one gives in, whatever their names, and neither
-// does so at once. Claims that are far apart are no such dispute.
+// TestDispute has two nodes that each take themselves for the first go on claiming: exactly one gives in, whatever
+// their names, and neither does so at once. Claims that are far apart are no such dispute.
 func TestDispute(t *testing.T) {
 	for addr := range strings.SplitSeq("10.0.0.1 10.0.0.2 10.0.0.3 fd00::1 fd00::2", " ") {
 		gaveIn := 0
@@ -292,8 +294,8 @@ func TestDispute(t *testing.T) {
 	}
 }
 
-// TestWhoLeftHasNoClaims hears a last answer of a node that leaves, and keeps the address when that node is back before long. A node that has
-// not left in between gets it.
+// TestWhoLeftHasNoClaims hears a last answer of a node that leaves, and keeps the address when that node is back before
+// long. A node that has not left in between gets it.
 func TestWhoLeftHasNoClaims(t *testing.T) {
 	for _, leaves := range []bool{true, false} {
 		s := newJudge()
@@ -315,8 +317,9 @@ func TestWhoLeftHasNoClaims(t *testing.T) {
 	}
 }
 
-// TestWaitIsCutShort has a node wait for the end of failback, or without end. When a Service or a new configuration asks for this node, it
-// takes the address at once. A node that is just back waits for failback even if a Service prefers it, unless that is never.
+// TestWaitIsCutShort has a node wait for the end of failback, or without end. When a Service or a new configuration
+// asks for this node, it takes the address at once. A node that is just back waits for failback even if a Service
+// prefers it, unless that is never.
 func TestWaitIsCutShort(t *testing.T) {
 	for _, failback := range []Failback{{Delay: 10 * time.Minute}, {Never: true}} {
 		for name, change := range map[string]func(*scene){
@@ -344,7 +347,8 @@ func TestWaitIsCutShort(t *testing.T) {
 	}
 }
 
-// TestNewAddressWaitsForRules checks that a new address, and no other, is asked for only when kube-proxy can have its rules.
+// TestNewAddressWaitsForRules checks that a new address, and no other, is asked for only when kube-proxy can have its
+// rules.
 func TestNewAddressWaitsForRules(t *testing.T) {
 	for _, c := range []struct {
 		name    string

@@ -24,9 +24,10 @@ var update = flag.Bool("update", false, "write the outcomes into the scenario fi
 //	1.2s review -> Probing: Ask     an event at a time after the start, and the outcome: the state, until when nothing needs to be
 //	                                done, and the actions
 //
-// A line without a time has that of the line before it. In the files the election ranks the nodes in the order of the alphabet, and x, y and
-// z are foreign hosts. The story begins with node a of three, which became ready an hour ago, and an old address, which nobody has announced.
-// The test fails for a line of the transition table that no file reaches.
+// A line without a time has that of the line before it. In the files the election ranks the nodes in the order of the
+// alphabet, and x, y and z are foreign hosts. The story begins with node a of three, which became ready an hour ago,
+// and an old address, which nobody has announced. The test fails for a line of the transition table that no file
+// reaches.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -236,8 +237,8 @@ func (s *scenario) set(t *testing.T, words []string) {
 	}
 }
 
-// peer sets what is known of a peer: unknown, or unreached, gone (lost without a word), left, or a member that is ready, leaving, suspected,
-// suspected-by-others, newer, started (ready now), each added to what was known.
+// peer sets what is known of a peer: unknown, or unreached, gone (lost without a word), left, or a member that is
+// ready, leaving, suspected, suspected-by-others, newer, started (ready now), each added to what was known.
 func (s *scenario) peer(t *testing.T, name string, words []string) {
 	p := s.peers[name]
 	was := p

@@ -35,7 +35,8 @@ func alphabetic() netip.Addr {
 	}
 }
 
-// place returns the placement of an address for which these nodes are eligible, and of whose Service prefers one node, or none.
+// place returns the placement of an address for which these nodes are eligible, and of whose Service prefers one node,
+// or none.
 func place(addr netip.Addr, eligible []string, prefer string) *placement.Placement {
 	snap := cluster.Snapshot{Services: []*cluster.Service{{
 		Key: cluster.Key{Namespace: "default", Name: "s"}, Managed: true, AllocatedFrom: "pool", Ingress: []netip.Addr{addr}, HasServing: true,
@@ -202,7 +203,8 @@ func btoi(is bool) int {
 	return 0
 }
 
-// TestAlphabetic checks what the tests count on: the nodes rank in the order of the alphabet, and the names alone rank them alike.
+// TestAlphabetic checks what the tests count on: the nodes rank in the order of the alphabet, and the names alone rank
+// them alike.
 func TestAlphabetic(t *testing.T) {
 	addr := alphabetic()
 	p := place(addr, strings.Split(sceneNames, ""), "")

@@ -22,8 +22,8 @@ import (
 
 var update = flag.Bool("update", false, "write the placements into the scenario files")
 
-// TestScenarios reads testdata/*.txtar. Each file tells one behaviour: a comment, the configuration (a file without one describes a node
-// that never had a valid one), the cluster, and the placements, one a line.
+// TestScenarios reads testdata/*.txtar. Each file tells one behaviour: a comment, the configuration (a file without one
+// describes a node that never had a valid one), the cluster, and the placements, one a line.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -241,8 +241,8 @@ func TestLossMovesOnlyWhatTheLostHad(t *testing.T) {
 	}
 }
 
-// TestUnconfiguredGoLast takes the configuration from more and more members: the addresses of the others stay, and while any member is
-// configured, no other one gets an address.
+// TestUnconfiguredGoLast takes the configuration from more and more members: the addresses of the others stay, and
+// while any member is configured, no other one gets an address.
 func TestUnconfiguredGoLast(t *testing.T) {
 	snap, ready := bigCluster(t, 300, 10)
 	for i := range ready {
