@@ -3,11 +3,11 @@ package ownership
 import "time"
 
 const (
-	// firstConcession is how long after a dispute that the names decided this node leaves the address to any member that answers: the two
-	// nodes see different clusters, and the winner would claim the address again. Each further concession lasts four times as long, up to
-	// longestConcession; after that time without a dispute the first one is due again.
-	firstConcession   = 4 * time.Second
-	longestConcession = 10 * time.Minute
+	// shortConcession is how long after a dispute that the names decided this node leaves the address to any member that answers: the two
+	// nodes may see the same cluster by then. After a further dispute within longConcession they most likely do not, and the node waits
+	// for longConcession: the winner would claim the address again.
+	shortConcession = 4 * time.Second
+	longConcession  = 10 * time.Minute
 )
 
 // concession is the last dispute that this node lost by its name alone. It ends the alternation of two nodes whose inputs stay different.
@@ -18,7 +18,7 @@ type concession struct {
 
 // concede notes that this node has lost a dispute by its name.
 func (x *concession) concede(now time.Time) {
-	if now.Sub(x.at) > longestConcession {
+	if now.Sub(x.at) > longConcession {
 		x.count = 0
 	}
 	x.at, x.count = now, x.count+1
@@ -26,8 +26,11 @@ func (x *concession) concede(now time.Time) {
 
 // until returns when this node may take the address from a member that answers again, zero without a concession.
 func (x *concession) until() time.Time {
-	if x.count == 0 {
+	switch x.count {
+	case 0:
 		return time.Time{}
+	case 1:
+		return x.at.Add(shortConcession)
 	}
-	return x.at.Add(min(firstConcession<<(2*min(x.count-1, 8)), longestConcession))
+	return x.at.Add(longConcession)
 }
