@@ -84,6 +84,9 @@ func testLaw(t *testing.T, seed uint64) {
 			t.Errorf("moves in calm: %s", w.judge.gains[i])
 		}
 	}
+	if w.judge.restless() {
+		t.Error("the machines do not come to rest")
+	}
 	for _, gain := range w.judge.unreasonable {
 		t.Errorf("no reason: %s", gain)
 	}

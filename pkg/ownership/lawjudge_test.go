@@ -22,7 +22,6 @@ type judge struct {
 	gained       []time.Time
 	unreasonable []string
 	appointments int
-	counted      bool // gains count
 }
 
 // observe notes who has the address now.
@@ -92,6 +91,9 @@ func (j *judge) longest(from, until time.Time, is func(moment) bool) (longest ti
 	end(until)
 	return longest, began
 }
+
+// restless reports whether more happens than any history has reason for.
+func (j *judge) restless() bool { return j.appointments > 200_000 }
 
 // String tells the history of the address.
 func (j *judge) String() string {

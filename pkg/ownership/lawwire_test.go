@@ -50,9 +50,9 @@ func (w *wire) in(delay time.Duration, do func()) {
 	heap.Push(&w.events, appointment{w.now.Add(delay), w.judge.appointments, do})
 }
 
-// run lets time pass until then.
+// run lets time pass until then. It gives up when the machines do not come to rest.
 func (w *wire) run(until time.Time) {
-	for len(w.events) > 0 && !w.events[0].at.After(until) {
+	for len(w.events) > 0 && !w.events[0].at.After(until) && !w.judge.restless() {
 		next := heap.Pop(&w.events).(appointment)
 		w.now = next.at
 		next.do()
