@@ -227,10 +227,18 @@ func TestKeepStateOfItself(t *testing.T) {
 // TestKeepGossipSecret deletes the Secret while the controller runs.
 func TestKeepGossipSecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var created int
 		there, broken := true, false
+		set := func(exists, fails bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			there, broken = exists, fails
+		}
 		api := newFakeAPI()
 		api.PrependReactor("create", "secrets", func(action clienttesting.Action) (bool, runtime.Object, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			switch {
 			case broken:
 				return true, nil, errors.New("try later")
@@ -250,13 +258,13 @@ func TestKeepGossipSecret(t *testing.T) {
 		if created != 0 {
 			t.Error("a Secret that exists was created")
 		}
-		there, broken = false, true
+		set(false, true)
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		if n := log.count("trying again"); n != 1 {
 			t.Errorf("%d lines for one failure", n)
 		}
-		broken = false
+		set(false, false)
 		time.Sleep(secretInterval)
 		synctest.Wait()
 		if created != 1 || log.count("gossip key created") != 1 {
