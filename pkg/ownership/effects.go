@@ -24,6 +24,9 @@ const (
 	backupJitter = 500 * time.Millisecond
 	// backupRetryDelay is the retry delay of a rate-limited backup takeover.
 	backupRetryDelay = 250 * time.Millisecond
+	// listenFor is how long a node must have been ready before an address came, so that it would have heard an owner announce the address
+	// before.
+	listenFor = 10 * time.Second
 	// announcedAfter is how long after a new address was first found in use its owner has announced it several times.
 	announcedAfter = 6 * time.Second
 )
@@ -248,7 +251,8 @@ func face(c *step) {
 func faceMember(c *step) {
 	c.a.attempt.face(c.now)
 	c.a.probing.plan(c.now.Add(lastRetry))
-	if c.now.Sub(c.a.attempt.conflict) >= announcedAfter {
+	listened := !c.in.Arrival.Came.Before(c.in.Self.Ready.Add(listenFor))
+	if listened && c.now.Sub(c.a.attempt.conflict) >= announcedAfter {
 		hearHost(c, Host{MAC: c.mac, Node: c.peer.Name}, true)
 	}
 }

@@ -16,8 +16,6 @@ const (
 	startWindow = 5 * time.Second
 	// foreignPatience is how long a foreign host may answer for an address that Services had before, until this node takes it.
 	foreignPatience = 10 * time.Second
-	// listenFor is how long a node must have been ready until it would have heard the owner of an address announce it.
-	listenFor = 10 * time.Second
 	// newFor is how long an address counts as new after it came.
 	newFor = 5 * time.Second
 	// suspendRetries is how often a suspended address is probed while another node probes it too.
@@ -53,7 +51,7 @@ func barred(c *step) bool {
 
 // vacant: another node should have the address, nobody is known to have it, and this node may.
 func vacant(c *step) bool {
-	if !eligible(c) || elected(c) || c.in.Kernel {
+	if !eligible(c) || elected(c) {
 		return false
 	}
 	_, is := vacancy(c)
@@ -188,7 +186,7 @@ func rightLost(c *step) bool {
 func suspect(c *step) bool {
 	came, conflict := c.in.Arrival.Came, c.a.attempt.conflict
 	heard := c.in.Peers.Station(c.in.Heard.MAC).Name == c.peer.Name
-	return !came.IsZero() && !came.Before(c.in.Self.Ready.Add(listenFor)) && !heard && (c.now.Sub(came) < newFor || !conflict.IsZero())
+	return !came.IsZero() && !heard && (c.now.Sub(came) < newFor || !conflict.IsZero())
 }
 
 // kernelHas: the kernel of this node has the address.

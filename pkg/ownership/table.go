@@ -24,10 +24,10 @@ var (
 // table is the life of an address. docs/ownership.md explains the lines and the rules that they hold.
 var table = []transition{
 	{of(Owner, Suspended, Draining), review, not(announced), Standby, do(withdraw)},
+	{waiting | of(Standby), review, all(placed, kernelHas), Conflict, do(faceKernel)},
 	{waiting, review, all(not(elected), not(vacant)), Standby, do(forget)},
 	{of(Standby, Backup), review, elected, Probing, do(begin)},
 	{of(Standby, Probing, Deferred, Conflict), review, vacant, Backup, do(beginBackup)},
-	{waiting, review, kernelHas, Conflict, do(faceKernel)},
 	{of(Standby), review, recheckDue, same, do(ask)},
 	{of(Standby), nobody | unprobed | byMute, not(kernelHas), same, do(free)},
 	{of(Standby), nobody | unprobed | byMute | answered, nil, same, do(stillThere)},
