@@ -24,6 +24,8 @@ type Claim struct {
 	MAC  MAC
 	// Announced is true where nobody had asked: gratuitous ARP, or an unsolicited neighbour advertisement.
 	Announced bool
+	// ToOther is true for an answer to another station than the one that listens.
+	ToOther bool
 }
 
 const (

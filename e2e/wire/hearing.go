@@ -134,10 +134,10 @@ func (h Hearing) Moves(a netip.Addr) (n int) {
 	return n
 }
 
-// Answers counts the claims of an address that nobody announced, and with them the questions.
+// Answers counts the answers to this station's questions for an address, and the questions. Speakers probe each other for addresses too.
 func (h Hearing) Answers(a netip.Addr) (answers, questions int) {
 	for _, c := range h.Claims {
-		if c.Addr == a && !c.Announced {
+		if c.Addr == a && !c.Announced && !c.ToOther {
 			answers++
 		}
 	}

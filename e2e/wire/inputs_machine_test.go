@@ -55,9 +55,11 @@ func checkKernelAddress(t *testing.T, e environment) {
 			t.Errorf("%d answers to %d questions for %s: not only the kernel answers", answers, questions, a)
 		}
 	}
+	// Nobody answers for the silent addresses on the LAN. The controller, which this test does not have, hears of them from the annotation of
+	// the speaker's Pod and gives none of them to a Service. The node itself claims none.
 	for _, a := range silent {
-		if stations := h.Stations(a); len(stations) > 0 {
-			t.Errorf("%s, which the kernel of node-%d has on another link, was claimed by %v", a, node, stations)
+		if stations := h.Stations(a); slices.Contains(stations, e.MACs()[node]) {
+			t.Errorf("%s, which the kernel of node-%d has on another link, was claimed by the node, %v", a, node, stations)
 		}
 	}
 	for limit, i := time.Now().Add(5*time.Second), 0; i < len(e.addrs); i++ {

@@ -54,13 +54,13 @@ func TestOwners(t *testing.T) {
 func TestMovesAndTakeovers(t *testing.T) {
 	before := map[netip.Addr]MAC{a1: x, a2: x}
 	claims := []Claim{
-		{at(1), a1, x, true},   // a refresh
-		{at(2), a2, y, false},  // an answer tells nothing of moves
-		{at(30), a1, y, true},  // taken
-		{at(31), a1, y, true},  // the other form of the same
-		{at(70), a2, y, true},  // taken
-		{at(230), a1, y, true}, // a repeat
-		{at(400), a1, x, true}, // back
+		{at(1), a1, x, true, false},   // a refresh
+		{at(2), a2, y, false, false},  // an answer tells nothing of moves
+		{at(30), a1, y, true, false},  // taken
+		{at(31), a1, y, true, false},  // the other form of the same
+		{at(70), a2, y, true, false},  // taken
+		{at(230), a1, y, true, false}, // a repeat
+		{at(400), a1, x, true, false}, // back
 	}
 	if n := moves(claims, before); n != 3 {
 		t.Errorf("%d moves, want 3", n)

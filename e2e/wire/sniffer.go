@@ -96,7 +96,7 @@ func (s *sniffer) read(fd int) {
 		if !ok || !s.wanted(c.Addr) {
 			continue
 		}
-		c.At = arrival(control[:rest])
+		c.At, c.ToOther = arrival(control[:rest]), !c.Announced && MAC(frame[:6]) != s.mac
 		s.mu.Lock()
 		s.claims = append(s.claims, c)
 		s.mu.Unlock()

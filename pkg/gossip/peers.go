@@ -1,6 +1,8 @@
 package gossip
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/membership"
@@ -22,8 +24,14 @@ func (g *Gossip) Members() []membership.Member {
 // [membership.Membership.Settled]. A change of the address does not reset it.
 func (g *Gossip) Settled() bool { return g.settled.Load() || g.current.Load().Settled() }
 
-// Unreached returns the nodes that gossip has tried in vain, see [membership.Membership.Unreached].
-func (g *Gossip) Unreached() []membership.Unreached { return g.current.Load().Unreached() }
+// Unreached returns the nodes with which gossip does not pass, or passes in part only, sorted by name, see
+// [membership.Membership.Unreached] and [membership.Membership.Impaired].
+func (g *Gossip) Unreached() []membership.Unreached {
+	m := g.current.Load()
+	all := slices.Concat(m.Unreached(), m.Impaired())
+	slices.SortFunc(all, func(a, b membership.Unreached) int { return strings.Compare(a.Name, b.Name) })
+	return slices.CompactFunc(all, func(a, b membership.Unreached) bool { return a.Name == b.Name })
+}
 
 // SetState changes what this node says of itself, see [membership.Membership.SetState].
 func (g *Gossip) SetState(r membership.Report) error {

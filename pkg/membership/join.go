@@ -198,6 +198,7 @@ func (j *joiner) publish(table *peerTable) {
 // checkPaths logs when TCP or UDP ceases to work with a member that probes through other members, or through the other
 // protocol, keep alive. illness is memberlist's health score, by which it slows its probes down.
 func (j *joiner) checkPaths(illness int) {
+	impaired := []Unreached{}
 	v := j.m.published.Load()
 	wait := max(joinPatience, time.Duration(probeRounds*len(v.members)*(1+illness))*probeInterval)
 	for _, member := range v.members {
@@ -213,7 +214,12 @@ func (j *joiner) checkPaths(illness int) {
 			delete(j.lost, member.Name)
 		} else {
 			j.lost[member.Name] = lost
+			impaired = append(impaired, Unreached{Name: member.Name, Addr: member.Addr, Err: lostError(lost)})
 		}
+	}
+	if before := j.m.Impaired(); !slices.EqualFunc(before, impaired, Unreached.equal) {
+		j.m.impaired.Store(&impaired)
+		j.m.options.Wake()
 	}
 	table := j.m.peers.Load()
 	known := func(name string) bool {

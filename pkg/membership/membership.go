@@ -97,6 +97,8 @@ type Membership struct {
 	peers atomic.Pointer[peerTable]
 	// unreached is the result of Unreached.
 	unreached atomic.Pointer[[]Unreached]
+	// impaired is the result of Impaired.
+	impaired atomic.Pointer[[]Unreached]
 	// paths records which connections to members fail.
 	paths *paths
 	// settled is the result of Settled.
@@ -146,6 +148,7 @@ func New(options Options) (*Membership, error) {
 	m.own.Store(own)
 	m.peers.Store(newPeerTable(nil))
 	m.unreached.Store(new([]Unreached))
+	m.impaired.Store(new([]Unreached))
 	m.published.Store(&view{members: []Member{m.self(options.Bind)}})
 	if err := m.registerMetrics(options.Registerer); err != nil {
 		return nil, fmt.Errorf("membership: register metrics: %w", err)
@@ -168,6 +171,10 @@ func (m *Membership) Members() []Member { return m.published.Load().members }
 // Unreached returns the peers that are not members although this member has tried to reach them for ten seconds, sorted
 // by name. The slice is immutable.
 func (m *Membership) Unreached() []Unreached { return *m.unreached.Load() }
+
+// Impaired returns the members with which TCP or UDP does not work, sorted by name: other members, or the other protocol, keep them alive.
+// Since is zero, and Met is false. Options.Wake is called when the result has changed. The caller must not change the slice.
+func (m *Membership) Impaired() []Unreached { return *m.impaired.Load() }
 
 // Settled is false until this member has heard from another one, has tried its peers without success for three seconds,
 // or has no peers. Before that an empty list of other members means nothing. Once true it stays true.

@@ -22,6 +22,12 @@ const (
 // String returns the names of the protocols.
 func (l lostPath) String() string { return [...]string{"nothing", "TCP", "UDP", "TCP and UDP"}[l] }
 
+// lostError is the error of a path that does not work.
+type lostError lostPath
+
+// Error returns a clause for people.
+func (e lostError) Error() string { return lostPath(e).String() + " does not pass" }
+
 // paths records the results of TCP connections and of UDP probes. The goroutines of memberlist write it while they hold
 // memberlist's lock, so a mutex is simpler than a goroutine, and nothing blocks while it is held.
 type paths struct {

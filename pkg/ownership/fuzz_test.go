@@ -98,7 +98,7 @@ func (m *monkey) change(what, how byte) bool {
 	case 18:
 		m.in.Arrival = Arrival{}
 	case 19:
-		m.in.Heard = Sighting{macOf(name), m.now}
+		m.in.Heard = Sighting{macOf(name), m.now, true}
 	default:
 		return false
 	}
@@ -181,7 +181,7 @@ func (m *monkey) check(t *testing.T, e Event) {
 		case Defend:
 			m.in.LastDefense = m.now
 		case Sighted:
-			m.in.Heard = Sighting{a.Host.MAC, m.now}
+			m.in.Heard = Sighting{a.Host.MAC, m.now, m.in.Heard.Unasked && m.in.Heard.MAC == a.Host.MAC}
 		}
 	}
 }

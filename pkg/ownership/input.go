@@ -19,7 +19,7 @@ type Input struct {
 	Peers     *peers.View
 	Failback  Failback
 	Arrival   Arrival
-	// Heard is the last announcement of another host for the address.
+	// Heard is the host that was heard last to have the address.
 	Heard Sighting
 	// Kernel is true when the kernel of this node has the address on any interface.
 	Kernel bool
@@ -56,10 +56,12 @@ type Arrival struct {
 	Came time.Time
 }
 
-// Sighting is an announcement that was heard.
+// Sighting is a host that was heard to have the address.
 type Sighting struct {
 	MAC layer2.MAC
 	At  time.Time
+	// Unasked is true when the host has announced the address, and not only answered questions.
+	Unasked bool
 }
 
 // EventKind classifies events.

@@ -145,7 +145,7 @@ func (m *machine) do(a Action, e Event) {
 			}
 		}
 	case Sighted:
-		m.in.Heard = Sighting{a.Host.MAC, m.w.now}
+		m.in.Heard = Sighting{a.Host.MAC, m.w.now, m.in.Heard.Unasked && m.in.Heard.MAC == a.Host.MAC}
 	}
 }
 
@@ -163,7 +163,7 @@ func (m *machine) announceRounds() {
 }
 
 func (m *machine) claimed(by *machine) {
-	m.in.Heard = Sighting{by.mac(), m.w.now}
+	m.in.Heard = Sighting{by.mac(), m.w.now, true}
 	m.step(Event{Kind: Claimed, MAC: by.mac()})
 }
 

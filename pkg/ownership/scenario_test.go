@@ -148,7 +148,7 @@ func (s *scenario) event(t *testing.T, words []string) (actions []Action, is boo
 		e = Event{Kind: Throttled}
 	case "claim":
 		e = Event{Kind: Claimed, MAC: macOf(rest[0])}
-		s.in.Heard = Sighting{MAC: e.MAC, At: s.now}
+		s.in.Heard = Sighting{MAC: e.MAC, At: s.now, Unasked: true}
 	case "silent":
 		e.Finding = layer2.Finding{Outcome: layer2.Silent, Last: s.now}
 		if len(rest) == 2 {
@@ -170,7 +170,7 @@ func (s *scenario) event(t *testing.T, words []string) (actions []Action, is boo
 	for _, a := range actions {
 		switch a.Kind {
 		case Sighted:
-			s.in.Heard = Sighting{MAC: a.Host.MAC, At: s.now}
+			s.in.Heard = Sighting{MAC: a.Host.MAC, At: s.now, Unasked: s.in.Heard.Unasked && s.in.Heard.MAC == a.Host.MAC}
 		case Defend:
 			s.in.LastDefense = s.now
 		}
@@ -210,7 +210,7 @@ func (s *scenario) set(t *testing.T, words []string) {
 	case "peer":
 		s.peer(t, words[1], words[2:])
 	case "heard":
-		s.in.Heard = Sighting{MAC: macOf(words[1]), At: s.now}
+		s.in.Heard = Sighting{MAC: macOf(words[1]), At: s.now, Unasked: true}
 	case "new":
 		s.in.Arrival, s.in.PrevOwner = Arrival{Since: s.now, Came: s.now}, ""
 	case "serving":

@@ -93,7 +93,7 @@ func (l *loop) notify(now time.Time) {
 	var blocked []string
 	var port uint16
 	for _, u := range l.opt.Peers.Unreached() {
-		if !u.Met { // a node that was a member may simply be down
+		if l.blocked(u) {
 			blocked, port = append(blocked, u.Name), u.Addr.Port()
 		}
 	}

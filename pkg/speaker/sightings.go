@@ -15,7 +15,11 @@ type sightings struct {
 	count  atomic.Int64
 }
 
+// note notes that a host has the address. A host that has announced the address once counts as its announcer until another host is heard.
 func (s *sightings) note(a netip.Addr, x ownership.Sighting) {
+	if last := s.of(a); last.MAC == x.MAC {
+		x.Unasked = x.Unasked || last.Unasked
+	}
 	if _, known := s.byAddr.Swap(a, x); !known {
 		s.count.Add(1)
 	}

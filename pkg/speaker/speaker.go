@@ -21,7 +21,6 @@ const leaveBound = 2 * time.Second
 // Speaker announces the addresses of Services on one node.
 type Speaker struct {
 	*parts
-	detector *peers.Detector
 	handOver atomic.Bool
 }
 
@@ -39,7 +38,7 @@ func New(o Options) *Speaker {
 
 // Heard receives a claim from the wire. It never blocks.
 func (s *Speaker) Heard(c layer2.Claim) {
-	s.sightings.note(c.Addr, ownership.Sighting{MAC: c.MAC, At: time.Now()})
+	s.sightings.note(c.Addr, ownership.Sighting{MAC: c.MAC, At: time.Now(), Unasked: !c.Answer})
 	s.mailbox.claim(c)
 }
 
