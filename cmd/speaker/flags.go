@@ -26,7 +26,7 @@ func parseFlags(args []string, stdout io.Writer) (flags, error) {
 	set := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.Register(set)
 	set.StringVar(&f.nodeName, "node-name", "", "`name` of the Node that this speaker runs on; required")
-	set.Func("gossip-address", "`address` to gossip on with the other speakers; empty means the Node's first InternalIP", func(s string) (err error) {
+	set.Func("gossip-address", "`address` to gossip on with the other speakers; empty means the Node's first InternalIP of the address family that all nodes have, or most of them", func(s string) (err error) {
 		if f.gossipAddress, err = netip.ParseAddr(s); err != nil {
 			return errors.New("must be an IP address")
 		}

@@ -76,7 +76,7 @@ func checkConfiguration(c *Cluster, f *findings) string {
 func (c *Cluster) fallback() string {
 	for _, p := range c.processes() {
 		if p.Configuration.Hash != "" {
-			return "the last good one stays in use until a process starts anew"
+			return "the last good one stays in use"
 		}
 	}
 	return "there is no earlier one to use"

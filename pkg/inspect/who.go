@@ -202,6 +202,7 @@ func causeText(cause, elected string) string {
 		"ineligible": "as the node that had it may not have it any more",
 		standsIn:     "in place of " + or(elected, "the node that the election names") + ", as nobody answered",
 		"failback":   "as the election names it",
+		"spread":     "as the speakers started together and share the addresses",
 		"wish":       "as a Service asks for this node",
 		"outranked":  "as it goes before the node that had it",
 		"standstill": "as it was still its own after the speaker had stood still",
