@@ -65,7 +65,7 @@ func NewNodes(snap cluster.Snapshot, ready []membership.Member) *Nodes {
 			}
 		}
 		x.general = general(x.Node, cordon, member)
-		x.unconfigured = configured && member != nil && !member.Configured
+		x.unconfigured = configured && member != nil && lacksConfiguration(member)
 		n.nodes = append(n.nodes, x)
 	}
 	slices.SortFunc(n.nodes, func(x, y node) int { return strings.Compare(x.Name, y.Name) })
@@ -73,6 +73,10 @@ func NewNodes(snap cluster.Snapshot, ready []membership.Member) *Nodes {
 	n.subnets = slices.Compact(n.subnets)
 	return n
 }
+
+// lacksConfiguration reports whether a ready member has said that it has no valid configuration. Speakers of older versions announce neither
+// that nor since when they are ready.
+func lacksConfiguration(m *membership.Member) bool { return !m.Configured && !m.Since.IsZero() }
 
 // general returns the exclusion of a node from every address. member is nil unless it is ready.
 func general(n *cluster.Node, cordon bool, member *membership.Member) reason.Exclusion {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/tools/txtar"
 
@@ -97,7 +98,7 @@ func parseCluster(t *testing.T, text string, snap *cluster.Snapshot) (ready []me
 		}
 	}
 	for i, m := range ready {
-		ready[i].Configured = slices.Contains(configured, m.Name)
+		ready[i].Configured, ready[i].Since = slices.Contains(configured, m.Name), time.Unix(1, 0)
 		if links[m.Name] != nil {
 			ready[i].Links = links[m.Name]
 		}
@@ -250,7 +251,7 @@ func TestUnconfiguredGoLast(t *testing.T) {
 	}
 	before := Decide(snap, ready)
 	for i := range ready {
-		ready[i].Configured = false
+		ready[i].Configured, ready[i].Since = false, time.Unix(1, 0)
 		without := ready[i].Name
 		after := Decide(snap, ready)
 		for j := range before {
@@ -308,5 +309,18 @@ func BenchmarkDecide(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestOlderVersionsCountAsConfigured keeps the addresses of speakers that say nothing about their configuration while newer speakers come.
+func TestOlderVersionsCountAsConfigured(t *testing.T) {
+	snap := cluster.Snapshot{Nodes: []cluster.Node{{Name: "new"}, {Name: "old"}}}
+	link := []membership.Link{{Name: "eth0", Subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}}}
+	nodes := NewNodes(snap, []membership.Member{
+		{Name: "new", State: membership.Ready, Since: time.Unix(1, 0), Configured: true, Links: link},
+		{Name: "old", State: membership.Ready, Links: link},
+	})
+	if why := nodes.Exclusion("old", netip.MustParseAddr("10.0.0.1")); why != reason.Eligible {
+		t.Errorf("the speaker of an older version is excluded: %s", why)
 	}
 }
