@@ -197,7 +197,11 @@ func wait(c *step, delay time.Duration) {
 }
 
 func turnDelay(c *step) time.Duration {
-	return time.Duration(c.in.Placement.Rank(c.in.Self.Name)) * backupDelay
+	delay := time.Duration(c.in.Placement.Rank(c.in.Self.Name)) * backupDelay
+	if !c.in.Self.Configured && held(c) {
+		delay += recheckRightful
+	}
+	return delay
 }
 
 // jitter returns a delay that differs from node to node, from address to address and from turn to turn.

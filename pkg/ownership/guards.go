@@ -59,14 +59,18 @@ func vacant(c *step) bool {
 }
 
 // vacancy reports whether nobody is known to have the address, and names the node that had it last. It came after this node was ready, and
-// nobody was heard; or the last node that was heard may not have it any longer, or has lost it with its process.
+// nobody was heard; or the last node that was heard may not have it any longer, or has lost it with its process. A node without a configuration
+// cannot tell whether another node may have the address, so it never relies on that.
 func vacancy(c *step) (from string, is bool) {
 	heard := c.in.Heard
 	if p := c.in.Peers.Station(heard.MAC); p.Name != "" && !heard.At.Before(c.in.Arrival.Since) {
-		return p.Name, !mayKeep(c, p.Name) || heard.At.Before(p.SeenReady)
+		if !c.in.Self.Configured && held(c) {
+			return "", true
+		}
+		return p.Name, !held(c)
 	}
 	switch {
-	case !c.in.Arrival.Since.IsZero():
+	case !c.in.Arrival.Since.IsZero(), !c.in.Self.Configured:
 		return "", true
 	case c.a.state == Backup:
 		return c.a.attempt.from, !mayKeep(c, c.a.attempt.from)
@@ -80,6 +84,12 @@ func vacancy(c *step) (from string, is bool) {
 func mayKeep(c *step, node string) bool {
 	p := c.in.Peers.Peer(node)
 	return !p.Lost && (c.in.Placement.Eligible(node) || p.Newer)
+}
+
+// held reports whether the last node that was heard may keep the address, as far as this node can judge.
+func held(c *step) bool {
+	p := c.in.Peers.Station(c.in.Heard.MAC)
+	return p.Name != "" && mayKeep(c, p.Name) && !c.in.Heard.At.Before(p.SeenReady)
 }
 
 // wrongly reports whether a node may not have the address, as far as this node can judge.
@@ -118,12 +128,12 @@ func otherGoesFirst(c *step) bool {
 }
 
 // goesFirst reports whether a peer that claims the address has more right to it than this node. Of a node that gossip does not reach only the
-// name is known, and the same holds the other way round.
+// name is known, and the same holds the other way round. Of two nodes without a configuration the rank decides, for they judge alike.
 func goesFirst(c *step, p peers.Peer) bool {
 	if p.Standing == peers.Unreached {
 		return placement.OutranksByName(c.a.Addr, p.Name, c.in.Self.Name)
 	}
-	return p.Newer || !c.in.Self.Configured || c.in.Placement.Outranks(p.Name, c.in.Self.Name)
+	return p.Newer || !c.in.Self.Configured && !p.Unconfigured || c.in.Placement.Outranks(p.Name, c.in.Self.Name)
 }
 
 // loses: the peer that claims the address has more right to it. Or it does not give in to this node, which outranks it: the two see different
@@ -215,9 +225,8 @@ func rivalGoesFirst(c *step) bool { return eligible(c) && strongestRival(c) != "
 
 func strongestRival(c *step) string {
 	return c.a.tenure.recentRival(c.now, func(rival string) bool {
-		return mayKeep(c, rival) && goesFirst(c, peers.Peer{
-			Name: rival, Standing: peers.Member, Newer: c.in.Peers.Peer(rival).Newer,
-		})
+		p := c.in.Peers.Peer(rival)
+		return mayKeep(c, rival) && goesFirst(c, peers.Peer{Name: rival, Standing: peers.Member, Newer: p.Newer, Unconfigured: p.Unconfigured})
 	})
 }
 

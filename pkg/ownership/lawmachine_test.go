@@ -67,8 +67,8 @@ func (m *machine) arrive() {
 	m.review()
 }
 
-// review follows the inputs: the election goes over those that may have the address and are reachable, or this machine
-// itself. Members without a configuration are left out while another one has a configuration and may have the address.
+// review follows the inputs: the election goes over those that may have the address and are reachable, or this machine itself. Members without
+// a configuration are left out while another one has a configuration and may have the address. A machine without one cannot tell that.
 func (m *machine) review() {
 	reachable := func(name string) bool {
 		p := m.peers[name]
@@ -87,7 +87,7 @@ func (m *machine) review() {
 	for _, lenient := range []bool{false, true} {
 		for _, name := range members {
 			if len(eligible) == 0 && (slices.Contains(m.base, name) || !m.in.Self.Configured) &&
-				(lenient || configured(name) || !slices.ContainsFunc(members, configured)) {
+				(lenient || !m.in.Self.Configured || configured(name) || !slices.ContainsFunc(members, configured)) {
 				fits = append(fits, name)
 			}
 		}
@@ -105,6 +105,7 @@ func (m *machine) review() {
 func (m *machine) step(e Event) {
 	for name, p := range m.peers {
 		p.Newer = p.IsReady() && m.seen.behind(m.knows[name])
+		p.Unconfigured = p.IsReady() && slices.ContainsFunc(m.w.machines, func(o *machine) bool { return o.name == name && !o.in.Self.Configured })
 		m.peers[name] = p
 	}
 	answered := m.a.State().Answers()

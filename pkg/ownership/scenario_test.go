@@ -237,8 +237,8 @@ func (s *scenario) set(t *testing.T, words []string) {
 	}
 }
 
-// peer sets what is known of a peer: unknown, or unreached, gone (lost without a word), left, or a member that is
-// ready, leaving, suspected, suspected-by-others, newer, started (ready now), each added to what was known.
+// peer sets what is known of a peer: unknown, or unreached, gone (lost without a word), left, or a member that is ready, leaving, suspected,
+// suspected-by-others, newer, unconfigured, started (ready now), each added to what was known.
 func (s *scenario) peer(t *testing.T, name string, words []string) {
 	p := s.peers[name]
 	was := p
@@ -265,6 +265,8 @@ func (s *scenario) peer(t *testing.T, name string, words []string) {
 			p.Suspected, p.SuspectedByOthers, p.Lost, p.LastSign = true, true, true, s.now.Add(-300*time.Millisecond)
 		case "newer":
 			p.Newer = true
+		case "unconfigured":
+			p.Unconfigured = true
 		default:
 			t.Fatalf("unknown word %q about peer %s", w, name)
 		}

@@ -207,7 +207,7 @@ func (n *naive) peer(name string) Peer {
 		}
 	}
 	if m, is := n.present[name]; is {
-		p.State, p.Ready, p.Standing = m.State, m.Since, Member
+		p.State, p.Ready, p.Standing, p.Unconfigured = m.State, m.Since, Member, !m.Configured
 	}
 	if _, suspected := n.until[name]; suspected {
 		p.Suspected, p.SuspectedByOthers, p.Lost, p.LastSign = true, n.byOthers[name], true, n.quiet[name]

@@ -178,7 +178,7 @@ func (r *record) peer(own cluster.Versions) Peer {
 	return Peer{
 		Name: r.member.Name, Standing: r.standing(), State: r.member.State,
 		Suspected: r.suspicion.active(), SuspectedByOthers: r.suspicion.byOthers,
-		Lost: lost, LastSign: lastSign, Newer: r.newer(own), Ready: r.member.Since, SeenReady: r.seenReady,
+		Lost: lost, LastSign: lastSign, Newer: r.newer(own), Unconfigured: r.present && !r.member.Configured, Ready: r.member.Since, SeenReady: r.seenReady,
 	}
 }
 

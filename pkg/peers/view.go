@@ -36,6 +36,8 @@ type Peer struct {
 	LastSign time.Time
 	// Newer is true when the peer has seen a change of the cluster that this node has not seen.
 	Newer bool
+	// Unconfigured is true when the member says that it has no valid configuration.
+	Unconfigured bool
 	// Ready is when the peer became ready, by its own clock, to the second; zero when it is not known. SeenReady is when this node
 	// saw that.
 	Ready, SeenReady time.Time

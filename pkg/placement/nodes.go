@@ -108,7 +108,7 @@ func (n *Nodes) pool(a netip.Addr) *config.Pool {
 }
 
 // eligible returns the nodes that may announce a, an address of pool, sorted by name, and whether no node has a subnet that holds a. With
-// lenient, a node may do without a configuration. The caller must not change the slice.
+// lenient, nodes without a configuration are among them, after the others. The caller must not change the slice.
 func (n *Nodes) eligible(a netip.Addr, pool *config.Pool, lenient bool) (candidates []election.Candidate, everywhere bool) {
 	subnets := n.holding(a)
 	key := eligibleKey{pool, subnets, lenient}
@@ -116,9 +116,13 @@ func (n *Nodes) eligible(a netip.Addr, pool *config.Pool, lenient bool) (candida
 	if !ok {
 		for i := range n.nodes {
 			x := n.nodes[i]
+			w := weight(x.Node, pool)
+			if lenient && !x.unconfigured {
+				w += configuredWeight
+			}
 			x.unconfigured = x.unconfigured && !lenient
 			if x.exclusion(a, pool, subnets != "") == reason.Eligible {
-				candidates = append(candidates, x.candidate.Weighing(weight(x.Node, pool)))
+				candidates = append(candidates, x.candidate.Weighing(w))
 			}
 		}
 		n.cached[key] = candidates

@@ -16,6 +16,10 @@ import (
 // pool's preferred nodes.
 const preferredWeight = 1 << 30
 
+// configuredWeight is what a configuration adds to the weight of a node where nodes without one are candidates too. It exceeds any sum of the
+// weights of a pool's preferred nodes.
+const configuredWeight = 1 << 29
+
 // Placement is the decision on one address.
 type Placement struct {
 	Addr netip.Addr
@@ -89,8 +93,9 @@ func (n *Nodes) place(a netip.Addr, services []*cluster.Service) Placement {
 	}
 	preferred, winner, ok := "", election.Candidate{}, false
 	// A node without a configuration goes after all others. It announces what no other node may, for a bad configuration withdraws nothing.
+	// If this node is the one without a configuration, it cannot tell whether the others may, and counts itself in.
 	for _, lenient := range []bool{false, true} {
-		if !ok {
+		if !ok && (lenient || n.config != nil) {
 			p.candidates, p.Everywhere = n.eligible(a, pool, lenient)
 			preferred = p.apply(serving)
 			winner, ok = election.Winner(a, p.candidates)

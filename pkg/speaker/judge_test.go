@@ -109,7 +109,7 @@ func (h *history) match() (boasts []boast) {
 			q.answered = map[string]bool{}
 			open[q.client][q.addr] = q
 		}
-		a, node := subject(f), strings.TrimSuffix(f.From, "/eth0")
+		a, node := subject(f), nodeOf(f)
 		if h.speakers[node] == nil {
 			continue
 		}
@@ -138,6 +138,12 @@ func (h *history) match() (boasts []boast) {
 		last[q.client][q.addr] = q
 	}
 	return boasts
+}
+
+// nodeOf returns the name of the node that sent a frame, or of the host.
+func nodeOf(f lantest.Frame) string {
+	name, _, _ := strings.Cut(f.From, "/")
+	return name
 }
 
 // subject returns the address that a frame is about: the sender's of an ARP packet, the target of a neighbour advertisement.

@@ -41,8 +41,9 @@ type village struct {
 	mu     sync.Mutex
 	snap   cluster.Snapshot
 	events []cluster.Event
-	// apart are the nodes whose gossip reaches only one another.
-	apart map[string]bool
+	// apart are the nodes whose gossip reaches only one another. blocked has pairs of nodes: gossip from the first does not reach the second.
+	apart   map[string]bool
+	blocked map[[2]string]bool
 }
 
 // villager is one node. It implements Peers, Source and the receiver of Events for its speaker.
@@ -51,6 +52,7 @@ type villager struct {
 	name    string
 	machine *lantest.Node
 	nic     *lantest.NIC
+	nics    []*lantest.NIC // all of them, nic first
 	wake    chan struct{}
 
 	// What follows is made anew by boot.
@@ -72,6 +74,8 @@ type villager struct {
 	stale *cluster.Snapshot
 	// behind is true when stale is because the watches lag, which the node does not know.
 	behind bool
+	// view changes the node's snapshots of the cluster; nil leaves them as they are.
+	view func(*cluster.Snapshot)
 	// stall is how long the speaker stands still when it looks at the cluster next.
 	stall time.Duration
 	// snapped is called whenever the speaker looks at the cluster; nil for nobody who counts.
@@ -87,6 +91,8 @@ type hearing struct {
 var (
 	addr4 = netip.MustParseAddr("10.0.0.1")
 	addr6 = netip.MustParseAddr("fd00::1")
+
+	gossipAddr = netip.MustParseAddrPort("10.0.0.200:7950")
 )
 
 const villageConfig = "address-pools:\n- {name: a, protocol: layer2, addresses: [10.0.0.0/24, 'fd00::/64']}\n"
@@ -99,35 +105,51 @@ func newVillage(t *testing.T, more string, names []string, addrs ...netip.Addr) 
 
 // newVillageOf is newVillage with a seed for the segment and a place for what the speakers log.
 func newVillageOf(t *testing.T, seed uint64, log slog.Handler, more string, names []string, addrs ...netip.Addr) *village {
-	cfg, err := config.Parse([]byte(villageConfig + more))
+	v := foundVillage(t, seed, log, villageConfig+more, names, addrs...)
+	v.bootAll()
+	return v
+}
+
+// foundVillage makes the nodes and starts no speaker.
+func foundVillage(t *testing.T, seed uint64, log slog.Handler, document string, names []string, addrs ...netip.Addr) *village {
+	cfg, err := config.Parse([]byte(document))
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &village{t: t, lan: lantest.New(seed), log: log, speakers: map[string]*villager{}, apart: map[string]bool{}}
+	v := &village{t: t, lan: lantest.New(seed), log: log, speakers: map[string]*villager{}, apart: map[string]bool{}, blocked: map[[2]string]bool{}}
 	v.client = v.lan.Host("client", lantest.Linux, netip.MustParseAddr("10.0.0.250"))
 	v.snap.Config = cfg
+	v.snap.Versions.Config = cluster.ConfigVersion{Hash: 1, Version: 1}
 	for i, a := range addrs {
 		v.snap.Services = append(v.snap.Services, service(fmt.Sprintf("s%d", i), a))
 	}
+	slices.SortFunc(v.snap.Services, func(x, y *cluster.Service) int { return x.Key.Compare(y.Key) })
 	for i, name := range names {
 		v.snap.Nodes = append(v.snap.Nodes, cluster.Node{Name: name})
 		p := &villager{village: v, name: name, machine: v.lan.Node(name), wake: make(chan struct{}, 1)}
 		p.nic = p.machine.Add("eth0", netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/24", 200+i)), netip.MustParsePrefix(fmt.Sprintf("fd00::ff:%d/64", 200+i)))
+		p.nics = []*lantest.NIC{p.nic}
 		v.speakers[name] = p
 	}
+	t.Cleanup(func() {
+		for _, p := range v.speakers {
+			if p.loop != nil {
+				p.loop.HandOver()
+				p.kill()
+				<-p.done
+			}
+		}
+	})
+	return v
+}
+
+// bootAll starts all speakers at once and waits a second.
+func (v *village) bootAll() {
 	for _, p := range v.speakers {
 		p.boot()
 	}
 	time.Sleep(time.Second)
 	synctest.Wait()
-	t.Cleanup(func() {
-		for _, p := range v.speakers {
-			p.loop.HandOver()
-			p.kill()
-			<-p.done
-		}
-	})
-	return v
 }
 
 // service returns a Service that has the address and may be served by any node.
@@ -154,7 +176,7 @@ func (p *villager) boot() {
 	p.loop, p.alive, p.settled, p.seen = loop, true, false, map[string]hearing{}
 	p.mu.Unlock()
 	for _, q := range p.speakers {
-		if q != p && p.linked(q) {
+		if q != p && p.hears(q) {
 			p.meet(q)
 		}
 	}
@@ -175,18 +197,21 @@ func (p *villager) meet(q *villager) {
 		q.mu.Lock()
 		h, known := q.seen[q.name]
 		q.mu.Unlock()
-		if known && p.linked(q) {
+		if known && p.hears(q) {
 			p.learn(h)
 		}
 	})
 }
 
-// linked reports whether gossip goes from one node to the other.
-func (p *villager) linked(q *villager) bool {
+// hears reports whether gossip passes from q to p.
+func (p *villager) hears(q *villager) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.alive && q.alive && p.apart[p.name] == p.apart[q.name]
+	return p.alive && q.alive && p.apart[p.name] == p.apart[q.name] && !p.blocked[[2]string{q.name, p.name}]
 }
+
+// linked reports whether gossip passes between the nodes in both directions.
+func (p *villager) linked(q *villager) bool { return p.hears(q) && q.hears(p) }
 
 // crash takes the node away without a word.
 func (p *villager) crash() {
@@ -222,7 +247,7 @@ func (p *villager) gone() {
 func (v *village) notice() {
 	for _, p := range v.speakers {
 		for _, q := range v.speakers {
-			if p != q && !p.linked(q) {
+			if p != q && !p.hears(q) {
 				time.AfterFunc(detection, func() { p.forget(q) })
 			}
 		}
@@ -234,7 +259,7 @@ func (v *village) split(names ...string) {
 	before := map[[2]*villager]bool{}
 	for _, p := range v.speakers {
 		for _, q := range v.speakers {
-			before[[2]*villager{p, q}] = p.linked(q)
+			before[[2]*villager{p, q}] = p.hears(q)
 		}
 	}
 	v.mu.Lock()
@@ -245,7 +270,7 @@ func (v *village) split(names ...string) {
 	v.mu.Unlock()
 	v.notice()
 	for pair, linked := range before {
-		if !linked && pair[0] != pair[1] && pair[0].linked(pair[1]) {
+		if !linked && pair[0] != pair[1] && pair[0].hears(pair[1]) {
 			pair[0].meet(pair[1])
 		}
 	}
@@ -282,10 +307,14 @@ func (p *villager) Snapshot() cluster.Snapshot {
 	if p.snapped != nil {
 		p.snapped()
 	}
+	snap := p.snap
 	if p.stale != nil {
-		return *p.stale
+		snap = *p.stale
 	}
-	return p.snap
+	if p.view != nil {
+		p.view(&snap)
+	}
+	return snap
 }
 
 // informed reports whether this node is not cut off from the API server.
@@ -311,7 +340,7 @@ func (p *villager) Settled() bool {
 	defer p.mu.Unlock()
 	reachable := 0
 	for _, q := range p.speakers {
-		if q.alive && p.apart[p.name] == p.apart[q.name] {
+		if q.alive && p.apart[p.name] == p.apart[q.name] && !p.blocked[[2]string{q.name, p.name}] {
 			reachable++
 		}
 	}
@@ -330,7 +359,7 @@ func (p *villager) SetState(r membership.Report) error {
 	for _, q := range p.speakers {
 		if q != p {
 			time.AfterFunc(hearsay, func() {
-				if p.linked(q) {
+				if q.hears(p) {
 					q.learn(me)
 				}
 			})
@@ -339,8 +368,17 @@ func (p *villager) SetState(r membership.Report) error {
 	return nil
 }
 
-// Unreached is empty: the test's gossip passes or does not, without a word.
-func (p *villager) Unreached() []membership.Unreached { return nil }
+// Unreached returns the nodes with which gossip is blocked.
+func (p *villager) Unreached() (list []membership.Unreached) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, n := range p.snap.Nodes {
+		if p.blocked[[2]string{n.Name, p.name}] || p.blocked[[2]string{p.name, n.Name}] {
+			list = append(list, membership.Unreached{Name: n.Name, Addr: gossipAddr})
+		}
+	}
+	return list
+}
 
 func (p *villager) Ping(name string) error {
 	if q := p.speakers[name]; q == nil || !p.linked(q) {
@@ -355,7 +393,7 @@ func (p *villager) Suspect(name string, silent time.Duration) {
 		if q != p && q.name != name {
 			silent := silent
 			time.AfterFunc(telling, func() {
-				if p.linked(q) {
+				if q.hears(p) {
 					if silent > 0 {
 						silent += telling
 					}
@@ -369,7 +407,7 @@ func (p *villager) Suspect(name string, silent time.Duration) {
 func (p *villager) Tell(name string, words [8]uint64) {
 	q := p.speakers[name]
 	time.AfterFunc(telling, func() {
-		if q != nil && p.linked(q) {
+		if q != nil && q.hears(p) {
 			q.speaker().Told(p.name, words)
 		}
 	})
@@ -393,7 +431,7 @@ func (p *villager) learn(h hearing) {
 
 // forget takes q off the list, unless it is to be heard again.
 func (p *villager) forget(q *villager) {
-	if p.linked(q) {
+	if p.hears(q) {
 		return
 	}
 	p.mu.Lock()
@@ -424,7 +462,8 @@ func (v *village) outdate(p *villager) {
 	p.stale, p.behind = &snap, true
 }
 
-// change changes the cluster and wakes everybody. f may change the Services themselves: they are copies.
+// change changes the cluster and wakes everybody. f may change the Services themselves: they are copies. A change of which f does not set
+// the version counts as one of an EndpointSlice.
 func (v *village) change(f func(*cluster.Snapshot)) {
 	v.mu.Lock()
 	services, nodes := slices.Clone(v.snap.Services), slices.Clone(v.snap.Nodes)
@@ -432,13 +471,21 @@ func (v *village) change(f func(*cluster.Snapshot)) {
 		services[i] = new(*svc)
 	}
 	v.snap.Services, v.snap.Nodes = services, nodes
+	before := v.snap.Versions
 	f(&v.snap)
-	v.snap.Versions.EndpointSlices.Changed++
-	v.snap.Versions.EndpointSlices.Complete = v.snap.Versions.EndpointSlices.Changed
+	if v.snap.Versions == before {
+		advance(&v.snap.Versions.EndpointSlices)
+	}
 	v.mu.Unlock()
 	for _, p := range v.speakers {
 		p.poke()
 	}
+}
+
+// advance notes one more event of a watch.
+func advance(s *cluster.Seen) {
+	s.Complete++
+	s.Changed = s.Complete
 }
 
 // owner returns who answers for addr when a host asks that knows nothing, empty if nobody does. It fails the test if

@@ -1,0 +1,196 @@
+package speaker
+
+import (
+	"log/slog"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/layer2/lantest"
+)
+
+// The tests in the files named differing_*_test.go let nodes decide from different inputs: one node has an old, empty, partial or wrong
+// version of the cluster, of the gossip or of its own interfaces. A client judges who answers.
+
+// course is what a client has seen of an address in some time.
+type course struct {
+	// unanswered and doubled are the longest times in which nobody answered, and in which several nodes did.
+	unanswered, doubled time.Duration
+	// owners are the nodes that answered alone, one after the other.
+	owners []string
+}
+
+// moves counts the changes of ownership.
+func (c course) moves() int { return max(0, len(c.owners)-1) }
+
+// last returns the node that answered last, empty for none.
+func (c course) last() string {
+	if len(c.owners) == 0 {
+		return ""
+	}
+	return c.owners[len(c.owners)-1]
+}
+
+// watch lets a client ask for the addresses for some time, and returns what it saw.
+func (v *village) watch(d time.Duration, addrs ...netip.Addr) map[netip.Addr]course {
+	h := &history{village: v, began: v.lan.Began(), addrs: addrs}
+	h.pass(d)
+	synctest.Wait()
+	h.match()
+	type streak struct{ unanswered, doubled int }
+	courses, streaks := map[netip.Addr]course{}, map[netip.Addr]streak{}
+	for _, q := range h.asked {
+		c, s := courses[q.addr], streaks[q.addr]
+		switch len(q.answered) {
+		case 0:
+			s = streak{unanswered: s.unanswered + 1}
+		case 1:
+			s = streak{}
+			for name := range q.answered {
+				if c.last() != name {
+					c.owners = append(c.owners, name)
+				}
+			}
+		default:
+			s = streak{doubled: s.doubled + 1}
+		}
+		c.unanswered = max(c.unanswered, time.Duration(s.unanswered)*askInterval)
+		c.doubled = max(c.doubled, time.Duration(s.doubled)*askInterval)
+		courses[q.addr], streaks[q.addr] = c, s
+	}
+	return courses
+}
+
+// limits bound a course.
+type limits struct {
+	unanswered, doubled time.Duration
+	moves               int
+	// owners are the nodes of which one must answer in the end; empty for any.
+	owners []string
+}
+
+// hold watches the addresses and fails the test if the course of one exceeds the limits.
+func (v *village) hold(what string, d time.Duration, l limits, addrs ...netip.Addr) map[netip.Addr]course {
+	v.t.Helper()
+	courses := v.watch(d, addrs...)
+	for _, a := range addrs {
+		c := courses[a]
+		if c.unanswered > l.unanswered || c.doubled > l.doubled || c.moves() > l.moves {
+			v.t.Errorf("%s: %s: nobody answers for %v, several nodes for %v; the owners are %v", what, a, c.unanswered, c.doubled,
+				c.owners[:min(len(c.owners), 12)])
+		}
+		if len(l.owners) > 0 && !slices.Contains(l.owners, c.last()) {
+			v.t.Errorf("%s: %s: %q has it in the end, want one of %v", what, a, c.last(), l.owners)
+		}
+	}
+	return courses
+}
+
+// steady holds the addresses to one owner each that does not change.
+func (v *village) steady(what string, d time.Duration, addrs ...netip.Addr) map[netip.Addr]course {
+	v.t.Helper()
+	return v.hold(what, d, limits{}, addrs...)
+}
+
+// see makes the node see the cluster through view from now on; nil ends that.
+func (p *villager) see(view func(*cluster.Snapshot)) {
+	p.mu.Lock()
+	p.view = view
+	p.mu.Unlock()
+	p.poke()
+}
+
+// block lets no gossip pass from one node to the other from now on; unblock lets all gossip pass.
+func (v *village) block(from, to string) {
+	v.mu.Lock()
+	v.blocked[[2]string{from, to}] = true
+	v.mu.Unlock()
+	v.notice()
+}
+
+func (v *village) unblock() {
+	v.mu.Lock()
+	blocked := v.blocked
+	v.blocked = map[[2]string]bool{}
+	v.mu.Unlock()
+	for pair := range blocked {
+		v.speakers[pair[1]].meet(v.speakers[pair[0]])
+	}
+}
+
+// collectMACs gives the Nodes the MAC addresses that the controller collects from the speakers.
+func (v *village) collectMACs() {
+	for i := range v.snap.Nodes {
+		n := &v.snap.Nodes[i]
+		n.MACs = v.speakers[n.Name].macs()
+	}
+}
+
+// restart ends the speakers without a word and starts them after a pause.
+func (v *village) restart(pause time.Duration, prepare func(*villager), names ...string) {
+	for _, name := range names {
+		v.speakers[name].die()
+	}
+	time.Sleep(pause)
+	for _, name := range names {
+		if prepare != nil {
+			prepare(v.speakers[name])
+		}
+		v.speakers[name].boot()
+	}
+}
+
+// unconfigured is the cluster of a speaker that has found no valid ConfigMap since it started.
+func unconfigured(s *cluster.Snapshot) {
+	s.Config, s.Versions.Config = nil, cluster.ConfigVersion{}
+}
+
+// quiet returns a log that nobody reads, unless the test is verbose.
+func quiet(t *testing.T) slog.Handler {
+	if testing.Verbose() {
+		return slog.NewTextHandler(t.Output(), nil)
+	}
+	return slog.DiscardHandler
+}
+
+// assigned adds a Service for each address.
+func (v *village) assigned(addrs ...netip.Addr) {
+	for _, a := range addrs {
+		v.assign(a)
+	}
+}
+
+// following returns the n addresses from a on.
+func following(a netip.Addr, n int) (list []netip.Addr) {
+	for ; n > 0; a, n = a.Next(), n-1 {
+		list = append(list, a)
+	}
+	return list
+}
+
+// macs returns the MAC addresses of the node's interfaces.
+func (p *villager) macs() (list [][6]byte) {
+	for _, i := range p.nics {
+		list = append(list, i.MAC())
+	}
+	return list
+}
+
+// addInterface gives the node one more interface.
+func (p *villager) addInterface(name string, prefixes ...netip.Prefix) *lantest.NIC {
+	nic := p.machine.Add(name, prefixes...)
+	p.nics = append(p.nics, nic)
+	return nic
+}
+
+func parseConfig(t *testing.T, document string) *config.Config {
+	cfg, err := config.Parse([]byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
