@@ -16,10 +16,6 @@ import (
 // pool's preferred nodes.
 const preferredWeight = 1 << 30
 
-// configuredWeight is what a configuration adds to the weight of a node where nodes without one are candidates too. It exceeds any sum of the
-// weights of a pool's preferred nodes.
-const configuredWeight = 1 << 29
-
 // Placement is the decision on one address.
 type Placement struct {
 	Addr netip.Addr
