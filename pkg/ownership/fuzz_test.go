@@ -97,7 +97,7 @@ func (m *monkey) change(what, how byte) bool {
 	case 18:
 		m.in.Arrival = Arrival{}
 	case 19:
-		m.in.Heard = Sighting{macOf(name), m.now}
+		m.in.Heard = Sighting{MAC: macOf(name), At: m.now, Answer: how%2 == 1}
 	default:
 		return false
 	}
@@ -179,7 +179,7 @@ func (m *monkey) check(t *testing.T, e Event) {
 		case Defend:
 			m.in.LastDefense = m.now
 		case Sighted:
-			m.in.Heard = Sighting{a.Host.MAC, m.now}
+			m.in.Heard = Sighting{MAC: a.Host.MAC, At: m.now, Answer: true}
 		}
 	}
 }

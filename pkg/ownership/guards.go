@@ -197,7 +197,7 @@ func rightLost(c *step) bool {
 // have announced the address before it came to this node, whose watch is late, and before this node was there to hear.
 func suspect(c *step) bool {
 	came, conflict := c.in.Arrival.Came, c.a.attempt.conflict
-	heard := c.in.Peers.Station(c.in.Heard.MAC).Name == c.peer.Name
+	heard := c.in.Peers.Station(c.in.Heard.MAC).Name == c.peer.Name && !c.in.Heard.Answer
 	return !came.IsZero() && !came.Before(c.in.Self.Ready.Add(listenFor)) && !heard && (c.now.Sub(came) < newFor || !conflict.IsZero())
 }
 

@@ -60,6 +60,8 @@ type Arrival struct {
 type Sighting struct {
 	MAC layer2.MAC
 	At  time.Time
+	// Answer is true when the host has answered questions and announced nothing, as far as this node has heard.
+	Answer bool
 }
 
 // EventKind classifies events.

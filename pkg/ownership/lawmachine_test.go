@@ -146,7 +146,7 @@ func (m *machine) do(a Action, e Event) {
 			}
 		}
 	case Sighted:
-		m.in.Heard = Sighting{a.Host.MAC, m.w.now}
+		m.in.Heard = Sighting{MAC: a.Host.MAC, At: m.w.now, Answer: true}
 	}
 }
 
@@ -164,7 +164,7 @@ func (m *machine) announceRounds() {
 }
 
 func (m *machine) claimed(by *machine) {
-	m.in.Heard = Sighting{by.mac(), m.w.now}
+	m.in.Heard = Sighting{MAC: by.mac(), At: m.w.now}
 	m.step(Event{Kind: Claimed, MAC: by.mac()})
 }
 

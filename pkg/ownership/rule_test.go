@@ -122,7 +122,7 @@ func TestRule(t *testing.T) {
 			replies("b"), "Conflict until 1s"},
 		{"a member that has a new address and has announced it", []func(*scene){func(s *scene) {
 			s.in.Arrival.Came = epoch.Add(-2 * time.Second)
-			s.in.Heard = Sighting{macOf("b"), epoch.Add(-time.Second)}
+			s.in.Heard = Sighting{MAC: macOf("b"), At: epoch.Add(-time.Second)}
 		}}, replies("b"), "Deferred until 200ms"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -146,7 +146,7 @@ func TestBackupRule(t *testing.T) {
 	nobody := layer2.Finding{Outcome: layer2.Silent}
 	had := func(name string) func(*scene) {
 		return func(s *scene) {
-			s.in.Arrival, s.in.Heard = Arrival{}, Sighting{macOf(name), epoch.Add(-time.Minute)}
+			s.in.Arrival, s.in.Heard = Arrival{}, Sighting{MAC: macOf(name), At: epoch.Add(-time.Minute)}
 			s.change(name, func(p *peers.Peer) { p.SeenReady = epoch.Add(-time.Minute + time.Second) })
 		}
 	}
@@ -244,7 +244,7 @@ func TestVacancy(t *testing.T) {
 				c.before(s)
 			}
 			if c.heard != "" {
-				s.in.Heard = Sighting{macOf(c.heard), epoch.Add(-c.ago)}
+				s.in.Heard = Sighting{MAC: macOf(c.heard), At: epoch.Add(-c.ago)}
 			}
 			s.in.Peers = peers.NewView(s.peers, s.stations(), 0)
 			if from, vacant := vacancy(&step{a: s.a, in: &s.in, now: epoch}); from != c.from || vacant != c.vacant {

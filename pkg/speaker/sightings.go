@@ -15,7 +15,11 @@ type sightings struct {
 	count  atomic.Int64
 }
 
+// note replaces the sighting of a. An answer of the host that was announced last leaves it announced.
 func (s *sightings) note(a netip.Addr, x ownership.Sighting) {
+	if last := s.of(a); !last.At.IsZero() && last.MAC == x.MAC {
+		x.Answer = x.Answer && last.Answer
+	}
 	if _, known := s.byAddr.Swap(a, x); !known {
 		s.count.Add(1)
 	}

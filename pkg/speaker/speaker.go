@@ -64,7 +64,7 @@ func New(o Options) *Speaker {
 
 // Heard receives a claim from the wire. It never blocks.
 func (s *Speaker) Heard(c layer2.Claim) {
-	s.sightings.note(c.Addr, ownership.Sighting{MAC: c.MAC, At: time.Now()})
+	s.sightings.note(c.Addr, ownership.Sighting{MAC: c.MAC, At: time.Now(), Answer: c.Answer})
 	select {
 	case s.mailbox.claims <- c:
 	default:

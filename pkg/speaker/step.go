@@ -79,7 +79,7 @@ func (l *loop) act(a *ownership.Address, now time.Time, in *ownership.Input, act
 			l.notifier.ForeignHost(now, a.Addr, action.Host, p)
 		}
 	case ownership.Sighted:
-		l.sightings.note(a.Addr, ownership.Sighting{MAC: action.Host.MAC, At: now})
+		l.sightings.note(a.Addr, ownership.Sighting{MAC: action.Host.MAC, At: now, Answer: true})
 	case ownership.Defend:
 		log.Warn("announcing an address that another host has claimed", "mac", action.Host.MAC)
 		l.metrics.defences.Inc()
