@@ -262,8 +262,9 @@ func (l *loop) notify(now time.Time) {
 	ready := l.table.Ready()
 	events, unannounced := l.notifier.Review(now, notify.Round{
 		Snapshot: l.snapshot, Placements: l.placements, PrevOwners: l.prevOwners,
-		First: len(ready) == 0 || ready[0].Name == l.opt.Self,
-		Owned: func(a netip.Addr) bool { return l.addrs[a] != nil && l.addrs[a].State().Holds() },
+		First:   len(ready) == 0 || ready[0].Name == l.opt.Self,
+		Owned:   func(a netip.Addr) bool { return l.addrs[a] != nil && l.addrs[a].State().Holds() },
+		Foreign: l.foreignHost,
 	})
 	for _, p := range unannounced {
 		l.opt.Log.Warn("nobody answers", "ip", p.Addr, "service", p.Services, "reason", p.Reason, "detail", p.Detail)

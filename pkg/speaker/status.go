@@ -108,6 +108,15 @@ func (l *loop) lastChanges(before []ownership.Change) []ownership.Change {
 	return slices.Clone(all[max(0, len(all)-keptChanges):])
 }
 
+// foreignHost returns the host that answers for an address and should not, zero when there is none.
+func (l *loop) foreignHost(addr netip.Addr) (h ownership.Host) {
+	if a := l.addrs[addr]; a != nil {
+		foreign := a.Foreign()
+		h = foreign.Host
+	}
+	return h
+}
+
 // foreignHosts returns the hosts that are no nodes and answer for addresses of Services.
 func (l *loop) foreignHosts() (list []cluster.Stranger) {
 	for addr, a := range l.addrs {
