@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/ownership"
 	"github.com/lanlord/lanlord/pkg/placement"
 )
 
@@ -28,6 +29,8 @@ type item struct {
 	message, head, tail string
 	// placement names the Services to tell. An address that no Service has any longer is not told of.
 	placement *placement.Placement
+	// host is the host that the item is about; zero for none.
+	host ownership.Host
 }
 
 // events returns an Event for each Service that has the address.

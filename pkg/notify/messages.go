@@ -57,14 +57,14 @@ func foreignHost(a netip.Addr, h ownership.Host, p *placement.Placement) item {
 		head := fmt.Sprintf("the kernel of node %q answers for", h.Node)
 		const fix = ", which no speaker announces: remove the address from that node, or take it out of the pool with exclude"
 		return item{
-			group: group{reason: ConflictReason, warning: true, why: h.Node}, addr: a, placement: p,
+			group: group{reason: ConflictReason, warning: true, why: h.Node}, addr: a, placement: p, host: h,
 			message: fmt.Sprintf("%s %s%s", head, a, fix), head: head, tail: fix,
 		}
 	}
 	head := fmt.Sprintf("the host with the MAC address %s, which is no node, answers for", h.MAC)
 	const fix = ": give that host another address, or take "
 	return item{
-		group: group{reason: ConflictReason, warning: true, why: h.MAC.String()}, addr: a, placement: p,
+		group: group{reason: ConflictReason, warning: true, why: h.MAC.String()}, addr: a, placement: p, host: h,
 		message: fmt.Sprintf("%s %s%sthis one out of the pool with exclude", head, a, fix), head: head,
 		tail: fix + "these out of the pool with exclude",
 	}

@@ -67,6 +67,9 @@ func (n *Notifier) Review(now time.Time, r Round) (events []cluster.Event, dark 
 		if x.reason == reason.Announced.String() && !r.Owned(x.addr) || x.placement == nil {
 			continue // the address is gone again
 		}
+		if x.reason == ConflictReason && r.Foreign(x.addr) != x.host {
+			continue // gossip has named the host meanwhile, or the host is gone
+		}
 		if x.node == "" && isNew(x.placement, r.Snapshot, now) {
 			events = append(events, x.events(r.Snapshot)...)
 			continue

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/ownership"
 	"github.com/lanlord/lanlord/pkg/placement"
 )
 
@@ -17,4 +18,6 @@ type Round struct {
 	First bool
 	// Owned reports whether this node answers for an address now.
 	Owned func(netip.Addr) bool
+	// Foreign returns the host that answers for an address now and should not, zero when there is none.
+	Foreign func(netip.Addr) ownership.Host
 }

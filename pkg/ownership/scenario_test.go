@@ -186,7 +186,7 @@ func (s *scenario) event(t *testing.T, words []string) (actions []Action, is boo
 //	prefer b, prefer        the node that a Service prefers
 //	gone                    no Service has the address any longer
 //	peer b ...              what is known of a peer; see scenario.peer
-//	heard b                 b announces the address, before any event
+//	heard b                 b announces the address, before any event; heard-answering: it answers a question
 //	new                     the address has just come to its Service; serving: it has got its endpoints
 //	ready                   this node has just become ready
 //	failback 1m, failback never
@@ -209,6 +209,8 @@ func (s *scenario) set(t *testing.T, words []string) {
 		s.in.Placement = nil
 	case "peer":
 		s.peer(t, words[1], words[2:])
+	case "heard-answering":
+		s.in.Heard = Sighting{MAC: macOf(words[1]), At: s.now}
 	case "heard":
 		s.in.Heard = Sighting{MAC: macOf(words[1]), At: s.now, Unasked: true}
 	case "new":

@@ -55,6 +55,14 @@ func (as addressSet) held() (addrs []netip.Addr) {
 // holds reports whether this node has the address.
 func (as addressSet) holds(addr netip.Addr) bool { return as[addr] != nil && as[addr].State().Holds() }
 
+// foreignHost returns the host that answers for the address and should not, zero if there is none.
+func (as addressSet) foreignHost(addr netip.Addr) (h ownership.Host) {
+	if a := as[addr]; a != nil {
+		h = a.Foreign().Host
+	}
+	return h
+}
+
 // owns reports whether this node has the address and means to keep it.
 func (as addressSet) owns(addr netip.Addr) bool {
 	return as[addr] != nil && as[addr].State() == ownership.Owner

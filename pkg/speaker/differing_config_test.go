@@ -67,25 +67,31 @@ func edgeVillage(t *testing.T, document string, addrs ...netip.Addr) *village {
 }
 
 // TestAllStartWithoutConfiguration restarts all speakers while there is no valid ConfigMap. Each address has one owner soon, for a bad
-// configuration withdraws nothing, and the nodes that the pool forbids give their addresses up once it is valid.
+// configuration withdraws nothing, and the nodes that the pool forbids give their addresses up once it is valid. The watches of the nodes
+// show the valid ConfigMap one after the other. A node that has released an address finds no successor before a node without a configuration
+// asks again whether it has the address: once a minute.
 func TestAllStartWithoutConfiguration(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		old := following(addr4, 8)
-		v := edgeVillage(t, edgeConfig, old...)
-		v.restart(5*time.Second, func(p *villager) { p.see(unconfigured) }, "a", "b", "c")
-		time.Sleep(5 * time.Second)
-		v.steady("no node has a configuration", 3*time.Minute, old...)
-		v.assigned(netip.MustParseAddr("10.0.0.40"))
-		time.Sleep(rulesDelay + moveBound)
-		v.steady("a new address", time.Minute, netip.MustParseAddr("10.0.0.40"))
-		// The watches of the nodes show the valid ConfigMap one after the other.
-		for _, name := range []string{"c", "a", "b"} {
-			v.speakers[name].see(nil)
-			v.hold("node "+name+" has the configuration", time.Minute, limits{moves: 2, unanswered: askInterval}, old...)
-		}
-		v.hold("all nodes have the configuration", time.Minute, limits{owners: []string{"a", "b"}, moves: 1}, old...)
-		v.steady("a minute later", time.Minute, old...)
-	})
+	for _, c := range []struct{ apart, unanswered time.Duration }{
+		{300 * time.Millisecond, askInterval}, {time.Minute, reassurance + 2*standInDelay + standInBound},
+	} {
+		t.Run(c.apart.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				old := following(addr4, 8)
+				v := edgeVillage(t, edgeConfig, old...)
+				v.restart(5*time.Second, func(p *villager) { p.see(unconfigured) }, "a", "b", "c")
+				time.Sleep(5 * time.Second)
+				v.steady("no node has a configuration", 3*time.Minute, old...)
+				v.assigned(netip.MustParseAddr("10.0.0.40"))
+				time.Sleep(rulesDelay + moveBound)
+				v.steady("a new address", time.Minute, netip.MustParseAddr("10.0.0.40"))
+				for i, name := range []string{"c", "a", "b"} {
+					time.AfterFunc(time.Duration(i)*c.apart, func() { v.speakers[name].see(nil) })
+				}
+				v.hold("the nodes get the configuration", 6*time.Minute, limits{owners: []string{"a", "b"}, moves: 3, unanswered: c.unanswered}, old...)
+				v.steady("later", time.Minute, old...)
+			})
+		})
+	}
 }
 
 // TestOwnerDiesBesideUnconfigured has the owners crash while another node has no configuration.

@@ -177,6 +177,9 @@ func (p *villager) macs() (list [][6]byte) {
 	for _, i := range p.nics {
 		list = append(list, i.MAC())
 	}
+	for _, mac := range p.slaves {
+		list = append(list, mac)
+	}
 	return list
 }
 

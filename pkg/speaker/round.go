@@ -85,7 +85,8 @@ func (l *loop) notify(now time.Time) {
 	ready := l.table.Ready()
 	events, unannounced := l.notifier.Review(now, notify.Round{
 		Snapshot: l.snapshot, Placements: l.placements, PrevOwners: l.prevOwners, Owned: l.addrs.holds,
-		First: len(ready) == 0 || ready[0].Name == l.opt.Self,
+		Foreign: l.addrs.foreignHost,
+		First:   len(ready) == 0 || ready[0].Name == l.opt.Self,
 	})
 	for _, p := range unannounced {
 		l.opt.Log.Warn("nobody answers", "ip", p.Addr, "service", p.Services, "reason", p.Reason, "detail", p.Detail)

@@ -53,6 +53,7 @@ type villager struct {
 	machine *lantest.Node
 	nic     *lantest.NIC
 	nics    []*lantest.NIC // all of them, nic first
+	slaves  []layer2.MAC   // of nic when it is a bond
 	wake    chan struct{}
 
 	// What follows is made anew by boot.
@@ -69,7 +70,9 @@ type villager struct {
 	alive   bool
 	settled bool
 	words   int // how often SetState was called, in all lives
-	seen    map[string]hearing
+	// suspicions counts how often this node's detector has called another node silent.
+	suspicions int
+	seen       map[string]hearing
 	// stale is the cluster as this node knows it while it is cut off from the API server, nil while it is not.
 	stale *cluster.Snapshot
 	// behind is true when stale is because the watches lag, which the node does not know.
@@ -389,6 +392,11 @@ func (p *villager) Ping(name string) error {
 }
 
 func (p *villager) Suspect(name string, silent time.Duration) {
+	if silent > 0 {
+		p.mu.Lock()
+		p.suspicions++
+		p.mu.Unlock()
+	}
 	for _, q := range p.speakers {
 		if q != p && q.name != name {
 			silent := silent

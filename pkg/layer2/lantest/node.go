@@ -290,6 +290,11 @@ func (c *NIC) wants(group layer2.MAC) bool {
 	if group == broadcast || group == groupMAC(allNodes) {
 		return true
 	}
+	for _, addr := range c.node.addrs { // the kernel is in the group of each of its addresses
+		if addr.Is6() && groupMAC(solicitedNode(addr)) == group {
+			return true
+		}
+	}
 	for s := range c.conns {
 		for g := range s.groups {
 			if groupMAC(g) == group {
