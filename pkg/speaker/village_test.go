@@ -74,6 +74,8 @@ type villager struct {
 	behind bool
 	// stall is how long the speaker stands still when it looks at the cluster next.
 	stall time.Duration
+	// unreached is what gossip says of the nodes that it does not reach.
+	unreached []membership.Unreached
 	// snapped is called whenever the speaker looks at the cluster; nil for nobody who counts.
 	snapped func()
 }
@@ -339,8 +341,12 @@ func (p *villager) SetState(r membership.Report) error {
 	return nil
 }
 
-// Unreached is empty: the test's gossip passes or does not, without a word.
-func (p *villager) Unreached() []membership.Unreached { return nil }
+// Unreached is empty unless a test says otherwise: the test's gossip passes or does not, without a word.
+func (p *villager) Unreached() []membership.Unreached {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.unreached
+}
 
 func (p *villager) Ping(name string) error {
 	if q := p.speakers[name]; q == nil || !p.linked(q) {
