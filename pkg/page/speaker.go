@@ -73,6 +73,26 @@ func waits(word string) bool {
 	return known && w != reason.NotElected && w != reason.NotEligible
 }
 
+// reasonText explains the reason for which a node does not answer, empty for the word of a later version.
+func reasonText(word string) string {
+	if a, known := reason.ParseAnnouncement(word); known {
+		return a.Text()
+	}
+	if w, known := reason.ParseWatch(word); known {
+		return w.Text()
+	}
+	return ""
+}
+
+// exclusionList lists the words of exclusions with the numbers of nodes.
+func exclusionList(nodes map[string]int) string {
+	var texts []string
+	for _, word := range slices.Sorted(maps.Keys(nodes)) {
+		texts = append(texts, fmt.Sprintf("%s %s", groupDigits(nodes[word]), word))
+	}
+	return strings.Join(texts, ", ")
+}
+
 func newSpeakerView(s *status.Speaker, q query) *speakerView {
 	v := &speakerView{common: newCommon(s.Process, q, "speaker on "+s.Node)}
 	state := fact{Name: "State", Value: s.State, Mark: good, When: v.ago(s.Since), Since: lasting, Detail: s.NotReady}

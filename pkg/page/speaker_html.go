@@ -75,7 +75,12 @@ func (w *writer) watched(a *watchedRow) {
 		}
 		w.element(` <code class="dim">`, a.Answers.MAC, `</code> `).when(a.Heard).raw(" ago")
 	}
-	w.cell().reason(a.Reason).raw(" ").text(a.Message)
+	w.titledCell(reasonText(a.Reason)).reason(a.Reason).raw(" ").text(a.Message)
+	if len(a.Exclusions) > 0 {
+		w.raw(" ").dim("(" + exclusionList(a.Exclusions) + ")")
+	} else if a.Exclusion != "" {
+		w.raw(" ").dim("(" + a.Exclusion + ")")
+	}
 }
 
 func (v *speakerView) writeConflicts(w *writer) {

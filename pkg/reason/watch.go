@@ -31,7 +31,7 @@ var (
 		"this node is not eligible",
 		"this node asks on the wire whether any host answers",
 		"this node leaves the address with its present owner for now",
-		"a host outside the cluster answers for the address",
+		"a host outside the cluster answers for the address, or the kernel of a node that should not have it",
 		"the present owner has seen changes of the cluster that this node has not seen",
 		"this node has no valid configuration, and takes no address from another node",
 	}
