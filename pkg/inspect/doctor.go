@@ -91,6 +91,7 @@ func checks() []struct {
 		{"owners", checkOwners, []Subject{OfServices, OfProcesses}},
 		{"subnets", checkSubnets, []Subject{OfConfig}},
 		{"strangers", checkStrangers, []Subject{OfProcesses}},
+		{"node-addresses", checkNodeAddresses, []Subject{OfServices, OfNodes}},
 		{"kube-proxy", checkKubeProxy, []Subject{OfKubeProxy}},
 		{"metallb", checkMetalLB, []Subject{OfMetalLB}},
 	}

@@ -162,9 +162,13 @@ func watchHint(w reason.Watch) string {
 	case reason.Asking:
 		return "silence on the wire; then this node takes the address"
 	case reason.Waiting:
-		return "the failback delay, or the end of the present owner's eligibility"
+		return "the delay that the message names, or the end of the present owner's eligibility"
 	case reason.ForeignHost:
 		return "the foreign host has to fall silent, or to get another address"
+	case reason.Outdated:
+		return "this node has to see the changes that the present owner has seen"
+	case reason.Unconfigured:
+		return "this node has to get a valid configuration"
 	}
 	return ""
 }

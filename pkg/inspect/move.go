@@ -12,6 +12,8 @@ import (
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/reason"
+	"github.com/lanlord/lanlord/pkg/status"
 )
 
 // Move is what became of a wish for a node.
@@ -144,7 +146,7 @@ func (m Move) lacks(now *Cluster) string {
 			return fmt.Sprintf("the election names %s for %s and not %s: that node may not answer for it, for example since "+
 				"externalTrafficPolicy is Local and no endpoint is there", a.Elected, a.Address, m.Node)
 		case a.Elected != "" && a.To != a.Elected && m.Node == "":
-			return fmt.Sprintf("%s stays at %s, and %s", a.Address, or(a.To, "no node"), now.failback(a.Elected))
+			return fmt.Sprintf("%s stays at %s, and %s", a.Address, or(a.To, "no node"), now.whenTaken(a.Address, a.Elected))
 		case a.To == "":
 			return fmt.Sprintf("nobody answers for %s", a.Address)
 		}
@@ -152,16 +154,32 @@ func (m Move) lacks(now *Cluster) string {
 	return "the addresses have not moved yet"
 }
 
-// failback says when the node that is elected gets an address that another one may keep.
-func (c *Cluster) failback(elected string) string {
+// whenTaken says when the elected node takes an address that another node has.
+func (c *Cluster) whenTaken(addr netip.Addr, elected string) string {
 	delay := FailbackOf(c)
+	why, known := reason.ParseWatch(c.watched(elected, addr).Reason)
 	switch {
+	case known && (why == reason.Outdated || why == reason.Unconfigured):
+		return fmt.Sprintf("goes to %s later: %s", elected, watchHint(why))
 	case delay == config.FailbackNever:
 		return "does not go to " + elected + " as long as that node may keep it (failback: never)"
 	case delay == 0:
 		return "goes to " + elected + " at once"
 	}
 	return fmt.Sprintf("goes to %s about %v after it has been elected (failback)", elected, delay)
+}
+
+// watched returns what the speaker of a node says of an address that the node does not own; nothing when it says nothing.
+func (c *Cluster) watched(node string, addr netip.Addr) status.Watched {
+	text := addr.String()
+	for _, s := range c.speakers() {
+		for _, w := range s.Says.Watched {
+			if s.Node == node && w.Address == text {
+				return w
+			}
+		}
+	}
+	return status.Watched{}
 }
 
 // FailbackOf is how long an elected node waits before it takes an address from another one that may keep it.

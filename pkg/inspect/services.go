@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"fmt"
 	"io"
 	"net/netip"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/status"
 )
 
 // ServiceList is all of Lanlord's Services, or those of one namespace.
@@ -44,6 +46,8 @@ type AddressRow struct {
 	// speakers' reason why nobody answers.
 	State  string `json:"state"`
 	Detail string `json:"detail,omitempty"`
+	// SpeakerStates has the state of the address on each node where that is not Standby, by node.
+	SpeakerStates map[string]status.AddressState `json:"speakerStates,omitempty"`
 	// SharedWith are the other Services that have it.
 	SharedWith []string `json:"sharedWith,omitempty"`
 }
@@ -108,6 +112,7 @@ func (v *view) address(a netip.Addr, s *cluster.Service) AddressRow {
 		row.Since = &facts.answering[0].since
 	}
 	row.State, row.Detail = v.state(a, facts)
+	row.SpeakerStates = facts.states
 	if inConflict(s, a) {
 		row.State, row.Detail = stateConflict, s.Conflict.Message
 	}
@@ -136,6 +141,9 @@ func (v *view) state(a netip.Addr, f facts) (state, detail string) {
 		return stateAnnounced, ""
 	case !v.asked:
 		return stateUnknown, "no speaker could be asked"
+	case len(f.suspended) > 0:
+		return statePending, fmt.Sprintf("%s has it and does not answer now (%s: %s)",
+			listed(f.suspended), status.StateSuspended, status.StateSuspended.Text())
 	case f.reason != "" && f.reason != stateAnnounced:
 		return f.reason, f.detail
 	case f.owner != "" && v.silent[f.owner]:

@@ -125,6 +125,21 @@ type facts struct {
 	owner, reason, detail string
 	// exclusions counts the nodes that are not eligible, by the word of the reason.Exclusion.
 	exclusions map[string]int
+	// suspended are the nodes that own the address and do not answer for it at the moment.
+	suspended []string
+	// states has the nodes that are in another state than Standby.
+	states map[string]status.AddressState
+}
+
+// enter notes the state of the address on a node.
+func (f *facts) enter(node string, state status.AddressState) {
+	if state == "" || state == status.StateStandby {
+		return
+	}
+	if f.states == nil {
+		f.states = map[string]status.AddressState{}
+	}
+	f.states[node] = state
 }
 
 func (f facts) nodes() (names []string) {
@@ -168,14 +183,20 @@ func newView(c *Cluster) *view {
 		delete(v.silent, s.Node)
 		for _, o := range s.Says.Owned {
 			v.note(o.Address, func(f *facts) {
+				f.enter(s.Node, o.State)
+				f.owner = or(o.Elected, f.owner)
+				if o.State == status.StateSuspended {
+					f.suspended = append(f.suspended, s.Node)
+					return
+				}
 				f.answering = append(f.answering, holding{
 					s.Node, o.Reason, o.From, o.Since, o.Leaving, s.Says.Time.Sub(o.Since) < freshness,
 				})
-				f.owner = or(o.Elected, f.owner)
 			})
 		}
 		for _, w := range s.Says.Watched {
 			v.note(w.Address, func(f *facts) {
+				f.enter(s.Node, w.State)
 				f.owner = or(w.Elected, f.owner)
 				if w.Elected == "" && w.Reason != "" {
 					f.reason, f.detail, f.exclusions = w.Reason, w.Message, w.Exclusions
@@ -230,7 +251,7 @@ func (v *view) opinions(a netip.Addr) (list []SpeakerView) {
 		}
 		for _, x := range s.Says.Owned {
 			if x.Address == text {
-				o.Answers, o.Cause, o.Owner = true, x.Reason, x.Elected
+				o.State, o.Answers, o.Cause, o.Owner = x.State, x.State != status.StateSuspended, x.Reason, x.Elected
 				if t := x.Since; !t.IsZero() {
 					o.Since = &t
 				}
@@ -240,14 +261,18 @@ func (v *view) opinions(a netip.Addr) (list []SpeakerView) {
 				if x.Reason == standsIn && x.Elected != s.Node {
 					o.Detail = "in place of " + x.Elected + ", which is to answer and did not"
 				}
-				if x.Leaving {
+				switch {
+				case x.State != "" && x.State != status.StateOwner:
+					o.Detail = x.State.Text()
+				case x.Leaving:
 					o.Detail = "only until its next owner is heard"
 				}
 			}
 		}
 		for _, x := range s.Says.Watched {
 			if x.Address == text {
-				o.Owner, o.Reason, o.Detail = x.Elected, x.Reason, x.Message
+				o.State, o.Owner, o.Reason, o.Detail = x.State, x.Elected, x.Reason, x.Message
+				o.Exclusion = x.Exclusion
 				if w, known := reason.ParseWatch(x.Reason); known {
 					o.WaitsFor = watchHint(w)
 				}

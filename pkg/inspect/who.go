@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/lanlord/lanlord/pkg/status"
 )
 
 // Answer says who answers for an address.
@@ -26,6 +28,8 @@ type Answer struct {
 	Owner string `json:"owner,omitempty"`
 	// Strangers are the hosts that answer for it too and are no nodes, by MAC address.
 	Strangers []string `json:"strangers,omitempty"`
+	// NodeAddress says which Nodes have the address as one of their own.
+	NodeAddress []NodeAddress `json:"nodeAddress,omitempty"`
 	// Speakers is what each one says.
 	Speakers []SpeakerView `json:"speakers"`
 	NotKnown []Gap         `json:"notKnown,omitempty"`
@@ -44,6 +48,10 @@ type SpeakerView struct {
 	Owner  string `json:"owner,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	Detail string `json:"detail,omitempty"`
+	// State is the state of the address on the node; empty when the speaker is of a version that does not say it.
+	State status.AddressState `json:"state,omitempty"`
+	// Exclusion is the word of the reason.Exclusion of a node that is not eligible.
+	Exclusion string `json:"exclusion,omitempty"`
 	// WaitsFor says what has to happen before this node answers; Fix says what makes an excluded node eligible.
 	WaitsFor string `json:"waitsFor,omitempty"`
 	Fix      string `json:"fix,omitempty"`
@@ -86,24 +94,23 @@ func Who(c *Cluster, addr netip.Addr) Answer {
 		}
 	}
 	a.State, a.Detail = v.state(addr, f)
+	a.NodeAddress = c.nodeAddress(addr)
 	switch {
 	case len(a.Services) == 0 && len(a.Nodes) == 0:
 		a.State, a.Detail = c.unowned(addr)
 	case len(a.Strangers) > 0:
 		a.State = stateConflict
 		a.Detail = "a host that is no node answers for it too: " + strings.Join(a.Strangers, ", ")
+	case len(a.NodeAddress) > 0:
+		a.State, a.Detail = stateConflict, "it is also "+nodeAddressText(a.NodeAddress)
 	}
 	return a
 }
 
 // unowned says what an address is that no Service has.
 func (c *Cluster) unowned(addr netip.Addr) (state, detail string) {
-	for _, n := range c.Nodes {
-		for _, a := range n.Addresses {
-			if a == addr {
-				return stateTakenByNode, "it is the address of the node " + n.Name
-			}
-		}
+	if list := c.nodeAddress(addr); len(list) > 0 {
+		return stateTakenByNode, "it is " + nodeAddressText(list)
 	}
 	for _, s := range c.strangers() {
 		if s.Addr == addr {
@@ -131,6 +138,28 @@ func (s SpeakerView) speaks() bool {
 	return s.Answers || s.Owner != "" || s.Reason != "" || s.Problem != ""
 }
 
+// answers says whether the node answers, with the state when that is neither Owner nor Standby.
+func (s SpeakerView) answers() string {
+	text := "no"
+	if s.Answers {
+		text = "yes"
+	}
+	if s.State == "" || s.State == status.StateOwner || s.State == status.StateStandby {
+		return text
+	}
+	return fmt.Sprintf("%s (%s)", text, s.State)
+}
+
+// owner returns the state of the address on the node that answers, empty for plain Owner.
+func (a Answer) owner() status.AddressState {
+	for _, s := range a.Speakers {
+		if s.Node == a.Nodes[0] && s.State != status.StateOwner {
+			return s.State
+		}
+	}
+	return ""
+}
+
 // WriteText writes a sentence, and a table of what each speaker says.
 func (a Answer) WriteText(out io.Writer) error {
 	if err := line(out, a.summary()); err != nil {
@@ -139,12 +168,9 @@ func (a Answer) WriteText(out io.Writer) error {
 	if slices.ContainsFunc(a.Speakers, SpeakerView.speaks) {
 		rows := [][]string{{"NODE", "ANSWERS", "SINCE", "BECAUSE", "NAMES", "DETAIL"}}
 		for _, s := range a.Speakers {
-			answers, detail := "no", s.Detail
-			switch {
-			case s.Problem != "":
+			answers, detail := s.answers(), s.Detail
+			if s.Problem != "" {
 				answers, detail = unknown, s.Problem
-			case s.Answers:
-				answers = "yes"
 			}
 			names := or(s.Owner, or(s.Reason, none))
 			rows = append(rows, []string{s.Node, answers, age(s.Since, a.at), or(s.Cause, none), names, or(sentence(detail), none)})
@@ -173,6 +199,9 @@ func (a Answer) summary() string {
 		}
 		if a.Cause != "" {
 			text += ", " + causeText(a.Cause, a.Owner)
+		}
+		if state := a.owner(); state != "" {
+			text += fmt.Sprintf(" (%s: %s)", state, or(state.Text(), "a state of a later version"))
 		}
 		if a.Detail != "" {
 			text += ". " + capital(a.Detail) + a.conflict()

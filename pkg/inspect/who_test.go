@@ -1,8 +1,13 @@
 package inspect
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // TestWhoTellsOfStandIn has a node answer in place of one that does not know of the address: both are told.
@@ -22,5 +27,46 @@ func TestWhoTellsOfStandIn(t *testing.T) {
 		if !strings.Contains(strings.ToLower(out.String()), strings.ToLower(want)) {
 			t.Errorf("missing %q in\n%s", want, out.String())
 		}
+	}
+}
+
+// TestMovePromisesNoFailback has the elected node wait because its watches lag: failback has nothing to do with that.
+func TestMovePromisesNoFailback(t *testing.T) {
+	for _, why := range reason.Watches() {
+		c := answered("n1", "n2")
+		c.Config.Config.Layer2.Failback = time.Minute
+		c.Speakers[1].Says.Watched[0].Reason = why.String()
+		m := Moved(c, c, key, "")
+		other := why == reason.Outdated || why == reason.Unconfigured
+		if strings.Contains(m.Message, "failback") == other || other && !strings.Contains(m.Message, watchHint(why)) {
+			t.Errorf("%s: %s", why, m.Message)
+		}
+	}
+}
+
+// TestNodeAddress names a Node once for each address, and does not call the kernel's copy of an InternalIP a second address.
+func TestNodeAddress(t *testing.T) {
+	parse := netip.MustParseAddr
+	c := &Cluster{
+		Nodes: []Node{
+			{Node: cluster.Node{Name: "n1", Addresses: []netip.Addr{parse("10.0.0.1")}}},
+			{Node: cluster.Node{Name: "n2", External: []netip.Addr{parse("10.0.0.2")}}},
+		},
+		Speakers: []Speaker{
+			{Pod: Pod{Node: "n1"}, Networks: cluster.Networks{Addresses: []netip.Addr{parse("10.0.0.1"), parse("10.0.0.3")}}},
+			{Pod: Pod{Node: "n2"}, Networks: cluster.Networks{Addresses: []netip.Addr{parse("10.0.0.3")}}},
+		},
+	}
+	for text, want := range map[string]string{
+		"10.0.0.1": "it is the address of the node n1",
+		"10.0.0.2": "it is an ExternalIP of the node n2",
+		"10.0.0.3": "it is an address that the kernel of the node n1 has, and an address that the kernel of the node n2 has",
+	} {
+		if a := Who(c, parse(text)); a.State != stateTakenByNode || a.Detail != want {
+			t.Errorf("%s: %s, %s; want %s", text, a.State, a.Detail, want)
+		}
+	}
+	if a := Who(c, parse("10.0.0.4")); a.State != stateNoService || a.NodeAddress != nil {
+		t.Errorf("10.0.0.4: %+v", a)
 	}
 }

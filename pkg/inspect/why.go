@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/status"
 )
 
 // Explanation says how a Service stands, and why.
@@ -103,6 +104,17 @@ func colonOr(text string) string {
 	return ": " + text
 }
 
+// statesText names the nodes where the address is in another state than Owner and Standby.
+func (a *AddressRow) statesText() string {
+	text := ""
+	for _, node := range slices.Sorted(keysOf(a.SpeakerStates)) {
+		if state := a.SpeakerStates[node]; state != status.StateOwner {
+			text += fmt.Sprintf("; %s is in state %s", node, state)
+		}
+	}
+	return text
+}
+
 // requests says what a Service asks for.
 func requests(s *cluster.Service) (list []string) {
 	for _, a := range s.Requested {
@@ -146,7 +158,7 @@ func (e Explanation) WriteText(out io.Writer) error {
 		b.WriteString("\n")
 		rows := [][]string{{"ADDRESS", "POOL", "NODE", "SINCE", "STATE", "DETAIL"}}
 		for _, a := range e.Addresses {
-			detail := a.Detail
+			detail := strings.TrimPrefix(a.Detail+a.statesText(), "; ")
 			if len(a.SharedWith) > 0 {
 				detail = strings.TrimPrefix(detail+"; shared with "+listed(a.SharedWith), "; ")
 			}

@@ -187,6 +187,9 @@ func TestUnreachedSentence(t *testing.T) {
 		if got := test.unreached.String(); got != test.want {
 			t.Errorf("%v: %s, want %s", test.unreached.Err, got, test.want)
 		}
+		if opens := strings.Contains(test.want, "port 7950"); opens != (test.unreached.Port() == 7950) || !opens && test.unreached.Port() != 0 {
+			t.Errorf("%v: port %d", test.unreached.Err, test.unreached.Port())
+		}
 	}
 	m, _ := lone(t)
 	j := newJoiner(m, nil)

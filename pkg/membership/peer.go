@@ -44,6 +44,14 @@ func (u Unreached) String() string {
 	return noPassage(u.Name, u.Addr)
 }
 
+// Port returns the TCP and UDP port to open, and 0 when an open port does not help.
+func (u Unreached) Port() uint16 {
+	if errors.Is(u.Err, errNoAddress) || errors.Is(u.Err, errNoRoute) {
+		return 0
+	}
+	return u.Addr.Port()
+}
+
 // noPassage is the sentence for operators about a node with which gossip does not work.
 func noPassage(name string, addr netip.AddrPort) string {
 	return fmt.Sprintf("gossip with node %s (%s) does not pass: %s", name, addr.Addr(), openPort(addr))

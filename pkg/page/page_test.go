@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -18,6 +19,8 @@ import (
 
 	"golang.org/x/tools/txtar"
 
+	"github.com/lanlord/lanlord/pkg/ownership"
+	"github.com/lanlord/lanlord/pkg/reason"
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
@@ -100,6 +103,10 @@ func spoil(v reflect.Value, text string) {
 		v.SetString(text)
 	case reflect.Int:
 		v.SetInt(7)
+	case reflect.Uint16:
+		v.SetUint(7)
+	case reflect.Map:
+		v.Set(reflect.ValueOf(map[string]int{text: 7}))
 	case reflect.Bool:
 		v.SetBool(true)
 	case reflect.Pointer:
@@ -136,6 +143,52 @@ func TestEscaping(t *testing.T) {
 			if n := strings.Count(text, harmless); strings.Contains(text, "<b x") || strings.Contains(text, `">"`) || n < 30 {
 				t.Errorf("%s of the %s shows %d texts harmless:\n%s", target, name, n, text)
 			}
+		}
+	}
+}
+
+// TestStatesAndReasonsAreExplained has a page with each state and each reason of an address: the word is there, and its explanation.
+func TestStatesAndReasonsAreExplained(t *testing.T) {
+	var s status.Speaker
+	var want []string
+	for i := range ownership.StateCount {
+		state := ownership.State(i)
+		word := status.AddressState(state.String())
+		want = append(want, fmt.Sprintf("title=\"%s\">%s</td>", html.EscapeString(word.Text()), word))
+		if state.Holds() {
+			s.Owned = append(s.Owned, status.Owned{State: word})
+		} else {
+			s.Watched = append(s.Watched, status.Watched{State: word})
+		}
+	}
+	add := func(word, text string) {
+		s.Watched = append(s.Watched, status.Watched{Reason: word})
+		want = append(want, fmt.Sprintf("title=\"%s\"><b class=\"reason\">%s</b>", html.EscapeString(text), word))
+	}
+	for _, a := range reason.Announcements() {
+		if a != reason.Announced { // the reason of a Watch takes its place
+			add(a.String(), a.Text())
+		}
+	}
+	for _, w := range reason.Watches() {
+		add(w.String(), w.Text())
+	}
+	for _, e := range reason.Exclusions() {
+		if e != reason.Eligible {
+			s.Watched = append(s.Watched, status.Watched{Reason: reason.NotEligible.String(), Exclusion: e.String()})
+			want = append(want, "("+e.String()+")")
+		}
+	}
+	text := get(t, Speaker(func() status.Speaker { return s }), "/").Body.String()
+	for _, part := range want {
+		if !strings.Contains(text, part) {
+			t.Errorf("the page lacks %s", part)
+		}
+	}
+	// What an elected node waits for is not idle.
+	for _, w := range reason.Watches() {
+		if idle := w == reason.NotElected || w == reason.NotEligible; waits(w.String()) == idle {
+			t.Errorf("an address with the reason %s is marked as if nothing were going on: %t", w, !waits(w.String()))
 		}
 	}
 }

@@ -20,6 +20,7 @@ type speakerView struct {
 	Interfaces, Unused []interfaceRow
 	Members            []memberRow
 	Conflicts          []conflictRow
+	Unreached          []status.Unreached
 }
 
 type ownedRow struct {
@@ -66,6 +67,32 @@ func dark(word string) bool {
 	return known && a != reason.Announced
 }
 
+// waits reports whether the word is the reason of an elected node that does not answer yet.
+func waits(word string) bool {
+	w, known := reason.ParseWatch(word)
+	return known && w != reason.NotElected && w != reason.NotEligible
+}
+
+// reasonText explains the reason for which a node does not answer, empty for the word of a later version.
+func reasonText(word string) string {
+	if a, known := reason.ParseAnnouncement(word); known {
+		return a.Text()
+	}
+	if w, known := reason.ParseWatch(word); known {
+		return w.Text()
+	}
+	return ""
+}
+
+// exclusionList lists the words of exclusions with the numbers of nodes.
+func exclusionList(nodes map[string]int) string {
+	var texts []string
+	for _, word := range slices.Sorted(maps.Keys(nodes)) {
+		texts = append(texts, fmt.Sprintf("%s %s", groupDigits(nodes[word]), word))
+	}
+	return strings.Join(texts, ", ")
+}
+
 func newSpeakerView(s *status.Speaker, q query) *speakerView {
 	v := &speakerView{common: newCommon(s.Process, q, "speaker on "+s.Node)}
 	state := fact{Name: "State", Value: s.State, Mark: good, When: v.ago(s.Since), Since: lasting, Detail: s.NotReady}
@@ -80,6 +107,7 @@ func newSpeakerView(s *status.Speaker, q query) *speakerView {
 	v.configured()
 	v.addresses(s)
 	v.members(s)
+	v.unreached(s)
 	v.interfaces(s)
 	rows := []changeRow{}
 	for _, c := range s.Changes {
@@ -111,18 +139,18 @@ func (v *speakerView) addresses(s *status.Speaker) {
 		if o.From != "" {
 			row.Why += ", from " + o.From
 		}
-		if o.Leaving {
+		if o.Leaving || o.State == status.StateSuspended {
 			row.Mark = wait
 		} else if len(o.Interfaces) == 0 {
 			row.Mark = bad
 		}
-		if v.query.matches(append(o.Services, o.Address, o.Reason, o.From, o.Elected)...) {
+		if v.query.matches(append(o.Services, o.Address, string(o.State), o.Reason, o.From, o.Elected)...) {
 			owned = append(owned, row)
 		}
 	}
 	for _, w := range s.Watched {
 		row := watchedRow{Watched: w, Mark: idle, order: 1}
-		texts := append([]string{w.Address, w.Elected, w.Reason, w.Message}, w.Services...)
+		texts := append([]string{w.Address, string(w.State), w.Elected, w.Reason, w.Exclusion, w.Message}, w.Services...)
 		if w.Answers != nil {
 			row.Heard = v.ago(w.Answers.At)
 			texts = append(texts, w.Answers.Node, w.Answers.MAC)
@@ -131,9 +159,9 @@ func (v *speakerView) addresses(s *status.Speaker) {
 		case dark(w.Reason):
 			nobody[w.Reason]++
 			row.Mark, row.order = bad, 0
-		case w.Reason == reason.ForeignHost.String():
+		case w.Reason == reason.ForeignHost.String() || w.State == status.StateConflict:
 			row.Mark, row.order = bad, 0
-		case w.Reason == reason.Asking.String() || w.Reason == reason.Waiting.String():
+		case waits(w.Reason) || w.State == status.StateBackup:
 			row.Mark, row.order = wait, 0
 		}
 		if v.query.matches(texts...) {
@@ -169,6 +197,29 @@ func (v *speakerView) members(s *status.Speaker) {
 		v.Issues = append(v.Issues, issue{Mark: bad, Text: "Not heard: " + strings.Join(away, ", ") + "."})
 	}
 	v.Facts = append(v.Facts, f)
+}
+
+// unreached shows the nodes that gossip does not reach. A node that may be off is no problem of gossip.
+func (v *speakerView) unreached(s *status.Speaker) {
+	v.Unreached = s.Unreached
+	var blocked, away []status.Unreached
+	for _, u := range s.Unreached {
+		if u.Blocked {
+			blocked = append(blocked, u)
+		} else {
+			away = append(away, u)
+		}
+	}
+	tell := func(m mark, list []status.Unreached, many string) {
+		switch n := len(list); {
+		case n == 1:
+			v.Issues = append(v.Issues, issue{Mark: m, Text: capital(list[0].Message) + "."})
+		case n > 1:
+			v.Issues = append(v.Issues, issue{Mark: m, Text: fmt.Sprintf(many, groupDigits(n)) + "; see Not reached by gossip."})
+		}
+	}
+	tell(bad, blocked, "Gossip with %s nodes does not pass")
+	tell(note, away, "%s nodes have left the gossip and do not come back")
 }
 
 func (v *speakerView) interfaces(s *status.Speaker) {

@@ -1,5 +1,11 @@
 package page
 
+import (
+	"strconv"
+
+	"github.com/lanlord/lanlord/pkg/status"
+)
+
 func (v *speakerView) top() *common { return &v.common }
 
 func (v *speakerView) content(w *writer) {
@@ -8,6 +14,7 @@ func (v *speakerView) content(w *writer) {
 	v.writeConflicts(w)
 	v.writeChanges(w)
 	v.writeMembers(w)
+	v.writeUnreached(w)
 	v.writeInterfaces(w)
 }
 
@@ -15,7 +22,7 @@ func (v *speakerView) writeOwned(w *writer) {
 	t := &v.Owned
 	w.listing(listing{
 		id: "owned", title: "Addresses that this node answers for", caption: "Addresses that this node answers for",
-		columns: columnsOf("Address", "Services", "Since", "Why it was taken", "On", "Elected"),
+		columns: columnsOf("Address", "State", "Services", "Since", "Why it was taken", "On", "Elected"),
 		empty:   noAddress, unfit: noAddressFits,
 	}, &t.Extent, len(t.Rows), func(i int) { w.owned(&t.Rows[i]) })
 }
@@ -25,6 +32,7 @@ func (w *writer) owned(o *ownedRow) {
 	if w.head().mark(o.Mark).code(o.Address); o.Leaving {
 		w.tag("until the next owner is heard")
 	}
+	w.state(o.State)
 	w.cell().list(o.Services)
 	if w.cell(); o.Since.Text != "" {
 		w.when(o.Since)
@@ -38,12 +46,15 @@ func (w *writer) owned(o *ownedRow) {
 	w.cell().text(o.Elected)
 }
 
+// state writes the cell with the state of an address. The explanation appears when the pointer rests on the cell.
+func (w *writer) state(s status.AddressState) { w.titledCell(s.Text()).text(string(s)) }
+
 func (v *speakerView) writeWatched(w *writer) {
 	t := &v.Watched
 	w.listing(listing{
 		id: "watched", title: "Other addresses",
 		caption: "Addresses that this node does not answer for, those that nobody may answer for first",
-		columns: columnsOf("Address", "Services", "Elected", "Heard last", "Why not this node"),
+		columns: columnsOf("Address", "State", "Services", "Elected", "Heard last", "Why not this node"),
 		empty:   noAddress, unfit: noAddressFits,
 	}, &t.Extent, len(t.Rows), func(i int) { w.watched(&t.Rows[i]) })
 }
@@ -51,6 +62,7 @@ func (v *speakerView) writeWatched(w *writer) {
 func (w *writer) watched(a *watchedRow) {
 	w.row(a.Mark.Class)
 	w.head().mark(a.Mark).code(a.Address)
+	w.state(a.State)
 	w.cell().list(a.Services)
 	if w.cell().text(a.Elected); a.Elected == "" {
 		w.dim("nobody")
@@ -63,7 +75,12 @@ func (w *writer) watched(a *watchedRow) {
 		}
 		w.element(` <code class="dim">`, a.Answers.MAC, `</code> `).when(a.Heard).raw(" ago")
 	}
-	w.cell().reason(a.Reason).raw(" ").text(a.Message)
+	w.titledCell(reasonText(a.Reason)).reason(a.Reason).raw(" ").text(a.Message)
+	if len(a.Exclusions) > 0 {
+		w.raw(" ").dim("(" + exclusionList(a.Exclusions) + ")")
+	} else if a.Exclusion != "" {
+		w.raw(" ").dim("(" + a.Exclusion + ")")
+	}
 }
 
 func (v *speakerView) writeConflicts(w *writer) {
@@ -151,6 +168,31 @@ func (w *writer) member(m *memberRow) {
 	default:
 		w.dim("by gossip")
 	}
+}
+
+func (v *speakerView) writeUnreached(w *writer) {
+	if len(v.Unreached) == 0 {
+		return
+	}
+	w.heading("unreached", "Not reached by gossip").raw("</h2>\n")
+	w.table("unreached", "Nodes that gossip has not reached for at least ten seconds", columnsOf("Node", "Address", "Port to open", "What is wrong"))
+	for i := range v.Unreached {
+		u := &v.Unreached[i]
+		m := note
+		if u.Blocked {
+			m = bad
+		}
+		w.row(m.Class)
+		w.head().mark(m).text(u.Node)
+		w.cell().code(u.Address)
+		if w.cell(); u.Port != 0 {
+			w.raw("TCP and UDP ").text(strconv.Itoa(int(u.Port)))
+		} else {
+			w.dim("none")
+		}
+		w.cell().text(u.Message)
+	}
+	w.endTable().raw("\n</section>\n")
 }
 
 func (v *speakerView) writeInterfaces(w *writer) {

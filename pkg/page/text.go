@@ -152,6 +152,14 @@ func shortNumber(digits string) string {
 	return "≈ " + digits[:1] + "." + digits[1:2] + " × 10" + superscript.Replace(strconv.Itoa(len(digits)-1))
 }
 
+// capital returns the text with an upper-case ASCII letter at its beginning.
+func capital(text string) string {
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
 // counted returns "1 Service" or "2 Services".
 func counted(n int, one, many string) string {
 	if n == 1 {

@@ -189,23 +189,30 @@ func (n *Nodes) Exclusion(name string, a netip.Addr) reason.Exclusion {
 	return n.nodes[i].exclusion(a, n.pool(a), n.holding(a) != "")
 }
 
-// explain counts the exclusions of all nodes from a, which no node may announce.
-func (n *Nodes) explain(a netip.Addr) string {
-	counts := map[string]int{}
+// Exclusions counts the nodes by their exclusions from a, which no node may announce.
+func (n *Nodes) Exclusions(a netip.Addr) map[reason.Exclusion]int {
+	counts := map[reason.Exclusion]int{}
 	pool, subnet := n.pool(a), n.holding(a) != ""
 	for i := range n.nodes {
 		why := n.nodes[i].exclusion(a, pool, subnet)
 		if why == reason.Eligible {
 			why = reason.NoServingEndpoint
 		}
-		counts[why.Text()]++
+		counts[why]++
 	}
+	return counts
+}
+
+// explain describes the exclusions of all nodes from a, which no node may announce.
+func (n *Nodes) explain(a netip.Addr) string {
+	counts := n.Exclusions(a)
 	if len(counts) == 0 {
 		return "there are no nodes"
 	}
 	parts := make([]string, 0, len(counts))
-	for _, text := range slices.Sorted(maps.Keys(counts)) {
-		parts = append(parts, fmt.Sprintf("%d %s", counts[text], text))
+	byText := func(x, y reason.Exclusion) int { return strings.Compare(x.Text(), y.Text()) }
+	for _, why := range slices.SortedFunc(maps.Keys(counts), byText) {
+		parts = append(parts, fmt.Sprintf("%d %s", counts[why], why.Text()))
 	}
 	return fmt.Sprintf("no node of %d may answer: %s", len(n.nodes), strings.Join(parts, ", "))
 }

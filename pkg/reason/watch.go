@@ -11,23 +11,29 @@ const (
 	NotEligible
 	// Asking: the election names this node, and it asks on the wire whether any host answers.
 	Asking
-	// Waiting: the election names this node, and it leaves the address with the present owner for a while.
+	// Waiting: the election names this node, and it leaves the address with the present owner for now.
 	Waiting
-	// ForeignHost: the election names this node, and a host outside the cluster answers for the address.
+	// ForeignHost: a host outside the cluster answers for the address, or the kernel of a node that should not have it.
 	ForeignHost
+	// Outdated: the election names this node, and the present owner has seen changes of the cluster that this node has not seen.
+	Outdated
+	// Unconfigured: the election names this node, which has no valid configuration and so takes no address from another node.
+	Unconfigured
 
 	// WatchCount is the number of Watch values.
-	WatchCount = int(ForeignHost) + 1
+	WatchCount = int(Unconfigured) + 1
 )
 
 var (
-	watchWords = [WatchCount]string{"NotElected", "NotEligible", "Asking", "Waiting", "ForeignHost"}
+	watchWords = [WatchCount]string{"NotElected", "NotEligible", "Asking", "Waiting", "ForeignHost", "Outdated", "Unconfigured"}
 	watchTexts = [WatchCount]string{
 		"the election names another node",
 		"this node is not eligible",
 		"this node asks on the wire whether any host answers",
-		"this node leaves the address with its present owner for a while",
-		"a host outside the cluster answers for the address",
+		"this node leaves the address with its present owner for now",
+		"a host outside the cluster answers for the address, or the kernel of a node that should not have it",
+		"the present owner has seen changes of the cluster that this node has not seen",
+		"this node has no valid configuration, and takes no address from another node",
 	}
 )
 

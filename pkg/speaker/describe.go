@@ -28,7 +28,7 @@ func (s *Speaker) Describe() status.Speaker {
 	d := status.Speaker{
 		State: st.State.String(), Since: st.Since.UTC(),
 		Owned: []status.Owned{}, Watched: []status.Watched{}, Changes: []status.Change{}, Conflicts: []status.Conflict{},
-		Interfaces: Interfaces(s.opt.Announcer), Members: s.describeMembers(&st),
+		Interfaces: Interfaces(s.opt.Announcer), Members: s.describeMembers(&st), Unreached: s.describeUnreached(),
 	}
 	if s.status.Load() == nil {
 		d.State = membership.Joining.String()
@@ -58,7 +58,7 @@ func (s *Speaker) Describe() status.Speaker {
 
 func (s *Speaker) owned(p *placement.Placement, f ownership.Facts) status.Owned {
 	o := status.Owned{
-		Address: p.Addr.String(), State: f.State.String(), Services: names(p.Services), Since: f.Since.UTC(), Reason: f.Cause.String(),
+		Address: p.Addr.String(), State: status.AddressState(f.State.String()), Services: names(p.Services), Since: f.Since.UTC(), Reason: f.Cause.String(),
 		From: f.From, Elected: p.Owner, Interfaces: []string{}, Leaving: f.State == ownership.Draining,
 	}
 	if f.Inherited {
@@ -87,12 +87,18 @@ type watcher struct {
 
 func (w watcher) watched(p *placement.Placement, last ownership.Sighting) status.Watched {
 	x := status.Watched{
-		Address: p.Addr.String(), State: w.Addresses[p.Addr].State.String(), Services: names(p.Services), Elected: p.Owner,
+		Address: p.Addr.String(), State: status.AddressState(w.Addresses[p.Addr].State.String()), Services: names(p.Services), Elected: p.Owner,
 	}
 	if !last.At.IsZero() {
 		x.Answers = &status.Sighting{Node: w.view.Station(last.MAC).Name, MAC: last.MAC.String(), At: last.At.UTC()}
 	}
 	x.Reason, x.Message = w.explain(p)
+	switch {
+	case p.Reason == reason.NoEligibleNode:
+		x.Exclusions = exclusionWords(w.nodes.Exclusions(p.Addr))
+	case p.Reason == reason.Announced && !p.Eligible(w.self):
+		x.Exclusion = w.exclusion(p.Addr).String()
+	}
 	return x
 }
 
@@ -117,7 +123,8 @@ func (w watcher) explain(p *placement.Placement) (word, message string) {
 	case p.Owner != w.self:
 		return reason.NotElected.String(), fmt.Sprintf("the election names node %s", p.Owner)
 	case f.State == ownership.Deferred && f.Due.Equal(ownership.Never):
-		return reason.Waiting.String(), w.explainNever(f.Holder)
+		why, message := w.explainNever(f.Holder)
+		return why.String(), message
 	case f.State == ownership.Deferred:
 		return reason.Waiting.String(), fmt.Sprintf("node %s answers, and is left alone until %s", f.Holder, clock(f.Due))
 	case f.State == ownership.Standby:
@@ -131,14 +138,14 @@ func (w watcher) explain(p *placement.Placement) (word, message string) {
 }
 
 // explainNever says why this node waits without end for the node that answers.
-func (w watcher) explainNever(holder string) string {
+func (w watcher) explainNever(holder string) (why reason.Watch, message string) {
 	switch {
 	case w.snapshot.Config == nil:
-		return fmt.Sprintf("node %s answers, and this node has no valid configuration", holder)
+		return reason.Unconfigured, fmt.Sprintf("node %s answers, and this node has no valid configuration", holder)
 	case w.view.Peer(holder).Newer:
-		return fmt.Sprintf("node %s answers, and has seen changes of the cluster that this node has not seen yet", holder)
+		return reason.Outdated, fmt.Sprintf("node %s answers, and has seen changes of the cluster that this node has not seen yet", holder)
 	}
-	return fmt.Sprintf("node %s answers, and keeps it while it may (failback: never)", holder)
+	return reason.Waiting, fmt.Sprintf("node %s answers, and keeps it while it may (failback: never)", holder)
 }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
@@ -149,6 +156,28 @@ func (w watcher) exclusion(a netip.Addr) reason.Exclusion {
 		return why
 	}
 	return reason.NoServingEndpoint
+}
+
+// exclusionWords returns the counts by the words of the exclusions.
+func exclusionWords(counts map[reason.Exclusion]int) map[string]int {
+	words := make(map[string]int, len(counts))
+	for why, n := range counts {
+		words[why.String()] = n
+	}
+	return words
+}
+
+// describeUnreached lists the nodes that gossip does not reach, by name.
+func (s *Speaker) describeUnreached() []status.Unreached {
+	list := []status.Unreached{}
+	for _, u := range s.opt.Peers.Unreached() {
+		x := status.Unreached{Node: u.Name, Message: u.String(), Blocked: s.blocked(u), Port: u.Port()}
+		if u.Addr.IsValid() {
+			x.Address = u.Addr.String()
+		}
+		list = append(list, x)
+	}
+	return list
 }
 
 // describeMembers lists the members and the nodes that were members, by name.

@@ -81,6 +81,8 @@ type villager struct {
 	view func(*cluster.Snapshot)
 	// stall is how long the speaker stands still when it looks at the cluster next.
 	stall time.Duration
+	// unreached is what gossip says of the nodes that it does not reach.
+	unreached []membership.Unreached
 	// snapped is called whenever the speaker looks at the cluster; nil for nobody who counts.
 	snapped func()
 }

@@ -27,13 +27,15 @@ type Speaker struct {
 	Members []Member `json:"members"`
 	// Conflicts are the hosts that are no nodes and answer for addresses of Services, sorted by address.
 	Conflicts []Conflict `json:"conflicts"`
+	// Unreached are the nodes that gossip has not reached for at least ten seconds, by name.
+	Unreached []Unreached `json:"unreached"`
 }
 
 // Owned is an address that this node answers for.
 type Owned struct {
 	Address string `json:"address"`
-	// State is "Owner", "Suspended" or "Draining"; docs/ownership.md describes the states.
-	State string `json:"state,omitempty"`
+	// State is StateOwner, StateSuspended or StateDraining. A suspended address is not answered for.
+	State AddressState `json:"state,omitempty"`
 	// Services are those that have it, each as "namespace/name".
 	Services []string `json:"services"`
 	// Since is when this node took it; left out when a process before this one did.
@@ -53,9 +55,9 @@ type Owned struct {
 // Watched is an address that this node does not answer for.
 type Watched struct {
 	Address string `json:"address"`
-	// State is "Standby", "Backup", "Probing", "Deferred" or "Conflict".
-	State    string   `json:"state,omitempty"`
-	Services []string `json:"services"`
+	// State is one of the states of a node that does not own the address.
+	State    AddressState `json:"state,omitempty"`
+	Services []string     `json:"services"`
 	// Elected is the node that the election names, empty for none.
 	Elected string `json:"elected,omitempty"`
 	// Answers is who was heard to answer last; left out when nobody was.
@@ -141,4 +143,18 @@ type Conflict struct {
 	Quarantine bool `json:"quarantine"`
 	// LastHeard is when the host answered or claimed it last.
 	LastHeard time.Time `json:"lastHeard,omitzero"`
+}
+
+// Unreached is a node that gossip does not reach.
+type Unreached struct {
+	Node string `json:"node"`
+	// Address is the address that gossip tries first, with the port; empty when the Node has none.
+	Address string `json:"address,omitempty"`
+	// Message says in a sentence what is wrong and what to do.
+	Message string `json:"message"`
+	// Blocked is true when gossip does not pass although the node runs, as far as this node knows: gossip never reached the node, or the
+	// node answers on the wire. Otherwise the node may be off.
+	Blocked bool `json:"blocked"`
+	// Port is the TCP and UDP port to open; left out when an open port does not help.
+	Port uint16 `json:"port,omitempty"`
 }
