@@ -39,8 +39,8 @@ const (
 
 // String returns the name of the action in scenario files.
 func (k ActionKind) String() string {
-	return [...]string{"Ask", "Announce", "Report", "Refute", "ExchangeVersions", "Dispute", "ForeignClaim", "ForeignHost", "Sighted",
-		"Defend", "Unprobed", "SuccessorHeard", "Stopped", "Free"}[k]
+	return [...]string{"Ask", "Announce", "Report", "Refute", "ExchangeVersions", "Dispute", "ForeignClaim",
+		"ForeignHost", "Sighted", "Defend", "Unprobed", "SuccessorHeard", "Stopped", "Free"}[k]
 }
 
 // Action is one task for the caller of Step.

@@ -30,7 +30,7 @@ func (a *Address) State() State { return a.state }
 // Idle reports whether the caller can forget the Address and make a new one later without a loss.
 func (a *Address) Idle() bool { return a.state == Standby && !a.foreign.Known() }
 
-// Foreign returns the host that answers for the address and should not. Foreign.Known reports whether such a host
+// Foreign returns the host that answers without a right to the address. Foreign.Known reports whether such a host
 // exists.
 func (a *Address) Foreign() Foreign { return a.foreign }
 
@@ -61,8 +61,8 @@ type Facts struct {
 	Cause     Cause
 	From      string
 	Inherited bool
-	// Holder is the last node that answered while this node tried to take the address. Due is the time at which this
-	// node takes the address, or asks as backup; Never for a wait without end.
+	// Holder is the last node that answered this node's probes. Due is the time for taking the address, or for asking
+	// as backup; Never for a wait without end.
 	Holder string
 	Due    time.Time
 	// Unprobed is true when the address cannot be probed.
@@ -76,7 +76,8 @@ type Facts struct {
 func (a *Address) Facts() Facts {
 	t, p := &a.tenure, &a.attempt
 	return Facts{
-		State: a.state, Since: t.took, Cause: t.cause, From: t.from, Inherited: t.inherited, Holder: p.holder, Due: p.due,
+		State: a.state, Since: t.took, Cause: t.cause, From: t.from, Inherited: t.inherited, Holder: p.holder,
+		Due:      p.due,
 		Unprobed: a.probing.warned, Foreign: a.foreign, ConflictSince: p.conflict,
 	}
 }
@@ -84,5 +85,5 @@ func (a *Address) Facts() Facts {
 // Inherited reports whether the previous process announced the address, so that no announcement is due.
 func (a *Address) Inherited() bool { return a.tenure.inherited }
 
-// TookSince reports whether this node took the address after t and still has it.
+// TookSince reports whether this node took the address after t and still has the address.
 func (a *Address) TookSince(t time.Time) bool { return a.state == Owner && a.tenure.took.After(t) }

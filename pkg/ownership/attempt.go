@@ -6,21 +6,21 @@ const (
 	// confirmDelay separates the first answer of a peer from the second question: the peer may be releasing the
 	// address.
 	confirmDelay = 200 * time.Millisecond
-	// yieldMemory limits the time after a dispute for which the node that yielded keeps asking.
+	// yieldMemory limits the time after a dispute for which the loser keeps asking.
 	yieldMemory = 2 * lastRetry
 )
 
-// attempt tracks the attempt of this node to take an address, or its turn as backup.
+// attempt tracks an attempt to take an address, or a turn as backup.
 type attempt struct {
 	// since marks the start of the attempt.
 	since time.Time
 	// from names the previous owner, empty for none.
 	from string
-	// elected names the owner by election while this node is a backup. answered is true once a host answered in this
+	// elected names the owner by election while this node is a backup. answered is true once a host answered in the
 	// turn.
 	elected  string
 	answered bool
-	// holder names the last node that answered. rightful is true when holder could keep the address at that time.
+	// holder names the last node that answered. rightful is true when holder could keep the address then.
 	holder   string
 	rightful bool
 	// due stores the earliest time for taking the address from holder, or for asking as backup. losses stores the count
@@ -33,8 +33,8 @@ type attempt struct {
 	disallowed time.Time
 	// conflict marks the first answer of a host that should not have the address.
 	conflict time.Time
-	// yielded marks the last time at which this node gave the address to a peer that claimed it, or heard such a claim
-	// again.
+	// yielded marks the last time at which this node yielded the address to a claim of a peer, or heard a further
+	// claim.
 	yielded time.Time
 	// gaveWay is true once this node let another probing node go first.
 	gaveWay bool
@@ -51,7 +51,7 @@ func (t *attempt) start(now time.Time, from string) {
 
 func (t *attempt) forget() { *t = attempt{} }
 
-// giveUp records that this node gave the address to a peer that claimed it.
+// giveUp records that this node yielded the address to a claim of a peer.
 func (t *attempt) giveUp(now time.Time) { *t = attempt{yielded: now} }
 
 // hear records a claim of another host. An unsolicited claim extends the time after a dispute; an answer to this node's
@@ -62,8 +62,8 @@ func (t *attempt) hear(now, asked time.Time) {
 	}
 }
 
-// heldBy records the node that answered. wrongly means that the node may not have the address, by the inputs of this
-// node.
+// heldBy records the node that answered. wrongly means: by the inputs of this node, the answering node may not have the
+// address.
 func (t *attempt) heldBy(now time.Time, node string, wrongly bool) {
 	if !wrongly || t.holder != node {
 		t.disallowed = time.Time{}
@@ -93,8 +93,7 @@ func (t *attempt) face(now time.Time) {
 	}
 }
 
-// turn begins the turn of a backup: wait until due for an address whose elected owner is elected and whose last owner
-// was from.
+// turn begins the turn of a backup: wait until due. elected is the owner by election, from the last owner.
 func (t *attempt) turn(now, due time.Time, elected, from string) {
 	if t.elected != elected || t.from != from {
 		t.elected, t.from, t.answered, t.confirmed = elected, from, false, false
@@ -108,7 +107,7 @@ func (t *attempt) newTurn() { t.elected = "" }
 // heard records that a host answered during the turn.
 func (t *attempt) heard() { t.answered, t.confirmed = true, false }
 
-// doubt makes this node confirm the next silence before it counts.
+// doubt requires a second silence after the next one.
 func (t *attempt) doubt() { t.confirmed = false }
 
 func (t *attempt) giveWay() { t.gaveWay = true }

@@ -13,7 +13,7 @@ const (
 	Gained Kind = iota
 	// Released means that another node should answer now.
 	Released
-	// Withdrawn means that no node should answer, or that the address is gone.
+	// Withdrawn means that no node should answer, or the address is gone.
 	Withdrawn
 
 	// KindCount is the number of kinds.
@@ -41,16 +41,16 @@ const (
 	CauseBackup
 	// CauseFailback means that the election names another node, and the failback delay has passed.
 	CauseFailback
-	// CauseSpread means that the nodes started together: the first of them took all addresses, and the nodes now spread
+	// CauseSpread means that the nodes started together: the first node took all addresses, and the nodes now spread
 	// them.
 	CauseSpread
 	// CausePreferred means that a Service prefers another node.
 	CausePreferred
-	// CauseOutranked means that a peer with more right to the address has announced it.
+	// CauseOutranked means that a peer with more right to the address has announced the address.
 	CauseOutranked
 	// CauseStall means that this process was stalled, and has probed the address since.
 	CauseStall
-	// CauseGone means that no Service has the address any longer, or that no node may answer.
+	// CauseGone means that no Service has the address any longer, or no node may answer.
 	CauseGone
 
 	// CauseCount is the number of causes.
@@ -59,11 +59,11 @@ const (
 
 // String returns the cause for the metrics and the log.
 func (c Cause) String() string {
-	return [...]string{"new", "crash", "silent", "left", "ineligible", "stand-in", "failback", "spread", "wish", "outranked",
-		"standstill", "gone"}[c]
+	return [...]string{"new", "crash", "silent", "left", "ineligible", "stand-in", "failback", "spread", "wish",
+		"outranked", "standstill", "gone"}[c]
 }
 
-// Change is one change of ownership on this node.
+// Change describes a change of ownership on this node.
 type Change struct {
 	At    time.Time
 	Addr  netip.Addr

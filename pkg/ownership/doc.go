@@ -2,16 +2,16 @@
 //
 // An [Address] is a state machine for one address on one node. The transition table in table.go defines the state
 // machine. [Address.Step] is pure: the caller passes the time, the event and all inputs as values, and carries out the
-// actions that Step returns. The package has no clock, logger, metric, client or socket.
+// returned actions. The package has no clock, logger, metric, client or socket.
 //
 //	Standby    another node should have the address, or no node
-//	Backup     another node should have the address, but nobody announces it: this node probes when its turn comes
-//	Probing    this node should have the address and probes whether another host answers
-//	Deferred   this node should have the address, and leaves it to the node that answers until a given time
-//	Conflict   a host that should not have the address answers for it
-//	Owner      this node answers for the address
-//	Suspended  this process was stalled: it stops answering until a probe shows that no other node has the address
-//	Draining   this node may not have the address any longer, and answers until its successor does
+//	Backup     another node should have the address, but nobody announces the address: the node probes in its turn
+//	Probing    the node should have the address and probes for other hosts
+//	Deferred   the node should have the address, and leaves the address to the answering node until a given time
+//	Conflict   a host without a right to the address answers
+//	Owner      the node answers for the address
+//	Suspended  the process was stalled: the node stops answering until a probe finds no other owner
+//	Draining   the node may not have the address any longer, and answers until the successor does
 //
 // An Address belongs to one goroutine.
 package ownership

@@ -18,8 +18,8 @@ const (
 	// interval for a node that may not.
 	recheckRightful = time.Minute
 	recheckOther    = time.Second
-	// backupDelay is the wait of the second in rank before it asks as backup. The third waits twice as long, and so on,
-	// so that one node at a time asks. backupConfirm is the wait before a silence is confirmed: the elected node asks
+	// backupDelay is the wait of the second in rank before asking as backup. The third waits twice as long, and so on,
+	// so that the backups ask in turn. backupConfirm is the wait before a silence is confirmed: the elected node asks
 	// every second, and goes first.
 	backupDelay   = 2 * time.Second
 	backupConfirm = 3 * lastRetry / 2
@@ -27,11 +27,11 @@ const (
 	backupJitter = 500 * time.Millisecond
 	// backupRetryDelay is the retry delay of a rate-limited backup takeover.
 	backupRetryDelay = 250 * time.Millisecond
-	// listenFor is the shortest time for which a node must have been ready before an address came, so that the node
-	// would have heard an earlier announcement of an owner.
+	// listenFor is the minimum age of a ready node at the arrival of an address: a younger node may have missed an
+	// announcement of an earlier owner.
 	listenFor = 10 * time.Second
-	// announcedAfter is the time in which the owner of a new address announces it several times, counted from the first
-	// answer for the address.
+	// announcedAfter is the time after the first answer for a new address in which an owner announces the address
+	// several times.
 	announcedAfter = 6 * time.Second
 )
 
@@ -72,8 +72,8 @@ func warnUnprobed(c *step) {
 	retry(c)
 }
 
-// askAlone asks the node that answered again and again, and no other station. A switch that answers from memory for a
-// dead node answers only questions to everybody.
+// askAlone asks only the answering node, again and again. A switch that answers from memory for a dead node answers
+// only questions to everybody.
 func askAlone(c *step) {
 	c.a.attempt.heldBy(c.now, c.peer.Name, false)
 	c.a.probing.askOnly(c.mac)
@@ -82,8 +82,8 @@ func askAlone(c *step) {
 
 func refute(c *step) { c.do(Action{Kind: Refute, Node: c.peer.Name}); askNow(c) }
 
-// noteHolder records the member that answers. A member that may not have the address may not know that yet, so this
-// node exchanges versions with it.
+// noteHolder records the answering member. A member without a right to the address may not know of the loss yet, so
+// this node exchanges versions with the member.
 func noteHolder(c *step) {
 	allowed := c.in.Placement.Eligible(c.peer.Name)
 	c.a.attempt.heldBy(c.now, c.peer.Name, wrongly(c, c.peer))
@@ -116,7 +116,7 @@ func leave(c *step) {
 }
 
 // followDue asks earlier when the due time has moved forward: a Service or a new configuration prefers this node, or
-// the holder has lost its right to the address.
+// the holder has lost the right to the address.
 func followDue(c *step) {
 	t := &c.a.attempt
 	t.heldBy(c.now, t.holder, wrongly(c, c.in.Peers.Peer(t.holder)))
@@ -264,7 +264,7 @@ func faceMember(c *step) {
 	}
 }
 
-// faceKernel leaves the address to the kernel of this node, because the kernel answers for it.
+// faceKernel leaves the address to the kernel of this node, because the kernel answers.
 func faceKernel(c *step) {
 	c.a.attempt.face(c.now)
 	c.a.probing.reset(c.now.Add(lastRetry))
@@ -320,14 +320,14 @@ func believe(c *step) {
 	c.do(Action{Kind: Refute, Node: c.peer.Name})
 }
 
-// contradict announces the address again, because this node has more right to it.
+// contradict announces the address again, because this node has more right to the address.
 func contradict(c *step) {
 	c.do(Action{Kind: Dispute, Node: c.peer.Name})
 	c.do(Action{Kind: Announce, Node: c.peer.Name})
 	c.do(Action{Kind: ExchangeVersions, Node: c.peer.Name})
 }
 
-// noteClaim records that another host has announced an address that this node is about to take.
+// noteClaim records an announcement of another host for an address that this node is about to take.
 func noteClaim(c *step) {
 	c.a.attempt.hear(c.now, c.a.probing.asked)
 	c.a.probing.hear(c.now)
@@ -369,8 +369,8 @@ func stop(c *step) {
 	forget(c)
 }
 
-// drain goes on answering until this node hears the successor. The successor may have been heard already, before this
-// node learned that it may not have the address; then drain ends at once.
+// drain goes on answering until this node hears the successor. The bound is zero for a successor heard earlier, before
+// this node learned of the loss of its right.
 func drain(c *step) {
 	if c.a.tenure.draining() {
 		return // draining since before a stall

@@ -14,8 +14,7 @@ const (
 	settleDelay = 100 * time.Millisecond
 	// startWindow is the longest interval between the readiness of two nodes that count as started together.
 	startWindow = 5 * time.Second
-	// foreignPatience limits the time for which this node leaves an address to a foreign host when Services already had
-	// the address. After that time this node takes the address.
+	// foreignPatience limits the time for which this node leaves an old address of Services to a foreign host.
 	foreignPatience = 10 * time.Second
 	// newFor is the time for which an address counts as new after it came.
 	newFor = 5 * time.Second
@@ -45,13 +44,13 @@ func elected(c *step) bool { return placed(c) && c.in.Placement.Owner == c.in.Se
 // eligible reports whether this node may announce the address.
 func eligible(c *step) bool { return placed(c) && c.in.Placement.Eligible(c.in.Self.Name) }
 
-// barred reports whether this node may not announce the address. A node without a configuration cannot judge that, and
-// keeps the address until a peer claims it.
+// barred reports whether this node may not announce the address. A node without a configuration cannot judge, and keeps
+// the address until a peer claims the address.
 func barred(c *step) bool {
 	return placed(c) && !eligible(c) && (c.in.Self.Configured || c.in.Self.Leaving)
 }
 
-// vacant reports whether another node should have the address, no node is known to have it, and this node may have it.
+// vacant reports whether another node should have the address, no node is known to have the address, and this node may.
 func vacant(c *step) bool {
 	if !eligible(c) || elected(c) {
 		return false
@@ -60,9 +59,9 @@ func vacant(c *step) bool {
 	return is
 }
 
-// vacancy reports whether no node is known to have the address, and names the last owner. An address is vacant in two
-// cases. The address came after this node was ready, and this node has heard no owner. Or the last owner that this node
-// heard may not have the address any longer, or lost the address when its process restarted.
+// vacancy reports whether the address has no known owner, and names the last owner. An address is vacant in two cases.
+// The address came after this node was ready, and this node has heard no owner. Or the last owner may not have the
+// address any longer, or lost the address with a restart.
 func vacancy(c *step) (from string, is bool) {
 	heard := c.in.Heard
 	if p := c.in.Peers.Station(heard.MAC); p.Name != "" && !heard.At.Before(c.in.Arrival.Since) {
@@ -100,8 +99,8 @@ func newTurn(c *step) bool {
 // heardSince reports whether another host has announced the address since this turn began.
 func heardSince(c *step) bool { return !c.a.probing.asking && c.in.Heard.At.After(c.a.attempt.since) }
 
-// uninformed reports whether this node has lost the API server, so that the address may be gone. The turn begins anew,
-// unless it began just now.
+// uninformed reports whether this node has lost the API server, so the address may be gone. The turn begins anew,
+// unless the turn began just now.
 func uninformed(c *step) bool { return !c.in.Self.Informed && c.a.attempt.since.Before(c.now) }
 
 // overtaken reports whether another host has announced the address since the probe began.
@@ -113,8 +112,8 @@ func askedOne(c *step) bool { return c.a.probing.to != layer2.MAC{} }
 // outdated reports whether the silence is too old to act on.
 func outdated(c *step) bool { return c.a.probing.outdated(c.now, c.in.Event.Finding) }
 
-// otherGoesFirst reports whether a node that goes before this one probes for the address too. Where gossip is parted,
-// each side has such a node.
+// otherGoesFirst reports whether a node of higher precedence probes for the address too. Where gossip is parted, each
+// side has such a node.
 func otherGoesFirst(c *step) bool {
 	return !c.a.attempt.gaveWay && slices.ContainsFunc(c.in.Event.Finding.Heard, func(x layer2.Sighting) bool {
 		p := c.in.Peers.Station(x.MAC)
@@ -122,8 +121,8 @@ func otherGoesFirst(c *step) bool {
 	})
 }
 
-// goesFirst reports whether a peer that claims the address has more right to the address than this node. Of a node that
-// gossip does not reach, this node knows only the name, and that node knows only the name of this node.
+// goesFirst reports whether a claiming peer has more right to the address than this node. An unreached node and this
+// node know only the names of each other, so the names decide.
 func goesFirst(c *step, p peers.Peer) bool {
 	if p.Standing == peers.Unreached {
 		return placement.OutranksByName(c.a.Addr, p.Name, c.in.Self.Name)
@@ -133,7 +132,7 @@ func goesFirst(c *step, p peers.Peer) bool {
 
 // loses reports whether this node must yield. The claimant has more right to the address. Or this node outranks the
 // claimant, and the claimant does not yield: the two nodes see different clusters, and the names decide. A claimant
-// that other nodes suspect may hear nobody; its rank counts again once it answers.
+// suspected by other nodes may hear nobody; the rank of the claimant counts again after an answer.
 func loses(c *step) bool {
 	disputed := !c.peer.Suspected && c.a.tenure.disputed > mostDisputes
 	return c.announced() && (goesFirst(c, c.peer) ||
@@ -146,7 +145,8 @@ func believable(c *step) bool {
 	return c.peer.Suspected && (!c.peer.SuspectedByOthers || c.a.tenure.disputed > mostDisputes)
 }
 
-// mayTake reports whether the member that answers does not keep the address any longer, or never had a right to it.
+// mayTake reports whether the answering member does not keep the address any longer, or never had a right to the
+// address.
 func mayTake(c *step) bool { return !due(c).After(c.now) }
 
 // due returns the earliest time for taking the address from the member that answers.
@@ -175,7 +175,7 @@ func due(c *step) time.Time {
 }
 
 // startedTogether reports whether this node and the holder became ready within startWindow, and this node only just
-// now. In this case the first node has taken all addresses, and the nodes spread the addresses at once.
+// now. The first node has taken all addresses then, and the nodes spread the addresses at once.
 func startedTogether(c *step, holder peers.Peer) bool {
 	apart := c.in.Self.Ready.Sub(holder.Ready).Abs()
 	return !holder.Ready.IsZero() && apart <= startWindow && c.a.attempt.since.Sub(c.in.Self.Ready) <= startWindow
@@ -188,9 +188,9 @@ func rightLost(c *step) bool {
 	return t.rightful && !mayKeep(c, t.holder) || t.losses != c.in.Peers.Losses()
 }
 
-// suspect reports whether the address is new and the member that answers has not announced it. Most likely the kernel
-// of the member has the address. The member may also have announced the address before the late watch of this node
-// showed the address, and before this node could hear.
+// suspect reports whether the address is new and the answering member has not announced the address. Most likely the
+// kernel of the member has the address. The member may also have announced the address early: before the late watch of
+// this node showed the address, and before this node was there to hear.
 func suspect(c *step) bool {
 	came, conflict := c.in.Arrival.Came, c.a.attempt.conflict
 	heard := c.in.Heard.Unasked && c.in.Peers.Station(c.in.Heard.MAC).Name == c.peer.Name
@@ -200,7 +200,7 @@ func suspect(c *step) bool {
 // kernelHas reports whether the kernel of this node has the address.
 func kernelHas(c *step) bool { return c.in.Kernel }
 
-// isNew reports whether the address came so shortly before the conflict that the host that answers had it first.
+// isNew reports whether the address came so shortly before the conflict that the answering host had the address first.
 func isNew(c *step) bool {
 	came := c.in.Arrival.Since
 	return !came.IsZero() && latest(c.a.attempt.conflict, came).Sub(came) < newFor
@@ -218,7 +218,7 @@ func recheckDue(c *step) bool {
 	return !c.a.probing.asking && !at.IsZero() && !at.After(c.now)
 }
 
-// rivalGoesFirst reports whether a peer that claimed the address lately has more right to it, by the inputs of now.
+// rivalGoesFirst reports whether a recent claimant turns out to have more right to the address.
 func rivalGoesFirst(c *step) bool { return eligible(c) && strongestRival(c) != "" }
 
 func strongestRival(c *step) string {

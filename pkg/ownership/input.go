@@ -19,11 +19,11 @@ type Input struct {
 	Peers     *peers.View
 	Failback  Failback
 	Arrival   Arrival
-	// Heard is the last host that this node heard as owner of the address.
+	// Heard is the last host heard as owner of the address.
 	Heard Sighting
 	// Kernel is true when the kernel of this node has the address on any interface.
 	Kernel bool
-	// LastDefense is the last time at which this node answered the claims of foreign hosts, for any address.
+	// LastDefense is the time of the last answer of this node to claims of foreign hosts, for any address.
 	LastDefense time.Time
 }
 
@@ -50,14 +50,14 @@ type Failback struct {
 
 // Arrival records the arrival of an address at Services.
 type Arrival struct {
-	// Since is the time at which the first node had to announce the address; zero when this was before this node was
+	// Since is the time at which the first node had to announce the address; zero for a time before this node was
 	// ready.
 	Since time.Time
 	// Came is the time at which Services got the address while this node was ready; zero for an older address.
 	Came time.Time
 }
 
-// Sighting records a host that this node heard as owner of the address.
+// Sighting records a host heard as owner of the address.
 type Sighting struct {
 	MAC layer2.MAC
 	At  time.Time
@@ -69,13 +69,13 @@ type Sighting struct {
 type EventKind uint8
 
 const (
-	// Review means that an input may have changed, or that the time of Next has come.
+	// Review means that an input may have changed, or the time of Next has come.
 	Review EventKind = iota
 	// Probed means that the probe Number has ended with Finding.
 	Probed
 	// Claimed means that the station MAC has announced the address.
 	Claimed
-	// Stalled means that this process was stalled, and has answered for nothing since.
+	// Stalled means that this process was stalled, and has answered nothing since.
 	Stalled
 	// Throttled means that the caller refused a probe of a backup, because the rate limit was reached.
 	Throttled
@@ -152,8 +152,8 @@ func (c *step) classify() trigger {
 	return nothing
 }
 
-// answer classifies the result of a probe by the host that is closest to this node: a member before an unreached node,
-// and an unreached node before a foreign host.
+// answer classifies the result of a probe by the host closest to this node: a member before an unreached node, and an
+// unreached node before a foreign host.
 func (c *step) answer(f *layer2.Finding) trigger {
 	switch f.Outcome {
 	case layer2.Silent:

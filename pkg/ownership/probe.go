@@ -26,7 +26,7 @@ type probing struct {
 	// claimed is the time of the last announcement of another host.
 	claimed time.Time
 	// to is the only station to ask, zero for all stations. mute is a station that stayed silent when asked alone:
-	// other answers in its name come from a switch that answers from memory.
+	// other answers in the name of mute come from a switch that answers from memory.
 	to, mute layer2.MAC
 	// retries counts probes without a usable result. stale counts the silences in a row that came too late.
 	retries, stale int
@@ -54,7 +54,8 @@ func (p *probing) at() time.Time {
 func (p *probing) begin(now time.Time, backup, linger bool) Action {
 	p.number++
 	p.asking, p.asked = true, now
-	return Action{Kind: Ask, Probe: Probe{Number: p.number, To: p.to, Linger: linger || p.mute != layer2.MAC{}, Backup: backup}}
+	return Action{Kind: Ask,
+		Probe: Probe{Number: p.number, To: p.to, Linger: linger || p.mute != layer2.MAC{}, Backup: backup}}
 }
 
 // end records that the running probe has ended with f. A result in time ends a row of stale results.

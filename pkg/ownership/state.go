@@ -1,6 +1,6 @@
 package ownership
 
-// State is the state of one address on this node.
+// State is the state of an address on this node.
 type State uint8
 
 // The possible states; doc.go describes them.
@@ -26,7 +26,7 @@ func (s State) String() string {
 // Answers reports whether this node answers for an address in the state.
 func (s State) Answers() bool { return s == Owner || s == Draining }
 
-// Holds reports whether this node counts the address as its own. Another node may have taken a suspended address.
+// Holds reports whether this node counts the address as owned. Another node may have taken a suspended address.
 func (s State) Holds() bool { return s == Owner || s == Suspended || s == Draining }
 
 // states is a set of states.

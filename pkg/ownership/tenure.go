@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// drainBound limits the time for which this node answers for an address that it may not have any longer, while no
-	// successor is heard. leaveBound is the same limit for a speaker that was told to stop.
+	// drainBound limits the time for which this node answers without a right to the address, while no successor is
+	// heard. leaveBound is the same limit for a speaker that was told to stop.
 	drainBound = time.Second
 	leaveBound = 2 * time.Second
 	// defendDelay delays the announcement after a claim of a foreign host: the host may be a peer that gossip has yet
@@ -25,13 +25,13 @@ const (
 	mostDisputes  = 2
 )
 
-// tenure tracks an address that this node has.
+// tenure tracks an owned address.
 type tenure struct {
 	// took is the time at which this node took the address; cause and from are the cause and the previous owner.
 	took  time.Time
 	cause Cause
 	from  string
-	// inherited is true for an address that an earlier process of this node has already announced.
+	// inherited is true for an address already announced by an earlier process of this node.
 	inherited bool
 	// until is the time at which this node releases a draining address.
 	until time.Time
@@ -58,7 +58,7 @@ func (t *tenure) resume(now time.Time) { t.took, t.cause, t.inherited = now, Cau
 
 func (t *tenure) end() { *t = tenure{} }
 
-// drain keeps the address until this node hears its successor, at most for bound.
+// drain keeps the address until this node hears the successor, at most for bound.
 func (t *tenure) drain(now time.Time, bound time.Duration) { t.until = now.Add(bound) }
 
 func (t *tenure) draining() bool { return !t.until.IsZero() }
@@ -73,7 +73,7 @@ func (t *tenure) contend(peer string, at time.Time) {
 	t.rivals[peer] = at
 }
 
-// dropRivals forgets the peers that have announced their leaving: these peers have released all claimed addresses.
+// dropRivals forgets peers after they announce their leaving: such peers have released all claimed addresses.
 func (t *tenure) dropRivals(left func(peer string) bool) {
 	maps.DeleteFunc(t.rivals, func(peer string, _ time.Time) bool { return left(peer) })
 }
@@ -114,8 +114,7 @@ func (t *tenure) recognize(peer string) {
 }
 
 // planDefense sets the time of the answer to the claims of foreign hosts. The delay counts from the first unanswered
-// claim, so that this node also answers a host that claims without end. last is the last time at which this node
-// defended any address.
+// claim, so even a host with endless claims gets an answer. last is the time of the last defense of any address.
 func (t *tenure) planDefense(last time.Time) {
 	if t.claimed.IsZero() || t.draining() {
 		t.defendAt = time.Time{}
@@ -124,7 +123,7 @@ func (t *tenure) planDefense(last time.Time) {
 	t.defendAt = latest(t.unanswered.Add(defendDelay), t.defended.Add(defendInterval), last.Add(defendPause))
 }
 
-// defend records that this node has answered the claims.
+// defend records an answer to the claims.
 func (t *tenure) defend(now time.Time) {
 	t.claimed, t.defended, t.defendAt = time.Time{}, now, time.Time{}
 }
