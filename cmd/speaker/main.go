@@ -15,14 +15,14 @@ import (
 
 const (
 	name  = "lanlord-speaker"
-	about = "Answers ARP and NDP for the addresses of Services on this node, by agreement with the speakers of the other nodes. " +
-		"As \"speaker probe live\" or \"speaker probe ready\" it only asks the one that runs in the same Pod, which the environment " +
-		"variable POD_NAME names: it prints the answer and exits with status 0 for yes, 1 for no. As \"speaker status\" it prints as JSON what " +
-		"that one knows."
+	about = "Answers ARP and NDP for the addresses of Services on this node, by agreement with the speakers of the " +
+		"other nodes. As \"speaker probe live\" or \"speaker probe ready\" it only asks the one that runs in the same " +
+		"Pod, which the environment variable POD_NAME names: it prints the answer and exits with status 0 for yes, 1 " +
+		"for no. As \"speaker status\" it prints as JSON what that one knows."
 )
 
-// podEnv is where the manifest tells the speaker its Pod's name. Speaker and probe both take it from there, and not
-// from --pod-name, which the probe does not see.
+// podEnv names the environment variable with the name of the speaker's Pod, as set by the manifest. Speaker and probe
+// both read podEnv and not --pod-name, because the probe does not see that flag.
 const podEnv = "POD_NAME"
 
 func main() { os.Exit(daemon.Main(name, run)) }
@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if err := schedslice.Ask(); err != nil {
-		log.Info("the kernel gives no short slices, so that on a busy node others run before this speaker", "err", err)
+		log.Info("the kernel grants no short time slices: on a busy node other processes run before this speaker", "err", err)
 	}
 	registry := daemon.NewRegistry()
 	client, err := kube.ConnectMeasured(f.Kubeconfig, name, registry)
@@ -53,16 +53,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	p := newProgram(f, client, log, registry)
 	log.Info("starting", "version", daemon.Version(), "node", f.nodeName)
 
-	// The speaker leaves before anything that it needs for leaving is stopped.
+	// The speaker leaves before the errgroup stops the parts needed for leaving.
 	leave := ctx
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	return daemon.RunTasks(ctx,
 		daemon.Task{Name: "watch the cluster", Run: p.store.Run},
 		daemon.Task{Name: "answer", Run: p.afterStart(p.announcer.Run)},
-		daemon.Task{Name: "tell of the networks", Run: p.afterStart(p.publisher.Run)},
+		daemon.Task{Name: "publish the networks", Run: p.afterStart(p.publisher.Run)},
 		daemon.Task{Name: "wait for kube-proxy", Run: p.afterStart(p.proxy.Run)},
-		daemon.Task{Name: "take part", Run: func(ctx context.Context) error {
+		daemon.Task{Name: "run the speaker", Run: func(ctx context.Context) error {
 			defer stop()
 			return p.succession.Run(ctx, leave)
 		}},

@@ -37,7 +37,8 @@ func (a alone) Snapshot() cluster.Snapshot {
 	return cluster.Snapshot{
 		Nodes: []cluster.Node{{Name: "a"}},
 		Services: []*cluster.Service{{
-			Key: cluster.Key{Namespace: "default", Name: "web"}, Managed: true, AllocatedFrom: "a", Ingress: []netip.Addr{a.addr}, HasServing: true,
+			Key: cluster.Key{Namespace: "default", Name: "web"}, Managed: true, AllocatedFrom: "a",
+			Ingress: []netip.Addr{a.addr}, HasServing: true,
 		}},
 	}
 }
@@ -52,19 +53,22 @@ func TestMetrics(t *testing.T) {
 	}
 	flags := daemon.Flags{}
 	log := flags.Logger(t.Output())
-	store := kube.New(kube.Options{Client: client, Namespace: "lanlord-system", ConfigMap: "config", Log: log, Registerer: registry})
+	store := kube.New(kube.Options{Client: client, Namespace: "lanlord-system", ConfigMap: "config", Log: log,
+		Registerer: registry})
 	node := lantest.New(1).Node("a")
 	node.Add("eth0", netip.MustParsePrefix("192.0.2.200/24"))
 	announcer := layer2.New(layer2.Options{Log: log, Registerer: registry, Network: node})
 	if _, err := membership.New(membership.Options{
-		Name: "a", Bind: netip.MustParseAddrPort("127.0.0.1:7950"), Keys: [][]byte{make([]byte, 32)}, Log: log, Registerer: registry,
+		Name: "a", Bind: netip.MustParseAddrPort("127.0.0.1:7950"), Keys: [][]byte{make([]byte, 32)}, Log: log,
+		Registerer: registry,
 	}); err != nil {
 		t.Fatal(err)
 	}
 	has := alone{netip.MustParseAddr("192.0.2.1")}
 	loop := speaker.New(speaker.Options{
-		Self: "a", Source: has, Peers: has, Announcer: announcer, Event: store.Event, Log: log, Registerer: registry, AddressMetrics: true,
-		Predecessor: speaker.Predecessor{Succeeds: true, Addrs: []netip.Addr{has.addr}},
+		Self: "a", Source: has, Peers: has, Announcer: announcer, Event: store.Event, Log: log, Registerer: registry,
+		AddressMetrics: true,
+		Predecessor:    speaker.Predecessor{Succeeds: true, Addrs: []netip.Addr{has.addr}},
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
@@ -77,7 +81,8 @@ func TestMetrics(t *testing.T) {
 	store.Event(cluster.Event{Object: cluster.ObjectRef{Kind: "Node", Name: "n"}, Reason: "Test"})
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		missing := 0
-		for _, metric := range []string{"lanlord_speaker_announced", "lanlord_layer2_requests_total", "lanlord_events_total"} {
+		for _, metric := range []string{"lanlord_speaker_announced", "lanlord_layer2_requests_total",
+			"lanlord_events_total"} {
 			n, err := testutil.GatherAndCount(registry, metric)
 			if err != nil {
 				t.Fatal(err)

@@ -57,7 +57,8 @@ func TestProbe(t *testing.T) {
 		t.Errorf("live: %q, %v", live.String(), err)
 	}
 	want := "not ready\nspeaker: waiting for the cluster, this Node or the gossip key; the log says which\n"
-	if err := run(t.Context(), []string{"probe", "ready"}, &ready, &ready); !errors.Is(err, daemon.ErrFailed) || ready.String() != want {
+	if err := run(t.Context(), []string{"probe", "ready"}, &ready, &ready); !errors.Is(err, daemon.ErrFailed) ||
+		ready.String() != want {
 		t.Errorf("ready: %q, %v", ready.String(), err)
 	}
 	var told bytes.Buffer
@@ -65,8 +66,10 @@ func TestProbe(t *testing.T) {
 		t.Fatal(err)
 	}
 	var s status.Speaker
-	if err := json.Unmarshal(told.Bytes(), &s); err != nil || s.Kind != status.KindSpeaker || s.Pod != pod || s.Node != "a" || s.State != "joining" ||
-		s.Ready || !strings.HasPrefix(want, "not ready\nspeaker: "+s.NotReady) || s.Connected || !s.Configuration.Stale {
+	if err := json.Unmarshal(told.Bytes(), &s); err != nil || s.Kind != status.KindSpeaker || s.Pod != pod ||
+		s.Node != "a" || s.State != "joining" ||
+		s.Ready || !strings.HasPrefix(want, "not ready\nspeaker: "+s.NotReady) || s.Connected ||
+		!s.Configuration.Stale {
 		t.Errorf("status: %v\n%s", err, told.String())
 	}
 }

@@ -35,15 +35,16 @@ type program struct {
 	proxy      *serviceproxy.Check
 	gossip     *gossip.Gossip
 	succession *succession.Succession
-	loop       atomic.Pointer[speaker.Speaker] // nil while another process of this node has its place
+	loop       atomic.Pointer[speaker.Speaker] // nil while another process of this node has the place
 
 	begun time.Time
 	wake  pace.Wake     // wakes wait, and later the loop
-	start chan struct{} // closed when gossip has what it needs
+	start chan struct{} // closed when gossip can start
 }
 
 func newProgram(f flags, client kube.Client, log *slog.Logger, registry *prometheus.Registry) *program {
-	p := &program{flags: f, log: log, registry: registry, begun: time.Now(), wake: pace.NewWake(), start: make(chan struct{})}
+	p := &program{flags: f, log: log, registry: registry, begun: time.Now(), wake: pace.NewWake(),
+		start: make(chan struct{})}
 	p.proxy = serviceproxy.New(serviceproxy.Options{Metrics: f.proxyMetrics, Log: log, Wake: p.wake.Poke})
 	p.store = kube.New(kube.Options{
 		Client: client, Namespace: f.Namespace, ConfigMap: f.ConfigMap, LoadBalancerClass: f.LoadBalancerClass,
@@ -51,10 +52,12 @@ func newProgram(f flags, client kube.Client, log *slog.Logger, registry *prometh
 		Log: log, Wake: pace.New(p.wake.Poke).Call, Registerer: registry,
 	})
 	p.announcer = layer2.New(layer2.Options{
-		Log: log, Registerer: registry, Wake: func() { p.wake.Poke(); p.publisher.Wake() }, Stood: p.stood, Heard: p.heard,
+		Log: log, Registerer: registry, Wake: func() { p.wake.Poke(); p.publisher.Wake() }, Stood: p.stood,
+		Heard: p.heard,
 	})
 	p.publisher = kube.NewPublisher(kube.PublisherOptions{
-		Client: client, Namespace: f.Namespace, Pod: f.podName, Component: name, Log: log, Networks: func() cluster.Networks {
+		Client: client, Namespace: f.Namespace, Pod: f.podName, Component: name, Log: log,
+		Networks: func() cluster.Networks {
 			n := speaker.Networks(p.announcer)
 			if loop := p.loop.Load(); loop != nil {
 				n.Strangers = loop.Status().Foreign
@@ -71,15 +74,17 @@ func newProgram(f flags, client kube.Client, log *slog.Logger, registry *prometh
 		Address: f.gossipAddress, Port: f.gossipPort, Source: p.store, Secret: f.Namespace + "/" + kube.GossipSecret,
 	})
 	p.succession = succession.New(succession.Options{
-		Self: f.nodeName, Place: fmt.Sprintf("lanlord/speaker/%s/%d", f.Namespace, f.gossipPort), Wait: p.wait, Start: p.work, Log: log,
-		Config:   p.store,
-		Answerer: succession.Beside{Announcer: p.announcer, Pools: func() *config.Config { return p.store.Snapshot().Config }, Log: log},
+		Self: f.nodeName, Place: fmt.Sprintf("lanlord/speaker/%s/%d", f.Namespace, f.gossipPort), Wait: p.wait,
+		Start: p.work, Log: log,
+		Config: p.store,
+		Answerer: succession.Beside{Announcer: p.announcer,
+			Pools: func() *config.Config { return p.store.Snapshot().Config }, Log: log},
 	})
 	return p
 }
 
-// stood wakes the loop after a process stall. Before there is a loop, another process of this node tells this one what
-// to answer for.
+// stood wakes the loop after a process stall. Before the loop exists, another process of this node sends this process
+// the addresses to answer for.
 func (p *program) stood() {
 	if p.loop.Load() == nil {
 		p.announcer.Resume(p.announcer.Standstills())
@@ -93,7 +98,7 @@ func (p *program) heard(c layer2.Claim) {
 	}
 }
 
-// afterStart runs a task as soon as gossip has what it needs.
+// afterStart runs a task as soon as gossip can start.
 func (p *program) afterStart(run func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		select {
@@ -105,7 +110,7 @@ func (p *program) afterStart(run func(context.Context) error) func(context.Conte
 	}
 }
 
-// wait waits for what gossip needs.
+// wait blocks until gossip can start.
 func (p *program) wait(ctx context.Context) error {
 	err := p.gossip.Wait(ctx, p.wake)
 	if err == nil {
@@ -133,7 +138,7 @@ func (p *program) work(i succession.Inheritance, held func([]netip.Addr)) (succe
 	return node{loop, p.gossip}, nil
 }
 
-// node is the loop together with its gossip, as a [succession.Work].
+// node combines the loop and its gossip into a [succession.Work].
 type node struct {
 	*speaker.Speaker
 	gossip *gossip.Gossip
@@ -149,7 +154,7 @@ func (n node) HandOver() {
 	n.gossip.HandOver()
 }
 
-// status tells of this speaker.
+// status returns the status of this speaker.
 func (p *program) status() status.Speaker {
 	s := status.Speaker{
 		State: "joining", Since: p.begun.UTC(), Owned: []status.Owned{}, Watched: []status.Watched{}, Changes: []status.Change{},
@@ -157,14 +162,16 @@ func (p *program) status() status.Speaker {
 	}
 	if loop := p.loop.Load(); loop != nil {
 		s = loop.Describe()
-	} else if phase := p.succession.Phase(); phase != succession.Waiting { // before, the announcer does not run
+	} else if phase := p.succession.Phase(); phase != succession.Waiting {
+		// The announcer runs from here on.
 		s.Interfaces = speaker.Interfaces(p.announcer)
 		if phase == succession.Standby {
 			s.State = status.SpeakerStandby
 		}
 	}
 	s.Process = status.Process{
-		Kind: status.KindSpeaker, Format: status.Format, Time: time.Now().UTC(), Version: daemon.Version(), Pod: p.podName, Node: p.nodeName,
+		Kind: status.KindSpeaker, Format: status.Format, Time: time.Now().UTC(), Version: daemon.Version(),
+		Pod: p.podName, Node: p.nodeName,
 		Started: p.begun.UTC(), Connected: p.store.Connected(), Configuration: p.store.Configuration(),
 	}
 	err := p.succession.Ready()

@@ -1,6 +1,6 @@
 // Package notify turns changes of ownership into as few Kubernetes Events as possible.
 //
-// A Notifier gathers what happened to addresses until a second is quiet, by cause and by the node that had them before. Up to ten Services
-// get an Event each; of more the Node gets one. Events tell of changes only, never of a state that goes on. A Notifier belongs to one
-// goroutine.
+// A Notifier groups changes by cause and by previous owner, until a second passes without a further change. Up to ten
+// Services get an Event each; for more Services the Node gets one Event. Events report changes only, never a lasting
+// state. A Notifier belongs to one goroutine.
 package notify

@@ -10,24 +10,25 @@ import (
 	"github.com/lanlord/lanlord/pkg/placement"
 )
 
-// newService is the age up to which a Service gets its first Event alone.
+// newService is the maximum age of a Service for an Event of its own.
 const newService = time.Minute
 
-// group is what some items have in common. Many items of one group make one Event.
+// group is the key of items that share an Event: many items of one group make one Event.
 type group struct {
 	reason  string
 	warning bool
-	// node had the addresses before, empty for none; why is the cause.
+	// node is the previous owner of the addresses, empty for none; why is the cause.
 	node, why string
 }
 
-// item is what happened to one address.
+// item describes a change of one address.
 type item struct {
 	group
 	addr netip.Addr
-	// message is for the Services that have the address. head and tail begin and end a sentence about several addresses.
+	// message is the text for the Services that have the address. head and tail begin and end a sentence about several
+	// addresses.
 	message, head, tail string
-	// placement names the Services to tell. An address that no Service has any longer is not told of.
+	// placement names the Services to notify. An address without a Service gets no Event.
 	placement *placement.Placement
 	// host is the host that the item is about; zero for none.
 	host ownership.Host
@@ -41,7 +42,8 @@ func (x *item) events(snap cluster.Snapshot) (events []cluster.Event) {
 			continue // the Service was deleted meanwhile
 		}
 		events = append(events, cluster.Event{
-			Object:  cluster.ObjectRef{Kind: "Service", Namespace: key.Namespace, Name: key.Name, UID: snap.Services[i].UID},
+			Object: cluster.ObjectRef{Kind: "Service", Namespace: key.Namespace, Name: key.Name,
+				UID: snap.Services[i].UID},
 			Warning: x.warning, Reason: x.reason, Message: x.message,
 		})
 	}
@@ -57,10 +59,11 @@ func nodeRef(snap cluster.Snapshot, name string) cluster.ObjectRef {
 }
 
 func findService(snap cluster.Snapshot, key cluster.Key) (int, bool) {
-	return slices.BinarySearchFunc(snap.Services, key, func(s *cluster.Service, k cluster.Key) int { return s.Key.Compare(k) })
+	return slices.BinarySearchFunc(snap.Services, key,
+		func(s *cluster.Service, k cluster.Key) int { return s.Key.Compare(k) })
 }
 
-// isNew reports whether a Service that has the address was created a short while ago.
+// isNew reports whether a Service that has the address was created within newService.
 func isNew(p *placement.Placement, snap cluster.Snapshot, now time.Time) bool {
 	return slices.ContainsFunc(p.Services, func(key cluster.Key) bool {
 		i, found := findService(snap, key)

@@ -9,13 +9,13 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// The reasons of Events about hosts, subnets and gossip.
+// Reasons of Events about hosts, subnets and gossip.
 const (
-	// ConflictReason is about an address that another host has.
+	// ConflictReason concerns an address in use by another host.
 	ConflictReason = "AddressConflict"
-	// NoSubnetReason is about an address that is in no subnet of any node.
+	// NoSubnetReason concerns an address outside the subnets of all nodes.
 	NoSubnetReason = "NoSubnet"
-	// GossipReason is about nodes that gossip does not reach.
+	// GossipReason concerns nodes that gossip does not reach.
 	GossipReason = "GossipBlocked"
 )
 
@@ -40,11 +40,12 @@ func gained(self string, c ownership.Change, p *placement.Placement) item {
 	}
 }
 
-// noSubnet returns the item about an address that is in no subnet of any node.
+// noSubnet returns the item about an address outside the subnets of all nodes.
 func noSubnet(self string, p *placement.Placement) item {
 	return item{
 		group: group{reason: NoSubnetReason, warning: true}, addr: p.Addr, placement: p,
-		message: fmt.Sprintf("no node has an interface in a subnet that holds %s, so it is announced on all interfaces: clients need a route to it",
+		message: fmt.Sprintf("no node has an interface in a subnet that holds %s, so it is announced on all "+
+			"interfaces: clients need a route to it",
 			p.Addr),
 		head: fmt.Sprintf("node %q announces on all interfaces", self),
 		tail: ": no node has an interface in a subnet that holds them, so clients need a route",
@@ -55,7 +56,8 @@ func noSubnet(self string, p *placement.Placement) item {
 func foreignHost(a netip.Addr, h ownership.Host, p *placement.Placement) item {
 	if h.Node != "" {
 		head := fmt.Sprintf("the kernel of node %q answers for", h.Node)
-		const fix = ", which no speaker announces: remove the address from that node, or take it out of the pool with exclude"
+		const fix = ", which no speaker announces: remove the address from that node, or take it out of the pool " +
+			"with exclude"
 		return item{
 			group: group{reason: ConflictReason, warning: true, why: h.Node}, addr: a, placement: p, host: h,
 			message: fmt.Sprintf("%s %s%s", head, a, fix), head: head, tail: fix,
@@ -70,7 +72,7 @@ func foreignHost(a netip.Addr, h ownership.Host, p *placement.Placement) item {
 	}
 }
 
-// notAnnounced returns the item about an address that no node may announce, and that owner had.
+// notAnnounced returns the item about an address that no node may announce. owner is the previous owner.
 func notAnnounced(p *placement.Placement, owner string) item {
 	tail := ": " + p.Detail
 	if owner != "" {

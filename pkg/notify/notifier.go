@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// quiet is how long nothing must have happened before Events are sent; quietBound is how long that puts them off at most. The addresses
-	// of one node move within a moment, but not at once.
+	// quiet is the time without changes after which the Notifier returns Events; quietBound limits the delay by further
+	// changes. The addresses of one node move within a moment, but not at once.
 	quiet      = time.Second
 	quietBound = 5 * time.Second
-	// fewServices is the number of Services up to which each gets its own Event.
+	// fewServices is the number of Services up to which each Service gets an Event.
 	fewServices = 10
-	// namedAddrs is how many addresses an Event about a Node names.
+	// namedAddrs is the number of addresses named in an Event about a Node.
 	namedAddrs = 5
-	// departureMemory is how long the Notifier remembers how many addresses a node was to lose.
+	// departureMemory limits the time for which the Notifier remembers the departures from a node.
 	departureMemory = 10 * time.Second
 )
 
@@ -32,11 +32,12 @@ type Notifier struct {
 	self        string
 	items       []item
 	first, last time.Time
-	// departures counts, by node, the Services whose addresses the decisions took from it lately. All nodes count alike.
+	// departures counts, by node, the Services whose addresses recent decisions moved away from the node. All nodes
+	// count alike.
 	departures map[string]departure
-	// unannounced are the addresses that no node may announce.
+	// unannounced holds the addresses that no node may announce.
 	unannounced unannouncedSet
-	// blocked are the nodes that gossip did not reach when that was last told.
+	// blocked lists the nodes in the last Event about gossip.
 	blocked []string
 }
 
@@ -50,8 +51,8 @@ func New(self string) *Notifier {
 	return &Notifier{self: self, departures: map[string]departure{}, unannounced: unannouncedSet{}}
 }
 
-// Review takes in a round of decisions, after the changes that it brought, and returns the Events that are due. dark are the placements that
-// no node may announce and that it begins to tell of.
+// Review processes a round of decisions, after its changes, and returns the due Events. dark lists the newly
+// unannounced placements.
 func (n *Notifier) Review(now time.Time, r Round) (events []cluster.Event, dark []*placement.Placement) {
 	n.countDepartures(now, r)
 	dark = n.reviewUnannounced(now, r)
@@ -86,7 +87,7 @@ func (n *Notifier) Review(now time.Time, r Round) (events []cluster.Event, dark 
 	return events, dark
 }
 
-// Next returns when to call Review although nothing has happened, zero for never.
+// Next returns the time of the next Review, zero for never. The Review is due even if nothing happens.
 func (n *Notifier) Next() time.Time {
 	next, at := n.due(), n.unannounced.due()
 	if next.IsZero() || !at.IsZero() && at.Before(next) {
@@ -95,13 +96,14 @@ func (n *Notifier) Next() time.Time {
 	return next
 }
 
-// Unannounced returns since when no node may announce an address, and the node that should have announced it before, as of the last Review.
+// Unannounced returns the time since which no node may announce an address, and the previous owner, as of the last
+// Review.
 func (n *Notifier) Unannounced(a netip.Addr) (since time.Time, owner string, is bool) {
 	u, is := n.unannounced[a]
 	return u.since, u.owner, is
 }
 
-// reviewUnannounced brings the unannounced addresses up to date, and returns the placements that this node tells people of.
+// reviewUnannounced updates the unannounced addresses, and returns the placements to report.
 func (n *Notifier) reviewUnannounced(now time.Time, r Round) (tell []*placement.Placement) {
 	n.unannounced, tell = n.unannounced.review(now, r)
 	if !r.First {
@@ -113,7 +115,7 @@ func (n *Notifier) reviewUnannounced(now time.Time, r Round) (tell []*placement.
 	return tell
 }
 
-// Gained notes that this node answers for an address now.
+// Gained records that this node answers for an address now.
 func (n *Notifier) Gained(now time.Time, c ownership.Change, p *placement.Placement) {
 	n.add(now, gained(n.self, c, p))
 	if p.Everywhere && c.Peer == "" {
@@ -121,7 +123,7 @@ func (n *Notifier) Gained(now time.Time, c ownership.Change, p *placement.Placem
 	}
 }
 
-// ForeignHost notes that a host answers for an address and should not.
+// ForeignHost records that a host answers for an address and should not.
 func (n *Notifier) ForeignHost(now time.Time, a netip.Addr, h ownership.Host, p *placement.Placement) {
 	n.add(now, foreignHost(a, h, p))
 }
@@ -133,7 +135,7 @@ func (n *Notifier) add(now time.Time, x item) {
 	n.items, n.last = append(n.items, x), now
 }
 
-// due returns when to tell of the items, zero if there are none.
+// due returns the time to report the items, zero for no items.
 func (n *Notifier) due() time.Time {
 	if len(n.items) == 0 {
 		return time.Time{}
@@ -145,7 +147,7 @@ func (n *Notifier) due() time.Time {
 	}
 }
 
-// countDepartures notes which addresses the new placements take from their previous owners.
+// countDepartures counts the addresses taken from their previous owners by the new placements.
 func (n *Notifier) countDepartures(now time.Time, r Round) {
 	for node, d := range n.departures {
 		if now.Sub(d.last) > departureMemory {
@@ -160,7 +162,7 @@ func (n *Notifier) countDepartures(now time.Time, r Round) {
 	}
 }
 
-// tell returns the Events for a group: one for each Service of a few, or one for the Node.
+// tell returns the Events for a group: one Event for each of a few Services, or one Event for the Node.
 func (n *Notifier) tell(g group, items []item, snap cluster.Snapshot) (events []cluster.Event) {
 	services := 0
 	for _, x := range items {
@@ -181,11 +183,12 @@ func (n *Notifier) tell(g group, items []item, snap cluster.Snapshot) (events []
 		text += fmt.Sprintf(" and %d more", rest)
 	}
 	return []cluster.Event{{
-		Object: nodeRef(snap, cmp.Or(g.node, n.self)), Warning: g.warning, Reason: g.reason, Message: text + ")" + items[0].tail,
+		Object: nodeRef(snap, cmp.Or(g.node, n.self)), Warning: g.warning, Reason: g.reason,
+		Message: text + ")" + items[0].tail,
 	}}
 }
 
-// GossipBlocked returns an Event about the nodes that gossip does not reach, when these are others than before.
+// GossipBlocked returns an Event about the nodes that gossip does not reach, after a change of this set of nodes.
 func (n *Notifier) GossipBlocked(snap cluster.Snapshot, nodes []string, port uint16) []cluster.Event {
 	if slices.Equal(nodes, n.blocked) {
 		return nil
@@ -204,6 +207,7 @@ func (n *Notifier) GossipBlocked(snap cluster.Snapshot, nodes []string, port uin
 	}
 	return []cluster.Event{{
 		Object: nodeRef(snap, n.self), Warning: true, Reason: GossipReason,
-		Message: fmt.Sprintf("gossip with %s %s does not pass: open TCP and UDP port %d between the nodes, in both directions", noun, named, port),
+		Message: fmt.Sprintf("gossip with %s %s does not pass: open TCP and UDP port %d between the nodes, in both "+
+			"directions", noun, named, port),
 	}}
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/lanlord/lanlord/pkg/placement"
 )
 
-// Round is what one round of decisions came to.
+// Round holds the results of one round of decisions.
 type Round struct {
 	Snapshot   cluster.Snapshot
 	Placements []placement.Placement
 	// PrevOwners maps each address to its owner in the previous round.
 	PrevOwners map[netip.Addr]string
-	// First is true on the node that tells of addresses which no node may announce: the first of the ready ones.
+	// First is true on the node that reports unannounced addresses: the first of the ready nodes.
 	First bool
 	// Owned reports whether this node answers for an address now.
 	Owned func(netip.Addr) bool

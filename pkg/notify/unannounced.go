@@ -9,23 +9,23 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// unannouncedDelay is how long no node may announce an address before people are told: the endpoints of a new Service, and the speakers of a
-// new cluster, need a moment.
+// unannouncedDelay is the time for which an address must be unannounced before the Notifier reports the address: the
+// endpoints of a new Service, and the speakers of a new cluster, need a moment.
 const unannouncedDelay = 5 * time.Second
 
-// unannounced is an address that no node may announce.
+// unannounced describes an address that no node may announce.
 type unannounced struct {
 	reason reason.Announcement
 	since  time.Time
 	told   bool
-	// owner is the node that should have announced the address before, empty for none.
+	// owner is the previous owner of the address, empty for none.
 	owner string
 }
 
 // unannouncedSet holds the addresses that no node may announce.
 type unannouncedSet map[netip.Addr]unannounced
 
-// review returns the addresses of a round that no node may announce, and the placements to tell people of.
+// review returns the addresses of a round that no node may announce, and the placements to report.
 func (s unannouncedSet) review(now time.Time, r Round) (next unannouncedSet, tell []*placement.Placement) {
 	next = make(unannouncedSet, len(s))
 	for i := range r.Placements {
@@ -46,7 +46,7 @@ func (s unannouncedSet) review(now time.Time, r Round) (next unannouncedSet, tel
 	return next, tell
 }
 
-// due returns when to tell of the next address, zero for never.
+// due returns the time of the next report, zero for never.
 func (s unannouncedSet) due() (first time.Time) {
 	for _, u := range s {
 		if at := u.since.Add(unannouncedDelay); !u.told && (first.IsZero() || at.Before(first)) {

@@ -2,47 +2,48 @@ package ownership
 
 import "github.com/lanlord/lanlord/pkg/layer2"
 
-// ActionKind says what the caller of Step must do.
+// ActionKind selects the task for the caller of Step.
 type ActionKind uint8
 
 const (
-	// Ask: probe the address as Probe says, and return the result in an Event of kind Probed.
+	// Ask requests the probe in Probe. The caller returns the result in an Event of kind Probed.
 	Ask ActionKind = iota
-	// Announce: announce the address again.
+	// Announce requests another announcement of the address.
 	Announce
-	// Report: record Change.
+	// Report requests a record of Change.
 	Report
-	// Refute: end the suspicion of the member Node, which answers. After an Event of kind Claimed, step again with the same event.
+	// Refute ends the suspicion of the member Node, because Node answers. After an Event of kind Claimed, the caller
+	// steps again with the same event.
 	Refute
-	// ExchangeVersions: tell the member Node how far this node has seen the cluster.
+	// ExchangeVersions sends the versions of this node to the member Node.
 	ExchangeVersions
-	// Dispute: count the claim of another node for an address that this node has.
+	// Dispute counts the claim of another node for an address of this node.
 	Dispute
-	// ForeignClaim: count the claim of a foreign host.
+	// ForeignClaim counts the claim of a foreign host.
 	ForeignClaim
-	// ForeignHost: tell people about Host.
+	// ForeignHost notifies people of Host.
 	ForeignHost
-	// Sighted: remember that the host Host answers for the address, as if it had announced it now.
+	// Sighted records that Host answers for the address, as if Host had announced the address now.
 	Sighted
-	// Defend: announce the address again, because the foreign host Host has claimed it.
+	// Defend requests another announcement of the address, because the foreign host Host has claimed it.
 	Defend
-	// Unprobed: log that the address cannot be probed.
+	// Unprobed logs that the address cannot be probed.
 	Unprobed
-	// SuccessorHeard: log that the member Node answers for the address now.
+	// SuccessorHeard logs that the member Node answers for the address now.
 	SuccessorHeard
-	// Stopped: log that this node has stopped answering.
+	// Stopped logs that this node has stopped answering.
 	Stopped
-	// Free: log that no foreign host answers any longer.
+	// Free logs that no foreign host answers any longer.
 	Free
 )
 
-// String returns the action as scenario files write it.
+// String returns the name of the action in scenario files.
 func (k ActionKind) String() string {
-	return [...]string{"Ask", "Announce", "Report", "Refute", "ExchangeVersions", "Dispute", "ForeignClaim", "ForeignHost", "Sighted",
-		"Defend", "Unprobed", "SuccessorHeard", "Stopped", "Free"}[k]
+	return [...]string{"Ask", "Announce", "Report", "Refute", "ExchangeVersions", "Dispute", "ForeignClaim",
+		"ForeignHost", "Sighted", "Defend", "Unprobed", "SuccessorHeard", "Stopped", "Free"}[k]
 }
 
-// Action is one thing that the caller of Step must do.
+// Action is one task for the caller of Step.
 type Action struct {
 	Kind   ActionKind
 	Node   string
@@ -51,22 +52,22 @@ type Action struct {
 	Host   Host
 }
 
-// Probe says how to probe an address.
+// Probe describes a probe of an address.
 type Probe struct {
-	// Number tells the probe from those before it; the result carries it.
+	// Number identifies the probe; the result carries the same number.
 	Number uint64
-	// To is the only station to ask; zero asks all.
+	// To is the only station to ask; zero asks all stations.
 	To layer2.MAC
-	// Linger is true to listen for a second station after the first answer.
+	// Linger makes the probe listen for a second station after the first answer.
 	Linger bool
-	// Backup is true for a probe in Backup: it asks more often, silence counts only if this node hears another member, and such probes
-	// are limited to a rate. The caller returns an Event of kind Throttled for one over the rate.
+	// Backup marks a probe in Backup: the probe asks more often, silence counts only if this node hears another member,
+	// and the rate is limited. The caller returns an Event of kind Throttled for a probe over the rate.
 	Backup bool
 }
 
-// Host is a host that answers for an address and should not.
+// Host describes a host that answers for an address and should not.
 type Host struct {
 	MAC layer2.MAC
-	// Node is the node that the host is, empty for a foreign host.
+	// Node names the host if it is a node; Node is empty for a foreign host.
 	Node string
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Address is the ownership of one address on this node.
+// Address tracks the ownership of one address on this node.
 type Address struct {
 	Addr       netip.Addr
 	state      State
@@ -19,7 +19,7 @@ type Address struct {
 // New returns an address in Standby.
 func New(addr netip.Addr) *Address { return &Address{Addr: addr} }
 
-// Inherit returns an address that the process before this one announced until now, in state Owner.
+// Inherit returns an address in state Owner that the previous process announced until now.
 func Inherit(addr netip.Addr) *Address {
 	return &Address{Addr: addr, state: Owner, tenure: tenure{inherited: true}}
 }
@@ -27,13 +27,14 @@ func Inherit(addr netip.Addr) *Address {
 // State returns the state.
 func (a *Address) State() State { return a.state }
 
-// Idle reports whether nothing would be lost if the Address were forgotten and made anew.
+// Idle reports whether the caller can forget the Address and make a new one later without a loss.
 func (a *Address) Idle() bool { return a.state == Standby && !a.foreign.Known() }
 
-// Foreign returns the host that answers for the address and should not; Foreign.Known tells whether there is one.
+// Foreign returns the host that answers without a right to the address. Foreign.Known reports whether such a host
+// exists.
 func (a *Address) Foreign() Foreign { return a.foreign }
 
-// Next returns when to call Step with a Review although nothing has happened, zero for never.
+// Next returns the time of the next Review, zero for none. The caller steps then even if nothing has happened.
 func (a *Address) Next() time.Time {
 	next := a.foreign.expiry()
 	switch a.state {
@@ -51,37 +52,38 @@ func (a *Address) Next() time.Time {
 	return next
 }
 
-// Facts is what people may want to know about an address.
+// Facts describes an address for logs and the status.
 type Facts struct {
 	State State
-	// Since is when this node took the address, Cause why, and From from which node. Inherited is true when a process before this one
-	// took it.
+	// Since, Cause and From give the time at which this node took the address, the cause, and the previous owner.
+	// Inherited is true when an earlier process took the address.
 	Since     time.Time
 	Cause     Cause
 	From      string
 	Inherited bool
-	// Holder is the node that answered last while this node tried to take the address. Due is when this node takes it, or asks as backup;
-	// Never when it waits without end.
+	// Holder is the last node that answered this node's probes. Due is the time for taking the address, or for asking
+	// as backup; Never for a wait without end.
 	Holder string
 	Due    time.Time
 	// Unprobed is true when the address cannot be probed.
 	Unprobed bool
-	// Foreign is the host that answers and should not, ConflictSince since when.
+	// Foreign is the host that answers and should not. ConflictSince is the start of the conflict.
 	Foreign       Foreign
 	ConflictSince time.Time
 }
 
-// Facts returns a copy of what is known.
+// Facts returns a copy of the facts about the address.
 func (a *Address) Facts() Facts {
 	t, p := &a.tenure, &a.attempt
 	return Facts{
-		State: a.state, Since: t.took, Cause: t.cause, From: t.from, Inherited: t.inherited, Holder: p.holder, Due: p.due,
+		State: a.state, Since: t.took, Cause: t.cause, From: t.from, Inherited: t.inherited, Holder: p.holder,
+		Due:      p.due,
 		Unprobed: a.probing.warned, Foreign: a.foreign, ConflictSince: p.conflict,
 	}
 }
 
-// Inherited reports whether the process before this one announced the address, so that no announcement is due.
+// Inherited reports whether the previous process announced the address, so that no announcement is due.
 func (a *Address) Inherited() bool { return a.tenure.inherited }
 
-// TookSince reports whether this node took the address after t and keeps it.
+// TookSince reports whether this node took the address after t and still has the address.
 func (a *Address) TookSince(t time.Time) bool { return a.state == Owner && a.tenure.took.After(t) }

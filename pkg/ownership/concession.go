@@ -3,20 +3,22 @@ package ownership
 import "time"
 
 const (
-	// shortConcession is how long after a dispute that the names decided this node leaves the address to any member that answers: the two
-	// nodes may see the same cluster by then. After a further dispute within longConcession they most likely do not, and the node waits
-	// for longConcession: the winner would claim the address again.
+	// shortConcession limits the time for which the loser of a dispute by name leaves the address to any answering
+	// member. By the end, the two nodes may see the same cluster. After a further dispute within longConcession the two
+	// nodes most likely see different clusters, and the loser waits for longConcession: the winner would claim the
+	// address again.
 	shortConcession = 4 * time.Second
 	longConcession  = 10 * time.Minute
 )
 
-// concession is the last dispute that this node lost by its name alone. It ends the alternation of two nodes whose inputs stay different.
+// concession records the last dispute that this node lost by name alone. The record ends the alternation of two nodes
+// whose inputs stay different.
 type concession struct {
 	at    time.Time
 	count int
 }
 
-// concede notes that this node has lost a dispute by its name.
+// concede records a dispute lost by name.
 func (x *concession) concede(now time.Time) {
 	if now.Sub(x.at) > longConcession {
 		x.count = 0
@@ -24,7 +26,7 @@ func (x *concession) concede(now time.Time) {
 	x.at, x.count = now, x.count+1
 }
 
-// until returns when this node may take the address from a member that answers again, zero without a concession.
+// until returns the earliest time for taking the address from a member that answers again, zero without a concession.
 func (x *concession) until() time.Time {
 	switch x.count {
 	case 0:

@@ -32,7 +32,8 @@ func TestDocsShowTheTable(t *testing.T) {
 	want := "| from | event | condition | next | actions |\n|---|---|---|---|---|\n"
 	for _, l := range lines {
 		want += "| " + strings.Join([]string{
-			strings.Join(l.from, ", "), strings.Join(l.events, ", "), l.condition, l.next, strings.Join(l.actions, ", "),
+			strings.Join(l.from, ", "), strings.Join(l.events, ", "), l.condition, l.next,
+			strings.Join(l.actions, ", "),
 		}, " | ") + " |\n"
 	}
 	if *update && shown != want {
@@ -71,9 +72,11 @@ func TestDocsPointToLines(t *testing.T) {
 		}
 		rules++
 		if !slices.ContainsFunc(lines, func(l line) bool {
-			return slices.Contains(l.from, cells[2]) && slices.Contains(l.events, cells[3]) && l.condition == cells[4] && l.next == cells[5]
+			return slices.Contains(l.from, cells[2]) && slices.Contains(l.events, cells[3]) &&
+				l.condition == cells[4] && l.next == cells[5]
 		}) {
-			t.Errorf("%s: no line of the table leads from %s by %s to %s if %q", developmentPage, cells[2], cells[3], cells[5], cells[4])
+			t.Errorf("%s: no line of the table leads from %s by %s to %s if %q", developmentPage, cells[2], cells[3],
+				cells[5], cells[4])
 		}
 	}
 	if rules < 10 {
@@ -108,7 +111,8 @@ func readTable(t *testing.T) (lines []line) {
 	}
 	for _, row := range rows.Elts {
 		cells := row.(*ast.CompositeLit).Elts
-		l := line{from: names(cells[0], sets), events: names(cells[1], nil), next: names(cells[3], nil)[0], actions: names(cells[4], nil)}
+		l := line{from: names(cells[0], sets), events: names(cells[1], nil), next: names(cells[3], nil)[0],
+			actions: names(cells[4], nil)}
 		l.names = names(cells[2], nil)
 		l.condition = condition(cells[2])
 		lines = append(lines, l)

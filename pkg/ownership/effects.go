@@ -9,25 +9,29 @@ import (
 )
 
 const (
-	// rulesDelay is how long after an address came to a Service this node first asks for it. kube-proxy writes its rules once a second at
-	// most, and has just written those of the new Service. Before the rules are there, a node passes packets on unchanged and its connection
-	// tracking keeps doing so for two minutes, so that the client's first connection fails.
+	// rulesDelay delays the first probe after an address came to a Service. kube-proxy writes its rules once a second
+	// at most, and has just written the rules of the new Service. Before the rules exist, a node forwards packets
+	// unchanged and its connection tracking keeps doing so for two minutes, so that the client's first connection
+	// fails.
 	rulesDelay = 1200 * time.Millisecond
-	// recheckRightful is how often a node is asked again that may keep the address; recheckOther is the same for a node that may not.
+	// recheckRightful is the interval between questions to a node that may keep the address; recheckOther is the
+	// interval for a node that may not.
 	recheckRightful = time.Minute
 	recheckOther    = time.Second
-	// backupDelay is the wait of the second in rank before it asks as backup. The third waits twice as long, and so on, so that one node at
-	// a time asks. backupConfirm is the wait before a silence is confirmed: the elected node asks every second, and goes first.
+	// backupDelay is the wait of the second in rank before asking as backup. The third waits twice as long, and so on,
+	// so that the backups ask in turn. backupConfirm is the wait before a silence is confirmed: the elected node asks
+	// every second, and goes first.
 	backupDelay   = 2 * time.Second
 	backupConfirm = 3 * lastRetry / 2
-	// backupJitter is the greatest random part of a delay: two nodes that solicit an IPv6 address do not hear each other.
+	// backupJitter limits the random part of a delay: two nodes that solicit an IPv6 address do not hear each other.
 	backupJitter = 500 * time.Millisecond
 	// backupRetryDelay is the retry delay of a rate-limited backup takeover.
 	backupRetryDelay = 250 * time.Millisecond
-	// listenFor is how long a node must have been ready before an address came, so that it would have heard an owner announce the address
-	// before.
+	// listenFor is the minimum age of a ready node at the arrival of an address: a younger node may have missed an
+	// announcement of an earlier owner.
 	listenFor = 10 * time.Second
-	// announcedAfter is how long after a new address was first found in use its owner has announced it several times.
+	// announcedAfter is the time after the first answer for a new address in which an owner announces the address
+	// several times.
 	announcedAfter = 6 * time.Second
 )
 
@@ -68,8 +72,8 @@ func warnUnprobed(c *step) {
 	retry(c)
 }
 
-// askAlone asks the node that answered again and again, and nobody else: a switch that answers from memory for a dead node does so when
-// everybody is asked.
+// askAlone asks only the answering node, again and again. A switch that answers from memory for a dead node answers
+// only questions to everybody.
 func askAlone(c *step) {
 	c.a.attempt.heldBy(c.now, c.peer.Name, false)
 	c.a.probing.askOnly(c.mac)
@@ -78,7 +82,8 @@ func askAlone(c *step) {
 
 func refute(c *step) { c.do(Action{Kind: Refute, Node: c.peer.Name}); askNow(c) }
 
-// noteHolder notes which member answers. One that may not have the address may not have heard of that.
+// noteHolder records the answering member. A member without a right to the address may not know of the loss yet, so
+// this node exchanges versions with the member.
 func noteHolder(c *step) {
 	allowed := c.in.Placement.Eligible(c.peer.Name)
 	c.a.attempt.heldBy(c.now, c.peer.Name, wrongly(c, c.peer))
@@ -98,7 +103,7 @@ func leave(c *step) {
 	t.leaveTo(at, mayKeep(c, c.peer.Name), c.in.Peers.Losses())
 	recheck := recheckRightful
 	if !c.in.Placement.Eligible(c.peer.Name) {
-		recheck = recheckOther // nobody rightful has the address, as far as this node knows
+		recheck = recheckOther // no rightful node has the address, by the inputs of this node
 	}
 	next := earliest(at, c.now.Add(recheck))
 	if c.now.Sub(t.yielded) < yieldMemory {
@@ -110,8 +115,8 @@ func leave(c *step) {
 	c.a.probing.plan(next)
 }
 
-// followDue asks earlier when the due time has come closer: a Service or a new configuration asks for this node, or the holder may not have
-// the address any longer.
+// followDue asks earlier when the due time has moved forward: a Service or a new configuration prefers this node, or
+// the holder has lost the right to the address.
 func followDue(c *step) {
 	t := &c.a.attempt
 	t.heldBy(c.now, t.holder, wrongly(c, c.in.Peers.Peer(t.holder)))
@@ -122,7 +127,7 @@ func followDue(c *step) {
 
 func take(c *step) { gain(c, false) }
 
-// takeSilent takes an address for which nobody answered.
+// takeSilent takes an address after a silent probe.
 func takeSilent(c *step) {
 	c.a.foreign.forget()
 	gain(c, true)
@@ -142,7 +147,7 @@ func gain(c *step, silent bool) {
 	forget(c)
 }
 
-// takeoverCause returns why this node takes the address, and from which node, empty for none.
+// takeoverCause returns the cause of the takeover and the previous owner, empty for none.
 func takeoverCause(c *step, silent bool) (Cause, string) {
 	t := &c.a.attempt
 	from := t.holder
@@ -179,7 +184,7 @@ func beginBackup(c *step) {
 	turn(c)
 }
 
-// turn begins this node's turn as backup anew.
+// turn begins a new turn of this node as backup.
 func turn(c *step) { wait(c, turnDelay(c)) }
 
 func turnLater(c *step) { wait(c, turnDelay(c)+jitter(c)) }
@@ -204,7 +209,7 @@ func turnDelay(c *step) time.Duration {
 	return delay
 }
 
-// jitter returns a delay that differs from node to node, from address to address and from turn to turn.
+// jitter returns a delay that varies with the node, the address and the turn.
 func jitter(c *step) time.Duration {
 	h := fnv.New64a()
 	h.Write([]byte(c.in.Self.Name))
@@ -225,11 +230,11 @@ func heardTurn(c *step) {
 	}
 }
 
-// doubtTurn begins a new turn after a probe that leaves open whether a host has the address.
+// doubtTurn begins a new turn after a probe that leaves the owner of the address unknown.
 func doubtTurn(c *step) {
 	c.a.attempt.doubt()
 	if c.on == unprobed {
-		wait(c, backupDelay+jitter(c)) // nothing is known yet
+		wait(c, backupDelay+jitter(c)) // the probe has shown nothing yet
 		return
 	}
 	turnLater(c)
@@ -237,12 +242,14 @@ func doubtTurn(c *step) {
 
 func throttle(c *step) { c.a.probing.refuse(c.now.Add(backupRetryDelay)) }
 
-// newTurnNext makes the next review begin a new turn: how long nobody was heard is not known after a stall.
+// newTurnNext makes the next review begin a new turn: after a stall, this node does not know how long the address has
+// been silent.
 func newTurnNext(c *step) { c.a.attempt.newTurn() }
 
 // Meeting a host that should not have the address.
 
-// face notes the foreign host that answers. It leaves a new address to the host, and the controller assigns another one.
+// face records the foreign host that answers. face leaves a new address to the host, and the controller assigns another
+// address.
 func face(c *step) {
 	c.do(Action{Kind: ForeignClaim})
 	c.a.attempt.face(c.now)
@@ -250,8 +257,8 @@ func face(c *step) {
 	hearHost(c, Host{MAC: c.mac}, isNew(c))
 }
 
-// faceMember does the same for a member that has not announced the address: its kernel has it. People are told once the member had time to
-// announce.
+// faceMember does the same for a member that has not announced the address: the kernel of the member has the address.
+// This node notifies people once the member had time to announce.
 func faceMember(c *step) {
 	c.a.attempt.face(c.now)
 	c.a.probing.plan(c.now.Add(lastRetry))
@@ -261,7 +268,7 @@ func faceMember(c *step) {
 	}
 }
 
-// faceKernel leaves the address to the kernel of this node, which answers for it.
+// faceKernel leaves the address to the kernel of this node, because the kernel answers.
 func faceKernel(c *step) {
 	c.a.attempt.face(c.now)
 	c.a.probing.reset(c.now.Add(lastRetry))
@@ -280,7 +287,8 @@ func free(c *step) { c.do(Action{Kind: Free}); c.a.foreign.forget() }
 
 // Keeping an address.
 
-// reviewRivals brings the claims up to date: gossip may have named a claimant since, and a peer that left has released what it claimed.
+// reviewRivals updates the claims: gossip may have named a claimant since, and a peer that left has released all
+// claimed addresses.
 func reviewRivals(c *step) {
 	t := &c.a.tenure
 	if p := c.in.Peers.Station(t.claimant); !t.claimed.IsZero() && p.Standing == peers.Member {
@@ -316,14 +324,14 @@ func believe(c *step) {
 	c.do(Action{Kind: Refute, Node: c.peer.Name})
 }
 
-// contradict announces the address again, because this node has more right to it.
+// contradict announces the address again, because this node has more right to the address.
 func contradict(c *step) {
 	c.do(Action{Kind: Dispute, Node: c.peer.Name})
 	c.do(Action{Kind: Announce, Node: c.peer.Name})
 	c.do(Action{Kind: ExchangeVersions, Node: c.peer.Name})
 }
 
-// noteClaim notes that another host has announced an address that this node is about to take.
+// noteClaim records an announcement of another host for an address that this node is about to take.
 func noteClaim(c *step) {
 	c.a.attempt.hear(c.now, c.a.probing.asked)
 	c.a.probing.hear(c.now)
@@ -365,10 +373,11 @@ func stop(c *step) {
 	forget(c)
 }
 
-// drain goes on answering until the successor is heard, unless it was heard already, before the news that this node may not have the address.
+// drain goes on answering until this node hears the successor. The bound is zero for a successor heard earlier, before
+// this node learned of the loss of its right.
 func drain(c *step) {
 	if c.a.tenure.draining() {
-		return // since before a stall
+		return // draining since before a stall
 	}
 	bound, cause := drainBound, CauseIneligible
 	if c.in.Self.Leaving {

@@ -3,25 +3,26 @@ package ownership
 import "time"
 
 const (
-	// foreignMemory is how long after its last claim a foreign host is remembered.
+	// foreignMemory limits the time for which this node remembers a foreign host after the last claim.
 	foreignMemory = time.Minute
-	// quarantineRecheck is how often an address in quarantine is probed, to see whether it has become free.
+	// quarantineRecheck is the interval between probes of an address in quarantine. The probes find out whether the
+	// address has become free.
 	quarantineRecheck = 30 * time.Second
 )
 
-// Foreign is a host that answers for an address and should not.
+// Foreign describes a host that answers for an address and should not.
 type Foreign struct {
 	Host
-	// LastHeard is when the host claimed the address last; zero when there is no such host.
+	// LastHeard is the time of the last claim; zero when no such host exists.
 	LastHeard time.Time
-	// Quarantine is true when the address was new: no node takes it while the host has it.
+	// Quarantine is true when the address was new: no node takes the address while the host has it.
 	Quarantine bool
 }
 
-// Known reports whether there is such a host.
+// Known reports whether such a host exists.
 func (f *Foreign) Known() bool { return !f.LastHeard.IsZero() }
 
-// hear notes a claim and reports whether the host is another one than before.
+// hear records a claim and reports whether the host differs from the previous one.
 func (f *Foreign) hear(now time.Time, h Host, quarantine bool) (news bool) {
 	news = f.Host != h || !f.Known()
 	f.Host, f.LastHeard, f.Quarantine = h, now, f.Quarantine || quarantine
@@ -30,7 +31,7 @@ func (f *Foreign) hear(now time.Time, h Host, quarantine bool) (news bool) {
 
 func (f *Foreign) forget() { *f = Foreign{} }
 
-// expiry returns when the host is forgotten, zero for never.
+// expiry returns the time at which this node forgets the host, zero for never.
 func (f *Foreign) expiry() time.Time {
 	if !f.Known() || f.Quarantine {
 		return time.Time{}
@@ -38,7 +39,7 @@ func (f *Foreign) expiry() time.Time {
 	return f.LastHeard.Add(foreignMemory)
 }
 
-// recheck returns when to probe an address in quarantine, zero for never.
+// recheck returns the time of the next probe of an address in quarantine, zero for never.
 func (f *Foreign) recheck() time.Time {
 	if !f.Quarantine {
 		return time.Time{}

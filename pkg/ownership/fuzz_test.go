@@ -75,7 +75,8 @@ func (m *monkey) change(what, how byte) bool {
 	case 8:
 		m.in.Placement = nil
 	case 9:
-		m.peers[name] = peers.Peer{Name: name, Standing: peers.Standing(how / 4 % 3), State: membership.State(how / 16 % 3), Lost: how > 200}
+		m.peers[name] = peers.Peer{Name: name, Standing: peers.Standing(how / 4 % 3),
+			State: membership.State(how / 16 % 3), Lost: how > 200}
 	case 10:
 		p.Suspected, p.Lost, p.SuspectedByOthers = flag, flag, how%8 > 4
 		m.losses++

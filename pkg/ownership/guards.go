@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// settleDelay is the delay of a planned move, in which the other nodes see the same change of the cluster.
+	// settleDelay delays a planned move, so that the other nodes see the same change of the cluster first.
 	settleDelay = 100 * time.Millisecond
-	// startWindow is how far apart two nodes may become ready and still count as started together.
+	// startWindow is the longest interval between the readiness of two nodes that count as started together.
 	startWindow = 5 * time.Second
-	// foreignPatience is how long a foreign host may answer for an address that Services had before, until this node takes it.
+	// foreignPatience limits the time for which this node leaves an old address of Services to a foreign host.
 	foreignPatience = 10 * time.Second
-	// newFor is how long an address counts as new after it came.
+	// newFor is the time for which an address counts as new after it came.
 	newFor = 5 * time.Second
-	// suspendRetries is how often a suspended address is probed while another node probes it too.
+	// suspendRetries limits the probes of a suspended address while another node probes the address too.
 	suspendRetries = 3
 )
 
@@ -33,23 +33,24 @@ func all(gs ...guard) guard {
 	return func(c *step) bool { return !slices.ContainsFunc(gs, func(g guard) bool { return !g(c) }) }
 }
 
-// placed: some node should announce the address, and gossip has settled.
+// placed reports whether some node should announce the address and gossip has settled.
 func placed(c *step) bool { return c.announced() && c.in.Self.Settled }
 
 func announced(c *step) bool { return c.announced() }
 
-// elected: this node should announce the address.
+// elected reports whether this node should announce the address.
 func elected(c *step) bool { return placed(c) && c.in.Placement.Owner == c.in.Self.Name }
 
-// eligible: this node may announce the address.
+// eligible reports whether this node may announce the address.
 func eligible(c *step) bool { return placed(c) && c.in.Placement.Eligible(c.in.Self.Name) }
 
-// barred: this node may not announce the address. A node without a configuration cannot judge that, and keeps it until a peer claims it.
+// barred reports whether this node may not announce the address. A node without a configuration cannot judge, and keeps
+// the address until a peer claims the address.
 func barred(c *step) bool {
 	return placed(c) && !eligible(c) && (c.in.Self.Configured || c.in.Self.Leaving)
 }
 
-// vacant: another node should have the address, nobody is known to have it, and this node may.
+// vacant reports whether another node should have the address, no node is known to have the address, and this node may.
 func vacant(c *step) bool {
 	if !eligible(c) || elected(c) {
 		return false
@@ -75,12 +76,12 @@ func vacancy(c *step) (from string, is bool) {
 	case c.a.state == Backup:
 		return c.a.attempt.from, !mayKeep(c, c.a.attempt.from)
 	}
-	// The node that the election named before most likely had the address.
+	// Most likely the owner by the previous election had the address.
 	from = c.in.PrevOwner
 	return from, from != "" && from != c.in.Placement.Owner && !mayKeep(c, from)
 }
 
-// mayKeep reports whether a node is reachable and may have the address, or knows better than this node whether it may.
+// mayKeep reports whether a node is reachable and may have the address. A node with newer versions judges for itself.
 func mayKeep(c *step, node string) bool {
 	p := c.in.Peers.Peer(node)
 	return !p.Lost && (c.in.Placement.Eligible(node) || p.Newer)
@@ -95,31 +96,33 @@ func held(c *step) bool {
 // wrongly reports whether a node may not have the address, as far as this node can judge.
 func wrongly(c *step, p peers.Peer) bool { return !c.in.Placement.Eligible(p.Name) && !p.Newer }
 
-// probeDue: it is time to probe.
+// probeDue reports whether the time of the next probe has come.
 func probeDue(c *step) bool { return c.a.probing.due(c.now) }
 
-// newTurn: the elected node, or the one that had the address, is another than when this turn as backup began.
+// newTurn reports whether the elected node or the last owner has changed since this turn as backup began.
 func newTurn(c *step) bool {
 	from, _ := vacancy(c)
 	return c.a.attempt.elected != c.in.Placement.Owner || c.a.attempt.from != from
 }
 
-// heardSince: another host has announced the address since this turn began.
+// heardSince reports whether another host has announced the address since this turn began.
 func heardSince(c *step) bool { return !c.a.probing.asking && c.in.Heard.At.After(c.a.attempt.since) }
 
-// uninformed: this node does not hear from the API server, so the address may be gone. The turn begins anew, unless it began just now.
+// uninformed reports whether this node has lost the API server, so the address may be gone. The turn begins anew,
+// unless the turn began just now.
 func uninformed(c *step) bool { return !c.in.Self.Informed && c.a.attempt.since.Before(c.now) }
 
-// overtaken: another host has announced the address since the probe began.
+// overtaken reports whether another host has announced the address since the probe began.
 func overtaken(c *step) bool { return c.a.probing.overtaken() }
 
-// askedOne: one station was asked alone.
+// askedOne reports whether the probe asked one station alone.
 func askedOne(c *step) bool { return c.a.probing.to != layer2.MAC{} }
 
-// outdated: the silence is too old to act on.
+// outdated reports whether the silence is too old to act on.
 func outdated(c *step) bool { return c.a.probing.outdated(c.now, c.in.Event.Finding) }
 
-// otherGoesFirst: a node that goes before this one probes for the address too. Where gossip is parted, each side has such a node.
+// otherGoesFirst reports whether a node of higher precedence probes for the address too. Where gossip is parted, each
+// side has such a node.
 func otherGoesFirst(c *step) bool {
 	return !c.a.attempt.gaveWay && slices.ContainsFunc(c.in.Event.Finding.Heard, func(x layer2.Sighting) bool {
 		p := c.in.Peers.Station(x.MAC)
@@ -136,23 +139,26 @@ func goesFirst(c *step, p peers.Peer) bool {
 	return p.Newer || !c.in.Self.Configured && !p.Unconfigured || c.in.Placement.Outranks(p.Name, c.in.Self.Name)
 }
 
-// loses: the peer that claims the address has more right to it. Or it does not give in to this node, which outranks it: the two see different
-// clusters, and the names decide. A claimant that others suspect may hear nobody; it has its rank again once it answers.
+// loses reports whether this node must yield. The claimant has more right to the address. Or this node outranks the
+// claimant, and the claimant does not yield: the two nodes see different clusters, and the names decide. A claimant
+// suspected by other nodes may hear nobody; the rank of the claimant counts again after an answer.
 func loses(c *step) bool {
 	disputed := !c.peer.Suspected && c.a.tenure.disputed > mostDisputes
 	return c.announced() && (goesFirst(c, c.peer) ||
 		disputed && placement.OutranksByName(c.a.Addr, c.peer.Name, c.in.Self.Name))
 }
 
-// believable: the claimant is suspected by this node alone, or contradicts again and again what others say of it.
+// believable reports whether this node alone suspects the claimant, or the claimant contradicts the suspicion of the
+// others again and again.
 func believable(c *step) bool {
 	return c.peer.Suspected && (!c.peer.SuspectedByOthers || c.a.tenure.disputed > mostDisputes)
 }
 
-// mayTake: the member that answers does not keep the address any longer, or never had a right to.
+// mayTake reports whether the answering member does not keep the address any longer, or never had a right to the
+// address.
 func mayTake(c *step) bool { return !due(c).After(c.now) }
 
-// due returns when this node may take the address from the member that answers for it.
+// due returns the earliest time for taking the address from the member that answers.
 func due(c *step) time.Time {
 	t, self, holder := &c.a.attempt, &c.in.Self, c.in.Peers.Peer(c.a.attempt.holder)
 	soon := t.since.Add(settleDelay)
@@ -167,7 +173,7 @@ func due(c *step) time.Time {
 		return t.disallowed.Add(settleDelay)
 	case c.in.Placement.Preferred && c.in.Failback.Never:
 		return soon
-	case c.in.Placement.Preferred: // but not on each return of a node that comes and goes
+	case c.in.Placement.Preferred: // but not on each return of a node with a flapping link
 		return latest(soon, self.Ready.Add(c.in.Failback.Delay))
 	case c.in.Failback.Never:
 		return Never
@@ -177,50 +183,51 @@ func due(c *step) time.Time {
 	return latest(soon, t.since.Add(c.in.Failback.Delay))
 }
 
-// startedTogether reports whether this node and the holder became ready within a short time, and this node only just. The first one has taken
-// all addresses then, and they are spread at once.
+// startedTogether reports whether this node and the holder became ready within startWindow, and this node only just
+// now. The first node has taken all addresses then, and the nodes spread the addresses at once.
 func startedTogether(c *step, holder peers.Peer) bool {
 	apart := c.in.Self.Ready.Sub(holder.Ready).Abs()
 	return !holder.Ready.IsZero() && apart <= startWindow && c.a.attempt.since.Sub(c.in.Self.Ready) <= startWindow
 }
 
-// rightLost: the holder was left alone because it may have the address, and may not any longer; or a member was lost, so that another node
-// may have the address by now.
+// rightLost reports whether another node may have the address by now. Either the holder kept the address by right and
+// has lost that right, or a member was lost.
 func rightLost(c *step) bool {
 	t := &c.a.attempt
 	return t.rightful && !mayKeep(c, t.holder) || t.losses != c.in.Peers.Losses()
 }
 
-// suspect: the address is new, and the member that answers for it has not announced it. Most likely the member's kernel has it. The member may
-// have announced the address before it came to this node, whose watch is late, and before this node was there to hear.
+// suspect reports whether the address is new and the answering member has not announced the address. Most likely the
+// kernel of the member has the address. The member may also have announced the address early: before the late watch of
+// this node showed the address, and before this node was there to hear.
 func suspect(c *step) bool {
 	came, conflict := c.in.Arrival.Came, c.a.attempt.conflict
 	heard := c.in.Heard.Unasked && c.in.Peers.Station(c.in.Heard.MAC).Name == c.peer.Name
 	return !came.IsZero() && !heard && (c.now.Sub(came) < newFor || !conflict.IsZero())
 }
 
-// kernelHas: the kernel of this node has the address.
+// kernelHas reports whether the kernel of this node has the address.
 func kernelHas(c *step) bool { return c.in.Kernel }
 
-// isNew: the address came so short a while before the conflict that whoever answers had it first.
+// isNew reports whether the address came so shortly before the conflict that the answering host had the address first.
 func isNew(c *step) bool {
 	came := c.in.Arrival.Since
 	return !came.IsZero() && latest(c.a.attempt.conflict, came).Sub(came) < newFor
 }
 
-// foreignStays: an old address, for which a foreign host has answered for long enough.
+// foreignStays reports whether a foreign host has answered for an old address for long enough.
 func foreignStays(c *step) bool {
 	t := &c.a.attempt
 	return !c.a.foreign.Quarantine && !isNew(c) && !t.conflict.IsZero() && c.now.Sub(t.conflict) >= foreignPatience
 }
 
-// recheckDue: it is time to look whether an address in quarantine has become free.
+// recheckDue reports whether the next probe of an address in quarantine is due.
 func recheckDue(c *step) bool {
 	at := c.a.foreign.recheck()
 	return !c.a.probing.asking && !at.IsZero() && !at.After(c.now)
 }
 
-// rivalGoesFirst: a peer that claimed the address lately has more right to it, as it turns out.
+// rivalGoesFirst reports whether a recent claimant turns out to have more right to the address.
 func rivalGoesFirst(c *step) bool { return eligible(c) && strongestRival(c) != "" }
 
 func strongestRival(c *step) string {
@@ -237,11 +244,13 @@ func defenseDue(c *step) bool {
 
 func drained(c *step) bool { return !c.a.tenure.until.After(c.now) }
 
-// unsure: a silence counts only if it is found twice, because somebody answered before, or a ready node may have the address.
+// unsure reports whether this node must confirm a silence, because a host answered before, or a ready node may have the
+// address.
 func unsure(c *step) bool {
 	t := &c.a.attempt
 	return !t.confirmed && (t.answered || t.from != "" && mayKeep(c, t.from))
 }
 
-// retriesLeft: another node probes for a suspended address; it hears no answer and may be about to take it. This goes on for a while.
+// retriesLeft reports whether to probe a suspended address again, because another node probes the address too. The
+// other node hears no answer and may be about to take the address.
 func retriesLeft(c *step) bool { return c.a.probing.retries < suspendRetries }

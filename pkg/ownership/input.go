@@ -9,34 +9,34 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// Input is all that Step decides from, besides the Address itself. Nobody may change what it points to.
+// Input holds all inputs of Step besides the Address itself. The values behind its pointers must not change.
 type Input struct {
 	Event Event
 	Self  Self
-	// Placement is nil when no Service has the address. PrevOwner is the node that the placement before this one named.
+	// Placement is nil when no Service has the address. PrevOwner is the owner by the previous placement.
 	Placement *placement.Placement
 	PrevOwner string
 	Peers     *peers.View
 	Failback  Failback
 	Arrival   Arrival
-	// Heard is the host that was heard last to have the address.
+	// Heard is the last host heard as owner of the address.
 	Heard Sighting
 	// Kernel is true when the kernel of this node has the address on any interface.
 	Kernel bool
-	// LastDefense is when this node last answered the claims of foreign hosts, for any address.
+	// LastDefense is the time of the last answer of this node to claims of foreign hosts, for any address.
 	LastDefense time.Time
 }
 
-// Self is what this node knows about itself, and how good its inputs are.
+// Self describes this node and the quality of its inputs.
 type Self struct {
 	Name string
-	// Ready is when this node became ready.
+	// Ready is the time at which this node became ready.
 	Ready time.Time
 	// Settled is true once gossip has met the other nodes, or has tried for long enough.
 	Settled bool
 	// Configured is true when this node has a valid configuration.
 	Configured bool
-	// Informed is true while this node hears from the API server.
+	// Informed is true while this node has contact with the API server.
 	Informed bool
 	// Leaving is true once this speaker was told to stop.
 	Leaving bool
@@ -48,15 +48,16 @@ type Failback struct {
 	Never bool
 }
 
-// Arrival is when an address came to Services.
+// Arrival records the arrival of an address at Services.
 type Arrival struct {
-	// Since is when some node was first to announce the address; zero when that was before this node was ready.
+	// Since is the time at which the first node had to announce the address; zero for a time before this node was
+	// ready.
 	Since time.Time
-	// Came is when the address came to Services while this node was ready; zero for an address that they had before.
+	// Came is the time at which Services got the address while this node was ready; zero for an older address.
 	Came time.Time
 }
 
-// Sighting is a host that was heard to have the address.
+// Sighting records a host heard as owner of the address.
 type Sighting struct {
 	MAC layer2.MAC
 	At  time.Time
@@ -68,19 +69,19 @@ type Sighting struct {
 type EventKind uint8
 
 const (
-	// Review: an input may have changed, or the time that Next returned has come.
+	// Review means that an input may have changed, or the time of Next has come.
 	Review EventKind = iota
-	// Probed: the probe Number has ended with Finding.
+	// Probed means that the probe Number has ended with Finding.
 	Probed
-	// Claimed: the station MAC has announced the address.
+	// Claimed means that the station MAC has announced the address.
 	Claimed
-	// Stalled: this process was stalled, and answers for nothing since.
+	// Stalled means that this process was stalled, and has answered nothing since.
 	Stalled
-	// Throttled: a backup's probe was refused, because too many were asked for.
+	// Throttled means that the caller refused a probe of a backup, because the rate limit was reached.
 	Throttled
 )
 
-// Event is what has happened.
+// Event describes one event.
 type Event struct {
 	Kind    EventKind
 	Number  uint64
@@ -88,7 +89,7 @@ type Event struct {
 	MAC     layer2.MAC
 }
 
-// trigger is an event as the transition table sees it: with who answered or claimed.
+// trigger is an event of the transition table. A trigger distinguishes the host that answered or claimed.
 type trigger uint16
 
 const (
@@ -96,7 +97,7 @@ const (
 	silent
 	contested
 	unprobed
-	byMute // only the station answered that stays silent when it is asked alone
+	byMute // only the station answered that stays silent when asked alone
 	bySuspected
 	byMember
 	byUnreached
@@ -122,14 +123,15 @@ type step struct {
 	in  *Input
 	now time.Time
 	on  trigger
-	// peer and mac are the host that answered or claimed the address.
+	// peer and mac describe the host that answered or claimed the address.
 	peer    peers.Peer
 	mac     layer2.MAC
 	actions []Action
 	fired   func(line int)
 }
 
-// classify turns the event into a trigger, nothing when it does not concern the address any longer.
+// classify turns the event into a trigger. classify returns nothing for an event that does not concern the address any
+// longer.
 func (c *step) classify() trigger {
 	switch e := &c.in.Event; e.Kind {
 	case Stalled:
@@ -150,8 +152,8 @@ func (c *step) classify() trigger {
 	return nothing
 }
 
-// answer classifies the result of a probe by the host that is closest to this node: a member before an unreached node before a foreign
-// host.
+// answer classifies the result of a probe by the host closest to this node: a member before an unreached node, and an
+// unreached node before a foreign host.
 func (c *step) answer(f *layer2.Finding) trigger {
 	switch f.Outcome {
 	case layer2.Silent:

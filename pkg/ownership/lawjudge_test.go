@@ -35,7 +35,8 @@ func (j *judge) observe(w *wire) {
 			}
 		}
 	}
-	if n := len(j.moments); n > 0 && slices.Equal(j.moments[n-1].owners, now.owners) && slices.Equal(j.moments[n-1].answering, now.answering) {
+	if n := len(j.moments); n > 0 && slices.Equal(j.moments[n-1].owners, now.owners) &&
+		slices.Equal(j.moments[n-1].answering, now.answering) {
 		return
 	}
 	j.moments = append(j.moments, now)
@@ -105,7 +106,8 @@ func (j *judge) String() string {
 }
 
 // atMost fails when the condition held for longer than the bound.
-func (j *judge) atMost(t *testing.T, what string, bound time.Duration, from, until time.Time, is func(moment) bool) (longest time.Duration) {
+func (j *judge) atMost(t *testing.T, what string, bound time.Duration, from, until time.Time,
+	is func(moment) bool) (longest time.Duration) {
 	t.Helper()
 	longest, began := j.longest(from, until, is)
 	if longest > bound {

@@ -95,7 +95,8 @@ func (m *machine) review() {
 	}
 	if m.unaware {
 		m.in.Placement = nil
-	} else if !slices.Equal(eligible, m.eligible) || m.in.Placement == nil || m.in.Placement.Preferred != (m.prefer == m.in.Placement.Owner) {
+	} else if !slices.Equal(eligible, m.eligible) || m.in.Placement == nil ||
+		m.in.Placement.Preferred != (m.prefer == m.in.Placement.Owner) {
 		m.mayHave(eligible...)
 	}
 	m.soon(func() { m.step(Event{}) })
@@ -154,7 +155,8 @@ func (m *machine) do(a Action, e Event) {
 func (m *machine) announceRounds() {
 	m.tenure++
 	tenure := m.tenure
-	for _, after := range []time.Duration{0, 200 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second, layer2.DefaultRefresh} {
+	for _, after := range []time.Duration{0, 200 * time.Millisecond, time.Second, 2500 * time.Millisecond,
+		5 * time.Second, layer2.DefaultRefresh} {
 		m.w.in(after, func() {
 			if m.tenure == tenure && m.answers() {
 				m.w.announce(m)
@@ -198,7 +200,8 @@ func (m *machine) lose(name string) {
 func (m *machine) meet(o *machine) {
 	was := m.peers[o.name]
 	m.peers[o.name] = peers.Peer{
-		Name: o.name, Standing: peers.Member, State: membership.Ready, Ready: o.in.Self.Ready.Truncate(time.Second), SeenReady: m.w.now,
+		Name: o.name, Standing: peers.Member, State: membership.Ready, Ready: o.in.Self.Ready.Truncate(time.Second),
+		SeenReady: m.w.now,
 	}
 	if was.Lost && m.a.TookSince(was.LastSign) && m.answers() {
 		m.announceRounds()

@@ -7,42 +7,42 @@ import (
 )
 
 const (
-	// The pause before an address is probed again grows from firstRetry to lastRetry.
+	// The pause between probes grows from firstRetry to lastRetry.
 	firstRetry = 50 * time.Millisecond
 	lastRetry  = time.Second
-	// A silence is stale when it is acted on more than staleAfter after the last question: an owner whose process was stalled may answer by
-	// now. After mostStale stale results in a row the next one counts.
+	// A silence is stale more than staleAfter after the last question: an owner whose process was stalled may answer by
+	// now. After mostStale stale results in a row the next result counts.
 	staleAfter = 100 * time.Millisecond
 	mostStale  = 3
 )
 
-// probing is the part of an Address that asks the wire.
+// probing is the part of an Address that probes.
 type probing struct {
-	// number counts probes. asking is true while one runs.
+	// number counts probes. asking is true while a probe runs.
 	number uint64
 	asking bool
-	// next is when to probe, zero for never; asked is when the last probe began.
+	// next is the time of the next probe, zero for never. asked is the start of the last probe.
 	next, asked time.Time
-	// claimed is when another host last announced the address.
+	// claimed is the time of the last announcement of another host.
 	claimed time.Time
-	// to is the only station to ask, zero for all. mute is a station that stayed silent when it alone was asked: other answers in its name
-	// come from a switch that answers from memory.
+	// to is the only station to ask, zero for all stations. mute is a station that stayed silent when asked alone:
+	// other answers in the name of mute come from a switch that answers from memory.
 	to, mute layer2.MAC
-	// retries counts probes without a usable result; stale counts silences that came too late, since the last that counted.
+	// retries counts probes without a usable result. stale counts the silences in a row that came too late.
 	retries, stale int
-	// warned is true once the caller was told that the address cannot be probed.
+	// warned is true once the caller knows that the address cannot be probed.
 	warned bool
 }
 
-// reset stops probing and starts counting anew. The result of a running probe will not count.
+// reset stops probing and resets the counters. The result of a running probe will not count.
 func (p *probing) reset(next time.Time) {
 	*p = probing{number: p.number + 1, next: next}
 }
 
-// due reports whether it is time to probe.
+// due reports whether the next probe is due.
 func (p *probing) due(now time.Time) bool { return !p.asking && !p.next.IsZero() && !p.next.After(now) }
 
-// at returns when to probe, zero while a probe runs.
+// at returns the time of the next probe, zero while a probe runs.
 func (p *probing) at() time.Time {
 	if p.asking {
 		return time.Time{}
@@ -54,10 +54,11 @@ func (p *probing) at() time.Time {
 func (p *probing) begin(now time.Time, backup, linger bool) Action {
 	p.number++
 	p.asking, p.asked = true, now
-	return Action{Kind: Ask, Probe: Probe{Number: p.number, To: p.to, Linger: linger || p.mute != layer2.MAC{}, Backup: backup}}
+	return Action{Kind: Ask,
+		Probe: Probe{Number: p.number, To: p.to, Linger: linger || p.mute != layer2.MAC{}, Backup: backup}}
 }
 
-// end notes that the running probe has ended with f. A result in time ends a row of stale ones.
+// end records that the running probe has ended with f. A result in time ends a row of stale results.
 func (p *probing) end(now time.Time, f layer2.Finding) {
 	p.asking = false
 	if f.Outcome != layer2.Unasked && now.Sub(f.Last) <= staleAfter {
@@ -65,13 +66,13 @@ func (p *probing) end(now time.Time, f layer2.Finding) {
 	}
 }
 
-// refuse notes that the probe did not begin. It is tried again at next.
+// refuse records that the probe did not begin. The next try is at next.
 func (p *probing) refuse(next time.Time) { p.asking, p.next = false, next }
 
-// plan sets when to probe.
+// plan sets the time of the next probe.
 func (p *probing) plan(at time.Time) { p.next = at }
 
-// advance probes earlier than planned.
+// advance moves the next probe forward to at if the plan is later.
 func (p *probing) advance(at time.Time) {
 	if at.Before(p.next) {
 		p.next = at
@@ -84,7 +85,7 @@ func (p *probing) retry(now time.Time) {
 	p.retries++
 }
 
-// hear notes an announcement of another host. A probe that has ended with silence does not count then.
+// hear records an announcement of another host. The announcement outweighs the silence of an earlier probe.
 func (p *probing) hear(now time.Time) { p.claimed = now }
 
 // overtaken reports whether another host has announced the address since the last probe began.
@@ -95,17 +96,17 @@ func (p *probing) outdated(now time.Time, f layer2.Finding) bool {
 	return now.Sub(f.Last) > staleAfter && p.stale < mostStale
 }
 
-// countStale notes a silence that was too old.
+// countStale counts a silence that was too old.
 func (p *probing) countStale() { p.stale++ }
 
-// askOnly makes the next probe ask one station; askAll makes it ask everybody.
+// askOnly makes the next probe ask one station; askAll makes the next probe ask every station.
 func (p *probing) askOnly(mac layer2.MAC) { p.to, p.mute = mac, layer2.MAC{} }
 func (p *probing) askAll()                { p.to, p.mute = layer2.MAC{}, layer2.MAC{} }
 
-// muted makes the next probe ask everybody, after the station that was asked alone stayed silent.
+// muted makes the next probe ask every station, after the station that was asked alone stayed silent.
 func (p *probing) muted() { p.mute, p.to = p.to, layer2.MAC{} }
 
-// warn reports whether to tell that the address cannot be probed: once.
+// warn reports whether to log that the address cannot be probed: true on the first call only.
 func (p *probing) warn() bool {
 	was := p.warned
 	p.warned = true

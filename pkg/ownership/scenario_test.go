@@ -86,8 +86,8 @@ func (s states) String() string {
 
 func (t trigger) String() string {
 	var names []string
-	for i, name := range []string{"review", "silent", "contested", "unprobed", "byMute", "bySuspected", "byMember", "byUnreached", "byForeign",
-		"claimedByNode", "claimedByForeign", "stalled", "throttled"} {
+	for i, name := range []string{"review", "silent", "contested", "unprobed", "byMute", "bySuspected", "byMember",
+		"byUnreached", "byForeign", "claimedByNode", "claimedByForeign", "stalled", "throttled"} {
 		if t&(1<<i) != 0 {
 			names = append(names, name)
 		}
@@ -170,7 +170,8 @@ func (s *scenario) event(t *testing.T, words []string) (actions []Action, is boo
 	for _, a := range actions {
 		switch a.Kind {
 		case Sighted:
-			s.in.Heard = Sighting{MAC: a.Host.MAC, At: s.now, Unasked: s.in.Heard.Unasked && s.in.Heard.MAC == a.Host.MAC}
+			s.in.Heard = Sighting{MAC: a.Host.MAC, At: s.now,
+				Unasked: s.in.Heard.Unasked && s.in.Heard.MAC == a.Host.MAC}
 		case Defend:
 			s.in.LastDefense = s.now
 		}
@@ -251,7 +252,8 @@ func (s *scenario) peer(t *testing.T, name string, words []string) {
 		case "unreached":
 			p = peers.Peer{Name: name, Standing: peers.Unreached}
 		case "gone":
-			p = peers.Peer{Name: name, Standing: peers.Unreached, State: p.State, Lost: true, LastSign: s.now.Add(-300 * time.Millisecond)}
+			p = peers.Peer{Name: name, Standing: peers.Unreached, State: p.State, Lost: true,
+				LastSign: s.now.Add(-300 * time.Millisecond)}
 		case "left":
 			p.Standing, p.State = peers.Unreached, membership.Leaving
 		case "ready":

@@ -29,7 +29,8 @@ func alphabetic() netip.Addr {
 		candidates = append(candidates, election.NewCandidate(name))
 	}
 	for addr := netip.MustParseAddr("10.0.0.1"); ; addr = addr.Next() {
-		if slices.IsSortedFunc(election.Ranked(addr, candidates), func(x, y election.Candidate) int { return strings.Compare(x.Name(), y.Name()) }) {
+		if slices.IsSortedFunc(election.Ranked(addr, candidates),
+			func(x, y election.Candidate) int { return strings.Compare(x.Name(), y.Name()) }) {
 			return addr
 		}
 	}
@@ -39,13 +40,15 @@ func alphabetic() netip.Addr {
 // or none.
 func place(addr netip.Addr, eligible []string, prefer string) *placement.Placement {
 	snap := cluster.Snapshot{Services: []*cluster.Service{{
-		Key: cluster.Key{Namespace: "default", Name: "s"}, Managed: true, AllocatedFrom: "pool", Ingress: []netip.Addr{addr}, HasServing: true,
+		Key: cluster.Key{Namespace: "default", Name: "s"}, Managed: true, AllocatedFrom: "pool",
+		Ingress: []netip.Addr{addr}, HasServing: true,
 		PreferNode: prefer,
 	}}}
 	var ready []membership.Member
 	for _, name := range eligible {
 		snap.Nodes = append(snap.Nodes, cluster.Node{Name: name})
-		ready = append(ready, membership.Member{Name: name, State: membership.Ready, Links: []membership.Link{{Name: "eth0"}}})
+		ready = append(ready,
+			membership.Member{Name: name, State: membership.Ready, Links: []membership.Link{{Name: "eth0"}}})
 	}
 	return &placement.Decide(snap, ready)[0]
 }

@@ -1,9 +1,9 @@
 package ownership
 
-// State is the state of one address on this node.
+// State is the state of an address on this node.
 type State uint8
 
-// The states; doc.go describes them.
+// The possible states; doc.go describes them.
 const (
 	Standby State = iota
 	Backup
@@ -26,7 +26,7 @@ func (s State) String() string {
 // Answers reports whether this node answers for an address in the state.
 func (s State) Answers() bool { return s == Owner || s == Draining }
 
-// Holds reports whether this node counts the address as one that it has. A suspended address may be another node's by now.
+// Holds reports whether this node counts the address as owned. Another node may have taken a suspended address.
 func (s State) Holds() bool { return s == Owner || s == Suspended || s == Draining }
 
 // states is a set of states.

@@ -2,17 +2,18 @@ package ownership
 
 import "time"
 
-// mostChanges bounds the states that one review goes through. No path through the table is longer.
+// mostChanges limits the changes of state in one review. No path through the table is longer.
 const mostChanges = 4
 
-// Step applies an event to the address and returns what to do. It reviews the inputs before and after: a result of a probe is judged only if it
-// still concerns the present attempt, and what is due is done at once. Afterwards Next returns another time, after now, and State another
-// state, as the table says.
+// Step applies an event to the address and returns the actions for the caller. Step reviews the inputs before and after
+// the event. The first review discards a probe of an earlier attempt before its result is judged; the second review
+// carries out at once whatever is due. Afterwards Next returns another time, after now, and State another state, as the
+// table says.
 func (a *Address) Step(now time.Time, in Input) []Action {
 	return a.step(now, in, func(int) {})
 }
 
-// step is Step. It calls fired with the index of each line of the table that it applies.
+// step implements Step. step calls fired with the index of each table line that applies.
 func (a *Address) step(now time.Time, in Input, fired func(line int)) []Action {
 	c := &step{a: a, in: &in, now: now, fired: fired}
 	if expiry := a.foreign.expiry(); !expiry.IsZero() && !expiry.After(now) {
@@ -29,7 +30,7 @@ func (a *Address) step(now time.Time, in Input, fired func(line int)) []Action {
 	return c.actions
 }
 
-// review lets the state, and each new state, look at the inputs.
+// review lets the current state, and each new state, look at the inputs.
 func (c *step) review() {
 	c.on = review
 	for range mostChanges {

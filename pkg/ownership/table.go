@@ -1,12 +1,12 @@
 package ownership
 
-// transition is one line of the table. A step applies the first line that has the state, the trigger and a true guard. With more, it applies
-// the effects and goes on with the next lines.
+// transition is one line of the table. A step applies the first line that has the state, the trigger and a true guard.
+// With more, the step applies the effects and goes on with the next lines.
 type transition struct {
 	from states
 	on   trigger
 	when guard // nil for always
-	to   State // same: the state stays
+	to   State // same keeps the state
 	do   []effect
 }
 
@@ -21,7 +21,7 @@ var (
 	waiting = of(Backup, Probing, Deferred, Conflict)
 )
 
-// table is the life of an address. docs/ownership.md explains the lines and the rules that they hold.
+// table defines the life of an address. docs/ownership.md explains the lines and the rules behind them.
 var table = []transition{
 	{of(Owner, Suspended, Draining), review, not(announced), Standby, do(withdraw)},
 	{waiting | of(Standby), review, all(placed, kernelHas), Conflict, do(faceKernel)},

@@ -26,13 +26,13 @@ type Nodes struct {
 	config *config.Config
 	// nodes are sorted by name.
 	nodes []node
-	// subnets are those that a ready node has, each once, sorted.
+	// subnets lists the subnets of ready nodes, each once, sorted.
 	subnets []netip.Prefix
 	cached  map[eligibleKey][]election.Candidate
 }
 
-// node is one Node. general excludes it from every address; it is Eligible when nothing does. unconfigured is true when the node's speaker has no
-// configuration and another one has.
+// node is one Node. general excludes the node from every address; Eligible means no exclusion. unconfigured is true
+// when the node's speaker has no configuration and another speaker has one.
 type node struct {
 	*cluster.Node
 	links     []layer2.Interface
@@ -42,14 +42,14 @@ type node struct {
 	unconfigured bool
 }
 
-// eligibleKey is all that the candidates depend on besides the Services.
+// eligibleKey holds all inputs of the candidates besides the Services.
 type eligibleKey struct {
 	pool    *config.Pool
-	subnets string // identifies the subnets that hold the address
+	subnets string // identifies the subnets of the address
 	lenient bool
 }
 
-// NewNodes prepares the nodes of a snapshot. ready are the members that can answer now.
+// NewNodes prepares the nodes of a snapshot. ready lists the members able to answer now.
 func NewNodes(snap cluster.Snapshot, ready []membership.Member) *Nodes {
 	members := make(map[string]*membership.Member, len(ready))
 	configured := false
@@ -57,7 +57,8 @@ func NewNodes(snap cluster.Snapshot, ready []membership.Member) *Nodes {
 		members[ready[i].Name] = &ready[i]
 		configured = configured || ready[i].Configured
 	}
-	n := &Nodes{config: snap.Config, cached: map[eligibleKey][]election.Candidate{}, nodes: make([]node, 0, len(snap.Nodes))}
+	n := &Nodes{config: snap.Config, cached: map[eligibleKey][]election.Candidate{},
+		nodes: make([]node, 0, len(snap.Nodes))}
 	cordon := snap.Config != nil && snap.Config.Layer2.MoveOnCordon
 	for i := range snap.Nodes {
 		x := node{Node: &snap.Nodes[i], candidate: election.NewCandidate(snap.Nodes[i].Name)}
@@ -103,7 +104,7 @@ func general(n *cluster.Node, cordon bool, member *membership.Member) reason.Exc
 	return reason.Eligible
 }
 
-// pool returns the pool that holds a, nil if there is none or no configuration.
+// pool returns the pool of a, nil without a pool or without a configuration.
 func (n *Nodes) pool(a netip.Addr) *config.Pool {
 	if n.config == nil {
 		return nil
@@ -134,7 +135,7 @@ func (n *Nodes) eligible(a netip.Addr, pool *config.Pool, lenient bool) (candida
 	return candidates, subnets == "" && (pool == nil || len(pool.Interfaces) == 0)
 }
 
-// holding returns a text that identifies the subnets that hold a, empty for none.
+// holding returns a text that identifies the subnets of a, empty for none.
 func (n *Nodes) holding(a netip.Addr) string {
 	var indices []byte
 	for i, p := range n.subnets {
@@ -145,7 +146,8 @@ func (n *Nodes) holding(a netip.Addr) string {
 	return string(indices)
 }
 
-// exclusion returns why the node may not announce a, or Eligible. subnet tells that some node has a subnet that holds a.
+// exclusion returns the reason why the node may not announce a, or Eligible. subnet means that some node has a subnet
+// with a.
 func (x *node) exclusion(a netip.Addr, pool *config.Pool, subnet bool) reason.Exclusion {
 	target := layer2.Target{Addr: a}
 	if pool != nil {
@@ -171,7 +173,7 @@ func selected(n *cluster.Node, pool *config.Pool) bool {
 		slices.ContainsFunc(pool.NodeSelectors, func(s labels.Selector) bool { return s.Matches(labels.Set(n.Labels)) })
 }
 
-// weight returns how strongly pool prefers n.
+// weight returns the preference of pool for n.
 func weight(n *cluster.Node, pool *config.Pool) int {
 	if pool == nil {
 		return 0
@@ -179,10 +181,11 @@ func weight(n *cluster.Node, pool *config.Pool) int {
 	return pool.Preference(n.Labels)
 }
 
-// Exclusion returns why the named node may not announce a. It does not look at Services: of a node that it finds Eligible, nothing but
-// the traffic policy can keep the address away.
+// Exclusion returns the reason why the named node may not announce a. Exclusion ignores Services: for an Eligible node,
+// only the traffic policy can still forbid the address.
 func (n *Nodes) Exclusion(name string, a netip.Addr) reason.Exclusion {
-	i, found := slices.BinarySearchFunc(n.nodes, name, func(x node, name string) int { return strings.Compare(x.Name, name) })
+	i, found := slices.BinarySearchFunc(n.nodes, name,
+		func(x node, name string) int { return strings.Compare(x.Name, name) })
 	if !found {
 		return reason.NotANode
 	}

@@ -12,34 +12,36 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// preferredWeight is the election weight of the node that a Service names in its annotation. It exceeds any sum of the weights of a
-// pool's preferred nodes.
+// preferredWeight is the election weight of the node in a Service's annotation. The weight exceeds any sum of the
+// weights of a pool's preferred nodes.
 const preferredWeight = 1 << 30
 
 // Placement is the decision on one address.
 type Placement struct {
 	Addr netip.Addr
-	// Services have the address. They are sorted, and at least one.
+	// Services lists the Services with the address, sorted; at least one.
 	Services []cluster.Key
 	// Reason is Announced when a node should announce the address; otherwise no node may.
 	Reason reason.Announcement
-	// Owner is the elected node; empty unless Reason is Announced. Another node that announces the address already keeps it while it is
-	// eligible.
+	// Owner is the elected node; empty unless Reason is Announced. Another node that already announces the address
+	// keeps the address while eligible.
 	Owner string
-	// Preferred is true when a Service asks for Owner by its annotation.
+	// Preferred is true when a Service asks for Owner by annotation.
 	Preferred bool
-	// Interfaces are names or patterns of the interfaces to announce on; empty means every interface that fits.
+	// Interfaces lists names or patterns of the interfaces to announce on; empty means every interface that fits.
 	Interfaces []string
-	// Everywhere is true when no node has a subnet that holds the address, so that the owner announces it on all interfaces.
+	// Everywhere is true when the address is outside the subnets of all nodes, so the owner announces the address on
+	// all interfaces.
 	Everywhere bool
 	// Detail explains in a sentence why no node may announce the address; empty when Reason is Announced.
 	Detail string
 
-	// candidates are the eligible nodes, sorted by name. Placements of one round share them; nobody changes them.
+	// candidates lists the eligible nodes, sorted by name. Placements of one round share the slice; nobody changes it.
 	candidates []election.Candidate
 }
 
-// Decide returns a placement for every address of a managed Service, sorted by address. ready are the members that can answer now.
+// Decide returns a placement for every address of a managed Service, sorted by address. ready lists the members able to
+// answer now.
 func Decide(snap cluster.Snapshot, ready []membership.Member) []Placement {
 	nodes := NewNodes(snap, ready)
 	byAddr := map[netip.Addr][]*cluster.Service{}
@@ -73,7 +75,7 @@ func (n *Nodes) place(a netip.Addr, services []*cluster.Service) Placement {
 		p.Services = append(p.Services, s.Key)
 	}
 	pool := n.pool(a)
-	// Without a configuration the pools are unknown, and what the controller assigned earlier keeps working.
+	// Without a configuration the pools are unknown, and earlier assignments of the controller keep working.
 	if n.config != nil {
 		if pool == nil {
 			p.Reason, p.Detail = reason.NotInPool, reason.NotInPool.Text()
@@ -81,7 +83,7 @@ func (n *Nodes) place(a netip.Addr, services []*cluster.Service) Placement {
 		}
 		p.Interfaces = pool.Interfaces
 	}
-	// A Service without endpoints has no influence: the node must suit the Services that can serve.
+	// A Service without endpoints has no influence: the node must suit the Services with serving endpoints.
 	serving := slices.DeleteFunc(slices.Clone(services), func(s *cluster.Service) bool { return !s.HasServing })
 	if len(serving) == 0 {
 		p.Reason, p.Detail = reason.NoEndpoints, reason.NoEndpoints.Text()
@@ -105,8 +107,8 @@ func (n *Nodes) place(a netip.Addr, services []*cluster.Service) Placement {
 	return p
 }
 
-// apply narrows the candidates to what the Services with the policy Local allow, weighs the node that a Service prefers, and returns the
-// name of that node. Of Services that share the address the first preference counts.
+// apply removes the candidates excluded by Services with the policy Local, weighs the node that a Service prefers, and
+// returns the name of the preferred node. Among Services with a shared address the first preference counts.
 func (p *Placement) apply(serving []*cluster.Service) (preferred string) {
 	for _, s := range serving {
 		if s.TrafficPolicy == cluster.TrafficLocal {
@@ -142,14 +144,15 @@ func (p *Placement) Eligible(node string) bool {
 	return ok
 }
 
-// Rank returns how many eligible nodes the election places before node, which is one of them. The owner has rank 0.
+// Rank returns the number of eligible nodes placed before node by the election. node must be eligible. The owner has
+// rank 0.
 func (p *Placement) Rank(node string) int {
 	c, _ := p.candidate(node)
 	return election.Rank(p.Addr, c, p.candidates)
 }
 
-// Outranks reports whether node x keeps the address when y claims it too: an eligible node goes before one that is not, then the rank in
-// the election decides.
+// Outranks reports whether node x keeps the address when y claims the address too: an eligible node goes before an
+// excluded node, then the rank in the election decides.
 func (p *Placement) Outranks(x, y string) bool {
 	cx, okx := p.candidate(x)
 	cy, oky := p.candidate(y)
@@ -162,15 +165,16 @@ func (p *Placement) Outranks(x, y string) bool {
 	return election.Outranks(p.Addr, cx, cy)
 }
 
-// OutranksByName is Outranks for two nodes of which nothing but the names is known. Every node evaluates it alike.
+// OutranksByName implements Outranks for two nodes known only by name. Every node gets the same result.
 func OutranksByName(addr netip.Addr, x, y string) bool {
 	return election.Outranks(addr, election.NewCandidate(x), election.NewCandidate(y))
 }
 
-// Announce returns a copy with the candidates given by name, all of weight 0, and the first by rank as owner. It is for tests of the
-// packages that read placements.
+// Announce returns a copy with the candidates given by name, all of weight 0, and the first by rank as owner. Only
+// tests of other packages use Announce.
 func Announce(addr netip.Addr, eligible ...string) *Placement {
-	p := &Placement{Addr: addr, Services: []cluster.Key{{Namespace: "default", Name: "s"}}, Reason: reason.NoEligibleNode}
+	p := &Placement{Addr: addr, Services: []cluster.Key{{Namespace: "default", Name: "s"}},
+		Reason: reason.NoEligibleNode}
 	slices.Sort(eligible)
 	for _, name := range eligible {
 		p.candidates = append(p.candidates, election.NewCandidate(name))

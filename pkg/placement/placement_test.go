@@ -122,7 +122,8 @@ func parseLink(words []string) (l membership.Link) {
 func readyMembers(names ...string) (ready []membership.Member) {
 	for _, name := range names {
 		ready = append(ready, membership.Member{Name: name, State: membership.Ready, Links: []membership.Link{{
-			Name: "eth0", Subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/64")},
+			Name:    "eth0",
+			Subnets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/64")},
 		}}})
 	}
 	return ready
@@ -152,7 +153,8 @@ func parseNode(words []string) cluster.Node {
 func parseService(t *testing.T, words []string) *cluster.Service {
 	t.Helper()
 	ns, name, _ := strings.Cut(words[0], "/")
-	s := &cluster.Service{Key: cluster.Key{Namespace: ns, Name: name}, UID: words[0], Managed: true, AllocatedFrom: "some pool"}
+	s := &cluster.Service{Key: cluster.Key{Namespace: ns, Name: name}, UID: words[0], Managed: true,
+		AllocatedFrom: "some pool"}
 	for _, w := range words[1:] {
 		key, value, _ := strings.Cut(w, "=")
 		switch key {
@@ -233,7 +235,8 @@ func TestLossMovesOnlyWhatTheLostHad(t *testing.T) {
 		after := Decide(snap, slices.Concat(ready[:i], ready[i+1:]))
 		for j := range before {
 			if before[j].Owner != lost && after[j].Owner != before[j].Owner {
-				t.Errorf("%s moved from %s to %s when %s was lost", before[j].Addr, before[j].Owner, after[j].Owner, lost)
+				t.Errorf("%s moved from %s to %s when %s was lost", before[j].Addr, before[j].Owner, after[j].Owner,
+					lost)
 			}
 			if after[j].Owner == lost {
 				t.Errorf("%s stayed on %s, which is lost", after[j].Addr, lost)
@@ -260,10 +263,12 @@ func TestUnconfiguredGoLast(t *testing.T) {
 			case owner == "" || owner <= without:
 				t.Errorf("%s is at %q, which has no configuration", after[j].Addr, owner)
 			case before[j].Owner > without && owner != before[j].Owner:
-				t.Errorf("%s moved from %s to %s when %s lost its configuration", after[j].Addr, before[j].Owner, owner, without)
+				t.Errorf("%s moved from %s to %s when %s lost its configuration", after[j].Addr, before[j].Owner, owner,
+					without)
 			}
 		}
-		if why := NewNodes(snap, ready).Exclusion(without, before[0].Addr); (why == reason.NoConfiguration) != (i < len(ready)-1) {
+		why := NewNodes(snap, ready).Exclusion(without, before[0].Addr)
+		if (why == reason.NoConfiguration) != (i < len(ready)-1) {
 			t.Errorf("%s of %d is %s", without, len(ready), why)
 		}
 		before = after

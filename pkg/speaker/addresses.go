@@ -13,10 +13,10 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// addressSet holds the addresses that Services have, or that must not be forgotten yet.
+// addressSet holds the addresses of Services, and former addresses that the loop must still remember.
 type addressSet map[netip.Addr]*ownership.Address
 
-// inherit returns the addresses that the process before this one announced.
+// inherit returns the addresses that the previous process announced.
 func inherit(addrs []netip.Addr) addressSet {
 	as := addressSet{}
 	for _, a := range addrs {
@@ -25,7 +25,7 @@ func inherit(addrs []netip.Addr) addressSet {
 	return as
 }
 
-// add adds the addresses of placements that are missing.
+// add adds the missing addresses of placements.
 func (as addressSet) add(placements []placement.Placement) {
 	for i := range placements {
 		if addr := placements[i].Addr; as[addr] == nil {
@@ -34,14 +34,14 @@ func (as addressSet) add(placements []placement.Placement) {
 	}
 }
 
-// forget removes the addresses that no Service has, and that nothing is known of.
+// forget removes addresses without a Service and without any state to keep.
 func (as addressSet) forget(placements []placement.Placement) {
 	maps.DeleteFunc(as, func(addr netip.Addr, a *ownership.Address) bool {
 		return a.Idle() && placement.Find(placements, addr) == nil
 	})
 }
 
-// held returns the addresses that this node has, sorted.
+// held returns the owned addresses, sorted.
 func (as addressSet) held() (addrs []netip.Addr) {
 	for addr, a := range as {
 		if a.State().Holds() {
@@ -52,7 +52,7 @@ func (as addressSet) held() (addrs []netip.Addr) {
 	return addrs
 }
 
-// holds reports whether this node has the address.
+// holds reports whether this node owns the address.
 func (as addressSet) holds(addr netip.Addr) bool { return as[addr] != nil && as[addr].State().Holds() }
 
 // foreignHost returns the host that answers for the address and should not, zero if there is none.
@@ -68,7 +68,7 @@ func (as addressSet) owns(addr netip.Addr) bool {
 	return as[addr] != nil && as[addr].State() == ownership.Owner
 }
 
-// takenSince returns the addresses that this node took after a time and keeps.
+// takenSince returns the addresses that this node took after a time and still has.
 func (as addressSet) takenSince(t time.Time) (taken []netip.Addr) {
 	for addr, a := range as {
 		if a.TookSince(t) {
@@ -78,7 +78,7 @@ func (as addressSet) takenSince(t time.Time) (taken []netip.Addr) {
 	return taken
 }
 
-// targets returns the whole set of addresses to answer for and to listen to.
+// targets returns the complete set of addresses to answer for and to listen to.
 func (as addressSet) targets(placements []placement.Placement) []layer2.Target {
 	targets := make([]layer2.Target, 0, len(placements))
 	for i := range placements {
@@ -95,7 +95,7 @@ func (as addressSet) targets(placements []placement.Placement) []layer2.Target {
 	return targets
 }
 
-// facts returns what is known of each address that is not simply another node's.
+// facts returns the facts about each address, except addresses that simply belong to another node.
 func (as addressSet) facts() map[netip.Addr]ownership.Facts {
 	facts := map[netip.Addr]ownership.Facts{}
 	for addr, a := range as {
@@ -106,7 +106,7 @@ func (as addressSet) facts() map[netip.Addr]ownership.Facts {
 	return facts
 }
 
-// foreign returns the hosts that are no nodes and answer for addresses of Services, sorted.
+// foreign returns the foreign hosts that answer for addresses of Services, sorted.
 func (as addressSet) foreign() (list []cluster.Stranger) {
 	for addr, a := range as {
 		if f := a.Foreign(); f.Known() && f.Node == "" {
@@ -117,7 +117,7 @@ func (as addressSet) foreign() (list []cluster.Stranger) {
 	return list[:min(len(list), mostForeign)]
 }
 
-// next returns when an address must be reviewed although nothing has happened, last when that is later.
+// next returns the time of the next review of an address, but at most last. The review is due even if nothing happens.
 func (as addressSet) next(last time.Time) time.Time {
 	for _, a := range as {
 		if at := a.Next(); !at.IsZero() && at.Before(last) {

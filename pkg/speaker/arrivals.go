@@ -10,19 +10,21 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// arrivals dates the addresses: since when a node may announce each, and when it came to Services. The addresses that Services had when this
-// node became ready are old. So are those that Services had from another load balancer before Lanlord adopted them.
+// arrivals records two times for each address: when the first node could announce the address, and when the address
+// came to Services. Addresses of Services older than this node's readiness are old. Addresses adopted from another load
+// balancer are old too.
 type arrivals struct {
 	byAddr map[netip.Addr]ownership.Arrival
-	// dated is true once the addresses that were there at the start are noted.
+	// dated is true once arrivals has recorded the addresses present at the start.
 	dated bool
 }
 
-// unannounced tells since when no node may announce an address, and the node that should have before.
+// unannounced returns the time since which no node may announce an address, and the previous owner.
 type unannounced func(netip.Addr) (since time.Time, owner string, is bool)
 
-// update notes the addresses of a round. ready tells that this node is ready.
-func (a *arrivals) update(now time.Time, ready bool, placements []placement.Placement, services []*cluster.Service, un unannounced) {
+// update records the addresses of a round. ready means that this node is ready.
+func (a *arrivals) update(now time.Time, ready bool, placements []placement.Placement, services []*cluster.Service,
+	un unannounced) {
 	old := !ready || !a.dated
 	a.dated = ready
 	next := make(map[netip.Addr]ownership.Arrival, len(placements))
@@ -48,7 +50,8 @@ func (a *arrivals) update(now time.Time, ready bool, placements []placement.Plac
 	a.byAddr = next
 }
 
-// came returns when an address that a node may announce now came to Services; zero when it only waited for endpoints again.
+// came returns the time at which an announced address came to Services; zero if the address only waited for endpoints
+// again.
 func came(now time.Time, addr netip.Addr, un unannounced) time.Time {
 	since, owner, is := un(addr)
 	switch {

@@ -1,7 +1,9 @@
-// Package speaker is the loop of one node: it decides with the other nodes which addresses this node announces, and announces them.
+// Package speaker runs the loop of one node: the loop decides with the other nodes which addresses this node announces,
+// and announces them.
 //
-// Whoever has news sends a wake-up. The loop then takes a snapshot of the cluster, brings the table of peers up to date
-// (pkg/peers), decides which node should have each address (pkg/placement), steps the state machine of each address (pkg/ownership),
-// hands the announcer the whole set of addresses, and tells people what changed (pkg/notify). One goroutine, Run's, owns all of that;
-// the exported methods may be called from any goroutine and never block.
+// Each source of changes sends a wake-up. The loop then takes a snapshot of the cluster, updates the peer table
+// (pkg/peers), elects an owner for each address (pkg/placement), steps the state machine of each address
+// (pkg/ownership), hands the complete set of addresses to the announcer, and reports the changes to people
+// (pkg/notify). The goroutine of Run owns all of this state. Any goroutine may call the exported methods; they never
+// block.
 package speaker

@@ -11,7 +11,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/placement"
 )
 
-// loop is what the goroutine of Run works on. Its methods are in messages.go, which steps single addresses, in round.go, and in run.go.
+// loop holds the state of the goroutine in Run. Three files have its methods: messages.go steps single addresses,
+// round.go makes rounds, and run.go waits.
 type loop struct {
 	*parts
 	self     *self
@@ -21,13 +22,14 @@ type loop struct {
 	addrs    addressSet
 	arrivals arrivals
 	pending  pending
-	// snapshot, placements and prevOwners belong to the last round; prevOwners are the owners of the round before.
+	// snapshot, placements and prevOwners belong to the last round; prevOwners maps each address to its owner in the
+	// round before.
 	snapshot   cluster.Snapshot
 	placements []placement.Placement
 	prevOwners map[netip.Addr]string
-	// deadline is when the loop acts although nothing has happened.
+	// deadline is the time of the next round if nothing happens before.
 	deadline time.Time
-	// lastDefense is when claims of foreign hosts were answered last.
+	// lastDefense is the time of the last answer to claims of foreign hosts.
 	lastDefense time.Time
 }
 
@@ -40,7 +42,7 @@ func newLoop(ctx context.Context, p *parts) *loop {
 	return l
 }
 
-// begin takes in a snapshot of the cluster, which a new round decides from.
+// begin stores a snapshot of the cluster for a new round.
 func (l *loop) begin(snapshot cluster.Snapshot) {
 	l.pending.begin()
 	l.snapshot = snapshot
@@ -50,11 +52,12 @@ func (l *loop) begin(snapshot cluster.Snapshot) {
 	}
 }
 
-// decide brings the peers up to date and places all addresses.
+// decide updates the peer table and places all addresses.
 func (l *loop) decide(now time.Time) {
 	l.pending.begin()
 	changes := l.table.Update(now, peers.Input{
-		Members: l.opt.Peers.Members(), Self: l.self.member(l.addrs), Nodes: l.snapshot.Nodes, Versions: l.snapshot.Versions,
+		Members: l.opt.Peers.Members(), Self: l.self.member(l.addrs), Nodes: l.snapshot.Nodes,
+		Versions: l.snapshot.Versions,
 	})
 	for _, name := range changes.Returned {
 		l.opt.Log.Info("member is back", "node", name)
@@ -68,14 +71,14 @@ func (l *loop) decide(now time.Time) {
 	l.placements = placement.Decide(l.snapshot, l.table.Ready())
 }
 
-// announceTaken announces again what this node has taken since a time. A member that was unreachable since then may still answer for it, and
-// hears now who has it.
+// announceTaken repeats the announcements of all addresses taken since a time. A member that was unreachable since then
+// may still answer for an address, and learns the owner from the announcement.
 func (l *loop) announceTaken(since time.Time) { l.opt.Announcer.Announce(l.addrs.takenSince(since)) }
 
-// defended notes that claims of foreign hosts are answered.
+// defended records an answer to claims of foreign hosts.
 func (l *loop) defended(now time.Time) { l.lastDefense = now }
 
-// plan sets when the loop acts although nothing has happened.
+// plan sets the deadline of the next round.
 func (l *loop) plan(now time.Time) {
 	l.deadline = l.addrs.next(now.Add(time.Hour))
 	for _, at := range []time.Time{l.table.Next(), l.notifier.Next()} {

@@ -9,22 +9,22 @@ import (
 	"github.com/lanlord/lanlord/pkg/peers"
 )
 
-// mailbox carries news to the loop. A message that finds its channel full is dropped: claims are repeated, and so are suspicions and versions.
+// mailbox carries messages to the loop. A full channel drops messages: senders repeat claims, suspicions and versions.
 type mailbox struct {
 	claims     chan layer2.Claim
 	suspicions chan peers.Suspicion
 	versions   chan versionsFrom
-	// probed has the results of probes. It is not buffered: the prober waits for the loop.
+	// probed carries the results of probes. The channel has no buffer: the prober waits for the loop.
 	probed chan probed
 }
 
-// versionsFrom is how far another member has seen the cluster.
+// versionsFrom holds the versions of another member: how far the member has seen the cluster.
 type versionsFrom struct {
 	node     string
 	versions cluster.Versions
 }
 
-// probed is the result of a probe.
+// probed holds the result of a probe.
 type probed struct {
 	addr  netip.Addr
 	event ownership.Event
@@ -33,8 +33,8 @@ type probed struct {
 
 func newMailbox() mailbox {
 	return mailbox{
-		claims: make(chan layer2.Claim, 4096), suspicions: make(chan peers.Suspicion, 64), versions: make(chan versionsFrom, 64),
-		probed: make(chan probed),
+		claims: make(chan layer2.Claim, 4096), suspicions: make(chan peers.Suspicion, 64),
+		versions: make(chan versionsFrom, 64), probed: make(chan probed),
 	}
 }
 
@@ -44,7 +44,7 @@ func (m *mailbox) suspect(x peers.Suspicion) { offer(m.suspicions, x) }
 
 func (m *mailbox) tell(v versionsFrom) { offer(m.versions, v) }
 
-// offer sends unless the channel is full.
+// offer sends a message unless the channel is full.
 func offer[T any](to chan T, message T) {
 	select {
 	case to <- message:

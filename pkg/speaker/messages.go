@@ -12,8 +12,9 @@ import (
 // step steps one address and carries out its actions.
 func (l *loop) step(a *ownership.Address, now time.Time, e ownership.Event) {
 	in := ownership.Input{
-		Event: e, Self: l.self.facts(), Placement: placement.Find(l.placements, a.Addr), PrevOwner: l.prevOwners[a.Addr],
-		Peers: l.table.View(), Failback: l.self.failback(), Arrival: l.arrivals.byAddr[a.Addr], Heard: l.sightings.of(a.Addr),
+		Event: e, Self: l.self.facts(), Placement: placement.Find(l.placements, a.Addr),
+		PrevOwner: l.prevOwners[a.Addr], Peers: l.table.View(), Failback: l.self.failback(),
+		Arrival: l.arrivals.byAddr[a.Addr], Heard: l.sightings.of(a.Addr),
 		Kernel: l.self.kernelHas(a.Addr), LastDefense: l.lastDefense,
 	}
 	for _, action := range a.Step(now, in) {
@@ -57,7 +58,7 @@ func (l *loop) act(a *ownership.Address, now time.Time, in *ownership.Input, act
 	l.logAction(a, action)
 }
 
-// logAction logs the actions that people want to know of.
+// logAction logs the actions that concern people.
 func (l *loop) logAction(a *ownership.Address, action ownership.Action) {
 	log := l.opt.Log.With("ip", a.Addr, "state", a.State())
 	switch action.Kind {
@@ -80,7 +81,7 @@ func (l *loop) logAction(a *ownership.Address, action ownership.Action) {
 	}
 }
 
-// changed counts, logs and keeps a change of ownership.
+// changed counts, logs and stores a change of ownership.
 func (l *loop) changed(c ownership.Change, p *placement.Placement) {
 	l.metrics.changes[c.Kind][c.Cause].Inc()
 	args := []any{"ip", c.Addr, "reason", c.Cause}
@@ -102,7 +103,7 @@ func (l *loop) changed(c ownership.Change, p *placement.Placement) {
 	l.pending.change(c)
 }
 
-// claimed steps the address that another host has announced, and reports whether a round must follow.
+// claimed steps an address after an announcement of another host, and reports whether a round must follow.
 func (l *loop) claimed(c layer2.Claim, now time.Time) (news bool) {
 	a := l.addrs[c.Addr]
 	if a == nil {
@@ -111,7 +112,7 @@ func (l *loop) claimed(c layer2.Claim, now time.Time) (news bool) {
 	before := a.State()
 	l.step(a, now, ownership.Event{Kind: ownership.Claimed, MAC: c.MAC})
 	if l.pending.again {
-		l.decide(now) // a suspicion was refuted: the claimant counts again
+		l.decide(now) // an answer refuted a suspicion: the rank of the claimant counts again
 		l.step(a, now, ownership.Event{Kind: ownership.Claimed, MAC: c.MAC})
 	}
 	l.announcePending()
@@ -119,14 +120,14 @@ func (l *loop) claimed(c layer2.Claim, now time.Time) (news bool) {
 	return a.State() != before || len(l.pending.asks) > 0 || !next.IsZero() && next.Before(l.deadline)
 }
 
-// announcePending announces again the addresses that wait for that.
+// announcePending repeats the announcements of all pending addresses.
 func (l *loop) announcePending() {
 	if addrs := l.pending.takeAnnouncements(); len(addrs) > 0 {
 		l.opt.Announcer.Announce(addrs)
 	}
 }
 
-// suspected takes in a suspicion or a sign of life, and reports whether a round must follow.
+// suspected processes a suspicion or a sign of life, and reports whether a round must follow.
 func (l *loop) suspected(x peers.Suspicion, now time.Time) (news bool) {
 	recovered, changed := l.table.Suspect(x, now)
 	if changed && x.Silent == 0 {
@@ -136,7 +137,7 @@ func (l *loop) suspected(x peers.Suspicion, now time.Time) (news bool) {
 	return changed
 }
 
-// told takes in how far another member has seen the cluster, and reports whether a round must follow.
+// told processes the versions of another member, and reports whether a round must follow.
 func (l *loop) told(m versionsFrom, now time.Time) (news bool) {
 	changed, reply := l.table.Heard(m.node, m.versions, now)
 	if reply {
@@ -145,7 +146,7 @@ func (l *loop) told(m versionsFrom, now time.Time) (news bool) {
 	return changed
 }
 
-// probed keeps the result of a probe for the round that must follow.
+// probed stores the result of a probe for the next round.
 func (l *loop) probed(m probed) {
 	l.prober.note(m.addr, m.err)
 	l.pending.result(m.addr, m.event)

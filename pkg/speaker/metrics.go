@@ -10,7 +10,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// conflict is the kind of host that claims an address which this node has, or should have.
+// conflict classifies a host that claims an address of this node.
 type conflict uint8
 
 const (
@@ -20,7 +20,7 @@ const (
 	conflicts
 )
 
-// String returns the conflict as the metrics label it.
+// String returns the value of the metric label.
 func (c conflict) String() string { return [...]string{"peer", "stranger"}[c] }
 
 var (
@@ -31,16 +31,17 @@ var (
 	announcedSumDesc = prometheus.NewDesc("lanlord_speaker_announced_checksum",
 		"Sum of a 32-bit hash of each address that this node answers for.", nil, nil)
 	expectedSumDesc = prometheus.NewDesc("lanlord_speaker_expected_checksum",
-		"Sum of a 32-bit hash of each address that some node is to answer for: lanlord_speaker_announced_checksum of all nodes "+
-			"adds up to it when each address has one owner.", nil, nil)
+		"Sum of a 32-bit hash of each address that some node is to answer for: lanlord_speaker_announced_checksum of "+
+			"all nodes adds up to it when each address has one owner.", nil, nil)
 	addressesDesc = prometheus.NewDesc("lanlord_speaker_addresses",
-		"Addresses of Services that this node knows of, by why they are announced by some node, or by none.", []string{"reason"}, nil)
+		"Addresses of Services that this node knows of, by why they are announced by some node, or by none.",
+		[]string{"reason"}, nil)
 )
 
-// metrics holds the counters. The gauges are collected from the last round, so that a series ends with its address.
+// metrics holds the counters. The gauges are computed from the last round, so a series ends with its address.
 type metrics struct {
 	status     func() Status
-	byAddress  bool // adds a series for each address that this node answers for
+	byAddress  bool // adds a series for each address of this node
 	changes    [ownership.KindCount][ownership.CauseCount]prometheus.Counter
 	conflicts  [conflicts]prometheus.Counter
 	defences   prometheus.Counter
@@ -61,17 +62,22 @@ func newMetrics(r prometheus.Registerer, byAddress bool, status func() Status) *
 	}, []string{"change", "reason"})
 	disputes := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "lanlord_speaker_conflicts_total",
-		Help: "Claims of another host that were heard for addresses that this node has, or is to have, by the kind of host.",
+		Help: "Claims of another host that were heard for addresses that this node has, or is to have, by the kind " +
+			"of host.",
 	}, []string{"kind"})
 	m := &metrics{
 		status: status, byAddress: byAddress,
-		defences:   counter("defences_total", "Announcements of an address that this node has and a stranger has claimed."),
+		defences: counter("defences_total",
+			"Announcements of an address that this node has and a stranger has claimed."),
 		suspicions: counter("suspicions_total", "Times that a neighbour was silent and all members were told."),
-		refuted:    counter("suspicions_refuted_total", "Times that a suspected member answered before anything was taken from it."),
-		late:       counter("late_looks_total", "Looks at a neighbour that were not judged, since this node was late itself."),
+		refuted: counter("suspicions_refuted_total",
+			"Times that a suspected member answered before anything was taken from it."),
+		late: counter("late_looks_total",
+			"Looks at a neighbour that were not judged, since this node was late itself."),
 		failover: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "lanlord_speaker_failover_seconds",
-			Help:    "Time from the last sign of a node that has crashed to this node's announcement of an address that it had.",
+			Name: "lanlord_speaker_failover_seconds",
+			Help: "Time from the last sign of a node that has crashed to this node's announcement of an address " +
+				"that it had.",
 			Buckets: []float64{.1, .2, .3, .4, .5, .6, .7, .8, 1, 1.5, 2, 3, 5, 10},
 		}),
 		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -133,7 +139,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(expectedSumDesc, expected)
 }
 
-// checksum returns the 32-bit FNV-1a hash of an address. The sum of two million of them is exact in a float64, in any order.
+// checksum returns the 32-bit FNV-1a hash of an address. A float64 holds the sum of two million hashes exactly, in any
+// order.
 func checksum(a netip.Addr) float64 {
 	b := a.As16()
 	h := fnv.New32a()

@@ -12,45 +12,46 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// Source returns the cluster as it is known now.
+// Source returns the current snapshot of the cluster.
 type Source interface{ Snapshot() cluster.Snapshot }
 
-// Peers are the speakers of the other nodes, as gossip reaches them.
+// Peers gives access to the speakers of the other nodes through gossip.
 type Peers interface {
-	// Members returns all known members sorted by name, this node among them.
+	// Members returns all known members, this node included, sorted by name.
 	Members() []membership.Member
-	// Settled is false until this node has heard from another one, or has tried for long enough. Before that it does not know which
-	// addresses the others have.
+	// Settled is false until this node has heard from another node, or has tried for long enough. Before that, this
+	// node does not know the addresses of the other nodes.
 	Settled() bool
-	// Unreached returns the nodes that gossip has tried in vain.
+	// Unreached returns the nodes with no answer to gossip.
 	Unreached() []membership.Unreached
-	// SetState tells the others what this node says of itself.
+	// SetState publishes the report of this node to the other members.
 	SetState(membership.Report) error
-	// Ping asks a member by gossip whether it lives.
+	// Ping asks a member by gossip for a sign of life.
 	Ping(name string) error
-	// Suspect tells the others that nothing was heard from a member for a time, or, when that is 0, that it is heard again.
+	// Suspect tells the other members for how long this node has heard nothing from a member. The duration 0 ends the
+	// suspicion.
 	Suspect(name string, silent time.Duration)
-	// Tell tells the named member how far this node has seen the cluster.
+	// Tell sends the versions of this node to the named member.
 	Tell(name string, versions [8]uint64)
 }
 
-// Predecessor is what this process takes over from another process of the same node.
+// Predecessor describes the previous process of the same node.
 type Predecessor struct {
-	// Succeeds is true when there is one, so that this process is ready from the start.
+	// Succeeds is true when a predecessor exists, so that this process is ready from the start.
 	Succeeds bool
-	// Addrs are the addresses that the predecessor announced until now.
+	// Addrs lists the addresses that the predecessor announced until now.
 	Addrs []netip.Addr
-	// Members are those that it knew.
+	// Members lists the members known to the predecessor.
 	Members []membership.Member
-	// Since is when the node became ready; zero when the predecessor did not say.
+	// Since is the time at which the node became ready; zero when the predecessor did not say.
 	Since time.Time
 }
 
-// Options are the collaborators and settings of a Speaker. Registerer and all fields below it are optional.
+// Options holds the collaborators and settings of a Speaker. Registerer and all fields below it are optional.
 type Options struct {
 	// Self is the name of this node.
 	Self string
-	// Wake receives a value when the source, the peers or the announcer have news.
+	// Wake receives a value after each change of the source, the peers or the announcer.
 	Wake       <-chan struct{}
 	Source     Source
 	Peers      Peers
@@ -58,15 +59,16 @@ type Options struct {
 	Event      func(cluster.Event)
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
-	// AddressMetrics adds a series for each address that this node answers for.
+	// AddressMetrics adds a series for each address of this node.
 	AddressMetrics bool
 	Predecessor    Predecessor
-	// Informed reports whether this node hears from the API server. Without it, the answer is always yes.
+	// Informed reports whether this node has contact with the API server. A nil function means yes.
 	Informed func() bool
-	// Forwards reports whether this node passes packets for the addresses of Services on to the pods; a node that has booted takes nothing
-	// before. Without it, the answer is always yes. A value in Wake announces a change.
+	// Forwards reports whether this node forwards packets for the addresses of Services to the pods; after a boot, the
+	// node takes no address before. A nil function means yes. A value in Wake announces a change.
 	Forwards func() bool
-	// Held and Foreign are called when the addresses that this node has, or the foreign hosts, in Status have changed. They must not block.
+	// Held and Foreign are called after a change of the owned addresses, or of the foreign hosts, in Status. The
+	// functions must not block.
 	Held    func([]netip.Addr)
 	Foreign func()
 }

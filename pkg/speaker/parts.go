@@ -8,7 +8,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/peers"
 )
 
-// parts are what the loop shares with the methods that other goroutines call.
+// parts holds the state shared by the loop and the methods for other goroutines.
 type parts struct {
 	opt       Options
 	mailbox   mailbox
@@ -24,7 +24,7 @@ func newParts(o Options) *parts {
 	return p
 }
 
-// Status returns what the loop did last, and a zero value before it has begun.
+// Status returns the status after the last round, and a zero value before the first round.
 func (p *parts) Status() Status {
 	if st := p.status.Load(); st != nil {
 		return *st
@@ -32,11 +32,12 @@ func (p *parts) Status() Status {
 	return Status{}
 }
 
-// blocked reports whether gossip with a node does not pass, although the node runs: gossip never reached it, or it answers on the wire.
+// blocked reports whether gossip with a running node does not pass: gossip never reached the node, or the node answers
+// on the wire.
 func (p *parts) blocked(u membership.Unreached) bool {
 	at, heard := p.detector.LastHeard(u.Name)
 	return !u.Met || heard && at.Sub(u.Since) >= blockedAfter
 }
 
-// blockedAfter is how long after gossip lost a node the node must have answered on the wire.
+// blockedAfter is the minimum time between the loss of a node in gossip and a later answer of the node on the wire.
 const blockedAfter = 5 * time.Second

@@ -6,17 +6,17 @@ import (
 	"github.com/lanlord/lanlord/pkg/ownership"
 )
 
-// pending is what waits for the rest of a round.
+// pending collects the work for the rest of a round.
 type pending struct {
-	// asks are probes that wait until the announcer knows the states of all addresses.
+	// asks lists probes to start once the announcer knows the states of all addresses.
 	asks []request
-	// announcements are addresses to announce again.
+	// announcements lists addresses to announce again.
 	announcements []netip.Addr
-	// results are the results of probes that have come since the last round.
+	// results lists the results of probes since the last round.
 	results map[netip.Addr]ownership.Event
-	// changes are the changes of ownership that are not in the status yet.
+	// changes lists the changes of ownership not yet in the status.
 	changes []ownership.Change
-	// again is true when a suspicion was refuted: another round must follow at once.
+	// again is true after a refuted suspicion: another round must follow at once.
 	again bool
 }
 

@@ -18,48 +18,49 @@ import (
 )
 
 const (
-	// secondAnswer is how long a second answer is waited for where two stations may answer.
+	// secondAnswer limits the wait for a second answer where two stations may answer.
 	secondAnswer = 40 * time.Millisecond
-	// backupQuestions is how often a backup asks: a frame or two may be lost, and the elected node has not said that it does not take
-	// the address.
+	// backupQuestions is the number of questions of a backup: a frame or two may be lost, and the elected node has not
+	// declined the address.
 	backupQuestions = 4
-	// backupRate is how many addresses a second this node probes as backup, and how many at once.
+	// backupRate limits the addresses probed as backup, both a second and at once.
 	backupRate = 100
-	// mostWitnesses is how many other members are probed to find out whether this node hears anybody.
+	// mostWitnesses limits the other members to probe. The probes find out whether this node hears anybody.
 	mostWitnesses = 3
 )
 
-// errDeaf says that silence proves nothing.
+// errDeaf means that silence proves nothing, because this node hears nobody.
 var errDeaf = errors.New("no other member is heard either")
 
-// request is a probe that an address asked for.
+// request is a probe for one address.
 type request struct {
 	addr      netip.Addr
 	probe     ownership.Probe
 	placement *placement.Placement
 }
 
-// prober runs probes, each in a goroutine of its own.
+// prober runs probes, each in its own goroutine.
 type prober struct {
 	ctx       context.Context
 	tasks     sync.WaitGroup
 	announcer *layer2.Announcer
 	results   chan<- probed
 	backups   *rate.Limiter
-	// failed has the last error by address, of the addresses that could not be probed.
+	// failed maps each address without a working probe to its last error.
 	failed map[netip.Addr]error
 }
 
 func newProber(ctx context.Context, announcer *layer2.Announcer, results chan<- probed) *prober {
 	return &prober{
-		ctx: ctx, announcer: announcer, results: results, backups: rate.NewLimiter(backupRate, backupRate), failed: map[netip.Addr]error{},
+		ctx: ctx, announcer: announcer, results: results, backups: rate.NewLimiter(backupRate, backupRate),
+		failed: map[netip.Addr]error{},
 	}
 }
 
-// admit reports whether one more probe as backup is within the rate.
+// admit reports whether the rate allows one more probe as backup.
 func (p *prober) admit(now time.Time) bool { return p.backups.AllowN(now, 1) }
 
-// start runs a probe. Where there are witnesses, silence counts only if one of them is heard.
+// start runs a probe. With witnesses, silence counts only if this node hears one of them.
 func (p *prober) start(r request, witnesses []membership.Link) {
 	options := layer2.ProbeOptions{To: r.probe.To}
 	if r.placement != nil {
@@ -84,7 +85,7 @@ func (p *prober) start(r request, witnesses []membership.Link) {
 	})
 }
 
-// note keeps why an address could not be probed, nil if it could.
+// note stores the reason of a failed probe for an address, nil after a success.
 func (p *prober) note(addr netip.Addr, err error) {
 	if err == nil {
 		delete(p.failed, addr)
@@ -93,8 +94,8 @@ func (p *prober) note(addr netip.Addr, err error) {
 	p.failed[addr] = err
 }
 
-// witnesses returns links of members that this node should hear on the networks of addr, the suspected ones last. A node that hears neither
-// the address nor a witness may be cut off itself.
+// witnesses returns links of members that this node should hear on the networks of addr, the suspected members last. A
+// node that hears neither the address nor a witness may be cut off.
 func (p *prober) witnesses(self string, addr netip.Addr, entries []peers.Entry) []membership.Link {
 	var heard, suspects []membership.Link
 	interfaces := p.announcer.Interfaces()
@@ -108,9 +109,10 @@ func (p *prober) witnesses(self string, addr netip.Addr, entries []peers.Entry) 
 			list = &suspects
 		}
 		for _, link := range e.Links {
-			if link.Beacon.IsValid() && len(*list) < mostWitnesses && slices.ContainsFunc(interfaces, func(i layer2.Interface) bool {
-				return i.Up && i.Holds(link.Beacon) && (i.Holds(addr) || !inside)
-			}) {
+			if link.Beacon.IsValid() && len(*list) < mostWitnesses &&
+				slices.ContainsFunc(interfaces, func(i layer2.Interface) bool {
+					return i.Up && i.Holds(link.Beacon) && (i.Holds(addr) || !inside)
+				}) {
 				*list = append(*list, link)
 			}
 		}
@@ -118,11 +120,12 @@ func (p *prober) witnesses(self string, addr netip.Addr, entries []peers.Entry) 
 	return append(heard, suspects...)
 }
 
-// hearsAny reports whether one of the links answers for its probe address, or there are none.
+// hearsAny reports whether one of the links answers for its probe address, or the list is empty.
 func (p *prober) hearsAny(links []membership.Link) bool {
 	for _, l := range links {
 		f, _ := p.announcer.Probe(p.ctx, l.Beacon, layer2.ProbeOptions{To: layer2.MAC(l.MAC)})
-		if slices.ContainsFunc(f.Heard, func(x layer2.Sighting) bool { return x.MAC == layer2.MAC(l.MAC) && x.Form != layer2.Probing }) {
+		if slices.ContainsFunc(f.Heard,
+			func(x layer2.Sighting) bool { return x.MAC == layer2.MAC(l.MAC) && x.Form != layer2.Probing }) {
 			return true
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/placement"
 )
 
-// round decides and applies once.
+// round makes one round of decisions and applies them.
 func (l *loop) round(now time.Time) {
 	l.self.assess(now)
 	stalls := l.suspendAfterStall(now)
@@ -34,24 +34,25 @@ func (l *loop) round(now time.Time) {
 	l.plan(now)
 }
 
-// suspendAfterStall suspends every address when this process was stalled: other nodes may have taken them. The announcer answers for none
-// since it noticed. The result is the number of stalls to resume after.
+// suspendAfterStall suspends every address after a stall of this process: other nodes may have taken the addresses. The
+// announcer has answered for no address since it noticed the stall. The result is the number of stalls to resume after.
 func (l *loop) suspendAfterStall(now time.Time) uint64 {
 	stalls, is := l.self.stalled()
 	if !is {
 		return stalls
 	}
 	if held := l.addrs.held(); len(held) > 0 {
-		l.opt.Log.Warn("this process was stalled: asking the wire whether its addresses are still its own", "addresses", len(held))
+		l.opt.Log.Warn("this process was stalled: asking the wire whether its addresses are still its own", "addresses",
+			len(held))
 	}
 	for _, a := range l.addrs {
 		l.step(a, now, ownership.Event{Kind: ownership.Stalled})
 	}
-	l.opt.Announcer.Set(l.addrs.targets(l.placements)) // an address that is answered for cannot be probed
+	l.opt.Announcer.Set(l.addrs.targets(l.placements)) // an address in use by this node cannot be probed
 	return stalls
 }
 
-// stepAll steps every address with the inputs of the round, and with the results of probes that have come.
+// stepAll steps every address with the inputs of the round and the pending results of probes.
 func (l *loop) stepAll(now time.Time) {
 	results := l.pending.takeResults()
 	l.addrs.add(l.placements)
@@ -64,7 +65,7 @@ func (l *loop) stepAll(now time.Time) {
 	l.addrs.forget(l.placements)
 }
 
-// askPending starts the probes that waited for the announcer to know the states of all addresses.
+// askPending starts the pending probes, because the announcer knows the states of all addresses now.
 func (l *loop) askPending(now time.Time) {
 	for _, r := range l.pending.takeAsks() {
 		a := l.addrs[r.addr]
@@ -80,7 +81,7 @@ func (l *loop) askPending(now time.Time) {
 	}
 }
 
-// notify sends the Events that are due.
+// notify sends the due Events.
 func (l *loop) notify(now time.Time) {
 	ready := l.table.Ready()
 	events, unannounced := l.notifier.Review(now, notify.Round{
@@ -104,7 +105,7 @@ func (l *loop) notify(now time.Time) {
 	}
 }
 
-// publish makes the round visible, and calls back when the addresses that this node has, or the foreign hosts, have changed.
+// publish publishes the status of the round, and calls back after a change of the owned addresses or the foreign hosts.
 func (l *loop) publish() {
 	before := l.Status()
 	st := &Status{
@@ -124,7 +125,7 @@ func (l *loop) publish() {
 	}
 }
 
-// lastChanges returns the last of the changes, the oldest first, in a slice that nobody changes.
+// lastChanges returns the most recent changes, the oldest first, in a new slice.
 func lastChanges(before, more []ownership.Change) []ownership.Change {
 	if len(more) == 0 {
 		return before

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// run makes a round now and whenever there is news or time for one, until ctx is done or done returns true after a round.
+// run makes a round at once and after each wake-up or deadline, until ctx is done or done returns true after a round.
 func (l *loop) run(ctx context.Context, done func() bool) {
 	for {
 		l.round(time.Now())
@@ -20,7 +20,7 @@ func (l *loop) run(ctx context.Context, done func() bool) {
 	}
 }
 
-// await handles messages until a round must follow, or it is time for one. It reports false when ctx is done.
+// await handles messages until a round must follow or the deadline has come. await reports false when ctx is done.
 func (l *loop) await(ctx context.Context) bool {
 	timer := time.NewTimer(max(time.Until(l.deadline), 0))
 	defer timer.Stop()
@@ -46,7 +46,7 @@ func (l *loop) await(ctx context.Context) bool {
 	return true
 }
 
-// drain handles all messages that have come meanwhile, so that they share a round.
+// drain handles all pending messages, so that they share a round.
 func (l *loop) drain() {
 	for {
 		select {

@@ -16,32 +16,33 @@ import (
 // defaultFailback is the failback delay without a configuration.
 const defaultFailback = time.Minute
 
-// self is what this node knows about itself.
+// self holds the state of this node.
 type self struct {
 	opt *Options
-	// state is what the others know. lacks says what keeps this node from being ready.
+	// state is the published state of this node. lacks lists the missing conditions for being ready.
 	state membership.State
 	lacks []string
-	// changed is when state became what it is; ready is when this node, or the process before this one, became ready.
+	// changed is the time of the last change of state. ready is the time at which this process or the previous one
+	// became ready.
 	changed, ready time.Time
-	// settled, informed and leaving are those of ownership.Self.
+	// settled, informed and leaving have the meaning of the fields in ownership.Self.
 	settled, informed, leaving bool
 	// config is the configuration in use, nil for none.
 	config *config.Config
-	// stalls is the number of stalls of this process after which its addresses were suspended.
+	// stalls is the number of stalls after which this node has suspended its addresses.
 	stalls uint64
-	// kernel are the addresses that the kernel has, sorted.
+	// kernel lists the addresses of the kernel, sorted.
 	kernel []netip.Addr
-	// report is what this node said of itself last, as far as the other members can see it.
+	// report is the last report of this node, reduced to the part visible to the other members.
 	report membership.Report
 }
 
 func newSelf(o *Options) *self {
-	// The process before this one answers for what this one inherits: a stall before now concerns nothing.
+	// The previous process answers for the inherited addresses: stalls before now do not matter.
 	return &self{opt: o, stalls: o.Announcer.Standstills(), ready: o.Predecessor.Since}
 }
 
-// assess works out the state of this node.
+// assess computes the state of this node.
 func (s *self) assess(now time.Time) {
 	s.settled, s.informed = s.opt.Peers.Settled(), s.opt.Informed()
 	s.kernel = s.opt.Announcer.KernelAddrs()
@@ -62,7 +63,7 @@ func (s *self) assess(now time.Time) {
 	}
 }
 
-// leave makes this node leave.
+// leave starts the leaving of this node.
 func (s *self) leave() { s.leaving = true }
 
 // stalled reports whether this process was stalled since the last call, and returns the number of stalls.
@@ -73,13 +74,13 @@ func (s *self) stalled() (stalls uint64, is bool) {
 	return stalls, is
 }
 
-// lacking returns what keeps this node from being ready, nil for nothing.
+// lacking returns the missing conditions for being ready, nil for none.
 func (s *self) lacking() (lacks []string) {
 	if !s.opt.Announcer.Ready() {
 		lacks = append(lacks, "no socket is open on any interface yet")
 	}
 	if s.opt.Predecessor.Succeeds {
-		return lacks // the process before this one has waited for the rest
+		return lacks // the previous process has waited for the rest
 	}
 	if !s.settled {
 		lacks = append(lacks, "the speakers of the other nodes have not been reached by gossip yet")
@@ -95,10 +96,11 @@ func (s *self) kernelHas(a netip.Addr) bool {
 	return has
 }
 
-// facts returns what an address needs to know of this node.
+// facts returns the inputs of the state machines about this node.
 func (s *self) facts() ownership.Self {
 	return ownership.Self{
-		Name: s.opt.Self, Ready: s.ready, Settled: s.settled, Configured: s.config != nil, Informed: s.informed, Leaving: s.leaving,
+		Name: s.opt.Self, Ready: s.ready, Settled: s.settled, Configured: s.config != nil, Informed: s.informed,
+		Leaving: s.leaving,
 	}
 }
 
@@ -110,7 +112,8 @@ func (s *self) failback() ownership.Failback {
 	return ownership.Failback{Delay: s.config.Layer2.Failback, Never: s.config.Layer2.Failback == config.FailbackNever}
 }
 
-// configure passes to the announcer what the configuration says about it. Without a valid one the announcer keeps its settings.
+// configure passes the settings in the configuration to the announcer. Without a valid configuration the announcer
+// keeps its settings.
 func (s *self) configure(cfg *config.Config) {
 	if cfg == s.config {
 		return
@@ -134,14 +137,15 @@ func (s *self) configure(cfg *config.Config) {
 	s.opt.Announcer.SetPing(cfg.Layer2.Ping)
 }
 
-// member returns this node as the other members see it, so that it decides from the same values as they do. owns reports whether this node
-// has an address and means to keep it.
+// member returns this node as seen by the other members, so every node decides from the same values. owns reports
+// whether this node owns an address and intends to keep it.
 func (s *self) member(addrs addressSet) membership.Member {
 	r := membership.Fit(s.describe(addrs))
-	return membership.Member{Name: s.opt.Self, State: s.state, Since: r.Since, Configured: r.Configured, Links: r.Links, MACs: r.MACs}
+	return membership.Member{Name: s.opt.Self, State: s.state, Since: r.Since, Configured: r.Configured, Links: r.Links,
+		MACs: r.MACs}
 }
 
-// describe returns what this node says of itself.
+// describe returns the report of this node.
 func (s *self) describe(addrs addressSet) membership.Report {
 	links := s.links(addrs)
 	r := membership.Report{State: s.state, Since: s.ready, Configured: s.config != nil, Links: links}
@@ -153,7 +157,7 @@ func (s *self) describe(addrs addressSet) membership.Report {
 	return r
 }
 
-// tell tells the others of this node when that has changed, or is the first time.
+// tell publishes the report of this node on the first call and after a change.
 func (s *self) tell(addrs addressSet, first bool) {
 	r := s.describe(addrs)
 	seen := membership.Fit(r)
@@ -162,7 +166,7 @@ func (s *self) tell(addrs addressSet, first bool) {
 	}
 	s.report = seen
 	if err := s.opt.Peers.SetState(r); err != nil {
-		s.opt.Log.Error("the other speakers cannot be told of this one", "err", err)
+		s.opt.Log.Error("cannot publish the state of this speaker", "err", err)
 	}
 }
 
@@ -171,8 +175,9 @@ func equalReports(x, y membership.Report) bool {
 		slices.EqualFunc(x.Links, y.Links, membership.Link.Equal) && slices.Equal(x.MACs, y.MACs)
 }
 
-// links returns the interfaces that are up, the most important first: those in a subnet with addresses of a pool, then the others by name.
-// Each names an address that the other nodes can probe to see that this node lives; it stays the same while this node answers for it.
+// links returns the interfaces that are up, the most important first: interfaces in a subnet with addresses of a pool,
+// then the others by name. Each link names an address for probes of the other nodes: an answer shows that this node is
+// alive. The probe address stays the same while this node answers for it.
 func (s *self) links(addrs addressSet) []membership.Link {
 	var links []membership.Link
 	list := s.opt.Announcer.Interfaces()
@@ -195,7 +200,8 @@ func (s *self) links(addrs addressSet) []membership.Link {
 	return links
 }
 
-// importance is greater for a link that other nodes must know about: one with a subnet that has addresses of a pool.
+// importance is greater for a link in a subnet with addresses of a pool, because other nodes must know about such a
+// link.
 func importance(cfg *config.Config, link membership.Link) int {
 	if cfg == nil {
 		return 0
@@ -216,7 +222,8 @@ func overlap(p netip.Prefix, r config.Range) bool {
 		r.From.BitLen() == p.Addr().BitLen() && r.From.Compare(p.Addr()) <= 0 && p.Addr().Compare(r.To) <= 0
 }
 
-// probeAddress returns an address that this node answers for on i, invalid if there is none: the one that it named last, else the lowest.
+// probeAddress returns an address that this node answers for on i: the previous probe address if possible, else the
+// lowest; invalid if none exists.
 func (s *self) probeAddress(i layer2.Interface, list []layer2.Interface, addrs addressSet) (lowest netip.Addr) {
 	shared := func(a netip.Addr) bool {
 		return slices.ContainsFunc(list, func(o layer2.Interface) bool { return o.Index != i.Index && o.Holds(a) })
@@ -225,7 +232,8 @@ func (s *self) probeAddress(i layer2.Interface, list []layer2.Interface, addrs a
 		if !addrs.owns(a) || !i.Holds(a) {
 			return false
 		}
-		return !shared(a) || slices.Contains(s.opt.Announcer.Serving(a, nil), i.Name) // the other interface stands by
+		// another interface answers instead
+		return !shared(a) || slices.Contains(s.opt.Announcer.Serving(a, nil), i.Name)
 	}
 	for _, old := range s.report.Links {
 		if old.Name == i.Name && answers(old.Beacon) {

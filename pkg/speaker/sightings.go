@@ -8,14 +8,15 @@ import (
 	"github.com/lanlord/lanlord/pkg/ownership"
 )
 
-// sightings are the last announcements of other hosts, by address. They are written as claims come in and read for the status, while the
-// loop does other things.
+// sightings stores the last announcement of another host for each address. The wire's goroutine writes entries as
+// claims come in, and the status reads them, while the loop is busy.
 type sightings struct {
 	byAddr sync.Map // from netip.Addr to ownership.Sighting
 	count  atomic.Int64
 }
 
-// note notes that a host has the address. A host that has announced the address once counts as its announcer until another host is heard.
+// note records that a host has the address. A host that has announced the address once counts as its announcer until
+// this node hears another host.
 func (s *sightings) note(a netip.Addr, x ownership.Sighting) {
 	if last := s.of(a); last.MAC == x.MAC {
 		x.Unasked = x.Unasked || last.Unasked
@@ -25,14 +26,14 @@ func (s *sightings) note(a netip.Addr, x ownership.Sighting) {
 	}
 }
 
-// of returns the last sighting of a; its time is zero if there is none.
+// of returns the last sighting of a; the time is zero if none exists.
 func (s *sightings) of(a netip.Addr) ownership.Sighting {
 	x, _ := s.byAddr.Load(a)
 	last, _ := x.(ownership.Sighting)
 	return last
 }
 
-// tidy forgets the addresses that no Service has any longer, once there are more of them than of the others.
+// tidy forgets addresses without a Service, once they outnumber the addresses with a Service.
 func (s *sightings) tidy(of int, known func(netip.Addr) bool) {
 	if s.count.Load() <= int64(2*of+64) {
 		return

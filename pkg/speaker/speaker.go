@@ -15,7 +15,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/peers"
 )
 
-// leaveBound is how long a speaker that was told to stop waits for its successors at most.
+// leaveBound limits the time for which a leaving speaker waits for its successors.
 const leaveBound = 2 * time.Second
 
 // Speaker announces the addresses of Services on one node.
@@ -24,7 +24,7 @@ type Speaker struct {
 	handOver atomic.Bool
 }
 
-// New returns a Speaker, which does nothing before Run.
+// New returns a Speaker. The Speaker does nothing before Run.
 func New(o Options) *Speaker {
 	s := &Speaker{parts: newParts(o)}
 	s.detector = peers.NewDetector(peers.DetectorOptions{
@@ -36,19 +36,19 @@ func New(o Options) *Speaker {
 	return s
 }
 
-// Heard receives a claim from the wire. It never blocks.
+// Heard receives a claim from the wire. Heard never blocks.
 func (s *Speaker) Heard(c layer2.Claim) {
 	s.sightings.note(c.Addr, ownership.Sighting{MAC: c.MAC, At: time.Now(), Unasked: !c.Answer})
 	s.mailbox.claim(c)
 }
 
-// Suspected receives from another member that nothing was heard of the named one for a time, or, when that is 0, that it is heard again.
-// It never blocks.
+// Suspected receives a suspicion from another member: the time since the last sign of the named member, or 0 when the
+// member is heard again. Suspected never blocks.
 func (s *Speaker) Suspected(name string, silent time.Duration) {
 	s.mailbox.suspect(peers.NewSuspicion(name, silent, true, time.Now()))
 }
 
-// observed receives what this node's own detector has found out, and tells all members.
+// observed receives a finding of this node's own failure detector, and tells all members.
 func (s *Speaker) observed(x peers.Suspicion) {
 	if x.Silent > 0 {
 		s.metrics.suspicions.Inc()
@@ -57,19 +57,19 @@ func (s *Speaker) observed(x peers.Suspicion) {
 	s.mailbox.suspect(x)
 }
 
-// Told receives how far another member has seen the cluster. It never blocks.
+// Told receives the versions of another member. Told never blocks.
 func (s *Speaker) Told(node string, versions [8]uint64) {
 	s.mailbox.tell(versionsFrom{node, cluster.VersionsOf(versions)})
 }
 
-// HandOver makes Run end, when it is told to, without taking leave, because another process of this node answers for the same addresses
-// from the same MAC addresses already. The announcer goes on answering.
+// HandOver makes a later end of Run skip the leaving, because another process of this node already answers for the same
+// addresses from the same MAC addresses. The announcer goes on answering.
 func (s *Speaker) HandOver() { s.handOver.Store(true) }
 
 // HandedOver reports whether HandOver was called.
 func (s *Speaker) HandedOver() bool { return s.handOver.Load() }
 
-// Ready returns nil when this node is ready, or why it is not.
+// Ready returns nil when this node is ready, or the reason why not.
 func (s *Speaker) Ready() error {
 	switch st := s.Status(); {
 	case st.State == membership.Ready:
@@ -83,11 +83,11 @@ func (s *Speaker) Ready() error {
 	}
 }
 
-// Since returns when this node, or the process before this one, became ready; zero while it is not.
+// Since returns the time at which this process or the previous one became ready; zero before.
 func (s *Speaker) Since() time.Time { return s.Status().Ready }
 
-// Run decides and announces until ctx is cancelled. Then the speaker leaves: it tells the others, goes on answering until they have taken
-// over what it announced, at most leaveBound long, and returns nil.
+// Run decides and announces until ctx is cancelled. Then the speaker leaves: the speaker tells the others, goes on
+// answering until successors have taken over its addresses, at most for leaveBound, and returns nil.
 func (s *Speaker) Run(ctx context.Context) error {
 	base, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l := newLoop(base, s.parts)

@@ -373,10 +373,13 @@ func (p *villager) SetState(r membership.Report) error {
 	return nil
 }
 
-// Unreached returns the nodes with which gossip is blocked.
+// Unreached returns the nodes with which gossip is blocked, or what a test wants it to be.
 func (p *villager) Unreached() (list []membership.Unreached) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.unreached != nil {
+		return p.unreached
+	}
 	for _, n := range p.snap.Nodes {
 		if p.blocked[[2]string{n.Name, p.name}] || p.blocked[[2]string{p.name, n.Name}] {
 			list = append(list, membership.Unreached{Name: n.Name, Addr: gossipAddr})
