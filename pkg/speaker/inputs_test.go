@@ -106,9 +106,17 @@ func (h *history) neverMeets() {
 		}
 	}
 	h.note("%s starts, and gossip never connects it with %v: %s", p.name, names, []string{"neither way", "it hears nothing", "they hear nothing"}[directions])
+	if directions != 0 && h.failback >= 0 {
+		// A node that hears the new one, and is not heard, suspects it while it has no address to be probed for. The others believe that until
+		// the new one contradicts them.
+		for _, f := range []failure{doubled, boasted} {
+			h.excuses[f] = append(h.excuses[f], excuse{netip.Addr{}, h.now() + h.failback, h.now() + h.failback + failbackBound})
+		}
+	}
 	h.boot(p)
 	h.pass(h.settling() + h.lasting())
 	h.note("gossip connects all")
+	h.excuse(moved, netip.Addr{}, failbackBound) // what has waited for gossip is due already
 	h.excuseFailback()
 	h.unblock()
 	h.rest()
