@@ -67,7 +67,7 @@ func (h *history) crashes() {
 }
 
 // boot starts a speaker again.
-func (h *history) boot(p *villager) {
+func (h *history) boot(p *testNode) {
 	h.excuseFailback()
 	p.boot()
 }
