@@ -136,15 +136,15 @@ func (h *history) lacksWord() {
 	h.note("the Service with %s is new", a)
 	h.change(func(s *cluster.Snapshot) { s.Services = slices.Insert(s.Services, i, before) })
 	// Whoever comes after so many that have no word.
-	bound := func(order []*villager) time.Duration {
-		rank := slices.IndexFunc(order, func(p *villager) bool { return !slices.Contains(unknowing, p.name) })
+	bound := func(order []*testNode) time.Duration {
+		rank := slices.IndexFunc(order, func(p *testNode) bool { return !slices.Contains(unknowing, p.name) })
 		return max(rulesDelay, time.Duration(rank)*standInDelay+standInBound) + moveBound
 	}
 	order := h.succession(a)
 	h.excuse(unanswered, a, bound(order))
 	h.pass(max(bound(order), h.lasting()))
 	owner := h.holder(a)
-	order = slices.DeleteFunc(order, func(p *villager) bool { return p == owner })
+	order = slices.DeleteFunc(order, func(p *testNode) bool { return p == owner })
 	crashes := owner != nil && h.random.IntN(2) == 0 && len(unknowing) < len(order)
 	if crashes {
 		h.note("%s crashes; it has %s", owner.name, a)

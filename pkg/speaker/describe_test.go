@@ -22,7 +22,7 @@ import (
 // TestExclusionsAreWords has nodes become ineligible one after the other: the status names the reason of each as a word.
 func TestExclusionsAreWords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "layer2: {move-on-cordon: true}\n", []string{"a", "b", "c"}, addr4)
+		v := newTestCluster(t, "layer2: {move-on-cordon: true}\n", []string{"a", "b", "c"}, addr4)
 		v.change(func(s *cluster.Snapshot) { s.Nodes[0].Excluded, s.Nodes[1].Unschedulable = true, true })
 		time.Sleep(10 * time.Second)
 		if owner := v.only(addr4); owner.name != "c" {
@@ -73,7 +73,7 @@ func TestEndlessWaitIsExplained(t *testing.T) {
 // TestUnreachedAreShown lists the nodes that gossip does not reach. A node that was a member before may be off, unless the wire hears it.
 func TestUnreachedAreShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "", []string{"a", "b"}, addr4)
+		v := newTestCluster(t, "", []string{"a", "b"}, addr4)
 		p := v.speakers["a"]
 		v.mu.Lock()
 		p.unreached = []membership.Unreached{

@@ -25,14 +25,14 @@ func TestStartWithoutConfiguration(t *testing.T) {
 	}{
 		{"a node that the pool forbids", edgeConfig, []string{"c"}, []string{"a", "b"}},
 		{"a node that the pool allows", edgeConfig, []string{"b"}, []string{"a"}},
-		{"a node of a pool for all nodes", villageConfig, []string{"b"}, []string{"a", "c"}},
-		{"two of three nodes", villageConfig, []string{"a", "c"}, []string{"b"}},
+		{"a node of a pool for all nodes", testConfig, []string{"b"}, []string{"a", "c"}},
+		{"two of three nodes", testConfig, []string{"a", "c"}, []string{"b"}},
 		{"all nodes that the pool allows", edgeConfig, []string{"a", "b"}, []string{"a", "b"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				v := edgeVillage(t, c.document, old...)
-				v.restart(5*time.Second, func(p *villager) { p.see(unconfigured) }, c.without...)
+				v := edgeTestCluster(t, c.document, old...)
+				v.restart(5*time.Second, func(p *testNode) { p.see(unconfigured) }, c.without...)
 				time.Sleep(5 * time.Second)
 				if len(c.without) == 1 {
 					v.steady("without the configuration", 3*time.Minute, old...)
@@ -55,9 +55,9 @@ func TestStartWithoutConfiguration(t *testing.T) {
 	}
 }
 
-// edgeVillage starts three nodes, of which a and b have the label edge, and waits until each address is at its place.
-func edgeVillage(t *testing.T, document string, addrs ...netip.Addr) *village {
-	v := foundVillage(t, 1, quiet(t), document, []string{"a", "b", "c"}, addrs...)
+// edgeTestCluster starts three nodes, of which a and b have the label edge, and waits until each address is at its place.
+func edgeTestCluster(t *testing.T, document string, addrs ...netip.Addr) *testCluster {
+	v := makeTestCluster(t, 1, quiet(t), document, []string{"a", "b", "c"}, addrs...)
 	for i := range v.snap.Nodes[:2] {
 		v.snap.Nodes[i].Labels = map[string]string{"edge": "yes"}
 	}
@@ -77,8 +77,8 @@ func TestAllStartWithoutConfiguration(t *testing.T) {
 		t.Run(c.apart.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				old := following(addr4, 8)
-				v := edgeVillage(t, edgeConfig, old...)
-				v.restart(5*time.Second, func(p *villager) { p.see(unconfigured) }, "a", "b", "c")
+				v := edgeTestCluster(t, edgeConfig, old...)
+				v.restart(5*time.Second, func(p *testNode) { p.see(unconfigured) }, "a", "b", "c")
 				time.Sleep(5 * time.Second)
 				v.steady("no node has a configuration", 3*time.Minute, old...)
 				v.assigned(netip.MustParseAddr("10.0.0.40"))
@@ -109,8 +109,8 @@ func TestOwnerDiesBesideUnconfigured(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				v := edgeVillage(t, edgeConfig, old...)
-				v.restart(5*time.Second, func(p *villager) { p.see(unconfigured) }, c.without)
+				v := edgeTestCluster(t, edgeConfig, old...)
+				v.restart(5*time.Second, func(p *testNode) { p.see(unconfigured) }, c.without)
 				time.Sleep(10 * time.Second)
 				for _, name := range c.crash {
 					v.speakers[name].crash()
@@ -143,7 +143,7 @@ func TestOutdatedConfiguration(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				v := edgeVillage(t, villageConfig, old...)
+				v := edgeTestCluster(t, testConfig, old...)
 				before := v.snap
 				v.speakers[c.which].see(func(s *cluster.Snapshot) { s.Config, s.Versions.Config = before.Config, before.Versions.Config })
 				cfg := parseConfig(t, edgeConfig)

@@ -62,8 +62,8 @@ func TestGossipThatNeverWorked(t *testing.T) {
 }
 
 // build makes the nodes behind the wall.
-func (w wall) build(t *testing.T, known bool, addrs ...netip.Addr) *village {
-	v := foundVillage(t, 1, quiet(t), villageConfig, w.nodes, addrs...)
+func (w wall) build(t *testing.T, known bool, addrs ...netip.Addr) *testCluster {
+	v := makeTestCluster(t, 1, quiet(t), testConfig, w.nodes, addrs...)
 	for _, pair := range w.blocked {
 		v.blocked[pair] = true
 	}
@@ -74,7 +74,7 @@ func (w wall) build(t *testing.T, known bool, addrs ...netip.Addr) *village {
 }
 
 // wantNoConflict fails the test if a node calls another host foreign.
-func (v *village) wantNoConflict() {
+func (v *testCluster) wantNoConflict() {
 	v.t.Helper()
 	for name, p := range v.speakers {
 		if foreign := p.speaker().Status().Foreign; len(foreign) > 0 {
@@ -89,7 +89,7 @@ func (v *village) wantNoConflict() {
 }
 
 // wantBlocked wants an Event of each node that gossip does not connect with another one, and no more than one.
-func (v *village) wantBlocked(w wall) {
+func (v *testCluster) wantBlocked(w wall) {
 	v.t.Helper()
 	told := map[string]int{}
 	for _, e := range v.told() {

@@ -20,7 +20,7 @@ func TestAddressOfAKernel(t *testing.T) {
 		for rank := range 3 {
 			t.Run(fmt.Sprintf("%s/new/rank %d", addr, rank), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					v := foundVillage(t, 1, quiet(t), villageConfig, []string{"a", "b", "c"}, addr6.Next().Next())
+					v := makeTestCluster(t, 1, quiet(t), testConfig, []string{"a", "b", "c"}, addr6.Next().Next())
 					v.bootAll()
 					time.Sleep(30 * time.Second)
 					p := v.succession(addr)[rank]
@@ -39,7 +39,7 @@ func TestAddressOfAKernel(t *testing.T) {
 		}
 		t.Run(fmt.Sprintf("%s/old", addr), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				v := foundVillage(t, 1, quiet(t), villageConfig, []string{"a", "b", "c"}, addr)
+				v := makeTestCluster(t, 1, quiet(t), testConfig, []string{"a", "b", "c"}, addr)
 				p := v.succession(addr)[0]
 				p.machine.SetAddrs(addr)
 				v.bootAll()
@@ -54,7 +54,7 @@ func TestAddressOfAKernel(t *testing.T) {
 }
 
 // wantUntaken fails the test if a speaker has the address, or has announced it since that frame.
-func (v *village) wantUntaken(addr netip.Addr, since int) {
+func (v *testCluster) wantUntaken(addr netip.Addr, since int) {
 	v.t.Helper()
 	for name, p := range v.speakers {
 		if st := p.speaker().Status(); slices.Contains(st.Held, addr) {
@@ -69,7 +69,7 @@ func (v *village) wantUntaken(addr netip.Addr, since int) {
 }
 
 // wantKernelEvent wants that many Events that name the node whose kernel has the address.
-func (v *village) wantKernelEvent(addr netip.Addr, node string, n int) {
+func (v *testCluster) wantKernelEvent(addr netip.Addr, node string, n int) {
 	v.t.Helper()
 	named := 0
 	for _, e := range v.told() {
@@ -92,7 +92,7 @@ func TestKernelAddressAppears(t *testing.T) {
 		for rank := range 3 {
 			t.Run(fmt.Sprintf("%s/rank %d", addr, rank), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					v := newVillage(t, "", []string{"a", "b", "c"}, addr)
+					v := newTestCluster(t, "", []string{"a", "b", "c"}, addr)
 					time.Sleep(90 * time.Second)
 					owner, p := v.only(addr), v.succession(addr)[rank]
 					p.machine.SetAddrs(addr)

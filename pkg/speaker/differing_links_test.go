@@ -20,7 +20,7 @@ func TestManyInterfaces(t *testing.T) {
 		for _, name := range []string{"br-0123456789%02x", "eth0.%d", "vlan%04d"} {
 			t.Run(fmt.Sprintf("%v/%s", with, name), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					v := foundVillage(t, 1, quiet(t), villageConfig, []string{"a", "b", "c"}, old...)
+					v := makeTestCluster(t, 1, quiet(t), testConfig, []string{"a", "b", "c"}, old...)
 					for _, node := range with {
 						for n := range 30 {
 							v.speakers[node].addInterface(fmt.Sprintf(name, n), netip.MustParsePrefix(fmt.Sprintf("172.%d.0.1/16", 18+n)),
@@ -45,13 +45,13 @@ func TestManyInterfaces(t *testing.T) {
 }
 
 // member returns what the node knows of another one.
-func (p *villager) member(name string) membership.Member {
+func (p *testNode) member(name string) membership.Member {
 	members := p.Members()
 	return members[slices.IndexFunc(members, func(m membership.Member) bool { return m.Name == name })]
 }
 
 // answers counts the answers of all nodes to one question of the client.
-func (v *village) answers(a netip.Addr) (from []string) {
+func (v *testCluster) answers(a netip.Addr) (from []string) {
 	before := len(v.lan.Trace())
 	v.client.Ask(a)
 	time.Sleep(20 * time.Millisecond)
@@ -70,7 +70,7 @@ func TestTwoInterfacesInOneSubnet(t *testing.T) {
 	old := slices.Concat(following(addr4, 8), following(addr6, 4))
 	synctest.Test(t, func(t *testing.T) {
 		names := []string{"a", "b", "c"}
-		v := foundVillage(t, 1, quiet(t), villageConfig, names, old...)
+		v := makeTestCluster(t, 1, quiet(t), testConfig, names, old...)
 		for i, name := range names {
 			v.speakers[name].addInterface("eth1", netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/24", 210+i)), netip.MustParsePrefix(fmt.Sprintf("fd00::fe:%d/64", 210+i)))
 			v.snap.Nodes[i].Addresses = []netip.Addr{netip.MustParseAddr(fmt.Sprintf("10.0.0.%d", 200+i))}
@@ -100,7 +100,7 @@ func TestTwoInterfacesInOneSubnet(t *testing.T) {
 	})
 }
 
-func (v *village) wantOneAnswer(addrs []netip.Addr, from string) {
+func (v *testCluster) wantOneAnswer(addrs []netip.Addr, from string) {
 	v.t.Helper()
 	for _, a := range addrs {
 		if got := v.answers(a); len(got) != 1 || !strings.HasSuffix(got[0], from) {

@@ -13,18 +13,18 @@ import (
 // wrong is an input that one node has wrong.
 type wrong struct {
 	name string
-	put  func(v *village, p *villager)
+	put  func(v *testCluster, p *testNode)
 }
 
 var wrongs = []wrong{
-	{"stale and does not know", func(v *village, p *villager) { v.outdate(p) }},
-	{"stale and knows", func(v *village, p *villager) {
+	{"stale and does not know", func(v *testCluster, p *testNode) { v.outdate(p) }},
+	{"stale and knows", func(v *testCluster, p *testNode) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		snap := v.snap
 		p.stale, p.behind = &snap, false
 	}},
-	{"no gossip", func(v *village, p *villager) {
+	{"no gossip", func(v *testCluster, p *testNode) {
 		for name := range v.speakers {
 			if name != p.name {
 				v.block(p.name, name)
@@ -32,20 +32,20 @@ var wrongs = []wrong{
 			}
 		}
 	}},
-	{"gossip only towards it", func(v *village, p *villager) {
+	{"gossip only towards it", func(v *testCluster, p *testNode) {
 		for name := range v.speakers {
 			if name != p.name {
 				v.block(p.name, name)
 			}
 		}
 	}},
-	{"no configuration", func(v *village, p *villager) { p.see(unconfigured) }},
-	{"sees no Node but itself", func(v *village, p *villager) {
+	{"no configuration", func(v *testCluster, p *testNode) { p.see(unconfigured) }},
+	{"sees no Node but itself", func(v *testCluster, p *testNode) {
 		p.see(func(s *cluster.Snapshot) {
 			s.Nodes = slices.DeleteFunc(slices.Clone(s.Nodes), func(n cluster.Node) bool { return n.Name != p.name })
 		})
 	}},
-	{"sees an excluded node", func(v *village, p *villager) {
+	{"sees an excluded node", func(v *testCluster, p *testNode) {
 		p.see(func(s *cluster.Snapshot) {
 			s.Nodes = slices.Clone(s.Nodes)
 			s.Nodes[0].Excluded = true
@@ -61,7 +61,7 @@ func TestInputsStayDifferent(t *testing.T) {
 		for _, y := range wrongs[i:] {
 			t.Run(fmt.Sprintf("%s, %s", x.name, y.name), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					v := foundVillage(t, 1, quiet(t), villageConfig+"layer2: {failback: 5s}\n", []string{"a", "b", "c"}, addrs...)
+					v := makeTestCluster(t, 1, quiet(t), testConfig+"layer2: {failback: 5s}\n", []string{"a", "b", "c"}, addrs...)
 					v.collectMACs()
 					v.bootAll()
 					time.Sleep(20 * time.Second)

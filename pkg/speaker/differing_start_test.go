@@ -35,9 +35,9 @@ func TestAllStartAtOnce(t *testing.T) {
 }
 
 // startApart starts four speakers, each a pause after the one before.
-func startApart(t *testing.T, failback string, pause time.Duration, addrs []netip.Addr) *village {
+func startApart(t *testing.T, failback string, pause time.Duration, addrs []netip.Addr) *testCluster {
 	names := []string{"a", "b", "c", "d"}
-	v := foundVillage(t, 1, quiet(t), villageConfig+"layer2: {failback: "+failback+"}\n", names, addrs...)
+	v := makeTestCluster(t, 1, quiet(t), testConfig+"layer2: {failback: "+failback+"}\n", names, addrs...)
 	for i, name := range names {
 		if i > 0 {
 			time.Sleep(pause)

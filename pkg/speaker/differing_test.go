@@ -36,8 +36,8 @@ func (c course) last() string {
 }
 
 // watch lets a client ask for the addresses for some time, and returns what it saw.
-func (v *village) watch(d time.Duration, addrs ...netip.Addr) map[netip.Addr]course {
-	h := &history{village: v, began: v.lan.Began(), addrs: addrs}
+func (v *testCluster) watch(d time.Duration, addrs ...netip.Addr) map[netip.Addr]course {
+	h := &history{testCluster: v, began: v.lan.Began(), addrs: addrs}
 	h.pass(d)
 	synctest.Wait()
 	h.match()
@@ -74,7 +74,7 @@ type limits struct {
 }
 
 // hold watches the addresses and fails the test if the course of one exceeds the limits.
-func (v *village) hold(what string, d time.Duration, l limits, addrs ...netip.Addr) map[netip.Addr]course {
+func (v *testCluster) hold(what string, d time.Duration, l limits, addrs ...netip.Addr) map[netip.Addr]course {
 	v.t.Helper()
 	courses := v.watch(d, addrs...)
 	for _, a := range addrs {
@@ -91,13 +91,13 @@ func (v *village) hold(what string, d time.Duration, l limits, addrs ...netip.Ad
 }
 
 // steady holds the addresses to one owner each that does not change.
-func (v *village) steady(what string, d time.Duration, addrs ...netip.Addr) map[netip.Addr]course {
+func (v *testCluster) steady(what string, d time.Duration, addrs ...netip.Addr) map[netip.Addr]course {
 	v.t.Helper()
 	return v.hold(what, d, limits{}, addrs...)
 }
 
 // see makes the node see the cluster through view from now on; nil ends that.
-func (p *villager) see(view func(*cluster.Snapshot)) {
+func (p *testNode) see(view func(*cluster.Snapshot)) {
 	p.mu.Lock()
 	p.view = view
 	p.mu.Unlock()
@@ -105,14 +105,14 @@ func (p *villager) see(view func(*cluster.Snapshot)) {
 }
 
 // block lets no gossip pass from one node to the other from now on; unblock lets all gossip pass.
-func (v *village) block(from, to string) {
+func (v *testCluster) block(from, to string) {
 	v.mu.Lock()
 	v.blocked[[2]string{from, to}] = true
 	v.mu.Unlock()
 	v.notice()
 }
 
-func (v *village) unblock() {
+func (v *testCluster) unblock() {
 	v.mu.Lock()
 	blocked := v.blocked
 	v.blocked = map[[2]string]bool{}
@@ -123,7 +123,7 @@ func (v *village) unblock() {
 }
 
 // collectMACs gives the Nodes the MAC addresses that the controller collects from the speakers.
-func (v *village) collectMACs() {
+func (v *testCluster) collectMACs() {
 	for i := range v.snap.Nodes {
 		n := &v.snap.Nodes[i]
 		n.MACs = v.speakers[n.Name].macs()
@@ -131,7 +131,7 @@ func (v *village) collectMACs() {
 }
 
 // restart ends the speakers without a word and starts them after a pause.
-func (v *village) restart(pause time.Duration, prepare func(*villager), names ...string) {
+func (v *testCluster) restart(pause time.Duration, prepare func(*testNode), names ...string) {
 	for _, name := range names {
 		v.speakers[name].die()
 	}
@@ -158,7 +158,7 @@ func quiet(t *testing.T) slog.Handler {
 }
 
 // assigned adds a Service for each address.
-func (v *village) assigned(addrs ...netip.Addr) {
+func (v *testCluster) assigned(addrs ...netip.Addr) {
 	for _, a := range addrs {
 		v.assign(a)
 	}
@@ -173,7 +173,7 @@ func following(a netip.Addr, n int) (list []netip.Addr) {
 }
 
 // macs returns the MAC addresses of the node's interfaces.
-func (p *villager) macs() (list [][6]byte) {
+func (p *testNode) macs() (list [][6]byte) {
 	for _, i := range p.nics {
 		list = append(list, i.MAC())
 	}
@@ -184,7 +184,7 @@ func (p *villager) macs() (list [][6]byte) {
 }
 
 // addInterface gives the node one more interface.
-func (p *villager) addInterface(name string, prefixes ...netip.Prefix) *lantest.NIC {
+func (p *testNode) addInterface(name string, prefixes ...netip.Prefix) *lantest.NIC {
 	nic := p.machine.Add(name, prefixes...)
 	p.nics = append(p.nics, nic)
 	return nic

@@ -98,8 +98,8 @@ func TestDeletionThatOneNodeCouldNotSee(t *testing.T) {
 }
 
 // newRights starts a cluster whose watches have seen a deletion of each kind last, and returns the owner of addr4 and its heir.
-func newRights(t *testing.T, e event) (v *village, owner, heir string) {
-	v = foundVillage(t, 1, quiet(t), villageConfig+"layer2: {failback: never}\n", e.nodes, addr4)
+func newRights(t *testing.T, e event) (v *testCluster, owner, heir string) {
+	v = makeTestCluster(t, 1, quiet(t), testConfig+"layer2: {failback: never}\n", e.nodes, addr4)
 	for _, kind := range kinds {
 		*kind.of(&v.snap.Versions) = cluster.Seen{Changed: deleted, Complete: deleted}
 	}

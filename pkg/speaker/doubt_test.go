@@ -14,7 +14,7 @@ import (
 // that nor a new one, finds out that it has the address no more, and leaves it.
 func TestStandstill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "layer2: {failback: never}\n", []string{"a", "b", "c"}, addr4)
+		v := newTestCluster(t, "layer2: {failback: never}\n", []string{"a", "b", "c"}, addr4)
 		time.Sleep(10 * time.Second)
 		owner := v.only(addr4)
 		owner.nic.Freeze(true)
@@ -45,7 +45,7 @@ func TestStandstill(t *testing.T) {
 // TestStandstillAlone freezes the owner for so short that nobody has taken over: it finds that out, and goes on.
 func TestStandstillAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "", []string{"a"}, addr4, addr6)
+		v := newTestCluster(t, "", []string{"a"}, addr4, addr6)
 		time.Sleep(10 * time.Second)
 		owner := v.only(addr4)
 		owner.nic.Freeze(true)
@@ -65,7 +65,7 @@ func TestStandstillAlone(t *testing.T) {
 // to a stranger.
 func TestStandstillBesideStranger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "", []string{"a"}, addr4)
+		v := newTestCluster(t, "", []string{"a"}, addr4)
 		time.Sleep(10 * time.Second)
 		owner := v.only(addr4)
 		stranger := v.lan.Host("stranger", lantest.Linux, netip.MustParseAddr("10.0.0.251"))
@@ -90,7 +90,7 @@ func TestStandstillBesideStranger(t *testing.T) {
 // while the owner goes on: they ask again, and nothing moves.
 func TestStaleSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "layer2: {failback: never}\n", []string{"a", "b", "c"}, addr4)
+		v := newTestCluster(t, "layer2: {failback: never}\n", []string{"a", "b", "c"}, addr4)
 		time.Sleep(10 * time.Second)
 		owner := v.only(addr4)
 		frames := len(v.lan.Trace())

@@ -28,6 +28,7 @@ var faults = []func(*history){
 	(*history).crashes, (*history).crashes, (*history).leaves, (*history).losesGossip, (*history).losesAPI, (*history).parts, (*history).isCutOff,
 	(*history).isHalfDeaf, (*history).isPoorlyLinked, (*history).losesCarrier, (*history).changesService, (*history).changesNode,
 	(*history).prefers, (*history).crashesUnseen, (*history).standsStill, (*history).lacksWord, (*history).isOutdated,
+	(*history).lacksConfiguration, (*history).sawNoDeletion, (*history).neverMeets, (*history).hasManyLinks, (*history).hasInKernel,
 }
 
 // lasting returns how long a fault lasts.
@@ -66,7 +67,7 @@ func (h *history) crashes() {
 }
 
 // boot starts a speaker again.
-func (h *history) boot(p *villager) {
+func (h *history) boot(p *testNode) {
 	h.excuseFailback()
 	p.boot()
 }

@@ -34,7 +34,7 @@ func TestHistories(t *testing.T) {
 
 // history is one life of a cluster, and what its faults excuse.
 type history struct {
-	*village
+	*testCluster
 	random *rand.Rand
 	began  time.Time
 	addrs  []netip.Addr
@@ -63,7 +63,7 @@ func live(t *testing.T, seed uint64) {
 		four, six = four.Next(), six.Next()
 	}
 	h.failback = []time.Duration{0, 2 * time.Second, -1}[h.random.IntN(3)]
-	h.village = newVillageOf(t, seed, log, fmt.Sprintf("layer2: {failback: %s, move-on-cordon: true}\n", h.failbackText()), names, h.addrs...)
+	h.testCluster = newTestClusterOf(t, seed, log, fmt.Sprintf("layer2: {failback: %s, move-on-cordon: true}\n", h.failbackText()), names, h.addrs...)
 	h.far = h.lan.Host("far", lantest.Linux, netip.MustParseAddr("10.0.0.249"))
 	h.note("%d nodes, %d addresses, failback %s", len(names), len(h.addrs), h.failbackText())
 	for f := range failures { // they all start at once
@@ -137,8 +137,8 @@ func (h *history) ask(client *lantest.Host, name string, a netip.Addr) {
 }
 
 // someone returns a node, most often one that has an address, and what it has.
-func (h *history) someone() (p *villager, owned []netip.Addr) {
-	owners := map[netip.Addr]*villager{}
+func (h *history) someone() (p *testNode, owned []netip.Addr) {
+	owners := map[netip.Addr]*testNode{}
 	for _, a := range h.addrs {
 		owners[a] = h.holder(a)
 	}
@@ -154,7 +154,7 @@ func (h *history) someone() (p *villager, owned []netip.Addr) {
 }
 
 // holder returns who answers for an address, nil for nobody.
-func (h *history) holder(a netip.Addr) *villager {
+func (h *history) holder(a netip.Addr) *testNode {
 	h.client.Forget(a)
 	mac, ok := h.client.Resolve(a)
 	for _, p := range h.speakers {
@@ -180,7 +180,7 @@ func (h *history) names() []string {
 	return names
 }
 
-func (h *history) anyone() *villager {
+func (h *history) anyone() *testNode {
 	names := h.names()
 	return h.speakers[names[h.random.IntN(len(names))]]
 }

@@ -16,7 +16,7 @@ import (
 // announces it again all the same, as often as it may and no more, and its Service is told.
 func TestClaimsWithoutEndAreAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "layer2: {refresh: 1h}\n", []string{"a", "b", "c"}, addr4)
+		v := newTestCluster(t, "layer2: {refresh: 1h}\n", []string{"a", "b", "c"}, addr4)
 		time.Sleep(70 * time.Second)
 		owner := v.only(addr4)
 		x := v.lan.Host("x", lantest.Linux, netip.MustParseAddr("10.0.0.251"))
@@ -60,7 +60,7 @@ func TestClaimsWithoutEndAreAnswered(t *testing.T) {
 // address stays where it is, as long as the owner answers at all.
 func TestFasterStranger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "layer2: {failback: never}\n", []string{"a", "b", "c"}, addr4)
+		v := newTestCluster(t, "layer2: {failback: never}\n", []string{"a", "b", "c"}, addr4)
 		winner := v.speakers[v.speakers["a"].loop.Status().Placements[0].Owner]
 		winner.die()
 		time.Sleep(3 * time.Second)
@@ -87,7 +87,7 @@ func TestManyClaimsCostFewSteps(t *testing.T) {
 		for i := range 100 {
 			addrs = append(addrs, netip.AddrFrom4([4]byte{10, 0, 0, byte(1 + i)}))
 		}
-		v := newVillage(t, "layer2: {refresh: 1h}\n", []string{"a"}, addrs...)
+		v := newTestCluster(t, "layer2: {refresh: 1h}\n", []string{"a"}, addrs...)
 		time.Sleep(70 * time.Second)
 		p := v.speakers["a"]
 		x := v.lan.Host("x", lantest.Linux, netip.MustParseAddr("10.0.0.251"))
@@ -132,7 +132,7 @@ func TestBorrowedMAC(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				v := newVillage(t, "layer2: {failback: "+c.failback+", refresh: 1h}\n", []string{"a", "b", "c"}, addr4)
+				v := newTestCluster(t, "layer2: {failback: "+c.failback+", refresh: 1h}\n", []string{"a", "b", "c"}, addr4)
 				winner := v.speakers[v.speakers["a"].loop.Status().Placements[0].Owner]
 				if c.waits {
 					winner.die()

@@ -21,10 +21,10 @@ func TestWhoKnowsLessGivesIn(t *testing.T) {
 				for range last {
 					addr = addr.Next() // each has its own order of the nodes
 				}
-				v := newVillage(t, "layer2: {failback: never}\n", []string{"a", "b", "c"}, addr)
+				v := newTestCluster(t, "layer2: {failback: never}\n", []string{"a", "b", "c"}, addr)
 				time.Sleep(10 * time.Second)
 				first := v.only(addr)
-				others := slices.DeleteFunc(v.succession(addr), func(p *villager) bool { return p == first })
+				others := slices.DeleteFunc(v.succession(addr), func(p *testNode) bool { return p == first })
 				third, second := others[0].name, others[1].name
 				v.change(func(s *cluster.Snapshot) {
 					s.Services[0].TrafficPolicy, s.Services[0].ServingNodes = cluster.TrafficLocal, []string{first.name}
@@ -63,7 +63,7 @@ func TestWhoKnowsLessGivesIn(t *testing.T) {
 // TestOutdatedNodeTakesFromTheLost has the node that knows more, and answers, hang: the other one takes the address, as far as it knows.
 func TestOutdatedNodeTakesFromTheLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "layer2: {failback: never}\n", []string{"a", "b", "c"}, addr4)
+		v := newTestCluster(t, "layer2: {failback: never}\n", []string{"a", "b", "c"}, addr4)
 		time.Sleep(10 * time.Second)
 		first := v.only(addr4)
 		names := []string{"a", "b", "c"}

@@ -17,7 +17,7 @@ func TestLeaveIsNeverDark(t *testing.T) {
 	for _, addr := range []netip.Addr{addr4, addr6} {
 		t.Run(addr.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				v := newVillage(t, "", []string{"a", "b", "c"}, addr)
+				v := newTestCluster(t, "", []string{"a", "b", "c"}, addr)
 				time.Sleep(10 * time.Second)
 				owner := v.only(addr)
 				owner.leave()
@@ -46,7 +46,7 @@ func TestLeaveIsNeverDark(t *testing.T) {
 // TestLeaveWithoutSuccessor ends within its bound.
 func TestLeaveWithoutSuccessor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "", []string{"a"}, addr4)
+		v := newTestCluster(t, "", []string{"a"}, addr4)
 		v.only(addr4).leave()
 		began := time.Now()
 		<-v.speakers["a"].done
@@ -66,7 +66,7 @@ func TestCrash(t *testing.T) {
 		for phase := range 5 {
 			t.Run(fmt.Sprintf("%s/%d", addr, phase), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					v := newVillage(t, "", []string{"a", "b", "c", "d"}, addr)
+					v := newTestCluster(t, "", []string{"a", "b", "c", "d"}, addr)
 					time.Sleep(10*time.Second + time.Duration(phase)*23*time.Millisecond)
 					owner := v.only(addr)
 					owner.crash()
@@ -94,7 +94,7 @@ func TestReturnWaits(t *testing.T) {
 	} {
 		t.Run(c.config, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				v := newVillage(t, c.config, []string{"a", "b", "c"}, addr4)
+				v := newTestCluster(t, c.config, []string{"a", "b", "c"}, addr4)
 				time.Sleep(time.Minute) // until each has its own
 				owner := v.only(addr4)
 				owner.die()
@@ -118,8 +118,8 @@ func TestReturnWaits(t *testing.T) {
 func TestGossipPartitionMovesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		addrs := []netip.Addr{addr4, addr6, addr4.Next(), addr4.Next().Next()}
-		v := newVillage(t, "layer2: {failback: never}\n", []string{"a", "b", "c", "d"}, addrs...)
-		before := map[netip.Addr]*villager{}
+		v := newTestCluster(t, "layer2: {failback: never}\n", []string{"a", "b", "c", "d"}, addrs...)
+		before := map[netip.Addr]*testNode{}
 		for _, a := range addrs {
 			before[a] = v.only(a)
 		}
@@ -152,7 +152,7 @@ func TestPartitionHeals(t *testing.T) {
 	for _, gossip := range []bool{true, false} {
 		t.Run(fmt.Sprintf("gossip cut %t", gossip), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				v := newVillage(t, "", []string{"a", "b", "c", "d"}, addr4)
+				v := newTestCluster(t, "", []string{"a", "b", "c", "d"}, addr4)
 				owner := v.only(addr4)
 				v.lan.Cut(owner.name+"/eth0", true)
 				if gossip {
@@ -187,7 +187,7 @@ func TestPartedNeighbours(t *testing.T) {
 		for a, n := addr4, 0; n < 60; a, n = a.Next(), n+1 {
 			addrs = append(addrs, a)
 		}
-		v := newVillage(t, "layer2: {failback: 1s}\n", []string{"a", "b", "c", "d", "e", "f"}, addrs...)
+		v := newTestCluster(t, "layer2: {failback: 1s}\n", []string{"a", "b", "c", "d", "e", "f"}, addrs...)
 		time.Sleep(20 * time.Second)
 		for _, p := range v.speakers {
 			if len(p.speaker().Status().Held) == 0 {
@@ -217,7 +217,7 @@ func TestPartedNeighbours(t *testing.T) {
 // TestResyncSendsNothing wakes the loops without any news. What goes on is that neighbours look at each other.
 func TestResyncSendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "layer2: {refresh: 0s}\n", []string{"a", "b"}, addr4, addr6)
+		v := newTestCluster(t, "layer2: {refresh: 0s}\n", []string{"a", "b"}, addr4, addr6)
 		time.Sleep(2 * time.Minute)
 		frames, events := len(v.lan.Trace()), len(v.told())
 		for range 1000 {
@@ -244,7 +244,7 @@ func TestResyncSendsNothing(t *testing.T) {
 // TestDarkIsTold tells once, by one node, why nobody answers, and only when it lasts.
 func TestDarkIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "", []string{"a", "b", "c"}, addr4)
+		v := newTestCluster(t, "", []string{"a", "b", "c"}, addr4)
 		serving := func(is bool) {
 			v.change(func(s *cluster.Snapshot) { s.Services[0].HasServing = is })
 		}
@@ -270,7 +270,7 @@ func TestDarkIsTold(t *testing.T) {
 // TestGoneServiceIsSilent stops at once when the Service is deleted.
 func TestGoneServiceIsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "", []string{"a", "b"}, addr4)
+		v := newTestCluster(t, "", []string{"a", "b"}, addr4)
 		v.only(addr4)
 		v.change(func(s *cluster.Snapshot) { s.Services = nil })
 		synctest.Wait()
@@ -291,7 +291,7 @@ func TestGoneServiceIsSilent(t *testing.T) {
 // claim and every ten seconds at most.
 func TestClaimIsDefended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "", []string{"a", "b"}, addr4)
+		v := newTestCluster(t, "", []string{"a", "b"}, addr4)
 		owner := v.only(addr4)
 		time.Sleep(10 * time.Second)
 		stranger := v.lan.Host("stranger", lantest.Linux, netip.MustParseAddr("10.0.0.251"))

@@ -36,7 +36,7 @@ func count(events []cluster.Event) map[string]int {
 func TestManyMovesAreToldOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const addrs = 400
-		v := newVillage(t, "", []string{"a", "b", "c", "d"}, many(addrs)...)
+		v := newTestCluster(t, "", []string{"a", "b", "c", "d"}, many(addrs)...)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if n := len(v.told()); n == 0 || n > 4+fewServices {
@@ -92,7 +92,7 @@ func TestManyMovesAreToldOnce(t *testing.T) {
 // TestFewMovesAreToldToEach tells Services of a move when there are few, and each Service that is new.
 func TestFewMovesAreToldToEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "", []string{"a", "b"}, addr4, addr6)
+		v := newTestCluster(t, "", []string{"a", "b"}, addr4, addr6)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		before := v.told()
@@ -130,7 +130,7 @@ func TestFewMovesAreToldToEach(t *testing.T) {
 // TestManyDarkAreToldOnce takes the endpoints of all Services away.
 func TestManyDarkAreToldOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "", []string{"a", "b", "c"}, many(90)...)
+		v := newTestCluster(t, "", []string{"a", "b", "c"}, many(90)...)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		before := len(v.told())

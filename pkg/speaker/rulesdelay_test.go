@@ -13,7 +13,7 @@ import (
 // the other: the address stays where the rules are, and goes to the booted node once it has them too.
 func TestNodeWaitsForProxy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "", []string{"a", "b", "c"}, addr6)
+		v := newTestCluster(t, "", []string{"a", "b", "c"}, addr6)
 		time.Sleep(moveBound)
 		booted := v.succession(addr6)[0]
 		booted.crash()
@@ -53,7 +53,7 @@ func TestNodeWaitsForProxy(t *testing.T) {
 // kube-proxy can have its rules.
 func TestNewAddressWaitsForRules(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "", []string{"a", "b", "c"}, addr6)
+		v := newTestCluster(t, "", []string{"a", "b", "c"}, addr6)
 		time.Sleep(moveBound)
 		v.only(addr6) // which its Service had before
 		time.Sleep(10 * time.Second)

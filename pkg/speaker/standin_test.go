@@ -21,7 +21,7 @@ import (
 const standInBound = standInQuestions*40*time.Millisecond + askInterval
 
 // succession returns the nodes in the order in which they are to have addr.
-func (v *village) succession(addr netip.Addr) (order []*villager) {
+func (v *testCluster) succession(addr netip.Addr) (order []*testNode) {
 	var candidates []election.Candidate
 	for _, n := range v.snap.Nodes {
 		candidates = append(candidates, election.NewCandidate(n.Name))
@@ -33,7 +33,7 @@ func (v *village) succession(addr netip.Addr) (order []*villager) {
 }
 
 // assign gives addr to a new Service.
-func (v *village) assign(addr netip.Addr) {
+func (v *testCluster) assign(addr netip.Addr) {
 	v.change(func(s *cluster.Snapshot) {
 		s.Services = append(s.Services, service("new-"+addr.String(), addr))
 		slices.SortFunc(s.Services, func(x, y *cluster.Service) int { return x.Key.Compare(y.Key) })
@@ -41,7 +41,7 @@ func (v *village) assign(addr netip.Addr) {
 }
 
 // owned is what p tells of an address that it answers for, nil if it does not.
-func owned(p *villager, addr netip.Addr) *status.Owned {
+func owned(p *testNode, addr netip.Addr) *status.Owned {
 	list := p.loop.Describe().Owned
 	if i := slices.IndexFunc(list, func(o status.Owned) bool { return o.Address == addr.String() }); i >= 0 {
 		return &list[i]
@@ -49,7 +49,7 @@ func owned(p *villager, addr netip.Addr) *status.Owned {
 	return nil
 }
 
-func namesOf(order []*villager) (names []string) {
+func namesOf(order []*testNode) (names []string) {
 	for _, p := range order {
 		names = append(names, p.name)
 	}
@@ -68,7 +68,7 @@ func TestStandInForNews(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s/%d/%s", c.addr, c.stranded, c.failback), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				v := newVillage(t, "layer2: {failback: "+c.failback+"}\n", []string{"a", "b", "c", "d"}, addr4, addr6)
+				v := newTestCluster(t, "layer2: {failback: "+c.failback+"}\n", []string{"a", "b", "c", "d"}, addr4, addr6)
 				time.Sleep(10 * time.Second)
 				order := v.succession(c.addr)
 				v.strand(namesOf(order[:c.stranded])...)
@@ -112,7 +112,7 @@ func TestStandInForHanging(t *testing.T) {
 	for _, addr := range []netip.Addr{addr4.Next(), addr6.Next()} {
 		t.Run(addr.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				v := newVillage(t, "layer2: {failback: never}\n", []string{"a", "b", "c", "d"}, addr4, addr6)
+				v := newTestCluster(t, "layer2: {failback: never}\n", []string{"a", "b", "c", "d"}, addr4, addr6)
 				time.Sleep(10 * time.Second)
 				order := v.succession(addr)
 				v.strand(order[1].name)
@@ -146,7 +146,7 @@ func TestStandInForHanging(t *testing.T) {
 // comes back at its own time when the API server was restarted. Seen in a soak: nobody answered for 7.8 s.
 func TestStandInForLaggingWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "layer2: {failback: never}\n", []string{"a", "b", "c", "d"}, addr4)
+		v := newTestCluster(t, "layer2: {failback: never}\n", []string{"a", "b", "c", "d"}, addr4)
 		time.Sleep(10 * time.Second)
 		addr := addr4.Next()
 		order := v.succession(addr)
@@ -171,7 +171,7 @@ func TestStandInForLaggingWatch(t *testing.T) {
 }
 
 // asked counts the nodes' questions for addr, by node.
-func (v *village) asked(addr netip.Addr, frames []lantest.Frame) map[string]int {
+func (v *testCluster) asked(addr netip.Addr, frames []lantest.Frame) map[string]int {
 	by := map[string]int{}
 	for _, f := range frames {
 		if name, _, _ := strings.Cut(f.From, "/"); v.speakers[name] != nil && len(f.Data) >= 42 && binary.BigEndian.Uint16(f.Data[12:]) == 0x0806 &&
@@ -185,7 +185,7 @@ func (v *village) asked(addr netip.Addr, frames []lantest.Frame) map[string]int 
 // TestNoStandInBesideOwner assigns, loses and restarts while all have word: only whoever is elected asks, and nothing moves.
 func TestNoStandInBesideOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "layer2: {failback: never}\n", []string{"a", "b", "c", "d"}, addr4)
+		v := newTestCluster(t, "layer2: {failback: never}\n", []string{"a", "b", "c", "d"}, addr4)
 		time.Sleep(10 * time.Second)
 		addr := addr4.Next()
 		order := v.succession(addr)
@@ -211,7 +211,7 @@ func TestNoStandInBesideOwner(t *testing.T) {
 func TestRestartOfAllIsNoStandIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		addrs := []netip.Addr{addr4, addr6, addr4.Next(), addr6.Next()}
-		v := newVillage(t, "layer2: {failback: never}\n", []string{"a", "b", "c", "d"}, addrs...)
+		v := newTestCluster(t, "layer2: {failback: never}\n", []string{"a", "b", "c", "d"}, addrs...)
 		for range 3 {
 			time.Sleep(10 * time.Second)
 			for _, p := range v.speakers {
@@ -247,7 +247,7 @@ func TestNoStandInWhoHearsNobody(t *testing.T) {
 				if spread {
 					failback = "1s"
 				}
-				v := newVillage(t, "layer2: {failback: "+failback+"}\n", []string{"a", "b", "c", "d"}, addresses(12)...)
+				v := newTestCluster(t, "layer2: {failback: "+failback+"}\n", []string{"a", "b", "c", "d"}, addresses(12)...)
 				time.Sleep(10 * time.Second)
 				addr := addr4.Prev()
 				order := v.succession(addr)
@@ -286,7 +286,7 @@ func addresses(n int) (list []netip.Addr) {
 // that has no word of it does not answer for it.
 func TestNoStandInForGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "layer2: {failback: never}\n", []string{"a", "b", "c", "d"}, addr4)
+		v := newTestCluster(t, "layer2: {failback: never}\n", []string{"a", "b", "c", "d"}, addr4)
 		addr := addr4.Next()
 		order := v.succession(addr)
 		time.Sleep(10 * time.Second)
@@ -312,7 +312,7 @@ func TestNoStandInForGone(t *testing.T) {
 // in the end.
 func TestStandInsAreFew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillageOf(t, 1, slog.DiscardHandler, "layer2: {failback: never}\n", []string{"a", "b", "c"}, addr6)
+		v := newTestClusterOf(t, 1, slog.DiscardHandler, "layer2: {failback: never}\n", []string{"a", "b", "c"}, addr6)
 		time.Sleep(10 * time.Second)
 		v.strand("a", "b")
 		began, frames := time.Now(), len(v.lan.Trace())

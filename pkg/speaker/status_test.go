@@ -14,7 +14,7 @@ import (
 // TestStatusAfterCrash has the successor tell from whom it has the address and why, and the others whom they have heard.
 func TestStatusAfterCrash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "", []string{"a", "b", "c"}, addr4)
+		v := newTestCluster(t, "", []string{"a", "b", "c"}, addr4)
 		time.Sleep(10 * time.Second)
 		victim := v.only(addr4)
 		before := victim.loop.Describe()

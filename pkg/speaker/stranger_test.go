@@ -15,7 +15,7 @@ import (
 )
 
 // quarantined returns which nodes say that a stranger has the address, and that nobody is to have it.
-func (v *village) quarantined() (names []string) {
+func (v *testCluster) quarantined() (names []string) {
 	for name, p := range v.speakers {
 		if slices.ContainsFunc(p.speaker().Status().Foreign, func(x cluster.Stranger) bool { return x.Addr == addr4 && x.Quarantine }) {
 			names = append(names, name)
@@ -25,7 +25,7 @@ func (v *village) quarantined() (names []string) {
 }
 
 // claims counts the frames since then in which a node says that it has addr4.
-func (v *village) claims(since int) (n int) {
+func (v *testCluster) claims(since int) (n int) {
 	for _, f := range v.lan.Trace()[since:] {
 		if v.speakers[strings.TrimSuffix(f.From, "/eth0")] != nil && (f.Announces(addr4) || f.Answers(addr4)) {
 			n++
@@ -38,7 +38,7 @@ func (v *village) claims(since int) (n int) {
 // the host is gone it is free.
 func TestNewAddressOfStranger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "", []string{"a", "b", "c"}, addr6)
+		v := newTestCluster(t, "", []string{"a", "b", "c"}, addr6)
 		time.Sleep(10 * time.Second)
 		stranger := v.lan.Host("stranger", lantest.Linux, netip.MustParseAddr("10.0.0.251"))
 		stranger.Own(addr4, true)
@@ -86,7 +86,7 @@ func TestNewAddressOfStranger(t *testing.T) {
 // address is taken from the host after a while, and defended.
 func TestOldAddressOfStranger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "", []string{"a", "b", "c"}, addr4)
+		v := newTestCluster(t, "", []string{"a", "b", "c"}, addr4)
 		time.Sleep(70 * time.Second)
 		owner := v.only(addr4)
 		stranger := v.lan.Host("stranger", lantest.Linux, netip.MustParseAddr("10.0.0.251"))
@@ -121,7 +121,7 @@ func TestOldAddressOfStranger(t *testing.T) {
 // just begun: the Service keeps it.
 func TestAdoptedAddressIsNotNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, "", []string{"a", "b", "c"}, addr6)
+		v := newTestCluster(t, "", []string{"a", "b", "c"}, addr6)
 		other := v.lan.Host("other", lantest.Linux, netip.MustParseAddr("10.0.0.251"))
 		other.Own(addr4, true)
 		v.change(func(s *cluster.Snapshot) {
@@ -155,7 +155,7 @@ func TestPreferredMoveLosesNothing(t *testing.T) {
 	for _, addr := range []netip.Addr{addr4, addr6} {
 		t.Run(addr.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				v := newVillage(t, "layer2: {failback: 1s}\n", []string{"a", "b", "c"}, addr)
+				v := newTestCluster(t, "layer2: {failback: 1s}\n", []string{"a", "b", "c"}, addr)
 				time.Sleep(10 * time.Second)
 				before := v.only(addr)
 				asked := "a"
@@ -184,7 +184,7 @@ func TestPreferredMoveLosesNothing(t *testing.T) {
 // TestWaitIsCutShort has a node wait for the end of failback, or for ever. Asked for by a Service, or by a new configuration, it
 // takes the address at once.
 func TestWaitIsCutShort(t *testing.T) {
-	now, err := config.Parse([]byte(villageConfig + "layer2: {failback: 0s}\n"))
+	now, err := config.Parse([]byte(testConfig + "layer2: {failback: 0s}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestWaitIsCutShort(t *testing.T) {
 		} {
 			t.Run(failback+" "+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					v := newVillage(t, "layer2: {failback: "+failback+"}\n", []string{"a", "b", "c"}, addr4)
+					v := newTestCluster(t, "layer2: {failback: "+failback+"}\n", []string{"a", "b", "c"}, addr4)
 					winner := v.speakers[v.speakers["a"].loop.Status().Placements[0].Owner]
 					time.Sleep(10 * time.Second) // nodes that have just started together do not wait
 					winner.die()

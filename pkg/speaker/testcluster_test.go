@@ -29,13 +29,13 @@ const (
 	detection = time.Second
 )
 
-// village is a cluster in memory: speakers with their real announcers on one segment, a client, and stand-ins for gossip
+// testCluster is a cluster in memory: speakers with their real announcers on one segment, a client, and stand-ins for gossip
 // and for the API server.
-type village struct {
+type testCluster struct {
 	t        *testing.T
 	lan      *lantest.LAN
 	client   *lantest.Host
-	speakers map[string]*villager
+	speakers map[string]*testNode
 	log      slog.Handler
 
 	mu     sync.Mutex
@@ -46,9 +46,9 @@ type village struct {
 	blocked map[[2]string]bool
 }
 
-// villager is one node. It implements Peers, Source and the receiver of Events for its speaker.
-type villager struct {
-	*village
+// testNode is one node. It implements Peers, Source and the receiver of Events for its speaker.
+type testNode struct {
+	*testCluster
 	name    string
 	machine *lantest.Node
 	nic     *lantest.NIC
@@ -66,7 +66,7 @@ type villager struct {
 	leave     context.CancelFunc
 
 	proxyless atomic.Bool // whether kube-proxy has no rules on the node
-	// mu of the village guards the rest.
+	// mu of the testCluster guards the rest.
 	alive   bool
 	settled bool
 	words   int // how often SetState was called, in all lives
@@ -100,28 +100,28 @@ var (
 	gossipAddr = netip.MustParseAddrPort("10.0.0.200:7950")
 )
 
-const villageConfig = "address-pools:\n- {name: a, protocol: layer2, addresses: [10.0.0.0/24, 'fd00::/64']}\n"
+const testConfig = "address-pools:\n- {name: a, protocol: layer2, addresses: [10.0.0.0/24, 'fd00::/64']}\n"
 
-// newVillage starts a speaker on each node and waits until all know each other. Each of addrs belongs to a Service. more is added
+// newTestCluster starts a speaker on each node and waits until all know each other. Each of addrs belongs to a Service. more is added
 // to the configuration.
-func newVillage(t *testing.T, more string, names []string, addrs ...netip.Addr) *village {
-	return newVillageOf(t, 1, slog.NewTextHandler(t.Output(), nil), more, names, addrs...)
+func newTestCluster(t *testing.T, more string, names []string, addrs ...netip.Addr) *testCluster {
+	return newTestClusterOf(t, 1, slog.NewTextHandler(t.Output(), nil), more, names, addrs...)
 }
 
-// newVillageOf is newVillage with a seed for the segment and a place for what the speakers log.
-func newVillageOf(t *testing.T, seed uint64, log slog.Handler, more string, names []string, addrs ...netip.Addr) *village {
-	v := foundVillage(t, seed, log, villageConfig+more, names, addrs...)
+// newTestClusterOf is newTestCluster with a seed for the segment and a place for what the speakers log.
+func newTestClusterOf(t *testing.T, seed uint64, log slog.Handler, more string, names []string, addrs ...netip.Addr) *testCluster {
+	v := makeTestCluster(t, seed, log, testConfig+more, names, addrs...)
 	v.bootAll()
 	return v
 }
 
-// foundVillage makes the nodes and starts no speaker.
-func foundVillage(t *testing.T, seed uint64, log slog.Handler, document string, names []string, addrs ...netip.Addr) *village {
+// makeTestCluster makes the nodes and starts no speaker.
+func makeTestCluster(t *testing.T, seed uint64, log slog.Handler, document string, names []string, addrs ...netip.Addr) *testCluster {
 	cfg, err := config.Parse([]byte(document))
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &village{t: t, lan: lantest.New(seed), log: log, speakers: map[string]*villager{}, apart: map[string]bool{}, blocked: map[[2]string]bool{}}
+	v := &testCluster{t: t, lan: lantest.New(seed), log: log, speakers: map[string]*testNode{}, apart: map[string]bool{}, blocked: map[[2]string]bool{}}
 	v.client = v.lan.Host("client", lantest.Linux, netip.MustParseAddr("10.0.0.250"))
 	v.snap.Config = cfg
 	v.snap.Versions.Config = cluster.ConfigVersion{Hash: 1, Version: 1}
@@ -131,7 +131,7 @@ func foundVillage(t *testing.T, seed uint64, log slog.Handler, document string, 
 	slices.SortFunc(v.snap.Services, func(x, y *cluster.Service) int { return x.Key.Compare(y.Key) })
 	for i, name := range names {
 		v.snap.Nodes = append(v.snap.Nodes, cluster.Node{Name: name})
-		p := &villager{village: v, name: name, machine: v.lan.Node(name), wake: make(chan struct{}, 1)}
+		p := &testNode{testCluster: v, name: name, machine: v.lan.Node(name), wake: make(chan struct{}, 1)}
 		p.nic = p.machine.Add("eth0", netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/24", 200+i)), netip.MustParsePrefix(fmt.Sprintf("fd00::ff:%d/64", 200+i)))
 		p.nics = []*lantest.NIC{p.nic}
 		v.speakers[name] = p
@@ -149,7 +149,7 @@ func foundVillage(t *testing.T, seed uint64, log slog.Handler, document string, 
 }
 
 // bootAll starts all speakers at once and waits a second.
-func (v *village) bootAll() {
+func (v *testCluster) bootAll() {
 	for _, p := range v.speakers {
 		p.boot()
 	}
@@ -166,7 +166,7 @@ func service(name string, a netip.Addr) *cluster.Service {
 }
 
 // boot starts the node's speaker, for the first time or again.
-func (p *villager) boot() {
+func (p *testNode) boot() {
 	log := slog.New(p.log).With("self", p.name)
 	p.done = make(chan struct{})
 	var loop *Speaker
@@ -197,7 +197,7 @@ func (p *villager) boot() {
 }
 
 // meet has p hear after a moment what q says of itself.
-func (p *villager) meet(q *villager) {
+func (p *testNode) meet(q *testNode) {
 	time.AfterFunc(hearsay, func() {
 		q.mu.Lock()
 		h, known := q.seen[q.name]
@@ -209,23 +209,23 @@ func (p *villager) meet(q *villager) {
 }
 
 // hears reports whether gossip passes from q to p.
-func (p *villager) hears(q *villager) bool {
+func (p *testNode) hears(q *testNode) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.alive && q.alive && p.apart[p.name] == p.apart[q.name] && !p.blocked[[2]string{q.name, p.name}]
 }
 
 // linked reports whether gossip passes between the nodes in both directions.
-func (p *villager) linked(q *villager) bool { return p.hears(q) && q.hears(p) }
+func (p *testNode) linked(q *testNode) bool { return p.hears(q) && q.hears(p) }
 
 // crash takes the node away without a word.
-func (p *villager) crash() {
+func (p *testNode) crash() {
 	p.lan.Cut(p.name+"/eth0", true)
 	p.die()
 }
 
 // die ends the speaker without a word. Gossip notices after a while.
-func (p *villager) die() {
+func (p *testNode) die() {
 	p.mu.Lock()
 	p.alive = false
 	p.mu.Unlock()
@@ -236,7 +236,7 @@ func (p *villager) die() {
 }
 
 // gone tells the others that the speaker has left.
-func (p *villager) gone() {
+func (p *testNode) gone() {
 	p.mu.Lock()
 	was := p.alive
 	p.alive = false
@@ -249,7 +249,7 @@ func (p *villager) gone() {
 }
 
 // notice has each node forget after a while whom it cannot hear.
-func (v *village) notice() {
+func (v *testCluster) notice() {
 	for _, p := range v.speakers {
 		for _, q := range v.speakers {
 			if p != q && !p.hears(q) {
@@ -260,11 +260,11 @@ func (v *village) notice() {
 }
 
 // split cuts gossip between the nodes named and the rest, and between none if none is named.
-func (v *village) split(names ...string) {
-	before := map[[2]*villager]bool{}
+func (v *testCluster) split(names ...string) {
+	before := map[[2]*testNode]bool{}
 	for _, p := range v.speakers {
 		for _, q := range v.speakers {
-			before[[2]*villager{p, q}] = p.hears(q)
+			before[[2]*testNode{p, q}] = p.hears(q)
 		}
 	}
 	v.mu.Lock()
@@ -281,27 +281,27 @@ func (v *village) split(names ...string) {
 	}
 }
 
-func (p *villager) poke() {
+func (p *testNode) poke() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (p *villager) event(e cluster.Event) {
+func (p *testNode) event(e cluster.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.events = append(p.events, e)
 }
 
 // told returns the Events so far.
-func (v *village) told() []cluster.Event {
+func (v *testCluster) told() []cluster.Event {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return slices.Clone(v.events)
 }
 
-func (p *villager) Snapshot() cluster.Snapshot {
+func (p *testNode) Snapshot() cluster.Snapshot {
 	p.mu.Lock()
 	stall := p.stall
 	p.stall = 0
@@ -323,13 +323,13 @@ func (p *villager) Snapshot() cluster.Snapshot {
 }
 
 // informed reports whether this node is not cut off from the API server.
-func (p *villager) informed() bool {
+func (p *testNode) informed() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.stale == nil || p.behind
 }
 
-func (p *villager) Members() []membership.Member {
+func (p *testNode) Members() []membership.Member {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	members := make([]membership.Member, 0, len(p.seen))
@@ -340,7 +340,7 @@ func (p *villager) Members() []membership.Member {
 }
 
 // Settled is true once this node has heard of all whom it can hear.
-func (p *villager) Settled() bool {
+func (p *testNode) Settled() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	reachable := 0
@@ -354,7 +354,7 @@ func (p *villager) Settled() bool {
 }
 
 // SetState tells all others, after a moment.
-func (p *villager) SetState(r membership.Report) error {
+func (p *testNode) SetState(r membership.Report) error {
 	r = membership.Fit(r)
 	p.mu.Lock()
 	p.words++
@@ -373,8 +373,8 @@ func (p *villager) SetState(r membership.Report) error {
 	return nil
 }
 
-// Unreached returns the nodes with which gossip is blocked, or what a test wants it to be.
-func (p *villager) Unreached() (list []membership.Unreached) {
+// Unreached returns the nodes with which gossip is blocked.
+func (p *testNode) Unreached() (list []membership.Unreached) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.unreached != nil {
@@ -388,7 +388,7 @@ func (p *villager) Unreached() (list []membership.Unreached) {
 	return list
 }
 
-func (p *villager) Ping(name string) error {
+func (p *testNode) Ping(name string) error {
 	if q := p.speakers[name]; q == nil || !p.linked(q) {
 		time.Sleep(80 * time.Millisecond)
 		return errors.New("no answer")
@@ -396,7 +396,7 @@ func (p *villager) Ping(name string) error {
 	return nil
 }
 
-func (p *villager) Suspect(name string, silent time.Duration) {
+func (p *testNode) Suspect(name string, silent time.Duration) {
 	if silent > 0 {
 		p.mu.Lock()
 		p.suspicions++
@@ -417,7 +417,7 @@ func (p *villager) Suspect(name string, silent time.Duration) {
 	}
 }
 
-func (p *villager) Tell(name string, words [8]uint64) {
+func (p *testNode) Tell(name string, words [8]uint64) {
 	q := p.speakers[name]
 	time.AfterFunc(telling, func() {
 		if q != nil && q.hears(p) {
@@ -426,14 +426,14 @@ func (p *villager) Tell(name string, words [8]uint64) {
 	})
 }
 
-func (p *villager) speaker() *Speaker {
+func (p *testNode) speaker() *Speaker {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.loop
 }
 
 // learn takes over what is newer than what was heard before.
-func (p *villager) learn(h hearing) {
+func (p *testNode) learn(h hearing) {
 	p.mu.Lock()
 	if h.number > p.seen[h.Name].number {
 		p.seen[h.Name] = h
@@ -443,7 +443,7 @@ func (p *villager) learn(h hearing) {
 }
 
 // forget takes q off the list, unless it is to be heard again.
-func (p *villager) forget(q *villager) {
+func (p *testNode) forget(q *testNode) {
 	if p.hears(q) {
 		return
 	}
@@ -454,7 +454,7 @@ func (p *villager) forget(q *villager) {
 }
 
 // strand cuts the named nodes, and no others, off from the API server.
-func (v *village) strand(names ...string) {
+func (v *testCluster) strand(names ...string) {
 	v.mu.Lock()
 	snap := v.snap
 	for _, p := range v.speakers {
@@ -468,7 +468,7 @@ func (v *village) strand(names ...string) {
 }
 
 // outdate leaves a node with what it knows of the cluster now, without its knowing that: its watches lag. strand ends that.
-func (v *village) outdate(p *villager) {
+func (v *testCluster) outdate(p *testNode) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	snap := v.snap
@@ -477,7 +477,7 @@ func (v *village) outdate(p *villager) {
 
 // change changes the cluster and wakes everybody. f may change the Services themselves: they are copies. A change of which f does not set
 // the version counts as one of an EndpointSlice.
-func (v *village) change(f func(*cluster.Snapshot)) {
+func (v *testCluster) change(f func(*cluster.Snapshot)) {
 	v.mu.Lock()
 	services, nodes := slices.Clone(v.snap.Services), slices.Clone(v.snap.Nodes)
 	for i, svc := range services {
@@ -503,7 +503,7 @@ func advance(s *cluster.Seen) {
 
 // owner returns who answers for addr when a host asks that knows nothing, empty if nobody does. It fails the test if
 // several do.
-func (v *village) owner(addr netip.Addr) string {
+func (v *testCluster) owner(addr netip.Addr) string {
 	v.t.Helper()
 	before := len(v.lan.Trace())
 	v.client.Forget(addr)
@@ -525,7 +525,7 @@ func (v *village) owner(addr netip.Addr) string {
 	return owner
 }
 
-func (v *village) only(addr netip.Addr) *villager {
+func (v *testCluster) only(addr netip.Addr) *testNode {
 	v.t.Helper()
 	name := v.owner(addr)
 	if v.speakers[name] == nil {
