@@ -158,7 +158,8 @@ func (n node) HandOver() {
 func (p *program) status() status.Speaker {
 	s := status.Speaker{
 		State: "joining", Since: p.begun.UTC(), Owned: []status.Owned{}, Watched: []status.Watched{}, Changes: []status.Change{},
-		Interfaces: []status.Interface{}, Members: []status.Member{}, Conflicts: []status.Conflict{}, Unreached: []status.Unreached{},
+		Interfaces: []status.Interface{}, Members: []status.Member{}, Conflicts: []status.Conflict{},
+		Unreached: []status.Unreached{},
 	}
 	if loop := p.loop.Load(); loop != nil {
 		s = loop.Describe()

@@ -58,8 +58,9 @@ func checkGossip(c *Cluster, f *findings) string {
 	return fmt.Sprintf("all %d speakers hear each other, on port %s", len(speakers), port)
 }
 
-// checkUnreached reports the nodes that gossip does not reach, and returns them. It leaves out the pairs that told names, because they were
-// reported before, unless an open port does not help. A node that may be off is no problem of gossip.
+// checkUnreached reports the nodes that gossip does not reach, and returns them. It leaves out the pairs that told
+// names, because they were reported before, unless an open port does not help. A node that may be off is no problem of
+// gossip.
 func (c *Cluster) checkUnreached(f *findings, mend string, told func(node, other string) bool) map[string]bool {
 	found := map[status.Unreached][]string{}
 	for _, s := range c.speakers() {
@@ -91,7 +92,8 @@ func (c *Cluster) checkUnreached(f *findings, mend string, told func(node, other
 	return nodes
 }
 
-// checkMembers looks at what the speakers say of their members. told has the nodes that gossip does not reach, which need no second remark.
+// checkMembers looks at what the speakers say of their members. told has the nodes that gossip does not reach, which
+// need no second remark.
 func (c *Cluster) checkMembers(f *findings, told map[string]bool) {
 	asked := map[string]bool{}
 	for _, s := range c.speakers() {
@@ -111,8 +113,8 @@ func (c *Cluster) checkMembers(f *findings, told map[string]bool) {
 	}
 }
 
-// cutOff returns the nodes that hear none of the others, or that none of the others hears, sorted. Of two nodes both are such, so
-// that says nothing.
+// cutOff returns the nodes that hear none of the others, or that none of the others hears, sorted. Of two nodes both
+// are such, so that says nothing.
 func cutOff(deaf map[string][]string, speakers int) (nodes []string) {
 	if speakers < 3 {
 		return nil
@@ -136,7 +138,7 @@ func cutOff(deaf map[string][]string, speakers int) (nodes []string) {
 	return nodes
 }
 
-// gossipPort is the one that the speakers say they listen on.
+// gossipPort returns the port of gossip that the speakers report.
 func (c *Cluster) gossipPort() string {
 	for _, s := range c.speakers() {
 		for _, m := range s.Says.Members {

@@ -47,8 +47,9 @@ func TestEveryReasonIsExplained(t *testing.T) {
 	}
 }
 
-// TestEveryStateIsExplained checks that no state of an address was added without a text, a row in docs/ownership.md and a word in
-// docs/status.md. An address in each state is shown by who and by why; Owner and Standby are the usual states, of which the text says yes or no.
+// TestEveryStateIsExplained checks that no state of an address was added without a text, a row in docs/ownership.md and
+// a word in docs/status.md. An address in each state is shown by who and by why; Owner and Standby are the usual
+// states, of which the text says yes or no.
 func TestEveryStateIsExplained(t *testing.T) {
 	states, columns := readDocs(t, "ownership.md"), readDocs(t, "status.md")
 	for i := range ownership.StateCount {

@@ -154,7 +154,7 @@ func (m Move) lacks(now *Cluster) string {
 	return "the addresses have not moved yet"
 }
 
-// whenTaken says when the elected node takes an address that another node has.
+// whenTaken describes when the elected node takes an address that another node has.
 func (c *Cluster) whenTaken(addr netip.Addr, elected string) string {
 	delay := FailbackOf(c)
 	why, known := reason.ParseWatch(c.watched(elected, addr).Reason)
@@ -169,7 +169,8 @@ func (c *Cluster) whenTaken(addr netip.Addr, elected string) string {
 	return fmt.Sprintf("goes to %s about %v after it has been elected (failback)", elected, delay)
 }
 
-// watched returns what the speaker of a node says of an address that the node does not own; nothing when it says nothing.
+// watched returns what the speaker of a node says of an address that the node does not own; nothing when it says
+// nothing.
 func (c *Cluster) watched(node string, addr netip.Addr) status.Watched {
 	text := addr.String()
 	for _, s := range c.speakers() {

@@ -14,7 +14,7 @@ type NodeAddress struct {
 	Kind NodeAddressKind `json:"kind"`
 }
 
-// NodeAddressKind says where the address of a Node is seen.
+// NodeAddressKind is the place in which a Node has an address.
 type NodeAddressKind string
 
 // The kinds.
@@ -26,7 +26,8 @@ const (
 	KindKernel NodeAddressKind = "Kernel"
 )
 
-// nodeAddress returns the Nodes that have the address, sorted by name, each once, with the first of the kinds that fits.
+// nodeAddress returns the Nodes that have the address, sorted by name, each once, with the first of the kinds that
+// fits.
 func (c *Cluster) nodeAddress(addr netip.Addr) (list []NodeAddress) {
 	add := func(node string, kind NodeAddressKind) {
 		if node != "" && !slices.ContainsFunc(list, func(x NodeAddress) bool { return x.Node == node }) {
@@ -79,9 +80,9 @@ func checkNodeAddresses(c *Cluster, f *findings) string {
 		if !own[a] {
 			continue
 		}
-		list := c.nodeAddress(a)
-		f.wrong(fmt.Sprintf("remove %s from the node, or leave it out of the pool with exclude so that the Service gets another address", a),
-			"%s of %s is also %s, so clients may reach the node instead of the Service", a, holders[a][0], nodeAddressText(list))
+		mend := fmt.Sprintf("remove %s from the node, or exclude it from the pool, and the Service gets another address", a)
+		f.wrong(mend, "%s of %s is also %s, so clients may reach the node instead of the Service",
+			a, holders[a][0], nodeAddressText(c.nodeAddress(a)))
 	}
 	return "no node has an address of a Service as its own"
 }

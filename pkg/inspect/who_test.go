@@ -44,7 +44,8 @@ func TestMovePromisesNoFailback(t *testing.T) {
 	}
 }
 
-// TestNodeAddress names a Node once for each address, and does not call the kernel's copy of an InternalIP a second address.
+// TestNodeAddress names a Node once for each address, and does not call the kernel's copy of an InternalIP a second
+// address.
 func TestNodeAddress(t *testing.T) {
 	parse := netip.MustParseAddr
 	c := &Cluster{

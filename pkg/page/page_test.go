@@ -147,7 +147,8 @@ func TestEscaping(t *testing.T) {
 	}
 }
 
-// TestStatesAndReasonsAreExplained has a page with each state and each reason of an address: the word is there, and its explanation.
+// TestStatesAndReasonsAreExplained has a page with each state and each reason of an address: the word is there, and its
+// explanation.
 func TestStatesAndReasonsAreExplained(t *testing.T) {
 	var s status.Speaker
 	var want []string

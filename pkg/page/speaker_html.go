@@ -175,7 +175,8 @@ func (v *speakerView) writeUnreached(w *writer) {
 		return
 	}
 	w.heading("unreached", "Not reached by gossip").raw("</h2>\n")
-	w.table("unreached", "Nodes that gossip has not reached for at least ten seconds", columnsOf("Node", "Address", "Port to open", "What is wrong"))
+	w.table("unreached", "Nodes that gossip has not reached for at least ten seconds",
+		columnsOf("Node", "Address", "Port to open", "What is wrong"))
 	for i := range v.Unreached {
 		u := &v.Unreached[i]
 		m := note

@@ -15,9 +15,11 @@ const (
 	Waiting
 	// ForeignHost: a host outside the cluster answers for the address, or the kernel of a node that should not have it.
 	ForeignHost
-	// Outdated: the election names this node, and the present owner has seen changes of the cluster that this node has not seen.
+	// Outdated: the election names this node, and the present owner has seen changes of the cluster that this node has
+	// not seen.
 	Outdated
-	// Unconfigured: the election names this node, which has no valid configuration and so takes no address from another node.
+	// Unconfigured: the election names this node, which has no valid configuration and so takes no address from another
+	// node.
 	Unconfigured
 
 	// WatchCount is the number of Watch values.

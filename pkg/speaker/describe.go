@@ -58,7 +58,8 @@ func (s *Speaker) Describe() status.Speaker {
 
 func (s *Speaker) owned(p *placement.Placement, f ownership.Facts) status.Owned {
 	o := status.Owned{
-		Address: p.Addr.String(), State: status.AddressState(f.State.String()), Services: names(p.Services), Since: f.Since.UTC(), Reason: f.Cause.String(),
+		Address: p.Addr.String(), State: status.AddressState(f.State.String()), Services: names(p.Services),
+		Since: f.Since.UTC(), Reason: f.Cause.String(),
 		From: f.From, Elected: p.Owner, Interfaces: []string{}, Leaving: f.State == ownership.Draining,
 	}
 	if f.Inherited {
@@ -87,7 +88,8 @@ type watcher struct {
 
 func (w watcher) watched(p *placement.Placement, last ownership.Sighting) status.Watched {
 	x := status.Watched{
-		Address: p.Addr.String(), State: status.AddressState(w.Addresses[p.Addr].State.String()), Services: names(p.Services), Elected: p.Owner,
+		Address: p.Addr.String(), State: status.AddressState(w.Addresses[p.Addr].State.String()),
+		Services: names(p.Services), Elected: p.Owner,
 	}
 	if !last.At.IsZero() {
 		x.Answers = &status.Sighting{Node: w.view.Station(last.MAC).Name, MAC: last.MAC.String(), At: last.At.UTC()}

@@ -19,7 +19,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// TestExclusionsAreWords has nodes become ineligible one after the other: the status names the reason of each as a word.
+// TestExclusionsAreWords has nodes become ineligible one after the other: the status names the reason of each as a
+// word.
 func TestExclusionsAreWords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newTestCluster(t, "layer2: {move-on-cordon: true}\n", []string{"a", "b", "c"}, addr4)
@@ -49,7 +50,8 @@ func TestExclusionsAreWords(t *testing.T) {
 	})
 }
 
-// TestEndlessWaitIsExplained names the cause for which an elected node waits without end. Only one of the causes is failback.
+// TestEndlessWaitIsExplained names the cause for which an elected node waits without end. Only one of the causes is
+// failback.
 func TestEndlessWaitIsExplained(t *testing.T) {
 	for want, test := range map[reason.Watch]struct {
 		config *config.Config
@@ -70,7 +72,8 @@ func TestEndlessWaitIsExplained(t *testing.T) {
 	}
 }
 
-// TestUnreachedAreShown lists the nodes that gossip does not reach. A node that was a member before may be off, unless the wire hears it.
+// TestUnreachedAreShown lists the nodes that gossip does not reach. A node that was a member before may be off, unless
+// the wire hears it.
 func TestUnreachedAreShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newTestCluster(t, "", []string{"a", "b"}, addr4)
@@ -94,7 +97,8 @@ func TestUnreachedAreShown(t *testing.T) {
 	})
 }
 
-// TestStatesHaveOneName holds pkg/status, which explains the states to the plugin and the page, to the states of pkg/ownership.
+// TestStatesHaveOneName holds pkg/status, which explains the states to the plugin and the page, to the states of
+// pkg/ownership.
 func TestStatesHaveOneName(t *testing.T) {
 	texts := map[string]bool{}
 	for i := range ownership.StateCount {

@@ -81,7 +81,7 @@ type testNode struct {
 	view func(*cluster.Snapshot)
 	// stall is how long the speaker stands still when it looks at the cluster next.
 	stall time.Duration
-	// unreached is what gossip says of the nodes that it does not reach.
+	// unreached lists the nodes that gossip does not reach; a test sets it.
 	unreached []membership.Unreached
 	// snapped is called whenever the speaker looks at the cluster; nil for nobody who counts.
 	snapped func()

@@ -152,8 +152,8 @@ type Unreached struct {
 	Address string `json:"address,omitempty"`
 	// Message says in a sentence what is wrong and what to do.
 	Message string `json:"message"`
-	// Blocked is true when gossip does not pass although the node runs, as far as this node knows: gossip never reached the node, or the
-	// node answers on the wire. Otherwise the node may be off.
+	// Blocked is true when gossip does not pass although the node runs, as far as this node knows: gossip never reached
+	// the node, or the node answers on the wire. Otherwise the node may be off.
 	Blocked bool `json:"blocked"`
 	// Port is the TCP and UDP port to open; left out when an open port does not help.
 	Port uint16 `json:"port,omitempty"`

@@ -1,6 +1,7 @@
 package status
 
-// AddressState is the state of an address on one node; docs/ownership.md describes what leads from one state to the next.
+// AddressState is the state of an address on one node; docs/ownership.md describes what leads from one state to the
+// next.
 type AddressState string
 
 // The states. A node that owns an address is in one of the first three.
