@@ -82,7 +82,8 @@ func TestUselessKeys(t *testing.T) {
 // node itself sees its peers all the time.
 func TestAddressChanges(t *testing.T) {
 	const moved = "a@192.0.2.1 b@192.0.2.20 c@192.0.2.3"
-	for name, lateBy := range map[string]time.Duration{"all learn at once": 0, "the others learn late": 20 * time.Second} {
+	for name, lateBy := range map[string]time.Duration{"all learn at once": 0,
+		"the others learn late": 20 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, c *testCluster) {
 				c.startThree()

@@ -191,15 +191,16 @@ func newTestCluster(t *testing.T) *testCluster {
 // add makes a node that sees the Nodes and keys given. run starts it.
 func (c *testCluster) add(name string, nodes map[string]string, keys ...string) *node {
 	n := &node{
-		name: name, source: &source{nodes: map[string]string{}, keys: keys}, registry: prometheus.NewRegistry(), changed: make(chan struct{}, 1),
-		done: make(chan error, 1),
+		name: name, source: &source{nodes: map[string]string{}, keys: keys}, registry: prometheus.NewRegistry(),
+		changed: make(chan struct{}, 1), done: make(chan error, 1),
 	}
 	for name, addr := range nodes {
 		n.source.setNode(name, addr)
 	}
 	n.Gossip = New(Options{
-		Member: membership.Options{Name: name, Log: slog.New(slog.NewTextHandler(c.t.Output(), nil)).With("self", name), Registerer: n.registry},
-		Port:   testPort, Source: n.source, Secret: "lanlord-system/lanlord-gossip",
+		Member: membership.Options{Name: name, Log: slog.New(slog.NewTextHandler(c.t.Output(), nil)).With("self", name),
+			Registerer: n.registry},
+		Port: testPort, Source: n.source, Secret: "lanlord-system/lanlord-gossip",
 	})
 	n.Gossip.open = func(o membership.Options) (*membership.Membership, error) {
 		o.Transport = c.network.open(o.Bind)

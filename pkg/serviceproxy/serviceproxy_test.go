@@ -65,7 +65,8 @@ func TestAskProxy(t *testing.T) {
 
 // FuzzRulesOf puts anything behind what kube-proxy serves: that takes no rules away.
 func FuzzRulesOf(f *testing.F) {
-	for _, text := range []string{startingProxy, proxyOfOne, proxyOfBoth, olderStarting, someOtherProgram, syncedMetric, syncedMetric + "{ NaN"} {
+	for _, text := range []string{startingProxy, proxyOfOne, proxyOfBoth, olderStarting, someOtherProgram, syncedMetric,
+		syncedMetric + "{ NaN"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -92,14 +93,19 @@ func TestWaitForProxy(t *testing.T) {
 		answers []answer
 		want    time.Duration
 	}{
-		"has run for long":            {[]answer{{0, allRules, nil}}, 0},
-		"comes up later":              {[]answer{{0, noRules, refused}, {6 * second, noRules, nil}, {7 * second, someRules, nil}, {8 * second, allRules, nil}}, 8 * second},
-		"comes up in the last moment": {[]answer{{0, noRules, refused}, {14 * second, noRules, nil}, {20 * second, allRules, nil}}, 20 * second},
-		"serves one family":           {[]answer{{0, noRules, refused}, {second, noRules, nil}, {3 * second, someRules, nil}}, 3*second + proxySettle},
-		"tells nothing":               {[]answer{{0, someRules, nil}}, proxySettle},
-		"starts twice":                {[]answer{{0, someRules, nil}, {second, noRules, refused}, {4 * second, someRules, nil}}, 4*second + proxySettle},
-		"is not there":                {[]answer{{0, noRules, refused}}, proxySilence},
-		"never has rules":             {[]answer{{0, noRules, refused}, {4 * second, noRules, nil}}, 4*second + proxyBound},
+		"has run for long": {[]answer{{0, allRules, nil}}, 0},
+		"comes up later": {[]answer{{0, noRules, refused}, {6 * second, noRules, nil},
+			{7 * second, someRules, nil}, {8 * second, allRules, nil}}, 8 * second},
+		"comes up in the last moment": {[]answer{{0, noRules, refused}, {14 * second, noRules, nil},
+			{20 * second, allRules, nil}}, 20 * second},
+		"serves one family": {[]answer{{0, noRules, refused}, {second, noRules, nil},
+			{3 * second, someRules, nil}}, 3*second + proxySettle},
+		"tells nothing": {[]answer{{0, someRules, nil}}, proxySettle},
+		"starts twice": {[]answer{{0, someRules, nil}, {second, noRules, refused},
+			{4 * second, someRules, nil}}, 4*second + proxySettle},
+		"is not there": {[]answer{{0, noRules, refused}}, proxySilence},
+		"never has rules": {[]answer{{0, noRules, refused}, {4 * second, noRules, nil}},
+			4*second + proxyBound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

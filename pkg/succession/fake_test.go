@@ -235,13 +235,15 @@ func (n *fakeNode) start(name string, change func(*fakeProcess)) *fakeProcess {
 	return p
 }
 
-func (n *fakeNode) startWith(name string, begin func(context.Context, string) (holder, successor, error), change func(*fakeProcess)) *fakeProcess {
+func (n *fakeNode) startWith(name string, begin func(context.Context, string) (holder, successor, error),
+	change func(*fakeProcess)) *fakeProcess {
 	p := &fakeProcess{name: name, node: n, done: make(chan error, 1)}
 	if change != nil {
 		change(p)
 	}
 	p.Succession = New(Options{
-		Self: "node", Place: "place", Answerer: p, Config: p, Log: slog.New(slog.NewTextHandler(n.t.Output(), nil)).With("process", name),
+		Self: "node", Place: "place", Answerer: p, Config: p,
+		Log:  slog.New(slog.NewTextHandler(n.t.Output(), nil)).With("process", name),
 		Wait: func(context.Context) error { return nil },
 		Start: func(i Inheritance, held func([]netip.Addr)) (Work, error) {
 			p.inherited, p.held, p.began = i, held, time.Now()

@@ -76,7 +76,8 @@ func TestRollout(t *testing.T) {
 		for range 10 {
 			next := n.start("the next process", func(p *fakeProcess) { p.answersIn = 300 * time.Millisecond })
 			next.in(Following, false)
-			if err := next.ready(); err == nil || err.Error() != "waiting for the cluster, this Node or the gossip key; the log says which" {
+			if err := next.ready(); err == nil ||
+				err.Error() != "waiting for the cluster, this Node or the gossip key; the log says which" {
 				t.Errorf("following: %v", err)
 			}
 			time.Sleep(300 * time.Millisecond)
@@ -90,7 +91,8 @@ func TestRollout(t *testing.T) {
 				t.Errorf("%v at its end", current)
 			}
 			next.in(Active, true)
-			if i := next.inherited; !i.Succeeds || len(i.Addrs) != 1 || len(i.Members) != 1 || i.Members[0].Name != "peer" || i.Since.Unix() != first {
+			if i := next.inherited; !i.Succeeds || len(i.Addrs) != 1 || len(i.Members) != 1 ||
+				i.Members[0].Name != "peer" || i.Since.Unix() != first {
 				t.Errorf("inherited %+v, want that the node is ready since %d", i, first)
 			}
 			current = next
@@ -239,7 +241,8 @@ func TestWait(t *testing.T) {
 		want error
 	}{{"told to stop", true, nil}, {"failed", false, context.Canceled}} {
 		t.Run(test.name, func(t *testing.T) {
-			s := New(Options{Log: slog.New(slog.DiscardHandler), Wait: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }})
+			s := New(Options{Log: slog.New(slog.DiscardHandler),
+				Wait: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }})
 			ctx, cancel := context.WithCancel(t.Context())
 			leave, stop := context.WithCancel(t.Context())
 			defer cancel()
