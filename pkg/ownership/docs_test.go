@@ -19,8 +19,8 @@ const (
 	blockEnd   = "<!-- end of table -->\n"
 )
 
-// TestDocsShowTheTable holds docs/ownership.md to the transition table: the page shows every line of it, and explains every event,
-// condition and action. -update writes the lines.
+// TestDocsShowTheTable compares docs/ownership.md with the transition table: the page shows every line of the table,
+// and explains every event, condition and action. -update writes the lines.
 func TestDocsShowTheTable(t *testing.T) {
 	page := readPage(t, ownershipPage)
 	before, rest, started := strings.Cut(page, blockStart)
@@ -57,7 +57,7 @@ func TestDocsShowTheTable(t *testing.T) {
 	}
 }
 
-// TestDocsPointToLines has a line of the table exist for each rule in "A newcomer's test" of docs/development.md.
+// TestDocsPointToLines requires a line of the table for each rule in "A newcomer's test" of docs/development.md.
 func TestDocsPointToLines(t *testing.T) {
 	_, section, _ := strings.Cut(readPage(t, developmentPage), "\n## A newcomer's test\n")
 	section, _, _ = strings.Cut(section, "\n## ")
