@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestKeychain follows a Secret. Each key is one letter; accepted keys are written with the one to send with first.
+// TestKeychain follows a Secret. Each key is one letter; the first accepted key is the key to send with.
 func TestKeychain(t *testing.T) {
 	type step struct {
 		after  time.Duration

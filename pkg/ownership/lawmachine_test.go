@@ -9,8 +9,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/peers"
 )
 
-// version tells how far a node has seen the cluster: the newest change, and the version up to which the node has seen
-// everything.
+// version tells how far a node has seen the cluster: changed is the newest change, and complete the version up to which
+// the node has seen every change.
 type version struct{ changed, complete int }
 
 func (v version) behind(o version) bool { return o.changed > v.complete }

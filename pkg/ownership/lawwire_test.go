@@ -18,8 +18,8 @@ type wire struct {
 	machines []*machine
 	loss     float64 // of frames and messages
 	mute     bool    // no message about versions ever arrives
-	deafV6   bool // nodes do not hear probes of other nodes, as with IPv6
-	new      bool // the address is new, and comes to each machine at another time
+	deafV6   bool    // nodes do not hear probes of other nodes, as with IPv6
+	new      bool    // the address is new, and comes to each machine at another time
 	judge    judge
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/handover"
 )
 
-// in checks the phase and the readiness of a process when everybody waits.
+// in checks the phase and the readiness of a process when all goroutines wait.
 func (p *fakeProcess) in(phase Phase, ready bool) {
 	p.node.t.Helper()
 	synctest.Wait()
@@ -33,13 +33,14 @@ func (p *fakeProcess) ended(want string) {
 
 // end kills a process.
 func (p *fakeProcess) end() {
-	p.handing = true // it does nothing any more
+	p.handing = true // the process does nothing any longer
 	p.kill()
 	<-p.done
 	p.stop()
 }
 
-// bubble runs a test on one node. From the moment that somebody answers, somebody does, unless gaps are allowed.
+// bubble runs a test on one node. After the first answer, some process must answer at every moment, unless gaps are
+// allowed.
 func bubble(t *testing.T, gaps bool, test func(n *fakeNode)) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &fakeNode{t: t}
@@ -61,8 +62,8 @@ func bubble(t *testing.T, gaps bool, test func(n *fakeNode)) {
 	})
 }
 
-// TestRollout replaces the process of a node ten times. Nothing is answered for by nobody, and the other nodes never
-// take over.
+// TestRollout replaces the process of a node ten times. Some process answers for every address at every moment, and the
+// other nodes never take over.
 func TestRollout(t *testing.T) {
 	bubble(t, false, func(n *fakeNode) {
 		current := n.start("process 0", nil)
@@ -104,7 +105,8 @@ func TestRollout(t *testing.T) {
 	})
 }
 
-// TestConfiguration hands over the configuration in use, also one that came into use after the next process connected.
+// TestConfiguration hands over the configuration in use, including a configuration that came into use after the next
+// process connected.
 func TestConfiguration(t *testing.T) {
 	bubble(t, true, func(n *fakeNode) {
 		first := n.start("first", func(p *fakeProcess) { p.Offer("one", 1) })
@@ -127,7 +129,7 @@ func TestConfiguration(t *testing.T) {
 	})
 }
 
-// TestLeave stops a process that no other one follows, and one whose follower does not answer yet.
+// TestLeave stops a process without a follower, and a process whose follower does not answer yet.
 func TestLeave(t *testing.T) {
 	bubble(t, true, func(n *fakeNode) {
 		p := n.start("alone", nil)
@@ -154,7 +156,7 @@ func TestLeave(t *testing.T) {
 	})
 }
 
-// TestKilled kills the process that has the place. The one that follows goes on at once.
+// TestKilled kills the process with the place. The next process goes on at once.
 func TestKilled(t *testing.T) {
 	bubble(t, false, func(n *fakeNode) {
 		p := n.start("killed", nil)
@@ -169,7 +171,7 @@ func TestKilled(t *testing.T) {
 	})
 }
 
-// TestStopBeforeActive stops processes that have not got the place.
+// TestStopBeforeActive stops processes without the place.
 func TestStopBeforeActive(t *testing.T) {
 	bubble(t, true, func(n *fakeNode) {
 		p := n.start("active", nil)
@@ -190,7 +192,7 @@ func TestStopBeforeActive(t *testing.T) {
 	})
 }
 
-// TestReplaced connects a second process while one follows already.
+// TestReplaced connects a second process while another process follows already.
 func TestReplaced(t *testing.T) {
 	bubble(t, true, func(n *fakeNode) {
 		p := n.start("active", nil)
@@ -207,8 +209,8 @@ func TestReplaced(t *testing.T) {
 	})
 }
 
-// TestNotUnderstood meets a process that cannot be followed. This one is ready, so that a rollout goes on, but answers
-// for nothing until the other one has left.
+// TestNotUnderstood starts beside an incompatible process. The new process is ready, so that a rollout goes on, but
+// answers for nothing until the old process has left.
 func TestNotUnderstood(t *testing.T) {
 	bubble(t, true, func(n *fakeNode) {
 		p := n.start("another release", nil)
@@ -224,7 +226,7 @@ func TestNotUnderstood(t *testing.T) {
 		p.stop()
 		p.ended("")
 		time.Sleep(retryPause)
-		next.in(Active, false) // it begins anew
+		next.in(Active, false) // the loop begins anew
 		if next.inherited.Succeeds || n.left != 1 {
 			t.Errorf("inherited %+v", next.inherited)
 		}
@@ -233,7 +235,7 @@ func TestNotUnderstood(t *testing.T) {
 	})
 }
 
-// TestWait ends before the place is looked for.
+// TestWait ends before the process looks for the place.
 func TestWait(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -262,7 +264,7 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// TestSockets goes from one process to the next over pkg/handover itself.
+// TestSockets hands over from one process to the next over pkg/handover.
 func TestSockets(t *testing.T) {
 	n := &fakeNode{t: t}
 	place := "lanlord-test/" + rand.Text()
@@ -285,7 +287,7 @@ func TestSockets(t *testing.T) {
 	for range 5 {
 		next := n.startWith("the next process", begin, nil)
 		until(next, Standby)
-		time.Sleep(10 * time.Millisecond) // for the last place that the work has set
+		time.Sleep(10 * time.Millisecond) // for the last place set by the work
 		current.stop()
 		current.ended("")
 		until(next, Active)
