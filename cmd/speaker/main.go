@@ -16,9 +16,9 @@ import (
 const (
 	name  = "lanlord-speaker"
 	about = "Answers ARP and NDP for the addresses of Services on this node, by agreement with the speakers of the " +
-		"other nodes. As \"speaker probe live\" or \"speaker probe ready\" it only asks the one that runs in the same " +
-		"Pod, which the environment variable POD_NAME names: it prints the answer and exits with status 0 for yes, 1 " +
-		"for no. As \"speaker status\" it prints as JSON what that one knows."
+		"other nodes. As \"speaker probe live\" or \"speaker probe ready\" it only asks the one that runs in the " +
+		"same Pod, which the environment variable POD_NAME names: it prints the answer and exits with status 0 for " +
+		"yes, 1 for no. As \"speaker status\" it prints as JSON what that one knows."
 )
 
 // podEnv names the environment variable with the name of the speaker's Pod, as set by the manifest. Speaker and probe
@@ -43,7 +43,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if err := schedslice.Ask(); err != nil {
-		log.Info("the kernel grants no short time slices: on a busy node other processes run before this speaker", "err", err)
+		log.Info("the kernel grants no short time slices: on a busy node other processes run before this speaker",
+			"err", err)
 	}
 	registry := daemon.NewRegistry()
 	client, err := kube.ConnectMeasured(f.Kubeconfig, name, registry)

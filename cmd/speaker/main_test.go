@@ -20,12 +20,12 @@ func TestBadFlags(t *testing.T) {
 	})
 }
 
-// TestHelpIsDocumented holds docs/flags.md to what --help prints.
+// TestHelpIsDocumented compares docs/flags.md with the output of --help.
 func TestHelpIsDocumented(t *testing.T) {
 	daemontest.HelpIsDocumented(t, run, "../../docs/flags.md")
 }
 
-// TestStopsWithoutCluster starts against an API server that is not there, and is told to stop.
+// TestStopsWithoutCluster starts against an unreachable API server, and is told to stop.
 func TestStopsWithoutCluster(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(100*time.Millisecond, cancel)

@@ -21,7 +21,7 @@ import (
 
 var update = flag.Bool("update", false, "write what is found to testdata instead of comparing")
 
-// alone is a node that has no peers, in a cluster with one Service.
+// alone is a node without peers, in a cluster with one Service.
 type alone struct{ addr netip.Addr }
 
 func (a alone) Members() []membership.Member {
@@ -43,8 +43,8 @@ func (a alone) Snapshot() cluster.Snapshot {
 	}
 }
 
-// TestMetrics pins the names, types, labels and help of all metrics of the speaker. docs/metrics.md, the alerts and the dashboard are
-// held to the same file.
+// TestMetrics pins the names, types, labels and help of all metrics of the speaker. Tests of docs/metrics.md, the
+// alerts and the dashboard use the same file.
 func TestMetrics(t *testing.T) {
 	registry := daemon.NewRegistry()
 	client, err := kube.ConnectMeasured(daemontest.Unreachable(t), name, registry)

@@ -13,7 +13,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// TestProbeWithoutSpeaker asks where nobody is.
+// TestProbeWithoutSpeaker asks without a running speaker.
 func TestProbeWithoutSpeaker(t *testing.T) {
 	pod := "speaker-" + rand.Text()
 	for _, test := range []struct{ pod, what, stdout string }{
@@ -47,7 +47,7 @@ func TestBadProbe(t *testing.T) {
 	}
 }
 
-// TestProbe asks a speaker that waits for a cluster: it lives, is not ready, and says so in its status.
+// TestProbe asks a speaker that waits for a cluster: the speaker is alive, is not ready, and says so in its status.
 func TestProbe(t *testing.T) {
 	pod := "speaker-" + rand.Text()
 	t.Setenv("POD_NAME", pod)

@@ -9,8 +9,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// Wait waits until the cluster is known, and in it a gossip key and an address of this Node. changed receives a value when the cluster may
-// have changed.
+// Wait waits until the snapshot has Nodes, a gossip key and an address of this Node. changed receives a value after
+// each possible change of the cluster.
 func (g *Gossip) Wait(ctx context.Context, changed <-chan struct{}) error {
 	if err := g.options.Source.WaitSynced(ctx); err != nil {
 		return err
@@ -39,8 +39,9 @@ func (g *Gossip) Wait(ctx context.Context, changed <-chan struct{}) error {
 	}
 }
 
-// choose returns where this node listens, and where the other speakers do. A fixed address takes the place of this Node's addresses, and
-// its family is the only one that this node uses. Bind is not valid while the Node has no address.
+// choose returns the addresses on which this node listens, and the addresses of the other speakers. A fixed address
+// replaces the addresses of this Node, and this node then uses only the family of the fixed address. Bind is not valid
+// while the Node has no address.
 func (g *Gossip) choose(nodes []cluster.Node) membership.Choice {
 	list := make([]membership.NodeAddrs, 0, len(nodes))
 	for _, n := range nodes {
@@ -57,7 +58,7 @@ func (g *Gossip) choose(nodes []cluster.Node) membership.Choice {
 	return c
 }
 
-// addresses are the two on which this node listens; also may be invalid.
+// addresses holds the two addresses on which this node listens; also may be invalid.
 type addresses struct{ bind, also netip.AddrPort }
 
 func listening(c membership.Choice) addresses { return addresses{c.Bind, c.Also} }

@@ -2,8 +2,8 @@ package gossip
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// collectors remembers what is registered, so that the metrics of one membership can make room for those of the next.
-// Their counters begin at zero again.
+// collectors remembers the registered metrics of a membership, to remove them before the next membership registers its
+// own. The counters of the next membership begin at zero again.
 type collectors struct {
 	prometheus.Registerer
 	registered []prometheus.Collector

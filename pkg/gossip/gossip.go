@@ -18,26 +18,27 @@ import (
 )
 
 const (
-	// checkInterval is the time between two comparisons of the Secret's keys and the Node's address with those in use.
+	// checkInterval is the interval at which Run compares the Secret's keys and the Node's address with the keys and
+	// address in use.
 	checkInterval = time.Second
-	// overlap is the time after a change of the address in which Members includes the members known before. A
-	// membership that meets nobody considers itself alone after the same time.
+	// overlap is the time after a change of the address in which Members includes the former members. A membership
+	// without contact considers itself alone after the same time.
 	overlap = 3 * time.Second
 )
 
-// Source is the cluster as this node sees it.
+// Source provides the cluster and the gossip keys.
 type Source interface {
 	WaitSynced(ctx context.Context) error
 	Snapshot() cluster.Snapshot
-	// GossipKeys returns the keys of the Secret, the one to send with first.
+	// GossipKeys returns the keys of the Secret. The first key is the key to send with.
 	GossipKeys() [][]byte
 }
 
-// Options configure a Gossip.
+// Options configures a Gossip.
 type Options struct {
-	// Member are the options of every membership. Gossip fills in Bind, Keys and Peers.
+	// Member holds the options of every membership. Gossip sets Bind, Keys and Peers.
 	Member membership.Options
-	// Address is the address to listen on. If it is not valid, the Node's address is used.
+	// Address is the address to listen on. An invalid Address means the Node's address.
 	Address netip.Addr
 	Port    uint16
 	Source  Source
@@ -53,40 +54,41 @@ type Gossip struct {
 	open   func(membership.Options) (*membership.Membership, error)
 	listen func(netip.AddrPort) error
 
-	// current is the membership in use, and former the members that the one before knew, until overlap is over.
+	// current is the membership in use. former lists the members of the previous membership until overlap is over.
 	current atomic.Pointer[membership.Membership]
 	former  atomic.Pointer[[]membership.Member]
 	settled atomic.Bool
 	handing atomic.Bool
 
-	// mu guards report, which is repeated to each new membership. reported is closed after the first report.
+	// mu guards report. Gossip repeats report to each new membership. reported is closed after the first report.
 	mu         sync.Mutex
 	report     *membership.Report
 	reportOnce sync.Once
 	reported   chan struct{}
 
-	// The rest belongs to Wait, Open and Run.
+	// Only Wait, Open and Run use the fields below.
 
 	keys       keychain
 	at         addresses
 	collectors *collectors
-	// unusable and refused are the address and the keys that the log says cannot be used.
+	// unusable and refused are the address and the keys already logged as unusable.
 	unusable, refused string
 }
 
-// New returns a Gossip that does nothing before Wait, Open and Run.
+// New returns a Gossip. The Gossip does nothing before Wait, Open and Run.
 func New(o Options) *Gossip {
 	return &Gossip{options: o, log: o.Member.Log, reported: make(chan struct{}), open: membership.New, listen: listen}
 }
 
-// Open makes the first membership, which nobody hears of before Run. Wait has returned nil.
+// Open makes the first membership. Other nodes hear of the membership only after Run. The caller must have called Wait
+// before.
 func (g *Gossip) Open() error {
 	g.keys.update(g.options.Source.GossipKeys(), time.Now())
 	g.relocate() // the Node's address may have changed since Wait
 	return g.renew()
 }
 
-// relocate takes over the Node's addresses, if it has any.
+// relocate stores the Node's addresses, if the Node has any.
 func (g *Gossip) relocate() {
 	if at := listening(g.choose(g.options.Source.Snapshot().Nodes)); at.bind.IsValid() {
 		g.at = at
@@ -110,7 +112,7 @@ func (g *Gossip) renew() error {
 	defer g.mu.Unlock()
 	if g.report != nil {
 		if err := next.SetState(*g.report); err != nil {
-			return err // it is what the membership before has accepted
+			return err // the previous membership has accepted the same report
 		}
 	}
 	g.current.Store(next)
@@ -120,8 +122,9 @@ func (g *Gossip) renew() error {
 	return nil
 }
 
-// Run waits for the first SetState, so that the others hear that first. From then on it is a member until ctx ends, and
-// takes leave then unless HandOver was called. It returns an error when it cannot listen on its first address.
+// Run waits for the first SetState, so that the other nodes hear the report first. Then this node is a member until ctx
+// ends, and leaves at the end unless HandOver was called. Run returns an error when the first address does not allow
+// listening.
 func (g *Gossip) Run(ctx context.Context) error {
 	select {
 	case <-g.reported:
@@ -160,8 +163,8 @@ func (g *Gossip) Run(ctx context.Context) error {
 	}
 }
 
-// follow applies changed keys, until ctx ends or this node should and can listen on another address. It returns the
-// membership's error when that ends first.
+// follow applies changed keys, until ctx ends or this node should and can listen on another address. follow returns the
+// membership's error if the membership ends first.
 func (g *Gossip) follow(ctx context.Context, check *time.Ticker, ended <-chan error, started time.Time) error {
 	for {
 		select {
@@ -190,7 +193,7 @@ func (g *Gossip) follow(ctx context.Context, check *time.Ticker, ended <-chan er
 	}
 }
 
-// followKeys applies the keys of the Secret when they, or what follows from their age, have changed.
+// followKeys applies the keys of the Secret after a change of the keys or of their age limits.
 func (g *Gossip) followKeys() {
 	before := g.keys.accepted()
 	next := g.keys
@@ -211,7 +214,7 @@ func (g *Gossip) followKeys() {
 	g.log.Info("gossip keys changed", "keys", len(keys))
 }
 
-// moved reports whether this node should listen on other addresses, and has them.
+// moved reports whether this node should and can listen on other addresses.
 func (g *Gossip) moved() bool {
 	at := listening(g.choose(g.options.Source.Snapshot().Nodes))
 	if !at.bind.IsValid() || at == g.at {
@@ -222,7 +225,8 @@ func (g *Gossip) moved() bool {
 		if err := g.listen(at.bind); err != nil {
 			if text := at.bind.String(); text != g.unusable {
 				g.unusable = text
-				g.log.Warn("the Node has another address, on which gossip cannot listen yet", "address", at.bind, "was", g.at.bind, "err", err)
+				g.log.Warn("the Node has another address, on which gossip cannot listen yet", "address", at.bind,
+					"was", g.at.bind, "err", err)
 			}
 			return false
 		}
@@ -231,7 +235,7 @@ func (g *Gossip) moved() bool {
 	return true
 }
 
-// listen returns nil when this host has the address, nobody listens there, and other nodes may reach it.
+// listen returns nil when this host has the address, the port is free, and other nodes may reach the address.
 func listen(at netip.AddrPort) error {
 	if a := at.Addr(); a.IsUnspecified() || a.IsMulticast() || a.Zone() != "" {
 		return fmt.Errorf("%s is no address that other nodes can reach", a)
@@ -243,14 +247,14 @@ func listen(at netip.AddrPort) error {
 	return listener.Close()
 }
 
-// HandOver makes Run close its sockets without taking leave when its context ends, since another process of this node
+// HandOver makes Run close its sockets without leaving when its context ends, because another process of this node
 // takes over.
 func (g *Gossip) HandOver() {
 	g.handing.Store(true)
 	g.current.Load().HandOver()
 }
 
-// withFormer returns the members with those of former that are missing. The own entry is always the one in members.
+// withFormer returns members plus the missing members of former. The entry of this node always comes from members.
 func withFormer(members, former []membership.Member) []membership.Member {
 	all := slices.Clone(members)
 	for _, m := range former {

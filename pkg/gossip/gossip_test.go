@@ -18,7 +18,7 @@ var three = map[string]string{"a": "192.0.2.1", "b": "192.0.2.2", "c": "192.0.2.
 
 const allThree = "a@192.0.2.1 b@192.0.2.2 c@192.0.2.3"
 
-// startThree runs three nodes that know each other.
+// startThree runs three nodes with each other as peers.
 func (c *testCluster) startThree() {
 	c.t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(three)) {
@@ -27,8 +27,8 @@ func (c *testCluster) startThree() {
 	c.until(5*time.Second, allThree)
 }
 
-// TestNewSecretLosesNobody replaces the Secret by one with another key. The nodes learn of the new Secret at random
-// moments, each within the time that the others allow for this.
+// TestNewSecretLosesNobody replaces the Secret with another key. The nodes learn of the new Secret at random moments,
+// each within the allowed time.
 func TestNewSecretLosesNobody(t *testing.T) {
 	for seed := range uint64(10) {
 		bubble(t, func(t *testing.T, c *testCluster) {
@@ -44,8 +44,8 @@ func TestNewSecretLosesNobody(t *testing.T) {
 	}
 }
 
-// TestRestartAfterNewSecret starts a speaker that knows the new key only, when the others use that key and still accept
-// the old one.
+// TestRestartAfterNewSecret starts a speaker with only the new key, when the others use that key and still accept the
+// old key.
 func TestRestartAfterNewSecret(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
 		c.startThree()
@@ -61,7 +61,7 @@ func TestRestartAfterNewSecret(t *testing.T) {
 	})
 }
 
-// TestUselessKeys lets the Secret hold a key that is too short. The key in use stays, also for what comes later.
+// TestUselessKeys puts a too short key into the Secret. The key in use stays, and later keys do not change that.
 func TestUselessKeys(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
 		c.startThree()
@@ -79,10 +79,11 @@ func TestUselessKeys(t *testing.T) {
 }
 
 // TestAddressChanges moves a node to another address. The others see the same name at the new address soon, and the
-// node itself sees its peers all the time.
+// node sees its peers all the time.
 func TestAddressChanges(t *testing.T) {
 	const moved = "a@192.0.2.1 b@192.0.2.20 c@192.0.2.3"
-	for name, lateBy := range map[string]time.Duration{"all learn at once": 0, "the others learn late": 20 * time.Second} {
+	for name, lateBy := range map[string]time.Duration{"all learn at once": 0,
+		"the others learn late": 20 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, c *testCluster) {
 				c.startThree()
@@ -114,7 +115,7 @@ func TestAddressChanges(t *testing.T) {
 	}
 }
 
-// TestAddressVanishes moves a node whose old address is gone already, so that nobody hears that it leaves.
+// TestAddressVanishes moves a node whose old address has already vanished, so that nobody hears of its leaving.
 func TestAddressVanishes(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
 		c.startThree()
@@ -129,8 +130,8 @@ func TestAddressVanishes(t *testing.T) {
 	})
 }
 
-// TestAddressIsNotThereYet announces a new address in the Node before the host has it. The old one stays in use until
-// then, and also when the Node has no address any more.
+// TestAddressIsNotThereYet announces a new address in the Node before the host has the address. The old address stays
+// in use until then, even when the Node has no address any longer.
 func TestAddressIsNotThereYet(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
 		c.startThree()
@@ -174,8 +175,8 @@ func TestWait(t *testing.T) {
 	})
 }
 
-// TestHandOver ends one process and starts the next one of the same name and address within the time that the others
-// bear.
+// TestHandOver ends one process and starts the next process with the same name and address, within the time tolerated
+// by the others.
 func TestHandOver(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
 		c.startThree()

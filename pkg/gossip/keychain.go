@@ -7,16 +7,17 @@ import (
 )
 
 const (
-	// learnTime is the time between accepting a new key and sending with it. The other speakers learn of a changed
-	// Secret in this time.
+	// learnTime is the time between accepting a new key and sending with the key. In this time the other speakers learn
+	// of a changed Secret.
 	learnTime = 5 * time.Second
-	// keepTime is the time for which a key that has left the Secret is still accepted.
+	// keepTime is the time for which gossip still accepts a key after its removal from the Secret.
 	keepTime = 10 * time.Minute
 )
 
-// keychain decides which keys gossip accepts and which one it sends with.
+// keychain selects the accepted keys and the key to send with.
 type keychain struct {
-	// keys are the accepted keys: those of the Secret in its order, then those that have left it, the newest first.
+	// keys lists the accepted keys: the keys of the Secret in the order of the Secret, then the removed keys, the
+	// newest first.
 	keys   []key
 	sender []byte
 }
@@ -24,13 +25,13 @@ type keychain struct {
 // key is one accepted key.
 type key struct {
 	secret []byte
-	// From usable on, the key may be used to send. gone is the time when the key left the Secret, zero while the Secret
-	// has it.
+	// usable is the time from which gossip may send with the key. gone is the time of the key's removal from the
+	// Secret, zero while the Secret has the key.
 	usable, gone time.Time
 }
 
-// update takes over the keys that the Secret has now. A Secret without keys changes nothing, so that its deletion stops
-// no speaker.
+// update applies the current keys of the Secret. A Secret without keys changes nothing, so deleting the Secret stops no
+// speaker.
 func (c *keychain) update(secret [][]byte, now time.Time) {
 	if len(secret) == 0 {
 		secret = c.inSecret()
@@ -65,7 +66,7 @@ func (c *keychain) update(secret [][]byte, now time.Time) {
 	}
 }
 
-// accepted returns all accepted keys, each once. The first is the one to send with.
+// accepted returns all accepted keys, each once. The first is the key to send with.
 func (c *keychain) accepted() [][]byte {
 	if len(c.keys) == 0 {
 		return nil
@@ -79,7 +80,7 @@ func (c *keychain) accepted() [][]byte {
 	return list
 }
 
-// inSecret returns the keys that the Secret had last.
+// inSecret returns the last keys of the Secret.
 func (c *keychain) inSecret() (secret [][]byte) {
 	for _, k := range c.keys {
 		if k.gone.IsZero() {

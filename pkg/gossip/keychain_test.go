@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestKeychain follows a Secret. Each key is one letter; accepted keys are written with the one to send with first.
+// TestKeychain follows a Secret. Each key is one letter; the first accepted key is the key to send with.
 func TestKeychain(t *testing.T) {
 	type step struct {
 		after  time.Duration
@@ -27,7 +27,8 @@ func TestKeychain(t *testing.T) {
 			{keepTime - learnTime - 1, "b", "ba"}, {1, "b", "b"},
 		},
 		"two new Secrets in a row": {
-			{0, "a", "a"}, {minute, "b", "ab"}, {3 * second, "c", "acb"}, {3 * second, "c", "acb"}, {2 * second, "c", "cba"},
+			{0, "a", "a"}, {minute, "b", "ab"}, {3 * second, "c", "acb"}, {3 * second, "c", "acb"},
+			{2 * second, "c", "cba"},
 			{keepTime, "c", "c"},
 		},
 		"the old Secret comes back": {
@@ -50,7 +51,8 @@ func TestKeychain(t *testing.T) {
 					fmt.Fprintf(&got, "%s", k)
 				}
 				if got.String() != s.want {
-					t.Errorf("step %d: the Secret has %q, accepted are %q, want %q", i+1, s.secret, got.String(), s.want)
+					t.Errorf("step %d: the Secret has %q, accepted are %q, want %q", i+1, s.secret, got.String(),
+						s.want)
 				}
 			}
 		})

@@ -25,14 +25,14 @@ const (
 	latency  = time.Millisecond
 )
 
-// network carries gossip in memory. Everybody waits on channels and timers only, so that it works in a bubble of
-// testing/synctest.
+// network carries gossip in memory. All goroutines wait only on channels and timers, so that the network works in a
+// bubble of testing/synctest.
 type network struct {
 	mu    sync.Mutex
 	ports map[string]*port
 }
 
-// port listens at one address. It implements memberlist.NodeAwareTransport.
+// port listens at one address. port implements memberlist.NodeAwareTransport.
 type port struct {
 	network *network
 	addr    netip.AddrPort
@@ -122,7 +122,7 @@ type stream struct {
 
 func (s stream) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(s.remote) }
 
-// source is the cluster as one node sees it.
+// source is the cluster in the view of one node.
 type source struct {
 	mu    sync.Mutex
 	nodes map[string]string
@@ -188,18 +188,19 @@ func newTestCluster(t *testing.T) *testCluster {
 	return &testCluster{t: t, network: &network{ports: map[string]*port{}}}
 }
 
-// add makes a node that sees the Nodes and keys given. run starts it.
+// add makes a node with the given Nodes and keys. run starts the node.
 func (c *testCluster) add(name string, nodes map[string]string, keys ...string) *node {
 	n := &node{
-		name: name, source: &source{nodes: map[string]string{}, keys: keys}, registry: prometheus.NewRegistry(), changed: make(chan struct{}, 1),
-		done: make(chan error, 1),
+		name: name, source: &source{nodes: map[string]string{}, keys: keys}, registry: prometheus.NewRegistry(),
+		changed: make(chan struct{}, 1), done: make(chan error, 1),
 	}
 	for name, addr := range nodes {
 		n.source.setNode(name, addr)
 	}
 	n.Gossip = New(Options{
-		Member: membership.Options{Name: name, Log: slog.New(slog.NewTextHandler(c.t.Output(), nil)).With("self", name), Registerer: n.registry},
-		Port:   testPort, Source: n.source, Secret: "lanlord-system/lanlord-gossip",
+		Member: membership.Options{Name: name, Log: slog.New(slog.NewTextHandler(c.t.Output(), nil)).With("self", name),
+			Registerer: n.registry},
+		Port: testPort, Source: n.source, Secret: "lanlord-system/lanlord-gossip",
 	})
 	n.Gossip.open = func(o membership.Options) (*membership.Membership, error) {
 		o.Transport = c.network.open(o.Bind)
@@ -240,7 +241,7 @@ func (n *node) end(t *testing.T) {
 	}
 }
 
-// sees returns the members that the node sees as ready, by name and address.
+// sees returns the ready members in the view of the node, by name and address.
 func (n *node) sees() string {
 	var list []string
 	for _, m := range n.Members() {
@@ -251,7 +252,7 @@ func (n *node) sees() string {
 	return strings.Join(list, " ")
 }
 
-// until advances the time until all nodes see what they should, for d at most.
+// until advances the time until all nodes see the expected members, for d at most.
 func (c *testCluster) until(d time.Duration, want string) time.Duration {
 	c.t.Helper()
 	began := time.Now()
@@ -267,7 +268,7 @@ func (c *testCluster) until(d time.Duration, want string) time.Duration {
 	return time.Since(began)
 }
 
-// during advances the time by d, in which all nodes see what they should.
+// during advances the time by d, and requires the expected members in the view of all nodes throughout.
 func (c *testCluster) during(d time.Duration, want string) {
 	c.t.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
@@ -291,6 +292,6 @@ func bubble(t *testing.T, test func(t *testing.T, c *testCluster)) {
 		for _, n := range c.nodes {
 			n.end(t)
 		}
-		time.Sleep(time.Minute) // for the goroutines that memberlist does not wait for
+		time.Sleep(time.Minute) // for goroutines of memberlist that outlive its shutdown
 	})
 }

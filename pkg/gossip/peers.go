@@ -9,9 +9,9 @@ import (
 )
 
 // Members returns the living members sorted by name, this node included. For some seconds after a change of this node's
-// address, members that were known before are included too. The caller must not change the slice.
+// address, the result also includes the former members. The caller must not change the slice.
 func (g *Gossip) Members() []membership.Member {
-	// former is loaded first, since it is set before the membership is replaced.
+	// former must be loaded first, because Run sets former before replacing the membership.
 	former := g.former.Load()
 	members := g.current.Load().Members()
 	if former == nil {
@@ -20,11 +20,11 @@ func (g *Gossip) Members() []membership.Member {
 	return withFormer(members, *former)
 }
 
-// Settled reports whether this node has met another member or has found none to meet, see
-// [membership.Membership.Settled]. A change of the address does not reset it.
+// Settled reports whether this node has met another member or has found no other node, see
+// [membership.Membership.Settled]. A change of the address keeps the result.
 func (g *Gossip) Settled() bool { return g.settled.Load() || g.current.Load().Settled() }
 
-// Unreached returns the nodes with which gossip does not pass, or passes in part only, sorted by name, see
+// Unreached returns the nodes with blocked or partly blocked gossip, sorted by name, see
 // [membership.Membership.Unreached] and [membership.Membership.Impaired].
 func (g *Gossip) Unreached() []membership.Unreached {
 	m := g.current.Load()
@@ -33,7 +33,7 @@ func (g *Gossip) Unreached() []membership.Unreached {
 	return slices.CompactFunc(all, func(a, b membership.Unreached) bool { return a.Name == b.Name })
 }
 
-// SetState changes what this node says of itself, see [membership.Membership.SetState].
+// SetState changes the report of this node, see [membership.Membership.SetState].
 func (g *Gossip) SetState(r membership.Report) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -45,11 +45,11 @@ func (g *Gossip) SetState(r membership.Report) error {
 	return nil
 }
 
-// Ping asks a member whether it lives, see [membership.Membership.Ping].
+// Ping asks a member for a sign of life, see [membership.Membership.Ping].
 func (g *Gossip) Ping(name string) error { return g.current.Load().Ping(name) }
 
-// Suspect tells the others that nothing is heard from a member, see [membership.Membership.Suspect].
+// Suspect tells the other nodes that this node hears nothing from a member, see [membership.Membership.Suspect].
 func (g *Gossip) Suspect(name string, silent time.Duration) { g.current.Load().Suspect(name, silent) }
 
-// Tell tells a member how far this node has seen the cluster, see [membership.Membership.Tell].
+// Tell sends the versions of this node to a member, see [membership.Membership.Tell].
 func (g *Gossip) Tell(name string, versions [8]uint64) { g.current.Load().Tell(name, versions) }

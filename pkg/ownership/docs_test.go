@@ -19,8 +19,8 @@ const (
 	blockEnd   = "<!-- end of table -->\n"
 )
 
-// TestDocsShowTheTable holds docs/ownership.md to the transition table: the page shows every line of it, and explains every event,
-// condition and action. -update writes the lines.
+// TestDocsShowTheTable compares docs/ownership.md with the transition table: the page shows every line of the table,
+// and explains every event, condition and action. -update writes the lines.
 func TestDocsShowTheTable(t *testing.T) {
 	page := readPage(t, ownershipPage)
 	before, rest, started := strings.Cut(page, blockStart)
@@ -57,7 +57,7 @@ func TestDocsShowTheTable(t *testing.T) {
 	}
 }
 
-// TestDocsPointToLines has a line of the table exist for each rule in "A newcomer's test" of docs/development.md.
+// TestDocsPointToLines requires a line of the table for each rule in "A newcomer's test" of docs/development.md.
 func TestDocsPointToLines(t *testing.T) {
 	_, section, _ := strings.Cut(readPage(t, developmentPage), "\n## A newcomer's test\n")
 	section, _, _ = strings.Cut(section, "\n## ")
@@ -84,7 +84,7 @@ func TestDocsPointToLines(t *testing.T) {
 	}
 }
 
-// line is a line of the table as docs/ownership.md shows it. names are the conditions without "not" and "and".
+// line is a line of the table in docs/ownership.md. names lists the conditions without "not" and "and".
 type line struct {
 	from, events    []string
 	condition, next string
@@ -120,8 +120,8 @@ func readTable(t *testing.T) (lines []line) {
 	return lines
 }
 
-// names returns the names in an expression such as of(A, B) | c, in order, without those of functions that are called. It replaces
-// the names of sets by what they hold.
+// names returns the names in an expression such as of(A, B) | c, in order, without the names of called functions. names
+// replaces each name in sets by the names in its expression.
 func names(x ast.Expr, sets map[string]ast.Expr) (list []string) {
 	switch x := x.(type) {
 	case *ast.Ident:

@@ -10,8 +10,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/peers"
 )
 
-// FuzzStep applies events and changes of the inputs in any order, two bytes each, and checks after each event what must
-// hold whatever happens; see monkey.check.
+// FuzzStep applies events and changes of the inputs in any order, two bytes each, and checks the invariants after each
+// event; see monkey.check.
 func FuzzStep(f *testing.F) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 0))
@@ -39,16 +39,16 @@ func FuzzStep(f *testing.F) {
 	})
 }
 
-// monkey is a caller of Step that does not know what it does.
+// monkey calls Step with random events and inputs.
 type monkey struct {
 	*scene
 	now time.Time
-	// held is true from a report of gaining the address to one of losing it. running is true while the last probe has no
-	// result.
+	// held is true from a report of gaining the address to a report of losing the address. running is true while the
+	// last probe has no result.
 	held, running bool
 }
 
-// change changes an input and reports whether it did.
+// change changes an input and reports whether the input has changed.
 func (m *monkey) change(what, how byte) bool {
 	self, flag := &m.in.Self, how%4 != 0
 	name := sceneNames[how%4 : how%4+1]
@@ -106,7 +106,7 @@ func (m *monkey) change(what, how byte) bool {
 	return true
 }
 
-// event returns an event that may happen now.
+// event returns a possible next event.
 func (m *monkey) event(what, how byte) (e Event, is bool) {
 	name := "abcdxy"[how%6 : how%6+1]
 	switch what % 32 {
@@ -138,9 +138,9 @@ func (m *monkey) event(what, how byte) (e Event, is bool) {
 	return e, m.running
 }
 
-// check applies an event and checks that the table fires in the states that it names, that one probe runs at a time,
-// that nothing is due afterwards, that reports alternate, that this node answers only after a probe, and that a second
-// look at the same inputs changes nothing.
+// check applies an event and checks the invariants: the table fires only in the named states, one probe runs at a time,
+// nothing is due afterwards, reports alternate, this node answers only after a probe, and a second review of the same
+// inputs changes nothing.
 func (m *monkey) check(t *testing.T, e Event) {
 	before, asked, lines := m.a.State(), m.asked, len(m.fired)
 	if e.Kind == Probed && e.Number == m.asked {
@@ -187,7 +187,7 @@ func (m *monkey) check(t *testing.T, e Event) {
 	}
 }
 
-// observe checks one action. asked is the number of the probe before.
+// observe checks one action. asked is the number of the previous probe.
 func (m *monkey) observe(t *testing.T, a Action, asked uint64) {
 	switch a.Kind {
 	case Ask:

@@ -173,7 +173,7 @@ func due(c *step) time.Time {
 		return t.disallowed.Add(settleDelay)
 	case c.in.Placement.Preferred && c.in.Failback.Never:
 		return soon
-	case c.in.Placement.Preferred: // but not on each return of a node with a flapping link
+	case c.in.Placement.Preferred: // but not on each return of a flapping node
 		return latest(soon, self.Ready.Add(c.in.Failback.Delay))
 	case c.in.Failback.Never:
 		return Never

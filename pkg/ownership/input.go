@@ -50,8 +50,7 @@ type Failback struct {
 
 // Arrival records the arrival of an address at Services.
 type Arrival struct {
-	// Since is the time at which the first node had to announce the address; zero for a time before this node was
-	// ready.
+	// Since is the time from which some node should announce the address; zero for a time before this node was ready.
 	Since time.Time
 	// Came is the time at which Services got the address while this node was ready; zero for an older address.
 	Came time.Time

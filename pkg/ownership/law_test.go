@@ -14,30 +14,29 @@ import (
 var laws = flag.Int("laws", 300, "how many random histories TestLaw lives through")
 
 const (
-	// troubles is how long the inputs change, and frames are lost.
+	// troubles is the time in which the inputs change and frames are lost.
 	troubles = 15 * time.Second
-	// twoInTrouble bounds two owners meanwhile: each announces the address five times within five seconds, and a claim may
-	// be lost.
+	// twoInTrouble limits two owners in that time: each owner announces the address five times within five seconds, and
+	// a claim may be lost.
 	twoInTrouble = 6 * time.Second
-	// calming is how long after the last trouble a dispute may last. twoInCalm bounds two owners after that, noneInCalm
-	// nobody.
+	// calming limits the length of a dispute after the last trouble. After that, twoInCalm limits two owners, and
+	// noneInCalm the time without an owner.
 	calming    = 6 * time.Second
 	twoInCalm  = 100 * time.Millisecond
 	noneInCalm = 3 * time.Second
-	// watching is how long the judge looks on.
+	// watching is the time for which the judge watches.
 	watching = 3 * time.Minute
 )
 
-// TestLaw lets two and three machines with different inputs live through random troubles: inputs change, frames and
-// messages are lost, processes stall, nodes crash, members are suspected. Then the inputs stay as they are, equal or
-// different. The law is:
+// TestLaw runs two and three machines with different inputs through random troubles: inputs change, frames and messages
+// are lost, processes stall, nodes crash, members are suspected. Then the inputs stay equal or different. The law:
 //
-//   - there are never two owners for longer than twoInTrouble, and soon none for longer than an exchange of frames;
-//   - when some machine is elected, as it sees the cluster, somebody answers, and goes on answering;
-//   - the address moves no more once the failback delay is over; with different inputs as well;
-//   - each takeover has a reason, as the machine sees the cluster.
+//   - two owners never exist for longer than twoInTrouble, and soon not for longer than an exchange of frames;
+//   - when some machine is elected by its own inputs, some machine answers, and goes on answering;
+//   - the address does not move after the failback delay is over, even with different inputs;
+//   - each takeover has a reason in the inputs of the machine.
 //
-// The name of a failed test has the seed: -run 'TestLaw/^seed=7$' -v tells its history.
+// The name of a failed test has the seed: -run 'TestLaw/^seed=7$' -v prints its history.
 func TestLaw(t *testing.T) {
 	for seed := range *laws {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { testLaw(t, uint64(seed)) })
@@ -70,7 +69,8 @@ func testLaw(t *testing.T, seed uint64) {
 	}
 	w.judge.atMost(t, "two owners", twoInTrouble, epoch, until, two)
 	w.judge.atMost(t, "two owners in calm", twoInCalm, calm, until, two)
-	// A node asks a member that may have the address, as far as it knows, once a minute. The member may have released it.
+	// Once a minute, a node asks a member that may have the address by the node's inputs. The member may have released
+	// the address.
 	late := noneInCalm
 	if different {
 		late += recheckRightful
@@ -98,7 +98,7 @@ func testLaw(t *testing.T, seed uint64) {
 	}
 }
 
-// newWire returns two or three machines that know each other and see the same cluster. Half of the addresses are new.
+// newWire returns two or three machines with the same view of the cluster. Half of the addresses are new.
 func newWire(seed uint64) *wire {
 	w := &wire{now: epoch, rng: rand.New(rand.NewPCG(seed, 15))}
 	w.deafV6, w.new = w.chance(0.3), w.chance(0.5)
@@ -118,7 +118,7 @@ func newWire(seed uint64) *wire {
 	return w
 }
 
-// trouble changes something of one machine.
+// trouble changes something about one machine.
 func (w *wire) trouble() {
 	m := w.machines[w.rng.IntN(len(w.machines))]
 	others := w.others(m)
@@ -147,7 +147,7 @@ func (w *wire) trouble() {
 	m.review()
 }
 
-// news changes the cluster as a machine sees it, and has it see that change or not know of it.
+// news changes the cluster in the view of a machine. The machine sees the change or does not know of it.
 func (w *wire) news(m *machine) {
 	m.base = nil
 	for _, o := range w.machines {
@@ -166,7 +166,7 @@ func (w *wire) news(m *machine) {
 	m.seen.complete = max(m.seen.complete, m.seen.changed+w.rng.IntN(3))
 }
 
-// settle ends the troubles. From now on the machines see the same cluster, or each another one.
+// settle ends the troubles. From now on the machines see the same cluster, or different clusters.
 func (w *wire) settle(different bool) {
 	w.loss = 0
 	w.mute = different && w.chance(0.5)
@@ -200,8 +200,8 @@ func (w *wire) settle(different bool) {
 	}
 }
 
-// judgeEqual checks that machines that see the same cluster have one owner in the end, which may have the address: the
-// elected one, unless failback is never.
+// judgeEqual checks the end for machines with the same view: one owner with a right to the address, the elected machine
+// unless failback is never.
 func (w *wire) judgeEqual(t *testing.T) {
 	p := w.machines[0].in.Placement
 	var owners []string

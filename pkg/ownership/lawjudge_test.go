@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// moment is which machines had the address from a time on.
+// moment records the owners of the address from a time on.
 type moment struct {
 	at time.Time
-	// owners are in state Owner, answering those that answer, also while they drain.
+	// owners lists the machines in state Owner, answering the machines that answer, including draining machines.
 	owners, answering []string
 }
 
-// judge writes down who has the address.
+// judge records the history of the address.
 type judge struct {
 	moments      []moment
 	gains        []string // with their times
@@ -24,7 +24,7 @@ type judge struct {
 	appointments int
 }
 
-// observe notes who has the address now.
+// observe records the present owners.
 func (j *judge) observe(w *wire) {
 	now := moment{at: w.now}
 	for _, m := range w.machines {
@@ -42,8 +42,9 @@ func (j *judge) observe(w *wire) {
 	j.moments = append(j.moments, now)
 }
 
-// report notes a gain, and whether there was a reason: the machine may have the address, as it sees the cluster, and
-// takes it from a reachable node that may keep it only when the failback delay is over, or a Service prefers it.
+// report records a gain, and whether the gain had a reason: by its inputs the machine may have the address, and takes
+// the address from a reachable node that may keep it only after the failback delay, or if a Service prefers the
+// machine.
 func (j *judge) report(m *machine, c Change) {
 	if c.Kind != Gained {
 		return
@@ -67,7 +68,7 @@ func (j *judge) report(m *machine, c Change) {
 	}
 }
 
-// longest returns how long the longest time after from was in which the condition held, and when it began.
+// longest returns the longest time after from in which the condition held, and the start of this time.
 func (j *judge) longest(from, until time.Time, is func(moment) bool) (longest time.Duration, began time.Time) {
 	var since time.Time
 	end := func(at time.Time) {
@@ -93,10 +94,10 @@ func (j *judge) longest(from, until time.Time, is func(moment) bool) (longest ti
 	return longest, began
 }
 
-// restless reports whether more happens than any history has reason for.
+// restless reports whether more happens than in any reasonable history.
 func (j *judge) restless() bool { return j.appointments > 200_000 }
 
-// String tells the history of the address.
+// String returns the history of the address.
 func (j *judge) String() string {
 	var b strings.Builder
 	for _, m := range j.moments {

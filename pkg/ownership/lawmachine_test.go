@@ -9,38 +9,39 @@ import (
 	"github.com/lanlord/lanlord/pkg/peers"
 )
 
-// version is how far a node has seen the cluster: its newest change, and up to where it has seen everything.
+// version tells how far a node has seen the cluster: changed is the newest change, and complete the version up to which
+// the node has seen every change.
 type version struct{ changed, complete int }
 
 func (v version) behind(o version) bool { return o.changed > v.complete }
 
-// machine is one node: an Address, its inputs, and a caller of Step that does what Step says.
+// machine is one node: an Address, its inputs, and a caller of Step that carries out all actions.
 type machine struct {
 	*scene
 	w    *wire
 	name string
-	// base are the nodes that may have the address as this machine sees the cluster, reachable or not.
+	// base lists the nodes that may have the address in the view of this machine, reachable or not.
 	base []string
-	// seen is how far this machine has seen the cluster, knows what the others told.
+	// seen is the version of this machine. knows holds the versions of the others.
 	seen  version
 	knows map[string]version
 	up    bool
 	// unaware is true while the address has not come to the machine's Services.
 	unaware bool
-	// stalled is true while the process gets no CPU. pending is what it missed.
+	// stalled is true while the process gets no CPU. pending holds the missed work.
 	stalled bool
 	pending []func()
 	query   *query
-	timer   int // counts timers; only the last one counts
-	tenure  int // counts the times that it began to answer
+	timer   int // counts timers; only the last timer counts
+	tenure  int // counts the starts of answering
 }
 
 func (m *machine) mac() layer2.MAC { return macOf(m.name) }
 
-// answers reports whether the machine answers for the address. A stalled one does not.
+// answers reports whether the machine answers for the address. A stalled machine does not.
 func (m *machine) answers() bool { return m.up && !m.stalled && m.a.State().Answers() }
 
-// soon does something now, or once the machine runs again.
+// soon does something now, or after the end of a stall.
 func (m *machine) soon(do func()) {
 	switch {
 	case !m.up:
@@ -61,7 +62,7 @@ func (m *machine) boot() {
 	m.review()
 }
 
-// arrive has the machine see that a Service has the address.
+// arrive shows the address of a Service to the machine.
 func (m *machine) arrive() {
 	m.unaware, m.in.Arrival = false, Arrival{Since: m.w.now, Came: m.w.now}
 	m.review()
@@ -102,7 +103,7 @@ func (m *machine) review() {
 	m.soon(func() { m.step(Event{}) })
 }
 
-// step applies an event and does what Step says.
+// step applies an event and carries out the actions of Step.
 func (m *machine) step(e Event) {
 	for name, p := range m.peers {
 		p.Newer = p.IsReady() && m.seen.behind(m.knows[name])
@@ -151,7 +152,7 @@ func (m *machine) do(a Action, e Event) {
 	}
 }
 
-// announceRounds announces as layer2 does, as long as the machine answers. Another call begins the rounds anew.
+// announceRounds announces like layer2, as long as the machine answers. Another call begins the rounds anew.
 func (m *machine) announceRounds() {
 	m.tenure++
 	tenure := m.tenure
@@ -170,7 +171,7 @@ func (m *machine) claimed(by *machine) {
 	m.step(Event{Kind: Claimed, MAC: by.mac()})
 }
 
-// suspect begins or ends a suspicion. A member that is heard again hears from this machine who has the address.
+// suspect begins or ends a suspicion. A member that is heard again learns the owner of the address from this machine.
 func (m *machine) suspect(name string, is bool) {
 	m.change(name, func(p *peers.Peer) {
 		if is && !p.Suspected {
@@ -185,7 +186,7 @@ func (m *machine) suspect(name string, is bool) {
 	m.review()
 }
 
-// lose notes that gossip has lost a member; meet that it has met one, which is ready.
+// lose removes a member from gossip; meet adds a ready member.
 func (m *machine) lose(name string) {
 	m.change(name, func(p *peers.Peer) {
 		if p.Standing == peers.Member && !p.Suspected {
@@ -209,7 +210,8 @@ func (m *machine) meet(o *machine) {
 	m.review()
 }
 
-// crash stops the machine. The others suspect it soon, and gossip loses it; it comes back after a while.
+// crash stops the machine. The other machines suspect it soon, and gossip loses it; the machine comes back after a
+// while.
 func (m *machine) crash(down time.Duration) {
 	m.up = false
 	m.timer++
@@ -236,7 +238,7 @@ func (m *machine) stall(d time.Duration) {
 	m.w.judge.observe(m.w)
 	m.w.in(d, func() {
 		if !m.stalled {
-			return // it crashed meanwhile
+			return // the machine crashed meanwhile
 		}
 		m.stalled = false
 		missed := m.pending

@@ -9,8 +9,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2"
 )
 
-// wire is simulated time, and the LAN and the gossip between the machines of a law. A frame and a message arrive after
-// a random delay, or are lost.
+// wire simulates time, and the LAN and the gossip between the machines of a law. Frames and messages arrive after a
+// random delay, or are lost.
 type wire struct {
 	now      time.Time
 	events   schedule
@@ -18,12 +18,12 @@ type wire struct {
 	machines []*machine
 	loss     float64 // of frames and messages
 	mute     bool    // no message about versions ever arrives
-	deafV6   bool    // probes of other nodes are not heard, as those for an IPv6 address
+	deafV6   bool    // nodes do not hear probes of other nodes, as with IPv6
 	new      bool    // the address is new, and comes to each machine at another time
 	judge    judge
 }
 
-// appointment is something that happens at a time. Of two at one time, the one that was made first goes first.
+// appointment is an event at a given time. Events at the same time happen in the order of their creation.
 type appointment struct {
 	at   time.Time
 	made int
@@ -50,7 +50,7 @@ func (w *wire) in(delay time.Duration, do func()) {
 	heap.Push(&w.events, appointment{w.now.Add(delay), w.judge.appointments, do})
 }
 
-// run lets time pass until then. It gives up when the machines do not come to rest.
+// run advances the time up to until. run gives up when the machines do not come to rest.
 func (w *wire) run(until time.Time) {
 	for len(w.events) > 0 && !w.events[0].at.After(until) && !w.judge.restless() {
 		next := heap.Pop(&w.events).(appointment)
@@ -65,7 +65,7 @@ func (w *wire) upTo(d time.Duration) time.Duration { return time.Duration(w.rng.
 
 func (w *wire) chance(p float64) bool { return w.rng.Float64() < p }
 
-// send has another machine hear a frame.
+// send delivers a frame to another machine.
 func (w *wire) send(to *machine, hear func()) {
 	if to.up && !w.chance(w.loss) {
 		w.in(w.upTo(3*time.Millisecond), func() { to.soon(hear) })
@@ -77,7 +77,7 @@ func (w *wire) others(m *machine) (list []*machine) {
 	return slices.DeleteFunc(slices.Clone(w.machines), func(o *machine) bool { return o == m })
 }
 
-// announce has the others hear that m has the address.
+// announce delivers an announcement of m to the others.
 func (w *wire) announce(m *machine) {
 	for _, o := range w.others(m) {
 		w.send(o, func() { o.claimed(m) })
@@ -93,7 +93,7 @@ type query struct {
 	over  bool
 }
 
-// probe asks all, or one, twice or, as backup, four times.
+// probe asks all stations, or one station, twice or, as backup, four times.
 func (w *wire) probe(by *machine, p Probe) {
 	const apart = 40 * time.Millisecond
 	q := &query{Probe: p, by: by}
@@ -108,7 +108,8 @@ func (w *wire) probe(by *machine, p Probe) {
 	w.in(time.Duration(questions)*apart, func() { w.end(q) })
 }
 
-// ask sends one question. Whoever has the address answers; whoever probes for it too hears that it is not alone.
+// ask sends one question. A machine that has the address answers; a machine that probes for the address hears the other
+// probe.
 func (w *wire) ask(q *query) {
 	if q.over {
 		return
@@ -141,8 +142,8 @@ func (w *wire) answer(q *query, from *machine) {
 	w.end(q)
 }
 
-// end tells the machine what its probe has found. A silence that a backup heard while no other machine is up proves
-// nothing.
+// end returns the result of a probe to the machine. For a backup, a silence proves nothing while no other machine is
+// up.
 func (w *wire) end(q *query) {
 	if q.over {
 		return
@@ -163,7 +164,7 @@ func (w *wire) end(q *query) {
 	q.by.soon(func() { q.by.step(Event{Kind: Probed, Number: q.Number, Finding: f}) })
 }
 
-// tell has a machine hear how far another one has seen the cluster. The one that has seen more says so.
+// tell delivers the versions of another machine. The machine with the newer versions replies.
 func (w *wire) tell(from, to *machine) {
 	if w.mute || !to.up || w.chance(w.loss) {
 		return

@@ -11,8 +11,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/peers"
 )
 
-// newJudge returns node a at the moment epoch. It may have the address, as node b may. Of the other nodes, i may not
-// have it, l leaves, s is suspected, f is gone, and x is a foreign host.
+// newJudge returns node a at the moment epoch. Nodes a and b may have the address. Of the other nodes, i may not have
+// the address, l leaves, s is suspected, f is gone, and x is a foreign host.
 func newJudge() *scene {
 	s := newScene()
 	s.mayHave("a", "b")
@@ -27,21 +27,21 @@ func newJudge() *scene {
 	return s
 }
 
-// change changes what is known of a peer.
+// change changes the view of a peer.
 func (s *scene) change(name string, how func(*peers.Peer)) {
 	p := s.peers[name]
 	how(&p)
 	s.peers[name] = p
 }
 
-// asking has node a ask for the address since 80 ms. The attempt began a second ago.
+// asking lets node a ask for the address since 80 ms. The attempt began a second ago.
 func (s *scene) asking() {
 	s.step(epoch.Add(-time.Second), Event{})
 	s.a.probing.asked = epoch.Add(-80 * time.Millisecond)
 }
 
-// TestRule shows the one rule for taking over each kind of answer: whether node a takes the address, and if not, when
-// it asks again.
+// TestRule shows the rule of taking over for each kind of answer: whether node a takes the address, and if not, the
+// time of the next question.
 func TestRule(t *testing.T) {
 	nobody := layer2.Finding{Outcome: layer2.Silent}
 	long := epoch.Add(-time.Second)
@@ -102,7 +102,7 @@ func TestRule(t *testing.T) {
 		}}, replies("i"), "Owner: ExchangeVersions i, Report gained ineligible i"},
 		{"a member without the right that has seen more", []func(*scene){newer("i")}, replies("i"),
 			"Deferred until 200ms: ExchangeVersions i"},
-		// Once a second: as far as this node knows, nobody rightful has the address.
+		// Once a second: no rightful node has the address, by the inputs of this node.
 		{"a member without the right that has seen more, a second time", []func(*scene){newer("i"), confirmed},
 			replies("i"), "Deferred until 1s: ExchangeVersions i"},
 		{"a member that was without the right and has it",
@@ -156,8 +156,8 @@ func TestRule(t *testing.T) {
 	}
 }
 
-// TestBackupRule shows the rule for a backup each kind of answer: whether it takes the address, and if not, when it
-// asks again.
+// TestBackupRule shows the rule for a backup for each kind of answer: whether the backup takes the address, and if not,
+// the time of the next question.
 func TestBackupRule(t *testing.T) {
 	nobody := layer2.Finding{Outcome: layer2.Silent}
 	had := func(name string) func(*scene) {
@@ -173,7 +173,8 @@ func TestBackupRule(t *testing.T) {
 		during  func(*scene) // while it asks
 		finding layer2.Finding
 		take    bool
-		// again is the least time until this node asks again. answered is true when a silence does not count at once then.
+		// again is the minimum time until this node asks again. answered is true when the next silence does not count
+		// at once.
 		again    time.Duration
 		answered bool
 	}{
@@ -197,7 +198,7 @@ func TestBackupRule(t *testing.T) {
 			s := newJudge()
 			s.in.Self.Name, s.in.Arrival = "b", Arrival{Since: epoch.Add(-time.Minute)}
 			s.peers["a"], s.peers["c"] = member("a"), member("c")
-			s.mayHave("a", "b", "c") // so that b is second in rank
+			s.mayHave("a", "b", "c") // so b is second in rank
 			if c.setup != nil {
 				c.setup(s)
 			}
@@ -226,7 +227,7 @@ func TestBackupRule(t *testing.T) {
 	}
 }
 
-// TestVacancy tells an address that nobody is known to have from one that its owner may keep.
+// TestVacancy distinguishes an address without a known owner from an address that its owner may keep.
 func TestVacancy(t *testing.T) {
 	recent := func(s *scene) { s.in.Arrival.Since = epoch.Add(-time.Second) }
 	for _, c := range []struct {
@@ -273,8 +274,8 @@ func TestVacancy(t *testing.T) {
 	}
 }
 
-// TestDispute has two nodes that each take themselves for the first go on claiming: exactly one gives in, whatever
-// their names, and neither does so at once. Claims that are far apart are no such dispute.
+// TestDispute lets two nodes go on claiming, both first in rank by their own inputs: exactly one yields, whatever the
+// names, and no node yields at once. Claims far apart are no such dispute.
 func TestDispute(t *testing.T) {
 	for addr := range strings.SplitSeq("10.0.0.1 10.0.0.2 10.0.0.3 fd00::1 fd00::2", " ") {
 		gaveIn := 0
@@ -311,8 +312,8 @@ func TestDispute(t *testing.T) {
 	}
 }
 
-// TestWhoLeftHasNoClaims hears a last answer of a node that leaves, and keeps the address when that node is back before
-// long. A node that has not left in between gets it.
+// TestWhoLeftHasNoClaims delivers a last claim of a leaving node: this node keeps the address when the leaving node is
+// back soon. A node that has not left in between gets the address.
 func TestWhoLeftHasNoClaims(t *testing.T) {
 	for _, leaves := range []bool{true, false} {
 		s := newJudge()
@@ -334,9 +335,9 @@ func TestWhoLeftHasNoClaims(t *testing.T) {
 	}
 }
 
-// TestWaitIsCutShort has a node wait for the end of failback, or without end. When a Service or a new configuration
-// asks for this node, it takes the address at once. A node that is just back waits for failback even if a Service
-// prefers it, unless that is never.
+// TestWaitIsCutShort lets a node wait for the end of failback, or without end. When a Service or a new configuration
+// prefers this node, this node takes the address at once. A node that is just back waits for failback even if a Service
+// prefers the node, unless failback is never.
 func TestWaitIsCutShort(t *testing.T) {
 	for _, failback := range []Failback{{Delay: 10 * time.Minute}, {Never: true}} {
 		for name, change := range map[string]func(*scene){
@@ -364,8 +365,8 @@ func TestWaitIsCutShort(t *testing.T) {
 	}
 }
 
-// TestNewAddressWaitsForRules checks that a new address, and no other, is asked for only when kube-proxy can have its
-// rules.
+// TestNewAddressWaitsForRules checks that the first probe of a new address waits for the rules of kube-proxy, and other
+// probes do not.
 func TestNewAddressWaitsForRules(t *testing.T) {
 	for _, c := range []struct {
 		name    string

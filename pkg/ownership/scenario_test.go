@@ -21,13 +21,12 @@ var update = flag.Bool("update", false, "write the outcomes into the scenario fi
 //
 //	# a comment
 //	eligible a b                    an input changes; see scenario.set
-//	1.2s review -> Probing: Ask     an event at a time after the start, and the outcome: the state, until when nothing needs to be
-//	                                done, and the actions
+//	1.2s review -> Probing: Ask     an event at a time after the start, and the outcome: the state, the time of
+//	                                the next review, and the actions
 //
-// A line without a time has that of the line before it. In the files the election ranks the nodes in the order of the
-// alphabet, and x, y and z are foreign hosts. The story begins with node a of three, which became ready an hour ago,
-// and an old address, which nobody has announced. The test fails for a line of the transition table that no file
-// reaches.
+// A line without a time happens at the time of the line before. In the files the election ranks the nodes in alphabetic
+// order, and x, y and z are foreign hosts. The story begins with node a of three, ready for an hour, and an old address
+// without an announcement so far. The test fails for a line of the transition table that no file reaches.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -134,8 +133,8 @@ func (s *scenario) play(t *testing.T, text string) []byte {
 //	silent, unasked         the result of the last probe
 //	contested b             nobody answered, and b probes too
 //	answer b c              stations b and c answered
-//	silent 200ms late       the last question was so long ago
-//	silent again            a result that came before, or of the probe before
+//	silent 200ms late       the result came 200 ms after the last question
+//	silent again            an earlier result, or the result of an earlier probe
 //	stalled, throttled
 func (s *scenario) event(t *testing.T, words []string) (actions []Action, is bool) {
 	e := s.found(layer2.Finding{})
@@ -182,7 +181,7 @@ func (s *scenario) event(t *testing.T, words []string) (actions []Action, is boo
 // set changes an input:
 //
 //	self b                  this node is b, from the start
-//	inherit                 the process before this one announced the address
+//	inherit                 the previous process announced the address
 //	eligible a b, eligible  the nodes that may have the address
 //	prefer b, prefer        the node that a Service prefers
 //	gone                    no Service has the address any longer

@@ -19,10 +19,10 @@ import (
 // epoch is time zero of the tests. The nodes were ready an hour before.
 var epoch = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
-// sceneNames are the nodes of the tests.
+// sceneNames lists the nodes of the tests.
 const sceneNames = "abcde"
 
-// alphabetic returns an address for which the election ranks the nodes of the tests in the order of the alphabet.
+// alphabetic returns an address for which the election ranks the nodes of the tests in alphabetic order.
 func alphabetic() netip.Addr {
 	var candidates []election.Candidate
 	for _, name := range strings.Split(sceneNames, "") {
@@ -36,8 +36,8 @@ func alphabetic() netip.Addr {
 	}
 }
 
-// place returns the placement of an address for which these nodes are eligible, and of whose Service prefers one node,
-// or none.
+// place returns the placement of an address with the given eligible nodes and the node preferred by its Service, or
+// none.
 func place(addr netip.Addr, eligible []string, prefer string) *placement.Placement {
 	snap := cluster.Snapshot{Services: []*cluster.Service{{
 		Key: cluster.Key{Namespace: "default", Name: "s"}, Managed: true, AllocatedFrom: "pool",
@@ -63,7 +63,7 @@ func nameOf(mac layer2.MAC) string {
 	return string(mac[5:])
 }
 
-// scene is an Address and its inputs, which a test changes one by one.
+// scene is an Address and its inputs. Tests change single inputs.
 type scene struct {
 	addr     netip.Addr
 	a        *Address
@@ -76,7 +76,7 @@ type scene struct {
 	fired    []int  // the lines of the table that fired, over all steps
 }
 
-// newScene returns node a of three, a configured node that has been ready for an hour. The address is an old one.
+// newScene returns node a of three, a configured node that has been ready for an hour. The address is old.
 func newScene() *scene {
 	s := &scene{addr: alphabetic(), peers: map[string]peers.Peer{}}
 	s.a = New(s.addr)
@@ -90,7 +90,7 @@ func newScene() *scene {
 	return s
 }
 
-// member returns a peer that is a ready member.
+// member returns a peer in the role of a ready member.
 func member(name string) peers.Peer {
 	return peers.Peer{
 		Name: name, Standing: peers.Member, State: membership.Ready, SeenReady: epoch.Add(-time.Hour),
@@ -103,7 +103,7 @@ func (s *scene) mayHave(names ...string) {
 	s.in.Placement = place(s.addr, names, s.prefer)
 }
 
-// stations maps the MAC addresses of the nodes that are known; a host with another MAC address is a foreign host.
+// stations maps the MAC addresses of the known nodes; a host with another MAC address is a foreign host.
 func (s *scene) stations() map[layer2.MAC]string {
 	stations := map[layer2.MAC]string{}
 	for name, p := range s.peers {
@@ -114,7 +114,7 @@ func (s *scene) stations() map[layer2.MAC]string {
 	return stations
 }
 
-// step applies an event, and afterwards remembers whom the placement named, as the caller of Step does.
+// step applies an event, and afterwards stores the owner by placement, like the caller of Step.
 func (s *scene) step(now time.Time, e Event) []Action {
 	s.in.Event, s.in.Peers = e, peers.NewView(s.peers, s.stations(), s.losses)
 	actions := s.a.step(now, s.in, func(line int) { s.fired = append(s.fired, line) })
@@ -129,12 +129,12 @@ func (s *scene) step(now time.Time, e Event) []Action {
 	return actions
 }
 
-// found is the result of the last probe.
+// found returns an event with a result of the last probe.
 func (s *scene) found(f layer2.Finding) Event {
 	return Event{Kind: Probed, Number: s.asked, Finding: f}
 }
 
-// replies is what a probe finds that these stations answer.
+// replies returns a finding with answers of the given stations.
 func replies(names ...string) layer2.Finding {
 	f := layer2.Finding{Outcome: layer2.Taken}
 	for _, name := range names {
@@ -143,12 +143,12 @@ func replies(names ...string) layer2.Finding {
 	return f
 }
 
-// rival is what a probe finds that nobody answers and this station probes for too.
+// rival returns a finding without answers, but with a probe of another station.
 func rival(name string) layer2.Finding {
 	return layer2.Finding{Outcome: layer2.Contested, Heard: []layer2.Sighting{{MAC: macOf(name), Form: layer2.Probing}}}
 }
 
-// String returns the action as scenario files write it.
+// String returns the action in the syntax of scenario files.
 func (a Action) String() string {
 	words := []string{a.Kind.String()}
 	switch a.Kind {
@@ -183,7 +183,7 @@ func (a Action) String() string {
 	return strings.Join(words, " ")
 }
 
-// outcome returns the state, when it is reviewed next, and the actions, as scenario files write them.
+// outcome returns the state, the time of the next review, and the actions, in the syntax of scenario files.
 func outcome(a *Address, actions []Action) string {
 	text := a.State().String()
 	switch next := a.Next(); {
@@ -206,8 +206,8 @@ func btoi(is bool) int {
 	return 0
 }
 
-// TestAlphabetic checks what the tests count on: the nodes rank in the order of the alphabet, and the names alone rank
-// them alike.
+// TestAlphabetic checks an assumption of the tests: the election ranks the nodes in alphabetic order, and the rank by
+// name is the same.
 func TestAlphabetic(t *testing.T) {
 	addr := alphabetic()
 	p := place(addr, strings.Split(sceneNames, ""), "")

@@ -1,2 +1,2 @@
-// Package pace merges wake-ups that come too fast.
+// Package pace merges frequent wake-ups.
 package pace

@@ -3,10 +3,10 @@ package pace
 // Wake is a channel that merges wake-ups: a wake-up is dropped while an earlier one waits for the receiver.
 type Wake chan struct{}
 
-// NewWake returns a Wake without a wake-up in it.
+// NewWake returns an empty Wake.
 func NewWake() Wake { return make(Wake, 1) }
 
-// Poke wakes the receiver. It never blocks.
+// Poke wakes the receiver. Poke never blocks.
 func (w Wake) Poke() {
 	select {
 	case w <- struct{}{}:

@@ -15,7 +15,8 @@ func BenchmarkUpdate(b *testing.B) {
 	for i := range 1000 {
 		name := fmt.Sprintf("node-%04d", i)
 		link := membership.Link{Name: "eth0", MAC: membership.MAC{2, 0, 0, 0, byte(i >> 8), byte(i)}}
-		in.Members = append(in.Members, membership.Member{Name: name, State: membership.Ready, Links: []membership.Link{link}})
+		in.Members = append(in.Members,
+			membership.Member{Name: name, State: membership.Ready, Links: []membership.Link{link}})
 		in.Nodes = append(in.Nodes, cluster.Node{Name: name, MACs: [][6]byte{{4, 0, 0, 0, byte(i >> 8), byte(i)}}})
 	}
 	in.Self = in.Members[0]

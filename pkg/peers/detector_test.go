@@ -17,8 +17,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// testCluster is a cluster on one segment, with announcers as in production and a gossip that the test controls. Each
-// node answers for a probe address of its own. Node "c" runs the detector.
+// testCluster is a cluster on one segment, with announcers as in production and a gossip controlled by the test. Each
+// node answers for its own probe address. Node "c" runs the detector.
 type testCluster struct {
 	t        *testing.T
 	lan      *lantest.LAN
@@ -28,14 +28,14 @@ type testCluster struct {
 
 	mu      sync.Mutex
 	members map[string]membership.Member
-	mute    map[string]bool // whose pings are not answered
-	deleted map[string]bool // whose Nodes do not exist any longer
-	stall   time.Duration   // how long a ping takes longer than usual
+	mute    map[string]bool // nodes whose pings get no answer
+	deleted map[string]bool // nodes whose Nodes do not exist any longer
+	stall   time.Duration   // additional duration of a ping
 	reports []report
 	late    int
 }
 
-// report is a suspicion and when it came.
+// report is a suspicion with the time of its arrival.
 type report struct {
 	Suspicion
 	at time.Time
@@ -82,14 +82,14 @@ func newTestCluster(t *testing.T, names ...string) *testCluster {
 	return c
 }
 
-// join has gossip list the node as ready.
+// join lists the node in gossip as ready.
 func (c *testCluster) join(name string, links ...membership.Link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.members[name] = membership.Member{Name: name, State: membership.Ready, Links: links}
 }
 
-// leave has gossip lose the node, and returns what it said.
+// leave removes the node from gossip, and returns the last report of the node.
 func (c *testCluster) leave(name string) membership.Member {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -150,8 +150,8 @@ func (c *testCluster) take() []report {
 	return reports
 }
 
-// want fails the test unless these were reported since the last call, in any order: "b" for a suspicion, "b alive" for
-// a sign of life. Repeats of a suspicion are left out.
+// want fails the test unless the given reports have arrived since the last call, in any order: "b" for a suspicion, "b
+// alive" for a sign of life. want ignores repeated suspicions.
 func (c *testCluster) want(names ...string) {
 	c.t.Helper()
 	var got []string
@@ -170,10 +170,10 @@ func (c *testCluster) want(names ...string) {
 	}
 }
 
-// detecting is longer than it takes to detect any fault, or its end.
+// detecting exceeds the time to detect any fault, or its end.
 const detecting = time.Second + probeInterval/2
 
-// TestDetector has faults happen to the neighbours b and d of node c.
+// TestDetector injects faults into the neighbours b and d of node c.
 func TestDetector(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -280,7 +280,7 @@ func TestDetector(t *testing.T) {
 	}
 }
 
-// TestDetectionTime holds the detector to its times: a suspicion within 100 ms and 3 times 80 ms of the last answer, a
+// TestDetectionTime checks the times of the detector: a suspicion within 100 ms and 3 times 80 ms of the last answer, a
 // repetition each second, and a sign of life soon after the fault.
 func TestDetectionTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -325,8 +325,8 @@ func TestDetectionTime(t *testing.T) {
 	})
 }
 
-// TestGone has gossip lose a neighbour that is unreachable: the detector reports when it is on the wire again, until
-// its Node is deleted.
+// TestGone removes an unreachable neighbour from gossip: the detector reports the return of the neighbour to the wire,
+// until its Node is deleted.
 func TestGone(t *testing.T) {
 	for _, deleted := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -354,7 +354,7 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// TestLateProbe counts the probes that say nothing because this node was late.
+// TestLateProbe counts the inconclusive probes of a late node.
 func TestLateProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTestCluster(t, "b", "c", "d")
@@ -369,7 +369,7 @@ func TestLateProbe(t *testing.T) {
 	})
 }
 
-// TestStopped has the detector end while it probes.
+// TestStopped stops the detector during a probe.
 func TestStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())

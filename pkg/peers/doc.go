@@ -1,6 +1,6 @@
-// Package peers tracks which peers are reachable, suspected or gone, and what each has seen of the cluster.
+// Package peers tracks which peers are reachable, suspected or gone, and how far each peer has seen the cluster.
 //
-// Table belongs to the loop of the speaker: one goroutine calls its methods. View is what the Table knows at one moment. A View is
-// immutable, and is all that the packages above read. Detector watches the neighbours on the wire; another detector can take its
-// place, because it only reports Suspicions.
+// The goroutine of the speaker's loop owns the Table and calls its methods. A View is an immutable snapshot of the
+// Table; the packages above read only Views. Detector watches the neighbours on the wire; another detector can take its
+// place, because a Detector only reports Suspicions.
 package peers

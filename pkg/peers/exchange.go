@@ -6,11 +6,11 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// Two nodes may have seen different states of the cluster, most often while one of them is cut off from the API server.
-// In one state only the first node may have an address, and in the other state only the second node. If each node
-// decided alone, they would take the address from each other without end. So a node that defends an address, or is
-// about to take an address, sends its versions to the other node. The node that is behind gives way, and leaves the
-// address alone until it has caught up or the other node is lost.
+// Two nodes may have seen different states of the cluster, most often while one node is cut off from the API server. In
+// one state only the first node may have an address, and in the other state only the second node. If each node decided
+// alone, the two nodes would take the address from each other without end. So a node that defends an address, or is
+// about to take an address, sends its versions to the other node. The node with older versions gives way, and leaves
+// the address alone until it has caught up or the other node is lost.
 
 // sendInterval is the least time between two equal messages to the same peer. One message serves all addresses in
 // dispute with the peer.

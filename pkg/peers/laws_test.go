@@ -14,7 +14,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// world is a random cluster that a table is updated from. Node "a" has the table, and the other nodes come and go.
+// world is a random cluster, the source of the updates of a table. Node "a" has the table, and the other nodes come and
+// go.
 type world struct {
 	*rand.Rand
 	now      time.Time
@@ -23,7 +24,7 @@ type world struct {
 	versions uint64
 }
 
-// others are the other nodes of a world.
+// others lists the other nodes of a world.
 var others = []string{"b", "c", "d", "e", "nobody"}
 
 func newWorld(seed uint64) *world {
@@ -37,7 +38,7 @@ func newWorld(seed uint64) *world {
 
 func (w *world) name() string { return others[w.IntN(len(others))] }
 
-// mac returns one of few MAC addresses, so that nodes use the same ones.
+// mac returns one of few MAC addresses, so that some nodes have equal addresses.
 func (w *world) mac() membership.MAC { return membership.MAC{2, byte(w.IntN(6))} }
 
 func (w *world) member(name string) membership.Member {
@@ -100,7 +101,7 @@ func (w *world) suspicion() Suspicion {
 	return NewSuspicion(name, silent, w.IntN(2) == 0, w.now)
 }
 
-// difference returns in what a table differs from the naive one, empty for nothing.
+// difference describes the difference between a table and the naive table, empty for none.
 func difference(table *Table, n *naive) string {
 	v := table.View()
 	for _, name := range append(others, "a") {
@@ -171,7 +172,7 @@ func TestNaive(t *testing.T) {
 	}
 }
 
-// TestOrder has reports and messages about several nodes arrive in any order between two updates. Only those about the
+// TestOrder delivers reports and messages about several nodes in any order between two updates. Only messages about the
 // same node keep their order.
 func TestOrder(t *testing.T) {
 	for seed := range uint64(200) {
@@ -213,7 +214,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestSameInput has a table updated twice from the same input: nothing happens, and the view stays.
+// TestSameInput updates a table twice from the same input: nothing happens, and the view stays.
 func TestSameInput(t *testing.T) {
 	for seed := range uint64(200) {
 		w, table := newWorld(seed), NewTable("a")
@@ -250,8 +251,8 @@ func TestImmutable(t *testing.T) {
 	}
 }
 
-// TestTwoTables has two nodes with different versions send each other their versions. At most one node is behind, and
-// the other node sends a reply to the node that is behind.
+// TestTwoTables lets two nodes with different versions exchange their versions. At most one node is behind, and the
+// other node sends a reply to the node that is behind.
 func TestTwoTables(t *testing.T) {
 	w := newWorld(1)
 	members := []membership.Member{{Name: "a", State: membership.Ready}, {Name: "b", State: membership.Ready}}

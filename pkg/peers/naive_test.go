@@ -8,8 +8,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// naive is a second implementation of Table to compare it with: maps by name, as the speaker had them before there was
-// a Table.
+// naive is a second implementation of Table for comparison: maps by name, as in the speaker before Table existed.
 type naive struct {
 	self      string
 	present   map[string]membership.Member
@@ -106,7 +105,7 @@ func (n *naive) update(now time.Time, in Input) (c Changes) {
 	return c
 }
 
-// clean removes all that belongs to nodes that are gone for good.
+// clean removes all data about nodes gone for good.
 func (n *naive) clean() {
 	for name := range n.gone {
 		if !slices.ContainsFunc(n.nodes, func(node cluster.Node) bool { return node.Name == name }) {

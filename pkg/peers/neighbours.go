@@ -48,8 +48,8 @@ func neighbours(self string, members []membership.Member, unreachable func(name 
 }
 
 // probeAddress returns an address that the member answers for on a network of this node, and the MAC address of the
-// answers. Without such an address, the result is invalid. An address outside the subnets of its link is not used,
-// because the member answers for the address from another interface.
+// answers. Without such an address, the result is invalid. probeAddress skips addresses outside the subnets of their
+// links, because the member answers for such an address from another interface.
 func probeAddress(m membership.Member, interfaces []layer2.Interface) (layer2.MAC, netip.Addr) {
 	for _, l := range m.Links {
 		inside := func(p netip.Prefix) bool { return p.Contains(l.Beacon) }

@@ -10,7 +10,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// TestNeighbours shows which members "e" probes in clusters of several sizes, where some are unreachable.
+// TestNeighbours shows the members that "e" probes in clusters of several sizes, some with unreachable members.
 func TestNeighbours(t *testing.T) {
 	for _, c := range []struct {
 		name, ready, unreachable string
@@ -65,7 +65,7 @@ func TestProbeAddress(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		links []membership.Link
-		mac   byte // of the link that is probed, 0 for none
+		mac   byte // of the probed link, 0 for none
 	}{
 		{"no links", nil, 0},
 		{"a link without a probe address", []membership.Link{link(1, "", "10.0.0.0/24")}, 0},

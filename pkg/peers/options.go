@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// DetectorOptions are the parts that a Detector works with. Hooks is optional.
+// DetectorOptions holds the collaborators of a Detector. Hooks is optional.
 type DetectorOptions struct {
 	// Self is the name of this node.
 	Self string
 	// Gossip and Prober reach the neighbours.
 	Gossip Gossip
 	Prober Prober
-	// HasNode reports whether the cluster has a Node of this name. A neighbour that gossip has lost is probed until its
-	// Node is deleted.
+	// HasNode reports whether the cluster has a Node of the given name. The Detector probes a neighbour lost in gossip
+	// until its Node is deleted.
 	HasNode func(name string) bool
 	// Report receives each suspicion and each sign of life. Several goroutines may call Report at once. Report must not
 	// block.
@@ -22,11 +22,11 @@ type DetectorOptions struct {
 	Hooks  Hooks
 }
 
-// Hooks are optional callbacks for metrics. Several goroutines may call a hook at once. A hook must not block.
+// Hooks holds optional callbacks for metrics. Several goroutines may call a hook at once. A hook must not block.
 type Hooks struct {
 	// Lateness is called ten times a second with the delay of this call.
 	Lateness func(time.Duration)
-	// LateProbe is called for each failed probe that is ignored because this node was late itself.
+	// LateProbe is called for each failed probe ignored because this node was late.
 	LateProbe func()
 }
 

@@ -15,22 +15,22 @@ const (
 	// probe, a neighbour is reachable again when it has answered as many probes in a row.
 	probeCount = 3
 	probePause = 80 * time.Millisecond
-	// probeLateness is the tolerance for the duration of a failed probe. A node that takes longer is too slow itself to
-	// judge its neighbour.
+	// probeLateness is the tolerance for the duration of a failed probe. A node that takes longer is too slow to judge
+	// its neighbour.
 	probeLateness = 60 * time.Millisecond
 )
 
-// Gossip is the membership as the detector uses it.
+// Gossip gives the detector access to the membership.
 type Gossip interface {
-	// Members returns all members, this node among them.
+	// Members returns all members, this node included.
 	Members() []membership.Member
 	// Ping asks a member over gossip whether it is alive.
 	Ping(name string) error
 }
 
-// Prober asks hosts on the wire, as *layer2.Announcer does.
+// Prober asks hosts on the wire; *layer2.Announcer implements Prober.
 type Prober interface {
-	// Interfaces returns the interfaces that can be asked on.
+	// Interfaces returns the interfaces for probes.
 	Interfaces() []layer2.Interface
 	// Probe asks for an address, and returns the stations that answered.
 	Probe(ctx context.Context, addr netip.Addr, o layer2.ProbeOptions) (layer2.Finding, error)
@@ -42,18 +42,18 @@ var _ Prober = (*layer2.Announcer)(nil)
 type result uint8
 
 const (
-	// inconclusive: the probe says nothing about the neighbour.
+	// inconclusive means that the probe gives no information about the neighbour.
 	inconclusive result = iota
-	// answered: the neighbour answers on the wire, or over gossip when it has no probe address.
+	// answered means that the neighbour answers on the wire, or over gossip without a probe address.
 	answered
-	// unreachable: the neighbour does not answer on the wire. This node may be cut off instead.
+	// unreachable means that the neighbour does not answer on the wire. This node may be cut off instead.
 	unreachable
-	// dead: the neighbour does not answer over gossip either.
+	// dead means that the neighbour does not answer over gossip either.
 	dead
 )
 
-// probe asks a neighbour on the wire for its probe address, or over gossip when it has none. A neighbour that gossip
-// has lost is asked once, and on the wire only. member is the last state of the neighbour in gossip.
+// probe asks a neighbour on the wire for its probe address, or over gossip without a probe address. probe asks a
+// neighbour lost in gossip once, and on the wire only. member is the last state of the neighbour in gossip.
 func probe(ctx context.Context, gossip Gossip, wire Prober, member membership.Member, present bool) result {
 	mac, addr := probeAddress(member, wire.Interfaces())
 	switch {

@@ -8,7 +8,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// TestJudge shows what one probe on the wire says of a neighbour that announces from 02:01 and also has 02:02, the
+// TestJudge shows the result of one probe on the wire for a neighbour that announces from 02:01 and also has 02:02, the
 // slave of a bond.
 func TestJudge(t *testing.T) {
 	member := membership.Member{Links: []membership.Link{{MAC: membership.MAC{2, 1}}}, MACs: []membership.MAC{{2, 2}}}

@@ -19,7 +19,7 @@ type Entry struct {
 	LastSign time.Time
 }
 
-// record is the state of one node that is or was a member of the gossip.
+// record is the state of a present or former member of the gossip.
 type record struct {
 	// member holds the last state in gossip. present is true while the node is a member.
 	member  membership.Member
@@ -29,7 +29,8 @@ type record struct {
 	gone *departure
 	// suspicion is zero while present is false.
 	suspicion suspicion
-	// seenReady is the time at which this node saw the member become ready, and zero while the member is not ready.
+	// seenReady is the time at which the member became ready in the view of this node, and zero while the member is not
+	// ready.
 	seenReady time.Time
 	// exchange is zero while present is false.
 	exchange exchange
@@ -50,8 +51,7 @@ type transition struct {
 	loss bool
 	// lost is true when a ready member departed, and returned when a former member is ready again.
 	lost, returned bool
-	// recovered is the time from which a node was lost that returned, zero if the node was not ready before its
-	// departure.
+	// recovered is the time of the loss of a returned node, zero if the node was not ready before its departure.
 	recovered time.Time
 }
 
@@ -112,7 +112,8 @@ func (r *record) suspect(x Suspicion, now time.Time) (first bool) {
 	return first
 }
 
-// alive stores a sign of life. It returns the time of the sign before, zero if the node was neither suspected nor gone.
+// alive stores a sign of life. alive returns the time of the sign before, zero if the node was neither suspected nor
+// gone.
 func (r *record) alive() (since time.Time) {
 	since = r.suspicion.since
 	if r.gone != nil {
@@ -122,14 +123,14 @@ func (r *record) alive() (since time.Time) {
 	return since
 }
 
-// endSuspicion ends a suspicion, and reports whether there was one.
+// endSuspicion ends a suspicion, and reports whether the node was suspected.
 func (r *record) endSuspicion() bool {
 	was := r.suspicion.active()
 	r.suspicion = r.suspicion.ended()
 	return was
 }
 
-// expire ends a suspicion that has expired, and reports whether there was one.
+// expire ends an expired suspicion, and reports whether the node was suspected.
 func (r *record) expire(now time.Time) bool {
 	return r.suspicion.active() && !r.suspicion.until.After(now) && r.endSuspicion()
 }
@@ -140,7 +141,7 @@ func (r *record) receive(v cluster.Versions) (taken bool) {
 	return taken
 }
 
-// send reports whether to send own to the member now, and stores that.
+// send reports whether to send own to the member now, and stores the time.
 func (r *record) send(own cluster.Versions, now time.Time) (due bool) {
 	r.exchange, due = r.exchange.send(own, now)
 	return due
@@ -160,8 +161,8 @@ func (r *record) standing() Standing {
 	return Unreached
 }
 
-// lost reports whether the node is suspected, or departed without an announcement. It also returns the time of the last
-// sign.
+// lost reports whether the node is suspected, or departed without an announcement. lost also returns the time of the
+// last sign.
 func (r *record) lost() (lastSign time.Time, lost bool) {
 	switch {
 	case r.suspicion.active():

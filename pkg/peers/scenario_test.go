@@ -18,21 +18,21 @@ import (
 var update = flag.Bool("update", false, "write the results into the scenario files")
 
 // story plays one scenario file: lines with a command, each followed by its indented result. Node "a" has the table.
-// Every other node has a link with a MAC address that stands for its name: b has 02:00:00:00:00:02, c has
+// Every other node has a link with a MAC address derived from the name: b has 02:00:00:00:00:02, c has
 // 02:00:00:00:00:03.
 //
 //	at 3s                          sets the time since the start
 //	gossip b=ready c=leaving       sets the other members; b=ready@7 is ready since second 7, and b=ready+44 also has
 //	                               the MAC address 44
-//	nodes a b c+44                 sets the Nodes; the controller has published that c has the MAC address 44
-//	versions config=1 services=9   sets how far a has seen the cluster: services=9/12 has a Complete of 12
-//	restore b=ready                is Restore, before any other
-//	update                         is Update
-//	suspect b 300ms                is Suspect by this node, and suspect b 300ms other by another node; 0s is a sign of
-//	                               life
-//	refute b, tell b               are Refute and Tell
-//	heard b services=9             is Heard
-//	next, ready, view, entries     show these
+//	nodes a b c+44                 sets the Nodes; the controller has published the MAC address 44 for c
+//	versions config=1 services=9   sets the versions of a; services=9/12 has a Complete of 12
+//	restore b=ready                calls Restore, before any other command
+//	update                         calls Update
+//	suspect b 300ms                calls Suspect for this node, and suspect b 300ms other for another node; 0s is a
+//	                               sign of life
+//	refute b, tell b               call Refute and Tell
+//	heard b services=9             calls Heard
+//	next, ready, view, entries     show the result of the method
 type story struct {
 	table *Table
 	now   time.Time

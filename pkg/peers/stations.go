@@ -9,12 +9,12 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// stations maps MAC addresses in gossip to nodes. A MAC address is kept while its node is known, because gossip does
-// not show links that are down.
+// stations maps MAC addresses in gossip to nodes. stations keeps a MAC address while its node is known, because gossip
+// does not show links that are down.
 type stations map[layer2.MAC]string
 
 // note adds the MAC addresses of members, sorted by name. When several members name the same MAC address, a member that
-// announces addresses from it goes before the others, and then the last one by name.
+// announces addresses from it goes before the others, and then the last member by name.
 func (s stations) note(members []membership.Member) {
 	for _, m := range members {
 		for _, mac := range m.MACs {

@@ -14,7 +14,7 @@ type Suspicion struct {
 	Silent time.Duration
 	// LastSign is the time of the last answer. The zero time means Silent ago.
 	LastSign time.Time
-	// FromOther is true when another node than this one reports.
+	// FromOther is true for a report of another node.
 	FromOther bool
 }
 
@@ -23,15 +23,15 @@ func NewSuspicion(name string, silent time.Duration, fromOther bool, now time.Ti
 	return Suspicion{Name: name, Silent: silent, LastSign: now.Add(-silent), FromOther: fromOther}
 }
 
-// suspicion is the state of a member that was suspected at least once. The zero value stands for a member that never
-// was.
+// suspicion is the state of a member that was suspected at least once. The zero value stands for a member without a
+// suspicion so far.
 type suspicion struct {
-	// since is the last sign before the first report. It is kept until the next sign of life, also after the suspicion
+	// since is the last sign before the first report. since stays until the next sign of life, even after the suspicion
 	// has expired.
 	since time.Time
 	// until is the time at which the suspicion expires, and zero while the member is not suspected.
 	until time.Time
-	// byOthers is true when another node than this one suspects the member.
+	// byOthers is true when another node suspects the member.
 	byOthers bool
 }
 

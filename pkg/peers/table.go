@@ -12,19 +12,20 @@ import (
 
 // Input holds the inputs of an update.
 type Input struct {
-	// Members are all members of the gossip, sorted by name.
+	// Members lists all members of the gossip, sorted by name.
 	Members []membership.Member
 	// Self describes this node. Self replaces the entry of this node in Members, because gossip lags behind.
 	Self membership.Member
-	// Nodes are all Nodes of the cluster, sorted by name. An empty list means that the Nodes are not known.
+	// Nodes lists all Nodes of the cluster, sorted by name. An empty list means that the Nodes are not known.
 	Nodes []cluster.Node
-	// Versions are the versions of this node.
+	// Versions holds the versions of this node.
 	Versions cluster.Versions
 }
 
-// Changes are the results of an update that the caller logs or acts on.
+// Changes holds the results of an update for the caller to log or act on.
 type Changes struct {
-	// Lost are the ready members that departed, and Returned the former members that are ready again. Both are sorted.
+	// Lost lists the ready members that departed, and Returned the former members that are ready again. Both are
+	// sorted.
 	Lost, Returned []string
 	// Recovered holds the time of the loss for each returned node that was ready before its departure. The node may
 	// still answer for addresses that this node took after the loss, so the caller announces the addresses again.
@@ -36,11 +37,11 @@ type Table struct {
 	self     string
 	records  map[string]*record
 	stations stations
-	// nodes are the Nodes of the cluster, nil until they are known.
+	// nodes lists the Nodes of the cluster, nil until the first update with Nodes.
 	nodes []cluster.Node
 	// own holds the versions of this node.
 	own cluster.Versions
-	// losses counts the times that a member was suspected, departed, restarted or stopped being ready.
+	// losses counts how often a member was suspected, departed, restarted or stopped being ready.
 	losses int
 	// view is the last result of View, nil when it is out of date.
 	view *View
@@ -63,7 +64,7 @@ func (t *Table) Restore(members []membership.Member, now time.Time) {
 	t.view = nil
 }
 
-// Update brings the table up to date.
+// Update applies the inputs to the table.
 func (t *Table) Update(now time.Time, in Input) (c Changes) {
 	changed := t.expire(now)
 	changed = t.observe(t.describeSelf(in), now, &c) || changed
@@ -97,7 +98,7 @@ func (t *Table) describeSelf(in Input) membership.Member {
 	return self
 }
 
-// find returns the position of the named member in a list that is sorted by name.
+// find returns the position of the named member in a list sorted by name.
 func find(members []membership.Member, name string) (int, bool) {
 	return slices.BinarySearchFunc(members, name, func(m membership.Member, name string) int {
 		return strings.Compare(m.Name, name)
@@ -168,8 +169,8 @@ func (t *Table) forget() {
 	t.stations.forget(func(name string) bool { return t.records[name] != nil })
 }
 
-// learn stores the versions of this node. Older versions than before come from a cluster that was restored from a
-// backup. Then the versions from all peers are void.
+// learn stores the versions of this node. Older versions than before mean that the cluster was restored from a backup.
+// Then the versions from all peers are void.
 func (t *Table) learn(own cluster.Versions) (changed bool) {
 	if own == t.own {
 		return false
@@ -183,9 +184,9 @@ func (t *Table) learn(own cluster.Versions) (changed bool) {
 	return true
 }
 
-// Suspect stores a suspicion or a sign of life, and reports whether the state of the peer changed. Suspicions of this
-// node and of nodes that are not members are ignored. A sign of life of a node that was suspected or gone returns the
-// time from which nothing was heard: the caller announces addresses that this node took after that time again, as for
+// Suspect stores a suspicion or a sign of life, and reports whether the state of the peer changed. Suspect ignores
+// suspicions of this node and of nodes outside the gossip. For a sign of life of a suspected or departed node, Suspect
+// returns the start of the silence: the caller announces addresses taken after that time again, as for
 // Changes.Recovered.
 func (t *Table) Suspect(x Suspicion, now time.Time) (recovered time.Time, changed bool) {
 	r := t.records[x.Name]
@@ -241,7 +242,7 @@ func (t *Table) Heard(from string, v cluster.Versions, now time.Time) (changed, 
 }
 
 // Tell reports whether the caller should send the versions of this node to a member now, and relies on the caller to
-// send them. The same versions are sent to a member ten times a second at most.
+// send them. The rate limit for equal versions to a member is ten times a second.
 func (t *Table) Tell(name string, now time.Time) bool {
 	r := t.records[name]
 	return r != nil && r.present && name != t.self && r.send(t.own, now)
@@ -250,7 +251,7 @@ func (t *Table) Tell(name string, now time.Time) bool {
 // Versions returns the versions of this node in the last update.
 func (t *Table) Versions() cluster.Versions { return t.own }
 
-// Ready returns the members that are ready and not suspected, sorted by name, this node among them.
+// Ready returns the ready members without a suspicion, sorted by name, this node included.
 func (t *Table) Ready() []membership.Member {
 	return t.filter(func(r *record) bool { return r.ready() && !r.suspicion.active() })
 }

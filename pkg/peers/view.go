@@ -11,27 +11,28 @@ import (
 type Standing uint8
 
 const (
-	// Foreign is a host that is no node of the cluster.
+	// Foreign is a host outside the cluster.
 	Foreign Standing = iota
-	// Unreached is a node of the cluster that is not a member of the gossip: it is gone, or gossip never reached it.
+	// Unreached is a node of the cluster outside the gossip: the node is gone, or gossip never reached the node.
 	Unreached
-	// Member is a node that is a member of the gossip.
+	// Member is a node of the cluster and a member of the gossip.
 	Member
 )
 
 // String returns the standing in lower case.
 func (s Standing) String() string { return [...]string{"foreign host", "unreached node", "member"}[s] }
 
-// Peer is what this node knows of another one.
+// Peer describes another node in the view of this node.
 type Peer struct {
 	Name     string
 	Standing Standing
-	// State is what the member said of itself last, also after it is gone.
+	// State is the last state announced by the member, kept after its departure.
 	State membership.State
-	// Suspected is true while a node hears nothing from the member. SuspectedByOthers is true when another node than this one said so.
+	// Suspected is true while a node hears nothing from the member. SuspectedByOthers is true when another node
+	// reported the suspicion.
 	Suspected, SuspectedByOthers bool
-	// Lost is true for a member that is suspected, and for one that is gone without having announced that it leaves. LastSign is when
-	// something was heard from it last.
+	// Lost is true for a suspected member, and for a member that departed without announcing its leaving. LastSign is
+	// the time of the last sign of a lost member.
 	Lost     bool
 	LastSign time.Time
 	// Newer is true when the peer has seen a change of the cluster that this node has not seen.
@@ -46,30 +47,31 @@ type Peer struct {
 // Leaving reports whether the peer has announced that it leaves and has not come back.
 func (p Peer) Leaving() bool { return p.State == membership.Leaving }
 
-// IsReady reports whether the peer is a member of the gossip that says it is ready.
+// IsReady reports whether the peer is a ready member of the gossip.
 func (p Peer) IsReady() bool { return p.Standing == Member && p.State == membership.Ready }
 
-// View is what this node knows of the others at one moment.
+// View is an immutable snapshot of the peers in the view of this node.
 type View struct {
 	peers    map[string]Peer
 	stations map[layer2.MAC]string
 	losses   int
 }
 
-// NewView returns a view of these peers. stations names the node of each MAC address; losses counts how often a member was suspected,
-// lost or stopped being ready. The caller must not change the maps any more.
+// NewView returns a view of the given peers. stations names the node of each MAC address; losses counts how often a
+// member was suspected, lost or stopped being ready. The caller must not change the maps afterwards.
 func NewView(peers map[string]Peer, stations map[layer2.MAC]string, losses int) *View {
 	return &View{peers: peers, stations: stations, losses: losses}
 }
 
-// Peer returns what is known of the named node. Its Standing is Foreign when nothing is known.
+// Peer returns the named node. The Standing of an unknown node is Foreign.
 func (v *View) Peer(name string) Peer {
 	p := v.peers[name]
 	p.Name = name
 	return p
 }
 
-// Station returns the node that uses the MAC address. Its Standing is Foreign, and its name empty, when no node is known to use it.
+// Station returns the node that uses the MAC address. For an unknown MAC address, the Standing is Foreign and the name
+// empty.
 func (v *View) Station(mac layer2.MAC) Peer { return v.Peer(v.stations[mac]) }
 
 // Losses counts how often a member was suspected, lost or stopped being ready.

@@ -26,11 +26,11 @@ type watcher struct {
 	stop context.CancelFunc
 	// member holds the last state of the neighbour in gossip.
 	member membership.Member
-	// lastHeard is the time of the last answer, or the start of the watcher. reported is the time of the last report
-	// that the neighbour is unreachable, and zero while the neighbour is reachable.
+	// lastHeard is the time of the last answer, or the start of the watcher. reported is the time of the last report of
+	// the unreachable neighbour, and zero while the neighbour is reachable.
 	lastHeard, reported time.Time
 	// unreachable is true from a failed probe, reported or not, to the last of probeCount answered probes in a row.
-	// answers counts these.
+	// answers counts the answered probes.
 	unreachable bool
 	answers     int
 }
@@ -117,11 +117,11 @@ func (w *watcher) noteAnswer(now time.Time) {
 	w.lastHeard, w.reported, w.unreachable = now, time.Time{}, false
 }
 
-// noteFailure reports that the neighbour is unreachable, at most once in repeatInterval. A neighbour that gossip has
-// lost is not reported. A neighbour that answers over gossip is only reported when this node hears another neighbour,
-// because this node may be cut off from the wire itself. When the other neighbour is heard over gossip, for lack of a
-// probe address, a node that is cut off reports the wrong neighbour. The node then releases the addresses that it took
-// as soon as it hears that neighbour again.
+// noteFailure reports the neighbour as unreachable, at most once in repeatInterval. noteFailure skips a neighbour lost
+// in gossip. noteFailure reports a neighbour that answers over gossip only when this node hears another neighbour,
+// because this node may be cut off from the wire. When the other neighbour is heard over gossip, for lack of a probe
+// address, a node that is cut off reports the wrong neighbour. The node then releases the taken addresses as soon as it
+// hears that neighbour again.
 func (w *watcher) noteFailure(r result, present bool, began, now time.Time) {
 	switch {
 	case !present, now.Sub(w.reported) < repeatInterval:

@@ -23,8 +23,8 @@ import (
 
 var update = flag.Bool("update", false, "write the placements into the scenario files")
 
-// TestScenarios reads testdata/*.txtar. Each file tells one behaviour: a comment, the configuration (a file without one
-// describes a node that never had a valid one), the cluster, and the placements, one a line.
+// TestScenarios reads testdata/*.txtar. Each file shows one behaviour: a comment, the configuration (a file without a
+// configuration describes a node that never had a valid one), the cluster, and the placements, one per line.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -118,7 +118,7 @@ func parseLink(words []string) (l membership.Link) {
 	return l
 }
 
-// readyMembers returns members that have one interface, in the subnets of most scenarios.
+// readyMembers returns members with one interface each, in the subnets of most scenarios.
 func readyMembers(names ...string) (ready []membership.Member) {
 	for _, name := range names {
 		ready = append(ready, membership.Member{Name: name, State: membership.Ready, Links: []membership.Link{{
@@ -202,7 +202,7 @@ func format(placements []Placement) string {
 	return b.String()
 }
 
-// TestDecideIsTheSameEverywhere checks that the order in which a node learned of the cluster changes no placement.
+// TestDecideIsTheSameEverywhere checks that placements do not depend on the order of the cluster's objects.
 func TestDecideIsTheSameEverywhere(t *testing.T) {
 	snap, ready := bigCluster(t, 300, 20)
 	want := Decide(snap, ready)
@@ -246,7 +246,7 @@ func TestLossMovesOnlyWhatTheLostHad(t *testing.T) {
 }
 
 // TestUnconfiguredGoLast takes the configuration from more and more members: the addresses of the others stay, and
-// while any member is configured, no other one gets an address.
+// while any member is configured, no member without a configuration gets an address.
 func TestUnconfiguredGoLast(t *testing.T) {
 	snap, ready := bigCluster(t, 300, 10)
 	for i := range ready {
@@ -259,7 +259,7 @@ func TestUnconfiguredGoLast(t *testing.T) {
 		after := Decide(snap, ready)
 		for j := range before {
 			switch owner := after[j].Owner; {
-			case i == len(ready)-1: // no member is configured, so all are alike
+			case i == len(ready)-1: // no member is configured, so all members are equal
 			case owner == "" || owner <= without:
 				t.Errorf("%s is at %q, which has no configuration", after[j].Addr, owner)
 			case before[j].Owner > without && owner != before[j].Owner:
@@ -275,7 +275,7 @@ func TestUnconfiguredGoLast(t *testing.T) {
 	}
 }
 
-// bigCluster returns Services with one address each, and nodes that are all ready.
+// bigCluster returns Services with one address each, and ready nodes.
 func bigCluster(tb testing.TB, services, nodes int) (cluster.Snapshot, []membership.Member) {
 	tb.Helper()
 	cfg, err := config.Parse([]byte("address-pools:\n- {name: a, protocol: layer2, addresses: [10.0.0.0/14]}\n"))

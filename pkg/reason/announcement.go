@@ -1,6 +1,6 @@
 package reason
 
-// Announcement says whether a node is to announce an address, and if not, why no node is.
+// Announcement tells whether a node should announce an address, and if not, the reason.
 type Announcement uint8
 
 // The reasons of an announcement.
@@ -9,9 +9,9 @@ const (
 	Announced Announcement = iota
 	// NoEndpoints: no endpoint of the address's Services is ready or serving.
 	NoEndpoints
-	// NoEligibleNode: there are endpoints, but no node is eligible.
+	// NoEligibleNode: endpoints exist, but no node is eligible.
 	NoEligibleNode
-	// NotInPool: no pool of the configuration contains the address. The controller is about to replace it.
+	// NotInPool: no pool of the configuration contains the address. The controller is about to replace the address.
 	NotInPool
 
 	// AnnouncementCount is the number of Announcement values.
@@ -37,7 +37,7 @@ func (a Announcement) Text() string { return word(announcementTexts[:], a) }
 // Announcements returns all values in their order.
 func Announcements() []Announcement { return all[Announcement](announcementWords[:]) }
 
-// ParseAnnouncement returns the value whose word is text. ok is false for any other text.
+// ParseAnnouncement returns the value for a word. ok is false for any other text.
 func ParseAnnouncement(text string) (a Announcement, ok bool) {
 	return parse[Announcement](announcementWords[:], text)
 }

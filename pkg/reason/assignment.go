@@ -1,18 +1,18 @@
 package reason
 
-// Assignment says why a Service has its addresses or lacks one. The word is the reason of the Service's condition and
-// of the Event.
+// Assignment is the reason why a Service has its addresses or lacks an address. The word is the reason of the Service's
+// condition and of the Event.
 type Assignment uint8
 
 // The reasons of an assignment.
 const (
-	// Assigned: the Service has every address that it needs.
+	// Assigned: the Service has all required addresses.
 	Assigned Assignment = iota
 	// InvalidRequest: the request cannot be parsed or contradicts itself.
 	InvalidRequest
 	// MissingFamily: the Service requires dual stack and has cluster IPs of one family only.
 	MissingFamily
-	// FamilyMismatch: the address is of a family that the Service does not have.
+	// FamilyMismatch: the address is of a family outside the Service's families.
 	FamilyMismatch
 	// UnknownPool: the requested pool is not configured.
 	UnknownPool
@@ -22,7 +22,7 @@ const (
 	PoolNotAllowed
 	// PoolDisabled: the requested pool assigns no new addresses.
 	PoolDisabled
-	// PoolLacksFamily: the requested pool has no addresses of a family that the Service needs.
+	// PoolLacksFamily: the requested pool has no addresses of a required family.
 	PoolLacksFamily
 	// AddressOutsidePools: no pool contains the address.
 	AddressOutsidePools
@@ -63,8 +63,7 @@ func (a Assignment) String() string { return word(assignmentWords[:], a) }
 // Assignments returns all values in their order.
 func Assignments() []Assignment { return all[Assignment](assignmentWords[:]) }
 
-// ParseAssignment returns the value whose word is text. ok is false for any other text, for example a word of a later
-// version.
+// ParseAssignment returns the value for a word. ok is false for any other text, for example a word of a later version.
 func ParseAssignment(text string) (a Assignment, ok bool) {
 	return parse[Assignment](assignmentWords[:], text)
 }

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// word returns the entry of the table for v. A value that does not exist is shown as its number instead of a panic in a
-// log line.
+// word returns the entry of the table for v. For an unknown value, word returns the number instead of a panic in a log
+// line.
 func word[T ~uint8](table []string, v T) string {
 	if int(v) < len(table) {
 		return table[v]

@@ -1,11 +1,11 @@
 package reason
 
-// Exclusion says why one node is not eligible to announce an address.
+// Exclusion is the reason why a node is not eligible to announce an address.
 type Exclusion uint8
 
-// The exclusions. Where several apply to a node, the first one in this order counts.
+// The exclusions. When several apply to a node, the first in the following order counts.
 const (
-	// Eligible: nothing excludes the node. It is the zero value.
+	// Eligible: nothing excludes the node. Eligible is the zero value.
 	Eligible Exclusion = iota
 	// NotANode: the cluster has no Node of this name.
 	NotANode
@@ -21,7 +21,7 @@ const (
 	Cordoned
 	// NoSpeaker: the node has no ready speaker.
 	NoSpeaker
-	// NoConfiguration: the node's speaker has no configuration, so it takes no address.
+	// NoConfiguration: the node's speaker has no configuration, so the speaker takes no address.
 	NoConfiguration
 	// NoInterface: the node has no network interface that is up.
 	NoInterface
@@ -41,7 +41,8 @@ const (
 var (
 	exclusionWords = [ExclusionCount]string{
 		"Eligible", "NotANode", "Deleting", "OutOfService", "ExcludedByLabel", "NetworkUnavailable", "Cordoned",
-		"NoSpeaker", "NoConfiguration", "NoInterface", "NotSelected", "NoPoolInterface", "NoSubnet", "NoServingEndpoint",
+		"NoSpeaker", "NoConfiguration", "NoInterface", "NotSelected", "NoPoolInterface", "NoSubnet",
+		"NoServingEndpoint",
 	}
 	exclusionTexts = [ExclusionCount]string{
 		"eligible",
@@ -64,13 +65,13 @@ var (
 // String returns the word.
 func (e Exclusion) String() string { return word(exclusionWords[:], e) }
 
-// Text returns a part of a sentence that follows "the node is", or a count of nodes, like "being deleted".
+// Text returns a part of a sentence after "the node is", or a count of nodes, like "being deleted".
 func (e Exclusion) Text() string { return word(exclusionTexts[:], e) }
 
 // Exclusions returns all values in their order, Eligible first.
 func Exclusions() []Exclusion { return all[Exclusion](exclusionWords[:]) }
 
-// ParseExclusion returns the value whose word is text. ok is false for any other text.
+// ParseExclusion returns the value for a word. ok is false for any other text.
 func ParseExclusion(text string) (e Exclusion, ok bool) {
 	return parse[Exclusion](exclusionWords[:], text)
 }

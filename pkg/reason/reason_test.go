@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestEveryReasonHasOneWord checks that no value was added without its word: each word is unique in its type, is
-// CamelCase, and parses back into its value.
+// TestEveryReasonHasOneWord checks that every value has a word: each word is unique in its type, is CamelCase, and
+// parses back into its value.
 func TestEveryReasonHasOneWord(t *testing.T) {
 	t.Run("Assignment", func(t *testing.T) { testWords(t, Assignments(), AssignmentCount, ParseAssignment) })
 	t.Run("Announcement", func(t *testing.T) { testWords(t, Announcements(), AnnouncementCount, ParseAnnouncement) })
@@ -42,8 +42,8 @@ func testWords[T interface {
 	}
 }
 
-// TestOneWordOneMeaning checks that a word of an address's state belongs to one type only: the status page and the JSON
-// show Announcement and Watch in one field.
+// TestOneWordOneMeaning checks that a word for an address's state belongs to one type only: the status page and the
+// JSON show Announcement and Watch in one field.
 func TestOneWordOneMeaning(t *testing.T) {
 	for _, w := range Watches() {
 		if a, ok := ParseAnnouncement(w.String()); ok {

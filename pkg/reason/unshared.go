@@ -1,11 +1,11 @@
 package reason
 
-// Unshared says why a Service cannot share the address of another Service.
+// Unshared is the reason why a Service cannot share the address of another Service.
 type Unshared uint8
 
-// The reasons for which two Services cannot share an address. Where several apply, the first one in this order counts.
+// The reasons why two Services cannot share an address. When several apply, the first in the following order counts.
 const (
-	// NotMeant: the Service has no sharing key. It is the zero value.
+	// NotMeant: the Service has no sharing key. NotMeant is the zero value.
 	NotMeant Unshared = iota
 	// NoSharingKey: the other Service has no sharing key.
 	NoSharingKey
@@ -34,5 +34,5 @@ func (u Unshared) String() string { return word(unsharedWords[:], u) }
 // UnsharedReasons returns all values in their order.
 func UnsharedReasons() []Unshared { return all[Unshared](unsharedWords[:]) }
 
-// ParseUnshared returns the value whose word is text. ok is false for any other text.
+// ParseUnshared returns the value for a word. ok is false for any other text.
 func ParseUnshared(text string) (u Unshared, ok bool) { return parse[Unshared](unsharedWords[:], text) }

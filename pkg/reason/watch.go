@@ -1,6 +1,6 @@
 package reason
 
-// Watch says why one node does not answer for an address that some node is to announce.
+// Watch is the reason why a node does not answer for an announced address.
 type Watch uint8
 
 // The reasons of a node that watches.
@@ -9,7 +9,7 @@ const (
 	NotElected Watch = iota
 	// NotEligible: the node is not eligible; an Exclusion says why.
 	NotEligible
-	// Asking: the election names this node, and it asks on the wire whether any host answers.
+	// Asking: the election names this node, and this node probes whether any host answers.
 	Asking
 	// Waiting: the election names this node, and it leaves the address with the present owner for now.
 	Waiting
@@ -48,5 +48,5 @@ func (w Watch) Text() string { return word(watchTexts[:], w) }
 // Watches returns all values in their order.
 func Watches() []Watch { return all[Watch](watchWords[:]) }
 
-// ParseWatch returns the value whose word is text. ok is false for any other text.
+// ParseWatch returns the value for a word. ok is false for any other text.
 func ParseWatch(text string) (w Watch, ok bool) { return parse[Watch](watchWords[:], text) }

@@ -1,2 +1,2 @@
-// Package schedslice asks the kernel for short time slices for this process.
+// Package schedslice requests short time slices from the kernel for this process.
 package schedslice

@@ -10,15 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// slice is the time slice that the speaker asks for. Its threads need less time than this, and on a busy machine the
-// kernel schedules threads with a short slice sooner. The other nodes consider a speaker dead that waits for 0.3 s.
+// slice is the requested time slice. The threads of the speaker need less time per run, and on a busy machine the
+// kernel schedules threads with a short slice sooner. Other nodes consider a speaker dead after 0.3 s without an
+// answer.
 const slice = 100 * time.Microsecond
 
-// Ask asks the kernel for short slices for all threads of this process.
+// Ask requests short slices for all threads of this process.
 func Ask() error { return ask(slice) }
 
-// ask asks the kernel for slices of this length for all threads of this process. Later threads inherit the slice. No
-// privilege is needed. Kernels before 6.12 accept the request without effect. A thread with another scheduling policy
+// ask requests slices of the given length for all threads of this process. Later threads inherit the slice. The request
+// needs no privilege. Kernels before 6.12 accept the request without effect. A thread with another scheduling policy
 // keeps its policy.
 func ask(slice time.Duration) error {
 	threads, err := os.ReadDir("/proc/self/task")

@@ -24,7 +24,7 @@ func TestAskForSlice(t *testing.T) {
 	if err := Ask(); err != nil {
 		t.Fatal(err)
 	}
-	// A goroutine that locks its thread to end it gets one that was there, or a new one.
+	// A goroutine that locks and ends its thread gets an existing thread, or a new thread.
 	for range 20 {
 		attr := make(chan *unix.SchedAttr)
 		go func() {

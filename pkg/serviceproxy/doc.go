@@ -1,4 +1,4 @@
-// Package serviceproxy finds out whether this node's service proxy has its rules.
+// Package serviceproxy finds out whether this node's service proxy has written its rules.
 //
-// A node takes no address before its service proxy can forward what clients send to the address.
+// A node takes no address before its service proxy can forward the packets of clients to the address.
 package serviceproxy

@@ -13,47 +13,47 @@ import (
 )
 
 const (
-	// proxyPause is the time between two questions to kube-proxy, and proxyTimeout bounds the wait for an answer.
+	// proxyPause is the interval between questions to kube-proxy. proxyTimeout limits the wait for an answer.
 	proxyPause   = 200 * time.Millisecond
 	proxyTimeout = time.Second
-	// proxySilence bounds the wait for a first answer: when a node has booted, kube-proxy starts a few seconds after or
-	// before the speaker, and many clusters have no kube-proxy.
+	// proxySilence limits the wait for a first answer: after a boot, kube-proxy starts a few seconds after or before
+	// the speaker, and many clusters have no kube-proxy.
 	proxySilence = 15 * time.Second
-	// proxyBound bounds the wait for the rules after the first answer.
+	// proxyBound limits the wait for the rules after the first answer.
 	proxyBound = 30 * time.Second
-	// proxySettle is how long Run waits for the rules of the second address family. Older versions of kube-proxy do not
-	// say which family's rules they have written, and some serve one family only.
+	// proxySettle limits the wait for the rules of the second address family. Older versions of kube-proxy do not name
+	// the family of the written rules, and some serve one family only.
 	proxySettle = 2 * time.Second
-	// maxProxyMetrics is the most bytes of the metrics that are read. There are some 100 kB.
+	// maxProxyMetrics limits the bytes read from the metrics. The metrics have some 100 kB.
 	maxProxyMetrics = 4 << 20
 )
 
-// Options configure a Check.
+// Options configures a Check.
 type Options struct {
-	// Metrics is the address (host:port) of kube-proxy's metrics. When it is empty, nothing is waited for.
+	// Metrics is the address (host:port) of kube-proxy's metrics. With an empty address, Run does not wait.
 	Metrics string
-	// Wake is called when Ready has become true. It must not block, and may be nil.
+	// Wake is called when Ready has become true. Wake must not block, and may be nil.
 	Wake func()
 	Log  *slog.Logger
 }
 
-// Check asks kube-proxy whether it has written its rules on this node. A node that has booted may run the speaker
-// before kube-proxy, and what clients send to an address before the rules are there is lost.
+// Check asks kube-proxy whether the rules of this node are written. After a boot, the speaker may run before
+// kube-proxy, and packets of clients to an address are lost until the rules exist.
 //
-// The speaker needs no more of a Check than Run and Ready, so that another kind of check can replace this one.
+// The speaker uses only Run and Ready of a Check, so another kind of check can replace Check.
 type Check struct {
 	options Options
 	ask     func(ctx context.Context, address string) (rules, error)
 	ready   atomic.Bool
 }
 
-// New returns a Check that does nothing before Run.
+// New returns a Check. The Check does nothing before Run.
 func New(o Options) *Check { return &Check{options: o, ask: askProxy} }
 
-// Ready reports whether kube-proxy has its rules, or is not waited for any longer. It stays true.
+// Ready reports whether kube-proxy has its rules, or the wait is over. A true result is final.
 func (c *Check) Ready() bool { return c.ready.Load() }
 
-// Run asks until Ready is true. It returns nil when ctx ends.
+// Run asks until Ready is true. Run returns nil when ctx ends.
 func (c *Check) Run(ctx context.Context) error {
 	c.wait(ctx)
 	c.ready.Store(true)
@@ -64,14 +64,14 @@ func (c *Check) Run(ctx context.Context) error {
 	return nil
 }
 
-// wait asks until kube-proxy has its rules, until that is not worth waiting for, or until ctx ends.
+// wait asks until kube-proxy has its rules, until a bound is reached, or until ctx ends.
 func (c *Check) wait(ctx context.Context) {
 	log, address := c.options.Log.With("address", c.options.Metrics), c.options.Metrics
 	if address == "" {
 		return
 	}
-	var first time.Time // when kube-proxy answered first
-	var since time.Time // since when it has rules of one family at least
+	var first time.Time // time of the first answer of kube-proxy
+	var since time.Time // time of the first rules, of one family at least
 	began := time.Now()
 	for said := false; ; said = true {
 		rules, err := c.ask(ctx, address)
@@ -108,22 +108,22 @@ func (c *Check) wait(ctx context.Context) {
 	}
 }
 
-// rules says how many rules kube-proxy has written.
+// rules classifies the rules that kube-proxy has written.
 type rules int
 
 const (
 	noRules rules = iota
-	// someRules: the rules of one family are written, perhaps those of both.
+	// someRules means that the rules of one family are written, perhaps of both.
 	someRules
 	allRules
 )
 
-// syncedMetric is the time when kube-proxy last wrote its rules, in seconds of Unix time: a series for each family, in
-// older versions a single one. The health server of kube-proxy is of no use here: it reports each family as healthy
-// before the first rules are written.
+// syncedMetric is the time of kube-proxy's last write of rules, in seconds of Unix time: a series for each family, in
+// older versions a single series. The health server of kube-proxy does not help here: the server reports each family as
+// healthy before the first rules are written.
 const syncedMetric = "kubeproxy_sync_proxy_rules_last_timestamp_seconds"
 
-// askProxy reads kube-proxy's metrics once. It returns an error when nobody answers.
+// askProxy reads kube-proxy's metrics once. askProxy returns an error without an answer.
 func askProxy(ctx context.Context, address string) (rules, error) {
 	ctx, cancel := context.WithTimeout(ctx, proxyTimeout)
 	defer cancel()
@@ -139,7 +139,7 @@ func askProxy(ctx context.Context, address string) (rules, error) {
 	return rulesOf(io.LimitReader(response.Body, maxProxyMetrics)), nil
 }
 
-// rulesOf reads kube-proxy's metrics as far as they can be read.
+// rulesOf evaluates the readable part of kube-proxy's metrics.
 func rulesOf(metrics io.Reader) rules {
 	families := 0
 	for lines := bufio.NewScanner(metrics); lines.Scan(); {

@@ -13,14 +13,16 @@ import (
 )
 
 const (
-	// What kube-proxy serves before and after it has written the rules of one and of both families, and what older ones
-	// do.
-	startingProxy = `# HELP kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds [ALPHA] The last time a sync of proxy rules was queued
+	// The metrics of kube-proxy before and after it has written the rules of one family and of both families, and the
+	// metrics of older versions.
+	startingProxy = `# HELP kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds [ALPHA] ` +
+		`The last time a sync of proxy rules was queued
 # TYPE kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds gauge
 kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds{ip_family="IPv4"} 1.7959153249808557e+09
 kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds{ip_family="IPv6"} 1.7959153249809241e+09
 `
-	proxyOfOne = startingProxy + `# HELP kubeproxy_sync_proxy_rules_last_timestamp_seconds [ALPHA] The last time proxy rules were successfully synced
+	proxyOfOne = startingProxy + `# HELP kubeproxy_sync_proxy_rules_last_timestamp_seconds [ALPHA] ` +
+		`The last time proxy rules were successfully synced
 # TYPE kubeproxy_sync_proxy_rules_last_timestamp_seconds gauge
 kubeproxy_sync_proxy_rules_last_timestamp_seconds{ip_family="IPv4"} 1.7959153301685512e+09
 `
@@ -63,9 +65,10 @@ func TestAskProxy(t *testing.T) {
 	}
 }
 
-// FuzzRulesOf puts anything behind what kube-proxy serves: that takes no rules away.
+// FuzzRulesOf appends any text to the metrics of kube-proxy: the rules stay.
 func FuzzRulesOf(f *testing.F) {
-	for _, text := range []string{startingProxy, proxyOfOne, proxyOfBoth, olderStarting, someOtherProgram, syncedMetric, syncedMetric + "{ NaN"} {
+	for _, text := range []string{startingProxy, proxyOfOne, proxyOfBoth, olderStarting, someOtherProgram, syncedMetric,
+		syncedMetric + "{ NaN"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -78,10 +81,10 @@ func FuzzRulesOf(f *testing.F) {
 	})
 }
 
-// TestWaitForProxy counts how long a speaker waits.
+// TestWaitForProxy measures the wait of a speaker.
 func TestWaitForProxy(t *testing.T) {
 	refused := errors.New("connection refused")
-	// answer is what a kube-proxy says from a time on.
+	// answer is the answer of a kube-proxy from a time on.
 	type answer struct {
 		from  time.Duration
 		rules rules
@@ -92,14 +95,19 @@ func TestWaitForProxy(t *testing.T) {
 		answers []answer
 		want    time.Duration
 	}{
-		"has run for long":            {[]answer{{0, allRules, nil}}, 0},
-		"comes up later":              {[]answer{{0, noRules, refused}, {6 * second, noRules, nil}, {7 * second, someRules, nil}, {8 * second, allRules, nil}}, 8 * second},
-		"comes up in the last moment": {[]answer{{0, noRules, refused}, {14 * second, noRules, nil}, {20 * second, allRules, nil}}, 20 * second},
-		"serves one family":           {[]answer{{0, noRules, refused}, {second, noRules, nil}, {3 * second, someRules, nil}}, 3*second + proxySettle},
-		"tells nothing":               {[]answer{{0, someRules, nil}}, proxySettle},
-		"starts twice":                {[]answer{{0, someRules, nil}, {second, noRules, refused}, {4 * second, someRules, nil}}, 4*second + proxySettle},
-		"is not there":                {[]answer{{0, noRules, refused}}, proxySilence},
-		"never has rules":             {[]answer{{0, noRules, refused}, {4 * second, noRules, nil}}, 4*second + proxyBound},
+		"has run for long": {[]answer{{0, allRules, nil}}, 0},
+		"comes up later": {[]answer{{0, noRules, refused}, {6 * second, noRules, nil},
+			{7 * second, someRules, nil}, {8 * second, allRules, nil}}, 8 * second},
+		"comes up in the last moment": {[]answer{{0, noRules, refused}, {14 * second, noRules, nil},
+			{20 * second, allRules, nil}}, 20 * second},
+		"serves one family": {[]answer{{0, noRules, refused}, {second, noRules, nil},
+			{3 * second, someRules, nil}}, 3*second + proxySettle},
+		"tells nothing": {[]answer{{0, someRules, nil}}, proxySettle},
+		"starts twice": {[]answer{{0, someRules, nil}, {second, noRules, refused},
+			{4 * second, someRules, nil}}, 4*second + proxySettle},
+		"is not there": {[]answer{{0, noRules, refused}}, proxySilence},
+		"never has rules": {[]answer{{0, noRules, refused}, {4 * second, noRules, nil}},
+			4*second + proxyBound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

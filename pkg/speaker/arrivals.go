@@ -10,9 +10,9 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// arrivals records two times for each address: when the first node could announce the address, and when the address
-// came to Services. Addresses of Services older than this node's readiness are old. Addresses adopted from another load
-// balancer are old too.
+// arrivals records two times for each address: the time from which some node may announce the address, and the time at
+// which the address came to Services. An address is old if Services had it when this node became ready, or when Lanlord
+// adopted the Service from another load balancer.
 type arrivals struct {
 	byAddr map[netip.Addr]ownership.Arrival
 	// dated is true once arrivals has recorded the addresses present at the start.

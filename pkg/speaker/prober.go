@@ -23,7 +23,7 @@ const (
 	// backupQuestions is the number of questions of a backup: a frame or two may be lost, and the elected node has not
 	// declined the address.
 	backupQuestions = 4
-	// backupRate limits the addresses probed as backup, both a second and at once.
+	// backupRate limits the number of addresses that this node probes as backup per second, and the size of a burst.
 	backupRate = 100
 	// mostWitnesses limits the other members to probe. The probes find out whether this node hears anybody.
 	mostWitnesses = 3

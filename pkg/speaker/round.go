@@ -42,8 +42,8 @@ func (l *loop) suspendAfterStall(now time.Time) uint64 {
 		return stalls
 	}
 	if held := l.addrs.held(); len(held) > 0 {
-		l.opt.Log.Warn("this process was stalled: asking the wire whether its addresses are still its own", "addresses",
-			len(held))
+		l.opt.Log.Warn("this process was stalled: asking the wire whether its addresses are still its own",
+			"addresses", len(held))
 	}
 	for _, a := range l.addrs {
 		l.step(a, now, ownership.Event{Kind: ownership.Stalled})

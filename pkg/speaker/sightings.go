@@ -8,8 +8,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/ownership"
 )
 
-// sightings stores the last announcement of another host for each address. The wire's goroutine writes entries as
-// claims come in, and the status reads them, while the loop is busy.
+// sightings stores the last announcement of another host for each address. Heard writes an entry for each claim, and
+// the status reads the entries, while the loop is busy.
 type sightings struct {
 	byAddr sync.Map // from netip.Addr to ownership.Sighting
 	count  atomic.Int64

@@ -63,7 +63,8 @@ func (s *Succession) takePart(ctx, leave context.Context, place holder, inherite
 	)
 }
 
-// decide runs the loop until leave is done. What the next process has confirmed at that moment tells how to end.
+// decide runs the loop until leave is done. The last confirmation of the next process decides between handing over and
+// leaving.
 func (s *Succession) decide(ctx, leave context.Context, place holder, work Work) error {
 	deciding, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -79,7 +80,7 @@ func (s *Succession) decide(ctx, leave context.Context, place holder, work Work)
 	return work.Decide(deciding)
 }
 
-// state keeps the place that is offered to the next process.
+// state is the content of the place offered to the next process.
 type state struct {
 	holder    holder
 	config    Config
@@ -90,13 +91,13 @@ type state struct {
 	place handover.Place
 }
 
-// begin offers what was inherited: also a process without addresses has a place to hand over.
+// begin offers the inherited state: a process without addresses has a place to hand over too.
 func (s *state) begin(work Work) {
 	s.work = work
 	s.set(s.inherited.Addrs, s.inherited.Members)
 }
 
-// setHeld offers the addresses that the work answers for.
+// setHeld offers the addresses of the work.
 func (s *state) setHeld(addrs []netip.Addr) { s.set(addrs, s.work.Members()) }
 
 func (s *state) set(addrs []netip.Addr, members []membership.Member) {
@@ -107,7 +108,7 @@ func (s *state) set(addrs []netip.Addr, members []membership.Member) {
 	s.holder.Set(s.place)
 }
 
-// complete adds the configuration in use and since when the node is ready, and reports whether one of them has changed.
+// complete adds the configuration in use and the time of readiness, and reports a change of either value.
 func (s *state) complete() (changed bool) {
 	config, since := s.place.Config, s.place.Since
 	if s.config != nil {
@@ -123,7 +124,7 @@ func (s *state) complete() (changed bool) {
 	return s.place.Config != config || s.place.Since != since
 }
 
-// run offers the place again when its configuration has changed, or the node has become ready, until ctx ends.
+// run offers the place again after a change of the configuration or of the readiness, until ctx ends.
 func (s *state) run(ctx context.Context) error {
 	tick := time.NewTicker(refreshInterval)
 	defer tick.Stop()

@@ -1,23 +1,23 @@
-// Package succession takes a node's place from the process before this one and gives it to the next.
+// Package succession takes a node's place from the previous process and gives the place to the next process.
 //
-// A process goes through these phases, of which the readiness check and the status tell:
+// A process goes through the following phases. The readiness check and the status show the phase.
 //
-//	phase        ready  what the process does                         next phase
-//	waiting      no     waits for the cluster and looks for another   Active when the place is free, Following when another process has it
-//	                    process of this node
-//	following    no     begins to answer for the addresses of that    Standby when it answers for all of them, Active when the other
-//	                    process                                       process is gone
-//	standby      yes    answers beside the other process, or, if the  Active when the other process is gone
-//	                    two do not understand each other, waits for
-//	                    its end without answering
-//	active       (*)    has the place and runs gossip and the loop    HandingOver when it is told to stop and the next process answers
-//	                                                                  for everything, else Leaving
-//	handing over (*)    stops gossip, gives the place to the next     Ended
-//	                    process, and goes on answering until then
-//	leaving      (*)    lets the other nodes take over                Ended
+//	phase        ready  activity                                next phase
+//	waiting      no     waits for the cluster and looks for     Active when the place is free, Following when another
+//	                    another process of this node            process has the place
+//	following    no     begins to answer for the addresses of   Standby when all of them are answered for, Active when
+//	                    the other process                       the other process is gone
+//	standby      yes    answers beside the other process, or,   Active when the other process is gone
+//	                    if the two are not compatible, waits
+//	                    for its end without answering
+//	active       (*)    has the place and runs gossip and the   HandingOver when told to stop and the next process
+//	                    loop                                    answers for everything, else Leaving
+//	handing over (*)    stops gossip, gives the place to the    Ended
+//	                    next process, answers until then
+//	leaving      (*)    lets the other nodes take over          Ended
 //
-// (*) The loop says whether it is ready. A process that is told to stop before it is active ends at once. One that is
+// (*) The loop decides the readiness. A process that is told to stop before the active phase ends at once. A process
 // replaced by another successor ends too.
 //
-// pkg/handover has the protocol between the two processes.
+// pkg/handover defines the protocol between the two processes.
 package succession

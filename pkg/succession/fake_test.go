@@ -17,12 +17,11 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// fakePlace is a node's place by the rules of pkg/handover, on channels, so that it works in a bubble of
-// testing/synctest.
+// fakePlace is a node's place by the rules of pkg/handover, on channels, for use in a bubble of testing/synctest.
 type fakePlace struct {
 	mu     sync.Mutex
 	holder *fakeHolder // nil while the place is free
-	broken bool        // a holder cannot be followed
+	broken bool        // the holder is not compatible
 }
 
 type fakeHolder struct {
@@ -128,7 +127,7 @@ func (h *fakeHolder) Serve(ctx context.Context) error {
 	return nil
 }
 
-// offer, closePlaces and finish are called with the mutex of the place held.
+// The caller of offer, closePlaces and finish holds the mutex of the place.
 func (s *fakeSuccessor) offer(final bool) {
 	select {
 	case <-s.places:
@@ -180,14 +179,15 @@ func (s *fakeSuccessor) Run(ctx context.Context) error {
 	return nil
 }
 
-// fakeNode is the node on which the processes run one after the other.
+// fakeNode is a node with several processes one after the other.
 type fakeNode struct {
 	t     *testing.T
 	place fakePlace
 	mu    sync.Mutex
-	// answers counts the processes that answer for the address, gossips and loops those that run gossip and the loop.
+	// answers counts the processes that answer for the address; gossips and loops count the processes that run gossip
+	// and the loop.
 	answers, gossips, loops int
-	// left counts the times that the other nodes took over.
+	// left counts the takeovers by the other nodes.
 	left int
 }
 
@@ -200,24 +200,24 @@ func (n *fakeNode) add(count *int, by int) {
 	}
 }
 
-// answered reports how many processes answer.
+// answered reports the number of processes that answer.
 func (n *fakeNode) answered() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.answers
 }
 
-// fakeProcess is one process of the node. It implements Answerer, Work and Config.
+// fakeProcess is one process of the node. fakeProcess implements Answerer, Work and Config.
 type fakeProcess struct {
 	*Succession
 	name      string
 	node      *fakeNode
-	answersIn time.Duration // the time that it takes to answer
+	answersIn time.Duration // the time until the process answers
 	answering bool
 	handing   bool
 	inherited Inheritance
 	held      func([]netip.Addr)
-	began     time.Time // when the work was made
+	began     time.Time // the creation of the work
 
 	mu      sync.Mutex
 	text    string
@@ -235,13 +235,15 @@ func (n *fakeNode) start(name string, change func(*fakeProcess)) *fakeProcess {
 	return p
 }
 
-func (n *fakeNode) startWith(name string, begin func(context.Context, string) (holder, successor, error), change func(*fakeProcess)) *fakeProcess {
+func (n *fakeNode) startWith(name string, begin func(context.Context, string) (holder, successor, error),
+	change func(*fakeProcess)) *fakeProcess {
 	p := &fakeProcess{name: name, node: n, done: make(chan error, 1)}
 	if change != nil {
 		change(p)
 	}
 	p.Succession = New(Options{
-		Self: "node", Place: "place", Answerer: p, Config: p, Log: slog.New(slog.NewTextHandler(n.t.Output(), nil)).With("process", name),
+		Self: "node", Place: "place", Answerer: p, Config: p,
+		Log:  slog.New(slog.NewTextHandler(n.t.Output(), nil)).With("process", name),
 		Wait: func(context.Context) error { return nil },
 		Start: func(i Inheritance, held func([]netip.Addr)) (Work, error) {
 			p.inherited, p.held, p.began = i, held, time.Now()
@@ -255,13 +257,13 @@ func (n *fakeNode) startWith(name string, begin func(context.Context, string) (h
 	go func() {
 		err := p.Run(ctx, leave)
 		kill()
-		p.silence() // as the end of the announcer does
+		p.silence() // like the end of the announcer
 		p.done <- err
 	}()
 	return p
 }
 
-// ready is the readiness check of the process, as the work answers it when there is work.
+// ready is the readiness check of the process, like the check of the work if work exists.
 func (p *fakeProcess) ready() error { return p.Succession.Ready() }
 
 func (p *fakeProcess) Answer(ctx context.Context, _ []netip.Addr) {
@@ -304,7 +306,7 @@ func (p *fakeProcess) Offer(text string, version uint64) {
 	p.text, p.version = text, version
 }
 
-// fakeWork is the part of fakeProcess that is a Work; both have a method Ready.
+// fakeWork is the part of fakeProcess that implements Work; both types have a method Ready.
 type fakeWork struct{ *fakeProcess }
 
 var errNotReady = errors.New("joining: the first second")

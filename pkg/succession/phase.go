@@ -3,7 +3,7 @@ package succession
 // Phase is the state of a process on its way into its node's place and out of it.
 type Phase uint8
 
-// The phases, in their order.
+// The phases in the order of a process's life.
 const (
 	Waiting Phase = iota
 	Following
@@ -22,24 +22,24 @@ func (p Phase) String() string {
 	return [...]string{"waiting", "following", "standby", "active", "handing over", "leaving", "ended"}[p]
 }
 
-// event is something that may change the phase.
+// event is a possible cause of a change of phase.
 type event uint8
 
 const (
 	placeTaken    event = iota // another process has the place
 	placeFree                  // this process has the place now
-	answering                  // this process answers for all that the other one answers for
-	notUnderstood              // the other process has the place and cannot be followed
-	stopHandOver               // this process is to stop, and the next one answers for everything
-	stopLeave                  // this process is to stop, and no other one follows
+	answering                  // this process answers for all addresses of the other process
+	notUnderstood              // the other process has the place and is not compatible
+	stopHandOver               // this process is told to stop, and the next process answers for everything
+	stopLeave                  // this process is told to stop, and no other process follows
 	runEnded                   // Run returns
 )
 
 // events holds every event.
 var events = [...]event{placeTaken, placeFree, answering, notUnderstood, stopHandOver, stopLeave, runEnded}
 
-// next returns the phase after an event. It returns the same phase when the event changes nothing. A process that was
-// ready before it is active stays so.
+// next returns the phase after an event, and the same phase if the event changes nothing. A process that was ready
+// before the active phase stays ready.
 func (p Phase) next(e event) Phase {
 	beginning := p == Waiting || p == Following
 	switch {

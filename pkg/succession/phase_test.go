@@ -2,7 +2,7 @@ package succession
 
 import "testing"
 
-// TestPhases holds the table of the package's documentation. What is not in it changes nothing.
+// TestPhases checks the table of the package's documentation. Events missing in the table change nothing.
 func TestPhases(t *testing.T) {
 	table := map[Phase]map[event]Phase{
 		Waiting:   {placeTaken: Following, placeFree: Active, answering: Standby, notUnderstood: Standby},

@@ -9,19 +9,19 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// Inheritance describes the state that the process before this one had.
+// Inheritance describes the state of the previous process.
 type Inheritance struct {
-	// Succeeds is true when this process followed another one until its end. Otherwise the other fields are empty.
+	// Succeeds is true when this process followed another process until its end. Otherwise the other fields are empty.
 	Succeeds bool
-	// Addrs are the addresses that this process answers for already.
+	// Addrs lists the addresses already answered for by this process.
 	Addrs []netip.Addr
-	// Members are the other members that the process before this one knew.
+	// Members lists the other members known to the previous process.
 	Members []membership.Member
 	// Since is the time when the node became ready, zero if unknown.
 	Since time.Time
 }
 
-// inherit returns what the place tells the node named self.
+// inherit returns the content of the place for the node named self.
 func inherit(place handover.Place, self string) Inheritance {
 	i := Inheritance{Succeeds: true, Addrs: place.Addrs, Members: membersOf(place, self)}
 	if place.Since > 0 {
@@ -30,7 +30,7 @@ func inherit(place handover.Place, self string) Inheritance {
 	return i
 }
 
-// placeMembers returns what the next process is to know of the members.
+// placeMembers returns the members to pass to the next process.
 func placeMembers(members []membership.Member) (list []handover.Member) {
 	for _, m := range members {
 		known := handover.Member{Name: m.Name}
@@ -42,7 +42,7 @@ func placeMembers(members []membership.Member) (list []handover.Member) {
 	return list
 }
 
-// membersOf returns the members of the place without self. Texts that are no MAC addresses are left out.
+// membersOf returns the members of the place without self. membersOf skips texts that are no MAC addresses.
 func membersOf(place handover.Place, self string) (members []membership.Member) {
 	for _, m := range place.Members {
 		if m.Name == self {

@@ -24,7 +24,8 @@ func TestInherit(t *testing.T) {
 		{Name: "other", State: membership.Joining, Links: links(membership.MAC{2, 2}, membership.MAC{2, 3})},
 		{Name: "linkless", State: membership.Leaving},
 	})}
-	place.Members = append(place.Members, handover.Member{Name: "odd", MACs: []string{"nonsense", "02:00:00:00:00:00:00:01", "02:04:00:00:00:00"}})
+	place.Members = append(place.Members,
+		handover.Member{Name: "odd", MACs: []string{"nonsense", "02:00:00:00:00:00:00:01", "02:04:00:00:00:00"}})
 	want := Inheritance{Succeeds: true, Addrs: held, Since: time.Unix(1796000000, 0), Members: []membership.Member{
 		{Name: "other", State: membership.Ready, Links: links(membership.MAC{2, 2}, membership.MAC{2, 3})},
 		{Name: "linkless", State: membership.Ready},

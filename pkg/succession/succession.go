@@ -13,68 +13,68 @@ import (
 )
 
 const (
-	// handOverBound bounds the wait until the next process confirms that it has the place.
+	// handOverBound limits the wait for the next process to confirm the place.
 	handOverBound = 5 * time.Second
-	// retryPause is the pause between two requests for the place while the process that has the place is not
-	// understood.
+	// retryPause separates requests for the place while the process with the place is not compatible.
 	retryPause = time.Second
-	// refreshInterval is the time between two comparisons of the configuration in use with the one in the place.
+	// refreshInterval is the interval between comparisons of the configuration in use with the configuration in the
+	// place.
 	refreshInterval = time.Second
 )
 
-// Answerer answers for addresses while this process is not active. Its methods are called one at a time.
+// Answerer answers for addresses while this process is not active. The caller calls the methods one at a time.
 type Answerer interface {
-	// Answer answers for these addresses and for no others. It returns when everything is answered for, or has waited
-	// long enough.
+	// Answer answers for the given addresses and for no others. Answer returns when all addresses are answered for, or
+	// after a bound.
 	Answer(ctx context.Context, addrs []netip.Addr)
-	// Silence answers for nothing any more.
+	// Silence stops answering.
 	Silence()
 }
 
 // Work runs gossip and the loop of the active process.
 type Work interface {
-	// Gossip is a member of the gossip until ctx ends, and takes leave then unless HandOver was called.
+	// Gossip is a member of the gossip until ctx ends, and leaves at the end unless HandOver was called.
 	Gossip(ctx context.Context) error
-	// Decide runs the loop until ctx ends. Then it leaves, or returns at once if HandOver was called.
+	// Decide runs the loop until ctx ends. Then Decide leaves, or returns at once if HandOver was called.
 	Decide(ctx context.Context) error
 	// HandOver announces that the next process continues all work.
 	HandOver()
-	// Held returns the addresses that this process answers for.
+	// Held returns the addresses of this process.
 	Held() []netip.Addr
 	// Members returns the members of the gossip.
 	Members() []membership.Member
-	// Ready returns nil, or why this process is not ready. Since returns when it became ready, and zero before.
+	// Ready returns nil, or the reason why this process is not ready. Since returns the time of readiness, and zero
+	// before.
 	Ready() error
 	Since() time.Time
 }
 
-// Config keeps the configuration in use.
+// Config gives access to the configuration in use.
 type Config interface {
 	// ConfigText returns the text of the configuration in use and the resourceVersion of its ConfigMap. Both are zero
-	// when there is none.
+	// without a configuration.
 	ConfigText() (text string, version uint64)
-	// Offer gives a configuration that another process of this node had in use. It is for a process that has seen no
-	// valid one.
+	// Offer passes a configuration in use by another process of this node. A process that has seen no valid
+	// configuration uses the offer.
 	Offer(text string, version uint64)
 }
 
-// Options configure a Succession.
+// Options configures a Succession.
 type Options struct {
-	// Self is the name of this node, and Place that of the place, which is the same for all processes that follow each
-	// other.
+	// Self is the name of this node. Place is the name of the place, the same for all processes that follow each other.
 	Self, Place string
 	Answerer    Answerer
-	// Wait waits for what the work needs, until ctx ends. Before that this process looks for no other one.
+	// Wait waits for the needs of the work, until ctx ends. Before that, this process does not look for another
+	// process.
 	Wait func(ctx context.Context) error
-	// Start makes the work of the active process. The work calls held with the addresses that it answers for when they
-	// change.
+	// Start makes the work of the active process. The work calls held with its addresses after each change.
 	Start func(i Inheritance, held func([]netip.Addr)) (Work, error)
-	// Config may be nil. Then no configuration is handed over.
+	// Config may be nil. Then this process hands over no configuration.
 	Config Config
 	Log    *slog.Logger
 }
 
-// Succession is the way of one process into its node's place and out of it.
+// Succession leads one process into its node's place and out again.
 type Succession struct {
 	options Options
 	begin   func(ctx context.Context, place string) (holder, successor, error)
@@ -84,7 +84,7 @@ type Succession struct {
 	work  Work
 }
 
-// holder and successor are the two sides of pkg/handover, which tests replace.
+// holder and successor are the two sides of pkg/handover. Tests replace both.
 type holder interface {
 	Set(handover.Place)
 	Successor() bool
@@ -99,7 +99,7 @@ type successor interface {
 	End() handover.End
 }
 
-// New returns a Succession, which is waiting until Run.
+// New returns a Succession in the phase waiting. The Succession does nothing before Run.
 func New(o Options) *Succession {
 	return &Succession{options: o, begin: func(ctx context.Context, place string) (holder, successor, error) {
 		h, s, err := handover.Begin(ctx, place, handover.Options{Log: o.Log})
@@ -117,7 +117,7 @@ func (s *Succession) Phase() Phase {
 	return s.phase
 }
 
-// Ready returns nil when this process counts as ready, or why it does not.
+// Ready returns nil when this process counts as ready, or the reason why not.
 func (s *Succession) Ready() error {
 	s.mu.Lock()
 	phase, work := s.phase, s.work
@@ -163,8 +163,8 @@ func (s *Succession) Run(ctx, leave context.Context) error {
 	return s.takePart(ctx, leave, place, inherited)
 }
 
-// waitForPlace waits until this process has the place of its node. While another process has it, this one answers
-// beside it for the same addresses, so that they are answered for without a pause when the other process ends.
+// waitForPlace waits until this process has the place of its node. While another process has the place, this process
+// answers beside it for the same addresses, so that no pause in the answers occurs when the other process ends.
 // waitForPlace returns nil when ctx ends before.
 func (s *Succession) waitForPlace(ctx context.Context) (holder, Inheritance, error) {
 	var i Inheritance
@@ -203,14 +203,15 @@ func (s *Succession) waitForPlace(ctx context.Context) (holder, Inheritance, err
 	}
 }
 
-// follow answers for the same addresses as the process that has the place, until that process ends.
+// follow answers for the same addresses as the process with the place, until that process ends.
 func (s *Succession) follow(ctx context.Context, before successor) (handover.End, handover.Place, error) {
 	ran := make(chan error, 1)
 	go func() { ran <- before.Run(ctx) }()
 	var place handover.Place
 	for offer := range before.Places() {
 		if c := offer.Place.Config; s.options.Config != nil && c != place.Config {
-			s.options.Config.Offer(c.Text, c.Version) // first, since it tells on which interfaces to answer
+			// first, because the configuration determines the interfaces to answer on
+			s.options.Config.Offer(c.Text, c.Version)
 		}
 		place = offer.Place
 		s.options.Answerer.Answer(ctx, place.Addrs)

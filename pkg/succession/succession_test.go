@@ -13,7 +13,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/handover"
 )
 
-// in checks the phase and the readiness of a process when everybody waits.
+// in checks the phase and the readiness of a process when all goroutines wait.
 func (p *fakeProcess) in(phase Phase, ready bool) {
 	p.node.t.Helper()
 	synctest.Wait()
@@ -33,13 +33,14 @@ func (p *fakeProcess) ended(want string) {
 
 // end kills a process.
 func (p *fakeProcess) end() {
-	p.handing = true // it does nothing any more
+	p.handing = true // the process does nothing any longer
 	p.kill()
 	<-p.done
 	p.stop()
 }
 
-// bubble runs a test on one node. From the moment that somebody answers, somebody does, unless gaps are allowed.
+// bubble runs a test on one node. After the first answer, some process must answer at every moment, unless gaps are
+// allowed.
 func bubble(t *testing.T, gaps bool, test func(n *fakeNode)) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &fakeNode{t: t}
@@ -61,8 +62,8 @@ func bubble(t *testing.T, gaps bool, test func(n *fakeNode)) {
 	})
 }
 
-// TestRollout replaces the process of a node ten times. Nothing is answered for by nobody, and the other nodes never
-// take over.
+// TestRollout replaces the process of a node ten times. Some process answers for every address at every moment, and the
+// other nodes never take over.
 func TestRollout(t *testing.T) {
 	bubble(t, false, func(n *fakeNode) {
 		current := n.start("process 0", nil)
@@ -76,7 +77,8 @@ func TestRollout(t *testing.T) {
 		for range 10 {
 			next := n.start("the next process", func(p *fakeProcess) { p.answersIn = 300 * time.Millisecond })
 			next.in(Following, false)
-			if err := next.ready(); err == nil || err.Error() != "waiting for the cluster, this Node or the gossip key; the log says which" {
+			if err := next.ready(); err == nil ||
+				err.Error() != "waiting for the cluster, this Node or the gossip key; the log says which" {
 				t.Errorf("following: %v", err)
 			}
 			time.Sleep(300 * time.Millisecond)
@@ -90,7 +92,8 @@ func TestRollout(t *testing.T) {
 				t.Errorf("%v at its end", current)
 			}
 			next.in(Active, true)
-			if i := next.inherited; !i.Succeeds || len(i.Addrs) != 1 || len(i.Members) != 1 || i.Members[0].Name != "peer" || i.Since.Unix() != first {
+			if i := next.inherited; !i.Succeeds || len(i.Addrs) != 1 || len(i.Members) != 1 ||
+				i.Members[0].Name != "peer" || i.Since.Unix() != first {
 				t.Errorf("inherited %+v, want that the node is ready since %d", i, first)
 			}
 			current = next
@@ -102,7 +105,8 @@ func TestRollout(t *testing.T) {
 	})
 }
 
-// TestConfiguration hands over the configuration in use, also one that came into use after the next process connected.
+// TestConfiguration hands over the configuration in use, including a configuration that came into use after the next
+// process connected.
 func TestConfiguration(t *testing.T) {
 	bubble(t, true, func(n *fakeNode) {
 		first := n.start("first", func(p *fakeProcess) { p.Offer("one", 1) })
@@ -125,7 +129,7 @@ func TestConfiguration(t *testing.T) {
 	})
 }
 
-// TestLeave stops a process that no other one follows, and one whose follower does not answer yet.
+// TestLeave stops a process without a follower, and a process whose follower does not answer yet.
 func TestLeave(t *testing.T) {
 	bubble(t, true, func(n *fakeNode) {
 		p := n.start("alone", nil)
@@ -152,7 +156,7 @@ func TestLeave(t *testing.T) {
 	})
 }
 
-// TestKilled kills the process that has the place. The one that follows goes on at once.
+// TestKilled kills the process with the place. The next process goes on at once.
 func TestKilled(t *testing.T) {
 	bubble(t, false, func(n *fakeNode) {
 		p := n.start("killed", nil)
@@ -167,7 +171,7 @@ func TestKilled(t *testing.T) {
 	})
 }
 
-// TestStopBeforeActive stops processes that have not got the place.
+// TestStopBeforeActive stops processes without the place.
 func TestStopBeforeActive(t *testing.T) {
 	bubble(t, true, func(n *fakeNode) {
 		p := n.start("active", nil)
@@ -188,7 +192,7 @@ func TestStopBeforeActive(t *testing.T) {
 	})
 }
 
-// TestReplaced connects a second process while one follows already.
+// TestReplaced connects a second process while another process follows already.
 func TestReplaced(t *testing.T) {
 	bubble(t, true, func(n *fakeNode) {
 		p := n.start("active", nil)
@@ -205,8 +209,8 @@ func TestReplaced(t *testing.T) {
 	})
 }
 
-// TestNotUnderstood meets a process that cannot be followed. This one is ready, so that a rollout goes on, but answers
-// for nothing until the other one has left.
+// TestNotUnderstood starts beside an incompatible process. The new process is ready, so that a rollout goes on, but
+// answers for nothing until the old process has left.
 func TestNotUnderstood(t *testing.T) {
 	bubble(t, true, func(n *fakeNode) {
 		p := n.start("another release", nil)
@@ -222,7 +226,7 @@ func TestNotUnderstood(t *testing.T) {
 		p.stop()
 		p.ended("")
 		time.Sleep(retryPause)
-		next.in(Active, false) // it begins anew
+		next.in(Active, false) // the loop begins anew
 		if next.inherited.Succeeds || n.left != 1 {
 			t.Errorf("inherited %+v", next.inherited)
 		}
@@ -231,7 +235,7 @@ func TestNotUnderstood(t *testing.T) {
 	})
 }
 
-// TestWait ends before the place is looked for.
+// TestWait ends before the process looks for the place.
 func TestWait(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -239,7 +243,8 @@ func TestWait(t *testing.T) {
 		want error
 	}{{"told to stop", true, nil}, {"failed", false, context.Canceled}} {
 		t.Run(test.name, func(t *testing.T) {
-			s := New(Options{Log: slog.New(slog.DiscardHandler), Wait: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }})
+			s := New(Options{Log: slog.New(slog.DiscardHandler),
+				Wait: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }})
 			ctx, cancel := context.WithCancel(t.Context())
 			leave, stop := context.WithCancel(t.Context())
 			defer cancel()
@@ -259,7 +264,7 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// TestSockets goes from one process to the next over pkg/handover itself.
+// TestSockets hands over from one process to the next over pkg/handover.
 func TestSockets(t *testing.T) {
 	n := &fakeNode{t: t}
 	place := "lanlord-test/" + rand.Text()
@@ -282,7 +287,7 @@ func TestSockets(t *testing.T) {
 	for range 5 {
 		next := n.startWith("the next process", begin, nil)
 		until(next, Standby)
-		time.Sleep(10 * time.Millisecond) // for the last place that the work has set
+		time.Sleep(10 * time.Millisecond) // for the last place set by the work
 		current.stop()
 		current.ended("")
 		until(next, Active)
