@@ -7,7 +7,7 @@ const (
 	// member. By the end, the two nodes may see the same cluster. After a further dispute within longConcession the two
 	// nodes most likely see different clusters, and the loser waits for longConcession: the winner would claim the
 	// address again.
-	shortConcession = 4 * time.Second
+	shortConcession = time.Second
 	longConcession  = 10 * time.Minute
 )
 
