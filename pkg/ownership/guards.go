@@ -203,7 +203,7 @@ func rightLost(c *step) bool {
 func suspect(c *step) bool {
 	came, conflict := c.in.Arrival.Came, c.a.attempt.conflict
 	heard := c.in.Heard.Unasked && c.in.Peers.Station(c.in.Heard.MAC).Name == c.peer.Name
-	return !came.IsZero() && !heard && (c.now.Sub(came) < newFor || !conflict.IsZero())
+	return !came.IsZero() && !c.in.Arrival.Late && !heard && (c.now.Sub(came) < newFor || !conflict.IsZero())
 }
 
 // kernelHas reports whether the kernel of this node has the address.

@@ -54,6 +54,9 @@ type Arrival struct {
 	Since time.Time
 	// Came is the time at which Services got the address while this node was ready; zero for an older address.
 	Came time.Time
+	// Late is true when every Service with the address was created clearly before Came, by the clock of the API server.
+	// This node may have seen the address late, after another node has announced it.
+	Late bool
 }
 
 // Sighting records a host heard as owner of the address.

@@ -215,6 +215,8 @@ func (s *scenario) set(t *testing.T, words []string) {
 		s.in.Heard = Sighting{MAC: macOf(words[1]), At: s.now, Unasked: true}
 	case "new":
 		s.in.Arrival, s.in.PrevOwner = Arrival{Since: s.now, Came: s.now}, ""
+	case "late":
+		s.in.Arrival = Arrival{Since: s.now, Came: s.now, Late: true}
 	case "serving":
 		s.in.Arrival.Since = s.now
 	case "ready":

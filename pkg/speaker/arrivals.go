@@ -10,6 +10,9 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
+// lateAfter is the age of a Service from which an address that comes to this node may be known to other nodes for long.
+const lateAfter = 5 * time.Second
+
 // arrivals records two times for each address: the time from which some node may announce the address, and the time at
 // which the address came to Services. An address is old if Services had it when this node became ready, or when Lanlord
 // adopted the Service from another load balancer.
@@ -28,10 +31,14 @@ func (a *arrivals) update(now time.Time, ready bool, placements []placement.Plac
 	old := !ready || !a.dated
 	a.dated = ready
 	next := make(map[netip.Addr]ownership.Arrival, len(placements))
+	var created map[netip.Addr]time.Time // made when the first address arrives
 	note := func(addr netip.Addr, came time.Time) {
 		arrival, known := a.byAddr[addr]
 		if !known && !old {
-			arrival = ownership.Arrival{Since: now, Came: came}
+			if created == nil {
+				created = newest(services)
+			}
+			arrival = ownership.Arrival{Since: now, Came: came, Late: came.Sub(created[addr]) > lateAfter}
 		}
 		next[addr] = arrival
 	}
@@ -48,6 +55,19 @@ func (a *arrivals) update(now time.Time, ready bool, placements []placement.Plac
 		}
 	}
 	a.byAddr = next
+}
+
+// newest returns the creation time of the newest Service with each address.
+func newest(services []*cluster.Service) map[netip.Addr]time.Time {
+	created := make(map[netip.Addr]time.Time, len(services))
+	for _, s := range services {
+		for _, addr := range s.Ingress {
+			if s.Created.After(created[addr]) {
+				created[addr] = s.Created
+			}
+		}
+	}
+	return created
 }
 
 // came returns the time at which an announced address came to Services; zero if the address only waited for endpoints

@@ -44,13 +44,13 @@ func TestGossipThatNeverWorked(t *testing.T) {
 				v.steady("old addresses", 3*time.Minute, old...)
 				v.assigned(fresh...)
 				time.Sleep(10 * time.Second)
-				v.steady("new addresses", 3*time.Minute, fresh...)
+				v.hold("new addresses", 3*time.Minute, limits{moves: 1}, fresh...) // the failback
 				v.wantNoConflict()
 				v.wantBlocked(w)
 				owner := v.only(addr4)
 				owner.crash()
 				time.Sleep(15 * time.Second)
-				v.steady("after the crash", 2*time.Minute, slices.Concat(old, fresh)...)
+				v.hold("after the crash", 2*time.Minute, limits{moves: 1}, slices.Concat(old, fresh)...) // the failback
 				v.lan.Cut(owner.name+"/eth0", false)
 				v.unblock()
 				owner.boot()

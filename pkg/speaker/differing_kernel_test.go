@@ -29,7 +29,7 @@ func TestAddressOfAKernel(t *testing.T) {
 					v.assign(addr)
 					time.Sleep(3 * time.Minute)
 					v.wantUntaken(addr, frames)
-					v.wantKernelEvent(addr, p.name, 1)
+					v.wantKernelEvent(addr, p.name)
 					v.hold("the kernel answers", time.Minute, limits{owners: []string{p.name}}, addr)
 					p.machine.SetAddrs()
 					time.Sleep(time.Minute)
@@ -42,7 +42,13 @@ func TestAddressOfAKernel(t *testing.T) {
 				v := makeTestCluster(t, 1, quiet(t), testConfig, []string{"a", "b", "c"}, addr)
 				p := v.succession(addr)[0]
 				p.machine.SetAddrs(addr)
-				v.bootAll()
+				p.boot()
+				time.Sleep(time.Second)
+				for _, q := range v.speakers {
+					if q != p {
+						q.boot()
+					}
+				}
 				time.Sleep(30 * time.Second)
 				frames := len(v.lan.Trace())
 				time.Sleep(3 * time.Minute)
@@ -68,8 +74,8 @@ func (v *testCluster) wantUntaken(addr netip.Addr, since int) {
 	}
 }
 
-// wantKernelEvent wants that many Events that name the node whose kernel has the address.
-func (v *testCluster) wantKernelEvent(addr netip.Addr, node string, n int) {
+// wantKernelEvent wants Events that name the node whose kernel has the address: of that node itself, or of the elected one.
+func (v *testCluster) wantKernelEvent(addr netip.Addr, node string) {
 	v.t.Helper()
 	named := 0
 	for _, e := range v.told() {
@@ -80,8 +86,8 @@ func (v *testCluster) wantKernelEvent(addr netip.Addr, node string, n int) {
 			}
 		}
 	}
-	if named != n {
-		v.t.Errorf("%d Events tell of the kernel of %s, want %d", named, node, n)
+	if named < 1 || named > 2 {
+		v.t.Errorf("%d Events tell of the kernel of %s, want one of that node, and one of the elected node at most", named, node)
 	}
 }
 

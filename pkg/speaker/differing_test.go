@@ -35,32 +35,37 @@ func (c course) last() string {
 	return c.owners[len(c.owners)-1]
 }
 
-// watch lets a client ask for the addresses for some time, and returns what it saw.
+// watch lets a client ask for the addresses for some time, and returns what it saw. After the first seconds, in which
+// most happens, the client asks less often.
 func (v *testCluster) watch(d time.Duration, addrs ...netip.Addr) map[netip.Addr]course {
+	const often, seldom = 10 * time.Second, 8 * askInterval
 	h := &history{testCluster: v, began: v.lan.Began(), addrs: addrs}
-	h.pass(d)
+	end := time.Now().Add(d)
+	for h.pass(min(d, often)); time.Now().Before(end); time.Sleep(seldom - askInterval) {
+		h.pass(1)
+	}
 	synctest.Wait()
 	h.match()
-	type streak struct{ unanswered, doubled int }
-	courses, streaks := map[netip.Addr]course{}, map[netip.Addr]streak{}
+	courses, since, counts := map[netip.Addr]course{}, map[netip.Addr]time.Duration{}, map[netip.Addr]int{}
 	for _, q := range h.asked {
-		c, s := courses[q.addr], streaks[q.addr]
+		c, seen := courses[q.addr]
+		if n := len(q.answered); !seen || n != counts[q.addr] {
+			since[q.addr], counts[q.addr] = q.at, n
+		}
+		lasting := q.at + askInterval - since[q.addr]
 		switch len(q.answered) {
 		case 0:
-			s = streak{unanswered: s.unanswered + 1}
+			c.unanswered = max(c.unanswered, lasting)
 		case 1:
-			s = streak{}
 			for name := range q.answered {
 				if c.last() != name {
 					c.owners = append(c.owners, name)
 				}
 			}
 		default:
-			s = streak{doubled: s.doubled + 1}
+			c.doubled = max(c.doubled, lasting)
 		}
-		c.unanswered = max(c.unanswered, time.Duration(s.unanswered)*askInterval)
-		c.doubled = max(c.doubled, time.Duration(s.doubled)*askInterval)
-		courses[q.addr], streaks[q.addr] = c, s
+		courses[q.addr] = c
 	}
 	return courses
 }

@@ -117,6 +117,10 @@ func (h *history) neverMeets() {
 	h.pass(h.settling() + h.lasting())
 	h.note("gossip connects all")
 	h.excuse(moved, netip.Addr{}, failbackBound) // what has waited for gossip is due already
+	if directions != 0 {
+		h.excuse(doubled, netip.Addr{}, failbackBound) // the suspicions end when gossip passes
+		h.excuse(boasted, netip.Addr{}, failbackBound)
+	}
 	h.excuseFailback()
 	h.unblock()
 	h.rest()

@@ -35,7 +35,9 @@ func (v *testCluster) succession(addr netip.Addr) (order []*testNode) {
 // assign gives addr to a new Service.
 func (v *testCluster) assign(addr netip.Addr) {
 	v.change(func(s *cluster.Snapshot) {
-		s.Services = append(s.Services, service("new-"+addr.String(), addr))
+		svc := service("new-"+addr.String(), addr)
+		svc.Created = time.Now()
+		s.Services = append(s.Services, svc)
 		slices.SortFunc(s.Services, func(x, y *cluster.Service) int { return x.Key.Compare(y.Key) })
 	})
 }
