@@ -195,23 +195,23 @@ func (g *Gossip) follow(ctx context.Context, check *time.Ticker, ended <-chan er
 
 // followKeys applies the keys of the Secret after a change of the keys or of their age limits.
 func (g *Gossip) followKeys() {
-	before := g.keys.accepted()
 	next := g.keys
 	next.update(g.options.Source.GossipKeys(), time.Now())
 	keys := next.accepted()
-	if slices.EqualFunc(keys, before, bytes.Equal) {
-		g.keys = next
-		return
-	}
-	if err := g.current.Load().SetKeys(keys); err != nil {
-		if text := err.Error(); text != g.refused {
-			g.refused = text
-			g.log.Error("the new gossip keys are not used", "secret", g.options.Secret, "err", err)
+	if !slices.EqualFunc(keys, g.keys.accepted(), bytes.Equal) {
+		if err := g.current.Load().SetKeys(keys); err != nil {
+			if text := err.Error(); text != g.refused {
+				g.refused = text
+				g.log.Error("the new gossip keys are not used", "secret", g.options.Secret, "err", err)
+			}
+			return
 		}
-		return
+	}
+	secret := next.inSecret()
+	if !slices.EqualFunc(secret, g.keys.inSecret(), bytes.Equal) {
+		g.log.Info("gossip keys changed", "keys", len(secret), "accepted", len(keys))
 	}
 	g.keys, g.refused = next, ""
-	g.log.Info("gossip keys changed", "keys", len(keys))
 }
 
 // moved reports whether this node should and can listen on other addresses.
