@@ -29,7 +29,7 @@ func TestStartWithoutConfiguration(t *testing.T) {
 		{"two of three nodes", testConfig, []string{"a", "c"}, []string{"b"}},
 		{"all nodes that the pool allows", edgeConfig, []string{"a", "b"}, []string{"a", "b"}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		sample(t, c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				v := edgeTestCluster(t, c.document, old...)
 				v.restart(5*time.Second, func(p *testNode) { p.see(unconfigured) }, c.without...)
@@ -74,7 +74,7 @@ func TestAllStartWithoutConfiguration(t *testing.T) {
 	for _, c := range []struct{ apart, unanswered time.Duration }{
 		{300 * time.Millisecond, askInterval}, {time.Minute, reassurance + 2*standInDelay + standInBound},
 	} {
-		t.Run(c.apart.String(), func(t *testing.T) {
+		sample(t, c.apart.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				old := following(addr4, 8)
 				v := edgeTestCluster(t, edgeConfig, old...)
@@ -107,7 +107,7 @@ func TestOwnerDiesBesideUnconfigured(t *testing.T) {
 		{"only the node without a configuration is left", "c", []string{"a", "b"}, "c"},
 		{"a node that the pool allows is left", "b", []string{"a"}, "b"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		sample(t, c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				v := edgeTestCluster(t, edgeConfig, old...)
 				v.restart(5*time.Second, func(p *testNode) { p.see(unconfigured) }, c.without)
@@ -141,7 +141,7 @@ func TestOutdatedConfiguration(t *testing.T) {
 		{"a node that is forbidden now", "c", []string{"a", "b"}},
 		{"a node that is allowed", "a", []string{"a", "b", "c"}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		sample(t, c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				v := edgeTestCluster(t, testConfig, old...)
 				before := v.snap

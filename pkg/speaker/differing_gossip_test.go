@@ -36,7 +36,7 @@ func TestGossipThatNeverWorked(t *testing.T) {
 	old := slices.Concat(following(addr4, 4), following(addr6, 2))
 	fresh := []netip.Addr{netip.MustParseAddr("10.0.0.40"), netip.MustParseAddr("10.0.0.41"), netip.MustParseAddr("fd00::40")}
 	for _, w := range walls {
-		t.Run(w.name, func(t *testing.T) {
+		sample(t, w.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				v := w.build(t, true, old...)
 				v.bootAll()
@@ -111,7 +111,7 @@ func TestGossipThatNeverWorkedWithUnknownNodes(t *testing.T) {
 	addrs := slices.Concat(following(addr4, 3), following(addr6, 1))
 	for _, w := range walls {
 		for _, is := range []string{"old", "new"} {
-			t.Run(w.name+"/"+is, func(t *testing.T) {
+			sample(t, w.name+"/"+is, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					v := w.build(t, false)
 					if is == "old" {

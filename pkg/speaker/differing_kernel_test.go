@@ -18,7 +18,7 @@ import (
 func TestAddressOfAKernel(t *testing.T) {
 	for _, addr := range []netip.Addr{netip.MustParseAddr("10.0.0.50"), netip.MustParseAddr("fd00::50")} {
 		for rank := range 3 {
-			t.Run(fmt.Sprintf("%s/new/rank %d", addr, rank), func(t *testing.T) {
+			sample(t, fmt.Sprintf("%s/new/rank %d", addr, rank), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					v := makeTestCluster(t, 1, quiet(t), testConfig, []string{"a", "b", "c"}, addr6.Next().Next())
 					v.bootAll()
@@ -37,7 +37,7 @@ func TestAddressOfAKernel(t *testing.T) {
 				})
 			})
 		}
-		t.Run(fmt.Sprintf("%s/old", addr), func(t *testing.T) {
+		sample(t, fmt.Sprintf("%s/old", addr), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				v := makeTestCluster(t, 1, quiet(t), testConfig, []string{"a", "b", "c"}, addr)
 				p := v.succession(addr)[0]
@@ -96,7 +96,7 @@ func (v *testCluster) wantKernelEvent(addr netip.Addr, node string) {
 func TestKernelAddressAppears(t *testing.T) {
 	for _, addr := range []netip.Addr{addr4, addr6} {
 		for rank := range 3 {
-			t.Run(fmt.Sprintf("%s/rank %d", addr, rank), func(t *testing.T) {
+			sample(t, fmt.Sprintf("%s/rank %d", addr, rank), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					v := newTestCluster(t, "", []string{"a", "b", "c"}, addr)
 					time.Sleep(90 * time.Second)

@@ -18,7 +18,7 @@ func TestManyInterfaces(t *testing.T) {
 	old, fresh := slices.Concat(following(addr4, 12), following(addr6, 4)), following(netip.MustParseAddr("10.0.0.40"), 2)
 	for _, with := range [][]string{{"c"}, {"a", "b"}, {"a", "b", "c"}} {
 		for _, name := range []string{"br-0123456789%02x", "eth0.%d", "vlan%04d"} {
-			t.Run(fmt.Sprintf("%v/%s", with, name), func(t *testing.T) {
+			sample(t, fmt.Sprintf("%v/%s", with, name), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					v := makeTestCluster(t, 1, quiet(t), testConfig, []string{"a", "b", "c"}, old...)
 					for _, node := range with {
@@ -122,7 +122,7 @@ func TestBondThatAnswersFromSlaves(t *testing.T) {
 		{"all nodes", []string{"a", "b", "c"}, wall{nodes: []string{"a", "b", "c"}}},
 		{"gossip never worked", []string{"a", "b"}, walls[0]},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		sample(t, c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				v := c.wall.build(t, false, old...)
 				for i, name := range c.bonds {

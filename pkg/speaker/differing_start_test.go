@@ -15,7 +15,7 @@ func TestAllStartAtOnce(t *testing.T) {
 	addrs := slices.Concat(following(addr4, 10), following(addr6, 4))
 	for _, failback := range []string{"60s", "2s", "never"} {
 		for _, within := range []time.Duration{0, 300 * time.Millisecond, time.Second, 4 * time.Second} {
-			t.Run(fmt.Sprintf("%s/%s", failback, within), func(t *testing.T) {
+			sample(t, fmt.Sprintf("%s/%s", failback, within), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					v := startApart(t, failback, within/3, addrs)
 					time.Sleep(5 * time.Second)
@@ -51,7 +51,7 @@ func startApart(t *testing.T, failback string, pause time.Duration, addrs []neti
 func TestStartOneAfterTheOther(t *testing.T) {
 	addrs := slices.Concat(following(addr4, 10), following(addr6, 4))
 	for _, failback := range []string{"60s", "never"} {
-		t.Run(failback, func(t *testing.T) {
+		sample(t, failback, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				v := startApart(t, failback, 10*time.Second, addrs)
 				v.hold("before the delay is over", 25*time.Second, limits{owners: []string{"a"}}, addrs...)

@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"flag"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -12,6 +13,20 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 	"github.com/lanlord/lanlord/pkg/layer2/lantest"
 )
+
+var allInputs = flag.Bool("all-inputs", false, "run every case of the tests with different inputs, and not one in eight")
+
+// samples counts the cases of each test.
+var samples = map[*testing.T]int{}
+
+// sample runs one case in eight, and all with -all-inputs: they take minutes.
+func sample(t *testing.T, name string, f func(*testing.T)) {
+	n := samples[t]
+	samples[t]++
+	if *allInputs || n%8 == 0 {
+		t.Run(name, f)
+	}
+}
 
 // The tests in the files named differing_*_test.go let nodes decide from different inputs: one node has an old, empty, partial or wrong
 // version of the cluster, of the gossip or of its own interfaces. A client judges who answers.

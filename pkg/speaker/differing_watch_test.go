@@ -78,7 +78,7 @@ func TestDeletionThatOneNodeCouldNotSee(t *testing.T) {
 		for _, kind := range kinds {
 			for _, view := range views {
 				for _, who := range []string{"heir", "owner", "others"} {
-					t.Run(fmt.Sprintf("%s/%s/%s %s", e.name, kind.name, who, view.name), func(t *testing.T) {
+					sample(t, fmt.Sprintf("%s/%s/%s %s", e.name, kind.name, who, view.name), func(t *testing.T) {
 						synctest.Test(t, func(t *testing.T) {
 							v, owner, heir := newRights(t, e)
 							for name, p := range v.speakers {
@@ -128,7 +128,7 @@ func TestWatchThatLags(t *testing.T) {
 	for _, e := range rightsMove {
 		for _, kind := range kinds {
 			for _, who := range []string{"heir", "owner"} {
-				t.Run(fmt.Sprintf("%s/%s/%s", e.name, kind.name, who), func(t *testing.T) {
+				sample(t, fmt.Sprintf("%s/%s/%s", e.name, kind.name, who), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						v, owner, heir := newRights(t, e)
 						name := map[string]string{"heir": heir, "owner": owner}[who]
