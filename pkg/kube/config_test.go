@@ -182,12 +182,10 @@ func TestOffer(t *testing.T) {
 func TestConfigVersions(t *testing.T) {
 	of := func(texts ...string) *Store {
 		s := newQuietStore()
-		list := []any{}
 		for i, text := range texts {
 			o := configMap(text)
 			o.ResourceVersion = string(rune('1' + i))
-			list = []any{o}
-			if err := s.configMaps.Replace(list, o.ResourceVersion); err != nil {
+			if err := s.configMaps.Replace([]any{o}, o.ResourceVersion); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -82,13 +82,6 @@ func (a *fakeAPI) kept() (data map[string]string, patches int) {
 	return nil, patches
 }
 
-// at sets the resourceVersion from which the fake API server counts up.
-func (a *fakeAPI) at(version int64) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.version = version
-}
-
 func versionText(s *Store) string {
 	return strconv.FormatUint(s.Snapshot().Versions.Config.Version, 10)
 }
