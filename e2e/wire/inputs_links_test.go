@@ -31,7 +31,7 @@ func checkManyLinks(_ *testing.T, e environment) {
 		e.must(e.AddCable(2, fmt.Sprintf("bond0.%d", 10+i), netip.MustParsePrefix(fmt.Sprintf("10.%d.0.2/24", 10+i)),
 			netip.MustParsePrefix(fmt.Sprintf("fd00:10:%d::2/64", i))))
 	}
-	owners := e.startAll()
+	e.startAll()
 	// The first speaker that was ready has all; after the wait for failback each node has its own.
 	e.must(wire.Pause(e.t.Context(), 6*time.Second))
 	owners, err := e.Rest(e.t.Context(), startBound, e.addrs)
