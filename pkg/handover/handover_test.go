@@ -183,6 +183,7 @@ func TestHolderEnds(t *testing.T) {
 	s.next()
 	h.cancel()
 	s.ended(Vanished)
+	h.stop() // the holder frees the name after the connections
 	hold(t, name)
 }
 
