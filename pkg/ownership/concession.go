@@ -4,11 +4,12 @@ import "time"
 
 const (
 	// shortConcession limits the time for which the loser of a dispute by name leaves the address to any answering
-	// member. By the end, the two nodes may see the same cluster. After a further dispute within longConcession the two
-	// nodes most likely see different clusters, and the loser waits for longConcession: the winner would claim the
-	// address again.
+	// member. By the end, the two nodes may see the same cluster. After more than mostShort disputes within
+	// longConcession the two nodes most likely see different clusters, and the loser waits for longConcession: the
+	// winner would claim the address again.
 	shortConcession = time.Second
 	longConcession  = 10 * time.Minute
+	mostShort       = 3
 )
 
 // concession records the last dispute that this node lost by name alone. The record ends the alternation of two nodes
@@ -28,10 +29,10 @@ func (x *concession) concede(now time.Time) {
 
 // until returns the earliest time for taking the address from a member that answers again, zero without a concession.
 func (x *concession) until() time.Time {
-	switch x.count {
-	case 0:
+	switch {
+	case x.count == 0:
 		return time.Time{}
-	case 1:
+	case x.count <= mostShort:
 		return x.at.Add(shortConcession)
 	}
 	return x.at.Add(longConcession)

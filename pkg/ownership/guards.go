@@ -245,10 +245,10 @@ func defenseDue(c *step) bool {
 func drained(c *step) bool { return !c.a.tenure.until.After(c.now) }
 
 // unsure reports whether this node must confirm a silence, because a host answered before, or a ready node may have the
-// address.
+// address. A node without a configuration always confirms a silence: a configured node takes the address meanwhile.
 func unsure(c *step) bool {
 	t := &c.a.attempt
-	return !t.confirmed && (t.answered || t.from != "" && mayKeep(c, t.from))
+	return !t.confirmed && (!c.in.Self.Configured || t.answered || t.from != "" && mayKeep(c, t.from))
 }
 
 // retriesLeft reports whether to probe a suspended address again, because another node probes the address too. The
