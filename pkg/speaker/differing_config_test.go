@@ -13,6 +13,10 @@ import (
 // edgeConfig has a pool whose addresses only the nodes with the label edge may announce.
 const edgeConfig = "address-pools:\n- {name: a, protocol: layer2, addresses: [10.0.0.0/24, 'fd00::/64'], node-selectors: [{match-labels: {edge: 'yes'}}]}\n"
 
+// unconfiguredConfirm is how much longer a node without a configuration waits before it takes what nobody answers for: a configured node
+// goes first.
+const unconfiguredConfirm = 2 * time.Second
+
 // TestStartWithoutConfiguration restarts speakers that find no valid ConfigMap then. Such a speaker takes nothing from a node that answers,
 // also on a node that the pool forbids, and never competes for a new address.
 func TestStartWithoutConfiguration(t *testing.T) {
@@ -33,14 +37,14 @@ func TestStartWithoutConfiguration(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				v := edgeTestCluster(t, c.document, old...)
 				v.restart(5*time.Second, func(p *testNode) { p.see(unconfigured) }, c.without...)
-				time.Sleep(5 * time.Second)
+				time.Sleep(5*time.Second + 3*unconfiguredConfirm)
 				if len(c.without) == 1 {
 					v.steady("without the configuration", 3*time.Minute, old...)
 				} else {
 					v.hold("without the configuration", 3*time.Minute, limits{moves: 1}, old...)
 				}
 				v.assigned(fresh...)
-				time.Sleep(standInDelay + standInBound) // where no configured node may have it, another one takes it as backup
+				time.Sleep(standInDelay + standInBound + 2*unconfiguredConfirm) // where no configured node may have it, another one takes it as backup
 				v.hold("new addresses", time.Minute, limits{owners: c.owners}, fresh...)
 				for _, name := range c.without {
 					v.speakers[name].see(nil)
@@ -116,7 +120,7 @@ func TestOwnerDiesBesideUnconfigured(t *testing.T) {
 					v.speakers[name].crash()
 				}
 				// A node without a neighbour that answers asks as backup, for it may be cut off itself.
-				time.Sleep(partingBound)
+				time.Sleep(partingBound + unconfiguredConfirm)
 				v.hold("after the crash", 2*time.Minute, limits{owners: []string{c.owner}}, old...)
 				for _, name := range c.crash {
 					v.lan.Cut(name+"/eth0", false)
