@@ -31,6 +31,9 @@ func (p *pending) result(addr netip.Addr, e ownership.Event) {
 	if p.results == nil {
 		p.results = map[netip.Addr]ownership.Event{}
 	}
+	if p.results[addr].Number > e.Number {
+		return // an older probe has ended later; the address waits for the newest
+	}
 	p.results[addr] = e
 }
 
