@@ -49,7 +49,7 @@ func (m Member) report() Report {
 }
 
 func (m Member) equal(o Member) bool {
-	return m.Name == o.Name && m.Addr == o.Addr && m.report().equal(o.report())
+	return m.Name == o.Name && m.Addr == o.Addr && m.report().Equal(o.report())
 }
 
 // Options are the inputs of New.

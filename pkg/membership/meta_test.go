@@ -63,7 +63,7 @@ func TestMetaGolden(t *testing.T) {
 		if got := hex.EncodeToString(meta); got != test.hex || out != (leftOut{}) {
 			t.Errorf("%v is %s, %v; want %s", test.report, got, out, test.hex)
 		}
-		if got, err := parseMeta(meta); !got.equal(test.want) || err != nil {
+		if got, err := parseMeta(meta); !got.Equal(test.want) || err != nil {
 			t.Errorf("%v is read as %v, %v", test.report, got, err)
 		}
 	}
@@ -192,7 +192,7 @@ func TestFitIsWhatOthersSee(t *testing.T) {
 		if self := m.Members()[0].report(); err != nil || !reflect.DeepEqual(seen, fitted) || !reflect.DeepEqual(self, fitted) {
 			t.Fatalf("seed %d: Fit returns %v, the node sees %v and the others %v, %v", seed, fitted, self, seen, err)
 		}
-		if again := Fit(fitted); !again.equal(fitted) {
+		if again := Fit(fitted); !again.Equal(fitted) {
 			t.Fatalf("seed %d: Fit returns %v, and then %v", seed, fitted, again)
 		}
 		if fitted.State != r.State || fitted.Configured != r.Configured {

@@ -34,8 +34,8 @@ func Fit(r Report) Report {
 	return seen
 }
 
-// equal reports whether r and o say the same.
-func (r Report) equal(o Report) bool {
+// Equal reports whether r and o say the same.
+func (r Report) Equal(o Report) bool {
 	return r.State == o.State && r.Since.Equal(o.Since) && r.Configured == o.Configured &&
 		slices.EqualFunc(r.Links, o.Links, Link.Equal) && slices.Equal(r.MACs, o.MACs)
 }

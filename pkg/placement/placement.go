@@ -169,18 +169,3 @@ func (p *Placement) Outranks(x, y string) bool {
 func OutranksByName(addr netip.Addr, x, y string) bool {
 	return election.Outranks(addr, election.NewCandidate(x), election.NewCandidate(y))
 }
-
-// Announce returns a copy with the candidates given by name, all of weight 0, and the first by rank as owner. Only
-// tests of other packages use Announce.
-func Announce(addr netip.Addr, eligible ...string) *Placement {
-	p := &Placement{Addr: addr, Services: []cluster.Key{{Namespace: "default", Name: "s"}},
-		Reason: reason.NoEligibleNode}
-	slices.Sort(eligible)
-	for _, name := range eligible {
-		p.candidates = append(p.candidates, election.NewCandidate(name))
-	}
-	if winner, ok := election.Winner(addr, p.candidates); ok {
-		p.Reason, p.Owner = reason.Announced, winner.Name()
-	}
-	return p
-}

@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/layer2"
@@ -27,8 +28,12 @@ func (l *loop) act(a *ownership.Address, now time.Time, in *ownership.Input, act
 	switch action.Kind {
 	case ownership.Ask:
 		l.pending.ask(request{addr: a.Addr, probe: action.Probe, placement: in.Placement})
-	case ownership.Announce, ownership.Defend:
+	case ownership.Announce:
 		l.pending.announce(a.Addr)
+	case ownership.Defend:
+		l.pending.announce(a.Addr)
+		l.metrics.defences.Inc()
+		l.defended(now)
 	case ownership.Report:
 		l.changed(action.Change, in.Placement)
 	case ownership.Refute:
@@ -51,33 +56,29 @@ func (l *loop) act(a *ownership.Address, now time.Time, in *ownership.Input, act
 	case ownership.Sighted:
 		l.sightings.note(a.Addr, ownership.Sighting{MAC: action.Host.MAC, At: now})
 	}
-	if action.Kind == ownership.Defend {
-		l.metrics.defences.Inc()
-		l.defended(now)
-	}
 	l.logAction(a, action)
 }
 
-// logAction logs the actions that concern people.
+// logAction logs the actions that concern people. Most actions are not logged, so only these build a logger.
 func (l *loop) logAction(a *ownership.Address, action ownership.Action) {
-	log := l.opt.Log.With("ip", a.Addr, "state", a.State())
+	log := func() *slog.Logger { return l.opt.Log.With("ip", a.Addr, "state", a.State()) }
 	switch action.Kind {
 	case ownership.Announce:
-		log.Warn("announcing an address that a peer has claimed", "node", action.Node)
+		log().Warn("announcing an address that a peer has claimed", "node", action.Node)
 	case ownership.Refute:
-		log.Info("suspected member answers", "node", action.Node)
+		log().Info("suspected member answers", "node", action.Node)
 	case ownership.ForeignHost:
-		log.Warn("another host has an address of a Service", "mac", action.Host.MAC, "node", action.Host.Node)
+		log().Warn("another host has an address of a Service", "mac", action.Host.MAC, "node", action.Host.Node)
 	case ownership.Defend:
-		log.Warn("announcing an address that another host has claimed", "mac", action.Host.MAC)
+		log().Warn("announcing an address that another host has claimed", "mac", action.Host.MAC)
 	case ownership.Unprobed:
-		log.Warn("address cannot be probed, and is not taken over before it can", "err", l.prober.failed[a.Addr])
+		log().Warn("address cannot be probed, and is not taken over before it can", "err", l.prober.failed[a.Addr])
 	case ownership.SuccessorHeard:
-		log.Info("successor heard", "node", action.Node)
+		log().Info("successor heard", "node", action.Node)
 	case ownership.Stopped:
-		log.Info("stopped answering")
+		log().Info("stopped answering")
 	case ownership.Free:
-		log.Info("address is free again")
+		log().Info("address is free again")
 	}
 }
 

@@ -137,8 +137,7 @@ func (s *self) configure(cfg *config.Config) {
 	s.opt.Announcer.SetPing(cfg.Layer2.Ping)
 }
 
-// member returns this node as seen by the other members, so every node decides from the same values. owns reports
-// whether this node owns an address and intends to keep it.
+// member returns this node as seen by the other members, so every node decides from the same values.
 func (s *self) member(addrs addressSet) membership.Member {
 	r := membership.Fit(s.describe(addrs))
 	return membership.Member{Name: s.opt.Self, State: s.state, Since: r.Since, Configured: r.Configured, Links: r.Links,
@@ -161,18 +160,13 @@ func (s *self) describe(addrs addressSet) membership.Report {
 func (s *self) tell(addrs addressSet, first bool) {
 	r := s.describe(addrs)
 	seen := membership.Fit(r)
-	if !first && equalReports(seen, s.report) {
+	if !first && seen.Equal(s.report) {
 		return
 	}
 	s.report = seen
 	if err := s.opt.Peers.SetState(r); err != nil {
 		s.opt.Log.Error("cannot publish the state of this speaker", "err", err)
 	}
-}
-
-func equalReports(x, y membership.Report) bool {
-	return x.State == y.State && x.Since.Equal(y.Since) && x.Configured == y.Configured &&
-		slices.EqualFunc(x.Links, y.Links, membership.Link.Equal) && slices.Equal(x.MACs, y.MACs)
 }
 
 // links returns the interfaces that are up, the most important first: interfaces in a subnet with addresses of a pool,
