@@ -22,9 +22,10 @@ const (
 	preferAnnotation   = "lanlord.io/prefer-node"
 )
 
-// TestNodeIsNoStranger restarts a speaker while another node is cut off from gossip, so that it has never heard of that node,
-// and shows it new addresses which that node answers for. It takes the node for a stranger; the controller knows better, and
-// every Service keeps its address. A host that is no node has its address in quarantine, as ever.
+// TestNodeIsNoStranger restarts a speaker while another node is cut off from gossip, so that the speaker has never heard
+// from that node, and shows the speaker new addresses that the node answers for. The speaker knows the MAC address of the
+// node from the controller, reports no foreign host, and every Service keeps its address. The address of a host that is
+// no node is in quarantine.
 func TestNodeIsNoStranger(t *testing.T) {
 	const services, other, owner, fresh = 8, 0, 1, 2
 	r, ctx := newRig(t), t.Context()
@@ -71,7 +72,7 @@ func TestNodeIsNoStranger(t *testing.T) {
 		return !slices.ContainsFunc(before, func(a netip.Addr) bool { return !answered[a] }), nil
 	}))
 	ok("show the Services to the speaker that has just started", r.lab.Join(fresh, wire.API))
-	awaitNetworks(t, r, r.lab.Nodes()[fresh], `"mac":"`+macs[owner].String()+`","quarantine":true`)
+	awaitDecided(t, r, fresh, services)
 
 	// What the controller is shown after that it has seen after that.
 	bystander := netip.MustParseAddr("10.99.255.254")
@@ -145,6 +146,29 @@ func awaitNetworks(t *testing.T, r *Rig, node, what string) {
 			return false, fmt.Errorf("it tells of %s", says)
 		}
 		return true, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitDecided waits until a speaker has decided on so many addresses of Services.
+func awaitDecided(t *testing.T, r *Rig, number, addresses int) {
+	t.Helper()
+	what := fmt.Sprintf("%s to decide on %d addresses", r.lab.Nodes()[number], addresses)
+	err := until(t.Context(), what, time.Second/10, func() (bool, error) {
+		sum := 0
+		text, err := r.lab.Get(t.Context(), number, "/metrics")
+		for line := range strings.Lines(text) {
+			var n int
+			if series, value, _ := strings.Cut(line, "} "); strings.HasPrefix(series, "lanlord_speaker_addresses{") {
+				if _, err := fmt.Sscan(value, &n); err != nil {
+					return false, err
+				}
+				sum += n
+			}
+		}
+		return sum == addresses, err
 	})
 	if err != nil {
 		t.Fatal(err)
