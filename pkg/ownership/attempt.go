@@ -23,10 +23,11 @@ type attempt struct {
 	// holder names the last node that answered. rightful is true when holder could keep the address then.
 	holder   string
 	rightful bool
-	// due stores the earliest time for taking the address from holder, or for asking as backup. losses stores the count
-	// of lost members at that time.
-	due    time.Time
-	losses int
+	// due stores the earliest time for taking the address from holder, or for asking as backup. losses counts the lost
+	// members when holder answered, and candidates the nodes that may have had the address since then, at most.
+	due        time.Time
+	losses     int
+	candidates int
 	// confirmed is true once this node asked for a second result.
 	confirmed bool
 	// disallowed marks the time from which holder may not have the address.
@@ -75,9 +76,12 @@ func (t *attempt) heldBy(now time.Time, node string, wrongly bool) {
 }
 
 // leaveTo leaves the address to holder until due.
-func (t *attempt) leaveTo(due time.Time, rightful bool, losses int) {
-	t.due, t.rightful, t.losses = due, rightful, losses
+func (t *attempt) leaveTo(due time.Time, rightful bool, losses, candidates int) {
+	t.due, t.rightful, t.losses, t.candidates = due, rightful, losses, candidates
 }
+
+// recount follows a growing number of candidates.
+func (t *attempt) recount(candidates int) { t.candidates = max(t.candidates, candidates) }
 
 // confirm reports whether to ask once more before waiting: the peer that answered may be releasing the address.
 func (t *attempt) confirm() bool {

@@ -100,7 +100,7 @@ func noteHolder(c *step) {
 func leave(c *step) {
 	t, at := &c.a.attempt, due(c)
 	c.a.foreign.forget()
-	t.leaveTo(at, mayKeep(c, c.peer.Name), c.in.Peers.Losses())
+	t.leaveTo(at, mayKeep(c, c.peer.Name), c.in.Peers.Losses(), c.in.Placement.Candidates())
 	recheck := recheckRightful
 	if !c.in.Placement.Eligible(c.peer.Name) {
 		recheck = recheckOther // no rightful node has the address, by the inputs of this node
@@ -121,6 +121,7 @@ func followDue(c *step) {
 	t := &c.a.attempt
 	t.heldBy(c.now, t.holder, wrongly(c, c.in.Peers.Peer(t.holder)))
 	c.a.probing.advance(due(c))
+	t.recount(c.in.Placement.Candidates())
 }
 
 // Taking an address.

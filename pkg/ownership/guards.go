@@ -191,10 +191,12 @@ func startedTogether(c *step, holder peers.Peer) bool {
 }
 
 // rightLost reports whether another node may have the address by now. Either the holder kept the address by right and
-// has lost that right, or a member was lost.
+// has lost that right, or a member was lost, or some node may not have the address any longer. The last two cases matter
+// if the holder is not the owner: two nodes answer while the kernel of one node has the address.
 func rightLost(c *step) bool {
 	t := &c.a.attempt
-	return t.rightful && !mayKeep(c, t.holder) || t.losses != c.in.Peers.Losses()
+	return t.rightful && !mayKeep(c, t.holder) || t.losses != c.in.Peers.Losses() ||
+		t.candidates > c.in.Placement.Candidates()
 }
 
 // suspect reports whether the address is new and the answering member has not announced the address. Most likely the

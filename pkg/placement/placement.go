@@ -128,6 +128,9 @@ func (p *Placement) apply(serving []*cluster.Service) (preferred string) {
 	return preferred
 }
 
+// Candidates returns the number of nodes that may announce the address.
+func (p *Placement) Candidates() int { return len(p.candidates) }
+
 func byName(c election.Candidate, name string) int { return strings.Compare(c.Name(), name) }
 
 func (p *Placement) candidate(node string) (election.Candidate, bool) {
