@@ -59,9 +59,10 @@ func vacant(c *step) bool {
 	return is
 }
 
-// vacancy reports whether nobody is known to have the address, and names the node that had it last. It came after this node was ready, and
-// nobody was heard; or the last node that was heard may not have it any longer, or has lost it with its process. A node without a configuration
-// cannot tell whether another node may have the address, so it never relies on that.
+// vacancy reports whether nobody is known to have the address, and names the last owner. Either the address came after
+// this node was ready, and no host was heard; or the last node that was heard may not have the address any longer, or
+// has lost the address with its process. A node without a configuration cannot judge whether another node may have the
+// address, so such a node never relies on that.
 func vacancy(c *step) (from string, is bool) {
 	heard := c.in.Heard
 	if p := c.in.Peers.Station(heard.MAC); p.Name != "" && !heard.At.Before(c.in.Arrival.Since) {
@@ -130,8 +131,9 @@ func otherGoesFirst(c *step) bool {
 	})
 }
 
-// goesFirst reports whether a peer that claims the address has more right to it than this node. Of a node that gossip does not reach only the
-// name is known, and the same holds the other way round. Of two nodes without a configuration the rank decides, for they judge alike.
+// goesFirst reports whether a peer that claims the address has more right to the address than this node. If gossip does
+// not reach a node, only its name is known, and both nodes decide by the names. Of two nodes without a configuration
+// the rank decides, because both judge alike.
 func goesFirst(c *step, p peers.Peer) bool {
 	if p.Standing == peers.Unreached {
 		return placement.OutranksByName(c.a.Addr, p.Name, c.in.Self.Name)

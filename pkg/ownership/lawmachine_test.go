@@ -9,8 +9,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/peers"
 )
 
-// version tells how far a node has seen the cluster: changed is the newest change, and complete the version up to which
-// the node has seen every change.
+// version describes how far a node has seen the cluster: changed is the newest change, and complete the version up to
+// which the node has seen every change.
 type version struct{ changed, complete int }
 
 func (v version) behind(o version) bool { return o.changed > v.complete }
@@ -68,8 +68,9 @@ func (m *machine) arrive() {
 	m.review()
 }
 
-// review follows the inputs: the election goes over those that may have the address and are reachable, or this machine itself. Members without
-// a configuration are left out while another one has a configuration and may have the address. A machine without one cannot tell that.
+// review follows the inputs. The candidates of the election are the eligible nodes that are reachable, and this machine
+// itself. Members without a configuration are excluded while another eligible member has one. A machine without a
+// configuration cannot judge that.
 func (m *machine) review() {
 	reachable := func(name string) bool {
 		p := m.peers[name]

@@ -17,8 +17,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// configuredWeight is what a configuration adds to the weight of a node where nodes without one are candidates too. It exceeds any sum of the
-// weights of a pool's preferred nodes.
+// configuredWeight is added to the weight of a node with a configuration where nodes without one are candidates too.
+// The value exceeds any sum of the weights of a pool's preferred nodes.
 const configuredWeight = 1 << 29
 
 // Nodes are the nodes of one round of decisions, with their names hashed once.

@@ -90,8 +90,9 @@ func (n *Nodes) place(a netip.Addr, services []*cluster.Service) Placement {
 		return p
 	}
 	preferred, winner, ok := "", election.Candidate{}, false
-	// A node without a configuration goes after all others. It announces what no other node may, for a bad configuration withdraws nothing.
-	// If this node is the one without a configuration, it cannot tell whether the others may, and counts itself in.
+	// A node without a configuration goes after all others. Such a node announces addresses that no other node may
+	// announce, because a bad configuration withdraws nothing. If this node has no configuration, this node cannot
+	// judge the others, and counts itself as a candidate.
 	for _, lenient := range []bool{false, true} {
 		if !ok && (lenient || n.config != nil) {
 			p.candidates, p.Everywhere = n.eligible(a, pool, lenient)

@@ -10,7 +10,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// lateAfter is the age of a Service from which an address that comes to this node may be known to other nodes for long.
+// lateAfter is the minimum age of a Service at which the other nodes may have known its address for a long time.
 const lateAfter = 5 * time.Second
 
 // arrivals records two times for each address: the time from which some node may announce the address, and the time at

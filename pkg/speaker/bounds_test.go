@@ -2,7 +2,7 @@ package speaker
 
 import "time"
 
-// What the design promises. The tests do not take these figures from the packages that they judge.
+// The bounds that the design promises. The tests do not take these figures from the packages under test.
 const (
 	watchInterval  = 100 * time.Millisecond
 	watchCount     = 3

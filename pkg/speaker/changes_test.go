@@ -43,7 +43,8 @@ func (h *history) changesService() {
 	h.rest()
 }
 
-// isOutdated moves the endpoints of a Service away from the node that has its address, which does not hear of that.
+// isOutdated moves the endpoints of a Service away from the owner of the address. The watch of the owner does not show
+// the change.
 func (h *history) isOutdated() {
 	i := h.random.IntN(len(h.addrs))
 	a := h.addrs[i]
@@ -121,8 +122,8 @@ func (h *history) prefers() {
 	h.rest()
 }
 
-// lacksWord cuts nodes off from the API server and has an address come that those do not know of. The next in rank that does stands in, also
-// when whoever has it crashes before the others have word.
+// lacksWord cuts nodes off from the API server and assigns an address that these nodes do not see. The next node in
+// rank that sees the address takes over as backup, also when the owner crashes before the others see the address.
 func (h *history) lacksWord() {
 	i := h.random.IntN(len(h.addrs))
 	a := h.addrs[i]
@@ -135,7 +136,7 @@ func (h *history) lacksWord() {
 	h.strand(unknowing...)
 	h.note("the Service with %s is new", a)
 	h.change(func(s *cluster.Snapshot) { s.Services = slices.Insert(s.Services, i, before) })
-	// Whoever comes after so many that have no word.
+	// The next node in rank after all nodes that do not see the address.
 	bound := func(order []*testNode) time.Duration {
 		rank := slices.IndexFunc(order, func(p *testNode) bool { return !slices.Contains(unknowing, p.name) })
 		return max(rulesDelay, time.Duration(rank)*standInDelay+standInBound) + moveBound

@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	// inheritedReason is the reason for which a node has an address that an earlier process of the node announced.
+	// inheritedReason is the reason of an address that an earlier process of the node announced.
 	inheritedReason = "inherited"
 	// goneState is the state of a member that gossip has lost.
 	goneState = "gone"
 )
 
-// Describe returns the addresses, the interfaces and the members as the loop saw them last, for the status page. It costs the loop nothing.
-// The caller adds what this package does not know about the process.
+// Describe returns the addresses, the interfaces and the members of the last round, for the status page. Describe does
+// not stop the loop. The caller adds the facts about the process.
 func (s *Speaker) Describe() status.Speaker {
 	st := s.Status()
 	d := status.Speaker{
@@ -139,7 +139,7 @@ func (w watcher) explain(p *placement.Placement) (word, message string) {
 	return reason.Asking.String(), "this node asks on the wire whether anybody has it"
 }
 
-// explainNever says why this node waits without end for the node that answers.
+// explainNever explains why this node waits without end for the node that answers.
 func (w watcher) explainNever(holder string) (why reason.Watch, message string) {
 	switch {
 	case w.snapshot.Config == nil:

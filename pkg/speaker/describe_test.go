@@ -50,8 +50,8 @@ func TestExclusionsAreWords(t *testing.T) {
 	})
 }
 
-// TestEndlessWaitIsExplained names the cause for which an elected node waits without end. Only one of the causes is
-// failback.
+// TestEndlessWaitIsExplained checks the cause for which an elected node waits without end. Failback is only one of the
+// causes.
 func TestEndlessWaitIsExplained(t *testing.T) {
 	for want, test := range map[reason.Watch]struct {
 		config *config.Config
@@ -72,8 +72,8 @@ func TestEndlessWaitIsExplained(t *testing.T) {
 	}
 }
 
-// TestUnreachedAreShown lists the nodes that gossip does not reach. A node that was a member before may be off, unless
-// the wire hears it.
+// TestUnreachedAreShown lists the nodes that gossip does not reach. A former member may be off, unless the wire hears
+// the node.
 func TestUnreachedAreShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newTestCluster(t, "", []string{"a", "b"}, addr4)

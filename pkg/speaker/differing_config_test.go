@@ -13,12 +13,12 @@ import (
 // edgeConfig has a pool whose addresses only the nodes with the label edge may announce.
 const edgeConfig = "address-pools:\n- {name: a, protocol: layer2, addresses: [10.0.0.0/24, 'fd00::/64'], node-selectors: [{match-labels: {edge: 'yes'}}]}\n"
 
-// unconfiguredConfirm is how much longer a node without a configuration waits before it takes what nobody answers for: a configured node
-// goes first.
+// unconfiguredConfirm is the additional wait of a node without a configuration before the node takes a silent address:
+// a configured node goes first.
 const unconfiguredConfirm = 2 * time.Second
 
-// TestStartWithoutConfiguration restarts speakers that find no valid ConfigMap then. Such a speaker takes nothing from a node that answers,
-// also on a node that the pool forbids, and never competes for a new address.
+// TestStartWithoutConfiguration restarts speakers while the ConfigMap is not valid. Such a speaker takes nothing from a
+// node that answers, also on a node excluded by the pool, and never competes for a new address.
 func TestStartWithoutConfiguration(t *testing.T) {
 	old, fresh := slices.Concat(following(addr4, 6), following(addr6, 2)), following(netip.MustParseAddr("10.0.0.40"), 4)
 	fresh = append(fresh, netip.MustParseAddr("fd00::40"))
@@ -59,7 +59,8 @@ func TestStartWithoutConfiguration(t *testing.T) {
 	}
 }
 
-// edgeTestCluster starts three nodes, of which a and b have the label edge, and waits until each address is at its place.
+// edgeTestCluster starts three nodes, of which a and b have the label edge, and waits until the expected node owns each
+// address.
 func edgeTestCluster(t *testing.T, document string, addrs ...netip.Addr) *testCluster {
 	v := makeTestCluster(t, 1, quiet(t), document, []string{"a", "b", "c"}, addrs...)
 	for i := range v.snap.Nodes[:2] {
@@ -70,10 +71,10 @@ func edgeTestCluster(t *testing.T, document string, addrs ...netip.Addr) *testCl
 	return v
 }
 
-// TestAllStartWithoutConfiguration restarts all speakers while there is no valid ConfigMap. Each address has one owner soon, for a bad
-// configuration withdraws nothing, and the nodes that the pool forbids give their addresses up once it is valid. The watches of the nodes
-// show the valid ConfigMap one after the other. A node that has released an address finds no successor before a node without a configuration
-// asks again whether it has the address: once a minute.
+// TestAllStartWithoutConfiguration restarts all speakers while there is no valid ConfigMap. Each address soon has one
+// owner, because a bad configuration withdraws nothing. The nodes excluded by the pool release their addresses once the
+// ConfigMap is valid. The watches of the nodes show the valid ConfigMap one after the other. A node that has released
+// an address finds no successor before a node without a configuration asks again: once a minute.
 func TestAllStartWithoutConfiguration(t *testing.T) {
 	for _, c := range []struct{ apart, unanswered time.Duration }{
 		{300 * time.Millisecond, askInterval}, {time.Minute, reassurance + 2*standInDelay + standInBound},
@@ -119,7 +120,7 @@ func TestOwnerDiesBesideUnconfigured(t *testing.T) {
 				for _, name := range c.crash {
 					v.speakers[name].crash()
 				}
-				// A node without a neighbour that answers asks as backup, for it may be cut off itself.
+				// A node without a neighbour that answers asks as backup, because the node may be cut off itself.
 				time.Sleep(partingBound + unconfiguredConfirm)
 				v.hold("after the crash", 2*time.Minute, limits{owners: []string{c.owner}}, old...)
 				for _, name := range c.crash {
@@ -133,8 +134,8 @@ func TestOwnerDiesBesideUnconfigured(t *testing.T) {
 	}
 }
 
-// TestOutdatedConfiguration leaves one node with an older configuration, which lets all nodes announce, while the others have one that
-// forbids that node; and the other way round.
+// TestOutdatedConfiguration leaves one node with an older configuration that lets all nodes announce, while the newer
+// configuration of the others excludes the node; and the other way round.
 func TestOutdatedConfiguration(t *testing.T) {
 	old := following(addr4, 8)
 	for _, c := range []struct {

@@ -13,7 +13,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/notify"
 )
 
-// wall is a firewall that has stood from the start: the directions in which gossip does not pass.
+// wall is a firewall since the start: the directions in which gossip does not pass.
 type wall struct {
 	name    string
 	nodes   []string
@@ -30,8 +30,9 @@ var walls = []wall{
 	{"among three", []string{"a", "b", "c"}, [][2]string{{"a", "b"}, {"b", "a"}, {"a", "c"}, {"c", "a"}, {"b", "c"}, {"c", "b"}}},
 }
 
-// TestGossipThatNeverWorked starts speakers that gossip never reaches. The controller tells the MAC addresses of all nodes. Each address has
-// one owner that does not change, no node is called a foreign host, an Event tells what to do, and a crash is found.
+// TestGossipThatNeverWorked starts speakers that gossip never reaches. The controller publishes the MAC addresses of
+// all nodes. Each address has one owner that does not change, no node counts as a foreign host, an Event says what to
+// do, and a crash is detected.
 func TestGossipThatNeverWorked(t *testing.T) {
 	old := slices.Concat(following(addr4, 4), following(addr6, 2))
 	fresh := []netip.Addr{netip.MustParseAddr("10.0.0.40"), netip.MustParseAddr("10.0.0.41"), netip.MustParseAddr("fd00::40")}
@@ -88,7 +89,7 @@ func (v *testCluster) wantNoConflict() {
 	}
 }
 
-// wantBlocked wants an Event of each node that gossip does not connect with another one, and no more than one.
+// wantBlocked wants an Event of each node that gossip does not connect with another node, and no more than one.
 func (v *testCluster) wantBlocked(w wall) {
 	v.t.Helper()
 	told := map[string]int{}

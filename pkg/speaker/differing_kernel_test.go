@@ -12,9 +12,10 @@ import (
 	"github.com/lanlord/lanlord/pkg/notify"
 )
 
-// TestAddressOfAKernel gives the kernel of a node, on another interface, an address that comes to a Service afterwards, or that a Service has
-// before the speakers start. No speaker takes a new address, and an Event names the node. An old one stays with the kernel of the node that the
-// election names; a member cannot tell the kernel of another one from its speaker then, and the controller takes the address from the Service.
+// TestAddressOfAKernel gives the kernel of a node, on another interface, an address that comes to a Service afterwards,
+// or that a Service has before the speakers start. No speaker takes a new address, and an Event names the node. An old
+// address stays with the kernel of the elected node. A member cannot tell the kernel of another node from the speaker
+// of that node then, and the controller takes the address from the Service.
 func TestAddressOfAKernel(t *testing.T) {
 	for _, addr := range []netip.Addr{netip.MustParseAddr("10.0.0.50"), netip.MustParseAddr("fd00::50")} {
 		for rank := range 3 {
@@ -59,7 +60,7 @@ func TestAddressOfAKernel(t *testing.T) {
 	}
 }
 
-// wantUntaken fails the test if a speaker has the address, or has announced it since that frame.
+// wantUntaken fails the test if a speaker owns the address, or has announced the address since that frame.
 func (v *testCluster) wantUntaken(addr netip.Addr, since int) {
 	v.t.Helper()
 	for name, p := range v.speakers {
@@ -74,7 +75,7 @@ func (v *testCluster) wantUntaken(addr netip.Addr, since int) {
 	}
 }
 
-// wantKernelEvent wants Events that name the node whose kernel has the address: of that node itself, or of the elected one.
+// wantKernelEvent wants Events about the node whose kernel has the address: from that node, or from the elected node.
 func (v *testCluster) wantKernelEvent(addr netip.Addr, node string) {
 	v.t.Helper()
 	named := 0
@@ -91,8 +92,9 @@ func (v *testCluster) wantKernelEvent(addr netip.Addr, node string) {
 	}
 }
 
-// TestKernelAddressAppears gives a node's kernel the address of a Service that a node announces. When it is the kernel of another node, the
-// owner keeps the address; the owner releases it to its own kernel. Nobody takes it from there, and it is announced again when it is gone.
+// TestKernelAddressAppears gives a node's kernel the address of a Service that a node announces. If the kernel is on
+// another node, the owner keeps the address; the owner releases the address to its own kernel. No other node takes the
+// address, and the owner announces the address again when the kernel has lost it.
 func TestKernelAddressAppears(t *testing.T) {
 	for _, addr := range []netip.Addr{addr4, addr6} {
 		for rank := range 3 {

@@ -13,7 +13,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// TestManyInterfaces gives one node, or all, more interfaces than gossip has room for. Their names come before that of the LAN.
+// TestManyInterfaces gives one node, or all nodes, more interfaces than gossip has room for, with names before the name
+// of the LAN's interface.
 func TestManyInterfaces(t *testing.T) {
 	old, fresh := slices.Concat(following(addr4, 12), following(addr6, 4)), following(netip.MustParseAddr("10.0.0.40"), 2)
 	for _, with := range [][]string{{"c"}, {"a", "b"}, {"a", "b", "c"}} {
@@ -63,9 +64,9 @@ func (v *testCluster) answers(a netip.Addr) (from []string) {
 	return from
 }
 
-// TestTwoInterfacesInOneSubnet gives each node a second interface in the LAN's subnet. Each question gets one answer, nothing moves, and no
-// node is suspected, for the probe address is named on the interface that answers. When the carrier of that interface is lost, the other one
-// takes its place.
+// TestTwoInterfacesInOneSubnet gives each node a second interface in the LAN's subnet. Each question gets one answer,
+// nothing moves, and no node is suspected, because the node names its probe address on the interface that answers.
+// After the loss of the carrier, the other interface takes over.
 func TestTwoInterfacesInOneSubnet(t *testing.T) {
 	old := slices.Concat(following(addr4, 8), following(addr6, 4))
 	synctest.Test(t, func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// wrong is an input that one node has wrong.
+// wrong is a wrong input of one node.
 type wrong struct {
 	name string
 	put  func(v *testCluster, p *testNode)

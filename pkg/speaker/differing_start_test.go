@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestAllStartAtOnce starts the speakers within a short time. The first one that is ready takes all addresses; they are spread within five
-// seconds after the last start, and stay where they are.
+// TestAllStartAtOnce starts the speakers within a short time. The first ready speaker takes all addresses. The
+// addresses are spread within five seconds after the last start, and then stay.
 func TestAllStartAtOnce(t *testing.T) {
 	addrs := slices.Concat(following(addr4, 10), following(addr6, 4))
 	for _, failback := range []string{"60s", "2s", "never"} {
@@ -34,7 +34,7 @@ func TestAllStartAtOnce(t *testing.T) {
 	}
 }
 
-// startApart starts four speakers, each a pause after the one before.
+// startApart starts four speakers with a pause between two starts.
 func startApart(t *testing.T, failback string, pause time.Duration, addrs []netip.Addr) *testCluster {
 	names := []string{"a", "b", "c", "d"}
 	v := makeTestCluster(t, 1, quiet(t), testConfig+"layer2: {failback: "+failback+"}\n", names, addrs...)

@@ -19,7 +19,7 @@ var allInputs = flag.Bool("all-inputs", false, "run every case of the tests with
 // samples counts the cases of each test.
 var samples = map[*testing.T]int{}
 
-// sample runs one case in eight, and all with -all-inputs: they take minutes.
+// sample runs one case in eight, or all cases with -all-inputs, which takes minutes.
 func sample(t *testing.T, name string, f func(*testing.T)) {
 	n := samples[t]
 	samples[t]++
@@ -31,9 +31,9 @@ func sample(t *testing.T, name string, f func(*testing.T)) {
 // The tests in the files named differing_*_test.go let nodes decide from different inputs: one node has an old, empty, partial or wrong
 // version of the cluster, of the gossip or of its own interfaces. A client judges who answers.
 
-// course is what a client has seen of an address in some time.
+// course records the answers that a client got for an address in some time.
 type course struct {
-	// unanswered and doubled are the longest times in which nobody answered, and in which several nodes did.
+	// unanswered and doubled are the longest times without an answer, and with answers of several nodes.
 	unanswered, doubled time.Duration
 	// owners are the nodes that answered alone, one after the other.
 	owners []string
@@ -50,8 +50,8 @@ func (c course) last() string {
 	return c.owners[len(c.owners)-1]
 }
 
-// watch lets a client ask for the addresses for some time, and returns what it saw. After the first seconds, in which
-// most happens, the client asks less often.
+// watch lets a client ask for the addresses for some time, and returns the course of each address. Most changes happen
+// in the first seconds; later the client asks less often.
 func (v *testCluster) watch(d time.Duration, addrs ...netip.Addr) map[netip.Addr]course {
 	const often, seldom = 10 * time.Second, 8 * askInterval
 	h := &history{testCluster: v, began: v.lan.Began(), addrs: addrs}
@@ -89,7 +89,7 @@ func (v *testCluster) watch(d time.Duration, addrs ...netip.Addr) map[netip.Addr
 type limits struct {
 	unanswered, doubled time.Duration
 	moves               int
-	// owners are the nodes of which one must answer in the end; empty for any.
+	// owners are the allowed owners in the end; empty for any node.
 	owners []string
 }
 
@@ -110,7 +110,7 @@ func (v *testCluster) hold(what string, d time.Duration, l limits, addrs ...neti
 	return courses
 }
 
-// steady holds the addresses to one owner each that does not change.
+// steady requires one owner for each address, and no change of owners.
 func (v *testCluster) steady(what string, d time.Duration, addrs ...netip.Addr) map[netip.Addr]course {
 	v.t.Helper()
 	return v.hold(what, d, limits{}, addrs...)
@@ -164,7 +164,7 @@ func (v *testCluster) restart(pause time.Duration, prepare func(*testNode), name
 	}
 }
 
-// unconfigured is the cluster of a speaker that has found no valid ConfigMap since it started.
+// unconfigured is the cluster as seen by a speaker that has found no valid ConfigMap since its start.
 func unconfigured(s *cluster.Snapshot) {
 	s.Config, s.Versions.Config = nil, cluster.ConfigVersion{}
 }

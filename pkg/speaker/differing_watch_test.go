@@ -22,12 +22,12 @@ var kinds = []struct {
 // deleted is the version of the last change of each kind: a deletion.
 const deleted = 3000
 
-// views are what a watch may show of a deletion.
+// views lists the ways in which a watch may show a deletion.
 var views = []struct {
 	name string
 	seen func(cluster.Seen) cluster.Seen
 }{
-	// A list that was made after the deletion shows the newest object that is left.
+	// A list made after the deletion shows the newest remaining object.
 	{"listed after it", func(s cluster.Seen) cluster.Seen {
 		if s.Changed == deleted {
 			s.Changed = deleted - 500
@@ -44,7 +44,7 @@ var views = []struct {
 	}},
 }
 
-// event takes the right to the address from its owner and returns the nodes that may have it afterwards.
+// event excludes the owner from the address and returns the nodes that remain eligible.
 type event struct {
 	name  string
 	nodes []string

@@ -10,8 +10,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2/lantest"
 )
 
-// TestStandstill freezes the owner until another node has taken over, and lets it go on: it reads a question of that time, answers neither
-// that nor a new one, finds out that it has the address no more, and leaves it.
+// TestStandstill freezes the owner until another node has taken over, and then lets the owner run. The owner reads a
+// question from before, answers neither that question nor a new one, learns of the new owner, and releases the address.
 func TestStandstill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newTestCluster(t, "layer2: {failback: never}\n", []string{"a", "b", "c"}, addr4)
@@ -42,7 +42,8 @@ func TestStandstill(t *testing.T) {
 	})
 }
 
-// TestStandstillAlone freezes the owner for so short that nobody has taken over: it finds that out, and goes on.
+// TestStandstillAlone freezes the owner for so short a time that no node has taken over. The owner probes the address,
+// and goes on.
 func TestStandstillAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newTestCluster(t, "", []string{"a"}, addr4, addr6)
@@ -61,8 +62,8 @@ func TestStandstillAlone(t *testing.T) {
 	})
 }
 
-// TestStandstillBesideStranger freezes the owner while a host that is no node answers for its address. It goes on: an address is not left
-// to a stranger.
+// TestStandstillBesideStranger freezes the owner while a foreign host answers for its address. The owner goes on: a
+// foreign host does not get the address.
 func TestStandstillBesideStranger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newTestCluster(t, "", []string{"a"}, addr4)
@@ -86,8 +87,8 @@ func TestStandstillBesideStranger(t *testing.T) {
 	})
 }
 
-// TestStaleSilence freezes the owner until the others have asked for its address in vain, and has them stand still before they act on it,
-// while the owner goes on: they ask again, and nothing moves.
+// TestStaleSilence freezes the owner until the other nodes have asked for its address without an answer, and then
+// freezes these nodes while the owner runs. The other nodes ask again, and nothing moves.
 func TestStaleSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newTestCluster(t, "layer2: {failback: never}\n", []string{"a", "b", "c"}, addr4)

@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// What the speakers promise, each counted from the fault.
+// The bounds that the speakers promise, each counted from the fault.
 const (
-	// failoverBound is for a crash that a neighbour notices: crashBound, and a client that asks at times.
+	// failoverBound is for a crash that a neighbour detects: crashBound, plus the interval of the client's questions.
 	failoverBound = crashBound + askInterval
-	// moveBound is for a planned move, which is never dark.
+	// moveBound is for a planned move, in which the address is always answered for.
 	moveBound = 600 * time.Millisecond
-	// failbackBound is how late a node may be in taking back what it is to have after the delay.
+	// failbackBound is the latest time, after the failback delay, for taking an address back.
 	failbackBound = lastLook + 300*time.Millisecond
-	// partingBound is for a segment that falls apart, and for a crash that no neighbour sees.
+	// partingBound is for a segment that is parted, and for a crash without a neighbour that detects it.
 	partingBound = 2500 * time.Millisecond
 	// startBound is for nodes that start at once and do not know each other.
 	startBound = 1500 * time.Millisecond
-	// healBound is for a segment that is whole again: two owners hear of each other, though each heeds only one claim a second,
-	// and one that others suspect only with its third claim or its third answer: 2 s after the first, which comes when somebody
-	// looks at the lost one again and is late to hear of it. Nearly all are at one after 1.3 s.
+	// healBound is for a segment that is whole again. Two owners hear each other, but each reads only one claim a
+	// second. A suspected owner is believed with its third claim or its third answer: 2 s after the first, which
+	// follows the next probe of the lost member. Nearly all addresses have one owner after 1.3 s.
 	healBound = 2*time.Second + lostInterval + watchCount*watchPause
 )
 
-// faults are what may happen. Each heals what it has done and waits until all is quiet.
+// faults lists the possible faults. Each fault heals its damage and waits until nothing moves.
 var faults = []func(*history){
 	(*history).crashes, (*history).crashes, (*history).leaves, (*history).losesGossip, (*history).losesAPI, (*history).parts, (*history).isCutOff,
 	(*history).isHalfDeaf, (*history).isPoorlyLinked, (*history).losesCarrier, (*history).changesService, (*history).changesNode,
@@ -45,7 +45,7 @@ func (h *history) all(f failure, addrs []netip.Addr, d time.Duration) {
 	}
 }
 
-// crashes takes a node, or its speaker alone, away without a word, and brings it back.
+// crashes stops a node, or its speaker alone, without a message to the others, and starts the node again.
 func (h *history) crashes() {
 	p, owned := h.someone()
 	whole := h.random.IntN(2) == 0
@@ -156,11 +156,12 @@ func (h *history) parts() {
 	if gossip {
 		h.split(names...)
 	} else {
-		// A node that hears nobody on the wire, and all by way of gossip, takes itself for the one that is cut off; and who has no
-		// address cannot be asked on the wire: see TestPartedNeighbours. What is dark for that is another's when it is answered again.
+		// A node that hears nobody on the wire, and every node by gossip, assumes that the node itself is cut off. A
+		// node without addresses cannot be asked on the wire (see TestPartedNeighbours). An unanswered address has
+		// another owner when it is answered again.
 		h.excuse(unanswered, netip.Addr{}, lasting)
 		h.excuse(moved, netip.Addr{}, lasting)
-		// What one side says of the other by way of gossip has nodes of one side suspect each other.
+		// Suspicions travel by gossip between the parts, so nodes of one part suspect each other.
 		h.excuse(doubled, netip.Addr{}, disputeWindow)
 	}
 	h.parted = true
@@ -173,7 +174,7 @@ func (h *history) parts() {
 	h.rest()
 }
 
-// excuseHealing excuses what follows when the segment is whole again.
+// excuseHealing excuses the effects of a segment that is whole again.
 func (h *history) excuseHealing() {
 	for _, f := range []failure{doubled, moved, boasted} {
 		h.excuse(f, netip.Addr{}, healBound)
@@ -200,8 +201,8 @@ func (h *history) isCutOff() {
 	h.rest()
 }
 
-// standsStill freezes what a node says and hears, by gossip too, and then lets it go on. Inside it goes on meanwhile, so that it takes all
-// that the others have; and after that it reads what was said to it. Two never answer.
+// standsStill freezes the frames and the gossip of a node, and then lets both pass. Meanwhile the speaker runs, and
+// takes all addresses of the others. Afterwards the speaker reads the delayed frames. Two nodes never answer.
 func (h *history) standsStill() {
 	p, owned := h.someone()
 	h.note("%s stands still; it has %v", p.name, owned)
@@ -224,7 +225,8 @@ func (h *history) isHalfDeaf() {
 	lasting := h.lasting()
 	if h.random.IntN(2) == 0 {
 		interrupt, what = h.lan.Deafen, "deaf"
-		// It goes on announcing for a while, and is contradicted. One such announcement passes for an answer.
+		// The node goes on announcing for a while, and the owner contradicts. One such announcement passes for an
+		// answer.
 		for f := range failures {
 			h.excuse(f, netip.Addr{}, lasting)
 		}

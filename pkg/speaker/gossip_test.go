@@ -11,8 +11,8 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// What stands around a datagram, and around a segment of a stream, on an Ethernet: the headers of Ethernet, IPv4 and UDP, and those
-// of Ethernet, IPv4 and TCP with time stamps. A connection that is opened has the option for its segments' size and others besides.
+// Sizes of the headers around a datagram (Ethernet, IPv4, UDP) and around a segment of a stream (Ethernet, IPv4, TCP
+// with time stamps). The first segments of a connection carry more options, for example the segment size.
 const (
 	datagramHeaders = 14 + 20 + 8
 	segmentHeaders  = 14 + 20 + 32
@@ -20,7 +20,7 @@ const (
 	segmentSize     = 1500 - 20 - 32
 )
 
-// backlog is how many datagrams a socket holds for a reader that is behind, and how many streams wait to be accepted.
+// backlog is the number of datagrams that a socket keeps for a slow reader, and of streams that wait to be accepted.
 const backlog = 1024
 
 // gossipNet carries the gossip of many members in memory, and counts its bytes as an Ethernet would. Nobody waits but on channels and
@@ -32,7 +32,7 @@ type gossipNet struct {
 	ports map[string]*gossipPort
 }
 
-// gossipPort is what one member has of it. It implements memberlist.NodeAwareTransport.
+// gossipPort is the gossip network as one member sees it. It implements memberlist.NodeAwareTransport.
 type gossipPort struct {
 	net     *gossipNet
 	addr    netip.AddrPort
@@ -83,7 +83,7 @@ func (p *gossipPort) PacketCh() <-chan *memberlist.Packet { return p.packets }
 // StreamCh implements memberlist.Transport.
 func (p *gossipPort) StreamCh() <-chan net.Conn { return p.streams }
 
-// Shutdown implements memberlist.Transport. Streams that nobody has accepted are closed.
+// Shutdown implements memberlist.Transport. Shutdown closes the streams that wait to be accepted.
 func (p *gossipPort) Shutdown() error {
 	p.sever()
 	for {
@@ -101,7 +101,7 @@ func (p *gossipPort) WriteTo(b []byte, addr string) (time.Time, error) {
 	return p.WriteToAddress(b, memberlist.Address{Addr: addr})
 }
 
-// WriteToAddress implements memberlist.NodeAwareTransport. What cannot arrive is lost without an error.
+// WriteToAddress implements memberlist.NodeAwareTransport. A datagram that cannot arrive is lost without an error.
 func (p *gossipPort) WriteToAddress(b []byte, addr memberlist.Address) (time.Time, error) {
 	now, size := time.Now(), uint64(len(b)+datagramHeaders)
 	packet := &memberlist.Packet{Buf: append([]byte(nil), b...), From: net.UDPAddrFromAddrPort(p.addr)}
@@ -178,7 +178,7 @@ type stream struct {
 	ended    sync.Once
 }
 
-// Write implements net.Conn. Every second segment is acknowledged by one of its own.
+// Write implements net.Conn. The receiver acknowledges every second segment.
 func (s *stream) Write(b []byte) (int, error) {
 	n, err := s.Conn.Write(b)
 	if n > 0 {

@@ -18,12 +18,13 @@ import (
 
 var histories = flag.Uint64("histories", 200, "how many histories of a cluster to live through; their seeds count from 0")
 
-// askInterval is how often the clients of a history ask for each address. It shares no beat with the timers of the speakers.
+// askInterval is the interval of a client's questions for each address. No timer of a speaker has a multiple of this
+// interval.
 const askInterval = 47 * time.Millisecond
 
-// TestHistories lives through histories of a cluster: its nodes crash, leave and return, its segment and its gossip break and
-// heal, its Services and Nodes change. Who answered is judged afterwards by the frames on the wire. One history is lived
-// again, with what the speakers log, by -run 'TestHistories/^17$' -v.
+// TestHistories plays random histories of a cluster: nodes crash, leave and return, the segment and the gossip break
+// and heal, Services and Nodes change. Afterwards the frames on the wire show who answered. To repeat one history with
+// the log of the speakers, use -run 'TestHistories/^17$' -v.
 func TestHistories(t *testing.T) {
 	for seed := range *histories {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -32,7 +33,7 @@ func TestHistories(t *testing.T) {
 	}
 }
 
-// history is one life of a cluster, and what its faults excuse.
+// history is one random history of a cluster, with the excuses of its faults.
 type history struct {
 	*testCluster
 	random *rand.Rand
@@ -43,7 +44,7 @@ type history struct {
 	// far is a client on the other side of a parted segment.
 	far    *lantest.Host
 	parted bool
-	// script tells the faults, one a line.
+	// script lists the faults, one per line.
 	script   []string
 	excuses  [failures][]excuse
 	silences []excuse // when nobody may answer
@@ -95,7 +96,7 @@ func (h *history) failbackText() string {
 	return h.failback.String()
 }
 
-// settling is how long it takes until nothing moves any more after the last fault has healed.
+// settling is the time after the last fault has healed until nothing moves.
 func (h *history) settling() time.Duration { return max(h.failback, 0) + 2500*time.Millisecond }
 
 func (h *history) now() time.Duration { return time.Since(h.began) }
@@ -111,7 +112,7 @@ func (h *history) excuse(f failure, a netip.Addr, d time.Duration) {
 	h.excuses[f] = append(h.excuses[f], excuse{a, h.now(), h.now() + d})
 }
 
-// excuseFailback excuses the moves that what heals now brings about later.
+// excuseFailback excuses the later moves that follow from the healing at this moment.
 func (h *history) excuseFailback() {
 	if h.failback >= 0 {
 		h.excuses[moved] = append(h.excuses[moved], excuse{netip.Addr{}, h.now() + h.failback, h.now() + h.failback + failbackBound})
@@ -136,7 +137,7 @@ func (h *history) ask(client *lantest.Host, name string, a netip.Addr) {
 	client.Ask(a)
 }
 
-// someone returns a node, most often one that has an address, and what it has.
+// someone returns a node, most often an owner, and its addresses.
 func (h *history) someone() (p *testNode, owned []netip.Addr) {
 	owners := map[netip.Addr]*testNode{}
 	for _, a := range h.addrs {
@@ -153,7 +154,7 @@ func (h *history) someone() (p *testNode, owned []netip.Addr) {
 	return p, owned
 }
 
-// holder returns who answers for an address, nil for nobody.
+// holder returns the node that answers for an address, nil for none.
 func (h *history) holder(a netip.Addr) *testNode {
 	h.client.Forget(a)
 	mac, ok := h.client.Resolve(a)
@@ -165,7 +166,7 @@ func (h *history) holder(a netip.Addr) *testNode {
 	return nil
 }
 
-// truth returns the cluster as the API server has it.
+// truth returns the state of the API server.
 func (h *history) truth() cluster.Snapshot {
 	h.mu.Lock()
 	defer h.mu.Unlock()

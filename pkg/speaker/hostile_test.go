@@ -12,8 +12,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/notify"
 )
 
-// TestClaimsWithoutEndAreAnswered has two hosts claim an address in turn, so often that there is never a second without a claim. The owner
-// announces it again all the same, as often as it may and no more, and its Service is told.
+// TestClaimsWithoutEndAreAnswered lets two hosts claim an address in turn, without a second between two claims. The
+// owner announces the address as often as allowed and no more, and the Service gets an Event.
 func TestClaimsWithoutEndAreAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newTestCluster(t, "layer2: {refresh: 1h}\n", []string{"a", "b", "c"}, addr4)
@@ -79,8 +79,7 @@ func TestFasterStranger(t *testing.T) {
 	})
 }
 
-// TestManyClaimsCostFewSteps has a host claim all of many addresses all the time. What the owners do about it is done for all of them
-// together.
+// TestManyClaimsCostFewSteps lets a host claim many addresses all the time. The owners defend all addresses together.
 func TestManyClaimsCostFewSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var addrs []netip.Addr
@@ -109,20 +108,22 @@ func TestManyClaimsCostFewSteps(t *testing.T) {
 	})
 }
 
-// claimAs sends what a node with the MAC address sends that has the address, from another station.
+// claimAs sends the announcement of a node from another station.
 func claimAs(h *lantest.Host, mac layer2.MAC, addr netip.Addr) {
 	a, from := addr.As4(), h.MAC()
 	frame := slices.Concat([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, from[:], []byte{8, 6, 0, 1, 8, 0, 6, 4, 0, 2}, mac[:], a[:], mac[:], a[:])
 	h.Send(frame)
 }
 
-// TestBorrowedMAC has a stranger claim an address in the name of a node that does not have it, for a while. Nobody can tell that from the
-// node's own claims, so the owner may give in; but soon after it is over, some node answers, and it is the only one.
+// TestBorrowedMAC lets a foreign host claim an address for a while with the MAC address of a node that does not own the
+// address. No node can distinguish these claims from the node's own claims, so the owner may yield. Soon after the last
+// claim, exactly one node answers.
 func TestBorrowedMAC(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		failback string
-		// waits says that the node in whose name the stranger speaks is the one that the election names, and waits for the owner.
+		// waits means that the elected node is the node whose MAC address the foreign host uses, and that the node
+		// waits for the owner.
 		waits bool
 		back  time.Duration
 	}{

@@ -9,9 +9,10 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2/lantest"
 )
 
-// The faults of this file leave one node, or some, with an old, empty, partial or wrong version of an input.
+// The faults of this file leave some nodes with an old, empty, partial or wrong version of an input.
 
-// lacksConfiguration restarts a speaker that finds no valid ConfigMap. It takes nothing from anybody. At times another node crashes meanwhile.
+// lacksConfiguration restarts a speaker that finds no valid ConfigMap. The speaker takes nothing from another node. In
+// some histories another node crashes meanwhile.
 func (h *history) lacksConfiguration() {
 	p, owned := h.someone()
 	h.note("%s dies; it has %v", p.name, owned)
@@ -107,8 +108,8 @@ func (h *history) neverMeets() {
 	}
 	h.note("%s starts, and gossip never connects it with %v: %s", p.name, names, []string{"neither way", "it hears nothing", "they hear nothing"}[directions])
 	if directions != 0 && h.failback >= 0 {
-		// A node that hears the new one, and is not heard, suspects it while it has no address to be probed for. The others believe that until
-		// the new one contradicts them.
+		// A node that hears the new node, and is not heard, suspects the new node while the new node has no address to
+		// probe. The others believe the suspicion until the new node contradicts them.
 		for _, f := range []failure{doubled, boasted} {
 			h.excuses[f] = append(h.excuses[f], excuse{netip.Addr{}, h.now() + h.failback, h.now() + h.failback + failbackBound})
 		}
@@ -126,7 +127,8 @@ func (h *history) neverMeets() {
 	h.rest()
 }
 
-// hasManyLinks gives a node more interfaces than gossip has room for, whose names come before that of the LAN. Nothing moves.
+// hasManyLinks gives a node more interfaces than gossip has room for, with names before the name of the LAN's
+// interface. Nothing moves.
 func (h *history) hasManyLinks() {
 	p := h.anyone()
 	h.note("%s has 20 interfaces more", p.name)

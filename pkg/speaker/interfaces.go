@@ -9,11 +9,11 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// mostUnused is how many interfaces are told of that are not used: a node has one for each of its pods.
+// mostUnused limits the number of unused interfaces in the status: a node has one for each of its pods.
 const mostUnused = 256
 
-// Interfaces tells of the node's interfaces, by name: all that the announcer uses, and others with why it does not. It asks the kernel
-// for the latter.
+// Interfaces returns the node's interfaces, by name: all interfaces in use, and other interfaces with the reason why
+// they are not used. Interfaces asks the kernel for the latter.
 func Interfaces(a *layer2.Announcer) []status.Interface {
 	list := []status.Interface{}
 	for _, i := range a.Interfaces() {
@@ -34,7 +34,7 @@ func Interfaces(a *layer2.Announcer) []status.Interface {
 	return list
 }
 
-// Networks returns what the interfaces show of the networks that the node is on, and the node's own addresses.
+// Networks returns the networks of the node's interfaces, and the node's own addresses.
 func Networks(a *layer2.Announcer) cluster.Networks {
 	n := networksOf(a.Interfaces())
 	n.Addresses = a.KernelAddrs()

@@ -13,7 +13,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2/lantest"
 )
 
-// failure is what may be wrong with an address at one moment.
+// failure classifies the failures of an address at one moment.
 type failure uint8
 
 const (
@@ -23,7 +23,7 @@ const (
 	doubled
 	// moved: another answers than before.
 	moved
-	// boasted: somebody announces it who does not answer.
+	// boasted: a node announces the address and does not answer.
 	boasted
 
 	failures
@@ -33,7 +33,7 @@ func (f failure) String() string {
 	return [...]string{"nobody answers", "several answer", "moved", "announced by one that does not answer"}[f]
 }
 
-// excuse is a time in which something may be so. It is for one address, or for all if that is invalid.
+// excuse is a period in which a failure of one address is allowed, or of all addresses if addr is invalid.
 type excuse struct {
 	addr     netip.Addr
 	from, to time.Duration
@@ -45,7 +45,7 @@ func excused(list []excuse, a netip.Addr, at time.Duration) bool {
 	})
 }
 
-// question is one that a client has asked all.
+// question is one question of a client to all nodes.
 type question struct {
 	at       time.Duration
 	client   string
@@ -53,7 +53,7 @@ type question struct {
 	answered map[string]bool // by whom, as far as the client heard
 }
 
-// judge returns what was wrong outside all excuses, judged by what the clients heard.
+// judge returns the failures outside all excuses, from the answers that the clients heard.
 func (h *history) judge() (problems []string) {
 	fail := func(f failure, q *question, at time.Duration, detail string) {
 		if !excused(h.excuses[f], q.addr, at) {
@@ -92,7 +92,7 @@ func (h *history) judge() (problems []string) {
 	return problems
 }
 
-// boast is an announcement by one that answers neither the client's question before it nor that after it.
+// boast is an announcement by a node that answers neither the client's question before nor the one after.
 type boast struct {
 	question
 	by string
@@ -124,7 +124,7 @@ func (h *history) match() (boasts []boast) {
 			}
 		}
 	}
-	// Whoever announces between two questions answers one of them.
+	// A node that announces between two questions answers one of them.
 	last := map[string]map[netip.Addr]*question{"client": {}, "far": {}}
 	for i := range h.asked {
 		q := &h.asked[i]
@@ -163,7 +163,7 @@ func subject(f lantest.Frame) netip.Addr {
 	return netip.Addr{}
 }
 
-// misplaced returns which addresses are not at their election's winner in the end.
+// misplaced returns the addresses that are not at the elected node in the end.
 func (h *history) misplaced() (problems []string) {
 	for _, d := range placement.Decide(h.truth(), h.speakers["a"].Members()) {
 		if p := h.holder(d.Addr); p == nil || p.name != d.Owner {

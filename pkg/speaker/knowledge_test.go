@@ -11,8 +11,9 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// TestWhoKnowsLessGivesIn moves the endpoints of a Service, with the policy Local, from the node that has its address to another one
-// while the first does not hear of that. Seen in a soak: the two took the address from each other every three seconds.
+// TestWhoKnowsLessGivesIn moves the endpoints of a Service, with the policy Local, from the owner of the address to
+// another node, while the watch of the owner does not show the change. In a soak, two such nodes took the address from
+// each other every three seconds.
 func TestWhoKnowsLessGivesIn(t *testing.T) {
 	for last := range 20 {
 		t.Run(fmt.Sprint(last), func(t *testing.T) {
@@ -48,7 +49,7 @@ func TestWhoKnowsLessGivesIn(t *testing.T) {
 						t.Fatalf("%s claims it again at %s", first.name, f.At)
 					}
 				}
-				// When it has caught up and may have it, it is as any other.
+				// A node that has caught up, and is eligible, is like any other node.
 				v.strand()
 				v.change(func(s *cluster.Snapshot) { s.Services[0].ServingNodes = []string{first.name} })
 				time.Sleep(moveBound)
@@ -60,7 +61,8 @@ func TestWhoKnowsLessGivesIn(t *testing.T) {
 	}
 }
 
-// TestOutdatedNodeTakesFromTheLost has the node that knows more, and answers, hang: the other one takes the address, as far as it knows.
+// TestOutdatedNodeTakesFromTheLost freezes the node with the newer inputs, which answers. The other node takes the
+// address by its own inputs.
 func TestOutdatedNodeTakesFromTheLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newTestCluster(t, "layer2: {failback: never}\n", []string{"a", "b", "c"}, addr4)

@@ -56,8 +56,8 @@ func TestLeaveWithoutSuccessor(t *testing.T) {
 	})
 }
 
-// crashBound is how long a crash may go unnoticed by the client: a look at the neighbour that has just begun, three questions without an answer,
-// the word to the others, and two probes of the address.
+// crashBound is the longest time until a client notices the takeover after a crash: a probe that has just begun, three
+// questions without an answer, the message to the others, and two probes of the address.
 const crashBound = watchInterval + watchCount*watchPause + telling + 80*time.Millisecond
 
 // TestCrash takes the owner away without a word, again and again at another phase of the watching, and once with every second frame of the others lost.
@@ -82,7 +82,8 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestReturnWaits brings a crashed owner back: it takes its address again after the delay, or never, as the configuration says.
+// TestReturnWaits starts a crashed owner again. The node takes its address back after the failback delay, or never, as
+// configured.
 func TestReturnWaits(t *testing.T) {
 	for _, c := range []struct {
 		config string
@@ -114,7 +115,8 @@ func TestReturnWaits(t *testing.T) {
 	}
 }
 
-// TestGossipPartitionMovesNothing cuts gossip alone: whoever is called dead still answers on the wire, for hours.
+// TestGossipPartitionMovesNothing cuts gossip alone. For hours, gossip lists nodes as dead that still answer on the
+// wire.
 func TestGossipPartitionMovesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		addrs := []netip.Addr{addr4, addr6, addr4.Next(), addr4.Next().Next()}
@@ -147,7 +149,7 @@ func TestGossipPartitionMovesNothing(t *testing.T) {
 	})
 }
 
-// TestPartitionHeals has two owners while nobody can hear both, and one as soon as they can.
+// TestPartitionHeals has two owners while no host can hear both, and one owner as soon as one host can.
 func TestPartitionHeals(t *testing.T) {
 	for _, gossip := range []bool{true, false} {
 		t.Run(fmt.Sprintf("gossip cut %t", gossip), func(t *testing.T) {
@@ -167,7 +169,7 @@ func TestPartitionHeals(t *testing.T) {
 				// The looks at a neighbour that are under way end first, and the refresh of announcements is far away.
 				time.Sleep(watchInterval + watchCount*watchPause + hearsay + 300*time.Millisecond)
 				synctest.Wait()
-				// The client was told: it need not ask.
+				// The client has heard the announcement and need not ask.
 				had, _ := v.client.Neighbor(addr4)
 				if now := v.only(addr4); now.nic.MAC() != had {
 					t.Errorf("the client has %v, the owner is %s\n%s", had, now.name, v.lan)
@@ -179,8 +181,8 @@ func TestPartitionHeals(t *testing.T) {
 	}
 }
 
-// TestPartedNeighbours parts the segment so that two nodes are left on one side which are no neighbours in the ring, while gossip is whole.
-// They find each other beyond those that are silent, and each side answers for all that it may.
+// TestPartedNeighbours parts the segment so that two nodes on one side are no neighbours in the circle, while gossip is
+// whole. The nodes find each other beyond the silent neighbours, and each side answers for all its eligible addresses.
 func TestPartedNeighbours(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var addrs []netip.Addr
@@ -214,7 +216,7 @@ func TestPartedNeighbours(t *testing.T) {
 	})
 }
 
-// TestResyncSendsNothing wakes the loops without any news. What goes on is that neighbours look at each other.
+// TestResyncSendsNothing wakes the loops without a change. Only the probes between neighbours go on.
 func TestResyncSendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newTestCluster(t, "layer2: {refresh: 0s}\n", []string{"a", "b"}, addr4, addr6)
@@ -241,7 +243,7 @@ func TestResyncSendsNothing(t *testing.T) {
 	})
 }
 
-// TestDarkIsTold tells once, by one node, why nobody answers, and only when it lasts.
+// TestDarkIsTold expects one Event, from one node, that says why nobody answers, and only when that lasts.
 func TestDarkIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newTestCluster(t, "", []string{"a", "b", "c"}, addr4)

@@ -9,7 +9,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2"
 )
 
-// TestNetworks gathers what all interfaces show, also one without a carrier: its gateway is somebody's all the same.
+// TestNetworks collects the networks of all interfaces, also of an interface without a carrier: its gateway still
+// belongs to a host.
 func TestNetworks(t *testing.T) {
 	got := networksOf([]layer2.Interface{
 		{Name: "eth0", MAC: layer2.MAC{2, 5: 7}, Up: true, Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.7/24"), netip.MustParsePrefix("2001:db8::7/64")},

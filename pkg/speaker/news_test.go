@@ -22,7 +22,7 @@ func many(n int) []netip.Addr {
 	return addrs
 }
 
-// count tells how many Events are about each kind of object.
+// count returns the number of Events for each kind of object.
 func count(events []cluster.Event) map[string]int {
 	counts := map[string]int{}
 	for _, e := range events {
@@ -31,8 +31,8 @@ func count(events []cluster.Event) map[string]int {
 	return counts
 }
 
-// TestManyMovesAreToldOnce takes a node with hundreds of addresses away: each node that takes over tells of it once, on the Node that
-// is lost. When the node is back, it tells each of those that it takes them back from.
+// TestManyMovesAreToldOnce crashes a node with hundreds of addresses. Each successor creates one Event, on the lost
+// Node. When the node is back, the node creates one Event for each former owner of its addresses.
 func TestManyMovesAreToldOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const addrs = 400

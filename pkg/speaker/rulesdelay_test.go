@@ -9,8 +9,9 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// TestNodeWaitsForProxy boots the node that is to have an address, whose speaker comes up before kube-proxy, and lets the others fail one after
-// the other: the address stays where the rules are, and goes to the booted node once it has them too.
+// TestNodeWaitsForProxy boots the elected node, whose speaker starts before kube-proxy, and lets the other nodes fail
+// one after the other. The address stays on nodes with the rules of kube-proxy, and goes to the booted node once that
+// node has the rules.
 func TestNodeWaitsForProxy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newTestCluster(t, "", []string{"a", "b", "c"}, addr6)
@@ -49,8 +50,8 @@ func TestNodeWaitsForProxy(t *testing.T) {
 	})
 }
 
-// TestNewAddressWaitsForRules gives Services an address, and one of them endpoints after a while and again: only what is new waits until
-// kube-proxy can have its rules.
+// TestNewAddressWaitsForRules assigns addresses to Services, and removes and adds endpoints of one Service. Only new
+// addresses wait until kube-proxy can have its rules.
 func TestNewAddressWaitsForRules(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newTestCluster(t, "", []string{"a", "b", "c"}, addr6)

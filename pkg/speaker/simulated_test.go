@@ -19,10 +19,10 @@ var (
 )
 
 const (
-	// mostSimulated is how many Services there are at most, one for each node in small clusters.
+	// mostSimulated limits the number of Services: one for each node in small clusters.
 	mostSimulated = 300
-	// The goals: how long it may take until the last address of a crashed node is announced, and what a node may send and receive a
-	// second in gossip and watching.
+	// The goals: the time until the last address of a crashed node is announced, and the traffic of a node per second
+	// for gossip and watching.
 	detectionGoal = time.Second
 	trafficGoal   = 20_000
 )
@@ -37,7 +37,8 @@ func idleTime(n int) time.Duration {
 	return max(3*interval, interval*time.Duration(math.Ceil(math.Log2(float64(n))-5)+1))
 }
 
-// simulationResult is what was measured in one simulation: bytes and frames a node and second, and times since a crash.
+// simulationResult holds the measurements of one simulation: bytes and frames per node and second, and times since a
+// crash.
 type simulationResult struct {
 	nodes, addrs             int
 	start                    time.Duration // until all know all, and each address is announced

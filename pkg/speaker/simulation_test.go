@@ -22,15 +22,17 @@ import (
 )
 
 const (
-	// bootInterval is the time between the starts of two speakers of a simulation, whose timers so have beats of their own.
+	// bootInterval is the time between the starts of two speakers of a simulation, so that their timers do not fire
+	// together.
 	bootInterval = 1300 * time.Microsecond
 	// hastyInterval is the time between two times that all are woken while the cluster comes up.
 	hastyInterval = 500 * time.Millisecond
-	// simulatedLatency is how long each datagram of gossip is underway.
+	// simulatedLatency is the transit time of each gossip datagram.
 	simulatedLatency = 200 * time.Microsecond
-	// simulatedPatience is how long a simulation may take to come to rest, in its own time.
+	// simulatedPatience limits the simulated time until a simulation comes to rest.
 	simulatedPatience = 2 * time.Minute
-	// simulatedEnd is how long goroutines of memberlist may outlive it. In a bubble time stands still when the test has returned.
+	// simulatedEnd limits the life of memberlist's goroutines after a simulation. In a bubble, time stops when the test
+	// has returned.
 	simulatedEnd = 3 * time.Second
 )
 
@@ -57,7 +59,7 @@ type simulation struct {
 	crash *simulatedCrash
 }
 
-// simulatedCrash is what became known of a crash, and when, counted from it.
+// simulatedCrash holds the times, since a crash, at which the nodes learned of the crash.
 type simulatedCrash struct {
 	victim    *simulated
 	at        time.Time
@@ -67,7 +69,7 @@ type simulatedCrash struct {
 	forgotten time.Duration                // no list of members has it any more
 }
 
-// simulated is one node. It is the source of its speaker, and its peers but for what it notes of suspicions.
+// simulated is one node: the source and the peers of its speaker. It records suspicions.
 type simulated struct {
 	*membership.Membership
 	*simulation
@@ -83,7 +85,8 @@ type simulated struct {
 	alive     bool
 }
 
-// newSimulation starts n nodes, one after the other, and gives them addresses for Services, some on each, when all know each other.
+// newSimulation starts n nodes, one after the other, and assigns addresses to Services, some on each node, when all
+// nodes know each other.
 func newSimulation(t *testing.T, n, addrs int) *simulation {
 	cfg, err := config.Parse([]byte("address-pools:\n- {name: a, protocol: layer2, addresses: [10.128.0.0/16]}\n"))
 	if err != nil {
@@ -181,7 +184,7 @@ func (n *simulated) stop() {
 	n.done.Wait()
 }
 
-// interrupt has what runs on the node end.
+// interrupt ends all tasks of the node.
 func (n *simulated) interrupt() {
 	n.loop.HandOver()
 	n.Membership.HandOver()
@@ -286,7 +289,7 @@ func announced(frame []byte) (netip.Addr, bool) {
 	return netip.AddrFrom4(addr), addr == [4]byte(frame[target:end])
 }
 
-// each reports whether something is so for all nodes that live.
+// each reports whether a condition holds for all running nodes.
 func (s *simulation) each(is func(*simulated) bool) bool {
 	return !slices.ContainsFunc(s.nodes, func(n *simulated) bool { return n.alive && !is(n) })
 }
@@ -309,7 +312,7 @@ func (s *simulation) eventually(what string, is func() bool) time.Duration {
 	return time.Since(began)
 }
 
-// crashOne lets a node lose its power that has addresses, and returns what became of it when all know.
+// crashOne cuts the power of a node with addresses, and returns the measurements when all nodes know of the crash.
 func (s *simulation) crashOne() *simulatedCrash {
 	c := &simulatedCrash{told: map[*simulated]time.Duration{}, announced: map[netip.Addr]time.Duration{}}
 	s.mu.Lock()
@@ -349,7 +352,7 @@ func (s *simulation) crashOne() *simulatedCrash {
 	return c
 }
 
-// traffic is what a node sends and receives, in bytes.
+// traffic counts the bytes that a node sends and receives.
 type traffic struct{ datagrams, streams, wire, frames uint64 }
 
 func (n *simulated) traffic() (x traffic) {
@@ -359,7 +362,7 @@ func (n *simulated) traffic() (x traffic) {
 	return x
 }
 
-// idle returns what each node sends and receives while nothing happens.
+// idle returns the traffic of each node while nothing happens.
 func (s *simulation) idle(d time.Duration) []traffic {
 	before := make([]traffic, len(s.nodes))
 	for i, n := range s.nodes {

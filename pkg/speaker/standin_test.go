@@ -17,10 +17,11 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// standInBound is how long a node that stands in takes beyond the delay: all are asked, and somebody may have asked just before.
+// standInBound is the additional time of a backup after its delay: the backup asks all nodes, and another backup may
+// have asked just before.
 const standInBound = standInQuestions*40*time.Millisecond + askInterval
 
-// succession returns the nodes in the order in which they are to have addr.
+// succession returns the nodes in the order of the election for addr.
 func (v *testCluster) succession(addr netip.Addr) (order []*testNode) {
 	var candidates []election.Candidate
 	for _, n := range v.snap.Nodes {
@@ -42,7 +43,7 @@ func (v *testCluster) assign(addr netip.Addr) {
 	})
 }
 
-// owned is what p tells of an address that it answers for, nil if it does not.
+// owned returns the status of an address that p answers for, nil for any other address.
 func owned(p *testNode, addr netip.Addr) *status.Owned {
 	list := p.loop.Describe().Owned
 	if i := slices.IndexFunc(list, func(o status.Owned) bool { return o.Address == addr.String() }); i >= 0 {
@@ -58,8 +59,9 @@ func namesOf(order []*testNode) (names []string) {
 	return names
 }
 
-// TestStandInForNews assigns an address while the first nodes of its succession are cut off from the API server. The next one stands in, and
-// says why; the elected one takes it back by the planned move once it has word, or never, as the configuration says.
+// TestStandInForNews assigns an address while the first nodes in rank are cut off from the API server. The next node
+// takes over as backup, and says why. The elected node takes the address back by the planned move once its watch shows
+// the address, or never, as configured.
 func TestStandInForNews(t *testing.T) {
 	for _, c := range []struct {
 		addr     netip.Addr
@@ -109,7 +111,7 @@ func TestStandInForNews(t *testing.T) {
 	}
 }
 
-// TestStandInForHanging freezes the owner of an address of which the node that is to follow has no word.
+// TestStandInForHanging freezes the owner of an address that the successor does not know yet.
 func TestStandInForHanging(t *testing.T) {
 	for _, addr := range []netip.Addr{addr4.Next(), addr6.Next()} {
 		t.Run(addr.String(), func(t *testing.T) {
@@ -184,7 +186,8 @@ func (v *testCluster) asked(addr netip.Addr, frames []lantest.Frame) map[string]
 	return by
 }
 
-// TestNoStandInBesideOwner assigns, loses and restarts while all have word: only whoever is elected asks, and nothing moves.
+// TestNoStandInBesideOwner assigns addresses, loses nodes and restarts nodes while all watches are up to date. Only
+// elected nodes ask, and nothing moves.
 func TestNoStandInBesideOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newTestCluster(t, "layer2: {failback: never}\n", []string{"a", "b", "c", "d"}, addr4)
@@ -209,7 +212,8 @@ func TestNoStandInBesideOwner(t *testing.T) {
 	})
 }
 
-// TestRestartOfAllIsNoStandIn restarts all speakers at once: whoever takes an address does so for being elected.
+// TestRestartOfAllIsNoStandIn restarts all speakers at once. Each owner is the elected node, and no backup takes an
+// address.
 func TestRestartOfAllIsNoStandIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		addrs := []netip.Addr{addr4, addr6, addr4.Next(), addr6.Next()}
@@ -241,7 +245,8 @@ func TestRestartOfAllIsNoStandIn(t *testing.T) {
 // anybody's absence.
 func TestNoStandInWhoHearsNobody(t *testing.T) {
 	for i := range 4 {
-		// Where nothing is spread, one node has all, and the others have nothing that they could be asked for on the wire.
+		// When the addresses are not spread, one node owns all addresses, and the others have no probe address to be
+		// asked for.
 		deaf, spread := i%2 == 1, i/2 == 1
 		t.Run(fmt.Sprintf("deaf=%t/spread=%t", deaf, spread), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -284,8 +289,8 @@ func addresses(n int) (list []netip.Addr) {
 	return list
 }
 
-// TestNoStandInForGone takes a Service away while a node is cut off from the API server, and then the node that had its address: the one
-// that has no word of it does not answer for it.
+// TestNoStandInForGone deletes a Service while a node is cut off from the API server, and then crashes the owner of the
+// address. The node that has not seen the deletion does not answer.
 func TestNoStandInForGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newTestCluster(t, "layer2: {failback: never}\n", []string{"a", "b", "c", "d"}, addr4)
@@ -336,7 +341,7 @@ func TestStandInsAreFew(t *testing.T) {
 			}
 		}
 		for second, n := range bySecond {
-			// Whatever is c's own is asked for at once, twice.
+			// c asks for its own addresses at once, twice.
 			if second > 12 && n > 2*standInRate*standInQuestions {
 				t.Errorf("%d questions in second %v", n, second)
 			}

@@ -12,20 +12,20 @@ import (
 )
 
 const (
-	// keptChanges is how many of the last changes of ownership the status shows.
+	// keptChanges limits the number of changes of ownership in the status: the most recent ones.
 	keptChanges = 100
-	// mostForeign is how many foreign hosts the status shows.
+	// mostForeign limits the number of foreign hosts in the status.
 	mostForeign = 256
 )
 
-// Status is what the loop did last. Nobody changes it after it was published.
+// Status describes the last round of the loop. A published Status does not change.
 type Status struct {
-	// State is what the others were told of this node, Since is when it changed.
+	// State is the state that this node announced to the others, Since the time of its last change.
 	State membership.State
 	Since time.Time
-	// Lacks says what keeps a joining node from being ready.
+	// Lacks lists the reasons why a joining node is not ready.
 	Lacks []string
-	// Ready is when this node, or the process before this one, became ready; zero while it is not.
+	// Ready is the time at which this process or the previous one became ready; zero while the node is not ready.
 	Ready time.Time
 	// Placements are for all addresses, sorted.
 	Placements []placement.Placement

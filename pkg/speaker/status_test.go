@@ -11,14 +11,15 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// TestStatusAfterCrash has the successor tell from whom it has the address and why, and the others whom they have heard.
+// TestStatusAfterCrash checks that the successor shows the previous owner and the cause, and that the other nodes show
+// the successor.
 func TestStatusAfterCrash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newTestCluster(t, "", []string{"a", "b", "c"}, addr4)
 		time.Sleep(10 * time.Second)
 		victim := v.only(addr4)
 		before := victim.loop.Describe()
-		// All three started at once, so that another one may have been named before it, and not have taken the address.
+		// All three speakers started at once, so another node may have been elected first without taking the address.
 		if len(before.Owned) != 1 || !slices.Contains([]string{"new", "silent", "spread"}, before.Owned[0].Reason) || before.Owned[0].Elected == "" || before.Owned[0].Since.IsZero() ||
 			len(before.Owned[0].Interfaces) != 1 || len(before.Watched) != 0 {
 			t.Errorf("the owner tells %+v", before)
@@ -56,13 +57,13 @@ func checkSuccessor(t *testing.T, s status.Speaker, from string, crashed time.Ti
 	if len(s.Owned) != 1 || s.Owned[0].Reason != "crash" || s.Owned[0].From != from || s.Owned[0].Since.Before(crashed) {
 		t.Errorf("the successor owns %+v", s.Owned)
 	}
-	// All three started at once, so that it may have given way to another before.
+	// All three speakers started at once, so the node may have yielded to another node before.
 	if len(s.Changes) == 0 || s.Changes[0].Change != "gained" || s.Changes[0].Peer != from || s.Changes[0].After <= 0 || s.Changes[0].After > 1000 {
 		t.Errorf("the successor tells of the changes %+v", s.Changes)
 	}
 }
 
-// TestLastChanges keeps the newest changes, and does not alter a list that it returned before.
+// TestLastChanges keeps the newest changes, and does not change a list that was returned before.
 func TestLastChanges(t *testing.T) {
 	var last []ownership.Change
 	for i := range 3 {

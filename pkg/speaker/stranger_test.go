@@ -14,7 +14,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/notify"
 )
 
-// quarantined returns which nodes say that a stranger has the address, and that nobody is to have it.
+// quarantined returns the nodes that report a foreign host at the address, with quarantine.
 func (v *testCluster) quarantined() (names []string) {
 	for name, p := range v.speakers {
 		if slices.ContainsFunc(p.speaker().Status().Foreign, func(x cluster.Stranger) bool { return x.Addr == addr4 && x.Quarantine }) {
@@ -24,7 +24,7 @@ func (v *testCluster) quarantined() (names []string) {
 	return names
 }
 
-// claims counts the frames since then in which a node says that it has addr4.
+// claims counts the frames since a time in which a node announces addr4.
 func (v *testCluster) claims(since int) (n int) {
 	for _, f := range v.lan.Trace()[since:] {
 		if v.speakers[strings.TrimSuffix(f.From, "/eth0")] != nil && (f.Announces(addr4) || f.Answers(addr4)) {
@@ -34,8 +34,8 @@ func (v *testCluster) claims(since int) (n int) {
 	return n
 }
 
-// TestNewAddressOfStranger gives a Service an address that another host has: nobody announces it, its Service is told, and once
-// the host is gone it is free.
+// TestNewAddressOfStranger assigns an address that another host has. No node announces the address, the Service gets an
+// Event, and once the host is gone the address is free.
 func TestNewAddressOfStranger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newTestCluster(t, "", []string{"a", "b", "c"}, addr6)
@@ -149,8 +149,9 @@ func TestAdoptedAddressIsNotNew(t *testing.T) {
 	})
 }
 
-// TestPreferredMoveLosesNothing asks for another node than the owner. A client that confirms its entry every 10 ms is answered
-// each time, and ends at the node asked for; once it is not asked for any more, likewise.
+// TestPreferredMoveLosesNothing prefers another node than the owner. A client that confirms its neighbour entry every
+// 10 ms always gets an answer, and reaches the preferred node in the end; the same holds when the preference is
+// removed.
 func TestPreferredMoveLosesNothing(t *testing.T) {
 	for _, addr := range []netip.Addr{addr4, addr6} {
 		t.Run(addr.String(), func(t *testing.T) {
@@ -207,7 +208,7 @@ func TestWaitIsCutShort(t *testing.T) {
 					}
 					v.change(func(s *cluster.Snapshot) { change(s, winner.name) })
 					time.Sleep(time.Second)
-					// Someone who is back waits for failback even then, unless that is never.
+					// A node that is back waits for failback even then, unless failback is never.
 					moves := name == "configured" || failback == "never"
 					if at := v.only(addr4); (at == winner) != moves {
 						t.Errorf("%s has the address; moves to %s: want %t", at.name, winner.name, moves)

@@ -21,8 +21,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// hearsay is how long news takes from one member to the others by gossip, and telling how long directly; detection is how long
-// gossip takes to notice a dead one.
+// hearsay is the time that a message takes from one member to the others by gossip, and telling the time that a direct
+// message takes; detection is the time after which gossip notices a dead member.
 const (
 	hearsay   = 100 * time.Millisecond
 	telling   = time.Millisecond
@@ -46,7 +46,7 @@ type testCluster struct {
 	blocked map[[2]string]bool
 }
 
-// testNode is one node. It implements Peers, Source and the receiver of Events for its speaker.
+// testNode is one node. It implements Peers and Source, and receives the Events of its speaker.
 type testNode struct {
 	*testCluster
 	name    string
@@ -56,7 +56,7 @@ type testNode struct {
 	slaves  []layer2.MAC   // of nic when it is a bond
 	wake    chan struct{}
 
-	// What follows is made anew by boot.
+	// boot makes the following fields anew.
 	announcer *layer2.Announcer
 	loop      *Speaker
 	done      chan struct{}
@@ -73,13 +73,13 @@ type testNode struct {
 	// suspicions counts how often this node's detector has called another node silent.
 	suspicions int
 	seen       map[string]hearing
-	// stale is the cluster as this node knows it while it is cut off from the API server, nil while it is not.
+	// stale is the view of a node that is cut off from the API server; nil for any other node.
 	stale *cluster.Snapshot
 	// behind is true when stale is because the watches lag, which the node does not know.
 	behind bool
 	// view changes the node's snapshots of the cluster; nil leaves them as they are.
 	view func(*cluster.Snapshot)
-	// stall is how long the speaker stands still when it looks at the cluster next.
+	// stall is the duration of a stall of the speaker during its next round.
 	stall time.Duration
 	// unreached lists the nodes that gossip does not reach; a test sets it.
 	unreached []membership.Unreached
@@ -87,7 +87,7 @@ type testNode struct {
 	snapped func()
 }
 
-// hearing is what a node has heard of a member, and which of the member's own words that was.
+// hearing is the newest report of a member that a node has received, with the number of the report.
 type hearing struct {
 	membership.Member
 	number int
@@ -248,7 +248,7 @@ func (p *testNode) gone() {
 	}
 }
 
-// notice has each node forget after a while whom it cannot hear.
+// notice makes each node forget the unheard members after a while.
 func (v *testCluster) notice() {
 	for _, p := range v.speakers {
 		for _, q := range v.speakers {
@@ -339,7 +339,7 @@ func (p *testNode) Members() []membership.Member {
 	return members
 }
 
-// Settled is true once this node has heard of all whom it can hear.
+// Settled is true once this node has heard from every reachable member.
 func (p *testNode) Settled() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -432,7 +432,7 @@ func (p *testNode) speaker() *Speaker {
 	return p.loop
 }
 
-// learn takes over what is newer than what was heard before.
+// learn stores reports that are newer than the stored ones.
 func (p *testNode) learn(h hearing) {
 	p.mu.Lock()
 	if h.number > p.seen[h.Name].number {
@@ -467,7 +467,7 @@ func (v *testCluster) strand(names ...string) {
 	v.change(func(*cluster.Snapshot) {})
 }
 
-// outdate leaves a node with what it knows of the cluster now, without its knowing that: its watches lag. strand ends that.
+// outdate stops the watches of a node, which does not notice that. strand ends it.
 func (v *testCluster) outdate(p *testNode) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -475,8 +475,8 @@ func (v *testCluster) outdate(p *testNode) {
 	p.stale, p.behind = &snap, true
 }
 
-// change changes the cluster and wakes everybody. f may change the Services themselves: they are copies. A change of which f does not set
-// the version counts as one of an EndpointSlice.
+// change changes the cluster and wakes all nodes. f may change the Services themselves, because they are copies. If f
+// does not set the version, the change counts as a change of an EndpointSlice.
 func (v *testCluster) change(f func(*cluster.Snapshot)) {
 	v.mu.Lock()
 	services, nodes := slices.Clone(v.snap.Services), slices.Clone(v.snap.Nodes)
@@ -501,8 +501,8 @@ func advance(s *cluster.Seen) {
 	s.Changed = s.Complete
 }
 
-// owner returns who answers for addr when a host asks that knows nothing, empty if nobody does. It fails the test if
-// several do.
+// owner returns the node that answers for addr to a host with an empty neighbour table, empty for none. owner fails the
+// test if several nodes answer.
 func (v *testCluster) owner(addr netip.Addr) string {
 	v.t.Helper()
 	before := len(v.lan.Trace())
