@@ -25,7 +25,8 @@ const (
 	writeTimeout = 30 * time.Second
 	// profileTimeout leaves room for a CPU profile or trace of a few minutes.
 	profileTimeout = 5 * time.Minute
-	idleTimeout    = 2 * time.Minute
+	// idleTimeout is shorter than the usual interval of two scrapes: a scraper connects again.
+	idleTimeout    = 15 * time.Second
 	maxHeaderBytes = 16 << 10
 	// shutdownTimeout is how long answers that have begun may take when the server stops.
 	shutdownTimeout = 2 * time.Second
@@ -85,7 +86,7 @@ func NewServer(options ServerOptions) *Server {
 	mux.Handle("/healthz", health)
 	mux.Handle("/readyz", health)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(options.Metrics, promhttp.HandlerOpts{
-		ErrorLog: slog.NewLogLogger(options.Log.Handler(), slog.LevelWarn),
+		ErrorLog: slog.NewLogLogger(options.Log.Handler(), slog.LevelWarn), MaxRequestsInFlight: maxScrapes,
 	}))
 	if options.PProf {
 		// The profile of the heap knows what is allocated from here on.
@@ -189,6 +190,7 @@ func (s *Server) serve(ctx context.Context, listener net.Listener, handler http.
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         new(connections).note,
 		// A client that speaks nonsense is no event of ours.
 		ErrorLog: slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
 		// A running profile ends with the server.

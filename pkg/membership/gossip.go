@@ -77,6 +77,11 @@ func (m *Membership) expected(addr netip.Addr) bool {
 	return slices.ContainsFunc(m.published.Load().members, func(member Member) bool { return member.Addr.Addr() == addr })
 }
 
+// nodes returns the number of members, or of peers if there are more.
+func (m *Membership) nodes() int {
+	return max(len(m.peers.Load().peers), len(m.published.Load().members))
+}
+
 // config returns memberlist's configuration, without a transport.
 func (m *Membership) config(logger *log.Logger) *memberlist.Config {
 	config := memberlist.DefaultLANConfig()

@@ -44,6 +44,9 @@ type transport struct {
 	// inFamily returns the address of the named node in a family, invalid if there is none.
 	inFamily          func(name string, ipv4 bool) netip.AddrPort
 	fewDatagrams, few *rate.Limiter
+	// nodes returns the number of known nodes.
+	nodes    func() int
+	accepted streams
 }
 
 // sockets are the sockets at one address.
@@ -54,7 +57,7 @@ type sockets struct {
 
 var _ memberlist.NodeAwareTransport = (*transport)(nil)
 
-// newTransport returns a transport without sockets, for which the caller sets expected, refuse and inFamily.
+// newTransport returns a transport without sockets, for which the caller sets expected, refuse, inFamily and nodes.
 func newTransport(log *slog.Logger) *transport {
 	return &transport{
 		log: log, packets: make(chan *memberlist.Packet), streams: make(chan net.Conn), closing: make(chan struct{}),
@@ -67,7 +70,7 @@ func newTransport(log *slog.Logger) *transport {
 // while an IPv6 address is still tested for duplicates.
 func (m *Membership) openSockets() (*transport, error) {
 	t := newTransport(m.options.Log)
-	t.expected, t.refuse = m.expected, m.refuse
+	t.expected, t.refuse, t.nodes = m.expected, m.refuse, m.nodes
 	t.inFamily = func(name string, ipv4 bool) netip.AddrPort { return m.peers.Load().inFamily(name, ipv4) }
 	if err := t.listen(m.options.Bind); err != nil {
 		return nil, err
@@ -156,10 +159,20 @@ func (t *transport) accept(tcp *net.TCPListener) {
 			_ = conn.Close() // nothing was said
 			continue
 		}
+		done := t.accepted.admit(from, t.expected(from.Unmap().WithZone("")))
+		if done == nil {
+			t.refuse(refusedOverflow)
+			_ = conn.Close() // nothing was said
+			continue
+		}
+		accepted := &stream{
+			Conn: conn, left: streamBase + streamPerNode*t.nodes(), done: done,
+			tooLong: func() { t.refuse(refusedOverflow) },
+		}
 		select {
-		case t.streams <- conn:
+		case t.streams <- accepted:
 		case <-t.closing:
-			_ = conn.Close() // nobody is there to listen
+			_ = accepted.Close() // nobody is there to listen
 			return
 		}
 	}

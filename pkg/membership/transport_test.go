@@ -2,6 +2,8 @@ package membership
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -17,6 +19,7 @@ func openTransport(t *testing.T, expected netip.Addr) (*transport, *atomic.Int64
 	var refused atomic.Int64
 	tr := newTransport(slog.New(slog.DiscardHandler))
 	tr.expected, tr.refuse = func(a netip.Addr) bool { return a == expected }, func(refusal) { refused.Add(1) }
+	tr.nodes = func() int { return 3 }
 	tr.inFamily = func(string, bool) netip.AddrPort { return netip.AddrPort{} }
 	if err := tr.listen(netip.MustParseAddrPort("127.0.0.1:0")); err != nil {
 		t.Fatal(err)
@@ -119,5 +122,67 @@ func TestDatagramTakesNoMoreMemoryThanItHas(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if each := (after.TotalAlloc - before.TotalAlloc) / sent; each > 2048 {
 		t.Errorf("a datagram of 100 bytes took %d bytes of memory", each)
+	}
+}
+
+// TestStreamsAreBounded opens many connections from a foreign address and from the address of a member, and sends much
+// on one of them. The transport accepts a few connections from each address, keeps room for the member, frees the room
+// when connections are closed, and ends a connection that sends more than the state of the cluster.
+func TestStreamsAreBounded(t *testing.T) {
+	tr, refused := openTransport(t, netip.MustParseAddr("127.0.0.2"))
+	dial := func(from string) net.Conn {
+		t.Helper()
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		conn, err := d.Dial("tcp", tr.sockets[0].tcp.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return conn
+	}
+	var accepted []net.Conn
+	open := func(from string, n, want int) {
+		t.Helper()
+		for range want {
+			dial(from)
+			accepted = append(accepted, <-tr.StreamCh())
+		}
+		before := refused.Load()
+		for range n - want {
+			if _, err := dial(from).Read(make([]byte, 1)); err == nil {
+				t.Error("a connection over the bound was answered")
+			}
+		}
+		if got := refused.Load() - before; got != int64(n-want) {
+			t.Errorf("%s: %d connections were refused, want %d", from, got, n-want)
+		}
+	}
+	open("127.0.0.3", maxHostStreams+3, maxHostStreams)
+	open("127.0.0.4", maxHostStreams+3, maxStrangeStreams-maxHostStreams)
+	open("127.0.0.5", 2, 0)
+	open("127.0.0.2", maxHostStreams+1, maxHostStreams)
+	for _, conn := range accepted {
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	open("127.0.0.5", 1, 1)
+
+	client := dial("127.0.0.2")
+	server := <-tr.StreamCh()
+	const bound = streamBase + 3*streamPerNode
+	go func() {
+		for range 2 * bound / 1024 {
+			if _, err := client.Write(make([]byte, 1024)); err != nil {
+				return // the other end has closed the connection
+			}
+		}
+	}()
+	n, err := io.Copy(io.Discard, server)
+	if n != bound || !errors.Is(err, errStreamTooLong) {
+		t.Errorf("read %d bytes, %v, want %d and %v", n, err, bound, errStreamTooLong)
+	}
+	if err := server.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -1,0 +1,92 @@
+package membership
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+)
+
+const (
+	// maxStreams is the number of open connections that are accepted, and maxHostStreams the number from one address. A
+	// member needs one connection at a time, and rarely two.
+	maxStreams     = 64
+	maxHostStreams = 4
+	// maxStrangeStreams is the number of open connections from addresses of neither members nor peers, so that such
+	// hosts leave room for the members.
+	maxStrangeStreams = 8
+	// streamBase and streamPerNode are the bytes that may be read from one connection: a message is shorter than
+	// streamBase, and the exchange of all state takes less than streamPerNode for each node. memberlist keeps up to 20
+	// MiB of a connection in memory before the first byte is decrypted.
+	streamBase    = 64 << 10
+	streamPerNode = 2 << 10
+)
+
+// errStreamTooLong is returned for a connection that sends more than the state of the whole cluster.
+var errStreamTooLong = errors.New("the connection sends more than all members together have to say")
+
+// streams counts the open connections that were accepted. Its methods may be called from any goroutine: memberlist closes
+// connections in goroutines of its own.
+type streams struct {
+	mu      sync.Mutex
+	open    int
+	strange int
+	hosts   map[netip.Addr]int
+}
+
+// admit counts a connection from an address, and returns the function that takes the connection off the count; nil if
+// there are too many connections.
+func (s *streams) admit(from netip.Addr, expected bool) (done func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open >= maxStreams || s.hosts[from] >= maxHostStreams || !expected && s.strange >= maxStrangeStreams {
+		return nil
+	}
+	if s.hosts == nil {
+		s.hosts = map[netip.Addr]int{}
+	}
+	s.count(from, expected, 1)
+	var once sync.Once
+	return func() {
+		once.Do(func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.count(from, expected, -1)
+		})
+	}
+}
+
+func (s *streams) count(from netip.Addr, expected bool, n int) {
+	s.open += n
+	if !expected {
+		s.strange += n
+	}
+	if s.hosts[from] += n; s.hosts[from] == 0 {
+		delete(s.hosts, from)
+	}
+}
+
+// stream is an accepted connection from which only a limited number of bytes can be read. One goroutine reads.
+type stream struct {
+	net.Conn
+	left    int
+	tooLong func()
+	done    func()
+}
+
+// Read implements net.Conn.
+func (s *stream) Read(b []byte) (int, error) {
+	if s.left == 0 {
+		s.tooLong()
+		return 0, errStreamTooLong
+	}
+	n, err := s.Conn.Read(b[:min(len(b), s.left)])
+	s.left -= n
+	return n, err
+}
+
+// Close implements net.Conn.
+func (s *stream) Close() error {
+	s.done()
+	return s.Conn.Close()
+}
