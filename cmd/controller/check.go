@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -41,12 +42,30 @@ func check(ctx context.Context, file string, againstCluster bool, flags daemon.F
 	return printChanges(changes, stdout)
 }
 
-// readFile returns what is in a file, or on standard input if it is called -.
+// secretFolders are the folders whose files readFile refuses: the tokens and Secrets of a container, and the kernel's
+// view of other processes. A person who may only run commands in the container must not be able to print these files.
+var secretFolders = []string{"/run/secrets", "/var/run/secrets", "/proc", "/sys"}
+
+// readFile returns the content of a file, or of standard input if the file is called -. readFile refuses files in
+// secretFolders, also behind a symbolic link.
 func readFile(file string) ([]byte, error) {
 	if file == "-" {
 		return io.ReadAll(os.Stdin)
 	}
-	return os.ReadFile(file)
+	path, err := filepath.EvalSymlinks(file)
+	if err != nil {
+		return nil, err
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, err
+	}
+	for _, folder := range secretFolders {
+		if strings.HasPrefix(path, folder+"/") {
+			return nil, fmt.Errorf("%s is below %s, where no configuration belongs; give the configuration on standard "+
+				"input, with - for the file", file, folder)
+		}
+	}
+	return os.ReadFile(path)
 }
 
 // preview reads the cluster and returns what cfg would change in it.

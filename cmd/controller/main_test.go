@@ -86,3 +86,22 @@ func TestStopsWithoutCluster(t *testing.T) {
 		t.Errorf("stopped with %v", err)
 	}
 }
+
+// TestSecretFilesAreNotPrinted refuses files that a person without rights to Secrets could print by an error message,
+// also behind a symbolic link.
+func TestSecretFilesAreNotPrinted(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink("/proc/self/environ", link); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("LANLORD_TEST", "a: secret")
+	for _, file := range []string{"/proc/self/environ", "/proc/../proc/self/environ", link} {
+		for _, flag := range []string{"--check-config=", "--from-metallb-crs="} {
+			var out bytes.Buffer
+			err := run(t.Context(), []string{flag + file}, &out, &out)
+			if err == nil || !strings.Contains(err.Error(), "is below /proc") || strings.Contains(err.Error()+out.String(), "secret\"") {
+				t.Errorf("%s%s: %v, %s", flag, file, err, out.String())
+			}
+		}
+	}
+}

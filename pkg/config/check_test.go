@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"strings"
 	"testing"
 
 	"github.com/lanlord/lanlord/pkg/config/configtest"
@@ -71,3 +72,18 @@ func TestCheckReportsWriteErrors(t *testing.T) {
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// TestLongTextIsNotRepeated gives a file without an end of line, like a token: the message shows its ends at most.
+func TestLongTextIsNotRepeated(t *testing.T) {
+	secret := strings.Repeat("eyJhbGciOiJSUzI1NiIs", 60)
+	for _, document := range []string{secret, secret + ": 1", "address-pools: " + secret, "address-pools: [{addresses: [" + secret + "]}]"} {
+		_, err := Parse([]byte(document))
+		if err == nil {
+			t.Errorf("%.40s: no error", document)
+			continue
+		}
+		if repeated := strings.Count(err.Error(), "eyJhbGciOiJSUzI1NiIs"); repeated > 20 {
+			t.Errorf("%.40s: the error repeats %d of 60 parts of the text: %v", document, repeated, err)
+		}
+	}
+}

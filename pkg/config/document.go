@@ -85,7 +85,8 @@ func syntaxProblem(text []byte, err error) *Problem {
 	if line > 1 {
 		start = ends[line-2]
 	}
-	return &Problem{Line: line, Message: fmt.Sprintf("not valid YAML: %s%s", reason, syntaxHint(reason, text[start:ends[line-1]]))}
+	return &Problem{Line: line, Message: shortened(fmt.Sprintf("not valid YAML: %s%s", reason,
+		syntaxHint(reason, text[start:ends[line-1]])))}
 }
 
 // syntaxHint says what most often causes the error in that line.

@@ -80,7 +80,7 @@ func documentIn(n *yaml.Node) (source, *Problem) {
 }
 
 func problemAt(n *yaml.Node, path, format string, args ...any) *Problem {
-	return &Problem{Line: n.Line, Path: path, Message: fmt.Sprintf(format, args...)}
+	return &Problem{Line: n.Line, Path: path, Message: shortened(fmt.Sprintf(format, args...))}
 }
 
 // isManifest tells whether n looks like a Kubernetes object. No key of a document has such a name.

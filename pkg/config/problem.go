@@ -55,6 +55,7 @@ type place struct {
 
 // key is the place of the value of a key in the mapping at p.
 func (p place) key(name string, line int) place {
+	name = shortened(name)
 	if p.path != "" {
 		name = p.path + "." + name
 	}
@@ -67,7 +68,27 @@ func (p place) item(i, line int) place {
 }
 
 func (p place) problem(message string) Problem {
-	return Problem{Line: p.line, Pool: p.pool, Path: p.path, Message: message}
+	return Problem{Line: p.line, Pool: p.pool, Path: p.path, Message: shortened(message)}
+}
+
+// maxMessage is the length of the longest message of a problem, in characters, and keptEnds the part of a longer message
+// that stays at each end. A message repeats what the user wrote, and the document may be a file that should be kept
+// secret.
+const (
+	maxMessage = 500
+	keptEnds   = 100
+)
+
+// shortened returns message, without its middle if it is too long.
+func shortened(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	runes := []rune(message)
+	if len(runes) <= maxMessage {
+		return message
+	}
+	return string(runes[:keptEnds]) + " ... " + string(runes[len(runes)-keptEnds:])
 }
 
 // findings gathers what is found in one document, so that all of it is reported at once.
