@@ -41,11 +41,13 @@ const gcPercent = 50
 // The context ends at the first SIGTERM or SIGINT. A second one ends the process at once.
 //
 // The garbage collector runs when the heap has grown by half, and not when it has doubled as by default, unless the environment
-// variable GOGC says something else: what these programs keep is small beside what passes through them.
+// variable GOGC says something else: what these programs keep is small beside what passes through them. The collector works
+// harder near the memory limit of the container, unless the environment variable GOMEMLIMIT says something else.
 func Main(name string, run func(ctx context.Context, args []string, stdout, stderr io.Writer) error) int {
 	if _, set := os.LookupEnv("GOGC"); !set {
 		debug.SetGCPercent(gcPercent)
 	}
+	limitMemory()
 	runtime.MemProfileRate = 0 // its notes take more than a megabyte; see NewServer
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
