@@ -21,7 +21,7 @@ func (p *plugin) look(ctx context.Context, s scope) (*inspect.Cluster, access, e
 	if err != nil {
 		return nil, a, err
 	}
-	told := newProgress(p.stderr)
+	told := newProgress(p.terminal)
 	defer told.done()
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()

@@ -51,7 +51,9 @@ type world struct {
 
 // run runs the command line args, which begin with the program's name, and returns the exit status.
 func run(ctx context.Context, args []string, w world, stdout, stderr io.Writer) int {
-	p := &plugin{world: w, stdout: stdout, stderr: stderr}
+	terminal := stderr
+	stdout, stderr = &plainWriter{to: stdout}, &plainWriter{to: stderr}
+	p := &plugin{world: w, stdout: stdout, stderr: stderr, terminal: terminal}
 	root := p.root()
 	root.SetArgs(arguments(args))
 	root.SetOut(stdout)

@@ -131,7 +131,7 @@ func (p *plugin) waitMoved(ctx context.Context, before *inspect.Cluster, key clu
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	told := newProgress(p.stderr)
+	told := newProgress(p.terminal)
 	defer told.done()
 	var m inspect.Move
 	for began := time.Now(); ; {

@@ -21,6 +21,8 @@ import (
 type plugin struct {
 	world
 	stdout, stderr io.Writer
+	// terminal is standard error for text that may control the terminal.
+	terminal io.Writer
 
 	rules     *clientcmd.ClientConfigLoadingRules
 	overrides clientcmd.ConfigOverrides
