@@ -71,6 +71,11 @@ func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
 	var loop *controller.Controller
 	options := storeOptions(flags, client)
 	options.Log, options.Wake, options.Registerer = log, func() { loop.Wake() }, registry
+	lease := kube.NewLease(kube.LeaseOptions{
+		Client: client, Namespace: flags.Namespace, Name: name, Pod: podIdentity(), Identity: hostname() + "_" + rand.Text()[:8],
+		Log: log,
+	})
+	options.Check = lease.Check
 	store := kube.New(options)
 	loop = controller.New(controller.Options{Source: store, Writer: store, Log: log, Registerer: registry, AddressMetrics: flags.AddressMetrics})
 
@@ -85,7 +90,7 @@ func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
 		return loop.Run(ctx)
 	}
 	lead := func(ctx context.Context) error {
-		teller.lead()
+		defer teller.lead()()
 		if err := store.WaitSynced(ctx); err != nil {
 			return err
 		}
@@ -104,7 +109,7 @@ func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
 	return daemon.RunTasks(ctx,
 		daemon.Task{Name: "watch the cluster", Run: store.Run},
 		daemon.Task{Name: "assign addresses", Run: func(ctx context.Context) error {
-			return kube.Lead(ctx, client, flags.Namespace, name, hostname()+"_"+rand.Text()[:8], log, lead)
+			return lease.Lead(ctx, lead)
 		}},
 		daemon.Task{Name: "serve HTTP", Run: daemon.NewServer(daemon.ServerOptions{
 			Listen: flags.Listen, Status: page.Controller(teller.status), StatusListen: flags.StatusListen, Pod: os.Getenv(podEnv), Metrics: registry, PProf: flags.PProf, Log: log,
@@ -126,7 +131,17 @@ func storeOptions(flags daemon.Flags, client kube.Client) kube.Options {
 	}
 }
 
-// hostname returns the name of this process in Events and in the Lease. In a Pod it is the name of the Pod.
+// podIdentity identifies the Pod of this process for the Lease. It is empty outside of a Pod, and for a manifest of an
+// earlier version.
+func podIdentity() string {
+	name, uid := os.Getenv(podEnv), os.Getenv(podUIDEnv)
+	if name == "" || uid == "" {
+		return ""
+	}
+	return name + "_" + uid
+}
+
+// hostname returns the name of this process in Events. In a Pod it is the name of the Pod.
 func hostname() string {
 	h, err := os.Hostname()
 	if err != nil {

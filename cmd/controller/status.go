@@ -14,6 +14,8 @@ import (
 const (
 	// podEnv is the environment variable in which the manifest passes the name of the Pod.
 	podEnv = "POD_NAME"
+	// podUIDEnv is the environment variable in which the manifest passes the UID of the Pod.
+	podUIDEnv = "POD_UID"
 	// statusCommand makes this binary print the status of the controller that runs in the same Pod. The image holds no other client.
 	statusCommand = "status"
 )
@@ -27,8 +29,11 @@ type teller struct {
 	leading atomic.Pointer[time.Time]
 }
 
-// lead records that this process holds the Lease now.
-func (t *teller) lead() { t.leading.Store(new(time.Now())) }
+// lead records that this process holds the Lease now. The result records that it does not hold the Lease any longer.
+func (t *teller) lead() (end func()) {
+	t.leading.Store(new(time.Now()))
+	return func() { t.leading.Store(nil) }
+}
 
 func (t *teller) status() status.Controller {
 	s := t.loop.Status()

@@ -20,7 +20,7 @@ func namespaceRules() Rules {
 		Leftover: 2 * time.Second, Straying: detected,
 		// Who was refused asks again after up to 12 s, and TCP after the time for which it was not answered.
 		Relearn: 15 * time.Second,
-		// A controller that was killed has a Lease for 15 s.
+		// A controller that was killed has a Lease for 5 s.
 		Quickly: 10 * time.Second, Successor: 30 * time.Second, LongestWait: 90 * time.Second,
 		Rest: 90 * time.Second,
 	}

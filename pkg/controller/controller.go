@@ -106,15 +106,18 @@ func New(o Options) *Controller {
 	c := &Controller{
 		Options: o,
 		wake:    make(chan struct{}, 1),
-		memory:  newMemory(),
-		retries: map[cluster.Key]retry{},
-		writing: map[cluster.Key]int{},
-		results: make(chan result),
-
-		announced: map[cluster.Key]announcement{},
 	}
+	c.forget()
 	c.metrics = newMetrics(o.Registerer, c)
 	return c
+}
+
+// forget makes the loop know as little as after a start of the process: another controller may have decided meanwhile.
+func (c *Controller) forget() {
+	c.pausing, c.turn, c.reported = time.Time{}, 0, report{}
+	c.memory, c.arrivals, c.ledger = newMemory(), arrivals{}, ledger{}
+	c.retries, c.writing, c.results = map[cluster.Key]retry{}, map[cluster.Key]int{}, make(chan result)
+	c.announced = map[cluster.Key]announcement{}
 }
 
 // Wake makes the loop decide anew. It never blocks.
@@ -134,8 +137,10 @@ func (c *Controller) Summary() Summary {
 }
 
 // Run decides and writes until ctx is cancelled, and then returns nil. The Source must be up to date when Run is called:
-// a Service that it does not show yet counts for nothing, and neither do its addresses.
+// a Service that it does not show yet counts for nothing, and neither do its addresses. Run may be called again after it
+// has returned.
 func (c *Controller) Run(ctx context.Context) error {
+	c.forget()
 	var writes sync.WaitGroup
 	defer writes.Wait()
 	ctx, cancel := context.WithCancel(ctx)

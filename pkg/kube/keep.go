@@ -75,6 +75,9 @@ func (s *Store) KeepState(ctx context.Context) error {
 func (s *Store) writeState(ctx context.Context, version string, entries map[string]string) (*stateRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, keepLimit)
 	defer cancel()
+	if err := s.check(ctx); err != nil {
+		return nil, err
+	}
 	if version == "" {
 		created, err := do[*corev1.ConfigMap](ctx, s.opt.Client, Request{
 			Verb: VerbCreate, Resource: configMaps, Namespace: s.opt.Namespace,

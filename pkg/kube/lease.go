@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -13,214 +16,315 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// The times of the Lease. Whoever has not renewed it for leaseRenew stops, three seconds before another may take it.
+// The times of the Lease. A holder that has not renewed the Lease for leaseRenew stops, one second before another process
+// may take the Lease.
 const (
-	leaseDuration = 15 * time.Second
-	leaseRenew    = 12 * time.Second
-	// leaseRetry is the time from one attempt to the next. While it waits, a process adds up to half of it at random, so that
-	// those that wait do not ask all at once.
-	leaseRetry  = 2 * time.Second
+	leaseDuration = 5 * time.Second
+	leaseRenew    = 4 * time.Second
+	// leaseRetry is the time from one renewal to the next. leasePoll is the time from one look at the Lease of another
+	// process to the next; up to half of it is added at random, so that waiting processes do not all ask at once.
+	leaseRetry  = time.Second
+	leasePoll   = 500 * time.Millisecond
 	leaseJitter = 0.5
-	// leaseLimit is how long one attempt may take: what hangs leaves time for another one.
-	leaseLimit = 5 * time.Second
+	// leaseLimit is the time limit of one attempt: an attempt that hangs leaves time for another one.
+	leaseLimit = 1500 * time.Millisecond
+	// leaseTrust is the age of a renewal from which on Check renews the Lease before a write.
+	leaseTrust = 2 * leaseRetry
+	// leasePause is the pause before this process decides with the Lease of an earlier process of its Pod: requests of
+	// that process may still be on their way to the API server.
+	leasePause = time.Second
 )
 
-// ErrLeaseLost is wrapped by the error of [Lead] when the Lease could not be renewed in time.
-var ErrLeaseLost = errors.New("lost the Lease; another process may hold it now")
+// errLost is wrapped by the causes of a lost Lease.
+var errLost = errors.New("lost the Lease; another process may hold it now")
 
-// errUntried is why a Lease is lost that no attempt to renew has failed for.
-var errUntried = errors.New("the process stood still, and did not try")
+// errUntried is the cause when no attempt to renew has failed.
+var errUntried = errors.New("the process was stalled, and did not try")
 
-// Lead waits for the Lease, then calls run, and returns run's error after the Lease was given back; nil if ctx ended
-// before run began. When the Lease is lost, run's context ends, and the error says so. identity must be another one in
-// each process that ever runs.
-//
-// It works together with client-go's leaderelection, which would bring its clients of all of Kubernetes with it: a Lease is
-// another one's until it has not changed for as long as it says, by the clock of the one who waits. The clocks of two
-// processes are never compared.
-func Lead(ctx context.Context, client Client, namespace, name, identity string, log *slog.Logger, run func(context.Context) error) error {
-	e := &election{
-		client: client, namespace: namespace, name: name, identity: identity, log: log.With("lease", namespace+"/"+name),
-	}
-	// What follows outlives ctx: the Lease is held until run has returned, whatever ends it.
-	outlasting := context.WithoutCancel(ctx)
-	var err error
-	if held := e.acquire(ctx); !held.IsZero() {
-		e.log.Info("holding the Lease", "identity", identity)
-		err = e.lead(ctx, outlasting, held, run)
-	}
-	if released := e.release(outlasting); released != nil {
-		e.log.Warn("Lease not given back; it expires by itself", "err", released)
-	}
-	return err
+// LeaseOptions are the inputs of NewLease.
+type LeaseOptions struct {
+	Client          Client
+	Namespace, Name string
+	// Pod identifies the Pod of this process, and is empty outside of a Pod. The container of a Pod is started again only
+	// after the process before has ended, so that this process continues a Lease of its Pod at once.
+	Pod string
+	// Identity distinguishes this process from every process that ever runs, without the Pod.
+	Identity string
+	Log      *slog.Logger
 }
 
-// election is what one process knows of a Lease. It is used by one goroutine at a time.
-type election struct {
-	client                    Client
-	namespace, name, identity string
-	log                       *slog.Logger
-	// lease is as it was last seen or written, nil if it has not been, and since when that is known.
+// Lease is the Lease of the leader. It works together with client-go's leaderelection, which would bring its clients of all
+// of Kubernetes with it: a Lease belongs to another process until it has not changed for the duration that it names, by
+// the clock of the waiting process. The clocks of two processes are never compared.
+type Lease struct {
+	client          Client
+	namespace, name string
+	pod, identity   string
+	log             *slog.Logger
+
+	// renewed is the time at which the last request began that made the Lease ours, nil while it is not ours.
+	renewed atomic.Pointer[time.Time]
+
+	// mu guards the rest: the goroutine that renews the Lease and the writers that check it take turns.
+	mu sync.Mutex
+	// lease is the newest Lease that was seen or written, nil for none, and since the time of its last change.
 	lease *coordinationv1.Lease
 	since time.Time
-	// waitsFor is the holder that was last logged; refused says that a refusal was.
+	// waitsFor is the holder that was last logged; refused means that a refusal was logged.
 	waitsFor string
 	refused  bool
 }
 
-// acquire waits for the Lease, and returns when what took it was begun; the zero time if ctx ended before.
-func (e *election) acquire(ctx context.Context) time.Time {
+// NewLease returns a Lease that makes no request before Lead.
+func NewLease(o LeaseOptions) *Lease {
+	l := &Lease{
+		client: o.Client, namespace: o.Namespace, name: o.Name, identity: o.Identity,
+		log: o.Log.With("lease", o.Namespace+"/"+o.Name),
+	}
+	if o.Pod != "" {
+		l.pod = o.Pod + "_"
+	}
+	l.identity = l.pod + l.identity
+	return l
+}
+
+// Lead waits for the Lease, and calls run while this process holds the Lease: again after every loss, for which the context
+// of run ends. Lead gives the Lease back and returns when run has returned by itself, with its error, or when ctx ends.
+func (l *Lease) Lead(ctx context.Context, run func(context.Context) error) error {
+	// The Lease is held until run has returned, also after the end of ctx.
+	outlasting := context.WithoutCancel(ctx)
+	var err error
+	for {
+		held, continued := l.acquire(ctx)
+		if held.IsZero() {
+			break
+		}
+		l.log.Info("holding the Lease", "identity", l.identity, "continued", continued)
+		err = l.lead(ctx, outlasting, held, func(ctx context.Context) error {
+			if continued {
+				if sleep(ctx, leasePause); ctx.Err() != nil {
+					return nil
+				}
+			}
+			return run(ctx)
+		})
+		if !errors.Is(err, errLost) || ctx.Err() != nil {
+			break
+		}
+	}
+	if released := l.release(outlasting); released != nil {
+		l.log.Warn("Lease not given back; it expires by itself", "err", released)
+	}
+	return err
+}
+
+// Check returns nil if this process holds the Lease. After a pause in the renewals, as after a stall of the process, Check
+// renews the Lease first. A nil Lease is always held.
+func (l *Lease) Check(ctx context.Context) error {
+	if l == nil {
+		return nil
+	}
+	switch renewed := l.renewed.Load(); {
+	case renewed == nil:
+		return errLost
+	case time.Since(*renewed) < leaseTrust:
+		return nil
+	}
+	began := time.Now()
+	held, err := l.attempt(ctx, began.Add(leaseLimit), l.keep)
+	switch {
+	case err != nil:
+		return fmt.Errorf("renew the Lease before a write: %w", err)
+	case !held:
+		return errLost
+	}
+	// A renewal that began later, or the end of the term, has precedence.
+	if renewed := l.renewed.Load(); renewed != nil && renewed.Before(began) {
+		l.renewed.CompareAndSwap(renewed, &began)
+	}
+	return nil
+}
+
+// acquire waits for the Lease. It returns the time at which the request that took the Lease began, zero if ctx ended before,
+// and whether an earlier process of this Pod held the Lease.
+func (l *Lease) acquire(ctx context.Context) (held time.Time, continued bool) {
 	for {
 		began := time.Now()
-		if held, err := e.attempt(ctx, began.Add(leaseLimit), e.take); held {
-			return began
-		} else if err == nil && e.waitsFor != e.holder() {
-			e.waitsFor = e.holder()
-			e.log.Info("waiting for the Lease", "holder", e.waitsFor)
+		var before string
+		got, err := l.attempt(ctx, began.Add(leaseLimit), func(ctx context.Context) (got bool, err error) {
+			got, before, err = l.take(ctx)
+			return got, err
+		})
+		if got {
+			return began, l.ofPod(before) && before != l.identity
+		} else if err == nil && l.waitsFor != before {
+			l.waitsFor = before
+			l.log.Info("waiting for the Lease", "holder", before)
 		}
-		if sleep(ctx, wait.Jitter(leaseRetry, leaseJitter)); ctx.Err() != nil {
-			return time.Time{}
+		if sleep(ctx, wait.Jitter(leasePoll, leaseJitter)); ctx.Err() != nil {
+			return time.Time{}, false
 		}
 	}
 }
 
-// lead calls run with a context that ends with ctx or when the Lease, renewed at renewed, is lost. It renews it until run returns.
-func (e *election) lead(ctx, outlasting context.Context, renewed time.Time, run func(context.Context) error) error {
+// lead calls run with a context that ends with ctx or when the Lease, renewed at renewed, is lost, and renews the Lease
+// until run returns.
+func (l *Lease) lead(ctx, outlasting context.Context, renewed time.Time, run func(context.Context) error) error {
+	l.renewed.Store(&renewed)
+	defer l.renewed.Store(nil)
 	leading, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	renewing, stop := context.WithCancel(outlasting)
 	defer stop()
 	lost := make(chan bool)
 	go func() {
-		err := e.renew(renewing, renewed)
+		err := l.renew(renewing)
 		if err != nil {
-			e.log.Warn("Lease not renewed", "err", err)
-			cancel(ErrLeaseLost)
+			l.log.Warn("Lease not renewed", "err", err)
+			l.renewed.Store(nil)
+			cancel(errLost)
 		}
 		lost <- err != nil
 	}()
 	err := run(leading)
 	stop()
 	if <-lost {
-		return errors.Join(ErrLeaseLost, err)
+		return errors.Join(errLost, err)
 	}
 	return err
 }
 
-// renew renews the Lease until ctx ends, and then returns nil; else why it must be taken for lost. renewed is when the last request
-// that made it ours was begun.
-func (e *election) renew(ctx context.Context, renewed time.Time) error {
+// renew renews the Lease until ctx ends, and then returns nil; else the reason why the Lease counts as lost.
+func (l *Lease) renew(ctx context.Context) error {
 	for failed := errUntried; ; {
-		deadline := renewed.Add(leaseRenew)
+		deadline := l.renewed.Load().Add(leaseRenew)
 		if sleep(ctx, min(leaseRetry, time.Until(deadline))); ctx.Err() != nil {
 			return nil
 		}
-		// Not even asked then: after a standstill it may have been another one's in between.
+		// After a stall, another process may have held the Lease in between, so this process does not even ask.
 		began := time.Now()
-		if !began.Before(deadline) {
+		if deadline = l.renewed.Load().Add(leaseRenew); !began.Before(deadline) {
 			return fmt.Errorf("not renewed for %v: %w", leaseRenew, failed)
 		}
 		limit := began.Add(leaseLimit)
 		if deadline.Before(limit) {
 			limit = deadline
 		}
-		held, err := e.attempt(ctx, limit, e.keep)
+		held, err := l.attempt(ctx, limit, l.keep)
 		switch {
 		case held:
-			renewed, failed = began, errUntried
+			l.renewed.Store(&began)
+			failed = errUntried
 		case ctx.Err() != nil:
 			return nil
 		case err == nil:
-			return fmt.Errorf("its holder is %q", e.holder())
+			return fmt.Errorf("its holder is %q", l.currentHolder())
 		default:
 			failed = err
 		}
 	}
 }
 
-// attempt calls try with a bound.
-func (e *election) attempt(ctx context.Context, limit time.Time, try func(context.Context) (bool, error)) (held bool, err error) {
+// attempt calls try with a time limit, and not at the same time as another attempt.
+func (l *Lease) attempt(ctx context.Context, limit time.Time, try func(context.Context) (bool, error)) (held bool, err error) {
 	ctx, cancel := context.WithDeadline(ctx, limit)
 	defer cancel()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	return try(ctx)
 }
 
-// take makes the Lease ours if it is nobody's, or has expired. Without an error and without the Lease it is another one's.
-func (e *election) take(ctx context.Context) (held bool, err error) {
-	switch err := e.read(ctx); {
-	case err != nil:
-		return false, err
-	case e.lease == nil:
-		return e.write(ctx, VerbCreate, e.next(true))
-	case e.holder() != "" && e.holder() != e.identity && time.Since(e.since) < e.lasts():
-		return false, nil
+func (l *Lease) currentHolder() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.holder()
+}
+
+// ofPod reports whether a holder is a process of this Pod.
+func (l *Lease) ofPod(holder string) bool { return l.pod != "" && strings.HasPrefix(holder, l.pod) }
+
+// take makes the Lease ours if nobody has it, if it has expired, or if an earlier process of this Pod has it. before is the
+// holder that take found. Without an error and without the Lease, another process has it.
+func (l *Lease) take(ctx context.Context) (held bool, before string, err error) {
+	if err := l.read(ctx); err != nil {
+		return false, "", err
 	}
-	return e.write(ctx, VerbUpdate, e.next(e.holder() != e.identity))
+	before = l.holder()
+	switch {
+	case l.lease == nil:
+		held, err = l.write(ctx, VerbCreate, l.next(true))
+	case before != "" && before != l.identity && !l.ofPod(before) && time.Since(l.since) < l.lasts():
+	default:
+		held, err = l.write(ctx, VerbUpdate, l.next(before != l.identity))
+	}
+	return held, before, err
 }
 
 // keep renews the Lease that is ours. Without an error and without the Lease it is not ours any more.
-func (e *election) keep(ctx context.Context) (held bool, err error) {
-	if e.lease != nil && e.holder() == e.identity {
-		if held, err := e.write(ctx, VerbUpdate, e.next(false)); held {
+func (l *Lease) keep(ctx context.Context) (held bool, err error) {
+	if l.lease != nil && l.holder() == l.identity {
+		if held, err := l.write(ctx, VerbUpdate, l.next(false)); held {
 			return held, err
 		}
 	}
 	// Somebody else has written it; or our own last write came through, and only its answer did not.
-	switch err := e.read(ctx); {
+	switch err := l.read(ctx); {
 	case err != nil:
 		return false, err
-	case e.lease == nil: // deleted
-		return e.write(ctx, VerbCreate, e.next(true))
-	case e.holder() != e.identity:
+	case l.lease == nil: // deleted
+		return l.write(ctx, VerbCreate, l.next(true))
+	case l.holder() != l.identity:
 		return false, nil
 	}
-	return e.write(ctx, VerbUpdate, e.next(false))
+	return l.write(ctx, VerbUpdate, l.next(false))
 }
 
 // release gives the Lease back if it is ours, so that the next process need not wait until it expires.
-func (e *election) release(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, leaseRetry)
+func (l *Lease) release(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, leaseLimit)
 	defer cancel()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for {
-		if err := e.read(ctx); err != nil || e.lease == nil || e.holder() != e.identity {
+		if err := l.read(ctx); err != nil || l.lease == nil || l.holder() != l.identity {
 			return err
 		}
-		next := e.next(true)
+		next := l.next(true)
 		next.Spec.HolderIdentity, next.Spec.LeaseDurationSeconds = new(""), new(int32(1))
-		next.Spec.LeaseTransitions = e.lease.Spec.LeaseTransitions
+		next.Spec.LeaseTransitions = l.lease.Spec.LeaseTransitions
 		// A renewal that was cut short on our side may still have come through.
-		if _, err := e.write(ctx, VerbUpdate, next); !apierrors.IsConflict(err) {
+		if _, err := l.write(ctx, VerbUpdate, next); !apierrors.IsConflict(err) {
 			return err
 		}
 	}
 }
 
 // holder returns who holds the Lease as it was last seen, empty for nobody.
-func (e *election) holder() string {
-	if e.lease == nil || e.lease.Spec.HolderIdentity == nil {
+func (l *Lease) holder() string {
+	if l.lease == nil || l.lease.Spec.HolderIdentity == nil {
 		return ""
 	}
-	return *e.lease.Spec.HolderIdentity
+	return *l.lease.Spec.HolderIdentity
 }
 
 // lasts returns how long the Lease as it was last seen is its holder's.
-func (e *election) lasts() time.Duration {
-	if s := e.lease.Spec.LeaseDurationSeconds; s != nil {
+func (l *Lease) lasts() time.Duration {
+	if s := l.lease.Spec.LeaseDurationSeconds; s != nil {
 		return time.Duration(*s) * time.Second
 	}
 	return leaseDuration
 }
 
 // next returns the Lease as we write it; anew says that it was not ours before.
-func (e *election) next(anew bool) *coordinationv1.Lease {
-	next := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: e.name}}
-	if e.lease != nil {
-		next = e.lease.DeepCopy()
+func (l *Lease) next(anew bool) *coordinationv1.Lease {
+	next := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: l.namespace, Name: l.name}}
+	if l.lease != nil {
+		next = l.lease.DeepCopy()
 	}
 	now, spec := metav1.NowMicro(), &next.Spec
-	spec.HolderIdentity, spec.RenewTime, spec.LeaseDurationSeconds = &e.identity, &now, new(int32(leaseDuration/time.Second))
+	spec.HolderIdentity, spec.RenewTime, spec.LeaseDurationSeconds = &l.identity, &now, new(int32(leaseDuration/time.Second))
 	switch {
-	case e.lease == nil:
+	case l.lease == nil:
 		spec.AcquireTime, spec.LeaseTransitions = &now, new(int32(0))
 	case anew:
 		transitions := int32(1)
@@ -233,43 +337,43 @@ func (e *election) next(anew bool) *coordinationv1.Lease {
 }
 
 // read asks for the Lease; there may be none.
-func (e *election) read(ctx context.Context) error {
-	lease, err := e.ask(ctx, Request{Verb: VerbGet, Name: e.name})
+func (l *Lease) read(ctx context.Context) error {
+	lease, err := l.ask(ctx, Request{Verb: VerbGet, Name: l.name})
 	switch {
 	case apierrors.IsNotFound(err):
-		e.lease = nil
+		l.lease = nil
 		return nil
 	case err != nil:
 		return err
 	}
-	if e.lease == nil || e.lease.UID != lease.UID || !sameSpec(&e.lease.Spec, &lease.Spec) {
-		e.since = time.Now()
+	if l.lease == nil || l.lease.UID != lease.UID || !sameSpec(&l.lease.Spec, &lease.Spec) {
+		l.since = time.Now()
 	}
-	e.lease = lease
+	l.lease = lease
 	return nil
 }
 
 // write writes the Lease. The API server refuses an update of any other than the last one seen, with a conflict.
-func (e *election) write(ctx context.Context, verb Verb, next *coordinationv1.Lease) (held bool, err error) {
+func (l *Lease) write(ctx context.Context, verb Verb, next *coordinationv1.Lease) (held bool, err error) {
 	r := Request{Verb: verb, Object: next}
 	if verb == VerbUpdate {
-		r.Name = e.name
+		r.Name = l.name
 	}
-	lease, err := e.ask(ctx, r)
+	lease, err := l.ask(ctx, r)
 	if err != nil {
 		return false, err
 	}
-	e.lease, e.since = lease, time.Now()
+	l.lease, l.since = lease, time.Now()
 	return true, nil
 }
 
 // ask makes a request. It says once that the API server refuses it, since nothing else would come of that for ever.
-func (e *election) ask(ctx context.Context, r Request) (*coordinationv1.Lease, error) {
-	r.Resource, r.Namespace = leases, e.namespace
-	lease, err := do[*coordinationv1.Lease](ctx, e.client, r)
-	if apierrors.IsForbidden(err) && !e.refused {
-		e.refused = true
-		e.log.Warn("API server refuses us the Lease, without which no address is given", "err", err)
+func (l *Lease) ask(ctx context.Context, r Request) (*coordinationv1.Lease, error) {
+	r.Resource, r.Namespace = leases, l.namespace
+	lease, err := do[*coordinationv1.Lease](ctx, l.client, r)
+	if apierrors.IsForbidden(err) && !l.refused {
+		l.refused = true
+		l.log.Warn("API server refuses us the Lease, without which no address is given", "err", err)
 	}
 	return lease, err
 }

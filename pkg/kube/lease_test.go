@@ -17,9 +17,16 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
+// newLease returns the Lease of the tests for a process of a Pod.
+func newLease(client Client, pod, name string, log *lines) *Lease {
+	return NewLease(LeaseOptions{
+		Client: client, Namespace: "lanlord-system", Name: "lanlord-controller", Pod: pod, Identity: name, Log: textLog(log),
+	})
+}
+
 // follow takes part in the election under a name until ctx ends, and says who leads.
 func follow(ctx context.Context, client Client, name string, run func(context.Context) error) error {
-	return Lead(ctx, client, "lanlord-system", "lanlord-controller", name, textLog(&lines{}), run)
+	return newLease(client, "", name, &lines{}).Lead(ctx, run)
 }
 
 func TestLeadOneAtATime(t *testing.T) {
@@ -87,9 +94,13 @@ func TestLeadOvertaken(t *testing.T) {
 		})
 		began, ended := make(chan struct{}), make(chan error, 1)
 		go func() {
-			ended <- follow(t.Context(), client, "a", func(ctx context.Context) error {
+			following, stop := context.WithCancel(t.Context())
+			defer stop()
+			_ = follow(following, client, "a", func(ctx context.Context) error {
 				close(began)
 				<-ctx.Done()
+				ended <- context.Cause(ctx)
+				stop()
 				return nil
 			})
 		}()
@@ -105,8 +116,8 @@ func TestLeadOvertaken(t *testing.T) {
 		}
 		taken.Store(true)
 		since := time.Now()
-		if err := <-ended; !errors.Is(err, ErrLeaseLost) {
-			t.Errorf("ended with %v, want %v", err, ErrLeaseLost)
+		if err := <-ended; !errors.Is(err, errLost) {
+			t.Errorf("ended with %v, want %v", err, errLost)
 		}
 		if took := time.Since(since); took > 2*leaseRetry {
 			t.Errorf("led for %v after another one held the Lease", took)
@@ -130,22 +141,28 @@ func TestLeadLost(t *testing.T) {
 		client.PrependReactor("*", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return away.Load(), nil, &apiDown{}
 		})
-		var began, ended time.Time
-		err := follow(t.Context(), client, "a", func(ctx context.Context) error {
-			began = time.Now()
+		ctx, stop := context.WithCancel(t.Context())
+		var terms []time.Duration
+		err := follow(ctx, client, "a", func(ctx context.Context) error {
+			if len(terms) > 0 { // the API server is back, and this process leads again
+				stop()
+				return nil
+			}
+			began := time.Now()
 			away.Store(true)
 			<-ctx.Done()
-			ended = time.Now()
-			if !errors.Is(context.Cause(ctx), ErrLeaseLost) {
-				t.Errorf("cause %v, want ErrLeaseLost", context.Cause(ctx))
+			terms = append(terms, time.Since(began))
+			if !errors.Is(context.Cause(ctx), errLost) {
+				t.Errorf("cause %v, want %v", context.Cause(ctx), errLost)
 			}
+			time.AfterFunc(time.Minute, func() { away.Store(false) })
 			return nil
 		})
-		if !errors.Is(err, ErrLeaseLost) {
-			t.Errorf("%v, want ErrLeaseLost", err)
+		if err != nil || len(terms) != 1 {
+			t.Errorf("%v after %d terms", err, len(terms))
 		}
-		if d := ended.Sub(began); d >= leaseDuration {
-			t.Errorf("run was told after %v, when another may have led already", d)
+		if terms[0] >= leaseDuration {
+			t.Errorf("run was told after %v, when another process may have led already", terms[0])
 		}
 	})
 }
@@ -176,7 +193,7 @@ func TestRefusedLeaseIsTold(t *testing.T) {
 				log := &lines{}
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
-				_ = Lead(ctx, client, "lanlord-system", "lanlord-controller", "a", textLog(log), func(ctx context.Context) error {
+				_ = newLease(client, "", "a", log).Lead(ctx, func(ctx context.Context) error {
 					<-ctx.Done()
 					return nil
 				})
@@ -185,5 +202,104 @@ func TestRefusedLeaseIsTold(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestLeaseOfTheSamePod kills a process that holds the Lease. The next process of the same Pod continues the Lease after
+// leasePause, and a process of another Pod waits until the Lease has expired, which takes less than 6 s.
+func TestLeaseOfTheSamePod(t *testing.T) {
+	for _, c := range []struct {
+		name, pod string
+		least     time.Duration
+		most      time.Duration
+	}{
+		{"the same Pod", "controller-1_uid-1", leasePause, leasePause},
+		{"another Pod", "controller-2_uid-2", leaseDuration - leaseRetry, 6 * time.Second},
+		{"a Pod whose name begins alike", "controller-1_uid", leaseDuration - leaseRetry, 6 * time.Second},
+		{"no Pod", "", leaseDuration - leaseRetry, 6 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := &hanging{Client: newLeases()}
+				killed := make(chan struct{})
+				first, kill := context.WithCancel(t.Context())
+				var gone sync.WaitGroup
+				defer gone.Wait()
+				defer kill()
+				gone.Go(func() {
+					// A process that was killed makes no request: neither to renew nor to give the Lease back.
+					_ = newLease(client, "controller-1_uid-1", "a", &lines{}).Lead(first, func(ctx context.Context) error {
+						time.Sleep(10*time.Second + 300*time.Millisecond)
+						client.hangs.Store(true)
+						close(killed)
+						<-ctx.Done()
+						return nil
+					})
+				})
+				<-killed
+				died := time.Now()
+				ctx, stop := context.WithCancel(t.Context())
+				err := newLease(client.Client, c.pod, "b", &lines{}).Lead(ctx, func(context.Context) error {
+					if after := time.Since(died); after < c.least || after > c.most {
+						t.Errorf("leads %v after the death of the process before, want %v to %v", after, c.least, c.most)
+					}
+					stop()
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// TestCheckBeforeWrite refuses a write of a process that does not hold the Lease, also when the process was stalled and does
+// not know yet, and renews the Lease first after a stall in which nobody took the Lease.
+func TestCheckBeforeWrite(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			client := newLeases()
+			hung := &hanging{Client: client}
+			l := newLease(hung, "", "a", &lines{})
+			if err := l.Check(t.Context()); !errors.Is(err, errLost) {
+				t.Errorf("before the Lease is held: %v", err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			err := l.Lead(ctx, func(ctx context.Context) error {
+				defer stop()
+				if err := l.Check(ctx); err != nil {
+					t.Errorf("while the Lease is held: %v", err)
+				}
+				hung.hangs.Store(true) // the renewals do not get through
+				time.Sleep(leaseRetry + leaseTrust)
+				if taken {
+					leases := client.CoordinationV1().Leases("lanlord-system")
+					lease, err := leases.Get(ctx, "lanlord-controller", metav1.GetOptions{})
+					if err != nil {
+						return err
+					}
+					lease.Spec.HolderIdentity = new("b")
+					if _, err := leases.Update(ctx, lease, metav1.UpdateOptions{}); err != nil {
+						return err
+					}
+				}
+				hung.hangs.Store(false)
+				if err := l.Check(t.Context()); errors.Is(err, errLost) != taken || !taken && err != nil {
+					t.Errorf("taken %t: %v", taken, err)
+				}
+				return nil
+			})
+			if err != nil && !errors.Is(err, errLost) {
+				t.Error(err)
+			}
+			if err := l.Check(t.Context()); !errors.Is(err, errLost) {
+				t.Errorf("after the Lease was given back: %v", err)
+			}
+		})
+	}
+	var none *Lease
+	if err := none.Check(t.Context()); err != nil {
+		t.Errorf("without a Lease: %v", err)
 	}
 }

@@ -42,6 +42,9 @@ type Options struct {
 	Wake func()
 	// Registerer gets the Store's metrics. It may be nil.
 	Registerer prometheus.Registerer
+	// Check is called before every write to a Service or to the ConfigMap lanlord-state, which is not made if Check returns
+	// an error. It may be nil.
+	Check func(context.Context) error
 }
 
 // Store holds the API server's objects as converted values. It includes the writes of this process that the watch has not shown yet.

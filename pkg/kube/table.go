@@ -218,3 +218,10 @@ func newer(a, b string) string {
 	}
 	return b
 }
+
+// progress implements progressing.
+func (t *table[V]) progress() (seen string, synced bool, passed <-chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.seen, t.synced, t.passed
+}

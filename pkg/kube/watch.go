@@ -2,11 +2,8 @@ package kube
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -24,9 +21,17 @@ type watched struct {
 	namespace string
 	name      string
 	labels    string
-	table     cache.ReflectorStore
+	table     progressing
 	// synced is called with Store.mu held.
 	synced func() bool
+}
+
+// narrow limits a list or a watch to the objects of w.
+func (w watched) narrow(o *metav1.ListOptions) {
+	if w.name != "" {
+		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, w.name).String()
+	}
+	o.LabelSelector = w.labels
 }
 
 // watched returns the watches of this Store.
@@ -99,22 +104,16 @@ func (s *Store) keepWatching(ctx context.Context, w watched) {
 
 // reflector returns the reflector that keeps a table up to date.
 func (s *Store) reflector(w watched) *cache.Reflector {
-	narrow := func(o *metav1.ListOptions) {
-		if w.name != "" {
-			o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, w.name).String()
-		}
-		o.LabelSelector = w.labels
-	}
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			narrow(&o)
+			w.narrow(&o)
 			s.health.wait(w.title, false)
 			list, err := s.opt.Client.Do(ctx, Request{Verb: VerbList, Resource: w.resource, Namespace: w.namespace, Options: o})
 			s.report(ctx, w, err)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			narrow(&o)
+			w.narrow(&o)
 			s.health.wait(w.title, false)
 			events, err := s.opt.Client.Watch(ctx, Request{Resource: w.resource, Namespace: w.namespace, Options: o})
 			s.report(ctx, w, err)
@@ -164,50 +163,3 @@ func (e ending) Stop() {
 type opaque struct{ err error }
 
 func (o opaque) Error() string { return o.err.Error() }
-
-// WaitFresh waits until the Store shows every Service at least as new as the API server holds it now. A watch may lag behind the writes
-// of the previous controller, whose last assignments this one must know before it assigns anything.
-func (s *Store) WaitFresh(ctx context.Context) error {
-	newest, err := s.newestService(ctx)
-	if err != nil {
-		return err
-	}
-	for waited := false; ; waited = true {
-		s.mu.Lock()
-		seen, passed := s.services.seen, s.services.passed
-		synced := s.services.synced
-		s.mu.Unlock()
-		if synced && (newest == "" || !older(seen, newest)) {
-			return nil
-		}
-		if !waited {
-			s.opt.Log.Info("waiting for the watch of Services to catch up", "seen", seen, "newest", newest)
-		}
-		select {
-		case <-passed:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the watch of Services to catch up: %w", context.Cause(ctx))
-		}
-	}
-}
-
-// newestService returns the newest resourceVersion of any Service, by a consistent list in pages. It is empty without Services.
-func (s *Store) newestService(ctx context.Context) (version string, err error) {
-	page := metav1.ListOptions{Limit: 500}
-	for {
-		list, err := do[*corev1.ServiceList](ctx, s.opt.Client, Request{Verb: VerbList, Resource: services, Options: page})
-		switch {
-		case apierrors.IsResourceExpired(err) && page.Continue != "":
-			page.Continue = ""
-			continue
-		case err != nil:
-			return "", fmt.Errorf("list Services: %w", err)
-		}
-		for i := range list.Items {
-			version = newer(version, list.Items[i].ResourceVersion)
-		}
-		if page.Continue = list.Continue; page.Continue == "" {
-			return version, nil
-		}
-	}
-}

@@ -35,6 +35,9 @@ func (s *Store) write(ctx context.Context, u cluster.Update) error {
 	if err != nil {
 		return fmt.Errorf("write Service %s: %w", u.Key, err)
 	}
+	if err := s.check(ctx); err != nil {
+		return fmt.Errorf("write Service %s: %w: %w", u.Key, cluster.ErrChanged, err)
+	}
 	o, err := do[*corev1.Service](ctx, s.opt.Client, Request{
 		Verb: VerbPatch, Resource: services, Namespace: u.Key.Namespace, Name: u.Key.Name, Subresource: "status",
 		Patch: patch, PatchType: types.StrategicMergePatchType, FieldManager: s.opt.Component,
@@ -57,6 +60,14 @@ func (s *Store) write(ctx context.Context, u cluster.Update) error {
 		s.moved(true)
 	}
 	return nil
+}
+
+// check returns nil if this process may write.
+func (s *Store) check(ctx context.Context) error {
+	if s.opt.Check == nil {
+		return nil
+	}
+	return s.opt.Check(ctx)
 }
 
 // The patch below is a strategic merge patch. What it does not name stays, a null removes, the list of ingress is

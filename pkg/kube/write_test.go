@@ -344,28 +344,3 @@ func TestWriteFails(t *testing.T) {
 		}
 	})
 }
-
-func TestWaitFresh(t *testing.T) {
-	api := newFakeAPI(service("s"))
-	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {
-		if err := s.WaitFresh(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		api.hold("services")
-		api.put(service("n"))
-		done := make(chan error, 1)
-		go func() { done <- s.WaitFresh(t.Context()) }()
-		wakes.take()
-		select {
-		case err := <-done:
-			t.Fatalf("%v before the watch has shown the newest Service", err)
-		default:
-		}
-		// One more, which goes again: what has been passed need not be there.
-		api.remove(service("n"))
-		api.release("services")
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-	})
-}
