@@ -45,6 +45,15 @@ func (s *Snapshot) Node(name string) *Node {
 	return &s.Nodes[i]
 }
 
+// Service returns the Service of this key, nil if there is none.
+func (s *Snapshot) Service(key Key) *Service {
+	i, found := slices.BinarySearchFunc(s.Services, key, func(svc *Service, key Key) int { return svc.Key.Compare(key) })
+	if !found {
+		return nil
+	}
+	return s.Services[i]
+}
+
 // Namespace is a namespace, with the fields that Lanlord uses.
 type Namespace struct {
 	Name string
@@ -191,6 +200,9 @@ type Service struct {
 	// ForeignIngress is true when the status also holds what Lanlord never writes: a hostname, or text that is no
 	// address, or another ipMode than VIP.
 	ForeignIngress bool
+	// StatusManager is the field manager of the controller that has put other addresses than those of Assignment into the
+	// status; empty when the status shows those of Assignment, and when the manager is not known.
+	StatusManager string
 	// AllocatedFrom is the value of our annotation that names the pools of Ingress, empty when it is not there.
 	AllocatedFrom string
 	// Assignment is the record that the controller wrote on the Service. It is nil when there is none, as on a Service that

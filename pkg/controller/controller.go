@@ -79,6 +79,7 @@ type Controller struct {
 	announced map[cluster.Key]announcement
 	// reported is the ConfigMap that was last reported about.
 	reported report
+	contests contests
 }
 
 // result is the outcome of a write.
@@ -117,7 +118,7 @@ func (c *Controller) forget() {
 	c.pausing, c.turn, c.reported = time.Time{}, 0, report{}
 	c.memory, c.arrivals, c.ledger = newMemory(), arrivals{}, ledger{}
 	c.retries, c.writing, c.results = map[cluster.Key]retry{}, map[cluster.Key]int{}, make(chan result)
-	c.announced = map[cluster.Key]announcement{}
+	c.announced, c.contests = map[cluster.Key]announcement{}, contests{}
 }
 
 // Wake makes the loop decide anew. It never blocks.
@@ -197,7 +198,7 @@ func (c *Controller) step(ctx context.Context, writes *sync.WaitGroup) time.Time
 	c.view.Store(&view{snapshot, plan, slices.Clone(c.memory.rests), now})
 	decided := time.Now()
 	c.pausing = decided.Add(min(pauseFactor*decided.Sub(now), maxPause))
-	if c.apply(ctx, writes, c.due(plan.Updates, now)) {
+	if c.apply(ctx, writes, c.due(ctx, plan.Updates, snapshot, now)) {
 		return now
 	}
 	next := c.memory.expiry(delay)
@@ -211,7 +212,8 @@ func (c *Controller) step(ctx context.Context, writes *sync.WaitGroup) time.Time
 }
 
 // due returns the updates that may be written now, and forgets of the others what nothing is waiting for.
-func (c *Controller) due(updates []cluster.Update, now time.Time) []cluster.Update {
+func (c *Controller) due(ctx context.Context, updates []cluster.Update, snapshot cluster.Snapshot, now time.Time) []cluster.Update {
+	c.contests.forget(now)
 	due := make([]cluster.Update, 0, len(updates))
 	waiting, announced := make(map[cluster.Key]retry), make(map[cluster.Key]announcement)
 	for _, u := range updates {
@@ -225,13 +227,36 @@ func (c *Controller) due(updates []cluster.Update, now time.Time) []cluster.Upda
 		if a, ok := c.announced[u.Key]; ok && a.uid == u.UID {
 			announced[u.Key] = a
 		}
-		if _, writing := c.writing[u.Key]; !writing && (!ok || !now.Before(r.after)) {
-			due = append(due, u)
+		if _, writing := c.writing[u.Key]; writing || ok && now.Before(r.after) {
+			continue
 		}
+		u, hold := c.contest(ctx, u, snapshot)
+		if now.Before(hold) {
+			waiting[u.Key] = retry{uid: u.UID, version: u.Version, after: hold}
+			continue
+		}
+		due = append(due, u)
 	}
 	c.retries = waiting
 	c.announced = announced
 	return due
+}
+
+// contest returns the update to write where another controller changes the status back, and the time before which it must
+// not be written; u and zero for any other Service.
+func (c *Controller) contest(ctx context.Context, u cluster.Update, snapshot cluster.Snapshot) (cluster.Update, time.Time) {
+	if c.contests[u.Key] == nil {
+		return u, time.Time{}
+	}
+	svc := snapshot.Service(u.Key)
+	v := c.contests.judge(u, svc)
+	if v.contested {
+		if v.begins {
+			c.tell(ctx, []cluster.Event{contestEvent(u, svc)})
+		}
+		u = contested(u, svc)
+	}
+	return u, v.hold
 }
 
 // apply begins the writes and waits for them, at most for planTime. It reports whether to decide again at once: a write
@@ -321,6 +346,7 @@ func (c *Controller) ended(r result) bool {
 	delete(c.writing, u.Key)
 	if r.err == nil {
 		delete(c.announced, u.Key)
+		c.contests.wrote(u, time.Now())
 		if waited, ok := c.arrivals.served(u, time.Now()); ok {
 			c.metrics.assignment.Observe(waited.Seconds())
 		}

@@ -89,6 +89,8 @@ func assignmentFix(a reason.Assignment) string {
 		return "raise the quota, or remove Services of the namespace that need no address"
 	case reason.NoFreeAddress:
 		return "add addresses to a pool that the Service may use, or remove Services that need none"
+	case reason.StatusContested:
+		return "turn the other controller off (k3s: --disable=servicelb), or give the Service a spec.loadBalancerClass of one of them"
 	}
 	return ""
 }

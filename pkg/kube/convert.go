@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -99,7 +100,37 @@ func convertService(o *corev1.Service, class string) (serviceRow, bool) {
 		s.PreferNodeValue = strings.TrimSpace(o.Annotations[PreferNodeAnnotation])
 	}
 	s.Ingress, s.ForeignIngress = ingress(o.Status.LoadBalancer.Ingress)
+	if s.ForeignIngress || !assigns(s.Assignment, s.Ingress) {
+		s.StatusManager = statusManager(o.ManagedFields)
+	}
 	return serviceRow{service: s, generation: o.Generation}, true
+}
+
+// assigns reports whether the record has exactly these addresses. A nil record has any.
+func assigns(record *cluster.Assignment, addrs []netip.Addr) bool {
+	if record == nil {
+		return true
+	}
+	return slices.EqualFunc(record.Addresses, addrs, func(x cluster.AssignedAddress, a netip.Addr) bool { return x.Addr == a })
+}
+
+// statusManager returns the field manager that has written the addresses in the status last, empty if none is known.
+func statusManager(managers []metav1.ManagedFieldsEntry) string {
+	var last *metav1.ManagedFieldsEntry
+	for i := range managers {
+		m := &managers[i]
+		if m.FieldsV1 == nil || !bytes.Contains(m.FieldsV1.Raw, []byte(`"f:loadBalancer"`)) ||
+			!bytes.Contains(m.FieldsV1.Raw, []byte(`"f:ingress"`)) {
+			continue
+		}
+		if last == nil || m.Time != nil && last.Time.Before(m.Time) {
+			last = m
+		}
+	}
+	if last == nil {
+		return ""
+	}
+	return last.Manager
 }
 
 // leftBehind tells whether a Service that is not ours to serve carries what is ours to remove. A load balancer of another

@@ -295,3 +295,40 @@ func TestConvertNodeAway(t *testing.T) {
 		}
 	}
 }
+
+// TestStatusManager names the controller that has replaced the assigned addresses in the status, and nobody otherwise.
+func TestStatusManager(t *testing.T) {
+	at := func(s int64) *metav1.Time { return &metav1.Time{Time: time.Unix(s, 0)} }
+	entry := func(manager string, t *metav1.Time, fields string) metav1.ManagedFieldsEntry {
+		return metav1.ManagedFieldsEntry{Manager: manager, Subresource: "status", Time: t, FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}
+	}
+	const ingress = `{"f:status":{"f:loadBalancer":{"f:ingress":{}}}}`
+	managers := []metav1.ManagedFieldsEntry{
+		entry("older", at(1), ingress), entry("k3s", at(5), ingress), entry("conditions", at(9), `{"f:status":{"f:conditions":{}}}`),
+		entry("untimed", nil, ingress), {Manager: "empty"},
+	}
+	for _, test := range []struct {
+		status, assigned, want string
+	}{
+		{"10.0.0.1", "10.0.0.1", ""},
+		{"10.9.9.9", "10.0.0.1", "k3s"},
+		{"10.9.9.9", "", ""}, // without a record, nothing is known
+	} {
+		o := service("s")
+		o.ManagedFields = managers
+		o.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: test.status}}
+		if test.assigned != "" {
+			record, err := FormatAssignment(&cluster.Assignment{Addresses: []cluster.AssignedAddress{{
+				Addr: netip.MustParseAddr(test.assigned), Pool: "lan",
+			}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Annotations = map[string]string{AssignmentAnnotation: record}
+		}
+		row, _ := convertService(o, "")
+		if row.service.StatusManager != test.want {
+			t.Errorf("%+v: %q", test, row.service.StatusManager)
+		}
+	}
+}

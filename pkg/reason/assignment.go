@@ -46,15 +46,18 @@ const (
 	QuotaReached
 	// NoFreeAddress: all addresses of the Service's pools are in use.
 	NoFreeAddress
+	// StatusContested: another controller keeps changing the addresses in the status of the Service.
+	StatusContested
 
 	// AssignmentCount is the number of Assignment values.
-	AssignmentCount = int(NoFreeAddress) + 1
+	AssignmentCount = int(StatusContested) + 1
 )
 
 var assignmentWords = [AssignmentCount]string{
 	"Assigned", "InvalidRequest", "MissingFamily", "FamilyMismatch", "UnknownPool", "PoolSetAside", "PoolNotAllowed",
 	"PoolDisabled", "PoolLacksFamily", "AddressOutsidePools", "AddressExcluded", "AddressReserved", "AddressTaken",
 	"NetworkAddress", "AddressInUse", "NotRequested", "Surplus", "NoPool", "QuotaReached", "NoFreeAddress",
+	"StatusContested",
 }
 
 // String returns the word.
@@ -72,7 +75,7 @@ func ParseAssignment(text string) (a Assignment, ok bool) {
 // it. The other refusals follow from the pools and from the other Services.
 func (a Assignment) AboutRequest() bool {
 	switch a {
-	case Assigned, NoPool, QuotaReached, NoFreeAddress:
+	case Assigned, NoPool, QuotaReached, NoFreeAddress, StatusContested:
 		return false
 	default:
 		return true

@@ -79,7 +79,7 @@ func TestAValueThatDoesNotExistIsShown(t *testing.T) {
 }
 
 func TestAboutRequest(t *testing.T) {
-	byPools := map[Assignment]bool{Assigned: true, NoPool: true, QuotaReached: true, NoFreeAddress: true}
+	byPools := map[Assignment]bool{Assigned: true, NoPool: true, QuotaReached: true, NoFreeAddress: true, StatusContested: true}
 	for _, a := range Assignments() {
 		if a.AboutRequest() == byPools[a] {
 			t.Errorf("%s.AboutRequest() is %t", a, a.AboutRequest())
