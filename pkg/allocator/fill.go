@@ -131,11 +131,15 @@ func (a *Allocator) triedBy(s *seeker, in sharing) *int {
 		ports = append(ports, byte(p.Protocol), byte(p.Number>>8), byte(p.Number))
 	}
 	a.scratch = ports
-	if tried, ok := a.tried[sharer{in, s.TrafficPolicy, s.Selector, string(ports)}]; ok {
+	namespace := ""
+	if s.TrafficPolicy == cluster.TrafficLocal {
+		namespace = s.Key.Namespace
+	}
+	if tried, ok := a.tried[sharer{in, s.TrafficPolicy, namespace, s.Selector, string(ports)}]; ok {
 		return tried
 	}
 	tried := new(int)
-	a.tried[sharer{in, s.TrafficPolicy, s.Selector, string(ports)}] = tried
+	a.tried[sharer{in, s.TrafficPolicy, namespace, s.Selector, string(ports)}] = tried
 	return tried
 }
 

@@ -51,8 +51,9 @@ type sharing struct {
 // sharer is the kind of a Service that decides which addresses the Service can share.
 type sharer struct {
 	sharing
-	policy   cluster.TrafficPolicy
-	selector string
+	policy cluster.TrafficPolicy
+	// namespace and selector are empty unless policy is TrafficLocal.
+	namespace, selector string
 	// ports has three bytes for each port.
 	ports string
 }
@@ -176,12 +177,12 @@ func Older(x, y *cluster.Service) int {
 
 // MayShare is true when two Services may have the same address: they have the same sharing key and no port in common,
 // and their traffic is for the same nodes, since both have the policy Cluster, or both have Local and the same
-// endpoints.
+// endpoints: a selector chooses Pods of the Service's own namespace.
 func MayShare(x, y *cluster.Service) bool {
 	if x.SharingKey == "" || x.SharingKey != y.SharingKey || x.TrafficPolicy != y.TrafficPolicy {
 		return false
 	}
-	if x.TrafficPolicy == cluster.TrafficLocal && x.Selector != y.Selector {
+	if x.TrafficPolicy == cluster.TrafficLocal && (x.Key.Namespace != y.Key.Namespace || x.Selector != y.Selector) {
 		return false
 	}
 	_, clash := commonPort(x.Ports, y.Ports)
@@ -217,6 +218,8 @@ func unshared(svc, holder *cluster.Service) reason.Unshared {
 		return reason.SamePort
 	case holder.TrafficPolicy != svc.TrafficPolicy:
 		return reason.OtherTrafficPolicy
+	case svc.TrafficPolicy == cluster.TrafficLocal && holder.Key.Namespace != svc.Key.Namespace:
+		return reason.OtherNamespace
 	case svc.TrafficPolicy == cluster.TrafficLocal && holder.Selector != svc.Selector:
 		return reason.OtherSelector
 	default:
@@ -238,6 +241,8 @@ func unsharedText(why reason.Unshared, svc, holder *cluster.Service) string {
 		return fmt.Sprintf(", which has port %s too", port)
 	case reason.OtherTrafficPolicy:
 		return fmt.Sprintf(", whose externalTrafficPolicy is %s and not %s", holder.TrafficPolicy, svc.TrafficPolicy)
+	case reason.OtherNamespace:
+		return ", whose externalTrafficPolicy is Local and whose Pods are in another namespace, so that no node has the endpoints of both"
 	case reason.OtherSelector:
 		return ", whose externalTrafficPolicy is Local and which has another selector"
 	case reason.Leaving:

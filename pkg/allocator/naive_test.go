@@ -109,7 +109,7 @@ func naiveShare(x, y *cluster.Service) bool {
 			return false
 		}
 	}
-	return x.TrafficPolicy == cluster.TrafficCluster || x.Selector == y.Selector
+	return x.TrafficPolicy == cluster.TrafficCluster || x.Key.Namespace == y.Key.Namespace && x.Selector == y.Selector
 }
 
 func naiveWanted(svc *cluster.Service) []cluster.Family {

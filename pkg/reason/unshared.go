@@ -15,6 +15,9 @@ const (
 	SamePort
 	// OtherTrafficPolicy: the Services differ in externalTrafficPolicy.
 	OtherTrafficPolicy
+	// OtherNamespace: both have externalTrafficPolicy Local, and are in different namespaces, so no node has the endpoints
+	// of both by right.
+	OtherNamespace
 	// OtherSelector: both have externalTrafficPolicy Local, and their selectors differ.
 	OtherSelector
 	// Leaving: the other Service is about to lose the address.
@@ -25,7 +28,7 @@ const (
 )
 
 var unsharedWords = [UnsharedCount]string{
-	"NotMeant", "NoSharingKey", "OtherSharingKey", "SamePort", "OtherTrafficPolicy", "OtherSelector", "Leaving",
+	"NotMeant", "NoSharingKey", "OtherSharingKey", "SamePort", "OtherTrafficPolicy", "OtherNamespace", "OtherSelector", "Leaving",
 }
 
 // String returns the word.
