@@ -20,6 +20,10 @@ type Config struct {
 	Allocation Allocation
 	// Layer2 is the top-level key layer2.
 	Layer2 Layer2
+	// Peers are the entries of peers, in the order of the document, each with a name of its own.
+	Peers []Peer
+	// BGP is the top-level key bgp.
+	BGP BGP
 
 	index index
 }
@@ -56,6 +60,14 @@ type Pool struct {
 	PreferredNodes []PreferredNodes
 	// Interfaces are names or patterns (path.Match) of the interfaces to announce on; empty for all that fit.
 	Interfaces []string
+	// Layer2 and BGP are the protocols of the pool. At least one is true.
+	Layer2, BGP bool
+	// Spread is the number of nodes, by rank in the election, that announce an address without an additional MED; 0 for
+	// all nodes.
+	Spread int
+	// Advertisements are the entries of bgp-advertisements. A pool with BGP has at least one; without the key it has
+	// the default: host routes to all peers.
+	Advertisements []Advertisement
 }
 
 // PreferredNodes gives a weight to nodes.
