@@ -28,6 +28,7 @@ const (
 	kindHello     kind = "hello"     // both, first
 	kindPlace     kind = "place"     // the holder: its newest place
 	kindGo        kind = "go"        // the holder: its final place, and that the successor is to take over
+	kindSession   kind = "session"   // the holder, before go: a session with its files, to a successor that adopts
 	kindReplaced  kind = "replaced"  // the holder: another successor has connected
 	kindRefused   kind = "refused"   // the holder: no successor is taken, for a reason
 	kindAnswering kind = "answering" // the successor: it answers for the place of that number
@@ -43,6 +44,10 @@ type message struct {
 	Place *Place `json:"place,omitempty"`
 	// Reason is there for refused.
 	Reason string `json:"reason,omitempty"`
+	// Adopts says in the hello of a successor that it takes sessions with their files.
+	Adopts bool `json:"adopts,omitempty"`
+	// Session is there for session.
+	Session *handed `json:"session,omitempty"`
 }
 
 // encode returns m as a line, without its configuration when the line would be too long. It fails when m is no message that decode accepts.
@@ -91,13 +96,15 @@ func decode(line []byte) (message, error) {
 
 // check returns what makes m no message.
 func (m message) check() error {
-	var numbered, placed bool
+	var numbered, placed, session bool
 	switch m.Kind {
 	case kindHello, kindReplaced, kindRefused:
 	case kindPlace, kindGo:
 		numbered, placed = true, true
 	case kindAnswering:
 		numbered = true
+	case kindSession:
+		session = true
 	default:
 		return fmt.Errorf("kind %q is unknown", excerpt([]byte(m.Kind)))
 	}
@@ -106,10 +113,16 @@ func (m message) check() error {
 		return fmt.Errorf("%s with number %d", m.Kind, m.Seq)
 	case placed != (m.Place != nil):
 		return fmt.Errorf("%s with a place: %t, must be %t", m.Kind, m.Place != nil, placed)
+	case session != (m.Session != nil):
+		return fmt.Errorf("%s with a session: %t, must be %t", m.Kind, m.Session != nil, session)
+	case m.Adopts && m.Kind != kindHello:
+		return fmt.Errorf("%s that adopts", m.Kind)
 	case placed:
 		if err := m.Place.check(); err != nil {
 			return fmt.Errorf("%s: %w", m.Kind, err)
 		}
+	case session:
+		return m.Session.check()
 	}
 	return nil
 }
