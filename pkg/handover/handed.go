@@ -25,9 +25,10 @@ const (
 // Close closes the descriptors of this process.
 func (s Session) Close() { closeFiles(s.Files) }
 
-// handed is a session as a message shows it.
+// handed describes a session in a message. The bytes of State follow the message: no encoding makes them longer.
 type handed struct {
-	State []byte `json:"state"`
+	// Size is the number of bytes of State.
+	Size int `json:"size"`
 	// Files is the number of files that come with the message.
 	Files int `json:"files"`
 }
@@ -35,8 +36,8 @@ type handed struct {
 // check returns what makes h no session.
 func (h handed) check() error {
 	switch {
-	case len(h.State) > MaxState:
-		return fmt.Errorf("state of a session with %d bytes, may have %d", len(h.State), MaxState)
+	case h.Size < 0 || h.Size > MaxState:
+		return fmt.Errorf("state of a session with %d bytes, may have %d", h.Size, MaxState)
 	case h.Files < 0 || h.Files > MaxFiles:
 		return fmt.Errorf("session with %d files, may have %d", h.Files, MaxFiles)
 	}

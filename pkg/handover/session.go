@@ -162,7 +162,7 @@ func (h *Holder) offer(s *session) error {
 // connection when this process ends. give returns an error when the successor cannot be written to.
 func (h *Holder) give(s *session, sessions []Session) error {
 	for n, session := range sessions {
-		line, err := encode(message{Kind: kindSession, Session: &handed{session.State, len(session.Files)}})
+		line, err := encode(message{Kind: kindSession, Session: &handed{len(session.State), len(session.Files)}})
 		if err == nil && n >= MaxSessions {
 			err = fmt.Errorf("%d sessions, may be %d", len(sessions), MaxSessions)
 		}
@@ -170,7 +170,7 @@ func (h *Holder) give(s *session, sessions []Session) error {
 			h.log.Error("session not handed over", "err", err)
 			continue
 		}
-		if err := sendFiles(s.conn, line, session.Files); err != nil {
+		if err := sendFiles(s.conn, append(line, session.State...), session.Files); err != nil {
 			return err
 		}
 	}

@@ -335,7 +335,7 @@ func says(t *testing.T, send func(*net.UnixConn)) (*Successor, []Offer) {
 }
 
 const (
-	sessionLine = `{"version":1,"kind":"session","session":{"state":"AA==","files":1}}` + "\n"
+	sessionLine = `{"version":1,"kind":"session","session":{"size":1,"files":1}}` + "\n\x00"
 	goLine      = `{"version":1,"kind":"go","seq":1,"place":{"addrs":["192.0.2.1"]}}` + "\n"
 )
 

@@ -183,7 +183,10 @@ func (s *Successor) receive(ctx context.Context) (End, error) {
 		}
 		switch m.Kind {
 		case kindSession:
-			if err := s.adopt(m.Session); err != nil {
+			switch err := s.adopt(m.Session); {
+			case errors.Is(err, io.EOF):
+				return Vanished, nil
+			case err != nil:
 				return Broken, fmt.Errorf("follow the holder: %w", err)
 			}
 		case kindPlace, kindGo:
@@ -213,12 +216,16 @@ func (s *Successor) adopt(h *handed) error {
 	if len(s.sessions) == MaxSessions {
 		return fmt.Errorf("more than %d sessions", MaxSessions)
 	}
+	state, err := s.messages.bytes(h.Size)
+	if err != nil {
+		return err
+	}
 	files, err := s.inbox.take(h.Files)
 	if err != nil {
 		s.lost = err
 		return nil
 	}
-	s.sessions = append(s.sessions, Session{State: h.State, Files: files})
+	s.sessions = append(s.sessions, Session{State: state, Files: files})
 	return nil
 }
 
