@@ -105,7 +105,9 @@ type ownWrite struct {
 // endpoints is the sum of all EndpointSlices of a Service.
 type endpoints struct {
 	serving bool
-	nodes   []string
+	// nodes are those of the ready or serving endpoints, ready those of the ready endpoints that do not terminate, both
+	// sorted. They share memory when they are equal.
+	nodes, ready []string
 }
 
 // New returns a Store that is empty until Run.
