@@ -189,15 +189,25 @@ func (t *Routing) write(out io.Writer) error {
 		}
 	}
 	if len(t.Missing) > 0 {
-		rows := [][]string{{"NOT FROM", "TO", "REASON", "MESSAGE", "REMEDY"}}
+		rows := [][]string{{"NOT FROM", "TO", "REASON", "MESSAGE"}}
 		for _, g := range t.Missing {
 			message := or(sentence(g.Message), none)
 			if g.Exclusion != "" {
 				message += " (" + g.Exclusion + ")"
 			}
-			rows = append(rows, []string{listed(g.Nodes), or(g.Peer, "all routers"), g.Reason, message, or(g.Fix, none)})
+			rows = append(rows, []string{listed(g.Nodes), or(g.Peer, "all routers"), g.Reason, message})
 		}
-		return writeBlock(out, rows)
+		if err := writeBlock(out, rows); err != nil {
+			return err
+		}
+	}
+	for _, g := range t.Missing {
+		if g.Fix == "" || strings.HasPrefix(g.Fix, "nothing") {
+			continue
+		}
+		if err := line(out, fmt.Sprintf("-> %s: %s", listed(g.Nodes), g.Fix)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
