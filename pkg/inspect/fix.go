@@ -22,7 +22,14 @@ func fixOf(word string) fix {
 	if a, ok := reason.ParseAnnouncement(word); ok {
 		return announcementFix(a)
 	}
+	if r, ok := reason.ParseRoute(word); ok {
+		return fix{text: routeFix(r)}
+	}
 	switch word {
+	case stateSessionDown:
+		return fix{"kubectl lanlord peers shows why the sessions are down", false}
+	case stateFamilyRefused:
+		return fix{text: "activate the address family for this neighbor on the router"}
 	case stateConflict:
 		return fix{text: "give that host another address, or leave this one out of the pool with exclude"}
 	case stateDisputed:
