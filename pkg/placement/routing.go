@@ -18,6 +18,14 @@ func (n *Nodes) NodeExclusion(name string) reason.Exclusion {
 	return x.withoutLinks()
 }
 
+// Node returns the named Node, nil if there is none. The caller must not change it.
+func (n *Nodes) Node(name string) *cluster.Node {
+	if x := n.find(name); x != nil {
+		return x.Node
+	}
+	return nil
+}
+
 // withoutLinks returns the exclusion of the node from all addresses, apart from missing interfaces.
 func (x *node) withoutLinks() reason.Exclusion {
 	switch {
