@@ -88,9 +88,6 @@ func (s source) report(out *bytes.Buffer, c *Config) {
 		pool.report(out)
 	}
 	fmt.Fprintln(out)
-	for _, name := range c.SetAside {
-		fmt.Fprintf(out, "pool %q is set aside\n", name)
-	}
 	fmt.Fprintf(out, "a released address rests %s\n", seconds(c.Allocation.ReleaseDelay))
 	if c.Allocation.AvoidNetworkAddresses {
 		fmt.Fprintln(out, "network and broadcast addresses of the nodes' subnets are not given")

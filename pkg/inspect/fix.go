@@ -66,8 +66,6 @@ func assignmentFix(a reason.Assignment) string {
 		return "ask for an address of a family that the Service has, or change spec.ipFamilies"
 	case reason.UnknownPool:
 		return "ask for one of the pools that kubectl lanlord pools lists"
-	case reason.PoolSetAside:
-		return "ask for a pool of protocol layer2, or change the pool's protocol"
 	case reason.PoolNotAllowed:
 		return "ask for another pool, or open this one to the Service (namespaces, namespace-selectors, service-selectors)"
 	case reason.PoolDisabled:

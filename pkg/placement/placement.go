@@ -40,8 +40,8 @@ type Placement struct {
 	candidates []election.Candidate
 }
 
-// Decide returns a placement for every address of a managed Service, sorted by address. ready lists the members able to
-// answer now.
+// Decide returns a placement for every address of a managed Service, sorted by address. An address of a pool without
+// protocol layer2 has no placement: routers learn the address from all nodes. ready lists the members able to answer now.
 func Decide(snap cluster.Snapshot, ready []membership.Member) []Placement {
 	nodes := NewNodes(snap, ready)
 	byAddr := map[netip.Addr][]*cluster.Service{}
@@ -55,6 +55,9 @@ func Decide(snap cluster.Snapshot, ready []membership.Member) []Placement {
 	}
 	placements := make([]Placement, 0, len(byAddr))
 	for _, a := range slices.SortedFunc(maps.Keys(byAddr), netip.Addr.Compare) {
+		if pool := nodes.pool(a); pool != nil && !pool.Layer2 {
+			continue
+		}
 		placements = append(placements, nodes.place(a, byAddr[a]))
 	}
 	return placements
