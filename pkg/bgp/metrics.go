@@ -67,7 +67,9 @@ func (m *metrics) changed(peer string, up bool, reason Reason) {
 }
 
 // failed counts a failed attempt to connect.
-func (m *metrics) failed(peer string, reason Reason) { m.failures.WithLabelValues(peer, reason.String()).Inc() }
+func (m *metrics) failed(peer string, reason Reason) {
+	m.failures.WithLabelValues(peer, reason.String()).Inc()
+}
 
 func (m *metrics) handedOver(result handover) { m.handovers.WithLabelValues(string(result)).Inc() }
 

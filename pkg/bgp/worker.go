@@ -32,9 +32,9 @@ type worker struct {
 	bfd     bfdWatch
 	// frozen is true between Detach and Resume: nothing is sent or received.
 	frozen bool
-	tasks   sync.WaitGroup
-	shown   atomic.Pointer[snapshot]
-	done    chan struct{}
+	tasks  sync.WaitGroup
+	shown  atomic.Pointer[snapshot]
+	done   chan struct{}
 }
 
 // newWorker returns a worker that continues the session in d, or begins a new one when d is nil or cannot be continued.
