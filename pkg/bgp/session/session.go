@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -29,6 +30,28 @@ type Config struct {
 type Session struct {
 	config Config
 	random func() float64
+	now    time.Time
+	// actions are those of the current Step.
+	actions []Action
+	status  status
+	retry   retry
+	conn    connection
+	table   table
+	// counters are shown in View.
+	counters Counters
+}
+
+// status is the state and the reason for it.
+type status struct {
+	state   State
+	since   time.Time
+	reason  Reason
+	message string
+}
+
+// New returns a session in Idle. random returns numbers in [0, 1), for jitter.
+func New(c Config, random func() float64) *Session {
+	return &Session{config: c, random: random, retry: retry{restarted: c.Restarted}}
 }
 
 // View is a session at one moment.
@@ -44,10 +67,14 @@ type View struct {
 	RemoteID  netip.Addr
 	// HoldTime is the negotiated hold time; 0 for none, and while no session is established.
 	HoldTime time.Duration
-	// Announced counts the prefixes that the router was told, Wanted those of SetRoutes.
+	// Announced counts the prefixes that the router was told, Wanted those of SetRoutes. TooLarge counts those that are
+	// not announced because their attributes do not fit into a message.
 	Announced, Wanted [wire.FamilyCount]int
-	// NotOffered are the families that the router does not accept on this session, or that have no next hop.
-	NotOffered [wire.FamilyCount]bool
+	TooLarge          int
+	// NotOffered are the families that the established session cannot carry: the router does not accept them, or this
+	// node has no next hop. NotOfferedWhy says in a clause which of both.
+	NotOffered    [wire.FamilyCount]bool
+	NotOfferedWhy [wire.FamilyCount]string
 	// Counters count since New or Restore.
 	Counters Counters
 }
@@ -65,24 +92,48 @@ type Counters struct {
 	NotificationReceived bool
 }
 
-// New returns a session in Idle. random returns numbers in [0, 1), for jitter.
-func New(c Config, random func() float64) *Session { return &Session{config: c, random: random} }
-
-// Restore continues an established session of the previous process from the state that its Save returned. random is nil
-// safe; set it with the Config. The first Step sends a KEEPALIVE.
-func Restore(c Config, state []byte, now time.Time, random func() float64) (*Session, error) {
-	return New(c, random), nil
+// View returns the session as it is now.
+func (s *Session) View() View {
+	v := View{
+		State: s.status.state, Since: s.status.since, Reason: s.status.reason, Message: s.status.message,
+		RemoteASN: s.retry.remoteASN, RemoteID: s.retry.remoteID,
+		Announced: s.table.announced, Wanted: s.table.wanted, TooLarge: s.table.tooLarge, Counters: s.counters,
+	}
+	if s.status.state == Established {
+		v.HoldTime = s.conn.hold
+		for f, why := range s.conn.notOffered {
+			v.NotOffered[f], v.NotOfferedWhy[f] = why != "", why
+		}
+	}
+	return v
 }
 
-// Save returns the state of an established session for Restore. It fails in every other state, and while a Send is
-// unanswered.
-func (s *Session) Save() ([]byte, error) { return nil, nil }
-
-// Step applies an event at a time, which never goes back.
-func (s *Session) Step(now time.Time, e Event) []Action { return nil }
-
 // Next returns when Step is to be called with Timer; the zero time for never.
-func (s *Session) Next() time.Time { return time.Time{} }
+func (s *Session) Next() time.Time {
+	var next time.Time
+	for _, at := range [...]time.Time{s.retry.at, s.conn.holdAt, s.conn.keepaliveAt, s.conn.sendHoldAt} {
+		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next
+}
 
-// View returns the session as it is now.
-func (s *Session) View() View { return View{} }
+// jitter shortens a duration by up to a quarter (RFC 4271, section 10).
+func (s *Session) jitter(d time.Duration) time.Duration {
+	return d - time.Duration(s.random()*float64(d)/4)
+}
+
+// enter changes the state.
+func (s *Session) enter(state State) {
+	if (state == Established) != (s.status.state == Established) || s.status.since.IsZero() {
+		s.status.since = s.now
+	}
+	s.status.state = state
+}
+
+// blame records why the session is not established.
+func (s *Session) blame(reason Reason, format string, args ...any) {
+	s.status.reason, s.status.message = reason, fmt.Sprintf(format, args...)
+	s.counters.Lost[reason]++
+}
