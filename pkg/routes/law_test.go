@@ -248,7 +248,9 @@ func shuffled(c testCluster, seed uint64) testCluster {
 	return c
 }
 
-func swap[T any](list []T) func(i, j int) { return func(i, j int) { list[i], list[j] = list[j], list[i] } }
+func swap[T any](list []T) func(i, j int) {
+	return func(i, j int) { list[i], list[j] = list[j], list[i] }
+}
 
 // randomCluster returns a small cluster in which much goes wrong.
 func randomCluster(seed uint64) testCluster {

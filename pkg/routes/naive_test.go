@@ -36,10 +36,10 @@ func (n naive) routes() map[string][]Route {
 	return all
 }
 
-// prefixes returns every prefix around every address, sorted.
+// prefixes returns every prefix around every address, sorted, down to the shortest that random clusters have.
 func (n naive) prefixes() (all []netip.Prefix) {
 	for _, a := range n.addresses() {
-		for bits := range a.BitLen() + 1 {
+		for bits := a.BitLen() - 8; bits <= a.BitLen(); bits++ {
 			all = append(all, netip.PrefixFrom(a, bits).Masked())
 		}
 	}
