@@ -23,7 +23,6 @@ var update = flag.Bool("update", false, "write the results into testdata")
 //	profile tx=50ms rx=50ms mult=3 [passive]   starts the session, or changes its profile
 //	to 1.5s                                    advances to this time, on time for each deadline
 //	stall 2s                                   advances to this time without a call before
-//	drain off|on                               what Advance is told about the sockets
 //	receive State [key=value ...]              a packet: my, your, tx, rx, mult, diag, P, F, D, A
 //	stretch 2
 //	handover                                   encodes and restores
@@ -42,7 +41,7 @@ func TestScenarios(t *testing.T) {
 			if err != nil || len(archive.Files) != 2 {
 				t.Fatalf("%d sections, want input and output: %v", len(archive.Files), err)
 			}
-			p := &player{t: t, drained: true, state: wire.Down}
+			p := &player{t: t, state: wire.Down}
 			for line := range strings.Lines(string(archive.Files[0].Data)) {
 				if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
 					fmt.Fprintf(&p.out, "> %s\n", line)
@@ -68,7 +67,6 @@ type player struct {
 	s       *Session
 	profile Profile
 	now     time.Duration
-	drained bool
 	state   wire.State
 	out     bytes.Buffer
 }
@@ -82,8 +80,6 @@ func (p *player) do(words []string) {
 		p.to(p.duration(arguments[0]))
 	case "stall":
 		p.now = p.duration(arguments[0])
-	case "drain":
-		p.drained = arguments[0] == "on"
 	case "receive":
 		packet := p.packet(arguments)
 		reply, send, verdict := p.s.Receive(p.now, &packet)
@@ -192,7 +188,7 @@ func (p *player) to(end time.Duration) {
 }
 
 func (p *player) advance() {
-	packet, send := p.s.Advance(p.now, p.drained)
+	packet, send := p.s.Advance(p.now)
 	p.sent(packet, send)
 }
 

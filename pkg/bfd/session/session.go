@@ -106,10 +106,10 @@ func (s *Session) Deadline() time.Duration {
 	return min(s.clock.due, s.expiry(), s.pollDeadline())
 }
 
-// Advance does what is due at now, and returns true with a packet that is to be sent. With drained false the packets that
-// waited in the socket at now are not all read: Advance then does not judge the peer.
-func (s *Session) Advance(now time.Duration, drained bool) (wire.Packet, bool) {
-	if drained && now >= s.expiry() {
+// Advance does what is due at now, and returns true with a packet that is to be sent. The caller calls Receive first for all
+// packets that waited in the socket at now: Advance judges the peer by them.
+func (s *Session) Advance(now time.Duration) (wire.Packet, bool) {
+	if now >= s.expiry() {
 		s.expire(now)
 	}
 	s.negotiate(now)
