@@ -12,6 +12,12 @@ import (
 	"github.com/lanlord/lanlord/pkg/bgp/wire"
 )
 
+// lateness is how late a timer is that says that the process was halted, and how long the reader then has to be heard.
+const lateness = 50 * time.Millisecond
+
+// mostLate is how many reads may come before a late timer, so that a router that never pauses does not hold the timer up.
+const mostLate = 64
+
 // worker keeps the session with one peer. All its fields but name, mailbox, shown and done belong to the goroutine of run.
 type worker struct {
 	name    string
@@ -81,6 +87,7 @@ func (w *worker) run(ctx context.Context) {
 		case r := <-w.written():
 			w.wrote(ctx, r)
 		case <-timer.C:
+			w.catchUp(ctx)
 			w.step(ctx, session.Timer{})
 			w.bfd.check(w)
 		}
@@ -98,6 +105,23 @@ func (w *worker) setTimer(timer *time.Timer) {
 		return
 	}
 	timer.Reset(max(0, time.Until(next)))
+}
+
+// catchUp takes what the router has sent before a timer that comes late, so that a process that was halted does not blame the
+// router for its own silence.
+func (w *worker) catchUp(ctx context.Context) {
+	next := w.machine.Next()
+	if next.IsZero() || time.Since(next) < lateness {
+		return
+	}
+	for n := 0; n < mostLate && w.link != nil; n++ {
+		select {
+		case c := <-w.link.received:
+			w.take(ctx, c)
+		case <-time.After(lateness):
+			return
+		}
+	}
 }
 
 // The channels of what the worker waits for are nil, so that nothing comes, while there is nothing to wait for.
