@@ -33,6 +33,8 @@ type worker struct {
 	// At most one of link and attempt is not nil.
 	link    *transport
 	attempt *attempt
+	// ended is closed when the connection before is closed; nil for none.
+	ended <-chan struct{}
 	// sending is true while a Send of the state machine was not answered.
 	sending bool
 	bfd     bfdWatch
@@ -156,7 +158,7 @@ func (w *worker) step(ctx context.Context, e session.Event) {
 				w.replace(ctx, w.machine.View())
 				return
 			}
-			w.attempt = dial(ctx, w.shared.network, w.peer, &w.tasks)
+			w.attempt = dial(ctx, w.shared.network, w.peer, w.ended, &w.tasks)
 		case session.Send:
 			if w.link != nil {
 				w.sending = true
@@ -172,7 +174,7 @@ func (w *worker) step(ctx context.Context, e session.Event) {
 func (w *worker) hangUp() {
 	w.sending = false
 	if w.link != nil {
-		w.link.finish()
+		w.ended = w.link.finish()
 		w.link = nil
 	}
 	if w.attempt != nil {
