@@ -66,6 +66,14 @@ func randomPair(t *testing.T, random *rand.Rand) *pair {
 	}
 	p := newPair(t, c, o)
 	p.random = random
+	switch random.IntN(4) {
+	case 0:
+		p.local.Family = wire.IPv6
+	case 1:
+		p.local.Family, p.local.NextHop4 = wire.IPv6, netip.Addr{}
+	case 2:
+		p.local.NextHop6 = netip.Addr{}
+	}
 	return p
 }
 
@@ -79,8 +87,8 @@ func TestLaw(t *testing.T) {
 			h := history{pair: p}
 			for range 20 + random.IntN(100) {
 				h.act()
-				if t.Failed() {
-					return
+				if v := p.s.View(); t.Failed() || v.Reason == BadMessage {
+					t.Fatalf("%v %s", v.Reason, v.Message)
 				}
 			}
 			h.rest()

@@ -35,6 +35,8 @@ type pair struct {
 	sends     int
 	// unread are bytes of the router that the session has not read.
 	unread []byte
+	// extended is true when the router offers RFC 8950.
+	extended bool
 	// log is called for each Send and Close.
 	log func(Action)
 }
@@ -52,7 +54,8 @@ func newPair(t testing.TB, c Config, o routertest.Options) *pair {
 	if o.PeerASN == 0 {
 		o.PeerASN = c.LocalASN
 	}
-	p := &pair{t: t, config: c, r: routertest.New(o), random: rand.New(rand.NewPCG(1, 2)), now: epoch}
+	p := &pair{t: t, config: c, r: routertest.New(o), random: rand.New(rand.NewPCG(1, 2)), now: epoch,
+		extended: o.ExtendedNextHop && !o.NoCapabilities}
 	p.local = Connected{NextHop4: hop4, NextHop6: hop6, Family: wire.IPv4}
 	p.s = New(c, p.random.Float64)
 	return p
@@ -220,10 +223,19 @@ func (p *pair) handover() bool {
 // equal fails when the router has other routes than these.
 func (p *pair) equal(routes []Route) {
 	p.t.Helper()
-	if list := p.r.Differences(routes, [wire.FamilyCount]netip.Addr{hop4, hop6}); len(list) > 0 {
+	if list := p.r.Differences(routes, p.hops()); len(list) > 0 {
 		p.t.Errorf("%d differences, the first: %v", len(list), list[0])
 	}
 	p.fair()
+}
+
+// hops returns the next hops that the router should have.
+func (p *pair) hops() [wire.FamilyCount]netip.Addr {
+	hops := [wire.FamilyCount]netip.Addr{p.local.NextHop4, p.local.NextHop6}
+	if opens := p.r.Opens(); p.local.Family == wire.IPv6 && p.extended && opens[len(opens)-1].Capabilities != nil {
+		hops[wire.IPv4] = p.local.NextHop6
+	}
+	return hops
 }
 
 // fair fails when the router has found something wrong.
@@ -239,7 +251,7 @@ func hosts(n int) []Route {
 	routes := make([]Route, n)
 	for i := range routes {
 		a := netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)})
-		if i%10 == 9 {
+		if i%2 == 1 {
 			a = netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 9, 14: byte(i >> 8), 15: byte(i)})
 		}
 		routes[i] = Route{Prefix: netip.PrefixFrom(a, a.BitLen()), LocalPref: 100}
