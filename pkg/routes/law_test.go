@@ -69,12 +69,21 @@ func sameRoute(x, y Route) bool {
 // checkAddresses checks the decisions on the addresses against the routes of the same table.
 func checkAddresses(t *testing.T, table Table, n naive) {
 	t.Helper()
+	prefixes := table.Prefixes()
 	for _, a := range table.Addresses {
 		var peers []string
+		for _, p := range prefixes[a.Addr] {
+			if !p.Contains(a.Addr) {
+				t.Fatalf("%s is announced by %s", a.Addr, p)
+			}
+		}
 		for _, p := range table.Peers {
 			if slices.ContainsFunc(p.Routes, func(r Route) bool { return slices.Contains(r.Addrs, a.Addr) }) {
 				peers = append(peers, p.Config.Name)
 			}
+		}
+		if !slices.Equal(prefixes[a.Addr], prefixesOf(table, a.Addr)) {
+			t.Fatalf("%s has the prefixes %v, want %v", a.Addr, prefixes[a.Addr], prefixesOf(table, a.Addr))
 		}
 		if !slices.Equal(peers, a.Peers) {
 			t.Fatalf("%s goes to %v, and the decision says %v", a.Addr, peers, a.Peers)
@@ -89,6 +98,19 @@ func checkAddresses(t *testing.T, table Table, n naive) {
 			t.Fatalf("%s has rank %d, want %d", a.Addr, a.Rank, n.rank(a.Addr))
 		}
 	}
+}
+
+// prefixesOf returns the prefixes announced for an address.
+func prefixesOf(table Table, a netip.Addr) (all []netip.Prefix) {
+	for _, p := range table.Peers {
+		for _, r := range p.Routes {
+			if slices.Contains(r.Addrs, a) {
+				all = append(all, r.Prefix)
+			}
+		}
+	}
+	slices.SortFunc(all, netip.Prefix.Compare)
+	return slices.Compact(all)
 }
 
 // TestLaws checks what holds of the tables of all nodes of a cluster together.
@@ -186,7 +208,7 @@ func TestFirstNodes(t *testing.T) {
 		for _, a := range (naive{c.input("")}).addresses() {
 			var ranks []int
 			for _, table := range tables {
-				if d := table.find(a); d != nil && len(d.Peers) > 0 {
+				if d := table.Find(a); d != nil && len(d.Peers) > 0 {
 					ranks = append(ranks, d.Rank)
 				}
 			}
@@ -226,7 +248,7 @@ func (c testCluster) nodeNames() (names []string) {
 
 func announcersOf(tables map[string]Table, a netip.Addr) (names []string) {
 	for name, table := range tables {
-		if d := table.find(a); d != nil && len(d.Peers) > 0 {
+		if d := table.Find(a); d != nil && len(d.Peers) > 0 {
 			names = append(names, name)
 		}
 	}

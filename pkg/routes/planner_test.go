@@ -172,7 +172,7 @@ func TestPlannerKeeps(t *testing.T) {
 
 	local.ReadyNodes = []string{"b"}
 	n.step(2, Announcing, "192.0.2.1/32")
-	if d := n.table.find(netip.MustParseAddr("192.0.2.2")); d.Reason != reason.NoLocalEndpoint || len(d.Peers) > 0 || d.Rank != -1 {
+	if d := n.table.Find(netip.MustParseAddr("192.0.2.2")); d.Reason != reason.NoLocalEndpoint || len(d.Peers) > 0 || d.Rank != -1 {
 		t.Errorf("without a local endpoint: %+v", d)
 	}
 	local.ReadyNodes = local.ServingNodes
