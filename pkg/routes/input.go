@@ -37,8 +37,8 @@ func Drains(why reason.Exclusion) bool {
 	return false
 }
 
-// mayAnnounce reports whether a node with this exclusion announces routes. The speaker of a node that stops is no longer
-// ready, and goes on until the drain time is over.
+// mayAnnounce reports whether a node with this exclusion announces routes. The speaker of a node that stops is no
+// longer ready, and goes on until the drain time is over.
 func (in *Input) mayAnnounce(why reason.Exclusion) bool {
 	return why == reason.Eligible || in.Draining && (Drains(why) || why == reason.NoSpeaker)
 }

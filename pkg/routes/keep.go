@@ -8,11 +8,11 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// Keep returns the table of a node without a configuration. last is the last table that Decide made with a configuration.
-// Peers, routes and attributes stay, and nothing new is announced. Keep withdraws an address without a Service, without a
-// serving endpoint or, with policy Local, without a ready endpoint on this node. Keep withdraws all addresses when the node
-// is excluded; a cordon does not count, because only the configuration makes a cordon an exclusion. Keep ignores in.Pending,
-// because the addresses are not new.
+// Keep returns the table of a node without a configuration. last is the last table that Decide made with a
+// configuration. Peers, routes and attributes stay, and nothing new is announced. Keep withdraws an address without a
+// Service, without a serving endpoint or, with policy Local, without a ready endpoint on this node. Keep withdraws
+// all addresses when the node is excluded; a cordon does not count, because only the configuration makes a cordon an
+// exclusion. Keep ignores in.Pending, because the addresses are not new.
 func Keep(last Table, nodes *placement.Nodes, in Input) Table {
 	t := keep(last, nodes, in)
 	if in.Draining {

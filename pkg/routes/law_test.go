@@ -88,10 +88,12 @@ func checkAddresses(t *testing.T, table Table, n naive) {
 		if !slices.Equal(peers, a.Peers) {
 			t.Fatalf("%s goes to %v, and the decision says %v", a.Addr, peers, a.Peers)
 		}
-		if (a.Reason == reason.Routed) != (len(peers) > 0 && !n.in.Draining) && n.exclusion(n.in.Self) == reason.Eligible {
+		eligible := n.exclusion(n.in.Self) == reason.Eligible
+		if eligible && (a.Reason == reason.Routed) != (len(peers) > 0 && !n.in.Draining) {
 			t.Fatalf("%s goes to %v, and the reason is %s", a.Addr, peers, a.Reason)
 		}
-		if (a.Detail == "") != (a.Reason == reason.Routed) || (a.Exclusion != reason.Eligible) != (a.Reason == reason.NodeNotEligible) {
+		if (a.Detail == "") != (a.Reason == reason.Routed) ||
+			(a.Exclusion != reason.Eligible) != (a.Reason == reason.NodeNotEligible) {
 			t.Fatalf("%s: reason %s, exclusion %s, detail %q", a.Addr, a.Reason, a.Exclusion, a.Detail)
 		}
 		if pool := n.pool(a.Addr); len(peers) > 0 && pool.Spread > 0 && a.Rank != n.rank(a.Addr) {
@@ -131,9 +133,10 @@ func TestLaws(t *testing.T) {
 			announcers := announcersOf(tables, a)
 			law("no route without a serving endpoint", len(announcers) == 0 || len(serving) > 0)
 			for _, s := range serving {
-				law("Local: only nodes with endpoints", s.TrafficPolicy != cluster.TrafficLocal || subset(announcers, s.ServingNodes))
+				anywhere := s.TrafficPolicy != cluster.TrafficLocal
+				law("Local: only nodes with endpoints", anywhere || subset(announcers, s.ServingNodes))
 				law("Local: no terminating endpoint beside a ready one",
-					s.TrafficPolicy != cluster.TrafficLocal || len(s.ReadyNodes) == 0 || subset(announcers, s.ReadyNodes))
+					anywhere || len(s.ReadyNodes) == 0 || subset(announcers, s.ReadyNodes))
 			}
 			var may []string
 			for _, node := range c.nodeNames() {
@@ -147,8 +150,8 @@ func TestLaws(t *testing.T) {
 	}
 }
 
-// checkSameEverywhere checks that eligible nodes with the same labels announce the same addresses to the same peers, apart
-// from policy Local.
+// checkSameEverywhere checks that eligible nodes with the same labels announce the same addresses to the same peers,
+// apart from policy Local.
 func checkSameEverywhere(t *testing.T, c testCluster, tables map[string]Table) {
 	t.Helper()
 	n := naive{c.input("")}
@@ -183,7 +186,8 @@ func TestIneligibleNodesDoNotMatter(t *testing.T) {
 				continue
 			}
 			less := c
-			less.snapshot.Nodes = slices.DeleteFunc(slices.Clone(c.snapshot.Nodes), func(n cluster.Node) bool { return n.Name == name })
+			less.snapshot.Nodes = slices.DeleteFunc(slices.Clone(c.snapshot.Nodes),
+				func(n cluster.Node) bool { return n.Name == name })
 			removed++
 			for other, table := range less.all() {
 				if !reflect.DeepEqual(table, before[other]) {
@@ -263,7 +267,8 @@ func subset(some, of []string) bool {
 // shuffled returns the cluster with all lists in another order.
 func shuffled(c testCluster, seed uint64) testCluster {
 	r := rand.New(rand.NewPCG(seed, 7))
-	c.snapshot.Services, c.snapshot.Nodes, c.ready = slices.Clone(c.snapshot.Services), slices.Clone(c.snapshot.Nodes), slices.Clone(c.ready)
+	c.snapshot.Services, c.snapshot.Nodes = slices.Clone(c.snapshot.Services), slices.Clone(c.snapshot.Nodes)
+	c.ready = slices.Clone(c.ready)
 	r.Shuffle(len(c.snapshot.Services), swap(c.snapshot.Services))
 	r.Shuffle(len(c.snapshot.Nodes), swap(c.snapshot.Nodes))
 	r.Shuffle(len(c.ready), swap(c.ready))
@@ -388,8 +393,9 @@ func (r random) advertisement() config.Advertisement {
 
 func (r random) service(name string) *cluster.Service {
 	s := &cluster.Service{
-		Key: cluster.Key{Namespace: "n", Name: name}, Managed: !r.one(20), AllocatedFrom: r.of("v", "v", "v", "w", "w", "x", ""),
-		Labels: r.labels(), HasServing: !r.one(6),
+		Key: cluster.Key{Namespace: "n", Name: name}, Managed: !r.one(20),
+		AllocatedFrom: r.of("v", "v", "v", "w", "w", "x", ""),
+		Labels:        r.labels(), HasServing: !r.one(6),
 	}
 	s.Ingress = []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(r.IntN(26))})}
 	if r.one(2) {

@@ -14,8 +14,8 @@ type offer struct {
 	route Route
 }
 
-// offers are the prefixes for an address to a peer, by family: plain for the policy Cluster, local for the policy Local.
-// Each length is there once.
+// offers are the prefixes for an address to a peer, by family: plain for the policy Cluster, local for the policy
+// Local. Each length is there once.
 type offers struct{ plain, local map[cluster.Family][]offer }
 
 func (o offers) empty() bool { return len(o.plain) == 0 }

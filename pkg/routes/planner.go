@@ -36,9 +36,9 @@ type Planner struct {
 // Phase returns the phase after the last Step.
 func (p *Planner) Phase() Phase { return p.phase }
 
-// Step returns the table for this moment, and the time of the next Step; zero when only a change of the inputs can change
-// the table. nodes are made of in.Snapshot and in.Ready. Step sets in.Draining itself. stopping means that this process is
-// about to end without a successor; the caller calls Step until the phase is Withdrawn.
+// Step returns the table for this moment, and the time of the next Step; zero when only a change of the inputs can
+// change the table. nodes are made of in.Snapshot and in.Ready. Step sets in.Draining itself. stopping means that
+// this process is about to end without a successor; the caller calls Step until the phase is Withdrawn.
 //
 // Without a configuration, Step keeps the routes of the node; see [Keep].
 func (p *Planner) Step(now time.Time, nodes *placement.Nodes, in Input, stopping bool) (t Table, again time.Time) {

@@ -58,8 +58,8 @@ func union[T comparable](x, y []T, compare func(T, T) int) []T {
 	return slices.Clip(slices.Compact(all))
 }
 
-// standing is the rank of this node for a prefix. spread is true when the prefix is of a pool with spread. first is true
-// when the node is among the first nodes, or the prefix is also of a pool without spread.
+// standing is the rank of this node for a prefix. spread is true when the prefix is of a pool with spread. first is
+// true when the node is among the first nodes, or the prefix is also of a pool without spread.
 type standing struct{ spread, first bool }
 
 func (s standing) unite(o standing) standing {

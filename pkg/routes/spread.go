@@ -105,8 +105,8 @@ func (d *decider) isFirst(a aggregate) bool {
 	return is
 }
 
-// both returns the candidates of both lists, sorted by name, as the lists are. It may return one of the lists: the lists
-// of Services with the policy Cluster are one and the same.
+// both returns the candidates of both lists, sorted by name, as the lists are. It may return one of the lists: the
+// lists of Services with the policy Cluster are one and the same.
 func both(x, y []election.Candidate) []election.Candidate {
 	switch {
 	case sameSlice(x, y) || covers(x, y):
