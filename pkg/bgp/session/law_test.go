@@ -141,7 +141,8 @@ func (h *history) act() {
 		case 2:
 			p.step(Reconnect{})
 		case 3:
-			p.unread = append(p.unread, p.r.Notify(wire.Notification{Code: wire.CodeCease, Subcode: uint8(p.random.IntN(11))})...)
+			n := wire.Notification{Code: wire.CodeCease, Subcode: uint8(p.random.IntN(11))}
+			p.unread = append(p.unread, p.r.Notify(n)...)
 		case 4:
 			if p.dialing {
 				p.dialing = false
