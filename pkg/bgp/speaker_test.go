@@ -372,6 +372,33 @@ func TestBFD(t *testing.T) {
 	})
 }
 
+func TestBFDDownRedialsQuickly(t *testing.T) {
+	inScene(t, nil, func(s *scene) {
+		s.router(torA, routertest.Options{})
+		p := peer("a", torA)
+		p.BFD = &bfd.Profile{DetectMultiplier: 3}
+		s.set(p)
+		s.network.setRouter(torA, nil)
+		for _, state := range []bfd.State{bfd.Up, bfd.Down} {
+			s.monitor.options.Changed(bfd.Status{Key: keyOf(s.monitor.list()[0]), State: state})
+		}
+		before := s.network.dialled(torA)
+		s.pass(100*time.Millisecond + patience)
+		if n := s.network.dialled(torA) - before; n < 1 {
+			t.Error("no attempt shortly after BFD went down")
+		}
+		s.pass(10 * time.Minute)
+		if n := s.network.dialled(torA) - before; n < 120 || n > 170 {
+			t.Errorf("%d attempts in ten minutes, want one in 5 s", n)
+		}
+		s.router(torA, routertest.Options{})
+		s.pass(5 * time.Second)
+		if got := s.status("a"); got.State != Established {
+			t.Errorf("status: %+v", got)
+		}
+	})
+}
+
 func TestMetrics(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	inScene(t, func(o *Options) { o.Registerer = registry }, func(s *scene) {
