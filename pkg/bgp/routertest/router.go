@@ -1,6 +1,7 @@
 package routertest
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -93,12 +94,12 @@ func New(o Options) *Router {
 	return &Router{options: o, rib: map[netip.Prefix]Path{}}
 }
 
-// SetOptions replaces the options from the next connection on.
+// SetOptions replaces the options, before a connection. The AS numbers stay where o has none.
 func (r *Router) SetOptions(o Options) {
-	fresh := New(o)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.options = fresh.options
+	o.ASN, o.PeerASN = cmp.Or(o.ASN, r.options.ASN), cmp.Or(o.PeerASN, r.options.PeerASN)
+	r.options = New(o).options
 }
 
 // Connect begins a connection.

@@ -37,6 +37,8 @@ type pair struct {
 	unread []byte
 	// extended is true when the router offers RFC 8950.
 	extended bool
+	// mute loses what the router says, slow lets time pass without carrying bytes.
+	mute, slow bool
 	// log is called for each Send and Close.
 	log func(Action)
 }
@@ -141,7 +143,9 @@ func (p *pair) write(n int) {
 	}
 	answer, open := p.r.Receive(p.unwritten[:n])
 	p.unwritten = p.unwritten[n:]
-	p.unread = append(p.unread, answer...)
+	if !p.mute {
+		p.unread = append(p.unread, answer...)
+	}
 	if len(p.unwritten) == 0 {
 		p.sends = 0
 		p.step(Written{})
@@ -194,7 +198,9 @@ func (p *pair) advance(d time.Duration) {
 		}
 		p.now = later(p.now, next)
 		p.step(Timer{})
-		p.settle()
+		if !p.slow {
+			p.settle()
+		}
 	}
 }
 
