@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxDumps is how often a list is read again that changed while the kernel sent it.
+// maxDumps limits the attempts to read a list that changes while the kernel sends it.
 const maxDumps = 5
 
 // readAddresses returns the addresses of all interfaces, in the order of the kernel.

@@ -10,10 +10,10 @@ import (
 	"github.com/lanlord/lanlord/pkg/bgp/session"
 )
 
-// passedOn is what Detached.State encodes. Passwords are not in it: the kernel has them with the connection.
+// passedOn is encoded in Detached.State. There are no passwords: the kernel keeps the password with the connection.
 type passedOn struct {
 	Parameters parameters
-	// Config is what the state machine was made with. Timers may have changed since.
+	// Config made the state machine. The timers of the peer may have changed since.
 	Config session.Config
 	// Session is the state of the state machine.
 	Session []byte
@@ -46,8 +46,8 @@ func (w *worker) save(ctx context.Context) (*Detached, error) {
 	if err := link.pause(func(data []byte) { w.step(ctx, session.Received{Data: data}) }); err != nil {
 		return nil, fmt.Errorf("stop the connection: %w", err)
 	}
-	// The state machine encodes no unanswered Send. What the kernel did not take goes to the next process, and so do the updates
-	// that waited for it: no more than the routes need.
+	// The state machine encodes no unanswered Send. The next process sends the bytes that the kernel did not take, and the
+	// updates that waited for them: no more than the routes need.
 	for w.link == link && w.sending {
 		w.sending = false
 		w.step(ctx, session.Written{})

@@ -126,6 +126,15 @@ type fakeMonitor struct {
 	options bfd.Options
 	mu      sync.Mutex
 	targets []bfd.Target
+	states  map[bfd.Key]bfd.State
+}
+
+// change tells a change of a session.
+func (m *fakeMonitor) change(k bfd.Key, state bfd.State) {
+	m.mu.Lock()
+	m.states[k] = state
+	m.mu.Unlock()
+	m.options.Changed(bfd.Status{Key: k, State: state, RemoteState: max(state, bfd.Down)})
 }
 
 var _ Monitor = (*fakeMonitor)(nil)
@@ -143,7 +152,7 @@ func (m *fakeMonitor) Status() []bfd.Status {
 	defer m.mu.Unlock()
 	var list []bfd.Status
 	for _, t := range m.targets {
-		list = append(list, bfd.Status{Key: keyOf(t), State: bfd.Up})
+		list = append(list, bfd.Status{Key: t.Key(), State: m.states[t.Key()]})
 	}
 	return list
 }
@@ -203,7 +212,10 @@ func inScene(t *testing.T, change func(*Options), f func(s *scene)) {
 		s := &scene{t: t, network: newFakeNetwork(), log: &logBuffer{}, ended: make(chan struct{})}
 		o := Options{
 			Log: slog.New(slog.NewTextHandler(s.log, nil)), Network: s.network, Changed: func() { s.changes.Add(1) },
-			Monitor: func(o bfd.Options) Monitor { s.monitor = &fakeMonitor{options: o}; return s.monitor },
+			Monitor: func(o bfd.Options) Monitor {
+				s.monitor = &fakeMonitor{options: o, states: map[bfd.Key]bfd.State{}}
+				return s.monitor
+			},
 		}
 		if change != nil {
 			change(&o)

@@ -123,7 +123,7 @@ func (h *history) disturb() {
 	}
 	for _, t := range h.monitor.list() {
 		if h.random.IntN(10) == 0 {
-			h.monitor.options.Changed(bfd.Status{Key: keyOf(t), State: bfd.State(h.random.IntN(4))})
+			h.monitor.change(t.Key(), bfd.State(h.random.IntN(4)))
 		}
 	}
 }

@@ -126,6 +126,13 @@ func (n *namespaces) run(ns, line string) string {
 // inRouter calls f on a thread in the namespace of the router. Sockets that f opens stay there.
 func (n *namespaces) inRouter(f func() error) {
 	n.t.Helper()
+	if err := <-n.onRouterThread(f); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// onRouterThread starts f on a thread in the namespace of the router, and returns the channel for the error.
+func (n *namespaces) onRouterThread(f func() error) <-chan error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
@@ -141,17 +148,15 @@ func (n *namespaces) inRouter(f func() error) {
 		}
 		done <- f()
 	}()
-	if err := <-done; err != nil {
-		n.t.Fatal(err)
-	}
+	return done
 }
 
 // listenOptions are the options of the router's socket.
 type listenOptions struct {
-	// password is the one for each of from.
+	// password is set for each address in from.
 	password string
 	from     []netip.Addr
-	// ttl is that of the router's packets, 0 for the default. minTTL is the least of packets that the router takes.
+	// ttl is the TTL of sent packets, 0 for the default. minTTL is the least TTL of accepted packets.
 	ttl, minTTL int
 }
 

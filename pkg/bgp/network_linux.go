@@ -104,7 +104,7 @@ func (k *kernelNetwork) connect(ctx context.Context, p Peer, router netip.Addr) 
 	return nil, failure
 }
 
-// plainTimeout is how long a router has to answer a connection without a password.
+// plainTimeout limits the attempt to connect without a password.
 const plainTimeout = 2 * time.Second
 
 // tryPlain finds out why a router does not answer segments with a password. Most drop them when they have no password for this

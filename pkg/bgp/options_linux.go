@@ -27,7 +27,7 @@ type socketOptions struct {
 	password string
 	// hops is the greatest number of hops to the router, 0 for no check (RFC 5082).
 	hops int
-	// userTimeout is how long sent data may stay without an acknowledgement, 0 for the kernel's default.
+	// userTimeout limits the time without an acknowledgement of sent data, 0 for the kernel's default.
 	userTimeout time.Duration
 	// device is the VRF to bind to; empty for none.
 	device string

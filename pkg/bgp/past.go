@@ -6,7 +6,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/bgp/session"
 )
 
-// past is what status and metrics still say of the state machines that a worker had before the current one.
+// past keeps the parts of status and metrics that outlive a state machine.
 type past struct {
 	counters session.Counters
 	since    time.Time

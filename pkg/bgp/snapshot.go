@@ -6,7 +6,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/bgp/wire"
 )
 
-// snapshot is what a worker shows to others. It never changes after it was published.
+// snapshot is the published state of a worker. A snapshot never changes.
 type snapshot struct {
 	// status has no BFD: that is added when it is read.
 	status   Status

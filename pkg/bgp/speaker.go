@@ -21,7 +21,7 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// Changed is called after each change of Status, from any goroutine. It must not block, nor call the Speaker.
 	Changed func()
-	// Adopt are the sessions of the previous process. They continue with the first Set; those that it has no peer for end.
+	// Adopt holds the sessions of the previous process. The first Set continues the sessions of its peers, and ends the others.
 	Adopt []Detached
 	// Network replaces the kernel's network, and Monitor the BFD sessions on it, in tests.
 	Network Network
@@ -47,7 +47,7 @@ type Speaker struct {
 	mu         sync.Mutex
 	wanted     []Peer
 	generation uint64
-	// workers are those that keep a session, by name.
+	// workers keep the sessions, by name.
 	workers map[string]*worker
 	// adopt are the sessions of the previous process that no Set was called for yet, by name.
 	adopt map[string]Detached
@@ -68,6 +68,8 @@ type shared struct {
 	changed func()
 	// targets wakes the goroutine that passes the BFD targets on.
 	targets chan struct{}
+	// bfdUp reports whether a BFD session is up.
+	bfdUp func(bfd.Key) bool
 	// progress wakes those who wait for messages to be sent.
 	progress *broadcast
 }
@@ -91,6 +93,7 @@ func New(o Options) *Speaker {
 		}
 	}
 	s.bfd = newBFDSessions(o, s, adopt)
+	s.shared.bfdUp = s.bfd.up
 	return s
 }
 

@@ -338,7 +338,7 @@ func TestBFD(t *testing.T) {
 			t.Errorf("status: %+v", got)
 		}
 		change := func(state bfd.State) {
-			s.monitor.options.Changed(bfd.Status{Key: keyOf(targets[0]), State: state})
+			s.monitor.change(targets[0].Key(), state)
 			synctest.Wait()
 		}
 		change(bfd.Down)
@@ -346,6 +346,12 @@ func TestBFD(t *testing.T) {
 		change(bfd.Down) // never up: no reason to end the session
 		if got := s.status("a"); got.Resets != 0 {
 			t.Errorf("BFD that never came up: %+v", got)
+		}
+		change(bfd.Up)
+		s.monitor.options.Changed(bfd.Status{Key: targets[0].Key(), State: bfd.Down, RemoteState: bfd.AdminDown})
+		synctest.Wait()
+		if got := s.status("a"); got.Resets != 0 {
+			t.Errorf("after the router shut BFD down by configuration: %+v", got)
 		}
 		change(bfd.Up)
 		change(bfd.Down)
@@ -380,7 +386,7 @@ func TestBFDDownRedialsQuickly(t *testing.T) {
 		s.set(p)
 		s.network.setRouter(torA, nil)
 		for _, state := range []bfd.State{bfd.Up, bfd.Down} {
-			s.monitor.options.Changed(bfd.Status{Key: keyOf(s.monitor.list()[0]), State: state})
+			s.monitor.change(s.monitor.list()[0].Key(), state)
 		}
 		before := s.network.dialled(torA)
 		s.pass(100*time.Millisecond + patience)

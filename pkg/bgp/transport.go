@@ -12,7 +12,7 @@ import (
 const (
 	// readSize is the size of the buffer of a connection: the router sends little but KEEPALIVE messages.
 	readSize = 4096
-	// farewell is how long a closing connection may take to send what is left, and to hear the router close its end.
+	// farewell limits the end of a connection: the last messages are sent, and the router closes its end.
 	farewell = time.Second
 )
 
@@ -20,7 +20,7 @@ const (
 // methods belong to the goroutine of the peer.
 type transport struct {
 	Connection
-	// received has what the reader read. The reader waits for next before it reuses the buffer.
+	// received carries data from the reader. The reader waits for next before it reuses the buffer.
 	received chan chunk
 	next     chan struct{}
 	// written has the result of the write that is in progress.
@@ -34,13 +34,13 @@ type transport struct {
 	reading, paused bool
 }
 
-// chunk is what a read returned.
+// chunk holds the results of a read.
 type chunk struct {
 	data []byte
 	err  error
 }
 
-// writeResult is what a write returned.
+// writeResult holds the results of a write.
 type writeResult struct {
 	n   int
 	err error

@@ -12,10 +12,10 @@ import (
 	"github.com/lanlord/lanlord/pkg/bgp/wire"
 )
 
-// lateness is how late a timer is that says that the process was halted, and how long the reader then has to be heard.
+// lateness is the least delay of a timer after which the process counts as halted, and the time that the reader then gets.
 const lateness = 50 * time.Millisecond
 
-// mostLate is how many reads may come before a late timer, so that a router that never pauses does not hold the timer up.
+// mostLate limits the reads before a late timer, so that a router that never pauses does not delay the timer.
 const mostLate = 64
 
 // worker keeps the session with one peer. All its fields but name, mailbox, shown and done belong to the goroutine of run.
@@ -109,8 +109,7 @@ func (w *worker) setTimer(timer *time.Timer) {
 	timer.Reset(max(0, time.Until(next)))
 }
 
-// catchUp takes what the router has sent before a timer that comes late, so that a process that was halted does not blame the
-// router for its own silence.
+// catchUp reads before a late timer, so that a halted process does not blame the router for silence.
 func (w *worker) catchUp(ctx context.Context) {
 	next := w.machine.Next()
 	if next.IsZero() || time.Since(next) < lateness {
