@@ -145,8 +145,8 @@ func (b *bfdSessions) follow(ctx context.Context) {
 	}
 }
 
-// pass tells the peers that a BFD session is for of its state. A router that shuts BFD down by configuration still forwards
-// (RFC 5882, section 4.2).
+// pass tells the peers that a BFD session is for of its state. A router that shuts BFD down by configuration still
+// forwards (RFC 5882, section 4.2).
 func (b *bfdSessions) pass(states map[bfd.Key]bfd.State, s bfd.Status) {
 	last, known := states[s.Key]
 	states[s.Key] = s.State

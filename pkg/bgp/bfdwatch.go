@@ -10,8 +10,8 @@ import (
 // bfdGrace is the time from the start of a BGP session to the warning that the BFD session is not up.
 const bfdGrace = 10 * time.Second
 
-// bfdWatch is the BFD session of a worker. The BFD session begins with the first BGP session, whose addresses it has, and stays
-// while the BGP session is down.
+// bfdWatch is the BFD session of a worker. The BFD session begins with the first BGP session, whose addresses it has,
+// and stays while the BGP session is down.
 type bfdWatch struct {
 	// target is nil for none. Its address is never changed after it was published.
 	target *bfd.Target
@@ -38,8 +38,8 @@ func (b *bfdWatch) established(p Peer, c Connection) {
 	}
 }
 
-// multihop reports whether the BFD session is one of RFC 5883. A router inside the same AS may be some hops away without any
-// configuration of it.
+// multihop reports whether the BFD session is one of RFC 5883. A router inside the same AS may be some hops away
+// without any configuration of it.
 func multihop(p Peer, onLink bool) bool {
 	if p.LocalASN == p.RemoteASN {
 		return !onLink

@@ -14,8 +14,8 @@ func asDialError(err error) *DialError {
 	return classify(err, Peer{}, None, false)
 }
 
-// classify returns the reason why an attempt to connect failed, and what to do. because is what the counters of the kernel say about
-// passwords; shared is true when they say something of one of several attempts.
+// classify returns the reason why an attempt to connect failed, and what to do. because is what the counters of the
+// kernel say about passwords; shared is true when they say something of one of several attempts.
 func classify(err error, p Peer, because Reason, shared bool) *DialError {
 	if d, is := errors.AsType[*DialError](err); is {
 		return d
@@ -70,7 +70,8 @@ func dialReason(err error, p Peer) (Reason, string) {
 	return ConnectionLost, "the connection failed"
 }
 
-// timeoutMessage names the causes of a router that does not answer. Routers drop segments with a wrong TCP MD5 password silently.
+// timeoutMessage names the causes of a router that does not answer. Routers drop segments with a wrong TCP MD5 password
+// silently.
 func timeoutMessage(p Peer) string {
 	if p.Password != "" {
 		return "the router does not answer: check the address and firewalls, and that the router has the same password for this node"

@@ -38,7 +38,8 @@ type fakeLink struct {
 }
 
 func newFakeNetwork() *fakeNetwork {
-	return &fakeNetwork{routers: map[netip.Addr]*routertest.Router{}, links: map[netip.Addr]fakeLink{}, dials: map[netip.Addr]int{},
+	return &fakeNetwork{routers: map[netip.Addr]*routertest.Router{}, links: map[netip.Addr]fakeLink{},
+		dials: map[netip.Addr]int{},
 		stuck: map[netip.Addr]bool{}}
 }
 
@@ -60,7 +61,8 @@ func (f *fakeNetwork) Dial(_ context.Context, p Peer) (Connection, error) {
 	f.links[p.Address] = fakeLink{Link: link, conn: end}
 	f.tasks.Go(func() { _ = link.Serve() })
 	local := netip.MustParseAddr("192.0.2.1")
-	return Connection{Conn: near, Local: netip.AddrPortFrom(local, 40000), Remote: netip.AddrPortFrom(p.Address, p.Port),
+	return Connection{Conn: near, Local: netip.AddrPortFrom(local, 40000), Remote: netip.AddrPortFrom(p.Address,
+		p.Port),
 		NextHop4: local, NextHop6: netip.MustParseAddr("2001:db8::1"), OnLink: true}, nil
 }
 
@@ -261,7 +263,8 @@ func (s *scene) router(addr netip.Addr, o routertest.Options) *routertest.Router
 
 // peer returns a peer with one route for each prefix.
 func peer(name string, addr netip.Addr, prefixes ...string) Peer {
-	p := Peer{Name: name, LocalASN: 64512, RemoteASN: 64513, Address: addr, Port: 179, RouterID: netip.MustParseAddr("192.0.2.1"),
+	p := Peer{Name: name, LocalASN: 64512, RemoteASN: 64513, Address: addr, Port: 179,
+		RouterID: netip.MustParseAddr("192.0.2.1"),
 		HoldTime: 90 * time.Second, ForwardingKept: true, Ready: true}
 	for _, prefix := range prefixes {
 		p.Routes = append(p.Routes, Route{Prefix: netip.MustParsePrefix(prefix)})
@@ -310,5 +313,6 @@ func wantRIB(t *testing.T, r *routertest.Router, prefixes ...string) {
 
 // graceful is graceful restart with the N bit, as a router says it.
 func graceful() *wire.GracefulRestart {
-	return &wire.GracefulRestart{Notification: true, Time: 120 * time.Second, Families: [wire.FamilyCount]bool{true, true}}
+	return &wire.GracefulRestart{Notification: true, Time: 120 * time.Second, Families: [wire.FamilyCount]bool{true,
+		true}}
 }

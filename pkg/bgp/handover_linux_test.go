@@ -111,7 +111,8 @@ func TestAdoptionShowsRoutersNothing(t *testing.T) {
 			t.Fatalf("%d sessions are handed over", len(detached))
 		}
 		for _, d := range detached {
-			if strings.Contains(string(d.State), "four\"") && d.Name != "four" || strings.Contains(string(d.State), "Password") {
+			if strings.Contains(string(d.State), "four\"") && d.Name != "four" || strings.Contains(string(d.State),
+				"Password") {
 				t.Errorf("the state may contain a password: %s", d.State)
 			}
 		}
@@ -122,7 +123,8 @@ func TestAdoptionShowsRoutersNothing(t *testing.T) {
 	}
 	for _, r := range routers {
 		c := r.Counts()
-		if len(r.Opens()) != 1 || !r.Established() || c.Announced != 2 || c.Withdrawn != 0 || c.Messages[wire.TypeNotification] != 0 ||
+		if len(r.Opens()) != 1 || !r.Established() || c.Announced != 2 || c.Withdrawn != 0 ||
+			c.Messages[wire.TypeNotification] != 0 ||
 			c.Messages[wire.TypeKeepalive] < rounds || len(r.Violations()) > 0 {
 			t.Errorf("the router saw %d OPENs, %+v %v", len(r.Opens()), c, r.Violations())
 		}
@@ -144,7 +146,8 @@ func TestAdoptionShowsRoutersNothing(t *testing.T) {
 			t.Errorf("at the end: %+v with %d routes", got, len(r.RIB()))
 		}
 	}
-	eventually(t, "end of the goroutines", func() bool { return runtime.NumGoroutine() <= goroutines+len(routers) }) // which accept
+	eventually(t, "end of the goroutines",
+		func() bool { return runtime.NumGoroutine() <= goroutines+len(routers) }) // which accept
 }
 
 func TestResumeAfterAFailedHandover(t *testing.T) {
@@ -202,8 +205,14 @@ func TestAdoptionWithOtherParameters(t *testing.T) {
 	changed.RouterID = netip.MustParseAddr("192.0.2.77")
 	changed.HoldTime = 30 * time.Second
 	next := startProcess(t, detached, []Peer{changed})
-	next.await("new session", func(s Status) bool { return established(s) && !s.Adopted && s.HoldTime == 30*time.Second })
-	eventually(t, "end of the session without a peer", func() bool { return !routers[1].Established() && len(routers[1].RIB()) == 0 })
+	next.await("new session", func(s Status) bool {
+		return established(s) && !s.Adopted &&
+			s.HoldTime == 30*time.Second
+	})
+	eventually(t, "end of the session without a peer", func() bool {
+		return !routers[1].Established() &&
+			len(routers[1].RIB()) == 0
+	})
 	for i, r := range routers {
 		if got := r.Counts().Notification; got.Code != wire.CodeCease || got.Subcode != wire.CeaseHardReset {
 			t.Errorf("router %d got %v", i, got)
@@ -223,7 +232,8 @@ func TestAdoptionCarriesUnsentBytes(t *testing.T) {
 	if n == nil {
 		return
 	}
-	// The router reads nothing until the handover is over: the updates are in the buffers of the kernel and in the state.
+	// The router reads nothing until the handover is over: the updates are in the buffers of the kernel and in the
+	// state.
 	r := routertest.New(routertest.Options{ASN: 64513, PeerASN: 64512})
 	l := n.listen(router4, listenOptions{})
 	gate := make(chan struct{})
@@ -272,7 +282,8 @@ func TestBFDWithARealMonitor(t *testing.T) {
 	if n == nil {
 		return
 	}
-	profile := bfd.Profile{ReceiveInterval: 300 * time.Millisecond, TransmitInterval: 300 * time.Millisecond, DetectMultiplier: 10}
+	profile := bfd.Profile{ReceiveInterval: 300 * time.Millisecond, TransmitInterval: 300 * time.Millisecond,
+		DetectMultiplier: 10}
 	var ups, downs atomic.Int64
 	other := bfd.New(bfd.Options{Changed: func(s bfd.Status) {
 		if s.State == bfd.Up {
@@ -307,7 +318,8 @@ func TestBFDWithARealMonitor(t *testing.T) {
 		current.await("resumed sessions", up)
 	}
 	if ups.Load() != 1 || downs.Load() != 0 || len(routers[0].Opens()) != 1 {
-		t.Errorf("the router saw BFD come up %d times and go down %d times, and %d OPENs", ups.Load(), downs.Load(), len(routers[0].Opens()))
+		t.Errorf("the router saw BFD come up %d times and go down %d times, and %d OPENs", ups.Load(), downs.Load(),
+			len(routers[0].Opens()))
 	}
 	// The router falls silent: BFD goes down, and ends the BGP session.
 	for _, d := range other.Detach() {

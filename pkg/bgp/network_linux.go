@@ -18,8 +18,8 @@ import (
 // kernelNetwork is the Network of the network namespace of the process.
 type kernelNetwork struct {
 	md5 md5Watch
-	// The mutex guards routers: the routers found on interfaces of unnumbered sessions. The attempts of several peers, each in
-	// its own goroutine, use the map.
+	// The mutex guards routers: the routers found on interfaces of unnumbered sessions. The attempts of several peers,
+	// each in its own goroutine, use the map.
 	mu      sync.Mutex
 	routers map[string]netip.Addr
 }
@@ -85,7 +85,8 @@ func (k *kernelNetwork) connect(ctx context.Context, p Peer, router netip.Addr) 
 	if err != nil {
 		return nil, err
 	}
-	options := socketOptions{remote: router, password: p.Password, hops: p.TTLSecurity, userTimeout: p.HoldTime, device: device}
+	options := socketOptions{remote: router, password: p.Password, hops: p.TTLSecurity, userTimeout: p.HoldTime,
+		device: device}
 	first, cancel := ctx, context.CancelFunc(func() {})
 	if deadline, has := ctx.Deadline(); has && p.Password != "" {
 		first, cancel = context.WithDeadline(ctx, deadline.Add(-plainTimeout))
@@ -107,9 +108,9 @@ func (k *kernelNetwork) connect(ctx context.Context, p Peer, router netip.Addr) 
 // plainTimeout limits the attempt to connect without a password.
 const plainTimeout = 2 * time.Second
 
-// tryPlain finds out why a router does not answer segments with a password. Most drop them when they have no password for this
-// node, or another one, and a refusal without a password does not reach this node's socket. Only a router without a password
-// answers a connection without one.
+// tryPlain finds out why a router does not answer segments with a password. Most drop them when they have no password
+// for this node, or another one, and a refusal without a password does not reach this node's socket. Only a router
+// without a password answers a connection without one.
 func tryPlain(ctx context.Context, o socketOptions, source netip.Addr, p Peer, failure *DialError) *DialError {
 	o.password = ""
 	ctx, cancel := context.WithTimeout(ctx, plainTimeout)
@@ -133,7 +134,8 @@ func connectOnce(ctx context.Context, o socketOptions, source netip.Addr, port u
 		KeepAlive: -1, // BGP has its own
 		ControlContext: func(_ context.Context, _, _ string, raw syscall.RawConn) error {
 			if err := o.set(raw); err != nil {
-				return &DialError{Reason: ConnectionLost, Err: err, Message: "the kernel of this node cannot prepare the connection: " + err.Error()}
+				return &DialError{Reason: ConnectionLost, Err: err,
+					Message: "the kernel of this node cannot prepare the connection: " + err.Error()}
 			}
 			return nil
 		},

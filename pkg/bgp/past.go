@@ -12,7 +12,8 @@ type past struct {
 	since    time.Time
 	reason   Reason
 	message  string
-	// adopted is true when the first session began in the previous process, outdated when that process had other parameters.
+	// adopted is true when the first session began in the previous process, outdated when that process had other
+	// parameters.
 	adopted, outdated bool
 	// restarted is true until the first session of the process is established.
 	restarted bool
