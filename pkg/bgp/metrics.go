@@ -44,9 +44,11 @@ func newMetrics(r prometheus.Registerer, snapshots func() []*snapshot) *metrics 
 		failures: counter("connect_failures_total", "Failed attempts to connect to a router, by reason.", "peer",
 			"reason"),
 		notifications: counter("notifications_total",
-			"BGP NOTIFICATION messages, by direction and by code and subcode (RFC 4271, section 4.5).", "peer", "direction", "code"),
+			"BGP NOTIFICATION messages, by direction and by code and subcode (RFC 4271, section "+
+				"4.5).", "peer", "direction", "code"),
 		handovers: counter("handovers_total",
-			"BGP sessions passed on to the next process of the node (detached), taken over from the previous one (adopted), "+
+			"BGP sessions passed on to the next process of the node (detached), taken over from the previous one "+
+				"(adopted), "+
 				"taken back after a failed handover (resumed), or not passed on (failed).", "result"),
 	}
 	for _, result := range []handover{handoverDetached, handoverAdopted, handoverResumed, handoverFailed} {

@@ -120,7 +120,8 @@ func tryPlain(ctx context.Context, o socketOptions, source netip.Addr, p Peer, f
 	case err == nil:
 		conn.Close()
 		failure.Reason = PasswordUnexpected
-		failure.Message = "the router accepts connections of this node without a TCP MD5 password: configure the same password there, " +
+		failure.Message = "the router accepts connections of this node without a TCP MD5 password: configure the " +
+			"same password there, " +
 			"or remove password or password-secret"
 	case errors.Is(err, unix.ECONNREFUSED):
 		return classify(err, p, None, false)
@@ -182,7 +183,8 @@ func source(p Peer, router netip.Addr) (addr netip.Addr, device string, err erro
 	addr, ok := chooseSource(addrs, link.Attrs().Index, router)
 	if !ok {
 		return netip.Addr{}, "", &DialError{Reason: NoRoute,
-			Message: fmt.Sprintf("the interface %s has no address of the family of the router: add one, or change source-interface", p.SourceInterface)}
+			Message: fmt.Sprintf("the interface %s has no address of the family of the router: add one, or change "+
+				"source-interface", p.SourceInterface)}
 	}
 	if addr.IsLinkLocalUnicast() && addr.Is6() {
 		addr = addr.WithZone(p.SourceInterface)

@@ -28,7 +28,8 @@ func openRouterSocket(name string) (*routerSocket, error) {
 	link, err := net.InterfaceByName(name)
 	if err != nil {
 		return nil, &DialError{Reason: NoRoute, Err: err,
-			Message: fmt.Sprintf("this node has no interface %s: correct peer-interface, or select other nodes with node-selectors", name)}
+			Message: fmt.Sprintf("this node has no interface %s: correct peer-interface, or select other nodes "+
+				"with node-selectors", name)}
 	}
 	conn, _, err := ndp.Listen(link, ndp.LinkLocal)
 	if errors.Is(err, fs.ErrPermission) {
@@ -37,7 +38,8 @@ func openRouterSocket(name string) (*routerSocket, error) {
 	}
 	if err != nil {
 		return nil, &DialError{Reason: NoRoute, Err: err,
-			Message: fmt.Sprintf("the interface %s has no link-local address that works: check that it is up and has IPv6", name)}
+			Message: fmt.Sprintf("the interface %s has no link-local address that works: check that it is up and "+
+				"has IPv6", name)}
 	}
 	s := &routerSocket{conn: conn, link: link}
 	if err := s.prepare(); err != nil {
@@ -86,7 +88,8 @@ func (s *routerSocket) find(ctx context.Context) (netip.Addr, error) {
 		}
 	}
 	return netip.Addr{}, &DialError{Reason: NoRouterAdvertisement, Err: ctx.Err(),
-		Message: fmt.Sprintf("no router advertisement arrived on %s: enable them on the router's interface (in FRR: no ipv6 nd suppress-ra)", s.link.Name)}
+		Message: fmt.Sprintf("no router advertisement arrived on %s: enable them on the router's interface (in "+
+			"FRR: no ipv6 nd suppress-ra)", s.link.Name)}
 }
 
 // hear returns the sender of the next router advertisement. A packet that a router forwarded is none (RFC 4861, section
