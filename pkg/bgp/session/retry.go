@@ -14,9 +14,9 @@ const (
 	lastBFDBackoff  = 5 * time.Second
 )
 
-// retry is what outlives a connection.
+// retry holds the state that outlives a connection.
 type retry struct {
-	// at is when to dial again; zero while a connection is up or being made, and in Idle.
+	// at is the time of the next dial; zero while a connection is up or being made, and in Idle.
 	at time.Time
 	// backoff is the last wait without jitter; 0 after an established session.
 	backoff time.Duration
