@@ -40,6 +40,7 @@ func (s *Session) Step(now time.Time, e Event) []Action {
 		}
 	case BFDDown:
 		if s.status.state >= OpenSent {
+			s.hurry()
 			s.fail(wire.Notification{Code: wire.CodeCease, Subcode: wire.CeaseBFDDown}, BFDLost,
 				"BFD finds the router unreachable")
 		}
