@@ -40,6 +40,8 @@ type PoolRow struct {
 	AutoAssign  bool     `json:"autoAssign"`
 	Disabled    bool     `json:"disabled"`
 	Ranges      []string `json:"ranges"`
+	// Protocols are layer2, bgp or both; nil when no configuration could be read.
+	Protocols []string `json:"protocols,omitempty"`
 	// Waiting is how many Services wait for an address of it.
 	Waiting int `json:"waiting"`
 }
@@ -86,6 +88,7 @@ func Pools(c *Cluster) PoolList {
 			row := PoolRow{
 				Name: p.Name, Family: family.String(), Size: size, Used: used[key].used, Quarantined: used[key].quarantined, Free: free(size, used[key]),
 				AutoAssign: p.AutoAssign, Disabled: p.Disabled, Ranges: rangeTexts(p, family), Waiting: used[key].waiting,
+				Protocols: protocolsOf(p),
 			}
 			if s, ok := c.stock(p.Name, family); ok {
 				row.tell(s)
@@ -161,6 +164,16 @@ func poolUse(c *Cluster) map[poolFamily]use {
 	return count
 }
 
+func protocolsOf(p *config.Pool) (names []string) {
+	if p.Layer2 {
+		names = append(names, "layer2")
+	}
+	if p.BGP {
+		names = append(names, "bgp")
+	}
+	return names
+}
+
 func rangeTexts(p *config.Pool, family cluster.Family) (texts []string) {
 	for _, r := range p.Ranges {
 		if cluster.FamilyOf(r.From) == family {
@@ -173,7 +186,7 @@ func rangeTexts(p *config.Pool, family cluster.Family) (texts []string) {
 // WriteText writes a table with a line for each family of a pool.
 func (l PoolList) WriteText(out io.Writer) error { return l.write(out, false) }
 
-// WriteWide adds the ranges.
+// WriteWide adds the protocols and the ranges.
 func (l PoolList) WriteWide(out io.Writer) error { return l.write(out, true) }
 
 func (l PoolList) write(out io.Writer, wide bool) error {
@@ -197,7 +210,7 @@ func (l PoolList) write(out io.Writer, wide bool) error {
 func (l PoolList) rows(wide bool) [][]string {
 	rows := [][]string{{"POOL", "FAMILY", "SIZE", "USED", "FREE", "RESTING", "QUARANTINED", "WAITING", "USE"}}
 	if wide {
-		rows[0] = append(rows[0], "ADDRESSES")
+		rows[0] = append(rows[0], "PROTOCOLS", "ADDRESSES")
 	}
 	for _, p := range l.Pools {
 		resting := unknown
@@ -215,7 +228,7 @@ func (l PoolList) rows(wide bool) [][]string {
 			sentence(p.Name), p.Family, p.Size.String(), fmt.Sprint(p.Used), p.Free.String(), resting, fmt.Sprint(p.Quarantined), fmt.Sprint(p.Waiting), use,
 		}
 		if wide {
-			row = append(row, strings.Join(p.Ranges, ","))
+			row = append(row, or(strings.Join(p.Protocols, ","), unknown), strings.Join(p.Ranges, ","))
 		}
 		rows = append(rows, row)
 	}
