@@ -17,8 +17,7 @@ func (p *plugin) peers() *cobra.Command {
 			return inspect.Peers(c), nil
 		})
 	command.Long = command.Short + ".\n\nPREFIXES counts the prefixes that the router has been sent, and those that it " +
-		"should have. " +
-		"BFD shows the state, the interval and the detection time. Exit status 0 in any case; doctor is for scripts."
+		"should have. BFD shows the state, the interval and the detection time. Exit status 0 in any case; doctor is for scripts."
 	command.Example = `  kubectl lanlord peers            # one line for each node and router
   kubectl lanlord peers -o wide    # with the local address, the AS numbers, the hold time and the number of resets
   kubectl lanlord peers -o json | jq '.sessions[] | select(.up | not) | {node, name, reason, message, fix}'`
@@ -40,8 +39,7 @@ func (p *plugin) routes() *cobra.Command {
 			return l, verdict(l.Well(), l.Known())
 		})
 	command.Long = command.Short + ".\n\nWithout an argument it lists all addresses of pools with protocol bgp. With " +
-		"one, exit status 1 unless " +
-		"at least one node announces each address to a router."
+		"one, exit status 1 unless at least one node announces each address to a router."
 	command.Example = `  kubectl lanlord routes                   # one line for each address
   kubectl lanlord routes 198.51.100.1      # one address: routers, nodes, and the reasons of the other nodes
   kubectl lanlord routes default/web       # the addresses of a Service

@@ -109,13 +109,12 @@ func TestDoctorOfBGP(t *testing.T) {
 				"give the node and the speaker more CPU, or see which interval the router asks for"}},
 		{"BFD is down", func(_ *Cluster, _, n2 *status.Speaker) { n2.Peers[0].BFD.State = "Down" }, Wrong, []string{
 			"problem: BFD does not come up between n2 and tor-a (10.0.0.254), so only the hold time of 9 s notices a failure " +
-				"-> " +
-				"turn on BFD for these neighbors on the router, and let UDP port 3784 pass (4784 with ebgp-multihop)"}},
-		{"graceful " +
-			"restart", func(c *Cluster, _, _ *status.Speaker) { c.Config.Config.Peers[0].GracefulRestart = 15 * time.Second },
-			Remark,
-			[]string{`remark: the peer "tor-a" has graceful restart without BFD: after the crash of a node the router keeps the dead route for ` +
-				"the hold time and 15s more -> add a bfd-profile to the peer, or set graceful-restart: off"}},
+				"-> turn on BFD for these neighbors on the router, and let UDP port 3784 pass (4784 with ebgp-multihop)"}},
+		{"graceful restart", func(c *Cluster, _, _ *status.Speaker) {
+			c.Config.Config.Peers[0].GracefulRestart = 15 * time.Second
+		}, Remark,
+			[]string{`remark: the peer "tor-a" has graceful restart without BFD: after the crash of a node the router keeps ` +
+				"the dead route for the hold time and 15s more -> add a bfd-profile to the peer, or set graceful-restart: off"}},
 		{"a node without a peer", func(_ *Cluster, _, n2 *status.Speaker) { n2.Ready, n2.Peers, n2.Routes = true, nil, nil },
 			Remark,
 			[]string{"remark: no peer is for 1 node, so these announce no address by BGP: n2 -> " +

@@ -181,8 +181,7 @@ func (c *Cluster) checkPeer(p *config.Peer, f *findings) {
 	if p.GracefulRestart > 0 && p.BFD == nil {
 		f.remark("add a bfd-profile to the peer, or set graceful-restart: off",
 			"the peer %q has graceful restart without BFD: after the crash of a node the router keeps the dead route for the "+
-				"hold time "+
-				"and %v more", sentence(p.Name), p.GracefulRestart)
+				"hold time and %v more", sentence(p.Name), p.GracefulRestart)
 	}
 }
 

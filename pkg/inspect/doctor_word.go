@@ -147,7 +147,8 @@ func checkKeys(c *Cluster, f *findings) string {
 
 // checkInterfaces looks for nodes that cannot announce on any interface.
 func checkInterfaces(c *Cluster, f *findings) string {
-	if cfg := c.Config.Config; cfg != nil && len(cfg.Pools) > 0 && !slices.ContainsFunc(cfg.Pools, func(p config.Pool) bool { return p.Layer2 }) {
+	onLayer2 := func(p config.Pool) bool { return p.Layer2 }
+	if cfg := c.Config.Config; cfg != nil && len(cfg.Pools) > 0 && !slices.ContainsFunc(cfg.Pools, onLayer2) {
 		return "no pool has protocol layer2, which alone needs an interface to announce on"
 	}
 	if len(c.speakers()) == 0 {
