@@ -41,6 +41,8 @@ func sessionFix(word string) string {
 		return "turn on router advertisements on the router's interface, and IPv6 on the interface of the node"
 	case "Changed":
 		return "wait; the session comes back with the new parameters"
+	case "SendHoldExpired":
+		return "see why the router is overloaded: it has read nothing from the session for a long time"
 	case "Stopped":
 		return "start the speaker again, or end the drain of the node"
 	}
