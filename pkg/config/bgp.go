@@ -235,7 +235,7 @@ func (b *builder) checkPreferences(raw rawPool, pool *Pool) {
 				v6.Sign() > 0 && x.AggregationLengthV6 == y.AggregationLengthV6
 			if samePrefix && x.LocalPref != y.LocalPref && x.meets(y) {
 				at := raw.advertisements.v[i]
-				b.warn(cmp.Or(at.localPref.at, at.at), "the advertisement on line %d announces the same prefixes with localpref %d; of the two, %d is sent",
+				b.warn(cmp.Or(at.localPref.at, at.at), "another advertisement (line %d) announces the same prefixes with localpref %d; the routes have localpref %d",
 					raw.advertisements.v[j].at.line, y.LocalPref, max(x.LocalPref, y.LocalPref))
 			}
 		}

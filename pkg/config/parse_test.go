@@ -78,6 +78,9 @@ layer2: {refresh: 10s, rate: 12, ping: no, failback: never, move-on-cordon: yes}
 	if !reflect.DeepEqual(got.Pools, want) {
 		t.Errorf("got  %+v\nwant %+v", got.Pools, want)
 	}
+	if got.BGP.Drain != 2*time.Second {
+		t.Errorf("drain: %s", got.BGP.Drain)
+	}
 	if got.Allocation.ReleaseDelay != 0 || got.Layer2 != (Layer2{Refresh: 10 * time.Second, Rate: 12, Failback: FailbackNever, MoveOnCordon: true}) {
 		t.Errorf("got %v and %v", got.Allocation, got.Layer2)
 	}
@@ -132,8 +135,12 @@ func TestReferenceManual(t *testing.T) {
 	if document.object != "ConfigMap lanlord-system/config" || !document.inFile {
 		t.Errorf("got %s, lines in the file: %t", document.object, document.inFile)
 	}
-	if _, err := Parse(document.text); err != nil {
+	parsed, err := Parse(document.text)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if len(parsed.Warnings) != 1 || parsed.Warnings[0].Path != "peers[1].password" {
+		t.Errorf("more than the warning about the password: %v", parsed.Warnings)
 	}
 	for _, key := range knownKeys(t) {
 		if !strings.Contains(string(document.text), key+":") {
@@ -151,6 +158,7 @@ peers: [{_: 0}]
 bfd-profiles: [{_: 0}]
 allocation: {_: 0}
 layer2: {_: 0}
+bgp: {_: 0}
 `))
 	var keys []string
 	for line := range strings.Lines(err.Error()) {

@@ -263,7 +263,7 @@ const (
 func (b *builder) checkTimers(raw rawPeer) {
 	hold, keepalive, restart := raw.holdTime, raw.keepaliveTime, raw.gracefulRestart
 	if t := hold.v.Truncate(time.Second); hold.ok && t != 0 && (t < 3*time.Second || t > maxHold) {
-		b.fail(hold.at, "must be 0s, or 3s and more, and is %s", hold.v)
+		b.fail(hold.at, "must be 0s, or 3s to %s, and is %s", seconds(maxHold), hold.v)
 	}
 	switch {
 	case keepalive.ok && keepalive.v < 0:

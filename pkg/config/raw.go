@@ -263,8 +263,9 @@ func (p *rawPeer) applyDefaults() {
 		p.port.v = 179
 	}
 	p.holdTime.or(90 * time.Second)
-	if p.keepaliveTime.v.Truncate(time.Second) == 0 {
-		p.keepaliveTime.v = p.holdTime.v / 3
+	// Times that are written count in whole seconds, a third of the hold time does not.
+	if p.keepaliveTime.v = p.keepaliveTime.v.Truncate(time.Second); p.keepaliveTime.v == 0 {
+		p.keepaliveTime.v = p.holdTime.v.Truncate(time.Second) / 3
 	}
 	if p.profile.v != "" {
 		p.gracefulRestart.or(15 * time.Second)

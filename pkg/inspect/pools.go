@@ -24,6 +24,8 @@ type PoolList struct {
 type PoolRow struct {
 	Name   string `json:"name"`
 	Family string `json:"family"`
+	// Protocols are "layer2", "bgp" or both; nil when they are not known.
+	Protocols []string `json:"protocols"`
 	// Size is how many addresses it has; exact, however many.
 	Size *big.Int `json:"size"`
 	// Used are those that Services have.
@@ -40,8 +42,6 @@ type PoolRow struct {
 	AutoAssign  bool     `json:"autoAssign"`
 	Disabled    bool     `json:"disabled"`
 	Ranges      []string `json:"ranges"`
-	// Protocols are layer2, bgp or both; nil when no configuration could be read.
-	Protocols []string `json:"protocols,omitempty"`
 	// Waiting is how many Services wait for an address of it.
 	Waiting int `json:"waiting"`
 }
@@ -86,9 +86,8 @@ func Pools(c *Cluster) PoolList {
 			}
 			key := poolFamily{p.Name, family}
 			row := PoolRow{
-				Name: p.Name, Family: family.String(), Size: size, Used: used[key].used, Quarantined: used[key].quarantined, Free: free(size, used[key]),
+				Name: p.Name, Family: family.String(), Protocols: p.Protocols(), Size: size, Used: used[key].used, Quarantined: used[key].quarantined, Free: free(size, used[key]),
 				AutoAssign: p.AutoAssign, Disabled: p.Disabled, Ranges: rangeTexts(p, family), Waiting: used[key].waiting,
-				Protocols: protocolsOf(p),
 			}
 			if s, ok := c.stock(p.Name, family); ok {
 				row.tell(s)
@@ -109,7 +108,7 @@ func (c *Cluster) inForce() []PoolRow {
 	for _, p := range l.Says.Pools {
 		for _, s := range p.Families {
 			row := PoolRow{
-				Name: p.Name, Family: s.Family, Size: new(big.Int), Free: new(big.Int), Used: s.Used, Quarantined: s.Quarantined,
+				Name: p.Name, Family: s.Family, Protocols: p.Protocols, Size: new(big.Int), Free: new(big.Int), Used: s.Used, Quarantined: s.Quarantined,
 				AutoAssign: p.AutoAssign, Disabled: p.Disabled, Ranges: []string{p.Addresses},
 			}
 			if size, ok := new(big.Int).SetString(s.Size, 10); ok {
@@ -164,16 +163,6 @@ func poolUse(c *Cluster) map[poolFamily]use {
 	return count
 }
 
-func protocolsOf(p *config.Pool) (names []string) {
-	if p.Layer2 {
-		names = append(names, "layer2")
-	}
-	if p.BGP {
-		names = append(names, "bgp")
-	}
-	return names
-}
-
 func rangeTexts(p *config.Pool, family cluster.Family) (texts []string) {
 	for _, r := range p.Ranges {
 		if cluster.FamilyOf(r.From) == family {
@@ -186,7 +175,7 @@ func rangeTexts(p *config.Pool, family cluster.Family) (texts []string) {
 // WriteText writes a table with a line for each family of a pool.
 func (l PoolList) WriteText(out io.Writer) error { return l.write(out, false) }
 
-// WriteWide adds the protocols and the ranges.
+// WriteWide adds the ranges.
 func (l PoolList) WriteWide(out io.Writer) error { return l.write(out, true) }
 
 func (l PoolList) write(out io.Writer, wide bool) error {
@@ -208,9 +197,9 @@ func (l PoolList) write(out io.Writer, wide bool) error {
 }
 
 func (l PoolList) rows(wide bool) [][]string {
-	rows := [][]string{{"POOL", "FAMILY", "SIZE", "USED", "FREE", "RESTING", "QUARANTINED", "WAITING", "USE"}}
+	rows := [][]string{{"POOL", "FAMILY", "PROTOCOLS", "SIZE", "USED", "FREE", "RESTING", "QUARANTINED", "WAITING", "USE"}}
 	if wide {
-		rows[0] = append(rows[0], "PROTOCOLS", "ADDRESSES")
+		rows[0] = append(rows[0], "ADDRESSES")
 	}
 	for _, p := range l.Pools {
 		resting := unknown
@@ -225,10 +214,10 @@ func (l PoolList) rows(wide bool) [][]string {
 			use = "on request"
 		}
 		row := []string{
-			sentence(p.Name), p.Family, p.Size.String(), fmt.Sprint(p.Used), p.Free.String(), resting, fmt.Sprint(p.Quarantined), fmt.Sprint(p.Waiting), use,
+			sentence(p.Name), p.Family, or(strings.Join(p.Protocols, ","), unknown), p.Size.String(), fmt.Sprint(p.Used), p.Free.String(), resting, fmt.Sprint(p.Quarantined), fmt.Sprint(p.Waiting), use,
 		}
 		if wide {
-			row = append(row, or(strings.Join(p.Protocols, ","), unknown), strings.Join(p.Ranges, ","))
+			row = append(row, strings.Join(p.Ranges, ","))
 		}
 		rows = append(rows, row)
 	}

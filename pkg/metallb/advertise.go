@@ -15,7 +15,7 @@ func (r *resources) announce(p *pool, e *poolEntry) {
 	switch {
 	case len(layer2) == 0 && len(bgp) > 0:
 		e.Protocol = "bgp"
-		r.setAside(p)
+		r.route(p, e, bgp)
 		return
 	case len(layer2) == 0:
 		e.NodeSelectors = []selectorEntry{{MatchExpressions: []expressionEntry{{Key: nowhere, Operator: "Exists"}}}}
@@ -23,7 +23,11 @@ func (r *resources) announce(p *pool, e *poolEntry) {
 			"which no node has, to the same effect: remove them to have the addresses announced", p, nowhere)
 		return
 	case len(bgp) > 0:
-		r.note("%s: it is announced by ARP and NDP (%s), and no more by BGP (%s)", p, list(names(layer2)), list(names(bgp)))
+		e.Protocol, e.Protocols = "", []string{"layer2", "bgp"}
+		r.route(p, e, bgp)
+		if nodesOf(layer2) != nil {
+			r.note("%s: the nodeSelectors of its L2Advertisements (%s) hold for BGP too, since a pool has one set of nodes", p, list(names(layer2)))
+		}
 	}
 	e.NodeSelectors, e.Interfaces = nodesOf(layer2), interfacesOf(layer2)
 	for _, a := range layer2 {
@@ -96,7 +100,13 @@ func (r *resources) tellOfAdvertisements() {
 		r.tellOfMissing(a)
 	}
 	for i := range r.bgp {
-		r.tellOfMissing(&r.bgp[i])
+		a := &r.bgp[i]
+		r.tellOfMissing(a)
+		for _, name := range a.route.Peers {
+			if len(r.known([]string{name})) == 0 {
+				r.note("%s: there is no BGPPeer %s", a, name)
+			}
+		}
 	}
 }
 
