@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
 )
@@ -87,10 +86,8 @@ func (s source) report(out *bytes.Buffer, c *Config) {
 		fmt.Fprintln(out)
 		pool.report(out)
 	}
+	c.reportPeers(out)
 	fmt.Fprintln(out)
-	for _, name := range c.SetAside {
-		fmt.Fprintf(out, "pool %q is set aside\n", name)
-	}
 	fmt.Fprintf(out, "a released address rests %s\n", seconds(c.Allocation.ReleaseDelay))
 	if c.Allocation.AvoidNetworkAddresses {
 		fmt.Fprintln(out, "network and broadcast addresses of the nodes' subnets are not given")
@@ -121,6 +118,9 @@ func (s source) report(out *bytes.Buffer, c *Config) {
 	} else {
 		fmt.Fprintln(out, "addresses stay at a cordoned node")
 	}
+	if len(c.Peers) > 0 {
+		fmt.Fprintf(out, "routes carry GRACEFUL_SHUTDOWN for %s before a node that stops withdraws them\n", seconds(c.BGP.Drain))
+	}
 	if len(c.Warnings) == 0 {
 		return
 	}
@@ -132,14 +132,9 @@ func (s source) report(out *bytes.Buffer, c *Config) {
 }
 
 func (p Pool) report(out *bytes.Buffer) {
-	// A key with several values has its name on the first line only; one without values has no line.
-	row := func(name string, values ...string) {
-		for _, value := range values {
-			fmt.Fprintf(out, "  %-19s %s\n", name, value)
-			name = ""
-		}
-	}
+	row := rows{out}.row
 	fmt.Fprintf(out, "pool %q\n", p.Name)
+	row("protocols", strings.Join(p.Protocols(), ", "))
 	if p.Priority > 0 {
 		row("priority", fmt.Sprint(p.Priority))
 	} else {
@@ -177,6 +172,18 @@ func (p Pool) report(out *bytes.Buffer) {
 	}
 }
 
+// Protocols returns the words of the ConfigMap for the protocols of the pool.
+func (p *Pool) Protocols() []string {
+	words := []string{}
+	if p.Layer2 {
+		words = append(words, "layer2")
+	}
+	if p.BGP {
+		words = append(words, "bgp")
+	}
+	return words
+}
+
 func selectorTexts(selectors []labels.Selector, what string) []string {
 	var texts []string
 	for _, selector := range selectors {
@@ -203,6 +210,3 @@ func (p Pool) quotaTexts() []string {
 	}
 	return texts
 }
-
-// seconds writes a duration as a user would.
-func seconds(d time.Duration) string { return fmt.Sprintf("%gs", d.Seconds()) }

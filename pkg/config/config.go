@@ -9,17 +9,19 @@ import (
 
 // Config is a valid configuration. It is never changed after Parse has returned it.
 type Config struct {
-	// Pools are those with protocol layer2, in the order in which addresses are taken from them: by Priority, of one
+	// Pools are in the order in which addresses are taken from them: by Priority, of one
 	// priority the Restricted ones first, then by Name.
 	Pools []Pool
-	// SetAside are the names of the pools with protocol bgp, sorted: checked, and not used.
-	SetAside []string
 	// Warnings say what was accepted, but not as written, in the order of the document.
 	Warnings []Problem
 	// Allocation is the top-level key allocation.
 	Allocation Allocation
 	// Layer2 is the top-level key layer2.
 	Layer2 Layer2
+	// Peers are the entries of peers, in the order of the document, each with a name of its own.
+	Peers []Peer
+	// BGP is the top-level key bgp.
+	BGP BGP
 
 	index index
 }
@@ -56,6 +58,14 @@ type Pool struct {
 	PreferredNodes []PreferredNodes
 	// Interfaces are names or patterns (path.Match) of the interfaces to announce on; empty for all that fit.
 	Interfaces []string
+	// Layer2 and BGP are the protocols of the pool. At least one is true.
+	Layer2, BGP bool
+	// Spread is the number of nodes, by rank in the election, that announce an address without an additional MED; 0 for
+	// all nodes.
+	Spread int
+	// Advertisements are the entries of bgp-advertisements. A pool with BGP has at least one; without the key it has
+	// the default: host routes to all peers.
+	Advertisements []Advertisement
 }
 
 // PreferredNodes gives a weight to nodes.

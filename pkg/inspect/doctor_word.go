@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
@@ -59,7 +60,7 @@ func checkConfiguration(c *Cluster, f *findings) string {
 			"the %s is refused, and %s: %s", object, c.fallback(), strings.ReplaceAll(c.Config.Problem.Error(), "\n", "; "))
 	default:
 		if len(c.Config.Config.Pools) == 0 {
-			f.wrong("add a pool of protocol layer2", "the configuration has no pool, so no Service gets an address")
+			f.wrong("add a pool", "the configuration has no pool, so no Service gets an address")
 		}
 		for _, w := range c.Config.Config.Warnings {
 			f.remark("", "the configuration is accepted, but not as written: %s", w)
@@ -146,6 +147,10 @@ func checkKeys(c *Cluster, f *findings) string {
 
 // checkInterfaces looks for nodes that cannot announce on any interface.
 func checkInterfaces(c *Cluster, f *findings) string {
+	onLayer2 := func(p config.Pool) bool { return p.Layer2 }
+	if cfg := c.Config.Config; cfg != nil && len(cfg.Pools) > 0 && !slices.ContainsFunc(cfg.Pools, onLayer2) {
+		return "no pool has protocol layer2, which alone needs an interface to announce on"
+	}
 	if len(c.speakers()) == 0 {
 		f.unchecked("no speaker could be asked for its interfaces")
 	}
@@ -253,12 +258,17 @@ func checkOwners(c *Cluster, f *findings) string {
 	byCause := map[cause][]string{}
 	addrs := make([]netip.Addr, 0, len(v.holders))
 	for a := range v.holders {
-		addrs = append(addrs, a)
+		if !c.routed(a) {
+			addrs = append(addrs, a)
+		}
 	}
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	announced := 0
 	for _, a := range addrs {
-		state, detail := v.state(a, v.facts(a))
+		if !v.onLayer2(a) {
+			continue
+		}
+		state, detail := v.answered(v.facts(a))
 		if state == stateAnnounced {
 			announced++
 			continue
@@ -283,66 +293,6 @@ func checkOwners(c *Cluster, f *findings) string {
 		}
 	}
 	return fmt.Sprintf("%d addresses, each answered for by one node", announced)
-}
-
-// subnets are those that the nodes are in, as the speakers say.
-func (c *Cluster) subnets() (list []netip.Prefix) {
-	for i := range c.Speakers {
-		s := &c.Speakers[i]
-		list = append(list, s.Networks.Subnets...)
-		if s.Says == nil {
-			continue
-		}
-		for _, link := range s.Says.Interfaces {
-			for _, text := range link.Subnets {
-				if p, err := netip.ParsePrefix(text); err == nil && link.Used {
-					list = append(list, p.Masked())
-				}
-			}
-		}
-	}
-	slices.SortFunc(list, netip.Prefix.Compare)
-	return slices.Compact(list)
-}
-
-// checkSubnets looks for addresses that are in no subnet of any node.
-func checkSubnets(c *Cluster, f *findings) string {
-	subnets := c.subnets()
-	if c.Config.Config == nil {
-		return "no pools to look at"
-	}
-	if len(subnets) == 0 {
-		f.unchecked("no speaker has told of the subnets of its node")
-		return ""
-	}
-	within := func(a netip.Addr) bool {
-		return slices.ContainsFunc(subnets, func(p netip.Prefix) bool { return p.Contains(a) })
-	}
-	mend := "clients need a route to these addresses by way of the nodes' network; without one, use addresses of a subnet that the nodes are in"
-	held := holdersOf(c)
-	for i := range c.Config.Config.Pools {
-		p := &c.Config.Config.Pools[i]
-		var outside, used []string
-		for _, r := range p.Ranges {
-			if !within(r.From) || !within(r.To) {
-				outside = append(outside, r.String())
-			}
-		}
-		for a, keys := range held {
-			if p.Contains(a) && !within(a) {
-				used = append(used, fmt.Sprintf("%s (%s)", a, keys[0]))
-			}
-		}
-		slices.Sort(used)
-		if len(outside) > 0 {
-			text := ""
-			if len(used) > 0 {
-				text = "; in use of them: " + listed(used)
-			}
-			f.remark(mend, "addresses of the pool %q are in no subnet of any node, so they are announced on all interfaces: %s%s", sentence(p.Name), listed(outside), text)
-		}
-	}
-	return "all addresses of the pools are in subnets of the nodes"
 }
 
 // checkStrangers looks for hosts that are no nodes and have addresses of the pools.

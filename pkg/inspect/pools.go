@@ -15,8 +15,6 @@ import (
 // PoolList is the pools of the configuration, in the order in which addresses are taken from them.
 type PoolList struct {
 	Pools []PoolRow `json:"pools"`
-	// SetAside are the pools of protocol bgp, which give no addresses.
-	SetAside []string `json:"setAside,omitempty"`
 	// Problem says why there is nothing to tell of, if there is not.
 	Problem  string `json:"problem,omitempty"`
 	NotKnown []Gap  `json:"notKnown,omitempty"`
@@ -26,6 +24,8 @@ type PoolList struct {
 type PoolRow struct {
 	Name   string `json:"name"`
 	Family string `json:"family"`
+	// Protocols are "layer2", "bgp" or both; nil when they are not known.
+	Protocols []string `json:"protocols"`
 	// Size is how many addresses it has; exact, however many.
 	Size *big.Int `json:"size"`
 	// Used are those that Services have.
@@ -72,7 +72,6 @@ func Pools(c *Cluster) PoolList {
 		list.Pools = c.inForce()
 		return list
 	}
-	list.SetAside = cfg.SetAside
 	used := poolUse(c)
 	for i := range cfg.Pools {
 		p := &cfg.Pools[i]
@@ -87,7 +86,7 @@ func Pools(c *Cluster) PoolList {
 			}
 			key := poolFamily{p.Name, family}
 			row := PoolRow{
-				Name: p.Name, Family: family.String(), Size: size, Used: used[key].used, Quarantined: used[key].quarantined, Free: free(size, used[key]),
+				Name: p.Name, Family: family.String(), Protocols: p.Protocols(), Size: size, Used: used[key].used, Quarantined: used[key].quarantined, Free: free(size, used[key]),
 				AutoAssign: p.AutoAssign, Disabled: p.Disabled, Ranges: rangeTexts(p, family), Waiting: used[key].waiting,
 			}
 			if s, ok := c.stock(p.Name, family); ok {
@@ -109,7 +108,7 @@ func (c *Cluster) inForce() []PoolRow {
 	for _, p := range l.Says.Pools {
 		for _, s := range p.Families {
 			row := PoolRow{
-				Name: p.Name, Family: s.Family, Size: new(big.Int), Free: new(big.Int), Used: s.Used, Quarantined: s.Quarantined,
+				Name: p.Name, Family: s.Family, Protocols: p.Protocols, Size: new(big.Int), Free: new(big.Int), Used: s.Used, Quarantined: s.Quarantined,
 				AutoAssign: p.AutoAssign, Disabled: p.Disabled, Ranges: []string{p.Addresses},
 			}
 			if size, ok := new(big.Int).SetString(s.Size, 10); ok {
@@ -194,16 +193,11 @@ func (l PoolList) write(out io.Writer, wide bool) error {
 			return err
 		}
 	}
-	if len(l.SetAside) > 0 {
-		if err := line(out, "Set aside, since Lanlord does not speak BGP: "+listed(l.SetAside)); err != nil {
-			return err
-		}
-	}
 	return writeGaps(out, l.NotKnown)
 }
 
 func (l PoolList) rows(wide bool) [][]string {
-	rows := [][]string{{"POOL", "FAMILY", "SIZE", "USED", "FREE", "RESTING", "QUARANTINED", "WAITING", "USE"}}
+	rows := [][]string{{"POOL", "FAMILY", "PROTOCOLS", "SIZE", "USED", "FREE", "RESTING", "QUARANTINED", "WAITING", "USE"}}
 	if wide {
 		rows[0] = append(rows[0], "ADDRESSES")
 	}
@@ -220,7 +214,7 @@ func (l PoolList) rows(wide bool) [][]string {
 			use = "on request"
 		}
 		row := []string{
-			sentence(p.Name), p.Family, p.Size.String(), fmt.Sprint(p.Used), p.Free.String(), resting, fmt.Sprint(p.Quarantined), fmt.Sprint(p.Waiting), use,
+			sentence(p.Name), p.Family, or(strings.Join(p.Protocols, ","), unknown), p.Size.String(), fmt.Sprint(p.Used), p.Free.String(), resting, fmt.Sprint(p.Quarantined), fmt.Sprint(p.Waiting), use,
 		}
 		if wide {
 			row = append(row, strings.Join(p.Ranges, ","))

@@ -59,7 +59,7 @@ func (s *Store) waitFresh(ctx context.Context, w watched) error {
 func (s *Store) isSynced(w watched) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return w.synced()
+	return w.synced == nil || w.synced()
 }
 
 // newest returns the newest resourceVersion of any object of a watch, by a consistent list in pages. It is empty without

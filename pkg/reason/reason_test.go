@@ -13,6 +13,7 @@ func TestEveryReasonHasOneWord(t *testing.T) {
 	t.Run("Announcement", func(t *testing.T) { testWords(t, Announcements(), AnnouncementCount, ParseAnnouncement) })
 	t.Run("Exclusion", func(t *testing.T) { testWords(t, Exclusions(), ExclusionCount, ParseExclusion) })
 	t.Run("Unshared", func(t *testing.T) { testWords(t, UnsharedReasons(), UnsharedCount, ParseUnshared) })
+	t.Run("Route", func(t *testing.T) { testWords(t, Routes(), RouteCount, ParseRoute) })
 	t.Run("Watch", func(t *testing.T) { testWords(t, Watches(), WatchCount, ParseWatch) })
 }
 
@@ -69,6 +70,9 @@ func TestEveryReasonHasAText(t *testing.T) {
 	}
 	for _, w := range Watches() {
 		check(w.String(), w.Text())
+	}
+	for _, r := range Routes() {
+		check(r.String(), r.Text())
 	}
 }
 

@@ -29,6 +29,10 @@ type Speaker struct {
 	Conflicts []Conflict `json:"conflicts"`
 	// Unreached are the nodes that gossip has not reached for at least ten seconds, by name.
 	Unreached []Unreached `json:"unreached"`
+	// Peers are the BGP sessions of the node, in the order of the configuration.
+	Peers []Peer `json:"peers"`
+	// Routes are the addresses of pools with protocol bgp, sorted, announced by this node or not.
+	Routes []Route `json:"routes"`
 }
 
 // Owned is an address that this node answers for.
