@@ -10,8 +10,8 @@ import (
 const (
 	// latenessSpan is the time after which a sample is forgotten, at the latest after twice that.
 	latenessSpan = 10 * time.Second
-	// leastSamples is the number of samples below which there is no percentile.
-	leastSamples = 50
+	// leastSamples is the number of samples below which a percentile would be the worst sample.
+	leastSamples = 100
 	// calmSpan is the time between two steps back to the interval of the profile.
 	calmSpan = 30 * time.Second
 	// octave is the number of buckets for each power of two.
