@@ -87,7 +87,7 @@ func (l *lateness) p99() time.Duration {
 // worst returns the greatest of the recent samples.
 func (l *lateness) worst() time.Duration { return max(l.recent.worst, l.before.worst) }
 
-// stretch decides how often a transmit interval is doubled (see session.Session.Stretch), given how often it is now and
+// stretch decides how often the intervals are doubled (see session.Session.Stretch), given how often it is now and
 // when that changed. The interval grows when p99 exceeds half of the interval, or when a single sample used up half of the
 // time that the peer leaves: a peer expires after multiplier intervals, one of which is due anyway. The interval shrinks by
 // one step after a calm time.

@@ -20,7 +20,7 @@ type Session struct {
 	remote  remote
 	timing  timing
 	clock   clock
-	// stretch counts the doublings of the transmit interval.
+	// stretch counts the doublings of both intervals.
 	stretch uint8
 	random  *rand.Rand
 }
@@ -195,8 +195,9 @@ func (s *Session) Configure(p Profile, now time.Duration) {
 	s.pace(now)
 }
 
-// Stretch doubles the transmit interval of the profile n times, 0 to MaxStretch, but not beyond 1 s. The interval changes by
-// a Poll sequence: the peer's detection time grows before this end sends less often.
+// Stretch doubles both intervals of the profile n times, 0 to MaxStretch, but not beyond 1 s. The intervals change by a Poll
+// sequence: the peer's detection time grows before this end sends less often, and this end waits longer for a peer whose
+// packets the busy kernel delivers late.
 func (s *Session) Stretch(n uint8, now time.Duration) {
 	s.stretch = min(n, MaxStretch)
 	s.negotiate(now)
