@@ -74,9 +74,10 @@ func (r *resources) peerEntries() []peerEntry {
 	for i := range r.peers {
 		p, s := &r.peers[i], &r.peers[i].spec
 		e := peerEntry{
-			Name: p.Metadata.Name, MyASN: s.MyASN, PeerASN: s.PeerASN, Address: s.PeerAddress, Interface: s.Interface, Port: s.PeerPort,
-			NodeSelectors: entries(s.NodeSelectors), SourceAddress: s.SourceAddress, RouterID: s.RouterID, HoldTime: s.HoldTime,
-			KeepaliveTime: s.KeepaliveTime, BFDProfile: s.BFDProfile, Password: s.Password, Multihop: s.EBGPMultiHop,
+			Name: p.Metadata.Name, MyASN: s.MyASN, PeerASN: s.PeerASN, Address: s.PeerAddress, Interface: s.Interface,
+			Port: s.PeerPort, NodeSelectors: entries(s.NodeSelectors), SourceAddress: s.SourceAddress, RouterID: s.RouterID,
+			HoldTime: s.HoldTime, KeepaliveTime: s.KeepaliveTime, BFDProfile: s.BFDProfile, Password: s.Password,
+			Multihop: s.EBGPMultiHop,
 		}
 		if s.PeerPort == 179 {
 			e.Port = 0
@@ -92,13 +93,13 @@ func (r *resources) peerEntries() []peerEntry {
 			r.note("%s: copy the Secret %s into the namespace of Lanlord, and let the speakers read it", p, name)
 		}
 		if s.ConnectTime != "" {
-			r.note("%s: connectTime has no counterpart: a lost session is tried again at once, and then after 1 to 30 seconds", p)
+			r.note("%s: connectTime has no counterpart: Lanlord connects again at once, and then after 1 to 30 seconds", p)
 		}
 		if s.VRF != "" {
 			r.note("%s: vrf has no counterpart: the session uses the routes of the main table", p)
 		}
 		if s.DisableMP {
-			r.note("%s: disableMP has no counterpart: the router is offered IPv4 and IPv6 routes in one session, and takes those that it wants", p)
+			r.note("%s: disableMP has no counterpart: one session offers routes of both families, and the router chooses", p)
 		}
 		all = append(all, e)
 	}
@@ -110,8 +111,8 @@ func (r *resources) profileEntries() []profileEntry {
 	for i := range r.profiles {
 		s := &r.profiles[i].spec
 		all = append(all, profileEntry{
-			Name: r.profiles[i].Metadata.Name, Receive: s.ReceiveInterval, Transmit: s.TransmitInterval, Multiplier: s.DetectMultiplier,
-			MinimumTTL: s.MinimumTTL, EchoMode: s.EchoMode, Passive: s.PassiveMode,
+			Name: r.profiles[i].Metadata.Name, Receive: s.ReceiveInterval, Transmit: s.TransmitInterval,
+			Multiplier: s.DetectMultiplier, MinimumTTL: s.MinimumTTL, EchoMode: s.EchoMode, Passive: s.PassiveMode,
 		})
 	}
 	return all
@@ -124,7 +125,8 @@ func (r *resources) aliases() map[string]string {
 		for _, c := range r.communities[i].spec.Communities {
 			value := plain(c.Value)
 			if first, twice := all[c.Name]; twice && first != value {
-				r.note("%s: %s is %s here and %s in another Community; the first one counts", &r.communities[i], c.Name, value, first)
+				r.note("%s: %s is %s here and %s in another Community; the first one counts",
+					&r.communities[i], c.Name, value, first)
 				continue
 			}
 			all[c.Name] = value
@@ -149,9 +151,9 @@ func (r *resources) route(p *pool, e *poolEntry, ads []*advertisement) {
 		e.add(b)
 	}
 	if len(e.Advertisements) == 0 {
-		e.add(bgpEntry{NodeSelectors: []selectorEntry{{MatchExpressions: []expressionEntry{{Key: nowhere, Operator: "Exists"}}}}})
-		r.note("%s: none of the peers of its BGPAdvertisements (%s) is there, so no router is told of it; node-selectors ask for the label %s, "+
-			"which no node has, to the same effect", p, list(names(ads)), nowhere)
+		e.add(bgpEntry{NodeSelectors: noNode()})
+		r.note("%s: none of the peers of its BGPAdvertisements (%s) is there, so no router is told of the pool; "+
+			"node-selectors ask for the label %s, which no node has, to the same effect", p, list(names(ads)), nowhere)
 	}
 }
 
