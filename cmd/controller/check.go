@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -28,18 +29,27 @@ func check(ctx context.Context, file string, againstCluster bool, flags daemon.F
 	if err != nil {
 		return fmt.Errorf("--check-config: %w", err)
 	}
-	if err := config.Check(data, stdout); err != nil || !againstCluster {
+	if err := config.Check(data, stdout); err != nil {
 		return err
 	}
 	cfg, err := config.Read(data)
-	if err != nil {
+	if err == nil {
+		err = cfg.CheckPools()
+	}
+	if err != nil || !againstCluster {
 		return err
 	}
 	changes, err := preview(ctx, cfg, flags)
 	if err != nil {
 		return fmt.Errorf("--against-cluster: %w", err)
 	}
-	return printChanges(changes, stdout)
+	if err := printChanges(changes, stdout); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(changes, withdraws) {
+		return daemon.ErrFailed // the table says what is wrong
+	}
+	return nil
 }
 
 // secretFolders are the folders whose files readFile refuses: the tokens and Secrets of a container, and the kernel's
@@ -85,6 +95,11 @@ func preview(ctx context.Context, cfg *config.Config, flags daemon.Flags) ([]con
 		return nil, err
 	}
 	return controller.Preview(store.Snapshot(), cfg), nil
+}
+
+// withdraws reports whether a Service would lose an address.
+func withdraws(c controller.Change) bool {
+	return slices.ContainsFunc(c.Before, func(a netip.Addr) bool { return !slices.Contains(c.After, a) })
 }
 
 func printChanges(changes []controller.Change, out io.Writer) error {

@@ -23,7 +23,19 @@ type Config struct {
 	// BGP is the top-level key bgp.
 	BGP BGP
 
-	index index
+	// withdrawAll is true when the document says that it is meant to have no pool.
+	withdrawAll bool
+	index       index
+}
+
+// CheckPools returns a *Problems if the configuration has no pool and does not say that this is meant. Such a configuration
+// would withdraw the address of every Service; most often a template has rendered to nothing. A process must not use it.
+func (c *Config) CheckPools() error {
+	if len(c.Pools) > 0 || c.withdrawAll {
+		return nil
+	}
+	return &Problems{List: []Problem{{Line: 1, Path: "address-pools", Message: "there is no pool, which would withdraw the address " +
+		"of every Service; add a pool, or write address-pools: [] and allocation: {withdraw-all: true} to withdraw all addresses"}}}
 }
 
 // Pool is one entry of address-pools.

@@ -62,6 +62,10 @@ func (b *builder) config(raw rawConfig) *Config {
 		BGP: BGP{Drain: raw.drain.v},
 	}
 	b.checkDurations(raw)
+	c.withdrawAll = raw.withdrawAll.v && raw.pools.given
+	if raw.withdrawAll.v && len(raw.pools.v) > 0 {
+		b.fail(raw.withdrawAll.at, "the configuration has pools, so not all addresses are withdrawn; remove the key")
+	}
 	b.setCommunities(raw.communities)
 	b.setProfiles(raw.profiles)
 	c.Peers = b.setPeers(raw.peers)

@@ -16,6 +16,7 @@ type rawConfig struct {
 
 	releaseDelay value[time.Duration]
 	avoidNetwork value[bool]
+	withdrawAll  value[bool]
 	refresh      value[time.Duration]
 	rate         value[int64]
 	ping         value[bool]
@@ -97,6 +98,7 @@ func (r reader) config(root *yaml.Node) rawConfig {
 			r.mapping(n, at, []field{
 				{"release-delay", r.duration(&c.releaseDelay)},
 				{"avoid-network-addresses", r.boolean(&c.avoidNetwork)},
+				{"withdraw-all", r.boolean(&c.withdrawAll)},
 			})
 		}},
 		{"layer2", func(n *yaml.Node, at place) {

@@ -359,11 +359,15 @@ type configRow struct {
 }
 
 // convertConfig reads a ConfigMap. One without the entry "config" is refused, unlike in MetalLB, where it meant no pools:
-// a misspelt entry must not take every address away. An empty entry does mean no pools.
+// a misspelt entry must not take every address away. An entry without pools is refused too, unless it says that this is
+// meant.
 func convertConfig(o *corev1.ConfigMap) configRow {
 	row := configRow{uid: string(o.UID), version: o.ResourceVersion}
 	if row.text, row.found = o.Data[configKey]; row.found {
 		row.config, row.problem = config.Parse([]byte(row.text))
+		if row.problem == nil {
+			row.problem = row.config.CheckPools()
+		}
 	} else {
 		row.problem = missingEntry(o)
 	}
@@ -371,7 +375,7 @@ func convertConfig(o *corev1.ConfigMap) configRow {
 }
 
 func missingEntry(o *corev1.ConfigMap) error {
-	message := fmt.Sprintf("the ConfigMap %s/%s has no entry %q under data: add it, empty if there are to be no pools", o.Namespace, o.Name, configKey)
+	message := fmt.Sprintf("the ConfigMap %s/%s has no entry %q under data: add it", o.Namespace, o.Name, configKey)
 	stray := slices.Sorted(maps.Keys(o.Data))
 	stray = append(stray, slices.Sorted(maps.Keys(o.BinaryData))...)
 	if len(stray) > 0 {

@@ -26,7 +26,7 @@ func passwordConfig(secrets ...string) *corev1.ConfigMap {
 	for i, s := range secrets {
 		text += fmt.Sprintf("- {my-asn: 64512, peer-asn: 64513, peer-address: 10.0.0.%d, password-secret: %s}\n", i+1, s)
 	}
-	return configMap(text + "address-pools: []\n")
+	return configMap(text + "address-pools: []\nallocation: {withdraw-all: true}\n")
 }
 
 func passwordSecret(name string, entries ...string) *corev1.Secret {

@@ -362,7 +362,14 @@ func TestConfigState(t *testing.T) {
 			t.Errorf("%+v, want the last good one, and the entry that is not read", unread.ConfigState)
 		}
 
-		api.put(configMap(""))
+		for _, text := range []string{"", "# nothing\n", "address-pools: []\n", "address-pools:\n", "allocation: {withdraw-all: true}\n"} {
+			api.put(configMap(text))
+			if empty := state(); empty.Config != good.Config || empty.ConfigState.Problem == nil ||
+				!strings.Contains(empty.ConfigState.Problem.Error(), "withdraw the address of every Service") {
+				t.Errorf("%q: %+v, want the last good one: most often a template has rendered to nothing", text, empty.ConfigState)
+			}
+		}
+		api.put(configMap("address-pools: []\nallocation: {withdraw-all: true}\n"))
 		if empty := state(); empty.ConfigState.Problem != nil || len(empty.Config.Pools) != 0 {
 			t.Errorf("%+v, want no pools and no problem", empty.ConfigState)
 		}
