@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -116,8 +117,8 @@ func TestAgainstCluster(t *testing.T) {
 	command := exec.Command("../bin/controller", "--check-config="+file, "--against-cluster", "--namespace="+systemNamespace,
 		"--kubeconfig="+in.Kubeconfig())
 	output, err := command.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, output)
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
+		t.Fatalf("%v: %s; want exit status 1, because a Service would lose its address", err, output)
 	}
 	t.Logf("%s", output)
 	line := fmt.Sprintf("%s/moves  %s  %s", in.namespace, free[0], free[2])

@@ -20,6 +20,8 @@ var (
 	ErrVersion = errors.New("version of the protocol is not understood")
 	// ErrRefused: the holder takes no successor, for a reason that it tells.
 	ErrRefused = errors.New("the holder takes no successor")
+	// ErrForeign: a process of another user has the name, or has connected.
+	ErrForeign = errors.New("a process of another user")
 	// ErrGone: the successor went away before it had acknowledged.
 	ErrGone = errors.New("the successor is gone")
 )
@@ -29,6 +31,8 @@ const (
 	helloTimeout = 5 * time.Second
 	// acceptPause is how long no connection is accepted after that failed, for want of file descriptors.
 	acceptPause = time.Second
+	// nameRetry is the pause between two attempts to take a name that a process of another user has.
+	nameRetry = 5 * time.Second
 	// lastWordTimeout is how long a process that is refused or replaced may take to receive that.
 	lastWordTimeout = time.Second
 )
@@ -43,6 +47,8 @@ type Options struct {
 
 // Holder has the name, and offers its place to one successor at a time.
 type Holder struct {
+	name string
+	// listener is nil while a process of another user has the name. Serve sets it then, with mu held.
 	listener *net.UnixListener
 	log      *slog.Logger
 	wake     func()
@@ -77,14 +83,21 @@ func Listen(name string, options Options) (*Holder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hold the place: %w", err)
 	}
-	h := &Holder{listener: listener, log: options.Log, wake: options.Wake, patience: helloTimeout}
+	h := newHolder(name, options)
+	h.listener = listener
+	return h, nil
+}
+
+// newHolder returns a Holder that does not have the name yet.
+func newHolder(name string, options Options) *Holder {
+	h := &Holder{name: name, log: options.Log, wake: options.Wake, patience: helloTimeout}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
 	if h.wake == nil {
 		h.wake = func() {}
 	}
-	return h, nil
+	return h
 }
 
 // Set says what this process holds now. The newest is sent to the successor at once; what it has not yet been sent of
@@ -203,6 +216,9 @@ func (h *Holder) await(ctx context.Context, s *session, seq uint64) error {
 // Serve takes successors until ctx ends, also after HandOver, and returns nil. At its end it gives the name back, and
 // closes the connection after that.
 func (h *Holder) Serve(ctx context.Context) error {
+	if !h.takeName(ctx) {
+		return nil
+	}
 	defer context.AfterFunc(ctx, func() { _ = h.listener.Close() })()
 	sessions, end := context.WithCancel(context.WithoutCancel(ctx))
 	var group sync.WaitGroup
@@ -222,6 +238,24 @@ func (h *Holder) Serve(ctx context.Context) error {
 	}
 	_ = h.listener.Close() // before the sessions, and perhaps for the second time
 	return nil
+}
+
+// takeName waits until this process has the name. It returns false when ctx ends before.
+func (h *Holder) takeName(ctx context.Context) bool {
+	for h.listener == nil {
+		listener, err := listen(h.name)
+		if err == nil {
+			h.log.Info("the name of the place is free: this process can hand over now", "name", h.name)
+			h.mu.Lock()
+			h.listener = listener
+			h.mu.Unlock()
+			break
+		}
+		if pause(ctx, nameRetry); ctx.Err() != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // pause waits for d or the end of ctx.

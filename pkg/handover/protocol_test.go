@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -248,8 +249,8 @@ func TestLargePlace(t *testing.T) {
 
 // TestOtherUser connects as another user, which only root can.
 func TestOtherUser(t *testing.T) {
-	if err := allowed(os.Geteuid()+1, os.Geteuid()); err == nil {
-		t.Error("another user is allowed")
+	if err := allowed(&unix.Ucred{Uid: uint32(os.Geteuid()) + 1}, os.Geteuid()); !errors.Is(err, ErrForeign) {
+		t.Errorf("another user is allowed: %v", err)
 	}
 	if os.Geteuid() != 0 {
 		t.Skip("not root: cannot connect as another user")
@@ -281,6 +282,81 @@ func TestOtherUser(t *testing.T) {
 	h.stop()
 	if !h.log.has("runs as user 65534") {
 		t.Errorf("the log does not say so:\n%s", h.log.text.String())
+	}
+}
+
+// TestNameTakenByOtherUser has a process of another user take the name before the first process of the node starts. The
+// first process works without the name, and takes the name as soon as it is free.
+func TestNameTakenByOtherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root: cannot listen as another user")
+	}
+	name := testName(t)
+	taken := make(chan int)
+	go func() {
+		// The thread ends with the goroutine, as it is never unlocked; the other threads stay root.
+		runtime.LockOSThread()
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, 65534, 65534, 65534); errno != 0 {
+			t.Error(errno)
+		}
+		s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Bind(s, &unix.SockaddrUnix{Name: "@" + name})
+		}
+		if err == nil {
+			err = unix.Listen(s, 8)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		taken <- s
+	}()
+	squatter := <-taken
+	var log lines
+	h, s, err := Begin(t.Context(), name, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if h == nil || s != nil || err != nil {
+		t.Fatalf("%v, %v, %v; want a holder, which works without the name", h, s, err)
+	}
+	if !log.has("runs as user 65534") {
+		t.Errorf("the log does not name the other process:\n%s", log.text.String())
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Serve(ctx) }()
+	h.Set(place(7))
+	if h.Successor() {
+		t.Error("a successor without a name")
+	}
+	if err := h.HandOver(ctx, nil); !errors.Is(err, ErrNobody) {
+		t.Errorf("handed over to nobody: %v", err)
+	}
+	if err := unix.Close(squatter); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		next, err := Connect(ctx, name)
+		if errors.Is(err, ErrNobody) {
+			time.Sleep(50 * time.Millisecond) // until the next attempt to take the name
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		following, leave := context.WithCancel(ctx)
+		gone := make(chan error, 1)
+		go func() { gone <- next.Run(following) }()
+		if o := <-next.Places(); len(o.Place.Addrs) != 7 {
+			t.Errorf("the successor got %+v", o)
+		}
+		leave()
+		if err := <-gone; err != nil {
+			t.Error(err)
+		}
+		break
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -69,13 +69,13 @@ func sameUser(conn *net.UnixConn) error {
 	if failed != nil {
 		return fmt.Errorf("credentials of the other process: %w", failed)
 	}
-	return allowed(int(peer.Uid), os.Geteuid())
+	return allowed(peer, os.Geteuid())
 }
 
-// allowed reports that a process of another user is not spoken to.
-func allowed(peer, self int) error {
-	if peer != self {
-		return fmt.Errorf("the other process runs as user %d, this one as %d", peer, self)
+// allowed refuses to speak to a process of another user.
+func allowed(peer *unix.Ucred, self int) error {
+	if int(peer.Uid) != self {
+		return fmt.Errorf("%w: process %d runs as user %d, this one as %d", ErrForeign, peer.Pid, peer.Uid, self)
 	}
 	return nil
 }

@@ -254,9 +254,18 @@ func (s *Successor) acknowledge(ended <-chan struct{}) {
 
 // Begin finds out which of the two this process is: its holder if nobody has the name, else the successor of the one who
 // has. One of the results is nil. It returns what else Connect and Listen return, and waits no longer than ctx.
+//
+// A process of another user that has the name does not keep this one from its work, because any local user can take an
+// abstract name. Then the holder has no name and no successor until Serve gets the name.
 func Begin(ctx context.Context, name string, options Options) (*Holder, *Successor, error) {
 	for {
 		s, err := Connect(ctx, name)
+		if errors.Is(err, ErrForeign) {
+			h := newHolder(name, options)
+			h.log.Error("a process of another user has the name of this node's place, so nothing can be handed over in a "+
+				"rollout: end that process", "name", name, "err", err)
+			return h, nil, nil
+		}
 		if !errors.Is(err, ErrNobody) {
 			return nil, s, err
 		}
