@@ -54,7 +54,9 @@ lanlord_bfd_packets_total{direction="sent",peer="fd00::2"} 0
 # HELP lanlord_bfd_session_changes_total Changes of the state of the session, by the new state and the reason.
 # TYPE lanlord_bfd_session_changes_total counter
 lanlord_bfd_session_changes_total{diagnostic="DetectionTimeExpired",peer="192.0.2.2",to="Down"} 1
+lanlord_bfd_session_changes_total{diagnostic="DetectionTimeExpired",peer="fd00::2",to="Down"} 0
 lanlord_bfd_session_changes_total{diagnostic="None",peer="192.0.2.2",to="Up"} 2
+lanlord_bfd_session_changes_total{diagnostic="None",peer="fd00::2",to="Up"} 0
 lanlord_bfd_session_changes_total{diagnostic="Reserved",peer="192.0.2.2",to="Down"} 1
 # HELP lanlord_bfd_session_problem 1 if the session has no sockets, else 0.
 # TYPE lanlord_bfd_session_problem gauge
