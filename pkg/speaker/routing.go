@@ -102,6 +102,9 @@ func (r *routing) concerned(cfg *config.Config) bool {
 		(len(cfg.Peers) > 0 || slices.ContainsFunc(cfg.Pools, func(p config.Pool) bool { return p.BGP }))
 }
 
+// rest has nothing to decide before the inputs change.
+func (r *routing) rest() { r.again = time.Time{} }
+
 // same reports whether a decision from both inputs is the same. Snapshots share what has not changed.
 func (i *routingInputs) same(o *routingInputs) bool {
 	return i.ready == o.ready && i.snapshot.Config == o.snapshot.Config && sameSlice(i.snapshot.Services, o.snapshot.Services) &&
@@ -206,10 +209,10 @@ func (r *routing) shown() routingStatus { return routingStatus{r.table, r.sessio
 
 // leave starts the withdrawal of all routes. left reports whether it is complete.
 func (r *routing) leave() {
-	if !r.stopping {
-		r.stopping = true
+	if !r.stopping && len(r.table.Peers) > 0 {
 		r.again = time.Now() // so that the next update decides
 	}
+	r.stopping = true
 }
 
 func (r *routing) left() bool {
