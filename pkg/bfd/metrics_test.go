@@ -16,8 +16,9 @@ func TestMetrics(t *testing.T) {
 	m := New(Options{Registerer: registry})
 	near, far := netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("fd00::2")
 	status := func(remote netip.Addr, multihop bool, state State, interval time.Duration) entry {
-		return entry{Status: Status{Key: Key{Remote: remote, Multihop: multihop}, State: state, TransmitInterval: interval,
-			DetectionTime: 3 * interval}, counts: &counts{}}
+		return entry{Status: Status{Key: Key{Remote: remote, Multihop: multihop}, State: state,
+			TransmitInterval: interval,
+			DetectionTime:    3 * interval}, counts: &counts{}}
 	}
 	list := []entry{status(far, false, Up, 50*time.Millisecond), status(near, false, Up, 100*time.Millisecond),
 		status(near, true, Down, time.Second)}
@@ -54,7 +55,9 @@ lanlord_bfd_packets_total{direction="sent",peer="fd00::2"} 0
 # HELP lanlord_bfd_session_changes_total Changes of the state of the session, by the new state and the reason.
 # TYPE lanlord_bfd_session_changes_total counter
 lanlord_bfd_session_changes_total{diagnostic="DetectionTimeExpired",peer="192.0.2.2",to="Down"} 1
+lanlord_bfd_session_changes_total{diagnostic="DetectionTimeExpired",peer="fd00::2",to="Down"} 0
 lanlord_bfd_session_changes_total{diagnostic="None",peer="192.0.2.2",to="Up"} 2
+lanlord_bfd_session_changes_total{diagnostic="None",peer="fd00::2",to="Up"} 0
 lanlord_bfd_session_changes_total{diagnostic="Reserved",peer="192.0.2.2",to="Down"} 1
 # HELP lanlord_bfd_session_problem 1 if the session has no sockets, else 0.
 # TYPE lanlord_bfd_session_problem gauge

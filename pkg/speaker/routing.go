@@ -79,9 +79,6 @@ type routingInputs struct {
 
 // update decides on the routes of this node if an input has changed, and passes them on with the sessions of this node.
 func (r *routing) update(now time.Time, in routingInputs) {
-	if !r.concerned(in.snapshot.Config) {
-		return
-	}
 	in.password, in.uptime = r.opt.Password, r.opt.Uptime()
 	if !in.same(&r.inputs) || !r.again.IsZero() && !now.Before(r.again) {
 		r.decide(now, in)
@@ -104,6 +101,9 @@ func (r *routing) concerned(cfg *config.Config) bool {
 	return len(r.table.Peers)+len(r.table.Addresses)+len(r.sessions) > 0 || cfg != nil &&
 		(len(cfg.Peers) > 0 || slices.ContainsFunc(cfg.Pools, func(p config.Pool) bool { return p.BGP }))
 }
+
+// rest has nothing to decide before the inputs change.
+func (r *routing) rest() { r.again = time.Time{} }
 
 // same reports whether a decision from both inputs is the same. Snapshots share what has not changed.
 func (i *routingInputs) same(o *routingInputs) bool {
@@ -209,10 +209,10 @@ func (r *routing) shown() routingStatus { return routingStatus{r.table, r.sessio
 
 // leave starts the withdrawal of all routes. left reports whether it is complete.
 func (r *routing) leave() {
-	if !r.stopping {
-		r.stopping = true
-		r.again = time.Unix(1, 0) // the next update decides
+	if !r.stopping && len(r.table.Peers) > 0 {
+		r.again = time.Now() // so that the next update decides
 	}
+	r.stopping = true
 }
 
 func (r *routing) left() bool {
@@ -264,6 +264,9 @@ func wait(ctx context.Context, d time.Duration) {
 // knew.
 func Inherit(o Routing, self string, announcer *layer2.Announcer, snapshot cluster.Snapshot, members []membership.Member) {
 	r := newRouting(self, o)
+	if !r.concerned(snapshot.Config) {
+		return
+	}
 	me := membership.Member{Name: self, State: membership.Ready, Configured: true}
 	r.update(time.Now(), routingInputs{
 		snapshot: snapshot, members: append([]membership.Member{me}, members...),
