@@ -1,0 +1,264 @@
+package router_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/lanlord/lanlord/e2e/router"
+	"github.com/lanlord/lanlord/e2e/wire"
+)
+
+const (
+	nodeASN   = 64512
+	routerASN = 64513
+)
+
+var (
+	pool4 = netip.MustParsePrefix("198.51.100.0/24")
+	pool6 = netip.MustParsePrefix("fd00:198::/112")
+	vip4  = netip.MustParseAddr("198.51.100.1")
+	vip6  = netip.MustParseAddr("fd00:198::1")
+)
+
+func hostPrefix(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+// needs skips the test where it cannot run: without root, in short mode, or without one of the daemons.
+func needs(t *testing.T, kinds ...router.Kind) {
+	t.Helper()
+	switch {
+	case testing.Short():
+		t.Skip("starts router daemons; this is -short")
+	case os.Geteuid() != 0:
+		t.Skip("network namespaces are made by root")
+	}
+	for _, k := range kinds {
+		if why := k.Missing(); why != "" {
+			t.Skip(why)
+		}
+	}
+}
+
+// environment is a laboratory with routers.
+type environment struct {
+	*wire.Lab
+	t *testing.T
+}
+
+// newEnvironment makes one. Its logs are shown if the test fails.
+func newEnvironment(t *testing.T, o wire.Options) *environment {
+	t.Helper()
+	o.Logs = t.TempDir()
+	o.Local = []netip.Prefix{pool4, pool6}
+	t.Cleanup(func() {
+		if t.Failed() {
+			if err := wire.WriteLogs(t.Output(), o.Logs); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	lab, err := wire.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(lab.Close)
+	e := &environment{Lab: lab, t: t}
+	e.capture()
+	for i := range e.Nodes() {
+		echo, err := router.NewEcho(e.Lab, i, vip4, vip6)
+		e.must(err)
+		t.Cleanup(echo.Close)
+	}
+	return e
+}
+
+// in returns the environment for a part of the test.
+func (e *environment) in(t *testing.T) *environment {
+	return &environment{Lab: e.Lab, t: t}
+}
+
+// must ends the test on an error.
+func (e *environment) must(err error) {
+	e.t.Helper()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// bound is the time in which what has to come must come, on a busy machine.
+const bound = 20 * time.Second
+
+// eventually waits until check returns nil, and ends the test if that does not happen.
+func (e *environment) eventually(what string, check func(context.Context) error) {
+	e.t.Helper()
+	ctx, cancel := context.WithTimeout(e.t.Context(), bound)
+	defer cancel()
+	var last error
+	for {
+		err := check(ctx)
+		if err == nil {
+			return
+		}
+		if ctx.Err() == nil || last == nil {
+			last = err
+		}
+		if wire.Pause(ctx, 20*time.Millisecond) != nil {
+			e.t.Fatalf("%s: %v", what, last)
+		}
+	}
+}
+
+// neighbors returns all nodes as neighbours of a router over IPv4.
+func (e *environment) neighbors(asn uint32) (all []router.Neighbor) {
+	for i := range e.Nodes() {
+		all = append(all, router.Neighbor{Address: wire.LANAddress(i).Addr(), ASN: asn})
+	}
+	return all
+}
+
+// router starts a router, which ends with the test. Its log is shown if the test fails.
+func (e *environment) router(o router.Options) *router.Router {
+	e.t.Helper()
+	r, err := router.Start(e.t.Context(), e.Lab, o)
+	e.must(err)
+	e.t.Cleanup(func() {
+		if e.t.Failed() {
+			e.t.Logf("log of %s: %s", r.Kind, r.Log())
+		}
+		r.Close()
+	})
+	return r
+}
+
+// sessionsUp waits until the router has a session with each of its neighbours.
+func (e *environment) sessionsUp(r *router.Router) {
+	e.t.Helper()
+	e.eventually("sessions of "+r.Kind.String(), func(ctx context.Context) error {
+		all, err := r.Sessions(ctx)
+		if err != nil {
+			return err
+		}
+		if len(all) != len(r.Neighbors) {
+			return fmt.Errorf("%d neighbours, want %d", len(all), len(r.Neighbors))
+		}
+		for _, s := range all {
+			if !s.Established {
+				return fmt.Errorf("%+v", s)
+			}
+		}
+		return nil
+	})
+}
+
+// awaitPaths waits until the router has a number of paths to an address, and returns them.
+func (e *environment) awaitPaths(r *router.Router, a netip.Addr, number int) (paths []router.Path) {
+	e.t.Helper()
+	e.eventually(fmt.Sprintf("%d paths of %s to %s", number, r.Kind, a), func(ctx context.Context) (err error) {
+		if paths, err = r.Paths(ctx, hostPrefix(a)); err == nil && len(paths) != number {
+			err = fmt.Errorf("%+v", paths)
+		}
+		return err
+	})
+	return paths
+}
+
+// hops are the addresses of nodes in the family of an address, sorted.
+func hops(of netip.Addr, nodes ...int) (all []netip.Addr) {
+	for _, n := range nodes {
+		if of.Is6() {
+			all = append(all, wire.LANAddress6(n).Addr())
+		} else {
+			all = append(all, wire.LANAddress(n).Addr())
+		}
+	}
+	return all
+}
+
+// awaitKernel waits until the router's kernel sends to an address by nodes, and by no others; by none if there is to be no route.
+func (e *environment) awaitKernel(r *router.Router, a netip.Addr, nodes ...int) {
+	e.t.Helper()
+	e.eventually(fmt.Sprintf("kernel route of %s to %s", r.Kind, a), func(ctx context.Context) error {
+		all, err := r.Kernel(ctx)
+		if err == nil && !slices.Equal(all[hostPrefix(a)], hops(a, nodes...)) {
+			err = fmt.Errorf("%v, want %v", all[hostPrefix(a)], hops(a, nodes...))
+		}
+		return err
+	})
+}
+
+// watch watches the routes of a router to the pools.
+func (e *environment) watch(r *router.Router) *router.RouteWatch {
+	e.t.Helper()
+	w, err := r.WatchRoutes(e.t.Context(), netip.Prefix{})
+	e.must(err)
+	e.t.Cleanup(w.Close)
+	return w
+}
+
+// client makes a host behind a router, to which all nodes can answer.
+func (e *environment) client(r *router.Router) *wire.Station {
+	e.t.Helper()
+	subnet4 := netip.MustParsePrefix(fmt.Sprintf("10.101.%d.0/24", r.Options.Station))
+	subnet6 := netip.MustParsePrefix(fmt.Sprintf("fd00:101:%d::/64", r.Options.Station))
+	client, err := r.Behind("eth1", subnet4, subnet6)
+	e.must(err)
+	for i := range e.Nodes() {
+		e.must(errors.Join(e.RouteVia(i, subnet4, r.V4), e.RouteVia(i, subnet6, r.V6)))
+	}
+	return client
+}
+
+// load is what the probers send.
+const (
+	flows = 40
+	rate  = 2000
+)
+
+// probe sends datagrams from a client to an address, and waits for the first answers.
+func (e *environment) probe(client *wire.Station, to netip.Addr) *router.Prober {
+	e.t.Helper()
+	p, err := router.Probe(client, router.Load{Target: to, Flows: flows, Rate: rate})
+	e.must(err)
+	ctx, cancel := context.WithTimeout(e.t.Context(), bound)
+	defer cancel()
+	e.must(p.AwaitAnswers(ctx, 5*flows))
+	return p
+}
+
+// capture captures what passes the LAN until the test ends, and fails it for each fault that tshark finds in what the nodes sent.
+func (e *environment) capture() {
+	e.t.Helper()
+	for _, program := range []string{"tcpdump", "tshark"} {
+		if _, err := exec.LookPath(program); err != nil {
+			e.t.Logf("not looked at by tshark: %v", err)
+			return
+		}
+	}
+	file := filepath.Join(e.t.TempDir(), "lan.pcap")
+	c, err := router.NewCapture(e.t.Context(), e.Lab, file)
+	e.must(err)
+	var nodes []netip.Addr
+	for i := range e.Nodes() {
+		nodes = append(nodes, wire.LANAddress(i).Addr(), wire.LANAddress6(i).Addr())
+	}
+	e.t.Cleanup(func() {
+		c.Close()
+		faults, packets, err := router.Faults(context.WithoutCancel(e.t.Context()), file, nodes)
+		switch {
+		case err != nil:
+			e.t.Error(err)
+		case packets == 0:
+			e.t.Error("no packet of a node was captured")
+		}
+		for _, f := range faults {
+			e.t.Error(f)
+		}
+	})
+}
