@@ -48,7 +48,7 @@ var mayImport = map[string][]string{
 	"pkg/status":              {},
 	"pkg/page":                {"pkg/reason", "pkg/status"},
 	"pkg/handover":            {},
-	"pkg/succession":          {"pkg/config", "pkg/daemon", "pkg/handover", "pkg/layer2", "pkg/membership"},
+	"pkg/succession":          {"pkg/bfd", "pkg/bgp", "pkg/config", "pkg/daemon", "pkg/handover", "pkg/layer2", "pkg/membership"},
 	"pkg/gossip":              {"pkg/cluster", "pkg/membership"},
 	"pkg/serviceproxy":        {},
 	"pkg/pace":                {},

@@ -38,7 +38,7 @@ func (p *plugin) root() *cobra.Command {
 		Short: "Show what Lanlord does in a cluster, who has which address and why, and what is wrong",
 		Long: "Shows what Lanlord does in a cluster, who has which address and why, and what is wrong.\n\n" +
 			"It reads the API server, and asks Lanlord's own processes by executing \"speaker status\" and \"controller status\" in their " +
-			"pods. Exit status: 0 when it has done what it was asked, 1 when doctor, who, why or move find that something is not as it should be, 2 for all other errors.",
+			"pods. Exit status: 0 when it has done what it was asked, 1 when doctor, who, why, routes or move find that something is not as it should be, 2 for all other errors.",
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl lanlord"},
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -48,7 +48,7 @@ func (p *plugin) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", err, c.CommandPath())
 	})
-	root.AddCommand(p.status(), p.pools(), p.services(), p.who(), p.why(), p.move(), p.doctor(), p.watch(), p.versions())
+	root.AddCommand(p.status(), p.pools(), p.services(), p.who(), p.why(), p.move(), p.peers(), p.routes(), p.doctor(), p.watch(), p.versions())
 	for _, c := range root.Commands() {
 		_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"wide", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
 	}

@@ -109,7 +109,7 @@ func (a *Allocator) explainExhausted(s *seeker, f cluster.Family) *Refusal {
 			lack.addFull(&a.pools[i])
 		}
 	}
-	return lack.refuse(a.setAside())
+	return lack.refuse()
 }
 
 // shortage collects why the pools have no address of a family for a Service.
@@ -134,8 +134,8 @@ func (s *shortage) addFull(p *pool) {
 	}
 }
 
-// refuse returns the refusal. setAside names the pools of a protocol that is not supported.
-func (s *shortage) refuse(setAside string) *Refusal {
+// refuse returns the refusal.
+func (s *shortage) refuse() *Refusal {
 	problem := cluster.Problem{Family: s.family}
 	switch {
 	case s.full.count > 0:
@@ -149,7 +149,7 @@ func (s *shortage) refuse(setAside string) *Refusal {
 	if s.others.count > 0 {
 		return refuse(problem, "no pool gives %s addresses to namespace %s: %s", s.family, s.namespace, s.others.String())
 	}
-	return refuse(problem, "no pool is configured%s", setAside)
+	return refuse(problem, "no pool is configured")
 }
 
 func (s *shortage) fullText() string {
@@ -255,16 +255,12 @@ func (c *catalog) disabled(i int) *Refusal {
 // outside is the refusal of an address that no pool contains.
 func (c *catalog) outside(addr netip.Addr) *Refusal {
 	return refuse(cluster.Problem{Reason: reason.AddressOutsidePools, Addr: addr},
-		"no pool contains %s (pools: %s%s)", addr, c.poolNames(), c.setAside())
+		"no pool contains %s (pools: %s)", addr, c.poolNames())
 }
 
 func (c *catalog) unknownPool(name string) *Refusal {
-	if slices.Contains(c.cfg.SetAside, name) {
-		return refuse(cluster.Problem{Reason: reason.PoolSetAside, Pool: name},
-			"pool %s is set aside for its protocol bgp; request a pool of protocol layer2", quote(name))
-	}
 	return refuse(cluster.Problem{Reason: reason.UnknownPool, Pool: name},
-		"no pool is named %s (pools: %s%s)", quote(name), c.poolNames(), c.setAside())
+		"no pool is named %s (pools: %s)", quote(name), c.poolNames())
 }
 
 func (c *catalog) notAllowed(svc *cluster.Service, i int) *Refusal {
@@ -286,19 +282,6 @@ func (c *catalog) poolNames() string {
 		}
 	}
 	return names.String()
-}
-
-func (c *catalog) setAside() string {
-	var names list
-	for _, name := range c.cfg.SetAside {
-		if names.next() {
-			names.add("%s", quote(name))
-		}
-	}
-	if names.count == 0 {
-		return ""
-	}
-	return "; set aside for protocol bgp: " + names.String()
 }
 
 // inUse is the refusal of an address that holder has and does not share with svc.

@@ -50,7 +50,7 @@ func universe() []netip.Addr {
 
 func newWorld(data []byte) world {
 	b := &bytes{data}
-	w := world{Snapshot: cluster.Snapshot{Config: &config.Config{SetAside: []string{"far"}}}}
+	w := world{Snapshot: cluster.Snapshot{Config: &config.Config{}}}
 	addrs := universe()
 	anyAddr := func() netip.Addr { return addrs[b.pick(len(addrs))] }
 	w.Namespaces = []cluster.Namespace{{Name: "blue", Labels: map[string]string{"team": "sea"}}, {Name: "red"}}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/bfd"
+	"github.com/lanlord/lanlord/pkg/bgp/session"
+	"github.com/lanlord/lanlord/pkg/bgp/wire"
 )
 
 // Peer is a router to keep a session with, and the routes to announce there.
@@ -50,84 +52,16 @@ type Peer struct {
 }
 
 // Route is a prefix to announce. The next hop is the local address of the session.
-type Route struct {
-	Prefix netip.Prefix
-	// MED is sent when HasMED is true.
-	MED    uint32
-	HasMED bool
-	// LocalPref is sent to iBGP peers only.
-	LocalPref uint32
-	// Prepend is how many more times the local AS is in the AS_PATH to eBGP peers.
-	Prepend int
-	// Communities and LargeCommunities are sorted.
-	Communities      []uint32
-	LargeCommunities [][3]uint32
-}
+type Route = wire.Route
 
 // GracefulShutdown is the community GRACEFUL_SHUTDOWN (RFC 8326).
-const GracefulShutdown uint32 = 0xffff0000
+const GracefulShutdown = wire.GracefulShutdown
 
-// State is a state of the session machine (RFC 4271, section 8.2.2).
-type State uint8
+// State is a state of the session machine.
+type State = session.State
 
-// The states.
-const (
-	Idle State = iota
-	Connect
-	Active
-	OpenSent
-	OpenConfirm
-	Established
-)
-
-// String returns the name in RFC 4271.
-func (s State) String() string {
-	return [...]string{"Idle", "Connect", "Active", "OpenSent", "OpenConfirm", "Established"}[s]
-}
-
-// Reason is why a session is not established, in one word for metrics and JSON.
-type Reason uint8
-
-// The reasons.
-const (
-	// None: the session is established, or about to be for the first time.
-	None Reason = iota
-	// Refused: the router refused the TCP connection.
-	Refused
-	// NoRoute: the kernel has no route to the router, or not the source address.
-	NoRoute
-	// Timeout: the router does not answer the TCP connection.
-	Timeout
-	// PasswordMissing: the router expects a password (TcpExtTCPMD5NotFound), or the Secret is missing.
-	PasswordMissing
-	// PasswordWrong: a segment with another password arrived (TcpExtTCPMD5Failure).
-	PasswordWrong
-	// PasswordUnexpected: the router does not expect a password.
-	PasswordUnexpected
-	// WrongASN: the router said another AS number.
-	WrongASN
-	// HoldTimeExpired: nothing came from the router for the hold time.
-	HoldTimeExpired
-	// BFDDown: BFD found the router unreachable.
-	BFDDown
-	// OtherSpeaker: the router has a session with another speaker of this node already (Cease 6/7).
-	OtherSpeaker
-	// Notified: the router ended the session by a notification.
-	Notified
-	// ConnectionLost: the TCP connection was closed or reset.
-	ConnectionLost
-	// BadMessage: the router sent a message that is not valid.
-	BadMessage
-	// NoRouterAdvertisement: no router advertisement was heard on the interface of an unnumbered session.
-	NoRouterAdvertisement
-	// Changed: the parameters of the peer have changed.
-	Changed
-	// Stopped: this speaker ended the session.
-	Stopped
-
-	// ReasonCount is the number of Reason values.
-	ReasonCount = int(Stopped) + 1
-)
+// Reason is why a session is not established.
+type Reason = session.Reason
 
 // Status is a session at one moment.
 type Status struct {

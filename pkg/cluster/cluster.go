@@ -185,6 +185,9 @@ type Service struct {
 	HasServing bool
 	// ServingNodes are the names of the nodes that hold such an endpoint, sorted. Filled like HasServing.
 	ServingNodes []string
+	// ReadyNodes are the names of the nodes that hold a ready endpoint that does not terminate, sorted: a part of
+	// ServingNodes. Filled like HasServing; shares memory with ServingNodes when both are equal.
+	ReadyNodes []string
 
 	// Ingress are the addresses in status.loadBalancer.ingress, in their order.
 	Ingress []netip.Addr

@@ -1,62 +1,139 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// What a document says about BGP is checked by the rules of MetalLB v0.12, and then set aside.
+// community is one community: a large one, or a standard one.
+type community struct {
+	standard uint32
+	large    LargeCommunity
+	isLarge  bool
+}
 
-func (b *builder) setAside(at place) { b.warn(at, "set aside: %s", noBGP) }
-
-// checkCommunities keeps the names under bgp-communities.
-func (b *builder) checkCommunities(aliases value[[]entry]) {
-	b.communities = map[string]bool{}
+// setCommunities sets the names under bgp-communities. A name with a bad community is set too: the community is
+// reported once, and not again wherever the name is used.
+func (b *builder) setCommunities(aliases value[[]entry]) {
+	b.communities = map[string]community{}
 	for _, alias := range aliases.v {
-		b.communities[alias.name] = true
+		var c community
 		if alias.text.ok || !alias.text.given {
-			b.checkCommunity(alias.text)
+			c = b.community(alias.text)
 		}
-	}
-	if len(aliases.v) > 0 {
-		b.setAside(aliases.at)
+		b.communities[alias.name] = c
 	}
 }
 
-// checkCommunity reports a text that is not two 16-bit numbers (RFC 1997).
-func (b *builder) checkCommunity(text value[string]) {
-	first, second, ok := strings.Cut(text.v, ":")
-	if !ok || strings.Contains(second, ":") {
-		b.fail(text.at, "%q is no BGP community; write two numbers like 65000:100", text.v)
-		return
+// community returns the community in the text: two 16-bit numbers (RFC 1997), or three 32-bit numbers (RFC 8092).
+func (b *builder) community(text value[string]) community {
+	parts := strings.Split(text.v, ":")
+	if len(parts) < 2 || len(parts) > 3 {
+		b.fail(text.at, "%q is no BGP community; write two numbers like 65000:100, or three for a large community", text.v)
+		return community{}
 	}
-	for _, part := range []struct{ name, text string }{{"first", first}, {"second", second}} {
-		if _, err := strconv.ParseUint(part.text, 10, 16); err != nil {
-			b.fail(text.at, "%q is no BGP community: its %s part must be a number from 0 to 65535", text.v, part.name)
+	bits := map[int]int{2: 16, 3: 32}[len(parts)]
+	var numbers LargeCommunity
+	for i, part := range parts {
+		n, err := strconv.ParseUint(part, 10, bits)
+		if err != nil {
+			b.fail(text.at, "%q is no BGP community: its %s part must be a number from 0 to %d", text.v,
+				[...]string{"first", "second", "third"}[i], uint64(1)<<bits-1)
+		}
+		numbers[i] = uint32(n)
+	}
+	if len(parts) == 3 {
+		return community{large: numbers, isLarge: true}
+	}
+	return community{standard: numbers[0]<<16 | numbers[1]}
+}
+
+// setProfiles sets the entries of bfd-profiles. The numbers in a profile were checked as they were read.
+func (b *builder) setProfiles(profiles value[[]rawProfile]) {
+	b.profiles = map[string]*BFDProfile{}
+	names := map[string]place{}
+	for _, p := range profiles.v {
+		b.checkName(p.name, p.at, "BFD profile", names)
+		if p.echoMode.v {
+			b.warn(p.echoMode.at, "echo packets are not supported; the session uses control packets alone")
+		}
+		b.profiles[p.name.v] = &BFDProfile{
+			Name:             p.name.v,
+			ReceiveInterval:  milliseconds(p.receive.v),
+			TransmitInterval: milliseconds(p.transmit.v),
+			DetectMultiplier: int(p.multiplier.v),
+			Passive:          p.passive.v,
+			MinimumTTL:       int(p.minimumTTL.v),
 		}
 	}
 }
 
-// checkAdvertisements checks the advertisements of a pool with the given entries.
-func (b *builder) checkAdvertisements(advertisements value[[]rawAdvertisement], entries []addressEntry) {
-	if len(advertisements.v) == 0 {
-		return
-	}
+// advertisements returns the advertisements of a pool with protocol bgp and the given entries, at least one.
+func (b *builder) advertisements(raw rawPool, entries []addressEntry) []Advertisement {
 	narrowest4, narrowest6 := narrowest(entries, 32), narrowest(entries, 128)
+	var all []Advertisement
 	seen := map[string]place{}
-	for _, a := range advertisements.v {
+	for _, a := range raw.advertisements.v {
 		b.checkAggregation(a.length4, a.at.key("aggregation-length", a.at.line), narrowest4)
 		b.checkAggregation(a.length6, a.at.key("aggregation-length-v6", a.at.line), narrowest6)
-		b.checkAdvertisedCommunities(a.communities)
+		ad := b.advertisement(a, raw.name.v)
 		// Being the same is a matter of what is written: a default that is written out makes a difference.
-		content := fmt.Sprint(a.length4.given, a.length4.v, a.length6.given, a.length6.v, a.localPref.v, quotedTexts(a.communities))
+		content := fmt.Sprint(a.length4.given, a.length6.given, quotedTexts(a.communities), ad.key())
 		if first, twice := seen[content]; twice {
 			b.fail(a.at, "the advertisement is the same as the one on line %d; remove one of them", first.line)
 			continue
 		}
 		seen[content] = a.at
+		all = append(all, ad)
 	}
+	if len(all) == 0 {
+		return []Advertisement{{AggregationLength: 32, AggregationLengthV6: 128}}
+	}
+	return all
+}
+
+func (b *builder) advertisement(a rawAdvertisement, pool string) Advertisement {
+	ad := Advertisement{
+		AggregationLength:   int(a.length4.v),
+		AggregationLengthV6: int(a.length6.v),
+		LocalPref:           uint32(a.localPref.v),
+		NodeSelectors:       b.selectors(a.nodeSelectors, "nodes"),
+		ServiceSelectors:    b.selectors(a.serviceSelectors, "Services"),
+		MED:                 uint32(a.med.v),
+		HasMED:              a.med.given,
+		Prepend:             int(a.prepend.v),
+	}
+	ad.Communities, ad.LargeCommunities = b.advertisedCommunities(a.communities)
+	ad.Peers = b.distinct(a.peers, b.checkPeerName)
+	for _, name := range ad.Peers {
+		if p, ok := b.peers[name]; ok && !p.takes(pool) {
+			b.warn(a.peers.at, "the address-pools of the peer %q do not name this pool, so nothing is announced to the peer", name)
+		}
+	}
+	return ad
+}
+
+func (b *builder) checkPeerName(name string) error {
+	if _, ok := b.peers[name]; ok {
+		return nil
+	}
+	return fmt.Errorf("there is no peer %q; %s", name, mend(name, b.peers, "peers"))
+}
+
+// mend says how to write a name that is among names, or where to add it.
+func mend[T any](name string, names map[string]T, where string) string {
+	var all []string
+	for n := range names {
+		all = append(all, n)
+	}
+	slices.Sort(all)
+	if near := nearest(name, all); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return "add it under " + where
 }
 
 func quotedTexts(texts value[[]value[string]]) []string {
@@ -97,19 +174,83 @@ func (b *builder) checkAggregation(length value[int64], at place, narrowest *nar
 		length.v, narrowest.addressEntry, narrowest.prefix, narrowest.prefix, narrowest.From.BitLen())
 }
 
-func (b *builder) checkAdvertisedCommunities(communities value[[]value[string]]) {
+// advertisedCommunities returns the standard and the large communities of an advertisement, sorted.
+func (b *builder) advertisedCommunities(texts value[[]value[string]]) (standard []uint32, large []LargeCommunity) {
 	seen := map[string]bool{}
-	for _, text := range communities.v {
+	for _, text := range texts.v {
+		c, named := b.communities[text.v]
 		switch {
 		case !text.ok:
+			continue
 		case seen[text.v]:
 			b.fail(text.at, "%q is in the list twice; remove one", text.v)
-		case b.communities[text.v]:
+		case named:
 		case strings.Contains(text.v, ":"):
-			b.checkCommunity(text)
+			c = b.community(text)
 		default:
 			b.fail(text.at, "%q is neither a BGP community like 65000:100 nor a name under bgp-communities", text.v)
 		}
 		seen[text.v] = true
+		if c.isLarge {
+			large = append(large, c.large)
+		} else {
+			standard = append(standard, c.standard)
+		}
 	}
+	slices.Sort(standard)
+	slices.SortFunc(large, LargeCommunity.Compare)
+	return slices.Compact(standard), slices.Compact(large)
+}
+
+// Compare orders large communities by their first different number.
+func (c LargeCommunity) Compare(other LargeCommunity) int { return slices.Compare(c[:], other[:]) }
+
+// String returns the three numbers with colons between them, as RFC 8092 writes them.
+func (c LargeCommunity) String() string { return fmt.Sprintf("%d:%d:%d", c[0], c[1], c[2]) }
+
+// key returns a text that is the same for advertisements that say the same.
+func (a *Advertisement) key() string {
+	return fmt.Sprint(a.AggregationLength, a.AggregationLengthV6, a.LocalPref, a.Communities, a.LargeCommunities,
+		quotedAll(a.Peers), selectorKey(a.NodeSelectors), selectorKey(a.ServiceSelectors), a.MED, a.HasMED, a.Prepend)
+}
+
+func quotedAll(texts []string) []string {
+	all := make([]string, len(texts))
+	for i, text := range texts {
+		all[i] = strconv.Quote(text)
+	}
+	return all
+}
+
+// checkPreferences warns of two advertisements that announce one prefix to one router with different preferences.
+func (b *builder) checkPreferences(raw rawPool, pool *Pool) {
+	v4, v6 := pool.Size()
+	for i := range raw.advertisements.v {
+		for j := range i {
+			if len(pool.Advertisements) != len(raw.advertisements.v) {
+				return // some were left out, and the indices differ
+			}
+			x, y := &pool.Advertisements[i], &pool.Advertisements[j]
+			samePrefix := v4.Sign() > 0 && x.AggregationLength == y.AggregationLength ||
+				v6.Sign() > 0 && x.AggregationLengthV6 == y.AggregationLengthV6
+			if samePrefix && x.LocalPref != y.LocalPref && x.meets(y) {
+				at := raw.advertisements.v[i]
+				b.warn(cmp.Or(at.localPref.at, at.at), "the advertisement on line %d announces the same prefixes with localpref %d; of the two, %d is sent",
+					raw.advertisements.v[j].at.line, y.LocalPref, max(x.LocalPref, y.LocalPref))
+			}
+		}
+	}
+}
+
+// meets reports whether a peer, a node and a Service may exist for which both advertisements are made. Different
+// selectors are taken to choose different nodes or Services.
+func (a *Advertisement) meets(other *Advertisement) bool {
+	return overlapping(a.Peers, other.Peers) &&
+		overlapping(selectorTexts(a.NodeSelectors, ""), selectorTexts(other.NodeSelectors, "")) &&
+		overlapping(selectorTexts(a.ServiceSelectors, ""), selectorTexts(other.ServiceSelectors, ""))
+}
+
+// overlapping reports whether both have a text in common; an empty list stands for all texts.
+func overlapping(a, b []string) bool {
+	return len(a) == 0 || len(b) == 0 || slices.ContainsFunc(a, func(text string) bool { return slices.Contains(b, text) })
 }

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
 )
@@ -87,10 +86,8 @@ func (s source) report(out *bytes.Buffer, c *Config) {
 		fmt.Fprintln(out)
 		pool.report(out)
 	}
+	c.reportPeers(out)
 	fmt.Fprintln(out)
-	for _, name := range c.SetAside {
-		fmt.Fprintf(out, "pool %q is set aside\n", name)
-	}
 	fmt.Fprintf(out, "a released address rests %s\n", seconds(c.Allocation.ReleaseDelay))
 	if c.Allocation.AvoidNetworkAddresses {
 		fmt.Fprintln(out, "network and broadcast addresses of the nodes' subnets are not given")
@@ -121,6 +118,9 @@ func (s source) report(out *bytes.Buffer, c *Config) {
 	} else {
 		fmt.Fprintln(out, "addresses stay at a cordoned node")
 	}
+	if len(c.Peers) > 0 {
+		fmt.Fprintf(out, "routes carry GRACEFUL_SHUTDOWN for %s before a node that stops withdraws them\n", seconds(c.BGP.Drain))
+	}
 	if len(c.Warnings) == 0 {
 		return
 	}
@@ -132,14 +132,9 @@ func (s source) report(out *bytes.Buffer, c *Config) {
 }
 
 func (p Pool) report(out *bytes.Buffer) {
-	// A key with several values has its name on the first line only; one without values has no line.
-	row := func(name string, values ...string) {
-		for _, value := range values {
-			fmt.Fprintf(out, "  %-19s %s\n", name, value)
-			name = ""
-		}
-	}
+	row := rows{out}.row
 	fmt.Fprintf(out, "pool %q\n", p.Name)
+	row("protocols", p.protocolText())
 	if p.Priority > 0 {
 		row("priority", fmt.Sprint(p.Priority))
 	} else {
@@ -177,6 +172,17 @@ func (p Pool) report(out *bytes.Buffer) {
 	}
 }
 
+// protocolText returns the protocols of the pool with a comma between them.
+func (p Pool) protocolText() string {
+	switch {
+	case p.Layer2 && p.BGP:
+		return "layer2, bgp"
+	case p.BGP:
+		return "bgp"
+	}
+	return "layer2"
+}
+
 func selectorTexts(selectors []labels.Selector, what string) []string {
 	var texts []string
 	for _, selector := range selectors {
@@ -203,6 +209,3 @@ func (p Pool) quotaTexts() []string {
 	}
 	return texts
 }
-
-// seconds writes a duration as a user would.
-func seconds(d time.Duration) string { return fmt.Sprintf("%gs", d.Seconds()) }

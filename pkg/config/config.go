@@ -9,11 +9,9 @@ import (
 
 // Config is a valid configuration. It is never changed after Parse has returned it.
 type Config struct {
-	// Pools are those with protocol layer2, in the order in which addresses are taken from them: by Priority, of one
+	// Pools are in the order in which addresses are taken from them: by Priority, of one
 	// priority the Restricted ones first, then by Name.
 	Pools []Pool
-	// SetAside are the names of the pools with protocol bgp, sorted: checked, and not used.
-	SetAside []string
 	// Warnings say what was accepted, but not as written, in the order of the document.
 	Warnings []Problem
 	// Allocation is the top-level key allocation.

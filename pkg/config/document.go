@@ -76,6 +76,10 @@ func syntaxProblem(text []byte, err error) *Problem {
 		return partial != nil && partial.Error() == err.Error()
 	})
 	reason := strings.TrimPrefix(err.Error(), "yaml: ")
+	if strings.HasPrefix(reason, "unknown anchor ") {
+		// The name may be a password that begins with an asterisk.
+		reason = "an alias (*) has no anchor (&); put a text that begins with * in quotes"
+	}
 	if rest, ok := strings.CutPrefix(reason, "line "); ok {
 		if _, after, ok := strings.Cut(rest, ": "); ok {
 			reason = after

@@ -28,6 +28,33 @@ address-pools:
 	// Output: public [192.0.2.10-192.0.2.11 192.0.2.13-192.0.2.19] 9
 }
 
+func ExampleParse_bgp() {
+	parsed, err := config.Parse([]byte(`
+peers:
+- {my-asn: 64512, peer-asn: 64513, peer-address: 192.0.2.1, name: tor-a}
+- {my-asn: 64512, peer-asn: external, peer-interface: eth1}
+address-pools:
+- name: public
+  protocol: bgp
+  addresses: [198.51.100.0/24]
+  bgp-advertisements:
+  - aggregation-length: 24
+    communities: ["64512:1"]
+    peers: [tor-a]
+`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for i := range parsed.Peers {
+		peer := &parsed.Peers[i]
+		fmt.Println(peer, peer.HoldTime, len(parsed.Pool("public").AdvertisementsTo(peer)))
+	}
+	// Output:
+	// peer "tor-a" (192.0.2.1) 1m30s 1
+	// peer "eth1" (eth1) 1m30s 0
+}
+
 func ExampleParse_problems() {
 	_, err := config.Parse([]byte(`
 address-pools:
@@ -72,6 +99,7 @@ data:
 	// 1 pool
 	//
 	// pool "public"
+	//   protocols           layer2
 	//   priority            none
 	//   auto-assign         true
 	//   addresses           192.0.2.8-192.0.2.15

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/lanlord/lanlord/pkg/config/configtest"
 )
@@ -17,6 +18,11 @@ func FuzzParse(f *testing.F) {
 		// One of everything that a pool can have, so that the fuzzer knows the words.
 		"address-pools:\n- {name: a, protocol: layer2, addresses: [10.0.0.0/24], exclude: [10.0.0.9-10.0.0.11], priority: 1, " +
 			"auto-assign: no, avoid-buggy-ips: on, namespaces: [x], interfaces: ['eth*'], node-selectors: [{match-labels: {a: b}}], preferred-nodes: [{weight: 3, match-labels: {a: b}}]}\n",
+		// One of everything that peers and routed pools can have.
+		"peers:\n- {my-asn: 1, peer-asn: external, peer-address: gateway, peer-port: 1, password-secret: a/b, bfd-profile: p, source-interface: e, ttl-security: 1, graceful-restart: off, address-pools: [a]}\n" +
+			"- {my-asn: 1, peer-asn: 1, peer-interface: 'e*', name: x, hold-time: 3s, keepalive-time: 1s, router-id: 1.2.3.4, password: x, node-selectors: [{}]}\n" +
+			"bfd-profiles: [{name: p, receive-interval: 10, detect-multiplier: 2, minimum-ttl: 1}]\nbgp-communities: {c: '1:2', l: '1:2:3'}\nbgp: {drain: 1s}\naddress-pools:\n" +
+			"- {name: a, protocols: [layer2, bgp], addresses: [10.0.0.0/24], spread: 2, bgp-advertisements: [{aggregation-length: 24, communities: [c, l, '3:4'], peers: [x], med: 1, prepend: 1, localpref: 5, service-selectors: [{}]}, {}]}\n",
 		// The ends of the families, where the next address does not exist.
 		"address-pools:\n- {name: a, protocol: bgp, addresses: [255.255.255.255, \"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/1\"]}\n",
 		// Two pools that touch, and two that overlap in one address.
@@ -104,17 +110,67 @@ func checkConfig(t *testing.T, c *Config) {
 				t.Errorf("the quotas %v give namespace %q %d", p.Quotas, namespace, got)
 			}
 		}
+		checkAdvertisements(t, &p)
 		if !slices.IsSorted(p.Namespaces) {
 			t.Errorf("namespaces %q are not sorted", p.Namespaces)
 		}
 	}
+	checkPeers(t, c)
 	for _, r := range all {
 		if n := len(slices.DeleteFunc(slices.Clone(all), func(o Range) bool { return !o.overlaps(r) })); n != 1 {
 			t.Errorf("%s overlaps %d ranges", r, n-1)
 		}
 	}
-	if !slices.IsSorted(c.SetAside) {
-		t.Errorf("set aside: %q", c.SetAside)
+}
+
+func checkAdvertisements(t *testing.T, p *Pool) {
+	t.Helper()
+	if !p.Layer2 && !p.BGP || p.BGP != (len(p.Advertisements) > 0) || p.Spread != 0 && !p.BGP {
+		t.Errorf("pool %+v", p)
+	}
+	for _, a := range p.Advertisements {
+		if a.AggregationLength > 32 || a.AggregationLengthV6 > 128 || a.Prepend > 10 || a.MED != 0 && !a.HasMED ||
+			!slices.IsSorted(a.Communities) || !slices.IsSortedFunc(a.LargeCommunities, LargeCommunity.Compare) || !slices.IsSorted(a.Peers) {
+			t.Errorf("pool %q advertises %+v", p.Name, a)
+		}
+	}
+}
+
+func checkPeers(t *testing.T, c *Config) {
+	t.Helper()
+	names := map[string]bool{}
+	for i := range c.Peers {
+		p := &c.Peers[i]
+		ways := 0
+		for _, given := range []bool{p.Address.IsValid(), p.Gateway, p.Interface != ""} {
+			if given {
+				ways++
+			}
+		}
+		switch {
+		case p.Name == "" || names[p.Name], ways != 1, p.LocalASN == 0, (p.RemoteASN == 0) != (p.RemoteAS != RemoteExact), p.Port == 0,
+			p.HoldTime != 0 && (p.HoldTime < 3*time.Second || p.HoldTime > 65535*time.Second || p.KeepaliveTime < time.Second),
+			p.HoldTime%time.Second != 0, p.KeepaliveTime > p.HoldTime,
+			len(p.Password) > 80, p.Password != "" && p.PasswordSecret != SecretKey{},
+			p.Multihop && (p.TTLSecurity > 0 || p.internal()), p.TTLSecurity < 0 || p.TTLSecurity > 254,
+			p.GracefulRestart < 0 || p.GracefulRestart > 4095*time.Second, p.RouterID.IsValid() && (!p.RouterID.Is4() || p.RouterID.IsUnspecified()):
+			t.Errorf("peer %s: %+v", p, *p)
+		}
+		names[p.Name] = true
+		for _, pool := range p.AddressPools {
+			if pool := c.Pool(pool); pool == nil || !pool.BGP {
+				t.Errorf("peer %s takes pool %v", p, pool)
+			}
+		}
+	}
+	for _, pool := range c.Pools {
+		for _, a := range pool.Advertisements {
+			for _, name := range a.Peers {
+				if !names[name] {
+					t.Errorf("pool %q is for the peer %q", pool.Name, name)
+				}
+			}
+		}
 	}
 }
 

@@ -41,15 +41,16 @@ func parse(document []byte) (*Config, []Problem) {
 // builder makes a Config of a raw one, and reports what does not make sense.
 type builder struct {
 	*findings
-	communities map[string]bool
-	profiles    map[string]place
+	communities map[string]community
+	profiles    map[string]*BFDProfile
+	// usedProfiles are the names of the profiles that a peer names.
+	usedProfiles map[string]bool
+	peers        map[string]*Peer
 	// entries are those under addresses of all pools so far, in the order of the document.
 	entries []addressEntry
 	// pieces are what the excludes leave of entries.
 	pieces []piece
 }
-
-const noBGP = "Lanlord does not speak BGP"
 
 func (b *builder) config(raw rawConfig) *Config {
 	c := &Config{
@@ -58,26 +59,24 @@ func (b *builder) config(raw rawConfig) *Config {
 			Refresh: raw.refresh.v, Rate: int(raw.rate.v), Ping: raw.ping.v,
 			Failback: raw.failback.v, MoveOnCordon: raw.moveOnCordon.v,
 		},
+		BGP: BGP{Drain: raw.drain.v},
 	}
 	b.checkDurations(raw)
-	b.checkCommunities(raw.communities)
-	b.checkProfiles(raw.profiles)
-	b.checkPeers(raw.peers)
+	b.setCommunities(raw.communities)
+	b.setProfiles(raw.profiles)
+	c.Peers = b.setPeers(raw.peers)
 
-	names := map[string]place{}
+	names, bgp := map[string]place{}, map[string]bool{}
 	for i, p := range raw.pools.v {
 		b.checkName(p.name, p.at, "pool", names)
-		pool, protocol := b.pool(p, i)
-		if protocol == protocolBGP {
-			c.SetAside = append(c.SetAside, pool.Name)
-			b.warn(p.protocol.at, "the pool is set aside, and no address is taken from it: %s", noBGP)
-		} else {
-			c.Pools = append(c.Pools, pool)
-		}
+		pool := b.pool(p, i)
+		c.Pools = append(c.Pools, pool)
+		bgp[pool.Name] = pool.BGP || !pool.Layer2 // a pool with a bad protocol is reported once
 	}
 	b.checkOverlaps()
+	b.checkPeerPools(raw.peers, bgp)
+	b.checkUse(raw, c)
 
-	slices.Sort(c.SetAside)
 	slices.SortFunc(c.Pools, comparePools)
 	c.Warnings = inOrder(b.warnings)
 	c.index = newIndex(c.Pools)
@@ -102,6 +101,9 @@ func (b *builder) checkDurations(raw rawConfig) {
 	}
 	if d := raw.failback; d.ok && d.v != FailbackNever && (d.v < 0 || d.v > 24*time.Hour) {
 		b.fail(d.at, "must be 0s to 24h, or never, and is %s", d.v)
+	}
+	if d := raw.drain; d.ok && (d.v < 0 || d.v > 10*time.Second) {
+		b.fail(d.at, "must be 0s to 10s, and is %s", d.v)
 	}
 	if d := raw.refresh; d.ok && d.v != 0 && (d.v < 10*time.Second || d.v > 24*time.Hour) {
 		b.fail(d.at, "must be 10s to 24h, or 0s for never, and is %s", d.v)

@@ -43,7 +43,7 @@ address-pools:
   - {match-labels: {team: web}, weight: 1}
   interfaces: [vlan*, eth0]
 - {name: z, protocol: bgp, addresses: [10.1.0.0/24]}
-- {name: y, protocol: bgp, addresses: [10.2.0.0/24]}
+- {name: y, protocols: [bgp, layer2], addresses: [10.2.0.0/24]}
 allocation: {release-delay: 0}
 layer2: {refresh: 10s, rate: 12, ping: no, failback: never, move-on-cordon: yes}
 `))
@@ -54,9 +54,10 @@ layer2: {refresh: 10s, rate: 12, ping: no, failback: never, move-on-cordon: yes}
 	if err != nil {
 		t.Fatal(err)
 	}
+	host := []Advertisement{{AggregationLength: 32, AggregationLengthV6: 128}}
 	want := []Pool{
 		{
-			Name: "all", Priority: 7, AvoidBuggyIPs: true,
+			Name: "all", Layer2: true, Priority: 7, AvoidBuggyIPs: true,
 			Ranges:     []Range{span("10.0.1.1", "10.0.1.1"), span("2001:db8::1", "2001:db8::f")},
 			Namespaces: []string{"shop", "web"}, Interfaces: []string{"eth0", "vlan*"},
 			NamespaceSelectors: []labels.Selector{labels.SelectorFromSet(labels.Set{"team": "web"})},
@@ -70,13 +71,15 @@ layer2: {refresh: 10s, rate: 12, ping: no, failback: never, move-on-cordon: yes}
 				[]ServiceName{{"shop", "udp"}, {"web", "tcp"}}}},
 			Quotas: map[string]int{"": 3, "shop": 5},
 		},
-		{Name: "plain", AutoAssign: true, Ranges: []Range{span("10.0.0.0", "10.0.0.255")}},
+		{Name: "plain", AutoAssign: true, Ranges: []Range{span("10.0.0.0", "10.0.0.255")}, Layer2: true},
+		{Name: "y", AutoAssign: true, Ranges: []Range{span("10.2.0.0", "10.2.0.255")}, Layer2: true, BGP: true, Advertisements: host},
+		{Name: "z", AutoAssign: true, Ranges: []Range{span("10.1.0.0", "10.1.0.255")}, BGP: true, Advertisements: host},
 	}
 	if !reflect.DeepEqual(got.Pools, want) {
 		t.Errorf("got  %+v\nwant %+v", got.Pools, want)
 	}
-	if want := []string{"y", "z"}; !slices.Equal(got.SetAside, want) {
-		t.Errorf("set aside: got %v, want %v", got.SetAside, want)
+	if got.BGP.Drain != 2*time.Second {
+		t.Errorf("drain: %s", got.BGP.Drain)
 	}
 	if got.Allocation.ReleaseDelay != 0 || got.Layer2 != (Layer2{Refresh: 10 * time.Second, Rate: 12, Failback: FailbackNever, MoveOnCordon: true}) {
 		t.Errorf("got %v and %v", got.Allocation, got.Layer2)
@@ -132,8 +135,12 @@ func TestReferenceManual(t *testing.T) {
 	if document.object != "ConfigMap lanlord-system/config" || !document.inFile {
 		t.Errorf("got %s, lines in the file: %t", document.object, document.inFile)
 	}
-	if _, err := Parse(document.text); err != nil {
+	parsed, err := Parse(document.text)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if len(parsed.Warnings) != 1 || parsed.Warnings[0].Path != "peers[1].password" {
+		t.Errorf("more than the warning about the password: %v", parsed.Warnings)
 	}
 	for _, key := range knownKeys(t) {
 		if !strings.Contains(string(document.text), key+":") {
@@ -151,6 +158,7 @@ peers: [{_: 0}]
 bfd-profiles: [{_: 0}]
 allocation: {_: 0}
 layer2: {_: 0}
+bgp: {_: 0}
 `))
 	var keys []string
 	for line := range strings.Lines(err.Error()) {

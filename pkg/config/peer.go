@@ -33,10 +33,12 @@ type Peer struct {
 	SourceInterface string
 	// RouterID is the BGP identifier, an IPv4 address; not valid for the node's own.
 	RouterID netip.Addr
-	// HoldTime is 0, or 3 s and more, in whole seconds. Default 90 s. KeepaliveTime is at most HoldTime. Default a third.
+	// HoldTime is 0, or 3 s to 65535 s, in whole seconds. Default 90 s. KeepaliveTime is 0 with a HoldTime of 0, else 1 s
+	// to HoldTime. Default a third.
 	HoldTime, KeepaliveTime time.Duration
-	// Password is the TCP MD5 password (RFC 2385), at most 80 bytes; empty for none, and when PasswordSecret is set.
-	Password string
+	// Password is the TCP MD5 password (RFC 2385), at most 80 bytes; empty for none, and when PasswordSecret is set. No
+	// verb of fmt and no JSON shows it.
+	Password string `json:"-"`
 	// PasswordSecret names the Secret and its key that hold the password; the zero value for none. The Secret is in
 	// the namespace of the ConfigMap.
 	PasswordSecret SecretKey

@@ -8,15 +8,6 @@ import (
 	"strings"
 )
 
-// protocol is how the addresses of a pool are made reachable. The numbers are those that oneOf returns.
-type protocol int
-
-const (
-	protocolUnknown protocol = iota - 1
-	protocolLayer2
-	protocolBGP
-)
-
 // addressEntry is one item under addresses.
 type addressEntry struct {
 	Range
@@ -40,7 +31,7 @@ type piece struct {
 }
 
 // pool checks the owner-th pool of the document.
-func (b *builder) pool(raw rawPool, owner int) (Pool, protocol) {
+func (b *builder) pool(raw rawPool, owner int) Pool {
 	pool := Pool{
 		Name:          raw.name.v,
 		Priority:      int(raw.priority.v),
@@ -50,6 +41,7 @@ func (b *builder) pool(raw rawPool, owner int) (Pool, protocol) {
 		Namespaces:    b.distinct(raw.namespaces, checkNamespace),
 		Quotas:        b.quotas(raw.quota),
 		Interfaces:    b.distinct(raw.interfaces, checkInterface),
+		Spread:        int(raw.spread.v),
 	}
 	pool.NamespaceSelectors = b.selectors(raw.namespaceSelectors, "namespaces")
 	pool.ServiceSelectors = b.selectors(raw.serviceSelectors, "Services")
@@ -61,17 +53,55 @@ func (b *builder) pool(raw rawPool, owner int) (Pool, protocol) {
 	if v4, v6 := pool.Size(); pool.AvoidBuggyIPs && len(pool.Ranges) > 0 && v4.Sign() == 0 && v6.Sign() == 0 {
 		b.warn(raw.avoidBuggyIPs.at, "the pool has no address that does not end in .0 or .255, so none can be taken from it")
 	}
+	pool.Layer2, pool.BGP = b.protocols(raw)
+	b.announcement(raw, &pool, entries)
+	return pool
+}
 
-	spoken := protocolUnknown
-	if b.required(raw.protocol, raw.at, "protocol", "protocol: layer2") {
-		spoken = protocol(b.oneOf(raw.protocol, "layer2", "bgp"))
+// protocols returns how the addresses of a pool are made reachable. Both are false when that is not known.
+func (b *builder) protocols(raw rawPool) (layer2, bgp bool) {
+	names := raw.protocols.v
+	switch {
+	case !raw.protocols.given:
+		if b.required(raw.protocol, raw.at, "protocol", "protocol: layer2") {
+			names = []value[string]{raw.protocol}
+		}
+	case raw.protocol.given:
+		b.fail(raw.protocols.at, "a pool has protocol or protocols, and not both; remove one of them")
+	case raw.protocols.ok && len(names) == 0:
+		b.fail(raw.protocols.at, "the list is empty; write layer2, bgp, or both")
 	}
-	if spoken == protocolLayer2 && len(raw.advertisements.v) > 0 {
-		b.fail(raw.advertisements.at, "the pool has protocol layer2, which has no BGP advertisements; remove the key")
-	} else {
-		b.checkAdvertisements(raw.advertisements, entries)
+	for _, name := range names {
+		if !name.ok {
+			continue
+		}
+		protocol := b.oneOf(name, "layer2", "bgp")
+		if protocol == 0 && layer2 || protocol == 1 && bgp {
+			b.warn(name.at, "%q is in the list twice", name.v)
+		}
+		layer2, bgp = layer2 || protocol == 0, bgp || protocol == 1
 	}
-	return pool, spoken
+	return layer2, bgp
+}
+
+// announcement sets what goes with protocol bgp, and checks that the other keys go with the protocols.
+func (b *builder) announcement(raw rawPool, pool *Pool, entries []addressEntry) {
+	switch {
+	case !pool.BGP && !pool.Layer2: // reported already
+	case !pool.BGP:
+		const both = "remove the key, or write protocols: [layer2, bgp]"
+		if len(raw.advertisements.v) > 0 {
+			b.fail(raw.advertisements.at, "the pool has no protocol bgp, and so no BGP advertisements; "+both)
+		}
+		if raw.spread.given {
+			b.fail(raw.spread.at, "the pool has no protocol bgp, and one node alone answers for an address; "+both)
+		}
+		return
+	case !pool.Layer2 && len(pool.Interfaces) > 0:
+		b.warn(raw.interfaces.at, "the pool has no protocol layer2, so interfaces make no difference")
+	}
+	pool.Advertisements = b.advertisements(raw, entries)
+	b.checkPreferences(raw, pool)
 }
 
 // addresses returns the valid entries under addresses.

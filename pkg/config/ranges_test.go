@@ -171,14 +171,14 @@ func TestPoolOf(t *testing.T) {
 address-pools:
 - {name: b, protocol: layer2, addresses: [10.0.0.0/24, "2001:db8::/64"], exclude: [10.0.0.77], avoid-buggy-ips: true}
 - {name: a, protocol: layer2, addresses: [10.0.1.0/24, 10.0.0.77]}
-- {name: set-aside, protocol: bgp, addresses: [10.0.2.0/24]}
+- {name: c, protocol: bgp, addresses: [10.0.2.0/24]}
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
 	literal := &Config{Pools: parsed.Pools}
 	for text, want := range map[string]string{
-		"10.0.0.1": "b", "10.0.0.77": "a", "10.0.0.0": "", "10.0.0.255": "", "10.0.1.0": "a", "10.0.1.255": "a", "10.0.2.1": "",
+		"10.0.0.1": "b", "10.0.0.77": "a", "10.0.0.0": "", "10.0.0.255": "", "10.0.1.0": "a", "10.0.1.255": "a", "10.0.2.1": "c", "10.0.3.1": "",
 		"2001:db8::": "b", "2001:db8::1%eth0": "", "::ffff:10.0.0.1": "", "9.255.255.255": "", "255.255.255.255": "", "ff00::": "",
 	} {
 		for _, c := range []*Config{parsed, literal} {
@@ -197,7 +197,7 @@ address-pools:
 	if p := parsed.Pool("b"); p != &parsed.Pools[1] {
 		t.Errorf("pool b: got %v", p)
 	}
-	for _, name := range []string{"set-aside", "", "B"} {
+	for _, name := range []string{"none", "", "B"} {
 		if p := parsed.Pool(name); p != nil {
 			t.Errorf("pool %q: got %v", name, p)
 		}

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"math"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -22,12 +21,14 @@ type rawConfig struct {
 	ping         value[bool]
 	failback     value[time.Duration]
 	moveOnCordon value[bool]
+	drain        value[time.Duration]
 }
 
 type rawPool struct {
 	at             place
 	name           value[string]
 	protocol       value[string]
+	protocols      value[[]value[string]]
 	addresses      value[[]value[string]]
 	avoidBuggyIPs  value[bool]
 	autoAssign     value[bool]
@@ -44,6 +45,7 @@ type rawPool struct {
 	nodeSelectors      value[[]rawSelector]
 	preferredNodes     value[[]rawPreference]
 	interfaces         value[[]value[string]]
+	spread             value[int64]
 }
 
 // rawReservation is an address as the user wrote it, and the Services that it is kept for.
@@ -67,14 +69,6 @@ type rawLimit struct {
 	limit     value[int64]
 }
 
-type rawAdvertisement struct {
-	at          place
-	length4     value[int64]
-	length6     value[int64]
-	localPref   value[int64]
-	communities value[[]value[string]]
-}
-
 type rawSelector struct {
 	at          place
 	labels      value[[]entry]
@@ -86,34 +80,6 @@ type rawExpression struct {
 	key      value[string]
 	operator value[string]
 	values   value[[]value[string]]
-}
-
-type rawPeer struct {
-	at            place
-	myASN         value[int64]
-	peerASN       value[int64]
-	address       value[string]
-	source        value[string]
-	port          value[int64]
-	holdTime      value[time.Duration]
-	keepaliveTime value[time.Duration]
-	routerID      value[string]
-	nodeSelectors value[[]rawSelector]
-	password      value[string]
-	profile       value[string]
-	ebgpMultihop  value[bool]
-}
-
-type rawProfile struct {
-	at         place
-	name       value[string]
-	receive    value[int64]
-	transmit   value[int64]
-	echo       value[int64]
-	multiplier value[int64]
-	minimumTTL value[int64]
-	echoMode   value[bool]
-	passive    value[bool]
 }
 
 // config reads the whole document; root is nil when it is empty.
@@ -142,6 +108,9 @@ func (r reader) config(root *yaml.Node) rawConfig {
 				{"move-on-cordon", r.boolean(&c.moveOnCordon)},
 			})
 		}},
+		{"bgp", func(n *yaml.Node, at place) {
+			r.mapping(n, at, []field{{"drain", r.duration(&c.drain)}})
+		}},
 	})
 	return c
 }
@@ -151,7 +120,7 @@ func (r reader) pool(n *yaml.Node, at place) (rawPool, bool) {
 	p := rawPool{at: at}
 	ok := r.mapping(n, at, []field{
 		{"name", r.text(&p.name)},
-		{"protocol", r.text(&p.protocol)},
+		{"protocol", r.protocol(&p.protocol)},
 		{"addresses", r.texts(&p.addresses)},
 		{"avoid-buggy-ips", r.boolean(&p.avoidBuggyIPs)},
 		{"auto-assign", r.boolean(&p.autoAssign)},
@@ -167,6 +136,8 @@ func (r reader) pool(n *yaml.Node, at place) (rawPool, bool) {
 		{"node-selectors", list(r, &p.nodeSelectors, r.selector)},
 		{"preferred-nodes", list(r, &p.preferredNodes, r.preference)},
 		{"interfaces", r.texts(&p.interfaces)},
+		{"protocols", r.texts(&p.protocols)},
+		{"spread", r.spread(&p.spread)},
 	})
 	return p, ok
 }
@@ -235,17 +206,6 @@ func (r reader) quota(to *rawQuota) read {
 	}
 }
 
-func (r reader) advertisement(n *yaml.Node, at place) (rawAdvertisement, bool) {
-	a := rawAdvertisement{at: at}
-	ok := r.mapping(n, at, []field{
-		{"aggregation-length", r.number(&a.length4, 0, 32)},
-		{"aggregation-length-v6", r.number(&a.length6, 0, 128)},
-		{"localpref", r.number(&a.localPref, 0, math.MaxUint32)},
-		{"communities", r.texts(&a.communities)},
-	})
-	return a, ok
-}
-
 func (r reader) selector(n *yaml.Node, at place) (rawSelector, bool) {
 	s := rawSelector{at: at}
 	ok := r.mapping(n, at, r.selectorFields(&s))
@@ -269,40 +229,6 @@ func (r reader) expression(n *yaml.Node, at place) (rawExpression, bool) {
 	return e, ok
 }
 
-func (r reader) peer(n *yaml.Node, at place) (rawPeer, bool) {
-	p := rawPeer{at: at}
-	ok := r.mapping(n, at, []field{
-		{"my-asn", r.number(&p.myASN, 0, math.MaxUint32)},
-		{"peer-asn", r.number(&p.peerASN, 0, math.MaxUint32)},
-		{"peer-address", r.text(&p.address)},
-		{"source-address", r.text(&p.source)},
-		{"peer-port", r.number(&p.port, 0, math.MaxUint16)},
-		{"hold-time", r.duration(&p.holdTime)},
-		{"keepalive-time", r.duration(&p.keepaliveTime)},
-		{"router-id", r.text(&p.routerID)},
-		{"node-selectors", list(r, &p.nodeSelectors, r.selector)},
-		{"password", r.text(&p.password)},
-		{"bfd-profile", r.text(&p.profile)},
-		{"ebgp-multihop", r.boolean(&p.ebgpMultihop)},
-	})
-	return p, ok
-}
-
-func (r reader) profile(n *yaml.Node, at place) (rawProfile, bool) {
-	p := rawProfile{at: at}
-	ok := r.mapping(n, at, []field{
-		{"name", r.text(&p.name)},
-		{"receive-interval", r.number(&p.receive, 10, 60_000)},
-		{"transmit-interval", r.number(&p.transmit, 10, 60_000)},
-		{"detect-multiplier", r.number(&p.multiplier, 2, 255)},
-		{"echo-interval", r.number(&p.echo, 10, 60_000)},
-		{"echo-mode", r.boolean(&p.echoMode)},
-		{"passive-mode", r.boolean(&p.passive)},
-		{"minimum-ttl", r.number(&p.minimumTTL, 1, 254)},
-	})
-	return p, ok
-}
-
 // applyDefaults fills in what the document leaves out. It is the only place that knows a default.
 func (c *rawConfig) applyDefaults() {
 	c.releaseDelay.or(60 * time.Second)
@@ -311,6 +237,7 @@ func (c *rawConfig) applyDefaults() {
 	c.rate.or(5000)
 	c.ping.or(true)
 	c.failback.or(60 * time.Second)
+	c.drain.or(2 * time.Second)
 	for i := range c.pools.v {
 		p := &c.pools.v[i]
 		p.autoAssign.or(true)
@@ -320,9 +247,27 @@ func (c *rawConfig) applyDefaults() {
 		}
 	}
 	for i := range c.peers.v {
-		p := &c.peers.v[i]
-		p.port.or(179)
-		p.holdTime.or(90 * time.Second)
-		p.keepaliveTime.or(p.holdTime.v / 3)
+		c.peers.v[i].applyDefaults()
+	}
+	for i := range c.profiles.v {
+		p := &c.profiles.v[i]
+		p.receive.or(300)
+		p.transmit.or(300)
+		p.multiplier.or(3)
+		p.minimumTTL.or(254)
+	}
+}
+
+func (p *rawPeer) applyDefaults() {
+	if p.port.v == 0 {
+		p.port.v = 179
+	}
+	p.holdTime.or(90 * time.Second)
+	// Times that are written count in whole seconds, a third of the hold time does not.
+	if p.keepaliveTime.v = p.keepaliveTime.v.Truncate(time.Second); p.keepaliveTime.v == 0 {
+		p.keepaliveTime.v = p.holdTime.v.Truncate(time.Second) / 3
+	}
+	if p.profile.v != "" {
+		p.gracefulRestart.or(15 * time.Second)
 	}
 }

@@ -225,13 +225,16 @@ func (r reader) text(to *value[string]) read {
 		if n.Kind != yaml.ScalarNode {
 			return "", fmt.Errorf("must be a text, and is %s", describe(n))
 		}
-		switch n.Tag {
-		case "!!str", "!!int", "!!float", "!!bool", "!!timestamp", "!!merge":
-			return n.Value, nil
-		default:
+		if !isText(n) {
 			return "", fmt.Errorf("must be a text, and has the tag %s; remove the tag", n.Tag)
 		}
+		return n.Value, nil
 	})
+}
+
+// isText reports whether the scalar n has one of the tags that are read as a text.
+func isText(n *yaml.Node) bool {
+	return slices.Contains([]string{"!!str", "!!int", "!!float", "!!bool", "!!timestamp", "!!merge"}, n.Tag)
 }
 
 // boolean reads true or false, in all spellings of YAML 1.1, which MetalLB reads.
@@ -251,16 +254,19 @@ func (r reader) boolean(to *value[bool]) read {
 
 // number reads a whole number from least to most.
 func (r reader) number(to *value[int64], least, most int64) read {
-	return scalar(r, to, func(n *yaml.Node) (int64, error) {
-		v, err := strconv.ParseInt(n.Value, 0, 64)
-		if n.Kind != yaml.ScalarNode || quoted(n) || err != nil && !errors.Is(err, strconv.ErrRange) {
-			return 0, fmt.Errorf("must be a whole number, and is %s", describe(n))
-		}
-		if err != nil || v < least || v > most {
-			return 0, fmt.Errorf("must be %d to %d, and is %s", least, most, n.Value)
-		}
-		return v, nil
-	})
+	return scalar(r, to, func(n *yaml.Node) (int64, error) { return parseNumber(n, least, most, "a whole number") })
+}
+
+// parseNumber parses a whole number from least to most. what names the values that the key accepts.
+func parseNumber(n *yaml.Node, least, most int64, what string) (int64, error) {
+	v, err := strconv.ParseInt(n.Value, 0, 64)
+	if n.Kind != yaml.ScalarNode || quoted(n) || err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0, fmt.Errorf("must be %s, and is %s", what, describe(n))
+	}
+	if err != nil || v < least || v > most {
+		return 0, fmt.Errorf("must be %d to %d, and is %s", least, most, n.Value)
+	}
+	return v, nil
 }
 
 // duration reads a duration with its unit. An empty text is as if the key were not there.

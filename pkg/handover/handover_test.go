@@ -41,7 +41,7 @@ func TestHandOver(t *testing.T) {
 
 	h.Set(place(3))
 	handed := make(chan error, 1)
-	go func() { handed <- h.HandOver(testContext(t)) }()
+	go func() { handed <- h.HandOver(testContext(t), nil) }()
 	last := s.next()
 	for !last.Final { // place(3) alone may have been seen before HandOver
 		last = s.next()
@@ -148,7 +148,7 @@ func TestSuccessorLost(t *testing.T) {
 	s.cancel()
 	s.ended(Stopped)
 	h.until(false)
-	if err := h.HandOver(testContext(t)); !errors.Is(err, ErrNobody) {
+	if err := h.HandOver(testContext(t), nil); !errors.Is(err, ErrNobody) {
 		t.Errorf("HandOver: %v, want %v", err, ErrNobody)
 	}
 	// It is as if it had not been called.
@@ -166,7 +166,7 @@ func TestNothingSet(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
 	s := follow(t, name)
-	if err := h.HandOver(testContext(t)); !errors.Is(err, ErrNobody) || h.Successor() {
+	if err := h.HandOver(testContext(t), nil); !errors.Is(err, ErrNobody) || h.Successor() {
 		t.Errorf("HandOver: %v, want %v", err, ErrNobody)
 	}
 	h.Set(Place{})
@@ -198,7 +198,7 @@ func TestNoAcknowledgement(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	impatient := errors.New("impatient")
 	handed := make(chan error, 1)
-	go func() { handed <- h.HandOver(ctx) }()
+	go func() { handed <- h.HandOver(ctx, nil) }()
 	if o := s.next(); !o.Final {
 		t.Errorf("got %+v", o)
 	}
@@ -222,7 +222,7 @@ func TestGone(t *testing.T) {
 	h.Set(place(1))
 	s := follow(t, name)
 	handed := make(chan error, 1)
-	go func() { handed <- h.HandOver(testContext(t)) }()
+	go func() { handed <- h.HandOver(testContext(t), nil) }()
 	for !s.next().Final {
 	}
 	s.cancel()
@@ -319,7 +319,7 @@ func BenchmarkHandOver(b *testing.B) {
 				h.until(true)
 				b.StartTimer()
 				handed := make(chan error, 1)
-				go func() { handed <- h.HandOver(b.Context()) }()
+				go func() { handed <- h.HandOver(b.Context(), nil) }()
 				s.Answering(s.next())
 				if err := <-handed; err != nil {
 					b.Fatal(err)

@@ -53,7 +53,8 @@ type Holder struct {
 	mu      sync.Mutex
 	place   Place // never changed, only replaced
 	seq     uint64
-	going   bool     // HandOver has sent the final place
+	going   bool     // HandOver was called: no other place and no other successor is taken
+	final   bool     // the place is the final one
 	session *session // the successor, if there is one
 }
 
@@ -63,7 +64,9 @@ type session struct {
 	wake     chan struct{} // of capacity 1: there is something to send
 	acked    uint64
 	replaced bool
-	final    chan struct{} // closed when the final place is acknowledged
+	adopts   bool          // the successor takes sessions
+	sessions []Session     // to send before the final place
+	acks     chan struct{} // of capacity 1: acked has changed
 	ended    chan struct{} // closed when the connection is no use any more
 }
 
@@ -119,33 +122,36 @@ func (h *Holder) Successor() bool {
 
 // HandOver sends the newest place as the final one, with the word to go, and waits until the successor acknowledges that it
 // answers for all of it. Then it closes the name and the connection, in this order, and returns nil. Serve must be
-// running. It returns ErrNobody when no successor is connected or nothing was Set; in that case the name is kept. It returns
+// running.
+//
+// detach returns the sessions to hand over, and may be nil. HandOver calls detach when the successor has acknowledged the
+// newest place, so that it is known to listen at that moment, and not at all when the successor takes no sessions. From then on the caller
+// must not use the sessions, until HandOver returns ErrGone.
+//
+// HandOver returns ErrNobody when no successor is connected or nothing was Set; in that case the name is kept. It returns
 // ErrGone when the successor goes first (no other is taken from then on), and the cause of ctx when that ends first: then the successor, if it lives,
 // takes over when the connection ends, that is at the end of Serve.
-func (h *Holder) HandOver(ctx context.Context) error {
+func (h *Holder) HandOver(ctx context.Context, detach func() []Session) error {
 	h.mu.Lock()
-	s := h.session
-	if s == nil || h.seq == 0 {
+	s, seq := h.session, h.seq
+	if s == nil || seq == 0 {
 		h.mu.Unlock()
 		return fmt.Errorf("hand over: %w", ErrNobody)
 	}
-	if !h.going {
-		h.going = true
-		h.seq++
-		s.poke()
-	}
+	h.going = true
+	adopts := s.adopts && detach != nil
 	h.mu.Unlock()
-	select {
-	case <-s.final:
-	case <-s.ended:
-		// Whoever has acknowledged may close at once.
-		select {
-		case <-s.final:
-		default:
-			return fmt.Errorf("hand over: %w", ErrGone)
+	if adopts {
+		if err := h.await(ctx, s, seq); err != nil {
+			return err
 		}
-	case <-ctx.Done():
-		return fmt.Errorf("hand over: no acknowledgement: %w", context.Cause(ctx))
+		sessions := detach()
+		h.mu.Lock()
+		s.sessions = sessions
+		h.mu.Unlock()
+	}
+	if err := h.await(ctx, s, h.finish(s)); err != nil {
+		return err
 	}
 	// The successor takes the end of the connection for leave to take the name.
 	err := h.listener.Close()
@@ -154,6 +160,44 @@ func (h *Holder) HandOver(ctx context.Context) error {
 		return fmt.Errorf("hand over: %w", err)
 	}
 	return nil
+}
+
+// finish makes the place final and returns its number.
+func (h *Holder) finish(s *session) uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.final {
+		h.final = true
+		h.seq++
+		s.poke()
+	}
+	return h.seq
+}
+
+// await waits until the successor has acknowledged the place of a number.
+func (h *Holder) await(ctx context.Context, s *session, seq uint64) error {
+	for {
+		h.mu.Lock()
+		acked := s.acked
+		h.mu.Unlock()
+		if acked >= seq {
+			return nil
+		}
+		select {
+		case <-s.acks:
+		case <-s.ended:
+			// Whoever has acknowledged may close at once.
+			h.mu.Lock()
+			acked = s.acked
+			h.mu.Unlock()
+			if acked >= seq {
+				return nil
+			}
+			return fmt.Errorf("hand over: %w", ErrGone)
+		case <-ctx.Done():
+			return fmt.Errorf("hand over: no acknowledgement: %w", context.Cause(ctx))
+		}
+	}
 }
 
 // Serve takes successors until ctx ends, also after HandOver, and returns nil. At its end it gives the name back, and

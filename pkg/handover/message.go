@@ -2,7 +2,6 @@ package handover
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +17,8 @@ const (
 	// maxLine is the most bytes of a message, with its newline. 10,000 addresses and 5,000 members take 1.1 MB, a configuration up to 1 MiB
 	// as a rule.
 	maxLine = 4 << 20
+	// readSize is the buffer of a reader, in bytes: more than a Unix socket holds by default, and a part of maxLine.
+	readSize = maxLine / 16
 )
 
 // kind says what a message is.
@@ -28,6 +29,7 @@ const (
 	kindHello     kind = "hello"     // both, first
 	kindPlace     kind = "place"     // the holder: its newest place
 	kindGo        kind = "go"        // the holder: its final place, and that the successor is to take over
+	kindSession   kind = "session"   // the holder, before go: a session with its files, to a successor that adopts
 	kindReplaced  kind = "replaced"  // the holder: another successor has connected
 	kindRefused   kind = "refused"   // the holder: no successor is taken, for a reason
 	kindAnswering kind = "answering" // the successor: it answers for the place of that number
@@ -43,6 +45,10 @@ type message struct {
 	Place *Place `json:"place,omitempty"`
 	// Reason is there for refused.
 	Reason string `json:"reason,omitempty"`
+	// Adopts says in the hello of a successor that it takes sessions with their files.
+	Adopts bool `json:"adopts,omitempty"`
+	// Session is there for session.
+	Session *handed `json:"session,omitempty"`
 }
 
 // encode returns m as a line, without its configuration when the line would be too long. It fails when m is no message that decode accepts.
@@ -91,13 +97,15 @@ func decode(line []byte) (message, error) {
 
 // check returns what makes m no message.
 func (m message) check() error {
-	var numbered, placed bool
+	var numbered, placed, session bool
 	switch m.Kind {
 	case kindHello, kindReplaced, kindRefused:
 	case kindPlace, kindGo:
 		numbered, placed = true, true
 	case kindAnswering:
 		numbered = true
+	case kindSession:
+		session = true
 	default:
 		return fmt.Errorf("kind %q is unknown", excerpt([]byte(m.Kind)))
 	}
@@ -106,10 +114,16 @@ func (m message) check() error {
 		return fmt.Errorf("%s with number %d", m.Kind, m.Seq)
 	case placed != (m.Place != nil):
 		return fmt.Errorf("%s with a place: %t, must be %t", m.Kind, m.Place != nil, placed)
+	case session != (m.Session != nil):
+		return fmt.Errorf("%s with a session: %t, must be %t", m.Kind, m.Session != nil, session)
+	case m.Adopts && m.Kind != kindHello:
+		return fmt.Errorf("%s that adopts", m.Kind)
 	case placed:
 		if err := m.Place.check(); err != nil {
 			return fmt.Errorf("%s: %w", m.Kind, err)
 		}
+	case session:
+		return m.Session.check()
 	}
 	return nil
 }
@@ -118,38 +132,61 @@ func (m message) check() error {
 func excerpt(text []byte) []byte { return text[:min(len(text), 60)] }
 
 // reader reads messages from one connection.
-type reader struct{ lines *bufio.Scanner }
-
-func newReader(r io.Reader) *reader {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxLine)
-	lines.Split(wholeLine)
-	return &reader{lines}
+type reader struct {
+	buffer *bufio.Reader
+	long   []byte // a line that is longer than the buffer
 }
 
-// wholeLine is bufio.ScanLines without the rest after the last newline, which a process leaves that dies while it writes.
-func wholeLine(data []byte, _ bool) (advance int, token []byte, err error) {
-	if i := bytes.IndexByte(data, '\n'); i >= 0 {
-		return i + 1, data[:i], nil
-	}
-	return 0, nil, nil
-}
+func newReader(r io.Reader) *reader { return &reader{buffer: bufio.NewReaderSize(r, readSize)} }
 
-// next returns the next message; io.EOF when the other side has closed the connection or died; net.ErrClosed when this side has
-// closed it; else what is wrong with what was read.
+// next returns the next message; io.EOF when the other side has closed the connection or died, also within a message; net.ErrClosed
+// when this side has closed it; else what is wrong with what was read.
 func (r *reader) next() (message, error) {
-	if r.lines.Scan() {
-		return decode(r.lines.Bytes())
+	line, err := r.line()
+	if err != nil {
+		return message{}, err
 	}
-	switch err := r.lines.Err(); {
+	return decode(line)
+}
+
+// line returns the next line without its newline. The line is valid until the next call.
+func (r *reader) line() ([]byte, error) {
+	r.long = r.long[:0]
+	for {
+		part, err := r.buffer.ReadSlice('\n')
+		switch {
+		case err == nil && len(r.long) == 0:
+			return part[:len(part)-1], nil
+		case err == nil:
+			r.long = append(r.long, part...)
+			return r.long[:len(r.long)-1], nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return nil, readError(err)
+		}
+		if r.long = append(r.long, part...); len(r.long) >= maxLine {
+			return nil, fmt.Errorf("a message has more than %d bytes", maxLine)
+		}
+	}
+}
+
+// bytes returns the n bytes after a message.
+func (r *reader) bytes(n int) ([]byte, error) {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(r.buffer, b); err != nil {
+		return nil, readError(err)
+	}
+	return b, nil
+}
+
+// readError returns the error of a connection in the terms of next.
+func readError(err error) error {
+	switch {
 	// The kernel resets the connection of a process that dies with something unread.
-	case err == nil, errors.Is(err, syscall.ECONNRESET):
-		return message{}, io.EOF
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return io.EOF
 	case errors.Is(err, net.ErrClosed):
-		return message{}, net.ErrClosed
-	case errors.Is(err, bufio.ErrTooLong):
-		return message{}, fmt.Errorf("a message has more than %d bytes", maxLine)
+		return net.ErrClosed
 	default:
-		return message{}, fmt.Errorf("read: %w", err)
+		return fmt.Errorf("read: %w", err)
 	}
 }

@@ -138,6 +138,10 @@ func TestBadHolder(t *testing.T) {
 		{"a later version", hello + `{"version":3,"kind":"hello"}` + "\n", Broken, "version of the protocol is not understood: 3, this is 1"},
 		{"an acknowledgement", hello + `{"version":1,"kind":"answering","seq":1}` + "\n", Broken, "unexpected answering"},
 		{"a late refusal", hello + `{"version":1,"kind":"refused","reason":"busy"}` + "\n", Broken, "the holder takes no successor: busy"},
+		{"a session with less than no files", hello + `{"version":1,"kind":"session","session":{"files":-1}}` + "\n", Broken, "session with -1 files"},
+		{"a session with too many files", hello + `{"version":1,"kind":"session","session":{"files":9}}` + "\n", Broken, "session with 9 files, may have 8"},
+		{"a session that is too large", hello + `{"version":1,"kind":"session","session":{"size":9999999}}` + "\n", Broken, "state of a session with 9999999 bytes"},
+		{"a session without one", hello + `{"version":1,"kind":"session"}` + "\n", Broken, "session with a session: false"},
 		{"a place without an address", hello + `{"version":1,"kind":"place","seq":1,"place":{"addrs":[""]}}` + "\n", Broken, "address 0"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -366,6 +370,8 @@ func FuzzMessages(f *testing.F) {
 		hello + `{"version":1,"kind":"place","seq":1,"place":{"addrs":["192.0.2.1","2001:db8::1"],"members":[{"name":"a","macs":["02:00:00:00:00:01"]}]}}` + "\n",
 		`{"version":1,"kind":"go","seq":18446744073709551615,"place":{}}` + "\n",
 		`{"version":1,"kind":"place","seq":1,"place":{"config":{"text":"\u0000<\ud800","version":3,"x":0},"since":-1,"y":{}}}` + "\n",
+		`{"version":1,"kind":"hello","adopts":true}` + "\n" + `{"version":1,"kind":"session","session":{"size":2,"files":3}}` + "\n",
+		`{"version":1,"kind":"session","session":{"size":-1,"files":-1}}` + "\n",
 		`{"version":1,"kind":"answering","seq":2}` + "\n" + `{"version":1,"kind":"replaced"}` + "\n",
 		`{"version":1,"kind":"refused","reason":"busy","later":{"field":[1]}}` + "\n",
 		`{"version":1,"kind":"place","seq":1,"place":{"addrs":["fe80::1%eth0","::ffff:192.0.2.1",""]}}` + "\n",

@@ -15,9 +15,10 @@ func (h *Holder) attend(ctx context.Context, conn *net.UnixConn) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	messages := newReader(conn)
-	s := &session{conn: conn, wake: make(chan struct{}, 1), final: make(chan struct{}), ended: make(chan struct{})}
-	err := h.greet(conn, messages)
+	s := &session{conn: conn, wake: make(chan struct{}, 1), acks: make(chan struct{}, 1), ended: make(chan struct{})}
+	hello, err := h.greet(conn, messages)
 	if err == nil {
+		s.adopts = hello.Adopts
 		err = h.admit(s)
 	}
 	if err != nil {
@@ -44,21 +45,21 @@ func (h *Holder) attend(ctx context.Context, conn *net.UnixConn) {
 }
 
 // greet checks who has connected, and that it says hello.
-func (h *Holder) greet(conn *net.UnixConn, messages *reader) error {
+func (h *Holder) greet(conn *net.UnixConn, messages *reader) (hello message, err error) {
 	if err := sameUser(conn); err != nil {
-		return err
+		return hello, err
 	}
 	if err := conn.SetReadDeadline(time.Now().Add(h.patience)); err != nil {
-		return err
+		return hello, err
 	}
-	m, err := messages.next()
+	hello, err = messages.next()
 	switch {
 	case err != nil:
-		return fmt.Errorf("no hello: %w", err)
-	case m.Kind != kindHello:
-		return fmt.Errorf("%s in place of hello", m.Kind)
+		return hello, fmt.Errorf("no hello: %w", err)
+	case hello.Kind != kindHello:
+		return hello, fmt.Errorf("%s in place of hello", hello.Kind)
 	}
-	return conn.SetReadDeadline(time.Time{})
+	return hello, conn.SetReadDeadline(time.Time{})
 }
 
 // refuse tells a process why it cannot be the successor; one of another version learns of this one's by it. What does not
@@ -128,7 +129,7 @@ func (h *Holder) offer(s *session) error {
 		case <-s.wake:
 		}
 		h.mu.Lock()
-		place, seq, going, replaced := h.place, h.seq, h.going, s.replaced
+		place, seq, final, replaced, sessions := h.place, h.seq, h.final, s.replaced, s.sessions
 		h.mu.Unlock()
 		m := message{Kind: kindPlace, Seq: seq, Place: &place}
 		switch {
@@ -136,13 +137,17 @@ func (h *Holder) offer(s *session) error {
 			m = message{Kind: kindReplaced}
 		case seq == sent:
 			continue
-		case going:
+		case final:
 			m.Kind = kindGo
 		}
 		line, err := encode(m)
 		if err != nil {
 			_ = s.conn.Close()
 			return err
+		}
+		if m.Kind == kindGo && h.give(s, sessions) != nil {
+			_ = s.conn.Close()
+			return nil
 		}
 		// A successor that does not read is seen by whoever waits for it, and one that has died by the reader.
 		if _, err := s.conn.Write(line); err != nil || replaced {
@@ -151,6 +156,25 @@ func (h *Holder) offer(s *session) error {
 		}
 		sent = seq
 	}
+}
+
+// give sends the sessions, each with its files. A session that no message holds stays behind: its router sees the end of the
+// connection when this process ends. give returns an error when the successor cannot be written to.
+func (h *Holder) give(s *session, sessions []Session) error {
+	for n, session := range sessions {
+		line, err := encode(message{Kind: kindSession, Session: &handed{len(session.State), len(session.Files)}})
+		if err == nil && n >= MaxSessions {
+			err = fmt.Errorf("%d sessions, may be %d", len(sessions), MaxSessions)
+		}
+		if err != nil {
+			h.log.Error("session not handed over", "err", err)
+			continue
+		}
+		if err := sendFiles(s.conn, append(line, session.State...), session.Files); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // listenTo notes what the successor acknowledges. It returns nil when the connection ends, else what is wrong with what it
@@ -180,10 +204,10 @@ func (h *Holder) acknowledged(s *session, seq uint64) error {
 	if seq > h.seq {
 		return fmt.Errorf("answers for place %d, the newest is %d", seq, h.seq)
 	}
-	before := s.acked
-	s.acked = max(before, seq)
-	if h.going && h.session == s && s.acked == h.seq && before < h.seq {
-		close(s.final)
+	s.acked = max(s.acked, seq)
+	select {
+	case s.acks <- struct{}{}:
+	default:
 	}
 	return nil
 }

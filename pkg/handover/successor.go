@@ -33,6 +33,8 @@ type Offer struct {
 	Place Place
 	// Final says that the holder goes: its gossip sockets are closed, and this is its last place.
 	Final bool
+	// Sessions are the sessions that come with a final offer, for the receiver to use or to close.
+	Sessions []Session
 
 	seq uint64
 }
@@ -40,7 +42,11 @@ type Offer struct {
 // Successor follows a holder until it may take its place.
 type Successor struct {
 	conn     *net.UnixConn
+	inbox    *inbox
 	messages *reader
+	sessions []Session // received, and not yet in an offer
+	lost     error     // why sessions are missing
+	place    Place     // the newest
 	places   chan Offer
 	acked    atomic.Uint64
 	wake     chan struct{} // of capacity 1: there is something to acknowledge
@@ -55,12 +61,14 @@ func Connect(ctx context.Context, name string) (*Successor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("follow the holder: %w", err)
 	}
-	messages := newReader(conn)
+	files := newInbox(conn)
+	messages := newReader(files)
 	if err := meet(ctx, conn, messages); err != nil {
 		_ = conn.Close()
+		files.end()
 		return nil, fmt.Errorf("follow the holder: %w", err)
 	}
-	return &Successor{conn: conn, messages: messages, places: make(chan Offer, 1), wake: make(chan struct{}, 1)}, nil
+	return &Successor{conn: conn, inbox: files, messages: messages, places: make(chan Offer, 1), wake: make(chan struct{}, 1)}, nil
 }
 
 // meet checks who holds the name and exchanges hellos.
@@ -71,7 +79,7 @@ func meet(ctx context.Context, conn *net.UnixConn, messages *reader) error {
 			return fmt.Errorf("%w: %w", ErrRefused, err)
 		}
 		// What cannot be written is told by what can be read: a refusal, or the end.
-		_ = send(conn, message{Kind: kindHello})
+		_ = send(conn, message{Kind: kindHello, Adopts: true})
 		m, err := messages.next()
 		switch {
 		case errors.Is(err, io.EOF):
@@ -126,8 +134,10 @@ func (s *Successor) Run(ctx context.Context) error {
 	defer writer.Wait()
 	defer func() { _ = s.conn.Close() }() // ends a write that waits
 	defer close(ended)
+	defer s.inbox.end()
 	end, err := s.receive(ctx)
 	if end != HandedOver {
+		s.leave(end)
 		s.finish(end)
 		return err
 	}
@@ -136,6 +146,21 @@ func (s *Successor) Run(ctx context.Context) error {
 		_, err = s.messages.next()
 	}
 	return nil
+}
+
+// Lost returns why sessions of the holder did not arrive, nil if all did. It is valid when Places is closed.
+func (s *Successor) Lost() error { return s.lost }
+
+// leave ends the sessions that arrived without the word to go. When the holder has died, they are in an offer of their own, with
+// the place before: the routers have not noticed yet.
+func (s *Successor) leave(end End) {
+	if end == Vanished && len(s.sessions) > 0 {
+		s.pass(Offer{Place: s.place, Final: true, Sessions: s.sessions})
+		return
+	}
+	for _, session := range s.sessions {
+		session.Close()
+	}
 }
 
 // finish tells the end to who ranges over Places.
@@ -157,8 +182,20 @@ func (s *Successor) receive(ctx context.Context) (End, error) {
 			return Broken, fmt.Errorf("follow the holder: %w", err)
 		}
 		switch m.Kind {
+		case kindSession:
+			switch err := s.adopt(m.Session); {
+			case errors.Is(err, io.EOF):
+				return Vanished, nil
+			case err != nil:
+				return Broken, fmt.Errorf("follow the holder: %w", err)
+			}
 		case kindPlace, kindGo:
-			s.pass(Offer{Place: *m.Place, Final: m.Kind == kindGo, seq: m.Seq})
+			s.place = *m.Place
+			offer := Offer{Place: s.place, Final: m.Kind == kindGo, seq: m.Seq}
+			if offer.Final {
+				offer.Sessions = s.sessions
+			}
+			s.pass(offer)
 			if m.Kind == kindGo {
 				s.finish(HandedOver)
 				return HandedOver, nil
@@ -171,6 +208,25 @@ func (s *Successor) receive(ctx context.Context) (End, error) {
 			return Broken, fmt.Errorf("follow the holder: unexpected %s", m.Kind)
 		}
 	}
+}
+
+// adopt takes the files of a session. A session without all of its files is lost, and nothing else: the successor makes a new
+// one.
+func (s *Successor) adopt(h *handed) error {
+	if len(s.sessions) == MaxSessions {
+		return fmt.Errorf("more than %d sessions", MaxSessions)
+	}
+	state, err := s.messages.bytes(h.Size)
+	if err != nil {
+		return err
+	}
+	files, err := s.inbox.take(h.Files)
+	if err != nil {
+		s.lost = err
+		return nil
+	}
+	s.sessions = append(s.sessions, Session{State: state, Files: files})
+	return nil
 }
 
 // pass puts an offer into the channel in the place of one that nobody has received. There is no other sender.

@@ -96,6 +96,10 @@ func (d *differ) service(object string, was, is ServiceRow, known bool) {
 		old, had := rowOf(was, a)
 		switch {
 		case a.State == stateUnknown || had && old.State == stateUnknown:
+		case a.State == stateAnnounced && a.Routing != nil && (!had || old.Routing == nil || old.State != a.State ||
+			old.Routing.Summary() != a.Routing.Summary()):
+			d.tell(object, stateAnnounced, "%s is %s", a.Address, a.Routing.Summary())
+		case a.State == stateAnnounced && len(a.Nodes) == 0:
 		case a.State == stateAnnounced && (!had || len(old.Nodes) == 0 || old.Nodes[0] != a.Nodes[0] || old.State != a.State):
 			from := ""
 			if had && len(old.Nodes) > 0 && old.Nodes[0] != a.Nodes[0] {

@@ -89,6 +89,7 @@ func checks() []struct {
 		{"pools", checkPools, []Subject{OfConfig, OfServices}},
 		{"services", checkServices, []Subject{OfServices, OfOthers}},
 		{"owners", checkOwners, []Subject{OfServices, OfProcesses}},
+		{"bgp", checkBGP, []Subject{OfConfig, OfServices, OfProcesses}},
 		{"subnets", checkSubnets, []Subject{OfConfig}},
 		{"strangers", checkStrangers, []Subject{OfProcesses}},
 		{"node-addresses", checkNodeAddresses, []Subject{OfServices, OfNodes}},

@@ -258,7 +258,10 @@ func checkOwners(c *Cluster, f *findings) string {
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	announced := 0
 	for _, a := range addrs {
-		state, detail := v.state(a, v.facts(a))
+		if !v.onLayer2(a) {
+			continue
+		}
+		state, detail := v.answered(v.facts(a))
 		if state == stateAnnounced {
 			announced++
 			continue
@@ -322,6 +325,9 @@ func checkSubnets(c *Cluster, f *findings) string {
 	held := holdersOf(c)
 	for i := range c.Config.Config.Pools {
 		p := &c.Config.Config.Pools[i]
+		if p.BGP {
+			continue // a router needs no subnet
+		}
 		var outside, used []string
 		for _, r := range p.Ranges {
 			if !within(r.From) || !within(r.To) {

@@ -22,7 +22,14 @@ func fixOf(word string) fix {
 	if a, ok := reason.ParseAnnouncement(word); ok {
 		return announcementFix(a)
 	}
+	if r, ok := reason.ParseRoute(word); ok {
+		return fix{text: routeFix(r)}
+	}
 	switch word {
+	case stateSessionDown:
+		return fix{"kubectl lanlord peers shows why the sessions are down", false}
+	case stateFamilyRefused:
+		return fix{text: "activate the address family for this neighbor on the router"}
 	case stateConflict:
 		return fix{text: "give that host another address, or leave this one out of the pool with exclude"}
 	case stateDisputed:
@@ -59,8 +66,6 @@ func assignmentFix(a reason.Assignment) string {
 		return "ask for an address of a family that the Service has, or change spec.ipFamilies"
 	case reason.UnknownPool:
 		return "ask for one of the pools that kubectl lanlord pools lists"
-	case reason.PoolSetAside:
-		return "ask for a pool of protocol layer2, or change the pool's protocol"
 	case reason.PoolNotAllowed:
 		return "ask for another pool, or open this one to the Service (namespaces, namespace-selectors, service-selectors)"
 	case reason.PoolDisabled:

@@ -42,6 +42,12 @@ func TestEveryReasonIsExplained(t *testing.T) {
 			check(e.String(), exclusionFix(e))
 		}
 	}
+	for _, r := range reason.Routes() {
+		if r != reason.Routed {
+			check(r.String(), routeFix(r))
+			check(r.String(), mendOf(r.String()))
+		}
+	}
 	for _, w := range reason.Watches() {
 		check(w.String(), watchHint(w))
 	}

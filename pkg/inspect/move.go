@@ -63,6 +63,10 @@ func MayMove(c *Cluster, key cluster.Key, node string) error {
 	if len(s.Ingress) == 0 {
 		return fmt.Errorf("%s has no address that could move; kubectl lanlord why %s says why", key, key)
 	}
+	v := newView(c)
+	if !slices.ContainsFunc(s.Ingress, v.onLayer2) {
+		return fmt.Errorf("%s has no address to move: every eligible node announces its addresses by BGP", key)
+	}
 	n := c.node(node)
 	switch {
 	case len(c.Nodes) > 0 && n == nil:
@@ -112,6 +116,9 @@ func Moved(before, now *Cluster, key cluster.Key, node string) Move {
 	}
 	was, is := newView(before), newView(now)
 	for _, a := range before.Service(key).Ingress {
+		if !was.onLayer2(a) {
+			continue // every eligible node announces the address
+		}
 		f := is.facts(a)
 		row := MovedAddress{Address: a, From: first(was.facts(a).nodes()), To: first(f.nodes()), Elected: f.owner}
 		m.Addresses = append(m.Addresses, row)

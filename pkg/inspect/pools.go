@@ -15,8 +15,6 @@ import (
 // PoolList is the pools of the configuration, in the order in which addresses are taken from them.
 type PoolList struct {
 	Pools []PoolRow `json:"pools"`
-	// SetAside are the pools of protocol bgp, which give no addresses.
-	SetAside []string `json:"setAside,omitempty"`
 	// Problem says why there is nothing to tell of, if there is not.
 	Problem  string `json:"problem,omitempty"`
 	NotKnown []Gap  `json:"notKnown,omitempty"`
@@ -72,7 +70,6 @@ func Pools(c *Cluster) PoolList {
 		list.Pools = c.inForce()
 		return list
 	}
-	list.SetAside = cfg.SetAside
 	used := poolUse(c)
 	for i := range cfg.Pools {
 		p := &cfg.Pools[i]
@@ -191,11 +188,6 @@ func (l PoolList) write(out io.Writer, wide bool) error {
 	}
 	if len(l.Pools) > 0 {
 		if err := writeTable(out, l.rows(wide)); err != nil {
-			return err
-		}
-	}
-	if len(l.SetAside) > 0 {
-		if err := line(out, "Set aside, since Lanlord does not speak BGP: "+listed(l.SetAside)); err != nil {
 			return err
 		}
 	}

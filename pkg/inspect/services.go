@@ -48,6 +48,8 @@ type AddressRow struct {
 	Detail string `json:"detail,omitempty"`
 	// SpeakerStates has the state of the address on each node where that is not Standby, by node.
 	SpeakerStates map[string]status.AddressState `json:"speakerStates,omitempty"`
+	// Routing is the announcement by BGP; left out for an address that BGP does not announce.
+	Routing *Routing `json:"routing,omitempty"`
 	// SharedWith are the other Services that have it.
 	SharedWith []string `json:"sharedWith,omitempty"`
 }
@@ -112,7 +114,7 @@ func (v *view) address(a netip.Addr, s *cluster.Service) AddressRow {
 		row.Since = &facts.answering[0].since
 	}
 	row.State, row.Detail = v.state(a, facts)
-	row.SpeakerStates = facts.states
+	row.SpeakerStates, row.Routing = facts.states, v.routing(a)
 	if inConflict(s, a) {
 		row.State, row.Detail = stateConflict, s.Conflict.Message
 	}
@@ -132,8 +134,20 @@ func inConflict(s *cluster.Service, a netip.Addr) bool {
 	return found
 }
 
-// state says in a word how an address stands, and in a sentence why, if not well.
+// state says in a word how an address stands, and in a sentence why, if not well. An address of both protocols is
+// announced when both announce it.
 func (v *view) state(a netip.Addr, f facts) (state, detail string) {
+	layer2, bgp := v.protocols(a)
+	if layer2 {
+		if state, detail = v.answered(f); state != stateAnnounced || !bgp {
+			return state, detail
+		}
+	}
+	return v.routed(a)
+}
+
+// answered is the state of an address on layer 2.
+func (v *view) answered(f facts) (state, detail string) {
 	switch {
 	case len(f.answering) > 1:
 		return stateDisputed, "several nodes say that they answer for it: " + strings.Join(f.nodes(), ", ")
@@ -189,12 +203,24 @@ func (s ServiceRow) rows(now time.Time, wide bool) (rows [][]string) {
 		rows = append(rows, row)
 	}
 	for _, a := range s.Addresses {
-		add(a.Address.String(), or(a.Pool, none), or(strings.Join(a.Nodes, ","), none), age(a.Since, now), a.State, or(a.Detail, s.Message))
+		add(a.Address.String(), or(a.Pool, none), a.nodeText(), age(a.Since, now), a.State, or(a.Detail, s.Message))
 	}
 	if !s.Assigned {
 		add(none, none, none, age(s.Since, now), or(s.Reason, reasonUndecided), or(s.Message, undecided))
 	}
 	return rows
+}
+
+// nodeText names the node that answers for the address, and counts the nodes that announce it by BGP.
+func (a *AddressRow) nodeText() string {
+	text := strings.Join(a.Nodes, ",")
+	switch {
+	case a.Routing == nil:
+		return or(text, none)
+	case text != "":
+		text += ", "
+	}
+	return fmt.Sprintf("%s%d of %s", text, a.Routing.Nodes, count(a.Routing.OfNodes, "node"))
 }
 
 // waiting are the Services that have not what they need.

@@ -169,10 +169,12 @@ type view struct {
 	asked  bool
 	silent map[string]bool
 	byAddr map[netip.Addr]facts
+	// routes are the announcements by BGP.
+	routes map[netip.Addr]*Routing
 }
 
 func newView(c *Cluster) *view {
-	v := &view{cluster: c, holders: holdersOf(c), silent: map[string]bool{}, byAddr: map[netip.Addr]facts{}}
+	v := &view{cluster: c, holders: holdersOf(c), silent: map[string]bool{}, byAddr: map[netip.Addr]facts{}, routes: map[netip.Addr]*Routing{}}
 	for i := range c.Speakers {
 		if s := &c.Speakers[i]; s.Says == nil {
 			v.silent[s.Node] = true
@@ -181,6 +183,7 @@ func newView(c *Cluster) *view {
 	for _, s := range c.speakers() {
 		v.asked = true
 		delete(v.silent, s.Node)
+		v.addRoutes(s)
 		for _, o := range s.Says.Owned {
 			v.note(o.Address, func(f *facts) {
 				f.enter(s.Node, o.State)

@@ -30,6 +30,8 @@ type Answer struct {
 	Strangers []string `json:"strangers,omitempty"`
 	// NodeAddress says which Nodes have the address as one of their own.
 	NodeAddress []NodeAddress `json:"nodeAddress,omitempty"`
+	// Routing is the announcement by BGP; left out for an address that BGP does not announce.
+	Routing *Routing `json:"routing,omitempty"`
 	// Speakers is what each one says.
 	Speakers []SpeakerView `json:"speakers"`
 	NotKnown []Gap         `json:"notKnown,omitempty"`
@@ -94,9 +96,13 @@ func Who(c *Cluster, addr netip.Addr) Answer {
 		}
 	}
 	a.State, a.Detail = v.state(addr, f)
+	a.Routing = v.routing(addr)
+	if layer2, _ := v.protocols(addr); !layer2 {
+		a.Speakers = []SpeakerView{}
+	}
 	a.NodeAddress = c.nodeAddress(addr)
 	switch {
-	case len(a.Services) == 0 && len(a.Nodes) == 0:
+	case len(a.Services) == 0 && len(a.Nodes) == 0 && (a.Routing == nil || a.Routing.Nodes == 0):
 		a.State, a.Detail = c.unowned(addr)
 	case len(a.Strangers) > 0:
 		a.State = stateConflict
@@ -182,6 +188,11 @@ func (a Answer) WriteText(out io.Writer) error {
 			return err
 		}
 	}
+	if a.Routing != nil {
+		if err := a.Routing.write(out); err != nil {
+			return err
+		}
+	}
 	return writeGaps(out, a.NotKnown)
 }
 
@@ -206,11 +217,21 @@ func (a Answer) summary() string {
 		if a.Detail != "" {
 			text += ". " + capital(a.Detail) + a.conflict()
 		}
-		return text + "."
+		return text + a.routed("; it is ") + "."
+	case a.Routing != nil && a.State == stateAnnounced:
+		return fmt.Sprintf("%s%s: %s.", a.Address, of, a.Routing.Summary())
 	case a.Detail != "":
 		return fmt.Sprintf("%s%s: %s%s.", a.Address, of, a.Detail, a.conflict())
 	}
 	return fmt.Sprintf("%s%s: nobody answers (%s).", a.Address, of, a.State)
+}
+
+// routed returns the summary of the announcement by BGP after a joint, empty without BGP.
+func (a Answer) routed(joint string) string {
+	if a.Routing == nil {
+		return ""
+	}
+	return joint + a.Routing.Summary()
 }
 
 // conflict names a conflict as Events and conditions do.

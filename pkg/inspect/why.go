@@ -70,6 +70,9 @@ func Why(c *Cluster, key cluster.Key, events []Event) Explanation {
 			}
 			e.Well, e.Reason, e.Message = false, a.State, fmt.Sprintf("%s: %s", a.Address, a.Detail)
 			e.Mend = or(exclusionFixes(v.facts(a.Address).exclusions), mendOf(a.State))
+			if a.Routing != nil {
+				e.Mend = or(a.Routing.fix(a.State), e.Mend)
+			}
 			break
 		}
 	}
@@ -163,10 +166,19 @@ func (e Explanation) WriteText(out io.Writer) error {
 				detail = strings.TrimPrefix(detail+"; shared with "+listed(a.SharedWith), "; ")
 			}
 			rows = append(rows, []string{
-				a.Address.String(), or(a.Pool, none), or(strings.Join(a.Nodes, ","), none), age(a.Since, e.at), a.State, or(sentence(detail), none),
+				a.Address.String(), or(a.Pool, none), a.nodeText(), age(a.Since, e.at), a.State, or(sentence(detail), none),
 			})
 		}
 		if err := writeTable(&b, rows); err != nil {
+			return err
+		}
+	}
+	for _, a := range e.Addresses {
+		if a.Routing == nil {
+			continue
+		}
+		fmt.Fprintf(&b, "\n%s is %s.\n", a.Address, a.Routing.Summary())
+		if err := a.Routing.write(&b); err != nil {
 			return err
 		}
 	}

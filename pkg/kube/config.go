@@ -56,6 +56,8 @@ type configChoice struct {
 	source configSource
 	hash   uint64
 	since  time.Time
+	// used rings when another configuration is in use.
+	used bell
 }
 
 // choose sets the configuration in use and reports whether another one is in use now.
@@ -77,6 +79,7 @@ func (c *configChoice) choose() (changed bool) {
 		return false
 	}
 	c.inUse, c.source, c.since = best, source, time.Now()
+	c.used.ring()
 	sum := sha256.Sum256([]byte(best.text))
 	c.hash = max(binary.BigEndian.Uint64(sum[:]), 1)
 	if source != fromUser {

@@ -227,8 +227,9 @@ type sliceRow struct {
 	service cluster.Key
 	// serving is true when at least one endpoint is ready or serving.
 	serving bool
-	// nodes are those of the ready or serving endpoints, sorted.
-	nodes []string
+	// nodes are those of the ready or serving endpoints, ready those of the ready endpoints that do not terminate, both
+	// sorted. They share memory when they are equal.
+	nodes, ready []string
 }
 
 // convertSlice returns what counts of an EndpointSlice, and false if that is nothing.
@@ -244,18 +245,42 @@ func convertSlice(o *discoveryv1.EndpointSlice) (sliceRow, bool) {
 		row.serving = true
 		if e.NodeName != nil && *e.NodeName != "" {
 			// A node's name comes with every endpoint on it; one copy is enough.
-			row.nodes = append(row.nodes, unique.Make(*e.NodeName).Value())
+			name := unique.Make(*e.NodeName).Value()
+			row.nodes = append(row.nodes, name)
+			if ready(e.Conditions) {
+				row.ready = append(row.ready, name)
+			}
 		}
 	}
-	slices.Sort(row.nodes)
-	row.nodes = slices.Clip(slices.Compact(row.nodes))
+	row.nodes, row.ready = compactNodes(row.nodes, row.ready)
 	return row, row.serving
+}
+
+// compactNodes sorts the nodes with serving endpoints and, of these, the nodes with ready endpoints, and removes
+// duplicates. The results share memory when they are equal, as they are unless an endpoint terminates.
+func compactNodes(serving, ready []string) (servingNodes, readyNodes []string) {
+	serving, ready = compact(serving), compact(ready)
+	if slices.Equal(serving, ready) {
+		ready = serving
+	}
+	return serving, ready
+}
+
+func compact(names []string) []string {
+	slices.Sort(names)
+	return slices.Clip(slices.Compact(names))
 }
 
 // serving is the rule for endpoints that get traffic: ready, where not saying so means ready, or still serving while
 // they terminate.
 func serving(c discoveryv1.EndpointConditions) bool {
 	return c.Ready == nil || *c.Ready || c.Serving != nil && *c.Serving
+}
+
+// ready is the rule for endpoints that get new connections from outside: ready, where not saying so means ready, and not
+// terminating. An endpoint of a Service with publishNotReadyAddresses is ready while it terminates.
+func ready(c discoveryv1.EndpointConditions) bool {
+	return (c.Ready == nil || *c.Ready) && (c.Terminating == nil || !*c.Terminating)
 }
 
 // convertNode returns a Node as the core sees it.

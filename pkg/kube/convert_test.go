@@ -214,24 +214,38 @@ func TestConvertSlice(t *testing.T) {
 		}
 		return e
 	}
+	ending := func(e discoveryv1.Endpoint) discoveryv1.Endpoint {
+		e.Conditions.Terminating = yes
+		return e
+	}
 	for _, c := range []struct {
 		name      string
 		endpoints []discoveryv1.Endpoint
 		serving   bool
 		nodes     []string
+		ready     []string
 	}{
-		{"none", nil, false, nil},
-		{"ready, sorted, once each", []discoveryv1.Endpoint{on("b", yes, yes), on("a", yes, nil), on("b", yes, nil)}, true, []string{"a", "b"}},
-		{"nothing said is ready", []discoveryv1.Endpoint{on("a", nil, nil)}, true, []string{"a"}},
-		{"terminating, still serving", []discoveryv1.Endpoint{on("a", no, yes)}, true, []string{"a"}},
-		{"not ready", []discoveryv1.Endpoint{on("a", no, no), on("b", no, nil)}, false, nil},
-		{"on no node", []discoveryv1.Endpoint{on("", yes, nil)}, true, nil},
+		{"none", nil, false, nil, nil},
+		{"ready, sorted, once each", []discoveryv1.Endpoint{on("b", yes, yes), on("a", yes, nil), on("b", yes, nil)}, true, []string{"a", "b"}, []string{"a", "b"}},
+		{"nothing said is ready", []discoveryv1.Endpoint{on("a", nil, nil)}, true, []string{"a"}, []string{"a"}},
+		{"terminating, still serving", []discoveryv1.Endpoint{on("a", no, yes)}, true, []string{"a"}, nil},
+		{"terminating on one of two nodes", []discoveryv1.Endpoint{on("b", yes, yes), ending(on("a", no, yes))}, true,
+			[]string{"a", "b"}, []string{"b"}},
+		{"one of two terminates on the node", []discoveryv1.Endpoint{ending(on("a", no, yes)), on("a", yes, yes)}, true,
+			[]string{"a"}, []string{"a"}},
+		{"terminating, and ready by publishNotReadyAddresses", []discoveryv1.Endpoint{ending(on("a", yes, yes))}, true,
+			[]string{"a"}, nil},
+		{"not ready", []discoveryv1.Endpoint{on("a", no, no), on("b", no, nil)}, false, nil, nil},
+		{"on no node", []discoveryv1.Endpoint{on("", yes, nil)}, true, nil, nil},
 	} {
 		o := slice("s-1", "s")
 		o.Endpoints = c.endpoints
 		row, found := convertSlice(o)
-		if found != c.serving || row.serving != c.serving || !slices.Equal(row.nodes, c.nodes) {
-			t.Errorf("%s: %t %+v, want %t %q", c.name, found, row, c.serving, c.nodes)
+		if found != c.serving || row.serving != c.serving || !slices.Equal(row.nodes, c.nodes) || !slices.Equal(row.ready, c.ready) {
+			t.Errorf("%s: %t %+v, want %t %q %q", c.name, found, row, c.serving, c.nodes, c.ready)
+		}
+		if len(c.nodes) > 0 && slices.Equal(c.nodes, c.ready) && &row.nodes[0] != &row.ready[0] {
+			t.Errorf("%s: two copies of the same nodes", c.name)
 		}
 	}
 	names := slice("s-1", "s", "a")

@@ -18,6 +18,7 @@
 //	lanlord-state, nodes        Nodes have no MACs                                stay
 //	a Pod's networks            the facts count for ten more minutes              the same
 //	the Secret of the gossip    no keys                                           the last keys stay
+//	a Secret with passwords     no password, and a reason                         the last passwords stay
 //
 // Snapshot.Versions tells other nodes how old the rest is.
 //
@@ -38,8 +39,10 @@
 //	controller  in its namespace  coordination.k8s.io/leases          get, update         that given to Lead
 //	speaker     cluster           nodes                               list, watch
 //	speaker     cluster           discovery.k8s.io/endpointslices     list, watch
-//	speaker     in its namespace  secrets                             list, watch         lanlord-gossip
+//	speaker     in its namespace  secrets                             list, watch         lanlord-gossip, lanlord-bgp
 //	speaker     in its namespace  pods/status                         patch
+//
+// A configuration may name other Secrets than lanlord-bgp. Each of them needs the same right.
 //
 // A component that sets Options.Nodes, Options.Namespaces, Options.Speakers, Options.Endpoints or Options.Secret needs the rights for it.
 package kube

@@ -44,6 +44,15 @@ func (h *health) begin(kind string, again func()) {
 	h.again[kind] = again
 }
 
+// forget removes a kind that is watched no more.
+func (h *health) forget(kind string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.again, kind)
+	delete(h.waiting, kind)
+	delete(h.refused, kind)
+}
+
 // wait notes whether a kind waits until it asks again.
 func (h *health) wait(kind string, waits bool) {
 	h.mu.Lock()

@@ -27,10 +27,13 @@ func naive(api *fakeAPI) (services []*cluster.Service, nodes []cluster.Node) {
 			if e, found := convertSlice(o.(*discoveryv1.EndpointSlice)); found && e.service == row.service.Key {
 				row.service.HasServing = true
 				row.service.ServingNodes = append(row.service.ServingNodes, e.nodes...)
+				row.service.ReadyNodes = append(row.service.ReadyNodes, e.ready...)
 			}
 		}
 		slices.Sort(row.service.ServingNodes)
 		row.service.ServingNodes = slices.Compact(row.service.ServingNodes)
+		slices.Sort(row.service.ReadyNodes)
+		row.service.ReadyNodes = slices.Compact(row.service.ReadyNodes)
 		services = append(services, &row.service)
 	}
 	slices.SortFunc(services, func(a, b *cluster.Service) int { return a.Key.Compare(b.Key) })
@@ -106,7 +109,11 @@ func change(t *testing.T, random *rand.Rand, api *fakeAPI, s *Store) {
 			api.remove(service(name))
 		}
 	case 2:
-		api.put(slice(pick("1", "2", "3"), name, pick("n1", "n2"), pick("n2", "n3")))
+		o := slice(pick("1", "2", "3"), name, pick("n1", "n2"), pick("n2", "n3"))
+		if random.IntN(2) == 0 { // a Pod is stopped
+			o.Endpoints[0].Conditions = terminating()
+		}
+		api.put(o)
 	case 3:
 		api.put(slice(pick("1", "2", "3"), name))
 	case 4:

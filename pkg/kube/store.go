@@ -29,6 +29,8 @@ type Options struct {
 	// Nodes, Namespaces, Endpoints and Secret enable watches besides those of the Services and the two ConfigMaps. With Namespaces the
 	// Store keeps the labels of Services, too: pools select by both.
 	Nodes, Namespaces, Endpoints, Secret bool
+	// Passwords enables the watches of the Secrets that the configuration names for the passwords of routers.
+	Passwords bool
 	// Speakers enables the watch of the speakers' Pods, which report the networks of their nodes.
 	Speakers bool
 	// Component is the source of Events and the field manager of writes, like "lanlord-controller".
@@ -94,6 +96,8 @@ type Store struct {
 	stateRead bool
 	keeping   bell
 	keys      [][]byte
+	// passwords has the watch of each Secret with passwords, by its name.
+	passwords map[string]*passwordWatch
 }
 
 // ownWrite is the Service that the API server returned to a write.
@@ -105,7 +109,9 @@ type ownWrite struct {
 // endpoints is the sum of all EndpointSlices of a Service.
 type endpoints struct {
 	serving bool
-	nodes   []string
+	// nodes are those of the ready or serving endpoints, ready those of the ready endpoints that do not terminate, both
+	// sorted. They share memory when they are equal.
+	nodes, ready []string
 }
 
 // New returns a Store that is empty until Run.
@@ -125,9 +131,10 @@ func New(o Options) *Store {
 		facts:     make(map[fact]saying),
 		fading:    newBell(),
 		keeping:   newBell(),
+		passwords: make(map[string]*passwordWatch),
 	}
 	s.config = configChoice{
-		log: o.Log, object: s.configRef(""), refusal: fmt.Errorf("ConfigMap %s/%s has not been read yet", o.Namespace, o.ConfigMap),
+		log: o.Log, used: newBell(), object: s.configRef(""), refusal: fmt.Errorf("ConfigMap %s/%s has not been read yet", o.Namespace, o.ConfigMap),
 	}
 	s.services = newTable(s, s.serviceChanged, func(object any) (serviceRow, bool) {
 		row, ours := convertService(object.(*corev1.Service), o.LoadBalancerClass)
@@ -221,6 +228,9 @@ func (s *Store) Run(ctx context.Context) error {
 		wg.Go(func() { s.keepWatching(ctx, w) })
 	}
 	wg.Go(func() { s.sendEvents(ctx) })
+	if s.opt.Passwords {
+		wg.Go(func() { s.keepPasswords(ctx) })
+	}
 	if s.opt.Speakers {
 		wg.Go(func() { s.forgetFacts(ctx) })
 	}

@@ -49,6 +49,11 @@ func slice(name, service string, nodes ...string) *discoveryv1.EndpointSlice {
 	return o
 }
 
+// terminating returns the conditions of an endpoint that still serves while it terminates.
+func terminating() discoveryv1.EndpointConditions {
+	return discoveryv1.EndpointConditions{Ready: new(false), Serving: new(true), Terminating: new(true)}
+}
+
 func names(services []*cluster.Service) string {
 	var ns []string
 	for _, s := range services {
@@ -76,6 +81,46 @@ func TestSnapshotsShare(t *testing.T) {
 		}
 		if after[2] != before[2] {
 			t.Error("a Service that has not changed was copied")
+		}
+	})
+}
+
+// TestTerminatingEndpoint stops the only Pod of one node of two: the node has no ready endpoint at once, which wakes, and
+// no serving endpoint when the Pod is gone.
+func TestTerminatingEndpoint(t *testing.T) {
+	api := newFakeAPI(configMap(""), service("b"), slice("b-1", "b", "n1", "n2"), slice("b-2", "b", "n2"))
+	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {
+		for _, step := range []struct {
+			name           string
+			first          func(o *discoveryv1.EndpointSlice)
+			serving, ready []string
+		}{
+			{"both run", nil, []string{"n1", "n2"}, []string{"n1", "n2"}},
+			{"n1 stops", func(o *discoveryv1.EndpointSlice) { o.Endpoints[0].Conditions = terminating() },
+				[]string{"n1", "n2"}, []string{"n2"}},
+			{"n2 has another one that runs", func(o *discoveryv1.EndpointSlice) {
+				o.Endpoints[0].Conditions, o.Endpoints[1].Conditions = terminating(), terminating()
+			}, []string{"n1", "n2"}, []string{"n2"}},
+			{"n1 has stopped", func(o *discoveryv1.EndpointSlice) { o.Endpoints = o.Endpoints[1:] }, []string{"n2"}, []string{"n2"}},
+		} {
+			before := s.Snapshot().Services[0]
+			wakes.take()
+			if step.first != nil {
+				o := slice("b-1", "b", "n1", "n2")
+				step.first(o)
+				api.put(o)
+				synctest.Wait()
+			}
+			b := s.Snapshot().Services[0]
+			if !slices.Equal(b.ServingNodes, step.serving) || !slices.Equal(b.ReadyNodes, step.ready) {
+				t.Errorf("%s: serving %q, ready %q, want %q and %q", step.name, b.ServingNodes, b.ReadyNodes, step.serving, step.ready)
+			}
+			if woken := wakes.take() > 0; woken == sameService(before, b) {
+				t.Errorf("%s: woken: %t", step.name, woken)
+			}
+			if slices.Equal(b.ServingNodes, b.ReadyNodes) && &b.ServingNodes[0] != &b.ReadyNodes[0] {
+				t.Errorf("%s: two copies of the same nodes", step.name)
+			}
 		}
 	})
 }

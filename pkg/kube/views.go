@@ -79,12 +79,11 @@ func (s *Store) refreshEndpoints(service cluster.Key) (wake bool) {
 	for _, key := range s.slicesOf[service] {
 		row := s.slices.rows[key]
 		now.serving = now.serving || row.serving
-		now.nodes = append(now.nodes, row.nodes...)
+		now.nodes, now.ready = append(now.nodes, row.nodes...), append(now.ready, row.ready...)
 	}
-	slices.Sort(now.nodes)
-	now.nodes = slices.Clip(slices.Compact(now.nodes))
+	now.nodes, now.ready = compactNodes(now.nodes, now.ready)
 	was := s.endpoints[service]
-	if was.serving == now.serving && slices.Equal(was.nodes, now.nodes) {
+	if was.serving == now.serving && slices.Equal(was.nodes, now.nodes) && slices.Equal(was.ready, now.ready) {
 		return false
 	}
 	if now.serving {
@@ -112,7 +111,7 @@ func (s *Store) refreshEndpoints(service cluster.Key) (wake bool) {
 func (s *Store) serve(row *serviceRow) {
 	if row != nil {
 		e := s.endpoints[row.service.Key]
-		row.service.HasServing, row.service.ServingNodes = e.serving, e.nodes
+		row.service.HasServing, row.service.ServingNodes, row.service.ReadyNodes = e.serving, e.nodes, e.ready
 	}
 }
 

@@ -25,7 +25,7 @@ type watched struct {
 	name      string
 	labels    string
 	table     cache.ReflectorStore
-	// synced is called with Store.mu held.
+	// synced is called with Store.mu held. It is nil for a watch that the Store can do without.
 	synced func() bool
 }
 
@@ -142,9 +142,11 @@ func (s *Store) reflector(w watched) *cache.Reflector {
 
 // report notes the outcome of a list or watch. A refusal may complete the Store, too.
 func (s *Store) report(ctx context.Context, w watched, err error) {
+	before := s.health.isRefused(w.title)
 	s.health.report(ctx, w.title, err)
 	if err != nil {
-		s.moved(false)
+		// Password tells of a refusal of its Secret.
+		s.moved(w.synced == nil && s.health.isRefused(w.title) != before)
 	}
 }
 

@@ -2,5 +2,6 @@
 //
 // A Notifier groups changes by cause and by previous owner, until a second passes without a further change. Up to ten
 // Services get an Event each; for more Services the Node gets one Event. Events report changes only, never a lasting
-// state. A Notifier belongs to one goroutine.
+// state. Sessions does the same for BGP sessions, and for peers of the configuration that fit no node. A Notifier and
+// Sessions belong to one goroutine each.
 package notify

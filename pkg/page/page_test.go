@@ -103,7 +103,7 @@ func spoil(v reflect.Value, text string) {
 		v.SetString(text)
 	case reflect.Int:
 		v.SetInt(7)
-	case reflect.Uint16:
+	case reflect.Uint16, reflect.Uint32:
 		v.SetUint(7)
 	case reflect.Map:
 		v.Set(reflect.ValueOf(map[string]int{text: 7}))
@@ -179,6 +179,10 @@ func TestStatesAndReasonsAreExplained(t *testing.T) {
 			s.Watched = append(s.Watched, status.Watched{Reason: reason.NotEligible.String(), Exclusion: e.String()})
 			want = append(want, "("+e.String()+")")
 		}
+	}
+	for _, r := range reason.Routes() {
+		s.Routes = append(s.Routes, status.Route{Reason: r.String()})
+		want = append(want, fmt.Sprintf("title=\"%s\"><b class=\"reason\">%s</b>", html.EscapeString(r.Text()), r))
 	}
 	text := get(t, Speaker(func() status.Speaker { return s }), "/").Body.String()
 	for _, part := range want {

@@ -21,6 +21,9 @@ type speakerView struct {
 	Members            []memberRow
 	Conflicts          []conflictRow
 	Unreached          []status.Unreached
+	// Sessions and Routes are empty where BGP is not used.
+	Sessions []sessionRow
+	Routes   table[routeRow]
 }
 
 type ownedRow struct {
@@ -108,6 +111,8 @@ func newSpeakerView(s *status.Speaker, q query) *speakerView {
 	v.addresses(s)
 	v.members(s)
 	v.unreached(s)
+	v.sessions(s)
+	v.routed(s)
 	v.interfaces(s)
 	rows := []changeRow{}
 	for _, c := range s.Changes {

@@ -11,6 +11,8 @@ func (v *speakerView) top() *common { return &v.common }
 func (v *speakerView) content(w *writer) {
 	v.writeOwned(w)
 	v.writeWatched(w)
+	v.writeSessions(w)
+	v.writeRoutes(w)
 	v.writeConflicts(w)
 	v.writeChanges(w)
 	v.writeMembers(w)

@@ -184,12 +184,21 @@ func weight(n *cluster.Node, pool *config.Pool) int {
 // Exclusion returns the reason why the named node may not announce a. Exclusion ignores Services: for an Eligible node,
 // only the traffic policy can still forbid the address.
 func (n *Nodes) Exclusion(name string, a netip.Addr) reason.Exclusion {
+	x := n.find(name)
+	if x == nil {
+		return reason.NotANode
+	}
+	return x.exclusion(a, n.pool(a), n.holding(a) != "")
+}
+
+// find returns the named node, nil if there is none.
+func (n *Nodes) find(name string) *node {
 	i, found := slices.BinarySearchFunc(n.nodes, name,
 		func(x node, name string) int { return strings.Compare(x.Name, name) })
 	if !found {
-		return reason.NotANode
+		return nil
 	}
-	return n.nodes[i].exclusion(a, n.pool(a), n.holding(a) != "")
+	return &n.nodes[i]
 }
 
 // Exclusions counts the nodes by their exclusions from a, which no node may announce.

@@ -40,14 +40,14 @@ type Placement struct {
 	candidates []election.Candidate
 }
 
-// Decide returns a placement for every address of a managed Service, sorted by address. ready lists the members able to
-// answer now.
+// Decide returns a placement for every address of a managed Service, sorted by address. An address of a pool without
+// protocol layer2 has no placement: routers learn the address from all nodes. ready lists the members able to answer now.
 func Decide(snap cluster.Snapshot, ready []membership.Member) []Placement {
 	nodes := NewNodes(snap, ready)
 	byAddr := map[netip.Addr][]*cluster.Service{}
 	for _, s := range snap.Services {
-		if !s.Managed || s.AllocatedFrom == "" {
-			continue // of another load balancer, or with a status that Lanlord did not write
+		if !Announceable(s) {
+			continue
 		}
 		for _, a := range s.Ingress {
 			byAddr[a] = append(byAddr[a], s)
@@ -55,10 +55,17 @@ func Decide(snap cluster.Snapshot, ready []membership.Member) []Placement {
 	}
 	placements := make([]Placement, 0, len(byAddr))
 	for _, a := range slices.SortedFunc(maps.Keys(byAddr), netip.Addr.Compare) {
+		if pool := nodes.pool(a); pool != nil && !pool.Layer2 {
+			continue
+		}
 		placements = append(placements, nodes.place(a, byAddr[a]))
 	}
 	return placements
 }
+
+// Announceable reports whether the addresses in the status of s are for Lanlord's speakers: neither of another load
+// balancer nor in a status that Lanlord did not write.
+func Announceable(s *cluster.Service) bool { return s.Managed && s.AllocatedFrom != "" }
 
 // Find returns the placement of addr in a sorted list, nil if there is none.
 func Find(placements []Placement, addr netip.Addr) *Placement {
@@ -121,11 +128,20 @@ func (p *Placement) apply(serving []*cluster.Service) (preferred string) {
 			preferred = s.PreferNode
 		}
 	}
-	if i, ok := slices.BinarySearchFunc(p.candidates, preferred, byName); ok {
-		p.candidates = slices.Clone(p.candidates)
-		p.candidates[i] = p.candidates[i].Weighing(preferredWeight)
-	}
+	p.candidates = Prefer(p.candidates, preferred)
 	return preferred
+}
+
+// Prefer returns the candidates, sorted by name, with the weight of the node that a Service prefers for the named one. It
+// returns the same slice when no candidate has the name, and otherwise a new one.
+func Prefer(candidates []election.Candidate, name string) []election.Candidate {
+	i, ok := slices.BinarySearchFunc(candidates, name, byName)
+	if !ok {
+		return candidates
+	}
+	candidates = slices.Clone(candidates)
+	candidates[i] = candidates[i].Weighing(preferredWeight)
+	return candidates
 }
 
 func byName(c election.Candidate, name string) int { return strings.Compare(c.Name(), name) }

@@ -16,8 +16,6 @@ const (
 	FamilyMismatch
 	// UnknownPool: the requested pool is not configured.
 	UnknownPool
-	// PoolSetAside: the requested pool has a protocol that is not supported.
-	PoolSetAside
 	// PoolNotAllowed: the pool is for other namespaces or Services.
 	PoolNotAllowed
 	// PoolDisabled: the requested pool assigns no new addresses.
@@ -52,8 +50,8 @@ const (
 )
 
 var assignmentWords = [AssignmentCount]string{
-	"Assigned", "InvalidRequest", "MissingFamily", "FamilyMismatch", "UnknownPool", "PoolSetAside", "PoolNotAllowed",
-	"PoolDisabled", "PoolLacksFamily", "AddressOutsidePools", "AddressExcluded", "AddressReserved", "AddressTaken",
+	"Assigned", "InvalidRequest", "MissingFamily", "FamilyMismatch", "UnknownPool", "PoolNotAllowed", "PoolDisabled",
+	"PoolLacksFamily", "AddressOutsidePools", "AddressExcluded", "AddressReserved", "AddressTaken",
 	"NetworkAddress", "AddressInUse", "NotRequested", "Surplus", "NoPool", "QuotaReached", "NoFreeAddress",
 }
 

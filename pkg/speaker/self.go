@@ -122,10 +122,8 @@ func (s *self) configure(cfg *config.Config) {
 		return
 	}
 	var ranges []layer2.Range
-	for _, pool := range cfg.Pools {
-		for _, r := range pool.Ranges {
-			ranges = append(ranges, layer2.Range(r))
-		}
+	for _, r := range layer2Ranges(cfg) {
+		ranges = append(ranges, layer2.Range(r))
 	}
 	refresh := cfg.Layer2.Refresh
 	if refresh == 0 {
@@ -169,7 +167,7 @@ func (s *self) tell(addrs addressSet, first bool) {
 	}
 }
 
-// links returns the interfaces that are up, the most important first: interfaces in a subnet with addresses of a pool,
+// links returns the interfaces that are up, the most important first: interfaces in a subnet with addresses of a layer2 pool,
 // then the others by name. Each link names an address for probes of the other nodes: an answer shows that this node is
 // alive. The probe address stays the same while this node answers for it.
 func (s *self) links(addrs addressSet) []membership.Link {
@@ -194,20 +192,28 @@ func (s *self) links(addrs addressSet) []membership.Link {
 	return links
 }
 
-// importance is greater for a link in a subnet with addresses of a pool, because other nodes must know about such a
-// link.
+// importance is greater for a link in a subnet with addresses of a pool with protocol layer2, because other nodes must
+// know about such a link.
 func importance(cfg *config.Config, link membership.Link) int {
 	if cfg == nil {
 		return 0
 	}
-	for _, pool := range cfg.Pools {
-		for _, r := range pool.Ranges {
-			if slices.ContainsFunc(link.Subnets, func(p netip.Prefix) bool { return overlap(p, r) }) {
-				return 1
-			}
+	for _, r := range layer2Ranges(cfg) {
+		if slices.ContainsFunc(link.Subnets, func(p netip.Prefix) bool { return overlap(p, r) }) {
+			return 1
 		}
 	}
 	return 0
+}
+
+// layer2Ranges returns the ranges of the pools with protocol layer2: no frame is read or sent for other addresses.
+func layer2Ranges(cfg *config.Config) (ranges []config.Range) {
+	for _, pool := range cfg.Pools {
+		if pool.Layer2 {
+			ranges = append(ranges, pool.Ranges...)
+		}
+	}
+	return ranges
 }
 
 // overlap reports whether the subnet and the range have an address in common.

@@ -2,10 +2,12 @@ package succession
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"sync"
 	"time"
 
+	"github.com/lanlord/lanlord/pkg/bgp"
 	"github.com/lanlord/lanlord/pkg/daemon"
 	"github.com/lanlord/lanlord/pkg/handover"
 	"github.com/lanlord/lanlord/pkg/membership"
@@ -53,14 +55,30 @@ func (s *Succession) takePart(ctx, leave context.Context, place holder, inherite
 			case <-ctx.Done():
 				return nil
 			}
-			bound, cancel := context.WithTimeout(ctx, handOverBound)
-			defer cancel()
-			if err := place.HandOver(bound); err != nil {
-				s.options.Log.Error("the process that follows is gone, and the other nodes take over", "err", err)
-			}
+			s.handOver(ctx, place, work)
 			return nil
 		}},
 	)
+}
+
+// handOver gives the place to the next process. If the next process goes away before it has adopted the sessions with
+// routers, this process ends the sessions in the ordinary way.
+func (s *Succession) handOver(ctx context.Context, place holder, work Work) {
+	bound, cancel := context.WithTimeout(ctx, handOverBound)
+	defer cancel()
+	var detached []bgp.Detached
+	given := false
+	err := place.HandOver(bound, func() []handover.Session {
+		given, detached = true, work.Detach(bound)
+		return s.encode(detached)
+	})
+	if err != nil {
+		s.options.Log.Error("the process that follows is gone, and the other nodes take over", "err", err)
+	}
+	if err != nil && (!given || errors.Is(err, handover.ErrGone)) {
+		work.Withdraw(ctx)
+	}
+	closeDetached(detached)
 }
 
 // decide runs the loop until leave is done. The last confirmation of the next process decides between handing over and

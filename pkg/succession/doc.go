@@ -12,8 +12,9 @@
 //	                    for its end without answering
 //	active       (*)    has the place and runs gossip and the   HandingOver when told to stop and the next process
 //	                    loop                                    answers for everything, else Leaving
-//	handing over (*)    stops gossip, gives the place to the    Ended
-//	                    next process, answers until then
+//	handing over (*)    stops gossip, gives the place and the   Ended
+//	                    sessions with routers to the next
+//	                    process, answers until then
 //	leaving      (*)    lets the other nodes take over          Ended
 //
 // (*) The loop decides the readiness. A process that is told to stop before the active phase ends at once. A process

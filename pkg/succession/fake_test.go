@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/lanlord/lanlord/pkg/bgp"
 	"github.com/lanlord/lanlord/pkg/handover"
 	"github.com/lanlord/lanlord/pkg/membership"
 )
@@ -22,6 +23,8 @@ type fakePlace struct {
 	mu     sync.Mutex
 	holder *fakeHolder // nil while the place is free
 	broken bool        // the holder is not compatible
+	mute   bool        // no acknowledgement arrives
+	deaf   bool        // the successor never says that it listens, so that the holder keeps its sessions
 }
 
 type fakeHolder struct {
@@ -41,6 +44,7 @@ type fakeSuccessor struct {
 	end      handover.End
 	ended    chan struct{} // closed when the place is free for the successor, or never
 	closed   bool          // places is closed
+	sessions []handover.Session
 }
 
 func (p *fakePlace) begin(ctx context.Context, _ string) (holder, successor, error) {
@@ -88,7 +92,7 @@ func (h *fakeHolder) Successor() bool {
 	return s != nil && h.set && s.answers && reflect.DeepEqual(s.answered, h.offer)
 }
 
-func (h *fakeHolder) HandOver(ctx context.Context) error {
+func (h *fakeHolder) HandOver(ctx context.Context, detach func() []handover.Session) error {
 	h.place.mu.Lock()
 	s := h.successor
 	if s == nil {
@@ -96,11 +100,16 @@ func (h *fakeHolder) HandOver(ctx context.Context) error {
 		return handover.ErrNobody
 	}
 	h.going = true
+	if !h.place.deaf {
+		s.sessions = detach()
+	}
 	s.offer(true)
 	s.closePlaces(handover.HandedOver)
 	h.place.mu.Unlock()
 	select {
 	case <-h.final:
+	case <-s.ended:
+		return handover.ErrGone
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -133,7 +142,7 @@ func (s *fakeSuccessor) offer(final bool) {
 	case <-s.places:
 	default:
 	}
-	s.places <- handover.Offer{Place: s.holder.offer, Final: final}
+	s.places <- handover.Offer{Place: s.holder.offer, Final: final, Sessions: s.sessions}
 }
 
 func (s *fakeSuccessor) closePlaces(end handover.End) {
@@ -153,11 +162,16 @@ func (s *fakeSuccessor) Places() <-chan handover.Offer { return s.places }
 func (s *fakeSuccessor) Answering(o handover.Offer) {
 	s.holder.place.mu.Lock()
 	defer s.holder.place.mu.Unlock()
+	if s.holder.place.mute {
+		return
+	}
 	s.answered, s.answers = o.Place, true
 	if o.Final {
 		close(s.holder.final)
 	}
 }
+
+func (s *fakeSuccessor) Lost() error { return nil }
 
 func (s *fakeSuccessor) End() handover.End {
 	s.holder.place.mu.Lock()
@@ -174,6 +188,7 @@ func (s *fakeSuccessor) Run(ctx context.Context) error {
 		s.closePlaces(handover.Stopped)
 		if s.holder.successor == s {
 			s.holder.successor = nil
+			close(s.ended)
 		}
 	}
 	return nil
@@ -218,6 +233,8 @@ type fakeProcess struct {
 	inherited Inheritance
 	held      func([]netip.Addr)
 	began     time.Time // the creation of the work
+	sessions  []bgp.Detached
+	withdrawn int // how often Withdraw was called
 
 	mu      sync.Mutex
 	text    string
@@ -243,8 +260,9 @@ func (n *fakeNode) startWith(name string, begin func(context.Context, string) (h
 	}
 	p.Succession = New(Options{
 		Self: "node", Place: "place", Answerer: p, Config: p,
-		Log:  slog.New(slog.NewTextHandler(n.t.Output(), nil)).With("process", name),
-		Wait: func(context.Context) error { return nil },
+		Adopt: func(d []bgp.Detached) { p.sessions = d },
+		Log:   slog.New(slog.NewTextHandler(n.t.Output(), nil)).With("process", name),
+		Wait:  func(context.Context) error { return nil },
 		Start: func(i Inheritance, held func([]netip.Addr)) (Work, error) {
 			p.inherited, p.held, p.began = i, held, time.Now()
 			return fakeWork{p}, nil
@@ -334,8 +352,10 @@ func (w fakeWork) Decide(ctx context.Context) error {
 	return nil
 }
 
-func (w fakeWork) HandOver()          { w.handing = true }
-func (w fakeWork) Held() []netip.Addr { return testAddrs }
+func (w fakeWork) HandOver()                             { w.handing = true }
+func (w fakeWork) Held() []netip.Addr                    { return testAddrs }
+func (w fakeWork) Detach(context.Context) []bgp.Detached { return w.sessions }
+func (w fakeWork) Withdraw(context.Context)              { w.withdrawn++ }
 func (w fakeWork) Members() []membership.Member {
 	return []membership.Member{{Name: "node"}, {Name: "peer"}}
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lanlord/lanlord/pkg/bgp"
 	"github.com/lanlord/lanlord/pkg/handover"
 	"github.com/lanlord/lanlord/pkg/membership"
 )
@@ -39,6 +40,12 @@ type Work interface {
 	Decide(ctx context.Context) error
 	// HandOver announces that the next process continues all work.
 	HandOver()
+	// Detach stops to use the sessions with routers, and returns these for the next process. Neither process uses them
+	// until the next process adopts them, so Detach returns soon after its ctx ends.
+	Detach(ctx context.Context) []bgp.Detached
+	// Withdraw takes up the detached sessions again, because the next process is gone, and ends all sessions as a process
+	// without a successor does.
+	Withdraw(ctx context.Context)
 	// Held returns the addresses of this process.
 	Held() []netip.Addr
 	// Members returns the members of the gossip.
@@ -71,7 +78,10 @@ type Options struct {
 	Start func(i Inheritance, held func([]netip.Addr)) (Work, error)
 	// Config may be nil. Then this process hands over no configuration.
 	Config Config
-	Log    *slog.Logger
+	// Adopt receives the sessions of the previous process, before Start, and begins to use them at once. Adopt is called
+	// at most once. A nil function means that this process has no sessions with routers.
+	Adopt func([]bgp.Detached)
+	Log   *slog.Logger
 }
 
 // Succession leads one process into its node's place and out again.
@@ -88,7 +98,7 @@ type Succession struct {
 type holder interface {
 	Set(handover.Place)
 	Successor() bool
-	HandOver(ctx context.Context) error
+	HandOver(ctx context.Context, detach func() []handover.Session) error
 	Serve(ctx context.Context) error
 }
 
@@ -97,6 +107,7 @@ type successor interface {
 	Answering(handover.Offer)
 	Run(ctx context.Context) error
 	End() handover.End
+	Lost() error
 }
 
 // New returns a Succession in the phase waiting. The Succession does nothing before Run.
@@ -209,6 +220,7 @@ func (s *Succession) follow(ctx context.Context, before successor) (handover.End
 	go func() { ran <- before.Run(ctx) }()
 	var place handover.Place
 	for offer := range before.Places() {
+		s.adopt(offer.Sessions) // first, because the routers wait
 		if c := offer.Place.Config; s.options.Config != nil && c != place.Config {
 			// first, because the configuration determines the interfaces to answer on
 			s.options.Config.Offer(c.Text, c.Version)
@@ -219,5 +231,8 @@ func (s *Succession) follow(ctx context.Context, before successor) (handover.End
 		s.enter(answering)
 	}
 	err := <-ran
+	if lost := before.Lost(); lost != nil {
+		s.options.Log.Warn("sessions of the previous process were lost on the way", "err", lost)
+	}
 	return before.End(), place, err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -282,9 +284,10 @@ func TestSockets(t *testing.T) {
 			}
 		}
 	}
-	current := n.startWith("process 0", begin, func(p *fakeProcess) { p.Offer("text", 7) })
+	router, session := testRouter(t)
+	current := n.startWith("process 0", begin, func(p *fakeProcess) { p.Offer("text", 7); p.sessions = session })
 	until(current, Active)
-	for range 5 {
+	for i := range 5 {
 		next := n.startWith("the next process", begin, nil)
 		until(next, Standby)
 		time.Sleep(10 * time.Millisecond) // for the last place set by the work
@@ -294,7 +297,15 @@ func TestSockets(t *testing.T) {
 		if text, version := next.ConfigText(); text != "text" || version != 7 || n.left > 0 {
 			t.Errorf("configuration %q of version %d, left %d times", text, version, n.left)
 		}
+		writeAndHear(t, next.sessions, router, fmt.Sprint("process ", i+1))
 		current = next
 	}
+	if last := current.sessions; current.withdrawn > 0 || last[0].BFD == nil || last[0].BFD.Target.Remote != testAddrs[0] {
+		t.Errorf("the last process has %+v", last)
+	}
 	current.end()
+	closeDetached(current.sessions)
+	if _, err := router.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("after the last process the router reads %v", err)
+	}
 }

@@ -1,0 +1,197 @@
+package bgp
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	// readSize is the size of the buffer of a connection: the router sends little but KEEPALIVE messages.
+	readSize = 4096
+	// farewell is how long a closing connection may take to send what is left, and to hear the router close its end.
+	farewell = time.Second
+)
+
+// transport is an open connection with a goroutine that reads and one that writes, so that a slow router delays nobody. The
+// methods belong to the goroutine of the peer.
+type transport struct {
+	Connection
+	// received has what the reader read. The reader waits for next before it reuses the buffer.
+	received chan chunk
+	next     chan struct{}
+	// written has the result of the write that is in progress.
+	written chan writeResult
+	// closed is closed when nobody listens to received any more.
+	closed chan struct{}
+	tasks  *sync.WaitGroup
+	// unsent waits for the write in progress, which has inflight.
+	unsent, inflight []byte
+	reading          bool
+}
+
+// chunk is what a read returned.
+type chunk struct {
+	data []byte
+	err  error
+}
+
+// writeResult is what a write returned.
+type writeResult struct {
+	n   int
+	err error
+}
+
+// newTransport starts to read. The goroutines of the transport are counted in tasks.
+func newTransport(c Connection, tasks *sync.WaitGroup) *transport {
+	t := &transport{Connection: c, received: make(chan chunk), next: make(chan struct{}), written: make(chan writeResult, 1),
+		closed: make(chan struct{}), tasks: tasks}
+	t.read()
+	return t
+}
+
+// read starts the reader, which ends after the first error.
+func (t *transport) read() {
+	t.reading = true
+	t.tasks.Go(func() {
+		buffer := make([]byte, readSize)
+		for {
+			n, err := t.Read(buffer)
+			select {
+			case t.received <- chunk{data: buffer[:n], err: err}:
+			case <-t.closed:
+				return
+			}
+			if err != nil {
+				return
+			}
+			select {
+			case <-t.next:
+			case <-t.closed:
+				return
+			}
+		}
+	})
+}
+
+// taken is called after the data of each chunk was used.
+func (t *transport) taken(c chunk) {
+	if c.err != nil {
+		t.reading = false
+		return
+	}
+	t.next <- struct{}{}
+}
+
+// send queues data. The session waits for Written before it sends more updates, so that the queue stays short.
+func (t *transport) send(data []byte) {
+	t.unsent = append(t.unsent, data...)
+	t.write()
+}
+
+// write starts the writer unless it runs or has nothing to do.
+func (t *transport) write() {
+	if t.inflight != nil || len(t.unsent) == 0 {
+		return
+	}
+	t.inflight, t.unsent = t.unsent, nil
+	data := t.inflight
+	t.tasks.Go(func() {
+		n, err := t.Write(data)
+		t.written <- writeResult{n: n, err: err}
+	})
+}
+
+// wrote takes the result of the write in progress, and keeps the bytes that were not written. idle is true when nothing is left.
+func (t *transport) wrote(r writeResult) (idle bool) {
+	rest := t.inflight[r.n:]
+	t.inflight = nil
+	if len(rest) > 0 {
+		t.unsent = append(rest, t.unsent...)
+	}
+	if r.err == nil {
+		t.write()
+	}
+	return t.inflight == nil && len(t.unsent) == 0
+}
+
+// pause stops the reader and the writer where they are. It calls take with what the reader still had. Nothing is sent or
+// received until unpause.
+func (t *transport) pause(take func([]byte)) error {
+	if err := t.SetDeadline(time.Unix(1, 0)); err != nil {
+		return err
+	}
+	for t.reading {
+		c := <-t.received
+		if len(c.data) > 0 {
+			take(c.data)
+		}
+		t.taken(c)
+		if c.err != nil && !errors.Is(c.err, os.ErrDeadlineExceeded) {
+			return c.err
+		}
+	}
+	if t.inflight != nil {
+		r := <-t.written
+		if r.err == nil {
+			r.err = os.ErrDeadlineExceeded // so that wrote does not go on with what waits
+		}
+		t.wrote(r)
+		if !errors.Is(r.err, os.ErrDeadlineExceeded) {
+			return r.err
+		}
+	}
+	return nil
+}
+
+// unpause goes on after pause.
+func (t *transport) unpause() error {
+	if err := t.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	if !t.reading {
+		t.read()
+	}
+	t.write()
+	return nil
+}
+
+// abandon closes this process's copy of a paused connection. Nothing is sent as long as another process has a copy.
+func (t *transport) abandon() {
+	close(t.closed)
+	_ = t.Close()
+}
+
+// finish closes the connection after what is queued was sent, without waiting for it. The transport must not be used any more.
+func (t *transport) finish() {
+	close(t.closed)
+	_ = t.SetDeadline(time.Now().Add(farewell))
+	t.tasks.Go(func() {
+		defer t.Close()
+		if t.inflight != nil {
+			if r := <-t.written; r.err != nil {
+				return
+			}
+		}
+		if _, err := t.Write(t.unsent); err != nil {
+			return
+		}
+		// A close with unread data makes the kernel send RST, and the router may drop what it has not read: so the end is announced
+		// first, and the router's own end read.
+		if half, can := t.Conn.(interface{ CloseWrite() error }); can && half.CloseWrite() == nil {
+			_, _ = io.Copy(io.Discard, t.Conn)
+		}
+	})
+}
+
+// file returns a copy of the connection's file descriptor for another process.
+func (t *transport) file() (*os.File, error) {
+	f, can := t.Conn.(interface{ File() (*os.File, error) })
+	if !can {
+		return nil, &net.OpError{Op: "copy", Net: "tcp", Err: errors.ErrUnsupported}
+	}
+	return f.File()
+}

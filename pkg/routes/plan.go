@@ -1,0 +1,204 @@
+package routes
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/election"
+	"github.com/lanlord/lanlord/pkg/reason"
+)
+
+// plan holds the part of the decision that all addresses of a pool share.
+type plan struct {
+	pool *config.Pool
+	// exclusion excludes this node from the pool, and detail says so in a sentence.
+	exclusion reason.Exclusion
+	detail    string
+	// announces is true when this node is eligible, or shuts down and is selected by the pool.
+	announces bool
+	// selective is true when an advertisement has service selectors. variants are then found by the advertisements that
+	// fit the Services.
+	selective bool
+	variants  map[string]*variant
+}
+
+// variant holds the part of the decision that the addresses of a pool share whose Services fit the same advertisements.
+type variant struct {
+	pool *config.Pool
+	// ads are the advertisements for these Services, on any node.
+	ads []*config.Advertisement
+	// offers are the prefixes of an address, for each class of peers.
+	offers []offers
+	// peers are the names of the peers of this node that get a prefix, in the order of the configuration. detail says
+	// why there are none.
+	peers  []string
+	detail string
+	// candidates are the nodes with a peer that gets a prefix. ranked is true when they are known.
+	candidates []election.Candidate
+	ranked     bool
+}
+
+func (d *decider) plan(pool *config.Pool) *plan {
+	p := d.plans[pool]
+	if p == nil {
+		p = d.newPlan(pool)
+		d.plans[pool] = p
+	}
+	return p
+}
+
+func (d *decider) newPlan(pool *config.Pool) *plan {
+	p := &plan{pool: pool, exclusion: d.exclusion, variants: map[string]*variant{}}
+	selected := fits(pool.NodeSelectors, d.has)
+	if p.exclusion == reason.Eligible && !selected {
+		p.exclusion = reason.NotSelected
+	}
+	if p.exclusion != reason.Eligible {
+		p.detail = excludedText(p.exclusion)
+	}
+	p.announces = p.exclusion == reason.Eligible || selected && d.in.Draining && keepsDraining(d.exclusion)
+	p.selective = slices.ContainsFunc(pool.Advertisements, func(a config.Advertisement) bool { return len(a.ServiceSelectors) > 0 })
+	return p
+}
+
+// keepsDraining reports whether a node that shuts down announces its routes in spite of the exclusion. The speaker of a
+// node that stops is no longer ready.
+func keepsDraining(why reason.Exclusion) bool { return Drains(why) || why == reason.NoSpeaker }
+
+// variant returns the variant of the address, which is in the pool of p.
+func (d *decider) variant(p *plan, it *item) *variant {
+	var key string
+	if p.selective {
+		key = matching(p.pool, it)
+	}
+	v := p.variants[key]
+	if v == nil {
+		v = d.newVariant(p.pool, it)
+		p.variants[key] = v
+	}
+	return v
+}
+
+// matching identifies the advertisements that fit the Services of the address.
+func matching(pool *config.Pool, it *item) string {
+	fit := make([]byte, len(pool.Advertisements))
+	for i := range pool.Advertisements {
+		if it.admitted(&pool.Advertisements[i]) {
+			fit[i] = 1
+		}
+	}
+	return string(fit)
+}
+
+// admitted reports whether an advertisement is for one of the serving Services of the address.
+func (it *item) admitted(ad *config.Advertisement) bool {
+	for s := range it.serving {
+		if fits(ad.ServiceSelectors, s.Labels) {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *decider) newVariant(pool *config.Pool, it *item) *variant {
+	v := &variant{pool: pool, offers: make([]offers, len(d.classes))}
+	here := []*config.Advertisement(nil)
+	for i := range pool.Advertisements {
+		ad := &pool.Advertisements[i]
+		if !it.admitted(ad) {
+			continue
+		}
+		v.ads = append(v.ads, ad)
+		if fits(ad.NodeSelectors, d.has) {
+			here = append(here, ad)
+		}
+	}
+	for i := range d.classes {
+		v.offers[i] = newOffers(slices.DeleteFunc(slices.Clone(here), func(ad *config.Advertisement) bool {
+			return !reaches(ad, pool, d.classes[i].sample)
+		}))
+	}
+	for i, p := range d.peers {
+		if !v.offers[d.classOf[i]].empty() {
+			v.peers = append(v.peers, p.Name)
+		}
+	}
+	if len(v.peers) == 0 {
+		v.detail = d.noPeer(v, here)
+	}
+	return v
+}
+
+// reaches reports whether an advertisement of the pool is for the peer.
+func reaches(ad *config.Advertisement, pool *config.Pool, peer *config.Peer) bool {
+	return (len(peer.AddressPools) == 0 || slices.Contains(peer.AddressPools, pool.Name)) &&
+		(len(ad.Peers) == 0 || slices.Contains(ad.Peers, peer.Name))
+}
+
+// noPeer explains why no peer of this node gets a prefix by the advertisements here.
+func (d *decider) noPeer(v *variant, here []*config.Advertisement) string {
+	switch {
+	case len(d.config.Peers) == 0:
+		return "the configuration has no peers"
+	case len(d.peers) == 0:
+		return "the node-selectors of no peer match this node"
+	case len(v.ads) == 0:
+		return fmt.Sprintf("the service-selectors of no advertisement of pool %q match the Service", v.pool.Name)
+	case len(here) == 0:
+		return fmt.Sprintf("the node-selectors of no advertisement of pool %q match this node", v.pool.Name)
+	}
+	return fmt.Sprintf("no advertisement of pool %q is for a peer of this node (address-pools and peers)", v.pool.Name)
+}
+
+// classify groups the peers of this node. Peers of one class get the same routes.
+func (d *decider) classify() {
+	found := map[string]int{}
+	for _, p := range d.peers {
+		var key strings.Builder
+		for i := range d.config.Pools {
+			pool := &d.config.Pools[i]
+			for j := range pool.Advertisements {
+				if reaches(&pool.Advertisements[j], pool, p) {
+					key.WriteByte('+')
+				} else {
+					key.WriteByte('-')
+				}
+			}
+		}
+		i, known := found[key.String()]
+		if !known {
+			i = len(d.classes)
+			found[key.String()] = i
+			d.classes = append(d.classes, class{sample: p})
+		}
+		d.classOf = append(d.classOf, i)
+	}
+}
+
+// reachable returns the nodes that announce the addresses of the variant, with the weights of the pool: those that are
+// eligible and have a peer that gets a prefix.
+func (d *decider) reachable(v *variant) []election.Candidate {
+	if !v.ranked {
+		v.ranked = true
+		v.candidates = d.nodes.Routing(v.pool, func(n *cluster.Node) bool { return d.hasRoute(v, n) })
+	}
+	return v.candidates
+}
+
+// hasRoute reports whether a peer of the node gets a prefix of the variant.
+func (d *decider) hasRoute(v *variant, n *cluster.Node) bool {
+	peers, known := d.fitting[n]
+	if !known {
+		peers = d.peersOf(labels.Set(n.Labels))
+		d.fitting[n] = peers
+	}
+	return slices.ContainsFunc(v.ads, func(ad *config.Advertisement) bool {
+		return fits(ad.NodeSelectors, n.Labels) &&
+			slices.ContainsFunc(peers, func(p *config.Peer) bool { return reaches(ad, v.pool, p) })
+	})
+}
