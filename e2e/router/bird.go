@@ -27,12 +27,8 @@ func (b bird) configuration() string {
 	line("protocol kernel k4 { ipv4 { import none; export all; }; merge paths yes; }")
 	line("protocol kernel k6 { ipv6 { import none; export all; }; merge paths yes; }")
 	for i, n := range b.Neighbors {
-		local := b.V4
-		if n.Address.Is6() {
-			local = b.V6
-		}
 		line("protocol bgp n%d {\n local %s as %d;\n neighbor %s as %d;\n ipv4 { import all; export none; extended next hop on; };\n"+
-			" ipv6 { import all; export none; };", i, local, b.ASN, n.Address, n.ASN)
+			" ipv6 { import all; export none; };", i, b.local(n), b.ASN, n.Address, n.ASN)
 		line(" hold time %d;\n connect delay time 1;\n connect retry time 5;\n error wait time 1, 2;", int(n.hold().Seconds()))
 		if n.Password != "" {
 			line(" password %q;", n.Password)

@@ -23,6 +23,9 @@ func (o openbgpd) configuration() string {
 	var text strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&text, format+"\n", args...) }
 	line("AS %d\nrouter-id %s\nfib-update no\nlisten on %s\nlisten on %s\nsocket %q", o.ASN, o.V4, o.V4, o.V6, o.path("ctl"))
+	if o.Options.Address.IsValid() {
+		line("listen on %s", o.Options.Address)
+	}
 	for _, n := range o.Neighbors {
 		line("neighbor %s {\n remote-as %d\n announce IPv4 unicast\n announce IPv6 unicast\n holdtime %d", n.Address, n.ASN, int(n.hold().Seconds()))
 		if n.Password != "" {

@@ -70,6 +70,8 @@ type Options struct {
 	// Station is its number on the LAN, 4 to 9.
 	Station int
 	ASN     uint32
+	// Address is another one by which its neighbours know it, and which the station has; not valid for none.
+	Address netip.Addr
 	// Neighbors are its peers. The router waits for all of them, and those it can it dials itself.
 	Neighbors []Neighbor
 }
@@ -291,6 +293,18 @@ func (r *Router) Prefixes(ctx context.Context, six bool) ([]netip.Prefix, error)
 	all, err := r.daemon.prefixes(ctx, six)
 	slices.SortFunc(all, netip.Prefix.Compare)
 	return slices.Compact(all), err
+}
+
+// local returns the address that a neighbour speaks to.
+func (r *Router) local(n Neighbor) netip.Addr {
+	switch {
+	case r.Options.Address.IsValid() && r.Options.Address.Is4() == n.Address.Is4():
+		return r.Options.Address
+	case n.Address.Is6():
+		return r.V6
+	default:
+		return r.V4
+	}
 }
 
 // path returns the path of a file in the router's folder.

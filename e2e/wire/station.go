@@ -72,6 +72,14 @@ func (s *Station) Behind(link string, subnets ...netip.Prefix) (*Station, error)
 	return far, nil
 }
 
+// Connect adds a cable between a node and the host, beside the LAN. Both ends have link-local addresses only.
+func (l *Lab) Connect(number int, link string, s *Station, far string) error {
+	return l.nodes[number].cable(link, s.namespace, far)
+}
+
+// AddAddress gives the host another address on the LAN.
+func (s *Station) AddAddress(a netip.Prefix) error { return s.addAddress(interfaces[LAN], a) }
+
 // anywhere returns the prefix of the default route in the family of an address.
 func anywhere(a netip.Addr) netip.Prefix {
 	if a.Is4() {

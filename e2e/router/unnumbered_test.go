@@ -1,0 +1,46 @@
+package router_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/lanlord/lanlord/e2e/router"
+)
+
+// TestUnnumbered has two nodes with a cable each to FRR, and no address there but link-local ones: the router is found by its router
+// advertisements, and the IPv4 route has IPv6 next hops (RFC 8950).
+func TestUnnumbered(t *testing.T) {
+	needs(t, router.FRR)
+	e := speakers(t, 2, "peers:\n"+peer(4, "name: uplink", "peer-interface: up*", "peer-asn: external")+pool())
+	station, err := e.NewStation(4)
+	e.must(err)
+	var neighbors []router.Neighbor
+	for i := range e.Nodes() {
+		far := fmt.Sprintf("node%d", i)
+		e.must(e.Connect(i, "up0", station, far))
+		neighbors = append(neighbors, router.Neighbor{Interface: far, ASN: nodeASN})
+	}
+	r, err := router.StartAt(t.Context(), station, router.Options{Kind: router.FRR, Station: 4, ASN: routerASN, Neighbors: neighbors})
+	e.must(err)
+	t.Cleanup(r.Close)
+	e.put(service{name: "four", addr: vip4}, on(0))
+	e.put(service{name: "six", addr: vip6}, on(0))
+	e.startSpeakers()
+	e.eventually("the routes by two cables", func(ctx context.Context) error {
+		all, err := r.Kernel(ctx)
+		if err != nil {
+			return err
+		}
+		for _, vip := range []netip.Addr{vip4, vip6} {
+			hops := all[hostPrefix(vip)]
+			if len(hops) != 2 || slices.ContainsFunc(hops, func(a netip.Addr) bool { return !a.IsLinkLocalUnicast() }) {
+				sessions, err := r.Sessions(ctx)
+				return fmt.Errorf("%s by %v; sessions %+v, %v", vip, hops, sessions, err)
+			}
+		}
+		return nil
+	})
+}
