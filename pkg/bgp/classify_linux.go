@@ -77,3 +77,16 @@ func timeoutMessage(p Peer) string {
 	}
 	return "the router does not answer: check the address and firewalls, and that the router expects no password from this node"
 }
+
+// lossReason returns the reason and the message of a connection that ended with an error.
+func lossReason(err error) (Reason, string) {
+	switch {
+	case errors.Is(err, unix.ECONNRESET):
+		return ConnectionLost, "the router reset the connection"
+	case errors.Is(err, unix.ETIMEDOUT):
+		return HoldTimeExpired, "the router acknowledged nothing for the hold time"
+	case errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.ENETDOWN):
+		return ConnectionLost, "this node has no way to the router any more"
+	}
+	return ConnectionLost, "the connection ended: " + err.Error()
+}

@@ -12,7 +12,7 @@ import (
 type Network interface {
 	// Dial opens a connection to the router of p, within the time of ctx. An error that wraps a *DialError says the reason.
 	Dial(ctx context.Context, p Peer) (Connection, error)
-	// Adopt returns the connection that file holds, and does not close file. It fails when p asks for another router.
+	// Adopt returns the connection that file holds, with the password and the TTL security of p, and does not close file.
 	Adopt(p Peer, file *os.File) (Connection, error)
 }
 

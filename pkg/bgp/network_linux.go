@@ -177,19 +177,21 @@ func (k *kernelNetwork) Adopt(p Peer, file *os.File) (Connection, error) {
 		raw.Close()
 		return Connection{}, errors.New("adopt the connection: the file is no TCP socket")
 	}
-	remote := addrPort(conn.RemoteAddr())
-	if remote.Port() != p.Port || p.Interface == "" && remote.Addr().WithZone("") != p.Address.Unmap().WithZone("") ||
-		p.Interface != "" && remote.Addr().Zone() != p.Interface {
-		conn.Close()
-		return Connection{}, fmt.Errorf("adopt the connection: it leads to %s, not to the router of the peer", remote)
-	}
-	control, err := conn.SyscallConn()
-	if err == nil {
-		err = errors.Join(conn.SetKeepAlive(false), socketOptions{remote: remote.Addr(), password: p.Password, hops: p.TTLSecurity}.renew(control))
-	}
-	if err != nil {
+	if err := conn.SetKeepAlive(false); err != nil {
 		conn.Close()
 		return Connection{}, fmt.Errorf("adopt the connection: %w", err)
+	}
+	remote := addrPort(conn.RemoteAddr()).Addr()
+	// With other parameters the session is about to end, and ends with the options that it began with.
+	if p.PasswordProblem == "" && (p.Interface != "" || p.Address.Unmap() == remote) {
+		control, err := conn.SyscallConn()
+		if err == nil {
+			err = socketOptions{remote: remote, password: p.Password, hops: p.TTLSecurity}.renew(control)
+		}
+		if err != nil {
+			conn.Close()
+			return Connection{}, fmt.Errorf("adopt the connection: %w", err)
+		}
 	}
 	return describe(conn)
 }

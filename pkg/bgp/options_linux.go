@@ -3,7 +3,9 @@ package bgp
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 
@@ -124,4 +126,33 @@ func control(raw syscall.RawConn, f func(fd int) error) error {
 		return err
 	}
 	return failed
+}
+
+// setNonblock makes a connection of the kernel return instead of wait, as the runtime of Go expects. Others are left alone.
+func setNonblock(conn net.Conn) error {
+	c, is := conn.(syscall.Conn)
+	if !is {
+		return nil
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return control(raw, func(fd int) error { return unix.SetNonblock(fd, true) })
+}
+
+// copyFile returns a file with a copy of the file descriptor.
+func copyFile(f *os.File) (*os.File, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var copied int
+	if err := control(raw, func(fd int) (err error) {
+		copied, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(copied), f.Name()), nil
 }

@@ -32,7 +32,7 @@ type Peer struct {
 	// HoldTime is 0, or 3 s and more. KeepaliveTime is at most HoldTime.
 	HoldTime, KeepaliveTime time.Duration
 	// Password is the TCP MD5 password; empty for none.
-	Password string
+	Password string `json:"-"`
 	// PasswordProblem says why the configured password cannot be read (the Secret is missing); empty when nothing is
 	// wrong. A peer with a problem is not dialled, and its Status shows the problem.
 	PasswordProblem string

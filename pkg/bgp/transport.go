@@ -30,7 +30,8 @@ type transport struct {
 	tasks  *sync.WaitGroup
 	// unsent waits for the write in progress, which has inflight.
 	unsent, inflight []byte
-	reading          bool
+	// reading is true while the reader runs, paused between pause and unpause.
+	reading, paused bool
 }
 
 // chunk is what a read returned.
@@ -83,7 +84,10 @@ func (t *transport) taken(c chunk) {
 		t.reading = false
 		return
 	}
-	t.next <- struct{}{}
+	select {
+	case t.next <- struct{}{}:
+	case <-t.closed: // the data made the session close the connection
+	}
 }
 
 // send queues data. The session waits for Written before it sends more updates, so that the queue stays short.
@@ -94,7 +98,7 @@ func (t *transport) send(data []byte) {
 
 // write starts the writer unless it runs or has nothing to do.
 func (t *transport) write() {
-	if t.inflight != nil || len(t.unsent) == 0 {
+	if t.paused || t.inflight != nil || len(t.unsent) == 0 {
 		return
 	}
 	t.inflight, t.unsent = t.unsent, nil
@@ -115,8 +119,11 @@ func (t *transport) wrote(r writeResult) (idle bool) {
 	if r.err == nil {
 		t.write()
 	}
-	return t.inflight == nil && len(t.unsent) == 0
+	return t.idle()
 }
+
+// idle reports whether the kernel has all that was queued.
+func (t *transport) idle() bool { return t.inflight == nil && len(t.unsent) == 0 }
 
 // pause stops the reader and the writer where they are. It calls take with what the reader still had. Nothing is sent or
 // received until unpause.
@@ -124,8 +131,14 @@ func (t *transport) pause(take func([]byte)) error {
 	if err := t.SetDeadline(time.Unix(1, 0)); err != nil {
 		return err
 	}
+	t.paused = true
 	for t.reading {
-		c := <-t.received
+		var c chunk
+		select {
+		case c = <-t.received:
+		case <-t.closed:
+			return net.ErrClosed
+		}
 		if len(c.data) > 0 {
 			take(c.data)
 		}
@@ -136,28 +149,32 @@ func (t *transport) pause(take func([]byte)) error {
 	}
 	if t.inflight != nil {
 		r := <-t.written
-		if r.err == nil {
-			r.err = os.ErrDeadlineExceeded // so that wrote does not go on with what waits
-		}
 		t.wrote(r)
-		if !errors.Is(r.err, os.ErrDeadlineExceeded) {
+		if r.err != nil && !errors.Is(r.err, os.ErrDeadlineExceeded) {
 			return r.err
 		}
 	}
 	return nil
 }
 
-// unpause goes on after pause.
+// unpause goes on after pause. Another process that had a copy of the file descriptor may have made it blocking.
 func (t *transport) unpause() error {
+	if err := setNonblock(t.Conn); err != nil {
+		return err
+	}
 	if err := t.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
+	t.paused = false
 	if !t.reading {
 		t.read()
 	}
 	t.write()
 	return nil
 }
+
+// drop closes a connection that is lost.
+func (t *transport) drop() { t.abandon() }
 
 // abandon closes this process's copy of a paused connection. Nothing is sent as long as another process has a copy.
 func (t *transport) abandon() {

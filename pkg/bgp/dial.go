@@ -1,0 +1,50 @@
+package bgp
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// dialTimeout is how long an attempt to connect may take: a SYN is repeated after 1, 3 and 7 s.
+const dialTimeout = 10 * time.Second
+
+// attempt is a dial in progress.
+type attempt struct {
+	result chan dialResult // of capacity 1
+	cancel context.CancelFunc
+	tasks  *sync.WaitGroup
+}
+
+// dialResult is a connection or the reason why there is none.
+type dialResult struct {
+	conn Connection
+	err  error
+}
+
+// dial starts an attempt. A peer whose password cannot be read is not dialled.
+func dial(ctx context.Context, n Network, p Peer, tasks *sync.WaitGroup) *attempt {
+	a := &attempt{result: make(chan dialResult, 1), tasks: tasks}
+	if p.PasswordProblem != "" {
+		a.cancel = func() {}
+		a.result <- dialResult{err: &DialError{Reason: PasswordMissing, Message: p.PasswordProblem}}
+		return a
+	}
+	ctx, a.cancel = context.WithTimeout(ctx, dialTimeout)
+	tasks.Go(func() {
+		defer a.cancel()
+		conn, err := n.Dial(ctx, p)
+		a.result <- dialResult{conn: conn, err: err}
+	})
+	return a
+}
+
+// abandon ends the attempt, and closes the connection that may still come of it.
+func (a *attempt) abandon() {
+	a.cancel()
+	a.tasks.Go(func() {
+		if r := <-a.result; r.err == nil {
+			_ = r.conn.Close()
+		}
+	})
+}
