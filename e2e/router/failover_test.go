@@ -24,14 +24,14 @@ func TestFailover(t *testing.T) {
 	kinds := installed(t, router.FRR, router.BIRD)
 	peers := "peers:\n"
 	for i := range kinds {
-		peers += peer(4+i, fmt.Sprintf("name: bfd-%d", i), "bfd-profile: fast", fmt.Sprintf("password: %q", password))
-		peers += peer(6+i, fmt.Sprintf("name: hold-%d", i), "hold-time: 3s")
+		peers += router.Peer(4+i, fmt.Sprintf("name: bfd-%d", i), "bfd-profile: fast", fmt.Sprintf("password: %q", password))
+		peers += router.Peer(6+i, fmt.Sprintf("name: hold-%d", i), "hold-time: 3s")
 	}
 	peers += "bfd-profiles: [{name: fast, receive-interval: 50, transmit-interval: 50}]\n"
-	e := speakers(t, 3, peers+pool())
+	e := speakers(t, 3, peers+router.Pool())
 	f := &failover{environment: e}
 	for i, k := range kinds {
-		fast, slow := e.neighbors(nodeASN), e.neighbors(nodeASN)
+		fast, slow := e.Neighbors(nodeASN), e.Neighbors(nodeASN)
 		for j := range fast {
 			fast[j].BFD, fast[j].GracefulRestart, fast[j].Password = 50*time.Millisecond, true, password
 			slow[j].HoldTime = 3 * time.Second
@@ -41,7 +41,7 @@ func TestFailover(t *testing.T) {
 			f.sites = append(f.sites, &site{Router: r, client: e.client(r), bfd: station < 6})
 		}
 	}
-	e.put(service{name: "four", addr: vip4}, on(0))
+	e.put(router.Service{Name: "four", Addr: vip4}, router.On(0))
 	e.startSpeakers()
 	f.rest(0, 1, 2)
 	f.crash(1)
@@ -118,7 +118,7 @@ func (f *failover) crash(number int) {
 		if s.bfd {
 			limit = bfdBound
 		}
-		event, err := s.watch.Await(f.t.Context(), start, func(v router.RouteEvent) bool { return v.Prefix == hostPrefix(vip4) })
+		event, err := s.watch.Await(f.t.Context(), start, func(v router.RouteEvent) bool { return v.Prefix == router.HostPrefix(vip4) })
 		traffic := s.prober.Stop()
 		f.must(err)
 		f.t.Logf("crash, %s: route after %v, last loss after %v; %v", s, event.At.Sub(start), traffic.Outage(start), traffic)

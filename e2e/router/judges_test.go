@@ -31,7 +31,7 @@ func TestJudges(t *testing.T) {
 		if kind.Missing() != "" {
 			continue
 		}
-		r := e.router(router.Options{Kind: kind, Station: 4 + i, ASN: routerASN, Neighbors: e.neighbors(nodeASN)})
+		r := e.router(router.Options{Kind: kind, Station: 4 + i, ASN: routerASN, Neighbors: e.Neighbors(nodeASN)})
 		t.Run(kind.String(), func(t *testing.T) { checkReading(t, e.in(t), r, announcers) })
 	}
 }
@@ -49,7 +49,7 @@ func TestFaultsAreSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(lab.Close)
-	e := &environment{Lab: lab, t: t}
+	e := &environment{Cluster: &router.Cluster{Lab: lab}, t: t}
 	file := filepath.Join(t.TempDir(), "lan.pcap")
 	capture, err := router.NewCapture(t.Context(), lab, file)
 	e.must(err)
@@ -94,7 +94,7 @@ func checkReading(t *testing.T, e *environment, r *router.Router, announcers []*
 			t.Errorf("path %+v", p)
 		}
 	}
-	if all, err := r.Prefixes(t.Context(), false); err != nil || !slices.Equal(all, []netip.Prefix{hostPrefix(vip4)}) {
+	if all, err := r.Prefixes(t.Context(), false); err != nil || !slices.Equal(all, []netip.Prefix{router.HostPrefix(vip4)}) {
 		t.Errorf("prefixes %v, %v", all, err)
 	}
 	if !r.Kind.HasKernel() {
@@ -108,7 +108,7 @@ func checkReading(t *testing.T, e *environment, r *router.Router, announcers []*
 	start := time.Now()
 	announcers[0].remove(vip4)
 	gone, err := watch.Await(t.Context(), start, func(v router.RouteEvent) bool {
-		return v.Prefix == hostPrefix(vip4) && !v.Deleted && slices.Equal(v.Hops, []netip.Addr{wire.LANAddress(1).Addr()})
+		return v.Prefix == router.HostPrefix(vip4) && !v.Deleted && slices.Equal(v.Hops, []netip.Addr{wire.LANAddress(1).Addr()})
 	})
 	e.must(err)
 	e.awaitKernel(r, vip4, 1)
@@ -163,7 +163,7 @@ func (a *announcer) rib(verb string, addr netip.Addr, more ...string) {
 	if addr.Is6() {
 		family, hop = "ipv6", wire.LANAddress6(a.number).Addr()
 	}
-	a.e.must(a.gobgp(a.e.t.Context(), append([]string{"global", "rib", "-a", family, verb, hostPrefix(addr).String(), "nexthop", hop.String()}, more...)...))
+	a.e.must(a.gobgp(a.e.t.Context(), append([]string{"global", "rib", "-a", family, verb, router.HostPrefix(addr).String(), "nexthop", hop.String()}, more...)...))
 }
 
 func (a *announcer) add(addr netip.Addr, more ...string) { a.e.t.Helper(); a.rib("add", addr, more...) }

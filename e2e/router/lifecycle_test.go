@@ -24,23 +24,23 @@ func TestLifecycle(t *testing.T) {
 	kinds := installed(t, router.Kinds()...)
 	peers := "peers:\n"
 	for i := range kinds {
-		peers += peer(4+i, fmt.Sprintf("name: r%d", i), "hold-time: 9s")
+		peers += router.Peer(4+i, fmt.Sprintf("name: r%d", i), "hold-time: 9s")
 	}
 	bgp := "bgp: {drain: 1s}\n"
-	e := speakers(t, 3, peers+pool(advertisement("64512:7"))+bgp)
+	e := speakers(t, 3, peers+router.Pool(advertisement("64512:7"))+bgp)
 	l := &lifecycle{environment: e, clients: make(map[*router.Router]*wire.Station), watches: make(map[*router.Router]*router.RouteWatch)}
 	for i, k := range kinds {
-		r := e.router(router.Options{Kind: k, Station: 4 + i, ASN: routerASN, Neighbors: e.neighbors(nodeASN)})
+		r := e.router(router.Options{Kind: k, Station: 4 + i, ASN: routerASN, Neighbors: e.Neighbors(nodeASN)})
 		l.routers = append(l.routers, r)
 		if k.HasKernel() {
 			l.clients[r] = e.client(r)
 		}
 	}
-	e.put(service{name: "four", addr: vip4}, on(0))
-	e.put(service{name: "six", addr: vip6}, on(1))
+	e.put(router.Service{Name: "four", Addr: vip4}, router.On(0))
+	e.put(router.Service{Name: "six", Addr: vip6}, router.On(1))
 	e.startSpeakers()
 	l.announced()
-	l.changed(func() { e.configure(peers + pool(advertisement("64512:8")) + bgp) }, "64512:8")
+	l.changed(func() { l.must(e.Configure(peers + router.Pool(advertisement("64512:8")) + bgp)) }, "64512:8")
 	l.local()
 	l.rolledOut(1)
 	l.drained(2)
@@ -61,7 +61,7 @@ func (l *lifecycle) announced() {
 		l.sessionsUp(r)
 		for _, vip := range []netip.Addr{vip4, vip6} {
 			for i, p := range l.from(r, vip, 0, 1, 2) {
-				want := router.Path{From: wire.LANAddress(i).Addr(), NextHop: hops(vip, i)[0], ASPath: []uint32{nodeASN}, MED: 20, HasMED: true,
+				want := router.Path{From: wire.LANAddress(i).Addr(), NextHop: router.Hops(vip, i)[0], ASPath: []uint32{nodeASN}, MED: 20, HasMED: true,
 					LocalPref: p.LocalPref, Communities: []string{"64512:7"}, Large: []string{"64512:1:2"}}
 				// LOCAL_PREF is not for eBGP: 100 is what routers use by themselves, and FRR shows none.
 				if fmt.Sprint(p) != fmt.Sprint(want) || p.LocalPref != 0 && p.LocalPref != 100 {
@@ -82,7 +82,7 @@ func (l *lifecycle) changed(change func(), community string) {
 	change()
 	for _, r := range l.routers {
 		l.eventually("the other community at "+r.Kind.String(), func(ctx context.Context) error {
-			paths, err := r.Paths(ctx, hostPrefix(vip4))
+			paths, err := r.Paths(ctx, router.HostPrefix(vip4))
 			for _, p := range paths {
 				if err == nil && !slices.Equal(p.Communities, []string{community}) {
 					err = fmt.Errorf("%+v", p)
@@ -110,24 +110,24 @@ func (l *lifecycle) allEstablished() map[*router.Router]map[netip.Addr]time.Time
 // there are no more.
 func (l *lifecycle) local() {
 	l.t.Helper()
-	s := service{name: "local", addr: vip4.Next(), local: true}
-	l.put(s, on(1))
+	s := router.Service{Name: "local", Addr: vip4.Next(), Local: true}
+	l.put(s, router.On(1))
 	for _, r := range l.routers {
-		l.from(r, s.addr, 1)
+		l.from(r, s.Addr, 1)
 	}
 	// A node whose endpoint begins to terminate withdraws the route although the endpoint serves: another node has a ready one.
-	l.endpoints(s, []endpoint{{node: 1, terminating: true}, {node: 0, ready: true}, {node: 2, ready: true}})
+	l.must(l.PutEndpoints(s, []router.Endpoint{{Node: 1, Terminating: true}, {Node: 0, Ready: true}, {Node: 2, Ready: true}}))
 	for _, r := range l.routers {
-		l.from(r, s.addr, 0, 2)
+		l.from(r, s.Addr, 0, 2)
 		if r.Kind.HasKernel() {
-			l.awaitKernel(r, s.addr, 0, 2)
+			l.awaitKernel(r, s.Addr, 0, 2)
 		}
 	}
-	l.endpoints(s, nil)
+	l.must(l.PutEndpoints(s, nil))
 	for _, r := range l.routers {
-		l.from(r, s.addr)
+		l.from(r, s.Addr)
 		if r.Kind.HasKernel() {
-			l.awaitKernel(r, s.addr)
+			l.awaitKernel(r, s.Addr)
 		}
 	}
 }
@@ -164,10 +164,10 @@ func (l *lifecycle) rolledOut(number int) {
 		l.none("rollout, at "+r.Kind.String(), w)
 	}
 	// The session that was handed over is one that a change goes over.
-	s := service{name: "later", addr: vip4.Next().Next()}
-	l.put(s, on(0))
+	s := router.Service{Name: "later", Addr: vip4.Next().Next()}
+	l.put(s, router.On(0))
 	for _, r := range l.routers {
-		l.from(r, s.addr, 0, 1, 2)
+		l.from(r, s.Addr, 0, 1, 2)
 	}
 }
 
@@ -180,7 +180,7 @@ func (l *lifecycle) drained(number int) {
 	l.terminate(number)
 	for _, r := range l.routers {
 		l.eventually(r.Kind.String()+" hears of the shutdown", func(ctx context.Context) error {
-			paths, err := r.Paths(ctx, hostPrefix(vip4))
+			paths, err := r.Paths(ctx, router.HostPrefix(vip4))
 			i := slices.IndexFunc(paths, func(p router.Path) bool { return p.From == node && slices.Contains(p.Communities, "65535:0") })
 			if err == nil && i < 0 {
 				err = fmt.Errorf("%+v", paths)

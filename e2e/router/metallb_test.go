@@ -71,10 +71,10 @@ func TestMetalLBTutorial(t *testing.T) {
 		t.Cleanup(r.Close)
 		routers = append(routers, r)
 	}
-	e.put(service{name: "four", addr: vip4, pool: "my-ip-space"}, on(0))
+	e.put(router.Service{Name: "four", Addr: router.MetalLBAddress(), Pool: "my-ip-space"}, router.On(0))
 	e.startSpeakers()
 	for _, r := range routers {
-		paths := e.awaitPaths(r, vip4, len(neighbors))
+		paths := e.awaitPaths(r, router.MetalLBAddress(), len(neighbors))
 		for i, p := range paths {
 			if p.From != neighbors[i].Address || p.NextHop != p.From || len(p.ASPath) > 0 || len(p.Communities) > 0 {
 				t.Errorf("%s: path %+v", r.Kind, p)
@@ -95,7 +95,7 @@ func TestMetalLBExample(t *testing.T) {
 		config = regexp.MustCompile(line).ReplaceAllString(config, "")
 	}
 	e := speakers(t, 2, config)
-	e.label(0, map[string]string{"kubernetes.io/hostname": "prod-01", "beta.kubernetes.io/arch": "amd64"})
+	e.must(e.Label(0, map[string]string{"kubernetes.io/hostname": "prod-01", "beta.kubernetes.io/arch": "amd64"}))
 	source, far := netip.MustParsePrefix("10.0.0.2/24"), netip.MustParsePrefix("10.0.0.1/24")
 	e.must(e.AddAddress(0, "eth0", source))
 	station, err := e.NewStation(4)
@@ -105,9 +105,9 @@ func TestMetalLBExample(t *testing.T) {
 		Neighbors: []router.Neighbor{{Address: source.Addr(), ASN: 64512, Password: "yourPassword", HoldTime: 180e9}}})
 	e.must(err)
 	t.Cleanup(r.Close)
-	e.put(service{name: "four", addr: vip4, pool: "my-ip-space"}, on(1))
+	e.put(router.Service{Name: "four", Addr: router.MetalLBAddress(), Pool: "my-ip-space"}, router.On(1))
 	e.startSpeakers()
-	paths := e.awaitPaths(r, vip4, 1)
+	paths := e.awaitPaths(r, router.MetalLBAddress(), 1)
 	want := router.Path{From: source.Addr(), NextHop: source.Addr(), LocalPref: 100, Communities: []string{"64512:1", "65535:65281"}}
 	if fmt.Sprint(paths[0]) != fmt.Sprint(want) {
 		t.Errorf("path %+v, want %+v", paths[0], want)
@@ -117,7 +117,7 @@ func TestMetalLBExample(t *testing.T) {
 	if s.HoldTime != 120e9 {
 		t.Errorf("hold time %v, want 120 s", s.HoldTime)
 	}
-	if all, err := r.Prefixes(t.Context(), false); err != nil || !slices.Equal(all, []netip.Prefix{hostPrefix(vip4)}) {
+	if all, err := r.Prefixes(t.Context(), false); err != nil || !slices.Equal(all, []netip.Prefix{router.HostPrefix(router.MetalLBAddress())}) {
 		t.Errorf("prefixes %v, %v", all, err)
 	}
 }

@@ -18,14 +18,14 @@ import (
 func TestReasons(t *testing.T) {
 	needs(t, router.FRR, router.BIRD, router.GoBGP)
 	e := speakers(t, 2, "peers:\n"+
-		peer(4, "name: refused")+
-		peer(9, "name: nobody")+
-		peer(5, "name: wrong-password", `password: "one"`)+
-		peer(6, "name: no-password")+
-		peer(7, "name: wrong-asn")+
-		peer(8, "name: refuses-our-asn", "my-asn: 64999")+
-		peer(5, "name: other-speaker", `peer-address: "`+wire.StationAddresses(5)[1].Addr().String()+`"`)+
-		pool())
+		router.Peer(4, "name: refused")+
+		router.Peer(9, "name: nobody")+
+		router.Peer(5, "name: wrong-password", `password: "one"`)+
+		router.Peer(6, "name: no-password")+
+		router.Peer(7, "name: wrong-asn")+
+		router.Peer(8, "name: refuses-our-asn", "my-asn: 64999")+
+		router.Peer(5, "name: other-speaker", `peer-address: "`+wire.StationAddresses(5)[1].Addr().String()+`"`)+
+		router.Pool())
 	node, node6 := wire.LANAddress(0).Addr(), wire.LANAddress6(0).Addr()
 	_, err := e.NewStation(4)
 	e.must(err)
@@ -49,7 +49,7 @@ func TestReasons(t *testing.T) {
 		{"refuses-our-asn", []string{"Notified", "WrongASN"}, []string{"64999"}},
 		{"other-speaker", []string{"OtherSpeaker"}, nil},
 	} {
-		p := e.says(0, c.peer, func(p saidPeer) bool {
+		p := e.says(0, c.peer, func(p router.SaidPeer) bool {
 			return slices.Contains(c.reasons, p.Reason) && !slices.ContainsFunc(c.words, func(w string) bool { return !strings.Contains(p.Message, w) })
 		})
 		t.Logf("%s: %s: %s", c.peer, p.Reason, p.Message)

@@ -2,7 +2,6 @@ package router_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -17,18 +16,11 @@ import (
 )
 
 const (
-	nodeASN   = 64512
-	routerASN = 64513
+	nodeASN   = router.NodeASN
+	routerASN = router.RouterASN
 )
 
-var (
-	pool4 = netip.MustParsePrefix("198.51.100.0/24")
-	pool6 = netip.MustParsePrefix("fd00:198::/112")
-	vip4  = netip.MustParseAddr("198.51.100.1")
-	vip6  = netip.MustParseAddr("fd00:198::1")
-)
-
-func hostPrefix(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+var vip4, vip6 = router.VIP4(0), router.VIP6(0)
 
 // needs skips the test where it cannot run: without root, in short mode, or without one of the daemons.
 func needs(t *testing.T, kinds ...router.Kind) {
@@ -48,7 +40,7 @@ func needs(t *testing.T, kinds ...router.Kind) {
 
 // environment is a laboratory with routers.
 type environment struct {
-	*wire.Lab
+	*router.Cluster
 	t *testing.T
 }
 
@@ -56,7 +48,6 @@ type environment struct {
 func newEnvironment(t *testing.T, o wire.Options) *environment {
 	t.Helper()
 	o.Logs = t.TempDir()
-	o.Local = []netip.Prefix{pool4, pool6}
 	t.Cleanup(func() {
 		if t.Failed() {
 			if err := wire.WriteLogs(t.Output(), o.Logs); err != nil {
@@ -64,24 +55,19 @@ func newEnvironment(t *testing.T, o wire.Options) *environment {
 			}
 		}
 	})
-	lab, err := wire.New(o)
+	c, err := router.NewCluster(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(lab.Close)
-	e := &environment{Lab: lab, t: t}
+	t.Cleanup(c.Close)
+	e := &environment{Cluster: c, t: t}
 	e.capture()
-	for i := range e.Nodes() {
-		echo, err := router.NewEcho(e.Lab, i, vip4, vip6)
-		e.must(err)
-		t.Cleanup(echo.Close)
-	}
 	return e
 }
 
 // in returns the environment for a part of the test.
 func (e *environment) in(t *testing.T) *environment {
-	return &environment{Lab: e.Lab, t: t}
+	return &environment{Cluster: e.Cluster, t: t}
 }
 
 // must ends the test on an error.
@@ -113,14 +99,6 @@ func (e *environment) eventually(what string, check func(context.Context) error)
 			e.t.Fatalf("%s: %v", what, last)
 		}
 	}
-}
-
-// neighbors returns all nodes as neighbours of a router over IPv4.
-func (e *environment) neighbors(asn uint32) (all []router.Neighbor) {
-	for i := range e.Nodes() {
-		all = append(all, router.Neighbor{Address: wire.LANAddress(i).Addr(), ASN: asn})
-	}
-	return all
 }
 
 // router starts a router, which ends with the test. Its log is shown if the test fails.
@@ -161,7 +139,7 @@ func (e *environment) sessionsUp(r *router.Router) {
 func (e *environment) awaitPaths(r *router.Router, a netip.Addr, number int) (paths []router.Path) {
 	e.t.Helper()
 	e.eventually(fmt.Sprintf("%d paths of %s to %s", number, r.Kind, a), func(ctx context.Context) (err error) {
-		if paths, err = r.Paths(ctx, hostPrefix(a)); err == nil && len(paths) != number {
+		if paths, err = r.Paths(ctx, router.HostPrefix(a)); err == nil && len(paths) != number {
 			err = fmt.Errorf("%+v", paths)
 		}
 		return err
@@ -169,25 +147,13 @@ func (e *environment) awaitPaths(r *router.Router, a netip.Addr, number int) (pa
 	return paths
 }
 
-// hops are the addresses of nodes in the family of an address, sorted.
-func hops(of netip.Addr, nodes ...int) (all []netip.Addr) {
-	for _, n := range nodes {
-		if of.Is6() {
-			all = append(all, wire.LANAddress6(n).Addr())
-		} else {
-			all = append(all, wire.LANAddress(n).Addr())
-		}
-	}
-	return all
-}
-
 // awaitKernel waits until the router's kernel sends to an address by nodes, and by no others; by none if there is to be no route.
 func (e *environment) awaitKernel(r *router.Router, a netip.Addr, nodes ...int) {
 	e.t.Helper()
 	e.eventually(fmt.Sprintf("kernel route of %s to %s", r.Kind, a), func(ctx context.Context) error {
 		all, err := r.Kernel(ctx)
-		if err == nil && !slices.Equal(all[hostPrefix(a)], hops(a, nodes...)) {
-			err = fmt.Errorf("%v, want %v", all[hostPrefix(a)], hops(a, nodes...))
+		if err == nil && !slices.Equal(all[router.HostPrefix(a)], router.Hops(a, nodes...)) {
+			err = fmt.Errorf("%v, want %v", all[router.HostPrefix(a)], router.Hops(a, nodes...))
 		}
 		return err
 	})
@@ -205,13 +171,8 @@ func (e *environment) watch(r *router.Router) *router.RouteWatch {
 // client makes a host behind a router, to which all nodes can answer.
 func (e *environment) client(r *router.Router) *wire.Station {
 	e.t.Helper()
-	subnet4 := netip.MustParsePrefix(fmt.Sprintf("10.101.%d.0/24", r.Options.Station))
-	subnet6 := netip.MustParsePrefix(fmt.Sprintf("fd00:101:%d::/64", r.Options.Station))
-	client, err := r.Behind("eth1", subnet4, subnet6)
+	client, err := e.Client(r)
 	e.must(err)
-	for i := range e.Nodes() {
-		e.must(errors.Join(e.RouteVia(i, subnet4, r.V4), e.RouteVia(i, subnet6, r.V6)))
-	}
 	return client
 }
 

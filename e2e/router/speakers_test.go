@@ -2,24 +2,15 @@ package router_test
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
-
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lanlord/lanlord/e2e/router"
 	"github.com/lanlord/lanlord/e2e/wire"
@@ -95,143 +86,17 @@ func (e *environment) ready(number int) {
 	e.must(e.AwaitReady(ctx, number))
 }
 
-// pool is the part of a configuration that has the pool of the tests, and further keys of it.
-func pool(keys ...string) string {
-	text := fmt.Sprintf("address-pools:\n- name: routed\n  protocol: bgp\n  addresses: [%s, \"%s\"]\n", pool4, pool6)
-	for _, k := range keys {
-		text += "  " + k + "\n"
-	}
-	return text
-}
-
-// peer is the part of a configuration that has a peer, by its keys; of the router at a station unless the keys say which.
-func peer(station int, keys ...string) string {
-	all := strings.Join(keys, ", ")
-	for key, value := range map[string]any{"my-asn": nodeASN, "peer-asn": routerASN, "peer-address": wire.StationAddresses(station)[0].Addr()} {
-		if !strings.Contains(all, key+":") && (key != "peer-address" || !strings.Contains(all, "peer-interface:")) {
-			all += fmt.Sprintf(", %s: %v", key, value)
-		}
-	}
-	return "- {" + strings.TrimPrefix(all, ", ") + "}\n"
-}
-
-// configure replaces the configuration.
-func (e *environment) configure(config string) {
+// put creates or replaces a Service and its endpoints.
+func (e *environment) put(s router.Service, endpoints []router.Endpoint) {
 	e.t.Helper()
-	found, err := e.API().Edit("configmaps", types.NamespacedName{Namespace: "lanlord-system", Name: "config"}, func(o runtime.Object) {
-		o.(*corev1.ConfigMap).Data["config"] = config
-	})
-	if err == nil && !found {
-		err = errors.New("there is no ConfigMap")
-	}
-	e.must(err)
-}
-
-// label gives a Node labels.
-func (e *environment) label(number int, labels map[string]string) {
-	e.t.Helper()
-	_, err := e.API().Edit("nodes", types.NamespacedName{Name: e.Nodes()[number]}, func(o runtime.Object) { o.(*corev1.Node).Labels = labels })
-	e.must(err)
-}
-
-// service is a Service that has an address.
-type service struct {
-	name string
-	addr netip.Addr
-	pool string
-	// local says that its externalTrafficPolicy is Local.
-	local bool
-}
-
-// endpoint is a pod on a node.
-type endpoint struct {
-	node        int
-	ready       bool
-	terminating bool
-}
-
-// on returns ready endpoints on nodes.
-func on(nodes ...int) (all []endpoint) {
-	for _, n := range nodes {
-		all = append(all, endpoint{node: n, ready: true})
-	}
-	return all
-}
-
-// put creates or replaces a Service with an address from the pool, and its endpoints.
-func (e *environment) put(s service, endpoints []endpoint) {
-	e.t.Helper()
-	if s.pool == "" {
-		s.pool = "routed"
-	}
-	policy, family, cluster := corev1.ServiceExternalTrafficPolicyCluster, corev1.IPv4Protocol, "10.96.9.1"
-	if s.local {
-		policy = corev1.ServiceExternalTrafficPolicyLocal
-	}
-	if s.addr.Is6() {
-		family, cluster = corev1.IPv6Protocol, "fd00:96::1"
-	}
-	e.must(e.API().Put(&corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: s.name, Annotations: map[string]string{"lanlord.io/ip-allocated-from-pool": s.pool}},
-		Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, ClusterIP: cluster, ClusterIPs: []string{cluster},
-			IPFamilies: []corev1.IPFamily{family}, ExternalTrafficPolicy: policy, Ports: []corev1.ServicePort{{Port: 80, Protocol: corev1.ProtocolTCP}}},
-		Status: corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: s.addr.String()}}}},
-	}))
-	e.endpoints(s, endpoints)
-}
-
-// endpoints replaces the endpoints of a Service.
-func (e *environment) endpoints(s service, endpoints []endpoint) {
-	e.t.Helper()
-	slice := &discoveryv1.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Namespace: "default", Name: s.name + "-1", Labels: map[string]string{discoveryv1.LabelServiceName: s.name}},
-		AddressType: discoveryv1.AddressTypeIPv4,
-	}
-	pod := "10.97.0.%d"
-	if s.addr.Is6() {
-		slice.AddressType, pod = discoveryv1.AddressTypeIPv6, "fd00:95::%d"
-	}
-	for i, one := range endpoints {
-		serving := one.ready || one.terminating
-		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf(pod, i+1)}, NodeName: &e.Nodes()[one.node],
-			Conditions: discoveryv1.EndpointConditions{Ready: &one.ready, Serving: &serving, Terminating: &one.terminating}})
-	}
-	e.must(e.API().Put(slice))
-}
-
-// said is what a speaker says of itself, as far as the tests look at it.
-type said struct {
-	Peers []saidPeer `json:"peers"`
-}
-
-// saidPeer is what it says of a router.
-type saidPeer struct {
-	Name     string `json:"name"`
-	State    string `json:"state"`
-	Up       bool   `json:"up"`
-	Reason   string `json:"reason"`
-	Message  string `json:"message"`
-	HoldTime int    `json:"holdTimeSeconds"`
-	Resets   int    `json:"resets"`
-	BFD      *struct {
-		State string `json:"state"`
-	} `json:"bfd"`
-}
-
-// speaker returns what the speaker of a node says of itself.
-func (e *environment) speaker(ctx context.Context, number int) (s said, err error) {
-	text, err := e.Status(ctx, number)
-	if err == nil {
-		err = json.Unmarshal(text, &s)
-	}
-	return s, err
+	e.must(e.Put(s, endpoints))
 }
 
 // says waits until the speaker of a node says of a peer what is wanted, and returns it.
-func (e *environment) says(number int, peer string, wanted func(saidPeer) bool) (found saidPeer) {
+func (e *environment) says(number int, peer string, wanted func(router.SaidPeer) bool) (found router.SaidPeer) {
 	e.t.Helper()
 	e.eventually(fmt.Sprintf("what node %d says of %s", number, peer), func(ctx context.Context) error {
-		s, err := e.speaker(ctx, number)
+		s, err := e.Says(ctx, number)
 		if err != nil {
 			return err
 		}
@@ -249,9 +114,9 @@ func (e *environment) says(number int, peer string, wanted func(saidPeer) bool) 
 // from waits until a router has paths to an address from nodes only, and returns them.
 func (e *environment) from(r *router.Router, a netip.Addr, nodes ...int) (paths []router.Path) {
 	e.t.Helper()
-	want := fmt.Sprint(hops(wire.LANAddress(0).Addr(), nodes...))
+	want := fmt.Sprint(router.Hops(wire.LANAddress(0).Addr(), nodes...))
 	e.eventually(fmt.Sprintf("paths of %s to %s", r.Kind, a), func(ctx context.Context) (err error) {
-		if paths, err = r.Paths(ctx, hostPrefix(a)); err != nil {
+		if paths, err = r.Paths(ctx, router.HostPrefix(a)); err != nil {
 			return err
 		}
 		var from []netip.Addr

@@ -14,7 +14,7 @@ import (
 // advertisements, and the IPv4 route has IPv6 next hops (RFC 8950).
 func TestUnnumbered(t *testing.T) {
 	needs(t, router.FRR)
-	e := speakers(t, 2, "peers:\n"+peer(4, "name: uplink", "peer-interface: up*", "peer-asn: external")+pool())
+	e := speakers(t, 2, "peers:\n"+router.Peer(4, "name: uplink", "peer-interface: up*", "peer-asn: external")+router.Pool())
 	station, err := e.NewStation(4)
 	e.must(err)
 	var neighbors []router.Neighbor
@@ -26,8 +26,8 @@ func TestUnnumbered(t *testing.T) {
 	r, err := router.StartAt(t.Context(), station, router.Options{Kind: router.FRR, Station: 4, ASN: routerASN, Neighbors: neighbors})
 	e.must(err)
 	t.Cleanup(r.Close)
-	e.put(service{name: "four", addr: vip4}, on(0))
-	e.put(service{name: "six", addr: vip6}, on(0))
+	e.put(router.Service{Name: "four", Addr: vip4}, router.On(0))
+	e.put(router.Service{Name: "six", Addr: vip6}, router.On(0))
 	e.startSpeakers()
 	e.eventually("the routes by two cables", func(ctx context.Context) error {
 		all, err := r.Kernel(ctx)
@@ -35,7 +35,7 @@ func TestUnnumbered(t *testing.T) {
 			return err
 		}
 		for _, vip := range []netip.Addr{vip4, vip6} {
-			hops := all[hostPrefix(vip)]
+			hops := all[router.HostPrefix(vip)]
 			if len(hops) != 2 || slices.ContainsFunc(hops, func(a netip.Addr) bool { return !a.IsLinkLocalUnicast() }) {
 				sessions, err := r.Sessions(ctx)
 				return fmt.Errorf("%s by %v; sessions %+v, %v", vip, hops, sessions, err)

@@ -53,13 +53,13 @@ func TestSessions(t *testing.T) {
 			if v.six {
 				keys = append(keys, fmt.Sprintf("peer-address: %q", wire.StationAddresses(4 + i)[1].Addr()))
 			}
-			peers += peer(4+i, keys...)
+			peers += router.Peer(4+i, keys...)
 		}
 	}
-	e := speakers(t, len(all), peers+pool(`bgp-advertisements: [{communities: [no-export], localpref: 150, prepend: 2}]`)+"bgp-communities: {no-export: 65535:65281}\n")
+	e := speakers(t, len(all), peers+router.Pool(`bgp-advertisements: [{communities: [no-export], localpref: 150, prepend: 2}]`)+"bgp-communities: {no-export: 65535:65281}\n")
 	var neighbors []router.Neighbor
 	for number, v := range all {
-		e.label(number, map[string]string{"variant": fmt.Sprintf("v%d", number)})
+		e.must(e.Label(number, map[string]string{"variant": fmt.Sprintf("v%d", number)}))
 		n := router.Neighbor{Address: v.address(number), ASN: v.asn, HoldTime: 30e9}
 		if v.neighbor != nil {
 			v.neighbor(&n)
@@ -70,8 +70,8 @@ func TestSessions(t *testing.T) {
 	for i, k := range kinds {
 		routers = append(routers, e.router(router.Options{Kind: k, Station: 4 + i, ASN: routerASN, Neighbors: neighbors}))
 	}
-	e.put(service{name: "four", addr: vip4}, on(0))
-	e.put(service{name: "six", addr: vip6}, on(0))
+	e.put(router.Service{Name: "four", Addr: vip4}, router.On(0))
+	e.put(router.Service{Name: "six", Addr: vip6}, router.On(0))
 	e.startSpeakers()
 	for i, r := range routers {
 		t.Run(r.Kind.String(), func(t *testing.T) { checkVariants(t, e.in(t), r, i) })
@@ -99,7 +99,7 @@ func checkVariants(t *testing.T, e *environment, r *router.Router, number int) {
 				continue
 			}
 			p := paths[i]
-			want := router.Path{From: p.From, NextHop: hops(vip, node)[0], ASPath: []uint32{v.asn, v.asn, v.asn}, LocalPref: p.LocalPref,
+			want := router.Path{From: p.From, NextHop: router.Hops(vip, node)[0], ASPath: []uint32{v.asn, v.asn, v.asn}, LocalPref: p.LocalPref,
 				Communities: []string{"65535:65281"}}
 			localPref := p.LocalPref == 0 || p.LocalPref == 100
 			if v.asn == routerASN {
@@ -116,6 +116,6 @@ func checkVariants(t *testing.T, e *environment, r *router.Router, number int) {
 		if s.HoldTime != 0 && s.HoldTime != 9e9 {
 			t.Errorf("%s: hold time %v, want the less of two, 9 s", v.name, s.HoldTime)
 		}
-		e.says(node, fmt.Sprintf("v%d-r%d", node, number), func(p saidPeer) bool { return p.Up && p.State == "Established" && p.HoldTime == 9 })
+		e.says(node, fmt.Sprintf("v%d-r%d", node, number), func(p router.SaidPeer) bool { return p.Up && p.State == "Established" && p.HoldTime == 9 })
 	}
 }
