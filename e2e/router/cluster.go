@@ -235,9 +235,11 @@ func (c *Cluster) PutEndpoints(s Service, endpoints []Endpoint) error {
 	return c.API().Put(slice)
 }
 
-// Said is what a speaker says of its sessions, as far as it is looked at here.
+// Said is what a speaker says of itself, as far as it is looked at here.
 type Said struct {
 	Peers []SaidPeer `json:"peers"`
+	// Owned are the addresses that the node answers ARP and neighbour solicitations for.
+	Owned []json.RawMessage `json:"owned"`
 }
 
 // SaidPeer is what a speaker says of a router.
@@ -255,7 +257,7 @@ type SaidPeer struct {
 	} `json:"bfd"`
 }
 
-// Says returns what the speaker of a node says of its sessions.
+// Says returns what the speaker of a node says of itself.
 func (c *Cluster) Says(ctx context.Context, number int) (s Said, err error) {
 	text, err := c.Status(ctx, number)
 	if err == nil {

@@ -17,22 +17,25 @@ import (
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
+// attributes are what gobgpd is told to announce with.
+var attributes = []string{"community", "65535:0,64512:7", "large-community", "64512:1:2", "med", "20"}
+
 // TestJudges has gobgpd announce in place of the speakers, to know that each router's sessions, paths and kernel are read as they are,
 // that the watch and the prober see a withdrawal, and that tshark finds a fault where there is one.
 func TestJudges(t *testing.T) {
 	needs(t, router.GoBGP)
 	e := newEnvironment(t, wire.Options{Nodes: 2, Config: "address-pools: []\n", Unstarted: true})
+	var routers []*router.Router
+	for i, kind := range installed(t, router.FRR, router.BIRD, router.OpenBGPD) {
+		routers = append(routers, e.router(router.Options{Kind: kind, Station: 4 + i, ASN: routerASN, Neighbors: e.Neighbors(nodeASN)}))
+	}
 	announcers := []*announcer{e.announce(0), e.announce(1)}
 	for _, a := range announcers {
-		a.add(vip4, "community", "65535:0,64512:7", "large-community", "64512:1:2", "med", "20")
+		a.add(vip4, attributes...)
 		a.add(vip6)
 	}
-	for i, kind := range []router.Kind{router.FRR, router.BIRD, router.OpenBGPD} {
-		if kind.Missing() != "" {
-			continue
-		}
-		r := e.router(router.Options{Kind: kind, Station: 4 + i, ASN: routerASN, Neighbors: e.Neighbors(nodeASN)})
-		t.Run(kind.String(), func(t *testing.T) { checkReading(t, e.in(t), r, announcers) })
+	for _, r := range routers {
+		t.Run(r.Kind.String(), func(t *testing.T) { checkReading(t, e.in(t), r, announcers) })
 	}
 }
 
@@ -122,7 +125,7 @@ func checkReading(t *testing.T, e *environment, r *router.Router, announcers []*
 	if n := len(traffic.Lost); n < 100 || traffic.Outage(cut) < 150*time.Millisecond || traffic.Moved == 0 || len(traffic.Nodes) != 2 {
 		t.Errorf("%v, an outage of %v, of a node that was cut off for 200 ms", traffic, traffic.Outage(cut))
 	}
-	announcers[0].add(vip4, "community", "65535:0,64512:7", "large-community", "64512:1:2", "med", "20")
+	announcers[0].add(vip4, attributes...)
 	e.awaitKernel(r, vip4, 0, 1)
 }
 

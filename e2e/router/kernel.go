@@ -51,6 +51,17 @@ func (r *Router) Kernel(ctx context.Context) (map[netip.Prefix][]netip.Addr, err
 	return all, nil
 }
 
+// AwaitKernel waits until the router's kernel sends to an address by nodes, and by no others; by none if there is to be no route.
+func (r *Router) AwaitKernel(ctx context.Context, limit time.Duration, a netip.Addr, nodes ...int) error {
+	return Await(ctx, limit, fmt.Sprintf("kernel route of %s to %s", r.Kind, a), func(ctx context.Context) error {
+		all, err := r.Kernel(ctx)
+		if got, want := all[HostPrefix(a)], Hops(a, nodes...); err == nil && !slices.Equal(got, want) {
+			err = fmt.Errorf("by %v, want %v", got, want)
+		}
+		return err
+	})
+}
+
 // via is a next hop of another family.
 type via struct {
 	Host netip.Addr `json:"host"`

@@ -246,19 +246,35 @@ func (r *Router) own(name string) error {
 
 const startLimit = 20 * time.Second
 
-// answers waits until the daemon answers.
-func (r *Router) answers(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startLimit)
+// Await calls check until it returns nil, and returns its last error if that takes longer than a limit.
+func Await(ctx context.Context, limit time.Duration, what string, check func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	var last error
 	for {
-		_, err := r.daemon.sessions(ctx)
+		err := check(ctx)
 		if err == nil {
 			return nil
 		}
-		if late := wire.Pause(ctx, 50*time.Millisecond); late != nil {
-			return fmt.Errorf("%w; last: %v; log: %s", late, err, r.Log())
+		if ctx.Err() == nil || last == nil {
+			last = err // and not that the context has ended
+		}
+		if late := wire.Pause(ctx, 20*time.Millisecond); late != nil {
+			return fmt.Errorf("%s: %w; last: %w", what, late, last)
 		}
 	}
+}
+
+// answers waits until the daemon answers.
+func (r *Router) answers(ctx context.Context) error {
+	err := Await(ctx, startLimit, "questions to "+r.Kind.String(), func(ctx context.Context) error {
+		_, err := r.daemon.sessions(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%w; log: %s", err, r.Log())
+	}
+	return nil
 }
 
 // Sessions returns the sessions with all neighbours.

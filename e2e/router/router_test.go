@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -84,21 +83,7 @@ const bound = 20 * time.Second
 // eventually waits until check returns nil, and ends the test if that does not happen.
 func (e *environment) eventually(what string, check func(context.Context) error) {
 	e.t.Helper()
-	ctx, cancel := context.WithTimeout(e.t.Context(), bound)
-	defer cancel()
-	var last error
-	for {
-		err := check(ctx)
-		if err == nil {
-			return
-		}
-		if ctx.Err() == nil || last == nil {
-			last = err
-		}
-		if wire.Pause(ctx, 20*time.Millisecond) != nil {
-			e.t.Fatalf("%s: %v", what, last)
-		}
-	}
+	e.must(router.Await(e.t.Context(), bound, what, check))
 }
 
 // router starts a router, which ends with the test. Its log is shown if the test fails.
@@ -150,13 +135,7 @@ func (e *environment) awaitPaths(r *router.Router, a netip.Addr, number int) (pa
 // awaitKernel waits until the router's kernel sends to an address by nodes, and by no others; by none if there is to be no route.
 func (e *environment) awaitKernel(r *router.Router, a netip.Addr, nodes ...int) {
 	e.t.Helper()
-	e.eventually(fmt.Sprintf("kernel route of %s to %s", r.Kind, a), func(ctx context.Context) error {
-		all, err := r.Kernel(ctx)
-		if err == nil && !slices.Equal(all[router.HostPrefix(a)], router.Hops(a, nodes...)) {
-			err = fmt.Errorf("%v, want %v", all[router.HostPrefix(a)], router.Hops(a, nodes...))
-		}
-		return err
-	})
+	e.must(r.AwaitKernel(e.t.Context(), bound, a, nodes...))
 }
 
 // watch watches the routes of a router to the pools.
