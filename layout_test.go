@@ -30,11 +30,13 @@ var mayImport = map[string][]string{
 	"pkg/controller":     {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/reason", "pkg/status"},
 	"pkg/placement":      {"pkg/cluster", "pkg/config", "pkg/election", "pkg/layer2", "pkg/membership", "pkg/reason"},
 	"pkg/routes":         {"pkg/cluster", "pkg/config", "pkg/election", "pkg/membership", "pkg/placement", "pkg/reason"},
-	"pkg/bfd":            {},
+	"pkg/bfd":            {"pkg/bfd/session", "pkg/bfd/wire"},
+	"pkg/bfd/session":    {"pkg/bfd/wire"},
+	"pkg/bfd/wire":       {},
 	"pkg/bgp":            {"pkg/bfd", "pkg/bgp/session", "pkg/bgp/wire"},
 	"pkg/bgp/wire":       {},
 	"pkg/bgp/session":    {"pkg/bgp/wire"},
-	"pkg/bgp/routertest": {"pkg/bfd", "pkg/bgp/wire"},
+	"pkg/bgp/routertest": {"pkg/bfd", "pkg/bfd/session", "pkg/bfd/wire", "pkg/bgp/wire"},
 	"pkg/peers":          {"pkg/cluster", "pkg/layer2", "pkg/membership"},
 	"pkg/ownership":      {"pkg/layer2", "pkg/membership", "pkg/peers", "pkg/placement", "pkg/reason"},
 	"pkg/notify":         {"pkg/cluster", "pkg/ownership", "pkg/placement", "pkg/reason"},
@@ -62,7 +64,8 @@ var mayImport = map[string][]string{
 }
 
 // pure are the packages whose decisions must not depend on clients, sockets or clocks.
-var pure = []string{"pkg/config", "pkg/metallb", "pkg/cluster", "pkg/allocator", "pkg/election", "pkg/inspect", "pkg/placement", "pkg/ownership", "pkg/routes", "pkg/bgp/wire", "pkg/bgp/session"}
+var pure = []string{"pkg/config", "pkg/metallb", "pkg/cluster", "pkg/allocator", "pkg/election", "pkg/inspect", "pkg/placement", "pkg/ownership", "pkg/routes", "pkg/bgp/wire", "pkg/bgp/session",
+	"pkg/bfd/wire", "pkg/bfd/session"}
 
 // pluginOnly are what only the plugin may use. The clientset, and what is made with it, would bring all kinds of Kubernetes along, and
 // templates every method there is (see TestLinkerLeavesMethodsOut).

@@ -63,8 +63,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		daemon.Task{Name: "answer", Run: p.afterStart(p.announcer.Run)},
 		daemon.Task{Name: "publish the networks", Run: p.afterStart(p.publisher.Run)},
 		daemon.Task{Name: "wait for kube-proxy", Run: p.afterStart(p.proxy.Run)},
+		daemon.Task{Name: "speak to routers", Run: p.routers.run},
 		daemon.Task{Name: "run the speaker", Run: func(ctx context.Context) error {
 			defer stop()
+			defer p.leaveAlone(ctx)
 			return p.succession.Run(ctx, leave)
 		}},
 		daemon.Task{Name: "serve HTTP", Run: daemon.NewServer(daemon.ServerOptions{

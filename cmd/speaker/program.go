@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/lanlord/lanlord/pkg/bgp"
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
 	"github.com/lanlord/lanlord/pkg/daemon"
@@ -35,6 +36,7 @@ type program struct {
 	proxy      *serviceproxy.Check
 	gossip     *gossip.Gossip
 	succession *succession.Succession
+	routers    routers
 	loop       atomic.Pointer[speaker.Speaker] // nil while another process of this node has the place
 
 	begun time.Time
@@ -44,11 +46,11 @@ type program struct {
 
 func newProgram(f flags, client kube.Client, log *slog.Logger, registry *prometheus.Registry) *program {
 	p := &program{flags: f, log: log, registry: registry, begun: time.Now(), wake: pace.NewWake(),
-		start: make(chan struct{})}
+		start: make(chan struct{}), routers: newRouters()}
 	p.proxy = serviceproxy.New(serviceproxy.Options{Metrics: f.proxyMetrics, Log: log, Wake: p.wake.Poke})
 	p.store = kube.New(kube.Options{
 		Client: client, Namespace: f.Namespace, ConfigMap: f.ConfigMap, LoadBalancerClass: f.LoadBalancerClass,
-		Nodes: true, Endpoints: true, Secret: true, Component: name, Host: f.nodeName,
+		Nodes: true, Endpoints: true, Secret: true, Passwords: true, Component: name, Host: f.nodeName,
 		Log: log, Wake: pace.New(p.wake.Poke).Call, Registerer: registry,
 	})
 	p.announcer = layer2.New(layer2.Options{
@@ -76,7 +78,7 @@ func newProgram(f flags, client kube.Client, log *slog.Logger, registry *prometh
 	p.succession = succession.New(succession.Options{
 		Self: f.nodeName, Place: fmt.Sprintf("lanlord/speaker/%s/%d", f.Namespace, f.gossipPort), Wait: p.wait,
 		Start: p.work, Log: log,
-		Config: p.store,
+		Config: p.store, Adopt: p.adopt,
 		Answerer: succession.Beside{Announcer: p.announcer,
 			Pools: func() *config.Config { return p.store.Snapshot().Config }, Log: log},
 	})
@@ -128,26 +130,32 @@ func (p *program) work(i succession.Inheritance, held func([]netip.Addr)) (succe
 	if err := p.gossip.Open(); err != nil {
 		return nil, err
 	}
+	p.speak(nil)
 	loop := speaker.New(speaker.Options{
 		Self: p.nodeName, Wake: p.wake, Source: p.store, Peers: p.gossip, Announcer: p.announcer, Event: p.store.Event,
-		Log: p.log, Registerer: p.registry, AddressMetrics: p.AddressMetrics, Foreign: p.publisher.Wake,
+		Log: p.log, Registerer: p.registry, AddressMetrics: p.AddressMetrics,
 		Predecessor: speaker.Predecessor{Succeeds: i.Succeeds, Addrs: i.Addrs, Members: i.Members, Since: i.Since},
-		Informed:    p.store.Connected, Forwards: p.proxy.Ready, Held: held,
+		Informed:    p.store.Connected, Forwards: p.proxy.Ready,
+		Hooks: speaker.Hooks{Held: held, Foreign: p.publisher.Wake}, Routing: p.routing(),
 	})
 	p.loop.Store(loop)
-	return node{loop, p.gossip}, nil
+	return node{loop, p.gossip, p.routers.Speaker}, nil
 }
 
-// node combines the loop and its gossip into a [succession.Work].
+// node combines the loop, its gossip and its sessions with routers into a [succession.Work].
 type node struct {
 	*speaker.Speaker
-	gossip *gossip.Gossip
+	gossip  *gossip.Gossip
+	routers *bgp.Speaker
 }
 
 func (n node) Decide(ctx context.Context) error { return n.Run(ctx) }
 func (n node) Gossip(ctx context.Context) error { return n.gossip.Run(ctx) }
 func (n node) Members() []membership.Member     { return n.gossip.Members() }
 func (n node) Held() []netip.Addr               { return n.Status().Held }
+
+// Detach passes the sessions with routers to the next process.
+func (n node) Detach(ctx context.Context) []bgp.Detached { return n.routers.Detach(ctx) }
 
 func (n node) HandOver() {
 	n.Speaker.HandOver()
@@ -159,7 +167,7 @@ func (p *program) status() status.Speaker {
 	s := status.Speaker{
 		State: "joining", Since: p.begun.UTC(), Owned: []status.Owned{}, Watched: []status.Watched{}, Changes: []status.Change{},
 		Interfaces: []status.Interface{}, Members: []status.Member{}, Conflicts: []status.Conflict{},
-		Unreached: []status.Unreached{},
+		Unreached: []status.Unreached{}, Peers: []status.Peer{}, Routes: []status.Route{},
 	}
 	if loop := p.loop.Load(); loop != nil {
 		s = loop.Describe()

@@ -4,6 +4,9 @@ import (
 	"net/netip"
 	"os"
 	"time"
+
+	"github.com/lanlord/lanlord/pkg/bfd/session"
+	"github.com/lanlord/lanlord/pkg/bfd/wire"
 )
 
 // Target is a session to keep, identified by Local, Remote and Interface.
@@ -17,17 +20,13 @@ type Target struct {
 	Profile  Profile
 }
 
-// Profile holds the timers of a session.
-type Profile struct {
-	// ReceiveInterval and TransmitInterval are 10 ms to 60 s.
-	ReceiveInterval, TransmitInterval time.Duration
-	// DetectMultiplier is 2 to 255.
-	DetectMultiplier uint8
-	// Passive means to send nothing before the peer does.
-	Passive bool
-	// MinimumTTL is for multihop sessions.
-	MinimumTTL uint8
+// Key returns the identity of t.
+func (t Target) Key() Key {
+	return Key{Local: t.Local, Remote: t.Remote, Interface: t.Interface, Multihop: t.Multihop}
 }
+
+// Profile holds the timers of a session.
+type Profile = session.Profile
 
 // Key identifies a session.
 type Key struct {
@@ -43,35 +42,39 @@ type Status struct {
 	State State
 	// Since is the time of the last change of State.
 	Since time.Time
-	// Diagnostic is the reason of the last Down (RFC 5880, section 4.1), from this end or the peer's.
+	// Diagnostic is the reason of the last Down (RFC 5880, section 4.1): NeighborSignaledDown when the peer signaled Down.
 	Diagnostic Diagnostic
-	// TransmitInterval is the interval in use; larger than the profile's while this process is late.
+	// RemoteState and RemoteDiagnostic are those of the peer's last packet. A silent peer is Down. A peer in AdminDown shut
+	// BFD down by configuration: the path may be good (RFC 5882, section 4.2).
+	RemoteState      State
+	RemoteDiagnostic Diagnostic
+	// TransmitInterval is the interval in use; larger than the profile's while this process is late, 0 when nothing is sent.
 	TransmitInterval time.Duration
-	// DetectionTime is the time without packets after which the session goes down.
+	// DetectionTime is the time without packets after which the session goes down, 0 while the peer is silent.
 	DetectionTime time.Duration
+	// Problem says why the session has no sockets; empty when nothing is wrong.
+	Problem string
 }
 
 // State is the state of a session (RFC 5880, section 6.2). The numbers are those of the packets.
-type State uint8
+type State = wire.State
 
 // The states.
 const (
-	AdminDown State = iota
-	Down
-	Init
-	Up
+	AdminDown = wire.AdminDown
+	Down      = wire.Down
+	Init      = wire.Init
+	Up        = wire.Up
 )
 
-// String returns the state's name in RFC 5880.
-func (s State) String() string { return [...]string{"AdminDown", "Down", "Init", "Up"}[s&3] }
-
 // Diagnostic is the reason of a Down (RFC 5880, section 4.1).
-type Diagnostic uint8
+type Diagnostic = wire.Diagnostic
 
 // Detached is a session for the next process of the node: its sockets, and what is not in them.
 type Detached struct {
 	Target Target
-	// Files are the receiving and the sending socket, in this order.
+	// Files are the receiving and the sending socket, in this order. Sessions with the same local address share the
+	// receiving socket: each has a descriptor of it.
 	Files []*os.File `json:"-"`
 	// State is the encoded state of the session machine: discriminators, states, timers.
 	State []byte

@@ -13,6 +13,8 @@ import (
 // passedOn is what Detached.State encodes. Passwords are not in it: the kernel has them with the connection.
 type passedOn struct {
 	Parameters parameters
+	// Config is what the state machine was made with. Timers may have changed since.
+	Config session.Config
 	// Session is the state of the state machine.
 	Session []byte
 	// Unsent are bytes that the router must receive before all others.
@@ -57,7 +59,7 @@ func (w *worker) save(ctx context.Context) (*Detached, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode the session: %w", err)
 	}
-	encoded, err := json.Marshal(passedOn{Parameters: parametersOf(w.peer), Session: state, Unsent: link.unsent})
+	encoded, err := json.Marshal(passedOn{Parameters: parametersOf(w.peer), Config: w.config, Session: state, Unsent: link.unsent})
 	if err != nil {
 		return nil, fmt.Errorf("encode the session: %w", err)
 	}
@@ -102,8 +104,7 @@ func (w *worker) restore(d Detached) error {
 	if err := json.Unmarshal(d.State, &s); err != nil {
 		return fmt.Errorf("decode the session: %w", err)
 	}
-	w.config = sessionConfig(w.peer)
-	machine, err := session.Restore(w.config, s.Session, time.Now(), w.shared.random)
+	machine, err := session.Restore(s.Config, s.Session, time.Now(), w.shared.random)
 	if err != nil {
 		return fmt.Errorf("decode the session: %w", err)
 	}
@@ -112,7 +113,7 @@ func (w *worker) restore(d Detached) error {
 		return err
 	}
 	w.past.outdated = s.Parameters != parametersOf(w.peer)
-	w.machine = machine
+	w.machine, w.config = machine, s.Config
 	w.link = newTransport(conn, &w.tasks)
 	if len(s.Unsent) > 0 {
 		w.link.send(s.Unsent)

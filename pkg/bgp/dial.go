@@ -9,6 +9,10 @@ import (
 // dialTimeout is how long an attempt to connect may take: a SYN is repeated after 1, 3 and 7 s.
 const dialTimeout = 10 * time.Second
 
+// patience is how long an attempt waits for the end of the connection before it: a router that sees the new connection first may
+// refuse it, since it has a session with this node already.
+const patience = 200 * time.Millisecond
+
 // attempt is a dial in progress.
 type attempt struct {
 	result chan dialResult // of capacity 1
@@ -22,8 +26,9 @@ type dialResult struct {
 	err  error
 }
 
-// dial starts an attempt. A peer whose password cannot be read is not dialled.
-func dial(ctx context.Context, n Network, p Peer, tasks *sync.WaitGroup) *attempt {
+// dial starts an attempt, after the end of the connection before it, which closes ended; nil for none. A peer whose password cannot
+// be read is not dialled.
+func dial(ctx context.Context, n Network, p Peer, ended <-chan struct{}, tasks *sync.WaitGroup) *attempt {
 	a := &attempt{result: make(chan dialResult, 1), tasks: tasks}
 	if p.PasswordProblem != "" {
 		a.cancel = func() {}
@@ -33,6 +38,13 @@ func dial(ctx context.Context, n Network, p Peer, tasks *sync.WaitGroup) *attemp
 	ctx, a.cancel = context.WithTimeout(ctx, dialTimeout)
 	tasks.Go(func() {
 		defer a.cancel()
+		if ended != nil {
+			select {
+			case <-ended:
+			case <-time.After(patience):
+			case <-ctx.Done():
+			}
+		}
 		conn, err := n.Dial(ctx, p)
 		a.result <- dialResult{conn: conn, err: err}
 	})

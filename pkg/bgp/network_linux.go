@@ -9,8 +9,10 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // kernelNetwork is the Network of the network namespace of the process.
@@ -77,17 +79,60 @@ func (k *kernelNetwork) forget(name string) {
 	delete(k.routers, name)
 }
 
-// connect connects to the router, and tells by the counters of the kernel whether a failure is due to the password.
+// connect connects to the router, and finds out whether a failure is due to the password.
 func (k *kernelNetwork) connect(ctx context.Context, p Peer, router netip.Addr) (*net.TCPConn, error) {
 	source, device, err := source(p, router)
 	if err != nil {
 		return nil, err
 	}
 	options := socketOptions{remote: router, password: p.Password, hops: p.TTLSecurity, userTimeout: p.HoldTime, device: device}
+	first, cancel := ctx, context.CancelFunc(func() {})
+	if deadline, has := ctx.Deadline(); has && p.Password != "" {
+		first, cancel = context.WithDeadline(ctx, deadline.Add(-plainTimeout))
+	}
+	defer cancel()
+	attempt := k.md5.begin(p.Password != "")
+	conn, err := connectOnce(first, options, source, p.Port)
+	because, shared := k.md5.end(attempt)
+	if err == nil {
+		return conn, nil
+	}
+	failure := classify(err, p, because, shared)
+	if p.Password != "" && (failure.Reason == Timeout || failure.Reason == PasswordUnexpected) {
+		failure = tryPlain(ctx, options, source, p, failure)
+	}
+	return nil, failure
+}
+
+// plainTimeout is how long a router has to answer a connection without a password.
+const plainTimeout = 2 * time.Second
+
+// tryPlain finds out why a router does not answer segments with a password. Most drop them when they have no password for this
+// node, or another one, and a refusal without a password does not reach this node's socket. Only a router without a password
+// answers a connection without one.
+func tryPlain(ctx context.Context, o socketOptions, source netip.Addr, p Peer, failure *DialError) *DialError {
+	o.password = ""
+	ctx, cancel := context.WithTimeout(ctx, plainTimeout)
+	defer cancel()
+	conn, err := connectOnce(ctx, o, source, p.Port)
+	switch {
+	case err == nil:
+		conn.Close()
+		failure.Reason = PasswordUnexpected
+		failure.Message = "the router accepts connections of this node without a TCP MD5 password: configure the same password there, " +
+			"or remove password or password-secret"
+	case errors.Is(err, unix.ECONNREFUSED):
+		return classify(err, p, None, false)
+	}
+	return failure
+}
+
+// connectOnce opens a connection.
+func connectOnce(ctx context.Context, o socketOptions, source netip.Addr, port uint16) (*net.TCPConn, error) {
 	dialer := net.Dialer{
 		KeepAlive: -1, // BGP has its own
 		ControlContext: func(_ context.Context, _, _ string, raw syscall.RawConn) error {
-			if err := options.set(raw); err != nil {
+			if err := o.set(raw); err != nil {
 				return &DialError{Reason: ConnectionLost, Err: err, Message: "the kernel of this node cannot prepare the connection: " + err.Error()}
 			}
 			return nil
@@ -95,19 +140,17 @@ func (k *kernelNetwork) connect(ctx context.Context, p Peer, router netip.Addr) 
 	}
 	dialer.SetMultipathTCP(false) // which knows no password
 	network := "tcp4"
-	if router.Is6() {
+	if o.remote.Is6() {
 		network = "tcp6"
 	}
 	if source.IsValid() {
 		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
 	}
-	attempt := k.md5.begin(p.Password != "")
-	conn, err := dialer.DialContext(ctx, network, netip.AddrPortFrom(router, p.Port).String())
-	because, shared := k.md5.end(attempt)
-	if err == nil {
-		return conn.(*net.TCPConn), nil
+	conn, err := dialer.DialContext(ctx, network, netip.AddrPortFrom(o.remote, port).String())
+	if err != nil {
+		return nil, err
 	}
-	return nil, classify(err, p, because, shared)
+	return conn.(*net.TCPConn), nil
 }
 
 // source returns the local address to bind to, not valid for the kernel's choice, and the VRF to connect in.

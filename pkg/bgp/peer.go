@@ -84,6 +84,10 @@ type Status struct {
 	Announced4, Announced6, Wanted4, Wanted6 int
 	// NotOffered4 and NotOffered6 are true when the router does not accept routes of the family on this session.
 	NotOffered4, NotOffered6 bool
+	// NotOfferedWhy4 and NotOfferedWhy6 say in a clause why, and whether the router or this node is the cause.
+	NotOfferedWhy4, NotOfferedWhy6 string
+	// TooLarge counts prefixes that are not announced because their attributes do not fit into a message.
+	TooLarge int
 	// BFD is the state of the BFD session; nil without one.
 	BFD *bfd.Status
 	// Resets counts how often the session was lost; Adopted is true for a session that the previous process began.

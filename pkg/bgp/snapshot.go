@@ -46,6 +46,7 @@ func (w *worker) status(v session.View) Status {
 		Announced4: v.Announced[wire.IPv4], Announced6: v.Announced[wire.IPv6],
 		Wanted4: v.Wanted[wire.IPv4], Wanted6: v.Wanted[wire.IPv6],
 		NotOffered4: v.NotOffered[wire.IPv4], NotOffered6: v.NotOffered[wire.IPv6],
+		NotOfferedWhy4: v.NotOfferedWhy[wire.IPv4], NotOfferedWhy6: v.NotOfferedWhy[wire.IPv6], TooLarge: v.TooLarge,
 		Resets: v.Counters.Resets, Adopted: w.past.adopted && v.Counters.Resets == 0,
 	}
 	if w.link != nil {

@@ -185,7 +185,6 @@ func (c *crew) arrange(ctx context.Context) {
 	for name, w := range s.workers {
 		if !wanted[name] {
 			delete(s.workers, name)
-			s.shared.metrics.forget(name)
 			c.retire(w)
 		}
 	}
@@ -244,6 +243,7 @@ func (c *crew) retire(w *worker) {
 func (c *crew) left(w *worker) {
 	delete(c.retiring, w)
 	delete(c.endpoints, w)
+	c.speaker.shared.metrics.forget(w.name)
 }
 
 // endOrphans ends the sessions of the previous process that have no peer any more.

@@ -182,11 +182,14 @@ func (t *transport) abandon() {
 	_ = t.Close()
 }
 
-// finish closes the connection after what is queued was sent, without waiting for it. The transport must not be used any more.
-func (t *transport) finish() {
+// finish closes the connection after what is queued was sent, without waiting for it, and returns a channel that is closed then. The
+// transport must not be used any more.
+func (t *transport) finish() <-chan struct{} {
 	close(t.closed)
+	ended := make(chan struct{})
 	_ = t.SetDeadline(time.Now().Add(farewell))
 	t.tasks.Go(func() {
+		defer close(ended)
 		defer t.Close()
 		if t.inflight != nil {
 			if r := <-t.written; r.err != nil {
@@ -202,6 +205,7 @@ func (t *transport) finish() {
 			_, _ = io.Copy(io.Discard, t.Conn)
 		}
 	})
+	return ended
 }
 
 // file returns a copy of the connection's file descriptor for another process.

@@ -12,6 +12,12 @@ import (
 	"github.com/lanlord/lanlord/pkg/bgp/wire"
 )
 
+// lateness is how late a timer is that says that the process was halted, and how long the reader then has to be heard.
+const lateness = 50 * time.Millisecond
+
+// mostLate is how many reads may come before a late timer, so that a router that never pauses does not hold the timer up.
+const mostLate = 64
+
 // worker keeps the session with one peer. All its fields but name, mailbox, shown and done belong to the goroutine of run.
 type worker struct {
 	name    string
@@ -27,6 +33,8 @@ type worker struct {
 	// At most one of link and attempt is not nil.
 	link    *transport
 	attempt *attempt
+	// ended is closed when the connection before is closed; nil for none.
+	ended <-chan struct{}
 	// sending is true while a Send of the state machine was not answered.
 	sending bool
 	bfd     bfdWatch
@@ -81,6 +89,7 @@ func (w *worker) run(ctx context.Context) {
 		case r := <-w.written():
 			w.wrote(ctx, r)
 		case <-timer.C:
+			w.catchUp(ctx)
 			w.step(ctx, session.Timer{})
 			w.bfd.check(w)
 		}
@@ -98,6 +107,23 @@ func (w *worker) setTimer(timer *time.Timer) {
 		return
 	}
 	timer.Reset(max(0, time.Until(next)))
+}
+
+// catchUp takes what the router has sent before a timer that comes late, so that a process that was halted does not blame the
+// router for its own silence.
+func (w *worker) catchUp(ctx context.Context) {
+	next := w.machine.Next()
+	if next.IsZero() || time.Since(next) < lateness {
+		return
+	}
+	for n := 0; n < mostLate && w.link != nil; n++ {
+		select {
+		case c := <-w.link.received:
+			w.take(ctx, c)
+		case <-time.After(lateness):
+			return
+		}
+	}
 }
 
 // The channels of what the worker waits for are nil, so that nothing comes, while there is nothing to wait for.
@@ -132,7 +158,7 @@ func (w *worker) step(ctx context.Context, e session.Event) {
 				w.replace(ctx, w.machine.View())
 				return
 			}
-			w.attempt = dial(ctx, w.shared.network, w.peer, &w.tasks)
+			w.attempt = dial(ctx, w.shared.network, w.peer, w.ended, &w.tasks)
 		case session.Send:
 			if w.link != nil {
 				w.sending = true
@@ -148,7 +174,7 @@ func (w *worker) step(ctx context.Context, e session.Event) {
 func (w *worker) hangUp() {
 	w.sending = false
 	if w.link != nil {
-		w.link.finish()
+		w.ended = w.link.finish()
 		w.link = nil
 	}
 	if w.attempt != nil {

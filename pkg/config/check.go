@@ -134,7 +134,7 @@ func (s source) report(out *bytes.Buffer, c *Config) {
 func (p Pool) report(out *bytes.Buffer) {
 	row := rows{out}.row
 	fmt.Fprintf(out, "pool %q\n", p.Name)
-	row("protocols", p.protocolText())
+	row("protocols", strings.Join(p.Protocols(), ", "))
 	if p.Priority > 0 {
 		row("priority", fmt.Sprint(p.Priority))
 	} else {
@@ -172,15 +172,16 @@ func (p Pool) report(out *bytes.Buffer) {
 	}
 }
 
-// protocolText returns the protocols of the pool with a comma between them.
-func (p Pool) protocolText() string {
-	switch {
-	case p.Layer2 && p.BGP:
-		return "layer2, bgp"
-	case p.BGP:
-		return "bgp"
+// Protocols returns the words of the ConfigMap for the protocols of the pool.
+func (p *Pool) Protocols() []string {
+	words := []string{}
+	if p.Layer2 {
+		words = append(words, "layer2")
 	}
-	return "layer2"
+	if p.BGP {
+		words = append(words, "bgp")
+	}
+	return words
 }
 
 func selectorTexts(selectors []labels.Selector, what string) []string {

@@ -61,7 +61,7 @@ func pool(p *config.Pool, usage []allocator.Usage) status.Pool {
 		ranges[i] = r.String()
 	}
 	told := status.Pool{
-		Name: p.Name, Addresses: strings.Join(ranges, ", "), Priority: p.Priority, AutoAssign: p.AutoAssign, Disabled: p.Disabled,
+		Name: p.Name, Addresses: strings.Join(ranges, ", "), Protocols: p.Protocols(), Priority: p.Priority, AutoAssign: p.AutoAssign, Disabled: p.Disabled,
 		Restricted: p.Restricted(), Families: []status.Stock{},
 	}
 	v4, v6 := p.Size()

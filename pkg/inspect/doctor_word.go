@@ -253,15 +253,14 @@ func checkOwners(c *Cluster, f *findings) string {
 	byCause := map[cause][]string{}
 	addrs := make([]netip.Addr, 0, len(v.holders))
 	for a := range v.holders {
-		addrs = append(addrs, a)
+		if !c.routed(a) {
+			addrs = append(addrs, a)
+		}
 	}
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	announced := 0
 	for _, a := range addrs {
-		if !v.onLayer2(a) {
-			continue
-		}
-		state, detail := v.answered(v.facts(a))
+		state, detail := v.state(a, v.facts(a))
 		if state == stateAnnounced {
 			announced++
 			continue
@@ -286,69 +285,6 @@ func checkOwners(c *Cluster, f *findings) string {
 		}
 	}
 	return fmt.Sprintf("%d addresses, each answered for by one node", announced)
-}
-
-// subnets are those that the nodes are in, as the speakers say.
-func (c *Cluster) subnets() (list []netip.Prefix) {
-	for i := range c.Speakers {
-		s := &c.Speakers[i]
-		list = append(list, s.Networks.Subnets...)
-		if s.Says == nil {
-			continue
-		}
-		for _, link := range s.Says.Interfaces {
-			for _, text := range link.Subnets {
-				if p, err := netip.ParsePrefix(text); err == nil && link.Used {
-					list = append(list, p.Masked())
-				}
-			}
-		}
-	}
-	slices.SortFunc(list, netip.Prefix.Compare)
-	return slices.Compact(list)
-}
-
-// checkSubnets looks for addresses that are in no subnet of any node.
-func checkSubnets(c *Cluster, f *findings) string {
-	subnets := c.subnets()
-	if c.Config.Config == nil {
-		return "no pools to look at"
-	}
-	if len(subnets) == 0 {
-		f.unchecked("no speaker has told of the subnets of its node")
-		return ""
-	}
-	within := func(a netip.Addr) bool {
-		return slices.ContainsFunc(subnets, func(p netip.Prefix) bool { return p.Contains(a) })
-	}
-	mend := "clients need a route to these addresses by way of the nodes' network; without one, use addresses of a subnet that the nodes are in"
-	held := holdersOf(c)
-	for i := range c.Config.Config.Pools {
-		p := &c.Config.Config.Pools[i]
-		if p.BGP {
-			continue // a router needs no subnet
-		}
-		var outside, used []string
-		for _, r := range p.Ranges {
-			if !within(r.From) || !within(r.To) {
-				outside = append(outside, r.String())
-			}
-		}
-		for a, keys := range held {
-			if p.Contains(a) && !within(a) {
-				used = append(used, fmt.Sprintf("%s (%s)", a, keys[0]))
-			}
-		}
-		slices.Sort(used)
-		if len(outside) > 0 {
-			text := ""
-			if len(used) > 0 {
-				text = "; in use of them: " + listed(used)
-			}
-			f.remark(mend, "addresses of the pool %q are in no subnet of any node, so they are announced on all interfaces: %s%s", sentence(p.Name), listed(outside), text)
-		}
-	}
-	return "all addresses of the pools are in subnets of the nodes"
 }
 
 // checkStrangers looks for hosts that are no nodes and have addresses of the pools.

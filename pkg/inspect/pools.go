@@ -24,6 +24,8 @@ type PoolList struct {
 type PoolRow struct {
 	Name   string `json:"name"`
 	Family string `json:"family"`
+	// Protocols are "layer2", "bgp" or both; nil when they are not known.
+	Protocols []string `json:"protocols"`
 	// Size is how many addresses it has; exact, however many.
 	Size *big.Int `json:"size"`
 	// Used are those that Services have.
@@ -84,7 +86,7 @@ func Pools(c *Cluster) PoolList {
 			}
 			key := poolFamily{p.Name, family}
 			row := PoolRow{
-				Name: p.Name, Family: family.String(), Size: size, Used: used[key].used, Quarantined: used[key].quarantined, Free: free(size, used[key]),
+				Name: p.Name, Family: family.String(), Protocols: p.Protocols(), Size: size, Used: used[key].used, Quarantined: used[key].quarantined, Free: free(size, used[key]),
 				AutoAssign: p.AutoAssign, Disabled: p.Disabled, Ranges: rangeTexts(p, family), Waiting: used[key].waiting,
 			}
 			if s, ok := c.stock(p.Name, family); ok {
@@ -106,7 +108,7 @@ func (c *Cluster) inForce() []PoolRow {
 	for _, p := range l.Says.Pools {
 		for _, s := range p.Families {
 			row := PoolRow{
-				Name: p.Name, Family: s.Family, Size: new(big.Int), Free: new(big.Int), Used: s.Used, Quarantined: s.Quarantined,
+				Name: p.Name, Family: s.Family, Protocols: p.Protocols, Size: new(big.Int), Free: new(big.Int), Used: s.Used, Quarantined: s.Quarantined,
 				AutoAssign: p.AutoAssign, Disabled: p.Disabled, Ranges: []string{p.Addresses},
 			}
 			if size, ok := new(big.Int).SetString(s.Size, 10); ok {
@@ -195,7 +197,7 @@ func (l PoolList) write(out io.Writer, wide bool) error {
 }
 
 func (l PoolList) rows(wide bool) [][]string {
-	rows := [][]string{{"POOL", "FAMILY", "SIZE", "USED", "FREE", "RESTING", "QUARANTINED", "WAITING", "USE"}}
+	rows := [][]string{{"POOL", "FAMILY", "PROTOCOLS", "SIZE", "USED", "FREE", "RESTING", "QUARANTINED", "WAITING", "USE"}}
 	if wide {
 		rows[0] = append(rows[0], "ADDRESSES")
 	}
@@ -212,7 +214,7 @@ func (l PoolList) rows(wide bool) [][]string {
 			use = "on request"
 		}
 		row := []string{
-			sentence(p.Name), p.Family, p.Size.String(), fmt.Sprint(p.Used), p.Free.String(), resting, fmt.Sprint(p.Quarantined), fmt.Sprint(p.Waiting), use,
+			sentence(p.Name), p.Family, or(strings.Join(p.Protocols, ","), unknown), p.Size.String(), fmt.Sprint(p.Used), p.Free.String(), resting, fmt.Sprint(p.Quarantined), fmt.Sprint(p.Waiting), use,
 		}
 		if wide {
 			row = append(row, strings.Join(p.Ranges, ","))

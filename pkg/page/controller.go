@@ -215,6 +215,9 @@ func rangesOf(list, family string) string {
 
 func notes(p *status.Pool) []string {
 	list := []string{}
+	if len(p.Protocols) > 0 && !slices.Equal(p.Protocols, []string{"layer2"}) {
+		list = append(list, strings.Join(p.Protocols, " and "))
+	}
 	if p.Priority > 0 {
 		list = append(list, fmt.Sprintf("priority %d", p.Priority))
 	}

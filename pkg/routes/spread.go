@@ -49,7 +49,9 @@ func (d *decider) announce(v *variant, it *item, rank int, addr []netip.Addr) {
 // when the node is among the first nodes, or the prefix is also of a pool without spread.
 type standing struct{ spread, first bool }
 
-func (s standing) unite(o standing) standing { return standing{s.spread || o.spread, s.first || o.first} }
+func (s standing) unite(o standing) standing {
+	return standing{s.spread || o.spread, s.first || o.first}
+}
 
 // penalize gives a route of a pool with spread its MED.
 func (s standing) penalize(r *Route) {
@@ -137,9 +139,9 @@ func (d *decider) isFirst(a aggregate) bool {
 // of Services with the policy Cluster are one and the same.
 func both(x, y []election.Candidate) []election.Candidate {
 	switch {
-	case len(y) == 0 || len(x) == len(y) && &x[0] == &y[0]:
+	case sameSlice(x, y) || covers(x, y):
 		return x
-	case len(x) == 0:
+	case covers(y, x):
 		return y
 	}
 	all := make([]election.Candidate, 0, len(x)+len(y))
@@ -154,4 +156,16 @@ func both(x, y []election.Candidate) []election.Candidate {
 		}
 	}
 	return append(append(all, x...), y...)
+}
+
+// covers reports whether all candidates of some are in all; both are sorted by name.
+func covers(all, some []election.Candidate) bool {
+	for _, c := range some {
+		i, ok := slices.BinarySearchFunc(all, c.Name(), compareName)
+		if !ok {
+			return false
+		}
+		all = all[i+1:]
+	}
+	return true
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/bgp"
 	"github.com/lanlord/lanlord/pkg/membership"
 	"github.com/lanlord/lanlord/pkg/ownership"
 	"github.com/lanlord/lanlord/pkg/placement"
@@ -33,6 +33,11 @@ func (s *Speaker) Describe() status.Speaker {
 	if s.status.Load() == nil {
 		d.State = membership.Joining.String()
 	}
+	var now []bgp.Status
+	if s.opt.Routing.Routers != nil {
+		now = s.opt.Routing.Routers.Status()
+	}
+	d.Peers, d.Routes = st.routing.describe(now)
 	w := watcher{&st, s.opt.Self, placement.NewNodes(st.snapshot, st.members)}
 	for i := range st.Placements {
 		p := &st.Placements[i]
@@ -69,14 +74,6 @@ func (s *Speaker) owned(p *placement.Placement, f ownership.Facts) status.Owned 
 		o.Interfaces = on
 	}
 	return o
-}
-
-func names(services []cluster.Key) []string {
-	list := make([]string, len(services))
-	for i, key := range services {
-		list[i] = key.String()
-	}
-	return list
 }
 
 // watcher explains why this node does not answer for an address.

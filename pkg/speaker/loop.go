@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/membership"
 	"github.com/lanlord/lanlord/pkg/notify"
 	"github.com/lanlord/lanlord/pkg/peers"
 	"github.com/lanlord/lanlord/pkg/placement"
@@ -21,6 +22,7 @@ type loop struct {
 	prober   *prober
 	addrs    addressSet
 	arrivals arrivals
+	routing  *routing
 	pending  pending
 	// snapshot, placements and prevOwners belong to the last round; prevOwners maps each address to its owner in the
 	// round before.
@@ -37,6 +39,7 @@ func newLoop(ctx context.Context, p *parts) *loop {
 	l := &loop{
 		parts: p, self: newSelf(&p.opt), table: peers.NewTable(p.opt.Self), notifier: notify.New(p.opt.Self),
 		prober: newProber(ctx, p.opt.Announcer, p.mailbox.probed), addrs: inherit(p.opt.Predecessor.Addrs),
+		routing: newRouting(p.opt.Self, p.opt.Routing),
 	}
 	l.table.Restore(p.opt.Predecessor.Members, time.Now())
 	return l
@@ -71,6 +74,17 @@ func (l *loop) decide(now time.Time) {
 	l.placements = placement.Decide(l.snapshot, l.table.Ready())
 }
 
+// route decides on the routes of this node, and passes them on.
+func (l *loop) route(now time.Time) {
+	l.routing.update(now, routingInputs{
+		snapshot: l.snapshot, members: l.table.Ready(),
+		local: local{
+			self: l.opt.Self, node: l.snapshot.Node(l.opt.Self), interfaces: l.opt.Announcer.Interfaces(),
+			ready: l.self.state == membership.Ready,
+		},
+	})
+}
+
 // announceTaken repeats the announcements of all addresses taken since a time. A member that was unreachable since then
 // may still answer for an address, and learns the owner from the announcement.
 func (l *loop) announceTaken(since time.Time) { l.opt.Announcer.Announce(l.addrs.takenSince(since)) }
@@ -81,7 +95,7 @@ func (l *loop) defended(now time.Time) { l.lastDefense = now }
 // plan sets the deadline of the next round.
 func (l *loop) plan(now time.Time) {
 	l.deadline = l.addrs.next(now.Add(time.Hour))
-	for _, at := range []time.Time{l.table.Next(), l.notifier.Next()} {
+	for _, at := range []time.Time{l.table.Next(), l.notifier.Next(), l.routing.next()} {
 		if !at.IsZero() && at.Before(l.deadline) {
 			l.deadline = at
 		}

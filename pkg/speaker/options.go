@@ -67,8 +67,13 @@ type Options struct {
 	// Forwards reports whether this node forwards packets for the addresses of Services to the pods; after a boot, the
 	// node takes no address before. A nil function means yes. A value in Wake announces a change.
 	Forwards func() bool
-	// Held and Foreign are called after a change of the owned addresses, or of the foreign hosts, in Status. The
-	// functions must not block.
+	Hooks    Hooks
+	Routing  Routing
+}
+
+// Hooks are called after changes of Status. The functions must not block. Each of them may be nil.
+type Hooks struct {
+	// Held is called after a change of the owned addresses, and Foreign after a change of the foreign hosts.
 	Held    func([]netip.Addr)
 	Foreign func()
 }
@@ -80,11 +85,11 @@ func (o Options) withDefaults() Options {
 	if o.Forwards == nil {
 		o.Forwards = func() bool { return true }
 	}
-	if o.Held == nil {
-		o.Held = func([]netip.Addr) {}
+	if o.Hooks.Held == nil {
+		o.Hooks.Held = func([]netip.Addr) {}
 	}
-	if o.Foreign == nil {
-		o.Foreign = func() {}
+	if o.Hooks.Foreign == nil {
+		o.Hooks.Foreign = func() {}
 	}
 	return o
 }

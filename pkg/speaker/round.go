@@ -23,6 +23,7 @@ func (l *loop) round(now time.Time) {
 	l.self.configure(l.snapshot.Config)
 	l.decide(now)
 	l.arrivals.update(now, l.self.state == membership.Ready, l.placements, l.snapshot.Services, l.notifier.Unannounced)
+	l.route(now)
 	l.stepAll(now)
 	l.opt.Announcer.Set(l.addrs.targets(l.placements))
 	l.opt.Announcer.Resume(stalls)
@@ -84,10 +85,11 @@ func (l *loop) askPending(now time.Time) {
 // notify sends the due Events.
 func (l *loop) notify(now time.Time) {
 	ready := l.table.Ready()
+	first := len(ready) == 0 || ready[0].Name == l.opt.Self
 	events, unannounced := l.notifier.Review(now, notify.Round{
 		Snapshot: l.snapshot, Placements: l.placements, PrevOwners: l.prevOwners, Owned: l.addrs.holds,
 		Foreign: l.addrs.foreignHost,
-		First:   len(ready) == 0 || ready[0].Name == l.opt.Self,
+		First:   first,
 	})
 	for _, p := range unannounced {
 		l.opt.Log.Warn("nobody answers", "ip", p.Addr, "service", p.Services, "reason", p.Reason, "detail", p.Detail)
@@ -100,6 +102,7 @@ func (l *loop) notify(now time.Time) {
 		}
 	}
 	events = append(events, l.notifier.GossipBlocked(l.snapshot, blocked, port)...)
+	events = append(events, l.routing.events(now, l.snapshot, first)...)
 	for _, e := range events {
 		l.opt.Event(e)
 	}
@@ -112,16 +115,17 @@ func (l *loop) publish() {
 		State: l.self.state, Since: l.self.changed, Lacks: l.self.lacks, Ready: l.self.ready, Placements: l.placements,
 		Held: l.addrs.held(), Foreign: l.addrs.foreign(), Addresses: l.addrs.facts(),
 		Changes:  lastChanges(before.Changes, l.pending.takeChanges()),
+		routing:  l.routing.shown(),
 		snapshot: l.snapshot, members: l.table.Ready(), entries: l.table.Entries(), view: l.table.View(),
 	}
 	l.status.Store(st)
 	l.sightings.tidy(len(l.placements), func(a netip.Addr) bool { return placement.Find(l.placements, a) != nil })
 	maps.DeleteFunc(l.prober.failed, func(a netip.Addr, _ error) bool { return l.addrs[a] == nil })
 	if !slices.Equal(st.Held, before.Held) {
-		l.opt.Held(st.Held)
+		l.opt.Hooks.Held(st.Held)
 	}
 	if !slices.Equal(st.Foreign, before.Foreign) {
-		l.opt.Foreign()
+		l.opt.Hooks.Foreign()
 	}
 }
 

@@ -27,6 +27,14 @@ type routerSession struct {
 	problem string
 }
 
+// name returns the name of the session, or that of the peer when the node has no session.
+func (s *routerSession) name() string {
+	if s.peer.Name == "" {
+		return s.config.Name
+	}
+	return s.peer.Name
+}
+
 // local holds the facts about this node that its sessions depend on.
 type local struct {
 	self       string
@@ -103,19 +111,27 @@ func (l *local) routerID(p *config.Peer) netip.Addr {
 	return netip.AddrFrom4([4]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)})
 }
 
-// gateways are the default gateways in use, by family.
+// gateways are the default gateways in use: of IPv4 and of IPv6.
 type gateways [2]netip.Addr
+
+// index returns the place of the family of a.
+func (g *gateways) index(a netip.Addr) int {
+	if a.Is4() {
+		return 0
+	}
+	return 1
+}
 
 // gatewaySessions returns a session for each family in which the node has a default gateway.
 func (l *local) gatewaySessions(p *config.Peer, base bgp.Peer, last gateways) (sessions []routerSession) {
-	for f, gateway := range l.gateways(last) {
+	for _, gateway := range l.gateways(last) {
 		if !gateway.IsValid() {
 			continue
 		}
 		s := base
 		s.Address = gateway
-		if family := cluster.Family(f); family == cluster.IPv6 {
-			s.Name += "/" + family.String()
+		if gateway.Is6() {
+			s.Name += "/" + cluster.IPv6.String()
 		}
 		sessions = append(sessions, routerSession{config: p, peer: s})
 	}
@@ -133,7 +149,7 @@ func (l *local) gateways(last gateways) (now gateways) {
 			if a.IsLinkLocalUnicast() && a.Is6() {
 				a = a.WithZone(i.Name)
 			}
-			if f := cluster.FamilyOf(a); !now[f].IsValid() || a == last[f] {
+			if f := now.index(a); !now[f].IsValid() || a == last[f] {
 				now[f] = a
 			}
 		}

@@ -22,6 +22,8 @@ const leaveBound = 2 * time.Second
 type Speaker struct {
 	*parts
 	handOver atomic.Bool
+	// routing is the routing of the loop that Run has ended for a handover.
+	routing atomic.Pointer[routing]
 }
 
 // New returns a Speaker. The Speaker does nothing before Run.
@@ -87,7 +89,8 @@ func (s *Speaker) Ready() error {
 func (s *Speaker) Since() time.Time { return s.Status().Ready }
 
 // Run decides and announces until ctx is cancelled. Then the speaker leaves: the speaker tells the others, goes on
-// answering until successors have taken over its addresses, at most for leaveBound, and returns nil.
+// answering until successors have taken over its addresses, at most for leaveBound, and returns nil. Routers first
+// receive the routes with the community GRACEFUL_SHUTDOWN, and after the configured time the withdrawal.
 func (s *Speaker) Run(ctx context.Context) error {
 	base, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l := newLoop(base, s.parts)
@@ -98,16 +101,29 @@ func (s *Speaker) Run(ctx context.Context) error {
 	l.run(ctx, func() bool { return false })
 	stopDetector()
 	if s.handOver.Load() {
+		s.routing.Store(l.routing)
 		s.opt.Log.Info("handing over", "addresses", len(l.addrs.held()))
 		return nil
 	}
 	s.opt.Log.Info("leaving", "addresses", len(l.addrs.held()))
 	l.self.leave()
-	bound, cancel := context.WithTimeout(base, leaveBound)
+	l.routing.leave()
+	bound, cancel := context.WithTimeout(base, leaveBound+l.routing.drain())
 	defer cancel()
-	l.run(bound, func() bool { return len(l.addrs.held()) == 0 })
+	l.run(bound, func() bool { return len(l.addrs.held()) == 0 && l.routing.left() })
 	s.opt.Announcer.Set(nil)
+	l.routing.finish(base)
 	return nil
+}
+
+// Withdraw takes up the sessions with routers again that were detached for another process, and withdraws all routes as
+// a speaker does that leaves. Run has returned after HandOver. Withdraw returns when the routers have received the
+// withdrawal, or when ctx ends.
+func (s *Speaker) Withdraw(ctx context.Context) {
+	if r := s.routing.Load(); r != nil && r.opt.Routers != nil {
+		r.opt.Routers.Resume()
+		r.withdraw(ctx)
+	}
 }
 
 // hasNode reports whether the cluster has a Node of this name.

@@ -38,6 +38,7 @@ type Status struct {
 	// Changes are the last changes of ownership, the oldest first.
 	Changes []ownership.Change
 
+	routing  routingStatus
 	snapshot cluster.Snapshot
 	members  []membership.Member // the ready ones
 	entries  []peers.Entry

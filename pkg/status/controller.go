@@ -85,6 +85,8 @@ type Pool struct {
 	Name string `json:"name"`
 	// Addresses are its ranges as text, what is excluded left out.
 	Addresses string `json:"addresses"`
+	// Protocols are "layer2", "bgp" or both: how the addresses are made reachable.
+	Protocols []string `json:"protocols"`
 	// Priority is 1 for the pool that is used first; 0 comes last.
 	Priority int `json:"priority"`
 	// AutoAssign is false for a pool that is used only on request.

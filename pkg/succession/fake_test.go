@@ -260,7 +260,7 @@ func (n *fakeNode) startWith(name string, begin func(context.Context, string) (h
 	}
 	p.Succession = New(Options{
 		Self: "node", Place: "place", Answerer: p, Config: p,
-		Adopt: func(d []bgp.Detached) { p.sessions = d },
+		Adopt: func(_ Inheritance, d []bgp.Detached) { p.sessions = d },
 		Log:   slog.New(slog.NewTextHandler(n.t.Output(), nil)).With("process", name),
 		Wait:  func(context.Context) error { return nil },
 		Start: func(i Inheritance, held func([]netip.Addr)) (Work, error) {

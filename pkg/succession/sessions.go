@@ -73,9 +73,9 @@ func (s *Succession) encode(detached []bgp.Detached) (sessions []handover.Sessio
 
 // adopt gives the sessions of the previous process to their new owner, and closes those that this process does not
 // understand: it connects to these routers itself.
-func (s *Succession) adopt(sessions []handover.Session) {
+func (s *Succession) adopt(offer handover.Offer) {
 	var detached []bgp.Detached
-	for _, session := range sessions {
+	for _, session := range offer.Sessions {
 		d, err := decodeSession(session)
 		if err != nil || s.options.Adopt == nil {
 			session.Close()
@@ -85,7 +85,7 @@ func (s *Succession) adopt(sessions []handover.Session) {
 		detached = append(detached, d)
 	}
 	if len(detached) > 0 {
-		s.options.Adopt(detached)
+		s.options.Adopt(inherit(offer.Place, s.options.Self), detached)
 	}
 }
 

@@ -131,8 +131,8 @@ func TestBadSessions(t *testing.T) {
 	bad("{}\n", detached[0].File)
 	bad(`{"name":"r"}`+"\n", good.Files...)
 	bad(`{"name":"r","bfd":{}}`+"\n", detached[0].File)
-	s := New(Options{Log: slog.New(slog.DiscardHandler), Adopt: func([]bgp.Detached) { t.Error("adopted") }})
-	s.adopt([]handover.Session{bad("nonsense\n", good.Files...)})
+	s := New(Options{Log: slog.New(slog.DiscardHandler), Adopt: func(Inheritance, []bgp.Detached) { t.Error("adopted") }})
+	s.adopt(handover.Offer{Sessions: []handover.Session{bad("nonsense\n", good.Files...)}})
 	if err := good.Files[0].Close(); err == nil {
 		t.Error("the files of a session that is not understood stay open")
 	}

@@ -80,7 +80,7 @@ type Options struct {
 	Config Config
 	// Adopt receives the sessions of the previous process, before Start, and begins to use them at once. Adopt is called
 	// at most once. A nil function means that this process has no sessions with routers.
-	Adopt func([]bgp.Detached)
+	Adopt func(Inheritance, []bgp.Detached)
 	Log   *slog.Logger
 }
 
@@ -220,7 +220,7 @@ func (s *Succession) follow(ctx context.Context, before successor) (handover.End
 	go func() { ran <- before.Run(ctx) }()
 	var place handover.Place
 	for offer := range before.Places() {
-		s.adopt(offer.Sessions) // first, because the routers wait
+		s.adopt(offer) // first, because the routers wait
 		if c := offer.Place.Config; s.options.Config != nil && c != place.Config {
 			// first, because the configuration determines the interfaces to answer on
 			s.options.Config.Offer(c.Text, c.Version)

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/lanlord/lanlord/pkg/bgp/wire"
 )
@@ -73,7 +74,7 @@ func (s *Session) unexpected(t wire.Type) {
 		Established: wire.StateUnexpectedEstablished,
 	}[s.status.state]
 	n := wire.Notification{Code: wire.CodeStateMachine, Subcode: subcode, Data: []byte{byte(t)}}
-	s.fail(n, BadMessage, "the router sent the message %v in the state %v", t, s.status.state)
+	s.fail(n, BadMessage, "the router sent %s in the state %v", strings.ToUpper(t.String()), s.status.state)
 }
 
 // opened answers the OPEN of the router.

@@ -96,8 +96,13 @@ func (n Notification) Communication() string {
 // String returns the notification in words, with its numbers, like "Cease: Administrative Shutdown (6/2)".
 func (n Notification) String() string {
 	if inner, hard := n.Reason(); hard && len(n.Data) >= 2 {
-		return fmt.Sprintf("Cease: Hard Reset (6/9) for %v", inner)
+		return "Cease: Hard Reset (6/9) for " + inner.words()
 	}
+	return n.words()
+}
+
+// words is String without the notification inside a Hard Reset.
+func (n Notification) words() string {
 	text := codeName(n.Code)
 	if sub := subcodeName(n.Code, n.Subcode); sub != "" {
 		text += ": " + sub
