@@ -59,9 +59,12 @@ func (b bird) bfd() string {
 	return ""
 }
 
-// ask returns the lines that birdc prints for a command.
+// ask returns the lines that birdc prints for a command; none for a prefix that there is not.
 func (b bird) ask(ctx context.Context, command ...string) ([]string, error) {
 	text, err := b.Output(ctx, "birdc", append([]string{"-s", b.path("ctl")}, command...)...)
+	if bytes.Contains(text, []byte("Network not found")) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,12 @@
 package router
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/lanlord/lanlord/e2e/wire"
 )
@@ -21,10 +24,11 @@ func NewEcho(lab *wire.Lab, number int, addrs ...netip.Addr) (*Echo, error) {
 	for _, a := range addrs {
 		err := lab.Do(number, func() error {
 			conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, EchoPort)))
-			if err == nil {
-				e.conns = append(e.conns, conn)
+			if err != nil {
+				return err
 			}
-			return err
+			e.conns = append(e.conns, conn)
+			return roomy(conn)
 		})
 		if err != nil {
 			e.Close()
@@ -33,6 +37,17 @@ func NewEcho(lab *wire.Lab, number int, addrs ...netip.Addr) (*Echo, error) {
 		go answer(e.conns[len(e.conns)-1], name)
 	}
 	return e, nil
+}
+
+// roomy has a socket keep all that comes while this process waits for a CPU.
+func roomy(conn *net.UDPConn) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20) })
+	return errors.Join(err, failed)
 }
 
 // answer sends back until the socket is closed.

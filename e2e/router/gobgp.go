@@ -92,7 +92,7 @@ func (g gobgp) sessions(ctx context.Context) ([]Session, error) {
 // gobgpPath is a path in its JSON: attributes by their numbers in RFC 4271 and its successors.
 type gobgpPath struct {
 	Stale  bool       `json:"stale"`
-	Source netip.Addr `json:"source-ip"`
+	Source netip.Addr `json:"neighbor-ip,omitzero"`
 	Attrs  []struct {
 		Type    int             `json:"type"`
 		Value   json.RawMessage `json:"value"`

@@ -52,8 +52,10 @@ func Probe(client *wire.Station, load Load) (*Prober, error) {
 	for range load.Flows {
 		f := &flow{answers: make(map[uint64]string)}
 		err := client.Do(func() (err error) {
-			f.conn, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(load.Target, EchoPort)))
-			return err
+			if f.conn, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(load.Target, EchoPort))); err != nil {
+				return err
+			}
+			return roomy(f.conn)
 		})
 		if err != nil {
 			p.close()
@@ -68,9 +70,11 @@ func Probe(client *wire.Station, load Load) (*Prober, error) {
 	return p, nil
 }
 
-// send sends by the schedule, without waiting for answers. What the kernel refuses to send counts as sent: nobody answers it.
+// send sends by the rate, without waiting for answers. What the kernel refuses to send counts as sent: nobody answers it. What this
+// process was too late to send is left out: a burst would be lost at full queues, and by nobody's fault.
 func (p *Prober) send(ctx context.Context) {
-	start := time.Now()
+	const mostLate = 10 * time.Millisecond
+	last, due := time.Now(), 0.0
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for n := 0; ; {
@@ -79,8 +83,12 @@ func (p *Prober) send(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		for ; n < int(time.Since(start).Seconds()*float64(p.load.Rate)); n++ {
+		now := time.Now()
+		due += min(now.Sub(last), mostLate).Seconds() * float64(p.load.Rate)
+		last = now
+		for ; due >= 1; due-- {
 			f := p.flows[n%len(p.flows)]
+			n++
 			b := binary.BigEndian.AppendUint64(nil, uint64(len(f.sent)))
 			f.sent = append(f.sent, time.Now())
 			_, _ = f.conn.Write(b)
