@@ -12,7 +12,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// TestExamplesOfBGP has the programs themselves read the examples of docs/bgp.md: the ConfigMap, and the configurations of
+// TestExamplesOfBGP has the programs themselves read the examples of docs/bgp.md: the ConfigMap, and the configurations
+// of
 // FRR and BIRD.
 func TestExamplesOfBGP(t *testing.T) {
 	text, err := os.ReadFile("docs/bgp.md")

@@ -11,12 +11,13 @@ import (
 )
 
 func (p *plugin) peers() *cobra.Command {
-	command := p.command("peers", "List the BGP sessions of all nodes: state, prefixes, BFD, and why a session is down", args("", 0, 0), ordinary,
+	command := p.command("peers", "List the BGP sessions of all nodes: state, prefixes, BFD, and why a session is down",
+		args("", 0, 0), ordinary,
 		func(_ context.Context, c *inspect.Cluster, _ access, _ []string) (report, error) {
 			return inspect.Peers(c), nil
 		})
-	command.Long = command.Short + ".\n\nPREFIXES counts the prefixes that the router has been sent, and those that it should have. " +
-		"BFD shows the state, the interval and the detection time. Exit status 0 in any case; doctor is for scripts."
+	command.Long = command.Short + ".\n\nPREFIXES counts the prefixes that the router has been sent, and those that it " +
+		"should have. BFD shows the state, the interval and the detection time. Exit status 0 in any case; doctor is for scripts."
 	command.Example = `  kubectl lanlord peers            # one line for each node and router
   kubectl lanlord peers -o wide    # with the local address, the AS numbers, the hold time and the number of resets
   kubectl lanlord peers -o json | jq '.sessions[] | select(.up | not) | {node, name, reason, message, fix}'`
@@ -24,7 +25,8 @@ func (p *plugin) peers() *cobra.Command {
 }
 
 func (p *plugin) routes() *cobra.Command {
-	command := p.command("routes [ADDRESS|SERVICE]", "Show which nodes announce an address by BGP to which routers, and why others do not",
+	command := p.command("routes [ADDRESS|SERVICE]", "Show which nodes announce an address by BGP to which routers, "+
+		"and why others do not",
 		args("at most one address or Service", 0, 1), ordinary,
 		func(_ context.Context, c *inspect.Cluster, _ access, args []string) (report, error) {
 			if len(args) == 0 {
@@ -36,8 +38,8 @@ func (p *plugin) routes() *cobra.Command {
 			}
 			return l, verdict(l.Well(), l.Known())
 		})
-	command.Long = command.Short + ".\n\nWithout an argument it lists all addresses of pools with protocol bgp. With one, exit status 1 unless " +
-		"at least one node announces each address to a router."
+	command.Long = command.Short + ".\n\nWithout an argument it lists all addresses of pools with protocol bgp. With " +
+		"one, exit status 1 unless at least one node announces each address to a router."
 	command.Example = `  kubectl lanlord routes                   # one line for each address
   kubectl lanlord routes 198.51.100.1      # one address: routers, nodes, and the reasons of the other nodes
   kubectl lanlord routes default/web       # the addresses of a Service
@@ -57,7 +59,8 @@ func (p *plugin) routesOf(c *inspect.Cluster, argument string) (inspect.RouteLis
 		return inspect.RouteList{}, err
 	}
 	if c.Service(key) == nil {
-		return inspect.RouteList{}, fmt.Errorf("Lanlord has no Service %s; kubectl lanlord why %s says more", key, key)
+		return inspect.RouteList{}, fmt.Errorf("no Service of Lanlord is called %s; kubectl lanlord why %s says more", key,
+			key)
 	}
 	return inspect.RoutesOfService(c, key), nil
 }

@@ -20,18 +20,19 @@ type nodeAddress struct {
 	passing bool
 }
 
-// chooseSource returns the address of an interface that connects to a router: a global one, or a link-local one for a link-local
-// router. ok is false when the interface has none of the family.
+// chooseSource returns the address of an interface that connects to a router: a global one, or a link-local one for a
+// link-local router. ok is false when the interface has none of the family.
 func chooseSource(addrs []nodeAddress, index int, router netip.Addr) (addr netip.Addr, ok bool) {
 	linkLocal := router.IsLinkLocalUnicast()
 	return chooseAddress(addrs, func(a nodeAddress) bool {
-		return a.index == index && a.addr.Is4() == router.Is4() && a.addr.IsLinkLocalUnicast() == linkLocal && !a.addr.IsLoopback()
+		return a.index == index && a.addr.Is4() == router.Is4() && a.addr.IsLinkLocalUnicast() == linkLocal &&
+			!a.addr.IsLoopback()
 	})
 }
 
-// chooseNextHop returns the next hop for routes of a family on a session with the local address: the address itself for its own
-// family, else an address of the same interface, rather a global one than a link-local one. The result is not valid when
-// there is none.
+// chooseNextHop returns the next hop for routes of a family on a session with the local address: the address itself for
+// its own family, else an address of the same interface, rather a global one than a link-local one. The result is not
+// valid when there is none.
 func chooseNextHop(addrs []nodeAddress, local netip.Addr, v4 bool) netip.Addr {
 	if local.Is4() == v4 {
 		return local.WithZone("")
@@ -46,8 +47,8 @@ func chooseNextHop(addrs []nodeAddress, local netip.Addr, v4 bool) netip.Addr {
 	return addr
 }
 
-// chooseAddress returns the best of the addresses that fit: a global one before a link-local one, a lasting one before a passing
-// one, and else the first in the order of the kernel.
+// chooseAddress returns the best of the addresses that fit: a global one before a link-local one, a lasting one before
+// a passing one, and else the first in the order of the kernel.
 func chooseAddress(addrs []nodeAddress, fits func(nodeAddress) bool) (netip.Addr, bool) {
 	var fitting []nodeAddress
 	for _, a := range addrs {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxDumps is how often a list is read again that changed while the kernel sent it.
+// maxDumps limits the attempts to read a list that changes while the kernel sends it.
 const maxDumps = 5
 
 // readAddresses returns the addresses of all interfaces, in the order of the kernel.
@@ -41,11 +41,12 @@ func readAddresses() ([]nodeAddress, error) {
 			passing |= unix.IFA_F_TEMPORARY // the same bit means a secondary address in IPv4
 		}
 		addrs = append(addrs, nodeAddress{
-			addr:     addr,
-			subnet:   subnet,
-			index:    a.LinkIndex,
-			unusable: a.Flags&unix.IFA_F_DADFAILED != 0 || a.Flags&unix.IFA_F_TENTATIVE != 0 && a.Flags&unix.IFA_F_OPTIMISTIC == 0,
-			passing:  a.Flags&passing != 0,
+			addr:   addr,
+			subnet: subnet,
+			index:  a.LinkIndex,
+			unusable: a.Flags&unix.IFA_F_DADFAILED != 0 || a.Flags&unix.IFA_F_TENTATIVE != 0 &&
+				a.Flags&unix.IFA_F_OPTIMISTIC == 0,
+			passing: a.Flags&passing != 0,
 		})
 	}
 	return addrs, nil

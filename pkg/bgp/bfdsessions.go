@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,7 +14,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/bfd"
 )
 
-// bfdRetry is how long the speaker waits before it tries again to run BFD, after BFD has failed.
+// bfdRetry is the delay between a failure of BFD and the next attempt to run BFD.
 const bfdRetry = 5 * time.Second
 
 // bfdSessions are the BFD sessions of all peers, kept by one Monitor. BFD that fails ends no BGP session.
@@ -26,48 +27,79 @@ type bfdSessions struct {
 	// restart wakes the goroutine that runs the monitor, after Resume.
 	restart chan struct{}
 
-	// The mutex guards the fields below: the monitor is exchanged after a failed handover, and calls heard from its own thread.
+	// events are changes that were not passed on. missed is true when there was no room for one.
+	events chan bfd.Status
+	missed atomic.Bool
+
+	// The mutex guards the fields below: the goroutine that runs the monitor, Set and Resume exchange it.
 	mu      sync.Mutex
 	monitor Monitor
 	// paused is true between detach and resume.
 	paused   bool
 	detached []bfd.Detached
-	// states are the newest states by session.
-	states map[bfd.Key]bfd.State
 }
 
 func newBFDSessions(o Options, s *Speaker, adopt []bfd.Detached) *bfdSessions {
-	b := &bfdSessions{speaker: s, make: o.Monitor, restart: make(chan struct{}, 1), states: map[bfd.Key]bfd.State{}}
+	b := &bfdSessions{speaker: s, make: o.Monitor, restart: make(chan struct{}, 1), events: make(chan bfd.Status, 256)}
 	if b.make == nil {
 		b.make = func(o bfd.Options) Monitor { return bfd.New(o) }
 	}
-	b.options = bfd.Options{Log: o.Log, Changed: b.heard, Adopt: adopt}
+	b.options = bfd.Options{Log: o.Log, Changed: b.heard}
 	if o.Registerer != nil {
 		b.registry = &registry{Registerer: o.Registerer}
 		b.options.Registerer = b.registry
 	}
-	b.monitor = b.make(b.options)
+	b.renew(adopt)
 	return b
 }
 
-// start runs the monitor until ctx ends.
+// start runs the monitor until ctx ends. BFD that fails is tried again.
 func (b *bfdSessions) start(ctx context.Context, tasks *sync.WaitGroup) {
+	tasks.Go(func() { b.follow(ctx) })
 	tasks.Go(func() {
 		defer b.close()
 		for ctx.Err() == nil {
-			b.mu.Lock()
-			monitor := b.monitor
-			b.mu.Unlock()
-			if err := monitor.Run(ctx); err != nil && ctx.Err() == nil {
+			err := b.current().Run(ctx)
+			var again <-chan time.Time
+			if err != nil {
 				b.speaker.shared.log.Warn("BFD does not run", "err", err, "retry", bfdRetry)
+				again = time.After(bfdRetry)
 			}
 			select {
 			case <-ctx.Done():
 			case <-b.restart:
-			case <-time.After(bfdRetry):
+			case <-again:
+				if !b.isPaused() {
+					b.renew(nil)
+					ring(b.speaker.shared.targets)
+				}
 			}
 		}
 	})
+}
+
+// current returns the monitor in use.
+func (b *bfdSessions) current() Monitor {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.monitor
+}
+
+func (b *bfdSessions) isPaused() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.paused
+}
+
+// renew makes a new monitor, since one runs only once.
+func (b *bfdSessions) renew(adopt []bfd.Detached) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.registry.clear()
+	o := b.options
+	o.Adopt = adopt
+	b.monitor = b.make(o)
+	b.paused = false
 }
 
 // set passes the sessions that the peers ask for to the monitor.
@@ -85,25 +117,58 @@ func (b *bfdSessions) set() {
 	}
 }
 
-// heard takes a change of a session from the monitor, and passes it on to the peers that the session is for.
+// heard takes a change of a session from the monitor, whose thread it must not delay.
 func (b *bfdSessions) heard(s bfd.Status) {
-	b.mu.Lock()
-	last := b.states[s.Key]
-	b.states[s.Key] = s.State
-	b.mu.Unlock()
-	down := last == bfd.Up && s.State == bfd.Down
+	select {
+	case b.events <- s:
+	default:
+		b.missed.Store(true) // and follow reads all states
+	}
+}
+
+// follow passes changes on to the peers until ctx ends.
+func (b *bfdSessions) follow(ctx context.Context) {
+	states := map[bfd.Key]bfd.State{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-b.events:
+			b.pass(states, s)
+			if len(b.events) == 0 && b.missed.Swap(false) {
+				for _, s := range b.current().Status() {
+					b.pass(states, s)
+				}
+			}
+			b.speaker.shared.changed()
+		}
+	}
+}
+
+// pass tells the peers that a BFD session is for of its state. A router that shuts BFD down by configuration still
+// forwards (RFC 5882, section 4.2).
+func (b *bfdSessions) pass(states map[bfd.Key]bfd.State, s bfd.Status) {
+	last, known := states[s.Key]
+	states[s.Key] = s.State
+	// A session of the previous process may have been up before the first change here; the diagnostic tells.
+	wasUp := last == bfd.Up || !known && s.Diagnostic != 0
+	down := wasUp && s.State == bfd.Down && s.RemoteState != bfd.AdminDown
 	sp := b.speaker
 	sp.mu.Lock()
+	defer sp.mu.Unlock()
 	for _, w := range sp.workers {
-		if t := w.shown.Load().target; t != nil && keyOf(*t) == s.Key {
+		if t := w.shown.Load().target; t != nil && t.Key() == s.Key {
 			w.mailbox.change(func(m *mail) {
 				m.bfd = &s
 				m.bfdDown = m.bfdDown || down
 			})
 		}
 	}
-	sp.mu.Unlock()
-	sp.shared.changed()
+}
+
+// up reports whether a session is up.
+func (b *bfdSessions) up(k bfd.Key) bool {
+	return slices.ContainsFunc(b.current().Status(), func(s bfd.Status) bool { return s.Key == k && s.State == bfd.Up })
 }
 
 // fill adds the states of the BFD sessions to those of the BGP sessions.
@@ -111,18 +176,15 @@ func (b *bfdSessions) fill(list []Status, targets []*bfd.Target) {
 	if !slices.ContainsFunc(targets, func(t *bfd.Target) bool { return t != nil }) {
 		return
 	}
-	b.mu.Lock()
-	monitor := b.monitor
-	b.mu.Unlock()
 	byKey := map[bfd.Key]bfd.Status{}
-	for _, s := range monitor.Status() {
+	for _, s := range b.current().Status() {
 		byKey[s.Key] = s
 	}
 	for i, t := range targets {
 		if t == nil {
 			continue
 		}
-		if s, is := byKey[keyOf(*t)]; is {
+		if s, is := byKey[t.Key()]; is {
 			list[i].BFD = &s
 		}
 	}
@@ -133,20 +195,20 @@ func (b *bfdSessions) detach(list []Detached) {
 	byName := map[string]bfd.Key{}
 	for _, shown := range b.speaker.snapshots() {
 		if shown.target != nil {
-			byName[shown.status.Name] = keyOf(*shown.target)
+			byName[shown.status.Name] = shown.target.Key()
 		}
 	}
 	b.mu.Lock()
 	b.paused = true
 	monitor := b.monitor
 	b.mu.Unlock()
-	detached := monitor.Detach() // which may wait for heard
+	detached := monitor.Detach()
 	for i, d := range list {
 		key, has := byName[d.Name]
 		if !has {
 			continue
 		}
-		n := slices.IndexFunc(detached, func(s bfd.Detached) bool { return keyOf(s.Target) == key })
+		n := slices.IndexFunc(detached, func(s bfd.Detached) bool { return s.Target.Key() == key })
 		if n < 0 {
 			continue
 		}
@@ -186,11 +248,10 @@ func closeFiles(files []*os.File) {
 // resume continues the sessions with a new monitor.
 func (b *bfdSessions) resume() {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.options.Adopt, b.detached = b.detached, nil
-	b.registry.clear()
-	b.monitor = b.make(b.options)
-	b.paused = false
+	adopt := b.detached
+	b.detached = nil
+	b.mu.Unlock()
+	b.renew(adopt)
 	ring(b.restart)
 }
 

@@ -7,16 +7,16 @@ import (
 	"github.com/lanlord/lanlord/pkg/bfd"
 )
 
-// bfdGrace is how long after the start of a BGP session its BFD session may take to come up.
+// bfdGrace is the time from the start of a BGP session to the warning that the BFD session is not up.
 const bfdGrace = 10 * time.Second
 
-// bfdWatch is the BFD session of a worker. The BFD session begins with the first BGP session, whose addresses it has, and stays
-// while the BGP session is down.
+// bfdWatch is the BFD session of a worker. The BFD session begins with the first BGP session, whose addresses it has,
+// and stays while the BGP session is down.
 type bfdWatch struct {
 	// target is nil for none. Its address is never changed after it was published.
 	target *bfd.Target
 	up     bool
-	// warnAt is when to warn if the BFD session is not up; zero for never.
+	// warnAt is the time of the warning; zero for none.
 	warnAt time.Time
 }
 
@@ -29,7 +29,7 @@ func (b *bfdWatch) established(p Peer, c Connection) {
 	if t.Remote.IsLinkLocalUnicast() {
 		t.Interface = t.Remote.Zone()
 	}
-	if b.target == nil || keyOf(*b.target) != keyOf(t) {
+	if b.target == nil || b.target.Key() != t.Key() {
 		b.up = false
 	}
 	b.target = &t
@@ -38,8 +38,8 @@ func (b *bfdWatch) established(p Peer, c Connection) {
 	}
 }
 
-// multihop reports whether the BFD session is one of RFC 5883. A router inside the same AS may be some hops away without any
-// configuration of it.
+// multihop reports whether the BFD session is one of RFC 5883. A router inside the same AS may be some hops away
+// without any configuration of it.
 func multihop(p Peer, onLink bool) bool {
 	if p.LocalASN == p.RemoteASN {
 		return !onLink
@@ -69,7 +69,7 @@ func (b *bfdWatch) forget() { *b = bfdWatch{} }
 
 // heard takes a new state of the BFD session.
 func (b *bfdWatch) heard(s bfd.Status) {
-	if b.target == nil || keyOf(*b.target) != s.Key {
+	if b.target == nil || b.target.Key() != s.Key {
 		return
 	}
 	if b.up = s.State == bfd.Up; b.up {
@@ -83,13 +83,11 @@ func (b *bfdWatch) check(w *worker) {
 		return
 	}
 	b.warnAt = time.Time{}
+	if b.up = w.shared.bfdUp(b.target.Key()); b.up {
+		return
+	}
 	w.shared.log.Warn("BFD session does not come up: check that the router runs BFD for this node, and that UDP "+
 		"port 3784 (4784 for multihop) is open", "peer", w.peer.Name, "router", b.target.Remote, "after", bfdGrace)
-}
-
-// keyOf returns the key of a target.
-func keyOf(t bfd.Target) bfd.Key {
-	return bfd.Key{Local: t.Local, Remote: t.Remote, Interface: t.Interface, Multihop: t.Multihop}
 }
 
 // routerOf returns the address that a session leads to: that of the connection, or the configured one.

@@ -10,10 +10,10 @@ import (
 	"github.com/lanlord/lanlord/pkg/bgp/session"
 )
 
-// passedOn is what Detached.State encodes. Passwords are not in it: the kernel has them with the connection.
+// passedOn is encoded in Detached.State. There are no passwords: the kernel keeps the password with the connection.
 type passedOn struct {
 	Parameters parameters
-	// Config is what the state machine was made with. Timers may have changed since.
+	// Config made the state machine. The timers of the peer may have changed since.
 	Config session.Config
 	// Session is the state of the state machine.
 	Session []byte
@@ -21,7 +21,8 @@ type passedOn struct {
 	Unsent []byte
 }
 
-// detach stops the worker where it is, and returns the session for the next process; nil when there is none that is established.
+// detach stops the worker where it is, and returns the session for the next process; nil when there is none that is
+// established.
 func (w *worker) detach(ctx context.Context) *Detached {
 	var d *Detached
 	if w.link != nil && w.machine.View().State == Established {
@@ -46,8 +47,8 @@ func (w *worker) save(ctx context.Context) (*Detached, error) {
 	if err := link.pause(func(data []byte) { w.step(ctx, session.Received{Data: data}) }); err != nil {
 		return nil, fmt.Errorf("stop the connection: %w", err)
 	}
-	// The state machine encodes no unanswered Send. What the kernel did not take goes to the next process, and so do the updates
-	// that waited for it: no more than the routes need.
+	// The state machine encodes no unanswered Send. The next process sends the bytes that the kernel did not take, and
+	// the updates that waited for them: no more than the routes need.
 	for w.link == link && w.sending {
 		w.sending = false
 		w.step(ctx, session.Written{})
@@ -59,7 +60,8 @@ func (w *worker) save(ctx context.Context) (*Detached, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode the session: %w", err)
 	}
-	encoded, err := json.Marshal(passedOn{Parameters: parametersOf(w.peer), Config: w.config, Session: state, Unsent: link.unsent})
+	encoded, err := json.Marshal(passedOn{Parameters: parametersOf(w.peer), Config: w.config, Session: state,
+		Unsent: link.unsent})
 	if err != nil {
 		return nil, fmt.Errorf("encode the session: %w", err)
 	}
@@ -121,7 +123,8 @@ func (w *worker) restore(d Detached) error {
 	return nil
 }
 
-// orphan returns the peer that a detached session was kept for, to end the session when no such peer is configured any more.
+// orphan returns the peer that a detached session was kept for, to end the session when no such peer is configured any
+// more.
 func orphan(d Detached) (Peer, error) {
 	var s passedOn
 	if err := json.Unmarshal(d.State, &s); err != nil {

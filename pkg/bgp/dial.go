@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// dialTimeout is how long an attempt to connect may take: a SYN is repeated after 1, 3 and 7 s.
+// dialTimeout limits an attempt to connect: the kernel repeats a SYN after 1, 3 and 7 s.
 const dialTimeout = 10 * time.Second
 
-// patience is how long an attempt waits for the end of the connection before it: a router that sees the new connection first may
-// refuse it, since it has a session with this node already.
+// patience limits the wait of an attempt for the end of the previous connection: a router that sees the new connection
+// first may refuse the new one, because the router still has a session with this node.
 const patience = 200 * time.Millisecond
 
 // attempt is a dial in progress.
@@ -26,8 +26,8 @@ type dialResult struct {
 	err  error
 }
 
-// dial starts an attempt, after the end of the connection before it, which closes ended; nil for none. A peer whose password cannot
-// be read is not dialled.
+// dial starts an attempt, after the end of the connection before it, which closes ended; nil for none. A peer whose
+// password cannot be read is not dialled.
 func dial(ctx context.Context, n Network, p Peer, ended <-chan struct{}, tasks *sync.WaitGroup) *attempt {
 	a := &attempt{result: make(chan dialResult, 1), tasks: tasks}
 	if p.PasswordProblem != "" {

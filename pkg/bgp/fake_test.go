@@ -38,7 +38,8 @@ type fakeLink struct {
 }
 
 func newFakeNetwork() *fakeNetwork {
-	return &fakeNetwork{routers: map[netip.Addr]*routertest.Router{}, links: map[netip.Addr]fakeLink{}, dials: map[netip.Addr]int{},
+	return &fakeNetwork{routers: map[netip.Addr]*routertest.Router{}, links: map[netip.Addr]fakeLink{},
+		dials: map[netip.Addr]int{},
 		stuck: map[netip.Addr]bool{}}
 }
 
@@ -60,7 +61,8 @@ func (f *fakeNetwork) Dial(_ context.Context, p Peer) (Connection, error) {
 	f.links[p.Address] = fakeLink{Link: link, conn: end}
 	f.tasks.Go(func() { _ = link.Serve() })
 	local := netip.MustParseAddr("192.0.2.1")
-	return Connection{Conn: near, Local: netip.AddrPortFrom(local, 40000), Remote: netip.AddrPortFrom(p.Address, p.Port),
+	return Connection{Conn: near, Local: netip.AddrPortFrom(local, 40000), Remote: netip.AddrPortFrom(p.Address,
+		p.Port),
 		NextHop4: local, NextHop6: netip.MustParseAddr("2001:db8::1"), OnLink: true}, nil
 }
 
@@ -126,6 +128,15 @@ type fakeMonitor struct {
 	options bfd.Options
 	mu      sync.Mutex
 	targets []bfd.Target
+	states  map[bfd.Key]bfd.State
+}
+
+// change tells a change of a session.
+func (m *fakeMonitor) change(k bfd.Key, state bfd.State) {
+	m.mu.Lock()
+	m.states[k] = state
+	m.mu.Unlock()
+	m.options.Changed(bfd.Status{Key: k, State: state, RemoteState: max(state, bfd.Down)})
 }
 
 var _ Monitor = (*fakeMonitor)(nil)
@@ -143,7 +154,7 @@ func (m *fakeMonitor) Status() []bfd.Status {
 	defer m.mu.Unlock()
 	var list []bfd.Status
 	for _, t := range m.targets {
-		list = append(list, bfd.Status{Key: keyOf(t), State: bfd.Up})
+		list = append(list, bfd.Status{Key: t.Key(), State: m.states[t.Key()]})
 	}
 	return list
 }
@@ -203,7 +214,10 @@ func inScene(t *testing.T, change func(*Options), f func(s *scene)) {
 		s := &scene{t: t, network: newFakeNetwork(), log: &logBuffer{}, ended: make(chan struct{})}
 		o := Options{
 			Log: slog.New(slog.NewTextHandler(s.log, nil)), Network: s.network, Changed: func() { s.changes.Add(1) },
-			Monitor: func(o bfd.Options) Monitor { s.monitor = &fakeMonitor{options: o}; return s.monitor },
+			Monitor: func(o bfd.Options) Monitor {
+				s.monitor = &fakeMonitor{options: o, states: map[bfd.Key]bfd.State{}}
+				return s.monitor
+			},
 		}
 		if change != nil {
 			change(&o)
@@ -249,7 +263,8 @@ func (s *scene) router(addr netip.Addr, o routertest.Options) *routertest.Router
 
 // peer returns a peer with one route for each prefix.
 func peer(name string, addr netip.Addr, prefixes ...string) Peer {
-	p := Peer{Name: name, LocalASN: 64512, RemoteASN: 64513, Address: addr, Port: 179, RouterID: netip.MustParseAddr("192.0.2.1"),
+	p := Peer{Name: name, LocalASN: 64512, RemoteASN: 64513, Address: addr, Port: 179,
+		RouterID: netip.MustParseAddr("192.0.2.1"),
 		HoldTime: 90 * time.Second, ForwardingKept: true, Ready: true}
 	for _, prefix := range prefixes {
 		p.Routes = append(p.Routes, Route{Prefix: netip.MustParsePrefix(prefix)})
@@ -298,5 +313,6 @@ func wantRIB(t *testing.T, r *routertest.Router, prefixes ...string) {
 
 // graceful is graceful restart with the N bit, as a router says it.
 func graceful() *wire.GracefulRestart {
-	return &wire.GracefulRestart{Notification: true, Time: 120 * time.Second, Families: [wire.FamilyCount]bool{true, true}}
+	return &wire.GracefulRestart{Notification: true, Time: 120 * time.Second, Families: [wire.FamilyCount]bool{true,
+		true}}
 }

@@ -6,9 +6,10 @@ import (
 	"sync"
 )
 
-// Detach stops all sessions at a message boundary, and returns the established ones for the next process of the node. The caller
-// closes the files after that process has them. Until Resume this process sends and receives nothing; when Run ends instead, it
-// ends without a word to the routers. Sessions that are not established end. Detach waits for no router, and so needs no context.
+// Detach stops all sessions at a message boundary, and returns the established ones for the next process of the node.
+// The caller closes the files after that process has them. Until Resume this process sends and receives nothing; when
+// Run ends instead, it ends without a word to the routers. Sessions that are not established end. Detach waits for no
+// router, and so needs no context.
 func (s *Speaker) Detach(context.Context) []Detached {
 	s.mu.Lock()
 	s.detached = true
@@ -54,8 +55,8 @@ func (s *Speaker) Resume() {
 	ring(s.wake)
 }
 
-// Flushed waits until each router whose session is established was sent all that the last Set changes: the kernel has the
-// bytes. It returns an error when ctx ends before.
+// Flushed waits until each router whose session is established was sent all that the last Set changes: the kernel has
+// the bytes. It returns an error when ctx ends before.
 func (s *Speaker) Flushed(ctx context.Context) error {
 	for {
 		wait := s.shared.progress.wait()

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,8 +29,7 @@ type process struct {
 func startProcess(t *testing.T, adopt []Detached, peers []Peer) *process {
 	t.Helper()
 	p := &process{t: t}
-	p.Speaker = New(Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Adopt: adopt,
-		Monitor: func(o bfd.Options) Monitor { return &fakeMonitor{options: o} }})
+	p.Speaker = New(Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Adopt: adopt})
 	p.Set(peers)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -111,7 +111,8 @@ func TestAdoptionShowsRoutersNothing(t *testing.T) {
 			t.Fatalf("%d sessions are handed over", len(detached))
 		}
 		for _, d := range detached {
-			if strings.Contains(string(d.State), "four\"") && d.Name != "four" || strings.Contains(string(d.State), "Password") {
+			if strings.Contains(string(d.State), "four\"") && d.Name != "four" || strings.Contains(string(d.State),
+				"Password") {
 				t.Errorf("the state may contain a password: %s", d.State)
 			}
 		}
@@ -122,7 +123,8 @@ func TestAdoptionShowsRoutersNothing(t *testing.T) {
 	}
 	for _, r := range routers {
 		c := r.Counts()
-		if len(r.Opens()) != 1 || !r.Established() || c.Announced != 2 || c.Withdrawn != 0 || c.Messages[wire.TypeNotification] != 0 ||
+		if len(r.Opens()) != 1 || !r.Established() || c.Announced != 2 || c.Withdrawn != 0 ||
+			c.Messages[wire.TypeNotification] != 0 ||
 			c.Messages[wire.TypeKeepalive] < rounds || len(r.Violations()) > 0 {
 			t.Errorf("the router saw %d OPENs, %+v %v", len(r.Opens()), c, r.Violations())
 		}
@@ -133,7 +135,9 @@ func TestAdoptionShowsRoutersNothing(t *testing.T) {
 	}
 	current.Set(peers)
 	for _, r := range routers {
-		eventually(t, "update", func() bool { return strings.Contains(r.String(), "100.3/32") && !strings.Contains(r.String(), "100.1/32") })
+		eventually(t, "update", func() bool {
+			return strings.Contains(r.String(), "100.3/32") && !strings.Contains(r.String(), "100.1/32")
+		})
 	}
 	current.stop()
 	for _, r := range routers {
@@ -142,7 +146,8 @@ func TestAdoptionShowsRoutersNothing(t *testing.T) {
 			t.Errorf("at the end: %+v with %d routes", got, len(r.RIB()))
 		}
 	}
-	eventually(t, "end of the goroutines", func() bool { return runtime.NumGoroutine() <= goroutines+len(routers) }) // which accept
+	eventually(t, "end of the goroutines",
+		func() bool { return runtime.NumGoroutine() <= goroutines+len(routers) }) // which accept
 }
 
 func TestResumeAfterAFailedHandover(t *testing.T) {
@@ -200,8 +205,14 @@ func TestAdoptionWithOtherParameters(t *testing.T) {
 	changed.RouterID = netip.MustParseAddr("192.0.2.77")
 	changed.HoldTime = 30 * time.Second
 	next := startProcess(t, detached, []Peer{changed})
-	next.await("new session", func(s Status) bool { return established(s) && !s.Adopted && s.HoldTime == 30*time.Second })
-	eventually(t, "end of the session without a peer", func() bool { return !routers[1].Established() && len(routers[1].RIB()) == 0 })
+	next.await("new session", func(s Status) bool {
+		return established(s) && !s.Adopted &&
+			s.HoldTime == 30*time.Second
+	})
+	eventually(t, "end of the session without a peer", func() bool {
+		return !routers[1].Established() &&
+			len(routers[1].RIB()) == 0
+	})
 	for i, r := range routers {
 		if got := r.Counts().Notification; got.Code != wire.CodeCease || got.Subcode != wire.CeaseHardReset {
 			t.Errorf("router %d got %v", i, got)
@@ -221,7 +232,8 @@ func TestAdoptionCarriesUnsentBytes(t *testing.T) {
 	if n == nil {
 		return
 	}
-	// The router reads nothing until the handover is over: the updates are in the buffers of the kernel and in the state.
+	// The router reads nothing until the handover is over: the updates are in the buffers of the kernel and in the
+	// state.
 	r := routertest.New(routertest.Options{ASN: 64513, PeerASN: 64512})
 	l := n.listen(router4, listenOptions{})
 	gate := make(chan struct{})
@@ -263,6 +275,61 @@ func TestAdoptionCarriesUnsentBytes(t *testing.T) {
 	if c := r.Counts(); len(r.Opens()) != 1 || c.Announced != len(prefixes) || len(r.Violations()) > 0 {
 		t.Errorf("the router saw %d OPENs, %+v, %v", len(r.Opens()), c, r.Violations())
 	}
+}
+
+func TestBFDWithARealMonitor(t *testing.T) {
+	n := inNamespaces(t)
+	if n == nil {
+		return
+	}
+	profile := bfd.Profile{ReceiveInterval: 300 * time.Millisecond, TransmitInterval: 300 * time.Millisecond,
+		DetectMultiplier: 10}
+	var ups, downs atomic.Int64
+	other := bfd.New(bfd.Options{Changed: func(s bfd.Status) {
+		if s.State == bfd.Up {
+			ups.Add(1)
+		} else if s.State == bfd.Down && ups.Load() > 0 {
+			downs.Add(1)
+		}
+	}})
+	other.Set([]bfd.Target{{Local: router4, Remote: node4, Profile: profile}})
+	ended := n.onRouterThread(func() error { return other.Run(t.Context()) })
+	peers, routers := n.realPeers("198.51.100.1/32")
+	peers = peers[:1]
+	peers[0].BFD = &profile
+	current := startProcess(t, nil, peers)
+	up := func(s Status) bool { return established(s) && s.BFD != nil && s.BFD.State == bfd.Up }
+	current.await("sessions", up)
+	for range 5 {
+		detached := current.Detach(t.Context())
+		if len(detached) != 1 || detached[0].BFD == nil || len(detached[0].BFD.Files) == 0 {
+			t.Fatalf("handed over: %+v", detached)
+		}
+		next := startProcess(t, detached, peers)
+		next.await("adopted sessions", func(s Status) bool { return s.Adopted && up(s) })
+		current.stop()
+		current = next
+		// And back, when the next process does not come.
+		for _, d := range current.Detach(t.Context()) {
+			d.File.Close()
+			closeFiles(d.BFD.Files)
+		}
+		current.Resume()
+		current.await("resumed sessions", up)
+	}
+	if ups.Load() != 1 || downs.Load() != 0 || len(routers[0].Opens()) != 1 {
+		t.Errorf("the router saw BFD come up %d times and go down %d times, and %d OPENs", ups.Load(), downs.Load(),
+			len(routers[0].Opens()))
+	}
+	// The router falls silent: BFD goes down, and ends the BGP session.
+	for _, d := range other.Detach() {
+		closeFiles(d.Files)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	current.await("loss of the session by BFD", func(s Status) bool { return s.Resets == 1 && s.Reason == BFDDown })
+	current.await("new session", established)
 }
 
 // gatedConn reads nothing between the start of the session and the opening of the gate.

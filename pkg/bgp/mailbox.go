@@ -7,8 +7,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/bgp/session"
 )
 
-// mailbox holds what others ask of the goroutine of a peer. They never wait: a new value replaces the one that was not read
-// yet. The mutex guards a few values that several goroutines write.
+// mailbox holds what others ask of the goroutine of a peer. They never wait: a new value replaces the one that was not
+// read yet. The mutex guards a few values that several goroutines write.
 type mailbox struct {
 	wake chan struct{} // of capacity 1
 
@@ -23,7 +23,8 @@ type mail struct {
 	stop       *session.StopReason
 	detach     chan<- *Detached
 	resume     bool
-	// bfd is the newest state of the BFD session. bfdDown is true when the session went from Up to Down, even if it is up again.
+	// bfd is the newest state of the BFD session. bfdDown is true when the session went from Up to Down, even if it is
+	// up again.
 	bfd     *bfd.Status
 	bfdDown bool
 }

@@ -44,9 +44,11 @@ func parseMD5Counters(text string) (md5Counters, error) {
 		}
 		values := strings.Fields(rest)
 		if len(values) != len(names) {
-			return md5Counters{}, fmt.Errorf("%s has %d names of TCP counters and %d values", netstatFile, len(names), len(values))
+			return md5Counters{}, fmt.Errorf("%s has %d names of TCP counters and %d values", netstatFile, len(names),
+				len(values))
 		}
-		into := map[string]*uint64{"TCPMD5NotFound": &c.notFound, "TCPMD5Unexpected": &c.unexpected, "TCPMD5Failure": &c.failure}
+		into := map[string]*uint64{"TCPMD5NotFound": &c.notFound, "TCPMD5Unexpected": &c.unexpected,
+			"TCPMD5Failure": &c.failure}
 		for i, name := range names {
 			if to := into[name]; to != nil {
 				n, err := strconv.ParseUint(values[i], 10, 64)
@@ -61,9 +63,9 @@ func parseMD5Counters(text string) (md5Counters, error) {
 	return md5Counters{}, fmt.Errorf("%s has no counters of TCP", netstatFile)
 }
 
-// md5Watch finds out whether a failed attempt to connect is due to a password. The kernel counts for all connections together,
-// so an attempt is judged only by counters that no other attempt at the same time may have moved. The mutex guards a few
-// numbers; each attempt has its own goroutine.
+// md5Watch finds out whether a failed attempt to connect is due to a password. The kernel counts for all connections
+// together, so an attempt is judged only by counters that no other attempt at the same time may have moved. The mutex
+// guards a few numbers; each attempt has its own goroutine.
 type md5Watch struct {
 	mu sync.Mutex
 	// running and started count the attempts, those without a password at 0 and those with one at 1.
@@ -98,8 +100,8 @@ func (w *md5Watch) begin(password bool) *md5Attempt {
 	return a
 }
 
-// end returns what the counters say of the attempt. Without a sign of a wrong password the reason is None. shared is true when
-// counters moved and another attempt may be the cause.
+// end returns what the counters say of the attempt. Without a sign of a wrong password the reason is None. shared is
+// true when counters moved and another attempt may be the cause.
 func (w *md5Watch) end(a *md5Attempt) (r Reason, shared bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

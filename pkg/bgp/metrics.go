@@ -41,11 +41,14 @@ func newMetrics(r prometheus.Registerer, snapshots func() []*snapshot) *metrics 
 	m := &metrics{
 		changes: counter("session_changes_total",
 			"Changes of BGP sessions to up or down, by the reason of the loss; None for up.", "peer", "to", "reason"),
-		failures: counter("connect_failures_total", "Failed attempts to connect to a router, by reason.", "peer", "reason"),
+		failures: counter("connect_failures_total", "Failed attempts to connect to a router, by reason.", "peer",
+			"reason"),
 		notifications: counter("notifications_total",
-			"BGP NOTIFICATION messages, by direction and by code and subcode (RFC 4271, section 4.5).", "peer", "direction", "code"),
+			"BGP NOTIFICATION messages, by direction and by code and subcode (RFC 4271, section "+
+				"4.5).", "peer", "direction", "code"),
 		handovers: counter("handovers_total",
-			"BGP sessions passed on to the next process of the node (detached), taken over from the previous one (adopted), "+
+			"BGP sessions passed on to the next process of the node (detached), taken over from the previous one "+
+				"(adopted), "+
 				"taken back after a failed handover (resumed), or not passed on (failed).", "result"),
 	}
 	for _, result := range []handover{handoverDetached, handoverAdopted, handoverResumed, handoverFailed} {
@@ -85,7 +88,8 @@ func (m *metrics) notified(peer string, last, next session.Counters) {
 	}
 }
 
-// The greatest numbers in use (IANA, BGP Error Codes). A router chooses the numbers, and must not choose how many series there are.
+// The greatest numbers in use (IANA, BGP Error Codes). A router chooses the numbers, and must not choose how many
+// series there are.
 const (
 	maxCode    = 8
 	maxSubcode = 13
@@ -119,9 +123,10 @@ func newSessions(snapshots func() []*snapshot) *sessions {
 	return &sessions{
 		snapshots: snapshots,
 		up:        describe("session_up", "Whether the BGP session with a peer is established.", "peer"),
-		announced: describe("prefixes_announced", "Prefixes that the router was told on the current session.", "peer", "family"),
-		wanted:    describe("prefixes_wanted", "Prefixes to announce to the peer.", "peer", "family"),
-		messages:  describe("messages_total", "BGP messages by type and direction.", "peer", "type", "direction"),
+		announced: describe("prefixes_announced", "Prefixes that the router was told on the current session.", "peer",
+			"family"),
+		wanted:   describe("prefixes_wanted", "Prefixes to announce to the peer.", "peer", "family"),
+		messages: describe("messages_total", "BGP messages by type and direction.", "peer", "type", "direction"),
 	}
 }
 
@@ -149,7 +154,8 @@ func (s *sessions) Collect(to chan<- prometheus.Metric) {
 		send(s.wanted, prometheus.GaugeValue, float64(shown.status.Wanted6), wire.IPv6.String())
 		for t := wire.TypeOpen; int(t) < wire.TypeCount; t++ {
 			send(s.messages, prometheus.CounterValue, float64(shown.counters.Sent[t]), t.String(), directionSent)
-			send(s.messages, prometheus.CounterValue, float64(shown.counters.Received[t]), t.String(), directionReceived)
+			send(s.messages, prometheus.CounterValue, float64(shown.counters.Received[t]), t.String(),
+				directionReceived)
 		}
 	}
 }

@@ -36,8 +36,8 @@ type namespaces struct {
 	prefix string
 }
 
-// inNamespaces runs the calling test again in the network namespace of a node, and returns nil when that process has passed.
-// Inside, it returns the namespaces. The machine's own interfaces are not touched.
+// inNamespaces runs the calling test again in the network namespace of a node, and returns nil when that process has
+// passed. Inside, it returns the namespaces. The machine's own interfaces are not touched.
 func inNamespaces(t *testing.T) *namespaces {
 	t.Helper()
 	if prefix := os.Getenv(insideVariable); prefix != "" {
@@ -61,7 +61,8 @@ func inNamespaces(t *testing.T) *namespaces {
 		n.run(ns, "ip link set lo up")
 	}
 	n.run("node", "ip link add eth0 type veth peer name eth0 netns "+n.prefix+"router")
-	for _, line := range []string{"addr add %s/24 dev eth0", "addr add %s/64 dev eth0 nodad", "link set eth0 addrgenmode eui64", "link set eth0 up"} {
+	for _, line := range []string{"addr add %s/24 dev eth0", "addr add %s/64 dev eth0 nodad",
+		"link set eth0 addrgenmode eui64", "link set eth0 up"} {
 		n.run("node", "ip "+fill(line, node4, node6))
 		n.run("router", "ip "+fill(line, router4, router6))
 	}
@@ -79,7 +80,8 @@ func inNamespaces(t *testing.T) *namespaces {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"netns", "exec", n.prefix + "node", self, "-test.run", "^" + t.Name() + "$", "-test.v", "-test.timeout", "5m"}
+	args := []string{"netns", "exec", n.prefix + "node", self, "-test.run", "^" + t.Name() + "$", "-test.v",
+		"-test.timeout", "5m"}
 	if testing.Short() {
 		args = append(args, "-test.short")
 	}
@@ -126,6 +128,13 @@ func (n *namespaces) run(ns, line string) string {
 // inRouter calls f on a thread in the namespace of the router. Sockets that f opens stay there.
 func (n *namespaces) inRouter(f func() error) {
 	n.t.Helper()
+	if err := <-n.onRouterThread(f); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// onRouterThread starts f on a thread in the namespace of the router, and returns the channel for the error.
+func (n *namespaces) onRouterThread(f func() error) <-chan error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
@@ -141,17 +150,15 @@ func (n *namespaces) inRouter(f func() error) {
 		}
 		done <- f()
 	}()
-	if err := <-done; err != nil {
-		n.t.Fatal(err)
-	}
+	return done
 }
 
 // listenOptions are the options of the router's socket.
 type listenOptions struct {
-	// password is the one for each of from.
+	// password is set for each address in from.
 	password string
 	from     []netip.Addr
-	// ttl is that of the router's packets, 0 for the default. minTTL is the least of packets that the router takes.
+	// ttl is the TTL of sent packets, 0 for the default. minTTL is the least TTL of accepted packets.
 	ttl, minTTL int
 }
 

@@ -10,9 +10,11 @@ import (
 
 // Network opens connections to routers. The zero Options use the kernel's network; tests replace it.
 type Network interface {
-	// Dial opens a connection to the router of p, within the time of ctx. An error that wraps a *DialError says the reason.
+	// Dial opens a connection to the router of p, within the time of ctx. An error that wraps a *DialError says the
+	// reason.
 	Dial(ctx context.Context, p Peer) (Connection, error)
-	// Adopt returns the connection that file holds, with the password and the TTL security of p, and does not close file.
+	// Adopt returns the connection that file holds, with the password and the TTL security of p, and does not close
+	// file.
 	Adopt(p Peer, file *os.File) (Connection, error)
 }
 
@@ -21,8 +23,8 @@ type Connection struct {
 	net.Conn
 	// Local and Remote are the addresses of the connection, IPv4 addresses not mapped to IPv6.
 	Local, Remote netip.AddrPort
-	// NextHop4 and NextHop6 are the addresses of this node at the interface of Local. That of the family of Local is Local
-	// itself. The other one is not valid when the interface has no address of that family.
+	// NextHop4 and NextHop6 are the addresses of this node at the interface of Local. That of the family of Local is
+	// Local itself. The other one is not valid when the interface has no address of that family.
 	NextHop4, NextHop6 netip.Addr
 	// OnLink is true when the router is in a subnet of that interface, so that no router is in between.
 	OnLink bool

@@ -18,8 +18,8 @@ import (
 // kernelNetwork is the Network of the network namespace of the process.
 type kernelNetwork struct {
 	md5 md5Watch
-	// The mutex guards routers: the routers found on interfaces of unnumbered sessions. The attempts of several peers, each in
-	// its own goroutine, use the map.
+	// The mutex guards routers: the routers found on interfaces of unnumbered sessions. The attempts of several peers,
+	// each in its own goroutine, use the map.
 	mu      sync.Mutex
 	routers map[string]netip.Addr
 }
@@ -85,7 +85,8 @@ func (k *kernelNetwork) connect(ctx context.Context, p Peer, router netip.Addr) 
 	if err != nil {
 		return nil, err
 	}
-	options := socketOptions{remote: router, password: p.Password, hops: p.TTLSecurity, userTimeout: p.HoldTime, device: device}
+	options := socketOptions{remote: router, password: p.Password, hops: p.TTLSecurity, userTimeout: p.HoldTime,
+		device: device}
 	first, cancel := ctx, context.CancelFunc(func() {})
 	if deadline, has := ctx.Deadline(); has && p.Password != "" {
 		first, cancel = context.WithDeadline(ctx, deadline.Add(-plainTimeout))
@@ -104,12 +105,12 @@ func (k *kernelNetwork) connect(ctx context.Context, p Peer, router netip.Addr) 
 	return nil, failure
 }
 
-// plainTimeout is how long a router has to answer a connection without a password.
+// plainTimeout limits the attempt to connect without a password.
 const plainTimeout = 2 * time.Second
 
-// tryPlain finds out why a router does not answer segments with a password. Most drop them when they have no password for this
-// node, or another one, and a refusal without a password does not reach this node's socket. Only a router without a password
-// answers a connection without one.
+// tryPlain finds out why a router does not answer segments with a password. Most drop them when they have no password
+// for this node, or another one, and a refusal without a password does not reach this node's socket. Only a router
+// without a password answers a connection without one.
 func tryPlain(ctx context.Context, o socketOptions, source netip.Addr, p Peer, failure *DialError) *DialError {
 	o.password = ""
 	ctx, cancel := context.WithTimeout(ctx, plainTimeout)
@@ -119,7 +120,8 @@ func tryPlain(ctx context.Context, o socketOptions, source netip.Addr, p Peer, f
 	case err == nil:
 		conn.Close()
 		failure.Reason = PasswordUnexpected
-		failure.Message = "the router accepts connections of this node without a TCP MD5 password: configure the same password there, " +
+		failure.Message = "the router accepts connections of this node without a TCP MD5 password: configure the " +
+			"same password there, " +
 			"or remove password or password-secret"
 	case errors.Is(err, unix.ECONNREFUSED):
 		return classify(err, p, None, false)
@@ -133,7 +135,8 @@ func connectOnce(ctx context.Context, o socketOptions, source netip.Addr, port u
 		KeepAlive: -1, // BGP has its own
 		ControlContext: func(_ context.Context, _, _ string, raw syscall.RawConn) error {
 			if err := o.set(raw); err != nil {
-				return &DialError{Reason: ConnectionLost, Err: err, Message: "the kernel of this node cannot prepare the connection: " + err.Error()}
+				return &DialError{Reason: ConnectionLost, Err: err,
+					Message: "the kernel of this node cannot prepare the connection: " + err.Error()}
 			}
 			return nil
 		},
@@ -180,7 +183,8 @@ func source(p Peer, router netip.Addr) (addr netip.Addr, device string, err erro
 	addr, ok := chooseSource(addrs, link.Attrs().Index, router)
 	if !ok {
 		return netip.Addr{}, "", &DialError{Reason: NoRoute,
-			Message: fmt.Sprintf("the interface %s has no address of the family of the router: add one, or change source-interface", p.SourceInterface)}
+			Message: fmt.Sprintf("the interface %s has no address of the family of the router: add one, or change "+
+				"source-interface", p.SourceInterface)}
 	}
 	if addr.IsLinkLocalUnicast() && addr.Is6() {
 		addr = addr.WithZone(p.SourceInterface)

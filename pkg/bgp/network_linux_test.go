@@ -30,7 +30,8 @@ func dialOnce(t *testing.T, k *kernelNetwork, p Peer, patience time.Duration) (C
 	if !is {
 		t.Fatalf("the error is no DialError: %v", err)
 	}
-	if p.Password != "" && (strings.Contains(err.Error(), p.Password) || strings.Contains(failure.Message, p.Password)) {
+	if p.Password != "" && (strings.Contains(err.Error(), p.Password) || strings.Contains(failure.Message,
+		p.Password)) {
 		t.Errorf("the error contains the password: %v", err)
 	}
 	return Connection{}, failure
@@ -104,7 +105,8 @@ func TestDialTTL(t *testing.T) {
 		}
 		l.Close()
 		l = n.listen(router, listenOptions{ttl: 254})
-		if _, failure := dialOnce(t, k, Peer{Address: router, TTLSecurity: 1}, time.Second); failure == nil || failure.Reason != Timeout {
+		if _, failure := dialOnce(t, k, Peer{Address: router, TTLSecurity: 1}, time.Second); failure == nil ||
+			failure.Reason != Timeout {
 			t.Errorf("%v with TTL 254 instead of 255: %v", router, failure)
 		}
 		if _, failure := dialOnce(t, k, Peer{Address: router, TTLSecurity: 2}, patient); failure != nil {
@@ -147,11 +149,15 @@ func TestDialSourceAndNextHops(t *testing.T) {
 	}{
 		{name: "kernel's choice", peer: Peer{Address: router4}, local: node4, hop4: node4, hop6: node6},
 		{name: "kernel's choice, IPv6", peer: Peer{Address: router6}, local: node6, hop4: node4, hop6: node6},
-		{name: "source address", peer: Peer{Address: router4, SourceAddress: node4b}, local: node4b, hop4: node4b, hop6: node6},
-		{name: "source interface", peer: Peer{Address: router4, SourceInterface: "eth0"}, local: node4, hop4: node4, hop6: node6},
-		{name: "source interface elsewhere", peer: Peer{Address: router4, SourceInterface: "lo1"}, local: inner4, hop4: inner4, hop6: inner6,
+		{name: "source address", peer: Peer{Address: router4, SourceAddress: node4b}, local: node4b, hop4: node4b,
+			hop6: node6},
+		{name: "source interface", peer: Peer{Address: router4, SourceInterface: "eth0"}, local: node4, hop4: node4,
+			hop6: node6},
+		{name: "source interface elsewhere", peer: Peer{Address: router4, SourceInterface: "lo1"}, local: inner4,
+			hop4: inner4, hop6: inner6,
 			beyondRouter: true},
-		{name: "source interface elsewhere, IPv6", peer: Peer{Address: router6, SourceInterface: "lo1"}, local: inner6, hop4: inner4,
+		{name: "source interface elsewhere, IPv6", peer: Peer{Address: router6, SourceInterface: "lo1"}, local: inner6,
+			hop4: inner4,
 			hop6: inner6, beyondRouter: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -219,10 +225,12 @@ func TestDialUnnumbered(t *testing.T) {
 		return
 	}
 	p := Peer{Interface: "eth0", Port: 179}
-	if _, failure := dialOnce(t, newKernelNetwork(), p, time.Second); failure == nil || failure.Reason != NoRouterAdvertisement {
+	if _, failure := dialOnce(t, newKernelNetwork(), p, time.Second); failure == nil ||
+		failure.Reason != NoRouterAdvertisement {
 		t.Fatalf("without a router advertisement: %v", failure)
 	}
-	if _, failure := dialOnce(t, newKernelNetwork(), Peer{Interface: "eth7"}, time.Second); failure == nil || failure.Reason != NoRoute {
+	if _, failure := dialOnce(t, newKernelNetwork(), Peer{Interface: "eth7"}, time.Second); failure == nil ||
+		failure.Reason != NoRoute {
 		t.Fatalf("without the interface: %v", failure)
 	}
 	router := n.advertiseRouter()
@@ -231,8 +239,10 @@ func TestDialUnnumbered(t *testing.T) {
 	if failure != nil {
 		t.Fatal(failure)
 	}
-	if conn.Remote.Addr() != router.addr || !conn.Local.Addr().IsLinkLocalUnicast() || conn.NextHop6 != conn.Local.Addr().WithZone("") || !conn.OnLink {
-		t.Errorf("the connection is from %v to %v with next hop %v, want it to %v", conn.Local, conn.Remote, conn.NextHop6, router.addr)
+	if conn.Remote.Addr() != router.addr || !conn.Local.Addr().IsLinkLocalUnicast() ||
+		conn.NextHop6 != conn.Local.Addr().WithZone("") || !conn.OnLink {
+		t.Errorf("the connection is from %v to %v with next hop %v, want it to %v", conn.Local, conn.Remote,
+			conn.NextHop6, router.addr)
 	}
 	select {
 	case from := <-router.advertised:

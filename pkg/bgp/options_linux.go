@@ -15,7 +15,8 @@ import (
 const (
 	// controlClass is class selector 6 as the type of service, for routing protocols (RFC 4594, section 3.2).
 	controlClass = 0xc0
-	// ownTTL is the TTL of each packet sent, so that a router with TTL security accepts the session (RFC 5082, section 3).
+	// ownTTL is the TTL of each packet sent, so that a router with TTL security accepts the session (RFC 5082, section
+	// 3).
 	ownTTL = 255
 	// maxPassword is the greatest length of a TCP MD5 password in bytes (TCP_MD5SIG_MAXKEYLEN, tcp(7)).
 	maxPassword = 80
@@ -27,7 +28,7 @@ type socketOptions struct {
 	password string
 	// hops is the greatest number of hops to the router, 0 for no check (RFC 5082).
 	hops int
-	// userTimeout is how long sent data may stay without an acknowledgement, 0 for the kernel's default.
+	// userTimeout limits the time without an acknowledgement of sent data, 0 for the kernel's default.
 	userTimeout time.Duration
 	// device is the VRF to bind to; empty for none.
 	device string
@@ -128,7 +129,8 @@ func control(raw syscall.RawConn, f func(fd int) error) error {
 	return failed
 }
 
-// setNonblock makes a connection of the kernel return instead of wait, as the runtime of Go expects. Others are left alone.
+// setNonblock makes a connection of the kernel return instead of wait, as the runtime of Go expects. Others are left
+// alone.
 func setNonblock(conn net.Conn) error {
 	c, is := conn.(syscall.Conn)
 	if !is {

@@ -6,13 +6,14 @@ import (
 	"github.com/lanlord/lanlord/pkg/bgp/session"
 )
 
-// past is what status and metrics still say of the state machines that a worker had before the current one.
+// past keeps the parts of status and metrics that outlive a state machine.
 type past struct {
 	counters session.Counters
 	since    time.Time
 	reason   Reason
 	message  string
-	// adopted is true when the first session began in the previous process, outdated when that process had other parameters.
+	// adopted is true when the first session began in the previous process, outdated when that process had other
+	// parameters.
 	adopted, outdated bool
 	// restarted is true until the first session of the process is established.
 	restarted bool

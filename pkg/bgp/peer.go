@@ -14,8 +14,8 @@ import (
 type Peer struct {
 	// Name identifies the session in status and metrics, unique in a set.
 	Name string
-	// LocalASN and RemoteASN are 1 to 4294967295. RemoteASN 0 stands for any number but LocalASN (eBGP) when AnyExternal
-	// is true.
+	// LocalASN and RemoteASN are 1 to 4294967295. RemoteASN 0 stands for any number but LocalASN (eBGP) when
+	// AnyExternal is true.
 	LocalASN, RemoteASN uint32
 	AnyExternal         bool
 	// Address is the router's address; with a zone for a link-local address. Not valid for an unnumbered session: the
@@ -45,8 +45,8 @@ type Peer struct {
 	ForwardingKept bool
 	// BFD is the profile of the BFD session, nil for none.
 	BFD *bfd.Profile
-	// Routes are all routes to announce, sorted by Prefix, each once. With Ready false the first End-of-RIB is held back
-	// and nothing is withdrawn that the router may still keep from the previous process.
+	// Routes are all routes to announce, sorted by Prefix, each once. With Ready false the first End-of-RIB is held
+	// back and nothing is withdrawn that the router may still keep from the previous process.
 	Routes []Route
 	Ready  bool
 }

@@ -6,14 +6,15 @@ import (
 	"github.com/lanlord/lanlord/pkg/bgp/wire"
 )
 
-// snapshot is what a worker shows to others. It never changes after it was published.
+// snapshot is the published state of a worker. A snapshot never changes.
 type snapshot struct {
 	// status has no BFD: that is added when it is read.
 	status   Status
 	counters session.Counters
 	// target is the BFD session that the peer is to have, nil for none.
 	target *bfd.Target
-	// generation is the call of Set that the worker has seen. flushed is true when the kernel has all messages to the router.
+	// generation is the call of Set that the worker has seen. flushed is true when the kernel has all messages to the
+	// router.
 	generation uint64
 	flushed    bool
 }
@@ -63,16 +64,19 @@ func (w *worker) tell(last, next Status) {
 	if was && (!up || lostAndBack) {
 		w.bfd.lost()
 		w.shared.metrics.changed(next.Name, false, next.Reason)
-		log.Info("BGP session lost", "peer", next.Name, "router", routerOf(last, w.peer), "reason", next.Reason, "message", next.Message)
+		log.Info("BGP session lost", "peer", next.Name, "router", routerOf(last, w.peer), "reason", next.Reason,
+			"message", next.Message)
 	}
 	switch {
 	case up && (!was || lostAndBack):
 		w.bfd.established(w.peer, w.link.Connection)
 		w.shared.metrics.changed(next.Name, true, None)
-		log.Info("BGP session established", "peer", next.Name, "router", routerOf(next, w.peer), "local", next.Local.Addr(),
+		log.Info("BGP session established", "peer", next.Name, "router", routerOf(next, w.peer), "local",
+			next.Local.Addr(),
 			"hold time", next.HoldTime, "adopted", next.Adopted)
 	case !up && !was && next.Reason != last.Reason && next.Reason != None:
-		log.Info("BGP session not established", "peer", next.Name, "router", routerOf(next, w.peer), "reason", next.Reason,
+		log.Info("BGP session not established", "peer", next.Name, "router", routerOf(next, w.peer), "reason",
+			next.Reason,
 			"message", next.Message)
 	}
 }

@@ -21,7 +21,8 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// Changed is called after each change of Status, from any goroutine. It must not block, nor call the Speaker.
 	Changed func()
-	// Adopt are the sessions of the previous process. They continue with the first Set; those that it has no peer for end.
+	// Adopt holds the sessions of the previous process. The first Set continues the sessions of its peers, and ends the
+	// others.
 	Adopt []Detached
 	// Network replaces the kernel's network, and Monitor the BFD sessions on it, in tests.
 	Network Network
@@ -43,11 +44,12 @@ type Speaker struct {
 	// wake wakes Run.
 	wake chan struct{}
 
-	// The mutex guards the fields below: Run owns the workers, while the other methods read the lists from any goroutine.
+	// The mutex guards the fields below: Run owns the workers, while the other methods read the lists from any
+	// goroutine.
 	mu         sync.Mutex
 	wanted     []Peer
 	generation uint64
-	// workers are those that keep a session, by name.
+	// workers keep the sessions, by name.
 	workers map[string]*worker
 	// adopt are the sessions of the previous process that no Set was called for yet, by name.
 	adopt map[string]Detached
@@ -68,14 +70,18 @@ type shared struct {
 	changed func()
 	// targets wakes the goroutine that passes the BFD targets on.
 	targets chan struct{}
+	// bfdUp reports whether a BFD session is up.
+	bfdUp func(bfd.Key) bool
 	// progress wakes those who wait for messages to be sent.
 	progress *broadcast
 }
 
 // New returns a Speaker without peers. Run does the work.
 func New(o Options) *Speaker {
-	s := &Speaker{wake: make(chan struct{}, 1), workers: map[string]*worker{}, adopt: map[string]Detached{}, began: time.Now()}
-	s.shared = shared{log: o.Log, network: o.Network, random: rand.Float64, changed: o.Changed, targets: make(chan struct{}, 1),
+	s := &Speaker{wake: make(chan struct{}, 1), workers: map[string]*worker{}, adopt: map[string]Detached{},
+		began: time.Now()}
+	s.shared = shared{log: o.Log, network: o.Network, random: rand.Float64, changed: o.Changed,
+		targets:  make(chan struct{}, 1),
 		progress: newBroadcast(), metrics: newMetrics(o.Registerer, s.snapshots)}
 	if o.Network == nil {
 		s.shared.network = newKernelNetwork()
@@ -91,11 +97,12 @@ func New(o Options) *Speaker {
 		}
 	}
 	s.bfd = newBFDSessions(o, s, adopt)
+	s.shared.bfdUp = s.bfd.up
 	return s
 }
 
-// Set replaces the peers and their routes. It never blocks. A peer with other parameters gets a new session, and the sessions of
-// the others are not touched. Names must be unique. The caller must not change the routes afterwards.
+// Set replaces the peers and their routes. It never blocks. A peer with other parameters gets a new session, and the
+// sessions of the others are not touched. Names must be unique. The caller must not change the routes afterwards.
 func (s *Speaker) Set(peers []Peer) {
 	s.mu.Lock()
 	s.wanted = slices.Clone(peers)
@@ -135,14 +142,15 @@ func (s *Speaker) snapshots() []*snapshot {
 	return list
 }
 
-// Run keeps the sessions until ctx ends, and then ends each of them with a Cease: as a Hard Reset where graceful restart was
-// negotiated (RFC 8538), so that the routers remove the routes at once. Sessions that Detach has returned stay as they are. Run
-// returns nil.
+// Run keeps the sessions until ctx ends, and then ends each of them with a Cease: as a Hard Reset where graceful
+// restart was negotiated (RFC 8538), so that the routers remove the routes at once. Sessions that Detach has returned
+// stay as they are. Run returns nil.
 func (s *Speaker) Run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	s.bfd.start(ctx, &tasks)
-	crew := &crew{speaker: s, tasks: &tasks, ended: make(chan *worker), endpoints: map[*worker]endpoint{}, retiring: map[*worker]bool{}}
+	crew := &crew{speaker: s, tasks: &tasks, ended: make(chan *worker), endpoints: map[*worker]endpoint{},
+		retiring: map[*worker]bool{}}
 	for {
 		select {
 		case <-ctx.Done():
@@ -208,8 +216,8 @@ func (c *crew) arrange(ctx context.Context) {
 	s.shared.progress.wake()
 }
 
-// blocked reports whether the session with a router has to wait for the end of another one with the same router, or of the same
-// name.
+// blocked reports whether the session with a router has to wait for the end of another one with the same router, or of
+// the same name.
 func (c *crew) blocked(p Peer) bool {
 	for w := range c.retiring {
 		if w.name == p.Name || c.endpoints[w] == endpointOf(p) {

@@ -27,7 +27,8 @@ func TestAnnounce(t *testing.T) {
 		wantRIB(t, r, "198.51.100.1/32", "2001:db8:1::1/128")
 		got := s.status("a")
 		if got.State != Established || got.Reason != None || got.RemoteASN != 64513 || got.HoldTime != 90*time.Second ||
-			got.Announced4 != 1 || got.Announced6 != 1 || got.Wanted4 != 1 || got.Remote.Addr() != torA || got.Resets != 0 || got.Adopted {
+			got.Announced4 != 1 || got.Announced6 != 1 || got.Wanted4 != 1 || got.Remote.Addr() != torA ||
+			got.Resets != 0 || got.Adopted {
 			t.Errorf("status: %+v", got)
 		}
 		if path := r.RIB()[netip.MustParsePrefix("2001:db8:1::1/128")]; path.NextHop != netip.MustParseAddr("2001:db8::1") {
@@ -58,7 +59,8 @@ func TestStopEndsWithCease(t *testing.T) {
 		subcode  uint8
 	}{
 		{name: "plain", subcode: wire.CeaseShutdown},
-		{name: "graceful restart", graceful: 15 * time.Second, router: routertest.Options{GracefulRestart: graceful()}, subcode: wire.CeaseHardReset},
+		{name: "graceful restart", graceful: 15 * time.Second, router: routertest.Options{GracefulRestart: graceful()},
+			subcode: wire.CeaseHardReset},
 		{name: "graceful restart of this side only", graceful: 15 * time.Second, subcode: wire.CeaseShutdown},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -67,7 +69,8 @@ func TestStopEndsWithCease(t *testing.T) {
 				p := peer("a", torA, "198.51.100.1/32")
 				p.GracefulRestart = c.graceful
 				s.set(p)
-				if opens := r.Opens(); len(opens) != 1 || (c.graceful > 0) != (opens[0].Capabilities.GracefulRestart != nil) ||
+				if opens := r.Opens(); len(opens) != 1 ||
+					(c.graceful > 0) != (opens[0].Capabilities.GracefulRestart != nil) ||
 					c.graceful > 0 && !opens[0].Capabilities.GracefulRestart.Restarting {
 					t.Errorf("the first OPEN: %+v", opens)
 				}
@@ -141,7 +144,8 @@ func TestChangedTimersHoldFromTheNextSession(t *testing.T) {
 		s.network.cut(torA)
 		s.pass(5 * time.Second)
 		got := s.status("a")
-		if got.State != Established || got.HoldTime != 30*time.Second || got.Resets != 1 || got.Reason != ConnectionLost {
+		if got.State != Established || got.HoldTime != 30*time.Second || got.Resets != 1 ||
+			got.Reason != ConnectionLost {
 			t.Errorf("the next session: %+v", got)
 		}
 		wantRIB(t, r, "198.51.100.1/32")
@@ -194,7 +198,8 @@ func TestPasswordProblem(t *testing.T) {
 		p.PasswordProblem = "the Secret bgp has no key tor-a"
 		s.set(p)
 		s.pass(time.Minute)
-		if got := s.status("a"); got.Reason != PasswordMissing || got.Message != p.PasswordProblem || s.network.dialled(torA) != 0 {
+		if got := s.status("a"); got.Reason != PasswordMissing || got.Message != p.PasswordProblem ||
+			s.network.dialled(torA) != 0 {
 			t.Errorf("status %+v after %d attempts", got, s.network.dialled(torA))
 		}
 		p.PasswordProblem, p.Password = "", "secret"
@@ -245,8 +250,10 @@ func TestPasswordIsNotShown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		texts := map[string]string{"String": a.String(), "%+v": fmt.Sprintf("%+v %v %s", a, &a, []Peer{a}), "%#v": fmt.Sprintf("%#v %#v", a, []Peer{a}),
-			"JSON": string(encoded), "log": s.log.String(), "metrics": fmt.Sprint(metrics), "status": fmt.Sprintf("%#v", s.speaker.Status()),
+		texts := map[string]string{"String": a.String(), "%+v": fmt.Sprintf("%+v %v %s", a, &a, []Peer{a}),
+			"%#v":  fmt.Sprintf("%#v %#v", a, []Peer{a}),
+			"JSON": string(encoded), "log": s.log.String(), "metrics": fmt.Sprint(metrics), "status": fmt.Sprintf("%#v",
+				s.speaker.Status()),
 			"state": string(state), "parameters": fmt.Sprintf("%#v %#v", parametersOf(a), sessionConfig(a))}
 		for where, text := range texts {
 			if strings.Contains(text, "horse") || text == "" {
@@ -285,7 +292,8 @@ func TestSlowRouterDelaysNobody(t *testing.T) {
 		wantRIB(t, quick, prefixes[:10]...)
 		ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
 		defer cancel()
-		if err := s.speaker.Flushed(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), " a:") {
+		if err := s.speaker.Flushed(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(),
+			" a:") {
 			t.Errorf("Flushed with a stuck router: %v", err)
 		}
 		w := s.speaker.workers["a"]
@@ -324,7 +332,8 @@ func TestBFD(t *testing.T) {
 	inScene(t, nil, func(s *scene) {
 		r := s.router(torA, routertest.Options{})
 		p := peer("a", torA, "198.51.100.1/32")
-		p.BFD = &bfd.Profile{ReceiveInterval: 50 * time.Millisecond, TransmitInterval: 50 * time.Millisecond, DetectMultiplier: 3}
+		p.BFD = &bfd.Profile{ReceiveInterval: 50 * time.Millisecond, TransmitInterval: 50 * time.Millisecond,
+			DetectMultiplier: 3}
 		s.set(p)
 		targets := s.monitor.list()
 		if len(targets) != 1 || targets[0].Remote != torA || targets[0].Multihop || targets[0].Profile != *p.BFD {
@@ -338,7 +347,7 @@ func TestBFD(t *testing.T) {
 			t.Errorf("status: %+v", got)
 		}
 		change := func(state bfd.State) {
-			s.monitor.options.Changed(bfd.Status{Key: keyOf(targets[0]), State: state})
+			s.monitor.change(targets[0].Key(), state)
 			synctest.Wait()
 		}
 		change(bfd.Down)
@@ -346,6 +355,12 @@ func TestBFD(t *testing.T) {
 		change(bfd.Down) // never up: no reason to end the session
 		if got := s.status("a"); got.Resets != 0 {
 			t.Errorf("BFD that never came up: %+v", got)
+		}
+		change(bfd.Up)
+		s.monitor.options.Changed(bfd.Status{Key: targets[0].Key(), State: bfd.Down, RemoteState: bfd.AdminDown})
+		synctest.Wait()
+		if got := s.status("a"); got.Resets != 0 {
+			t.Errorf("after the router shut BFD down by configuration: %+v", got)
 		}
 		change(bfd.Up)
 		change(bfd.Down)
@@ -372,12 +387,40 @@ func TestBFD(t *testing.T) {
 	})
 }
 
+func TestBFDDownRedialsQuickly(t *testing.T) {
+	inScene(t, nil, func(s *scene) {
+		s.router(torA, routertest.Options{})
+		p := peer("a", torA)
+		p.BFD = &bfd.Profile{DetectMultiplier: 3}
+		s.set(p)
+		s.network.setRouter(torA, nil)
+		for _, state := range []bfd.State{bfd.Up, bfd.Down} {
+			s.monitor.change(s.monitor.list()[0].Key(), state)
+		}
+		before := s.network.dialled(torA)
+		s.pass(100*time.Millisecond + patience)
+		if n := s.network.dialled(torA) - before; n < 1 {
+			t.Error("no attempt shortly after BFD went down")
+		}
+		s.pass(10 * time.Minute)
+		if n := s.network.dialled(torA) - before; n < 120 || n > 170 {
+			t.Errorf("%d attempts in ten minutes, want one in 5 s", n)
+		}
+		s.router(torA, routertest.Options{})
+		s.pass(5 * time.Second)
+		if got := s.status("a"); got.State != Established {
+			t.Errorf("status: %+v", got)
+		}
+	})
+}
+
 func TestMetrics(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	inScene(t, func(o *Options) { o.Registerer = registry }, func(s *scene) {
 		s.router(torA, routertest.Options{})
 		s.set(peer("a", torA, "198.51.100.1/32", "198.51.100.2/32"), peer("b", torB))
-		if err := s.network.link(torA).Notify(wire.Notification{Code: wire.CodeCease, Subcode: wire.CeaseShutdown}); err != nil {
+		if err := s.network.link(torA).Notify(wire.Notification{Code: wire.CodeCease,
+			Subcode: wire.CeaseShutdown}); err != nil {
 			t.Fatal(err)
 		}
 		s.pass(2 * time.Second)
@@ -400,7 +443,8 @@ lanlord_bgp_session_changes_total{peer="a",reason="Notified",to="down"} 1
 # TYPE lanlord_bgp_notifications_total counter
 lanlord_bgp_notifications_total{code="6/2",direction="received",peer="a"} 1
 `
-		if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "lanlord_bgp_session_up", "lanlord_bgp_prefixes_announced",
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "lanlord_bgp_session_up",
+			"lanlord_bgp_prefixes_announced",
 			"lanlord_bgp_session_changes_total", "lanlord_bgp_notifications_total"); err != nil {
 			t.Error(err)
 		}
@@ -411,7 +455,8 @@ lanlord_bgp_notifications_total{code="6/2",direction="received",peer="a"} 1
 			t.Errorf("metrics: %v %v", problems, err)
 		}
 		s.set()
-		left, err := testutil.GatherAndCount(registry, "lanlord_bgp_session_up", "lanlord_bgp_session_changes_total", "lanlord_bgp_notifications_total",
+		left, err := testutil.GatherAndCount(registry, "lanlord_bgp_session_up", "lanlord_bgp_session_changes_total",
+			"lanlord_bgp_notifications_total",
 			"lanlord_bgp_connect_failures_total", "lanlord_bgp_messages_total")
 		if err != nil || left != 0 {
 			t.Errorf("%d series are left without peers: %v", left, err)

@@ -12,15 +12,15 @@ import (
 const (
 	// readSize is the size of the buffer of a connection: the router sends little but KEEPALIVE messages.
 	readSize = 4096
-	// farewell is how long a closing connection may take to send what is left, and to hear the router close its end.
+	// farewell limits the end of a connection: the last messages are sent, and the router closes its end.
 	farewell = time.Second
 )
 
-// transport is an open connection with a goroutine that reads and one that writes, so that a slow router delays nobody. The
-// methods belong to the goroutine of the peer.
+// transport is an open connection with a goroutine that reads and one that writes, so that a slow router delays nobody.
+// The methods belong to the goroutine of the peer.
 type transport struct {
 	Connection
-	// received has what the reader read. The reader waits for next before it reuses the buffer.
+	// received carries data from the reader. The reader waits for next before it reuses the buffer.
 	received chan chunk
 	next     chan struct{}
 	// written has the result of the write that is in progress.
@@ -34,13 +34,13 @@ type transport struct {
 	reading, paused bool
 }
 
-// chunk is what a read returned.
+// chunk holds the results of a read.
 type chunk struct {
 	data []byte
 	err  error
 }
 
-// writeResult is what a write returned.
+// writeResult holds the results of a write.
 type writeResult struct {
 	n   int
 	err error
@@ -48,8 +48,9 @@ type writeResult struct {
 
 // newTransport starts to read. The goroutines of the transport are counted in tasks.
 func newTransport(c Connection, tasks *sync.WaitGroup) *transport {
-	t := &transport{Connection: c, received: make(chan chunk), next: make(chan struct{}), written: make(chan writeResult, 1),
-		closed: make(chan struct{}), tasks: tasks}
+	t := &transport{Connection: c, received: make(chan chunk), next: make(chan struct{}),
+		written: make(chan writeResult, 1),
+		closed:  make(chan struct{}), tasks: tasks}
 	t.read()
 	return t
 }
@@ -109,7 +110,8 @@ func (t *transport) write() {
 	})
 }
 
-// wrote takes the result of the write in progress, and keeps the bytes that were not written. idle is true when nothing is left.
+// wrote takes the result of the write in progress, and keeps the bytes that were not written. idle is true when nothing
+// is left.
 func (t *transport) wrote(r writeResult) (idle bool) {
 	rest := t.inflight[r.n:]
 	t.inflight = nil
@@ -125,8 +127,8 @@ func (t *transport) wrote(r writeResult) (idle bool) {
 // idle reports whether the kernel has all that was queued.
 func (t *transport) idle() bool { return t.inflight == nil && len(t.unsent) == 0 }
 
-// pause stops the reader and the writer where they are. It calls take with what the reader still had. Nothing is sent or
-// received until unpause.
+// pause stops the reader and the writer where they are. It calls take with what the reader still had. Nothing is sent
+// or received until unpause.
 func (t *transport) pause(take func([]byte)) error {
 	if err := t.SetDeadline(time.Unix(1, 0)); err != nil {
 		return err
@@ -182,8 +184,8 @@ func (t *transport) abandon() {
 	_ = t.Close()
 }
 
-// finish closes the connection after what is queued was sent, without waiting for it, and returns a channel that is closed then. The
-// transport must not be used any more.
+// finish closes the connection after what is queued was sent, without waiting for it, and returns a channel that is
+// closed then. The transport must not be used any more.
 func (t *transport) finish() <-chan struct{} {
 	close(t.closed)
 	ended := make(chan struct{})
@@ -199,8 +201,8 @@ func (t *transport) finish() <-chan struct{} {
 		if _, err := t.Write(t.unsent); err != nil {
 			return
 		}
-		// A close with unread data makes the kernel send RST, and the router may drop what it has not read: so the end is announced
-		// first, and the router's own end read.
+		// A close with unread data makes the kernel send RST, and the router may drop what it has not read: so the end
+		// is announced first, and the router's own end read.
 		if half, can := t.Conn.(interface{ CloseWrite() error }); can && half.CloseWrite() == nil {
 			_, _ = io.Copy(io.Discard, t.Conn)
 		}

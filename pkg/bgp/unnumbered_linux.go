@@ -28,7 +28,8 @@ func openRouterSocket(name string) (*routerSocket, error) {
 	link, err := net.InterfaceByName(name)
 	if err != nil {
 		return nil, &DialError{Reason: NoRoute, Err: err,
-			Message: fmt.Sprintf("this node has no interface %s: correct peer-interface, or select other nodes with node-selectors", name)}
+			Message: fmt.Sprintf("this node has no interface %s: correct peer-interface, or select other nodes "+
+				"with node-selectors", name)}
 	}
 	conn, _, err := ndp.Listen(link, ndp.LinkLocal)
 	if errors.Is(err, fs.ErrPermission) {
@@ -37,7 +38,8 @@ func openRouterSocket(name string) (*routerSocket, error) {
 	}
 	if err != nil {
 		return nil, &DialError{Reason: NoRoute, Err: err,
-			Message: fmt.Sprintf("the interface %s has no link-local address that works: check that it is up and has IPv6", name)}
+			Message: fmt.Sprintf("the interface %s has no link-local address that works: check that it is up and "+
+				"has IPv6", name)}
 	}
 	s := &routerSocket{conn: conn, link: link}
 	if err := s.prepare(); err != nil {
@@ -86,10 +88,12 @@ func (s *routerSocket) find(ctx context.Context) (netip.Addr, error) {
 		}
 	}
 	return netip.Addr{}, &DialError{Reason: NoRouterAdvertisement, Err: ctx.Err(),
-		Message: fmt.Sprintf("no router advertisement arrived on %s: enable them on the router's interface (in FRR: no ipv6 nd suppress-ra)", s.link.Name)}
+		Message: fmt.Sprintf("no router advertisement arrived on %s: enable them on the router's interface (in "+
+			"FRR: no ipv6 nd suppress-ra)", s.link.Name)}
 }
 
-// hear returns the sender of the next router advertisement. A packet that a router forwarded is none (RFC 4861, section 6.1.2).
+// hear returns the sender of the next router advertisement. A packet that a router forwarded is none (RFC 4861, section
+// 6.1.2).
 func (s *routerSocket) hear() (netip.Addr, error) {
 	for {
 		m, control, from, err := s.conn.ReadFrom()
@@ -104,7 +108,8 @@ func (s *routerSocket) hear() (netip.Addr, error) {
 }
 
 func (s *routerSocket) solicit() error {
-	m := &ndp.RouterSolicitation{Options: []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: s.link.HardwareAddr}}}
+	m := &ndp.RouterSolicitation{Options: []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source,
+		Addr: s.link.HardwareAddr}}}
 	if len(s.link.HardwareAddr) != 6 {
 		m.Options = nil // the option holds an Ethernet address only
 	}
@@ -114,9 +119,9 @@ func (s *routerSocket) solicit() error {
 	return nil
 }
 
-// advertise tells the router this node's link-local address, since FRR accepts an unnumbered session only from a neighbour that
-// it has heard a router advertisement from. The lifetime 0 says that this node is no default router (RFC 4861, section 4.2),
-// and the other hosts of the link do not receive the message.
+// advertise tells the router this node's link-local address, since FRR accepts an unnumbered session only from a
+// neighbour that it has heard a router advertisement from. The lifetime 0 says that this node is no default router (RFC
+// 4861, section 4.2), and the other hosts of the link do not receive the message.
 func (s *routerSocket) advertise(router netip.Addr) error {
 	if err := s.conn.WriteTo(&ndp.RouterAdvertisement{}, nil, router); err != nil {
 		return fmt.Errorf("send a router advertisement on %s: %w", s.link.Name, err)

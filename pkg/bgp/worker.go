@@ -12,13 +12,15 @@ import (
 	"github.com/lanlord/lanlord/pkg/bgp/wire"
 )
 
-// lateness is how late a timer is that says that the process was halted, and how long the reader then has to be heard.
+// lateness is the least delay of a timer after which the process counts as halted, and the time that the reader then
+// gets.
 const lateness = 50 * time.Millisecond
 
-// mostLate is how many reads may come before a late timer, so that a router that never pauses does not hold the timer up.
+// mostLate limits the reads before a late timer, so that a router that never pauses does not delay the timer.
 const mostLate = 64
 
-// worker keeps the session with one peer. All its fields but name, mailbox, shown and done belong to the goroutine of run.
+// worker keeps the session with one peer. All its fields but name, mailbox, shown and done belong to the goroutine of
+// run.
 type worker struct {
 	name    string
 	shared  *shared
@@ -47,7 +49,8 @@ type worker struct {
 
 // newWorker returns a worker that continues the session in d, or begins a new one when d is nil or cannot be continued.
 func newWorker(s *shared, p Peer, generation uint64, d *Detached, restarted bool) *worker {
-	w := &worker{name: p.Name, shared: s, mailbox: newMailbox(), peer: p, generation: generation, done: make(chan struct{})}
+	w := &worker{name: p.Name, shared: s, mailbox: newMailbox(), peer: p, generation: generation,
+		done: make(chan struct{})}
 	w.past.restarted = restarted
 	w.shown.Store(&snapshot{status: Status{Name: p.Name, Since: time.Now()}})
 	if d != nil {
@@ -109,8 +112,7 @@ func (w *worker) setTimer(timer *time.Timer) {
 	timer.Reset(max(0, time.Until(next)))
 }
 
-// catchUp takes what the router has sent before a timer that comes late, so that a process that was halted does not blame the
-// router for its own silence.
+// catchUp reads before a late timer, so that a halted process does not blame the router for silence.
 func (w *worker) catchUp(ctx context.Context) {
 	next := w.machine.Next()
 	if next.IsZero() || time.Since(next) < lateness {
@@ -196,7 +198,8 @@ func (w *worker) connected(ctx context.Context, r dialResult) {
 		return
 	}
 	w.link = newTransport(r.conn, &w.tasks)
-	w.step(ctx, session.Connected{NextHop4: r.conn.NextHop4, NextHop6: r.conn.NextHop6, Family: wire.FamilyOf(r.conn.Local.Addr())})
+	w.step(ctx, session.Connected{NextHop4: r.conn.NextHop4, NextHop6: r.conn.NextHop6,
+		Family: wire.FamilyOf(r.conn.Local.Addr())})
 }
 
 // take gives what the reader has read to the state machine.
@@ -223,8 +226,8 @@ func (w *worker) lost(ctx context.Context, err error) {
 	w.step(ctx, session.Closed{Reason: r, Message: message})
 }
 
-// wrote takes the result of a write. After an error nothing more is written: the reader, which has the last messages of the
-// router before its own error, ends the session.
+// wrote takes the result of a write. After an error nothing more is written: the reader, which has the last messages of
+// the router before its own error, ends the session.
 func (w *worker) wrote(ctx context.Context, r writeResult) {
 	if w.link.wrote(r) && w.sending {
 		w.sending = false
@@ -246,8 +249,8 @@ func (w *worker) start(ctx context.Context) {
 	w.step(ctx, session.Start{})
 }
 
-// replace exchanges the state machine for one with the newest parameters, which dials at once. why is the view that says why the
-// old one is not established.
+// replace exchanges the state machine for one with the newest parameters, which dials at once. why is the view that
+// says why the old one is not established.
 func (w *worker) replace(ctx context.Context, why session.View) {
 	last := w.machine.View()
 	last.Since, last.Reason, last.Message = why.Since, why.Reason, why.Message
@@ -284,7 +287,8 @@ func (w *worker) read(ctx context.Context, m mail) (ended bool) {
 	return false
 }
 
-// update takes the newest version of the peer. Only changed parameters end the session; timers hold from the next session on.
+// update takes the newest version of the peer. Only changed parameters end the session; timers hold from the next
+// session on.
 func (w *worker) update(ctx context.Context, p Peer, generation uint64) {
 	old := w.peer
 	w.peer, w.generation = succeed(old, p), generation

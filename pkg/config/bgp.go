@@ -32,7 +32,8 @@ func (b *builder) setCommunities(aliases value[[]entry]) {
 func (b *builder) community(text value[string]) community {
 	parts := strings.Split(text.v, ":")
 	if len(parts) < 2 || len(parts) > 3 {
-		b.fail(text.at, "%q is no BGP community; write two numbers like 65000:100, or three for a large community", text.v)
+		b.fail(text.at,
+			"%q is no BGP community; write two numbers like 65000:100, or three for a large community", text.v)
 		return community{}
 	}
 	bits := map[int]int{2: 16, 3: 32}[len(parts)]
@@ -110,7 +111,8 @@ func (b *builder) advertisement(a rawAdvertisement, pool string) Advertisement {
 	ad.Peers = b.distinct(a.peers, b.checkPeerName)
 	for _, name := range ad.Peers {
 		if p, ok := b.peers[name]; ok && !p.takes(pool) {
-			b.warn(a.peers.at, "the address-pools of the peer %q do not name this pool, so nothing is announced to the peer", name)
+			b.warn(a.peers.at,
+				"the address-pools of the peer %q do not name this pool, so nothing is announced to the peer", name)
 		}
 	}
 	return ad
@@ -235,7 +237,8 @@ func (b *builder) checkPreferences(raw rawPool, pool *Pool) {
 				v6.Sign() > 0 && x.AggregationLengthV6 == y.AggregationLengthV6
 			if samePrefix && x.LocalPref != y.LocalPref && x.meets(y) {
 				at := raw.advertisements.v[i]
-				b.warn(cmp.Or(at.localPref.at, at.at), "the advertisement on line %d announces the same prefixes with localpref %d; of the two, %d is sent",
+				b.warn(cmp.Or(at.localPref.at, at.at), "another advertisement (line %d) announces the same prefixes "+
+					"with localpref %d; the routes have localpref %d",
 					raw.advertisements.v[j].at.line, y.LocalPref, max(x.LocalPref, y.LocalPref))
 			}
 		}

@@ -71,7 +71,8 @@ func (p *Peer) report(out *bytes.Buffer) {
 		b.row("bfd-profile", p.BFD.text(p.Multihop))
 	}
 	if p.GracefulRestart > 0 {
-		b.row("graceful-restart", fmt.Sprintf("the router keeps routes for %s after a crash of the speaker", seconds(p.GracefulRestart)))
+		b.row("graceful-restart", fmt.Sprintf("the router keeps routes for %s after a crash of the speaker",
+			seconds(p.GracefulRestart)))
 	}
 	if p.Multihop {
 		b.row("ebgp-multihop", "true")
@@ -109,11 +110,11 @@ func (p *Peer) asnText() string {
 }
 
 func (p *BFDProfile) text(multihop bool) string {
-	text := fmt.Sprintf("%s: a packet every %s, %s from the router, gone after %d missing", p.Name, p.TransmitInterval,
-		p.ReceiveInterval, p.DetectMultiplier)
-	if p.TransmitInterval == p.ReceiveInterval {
-		text = fmt.Sprintf("%s: a packet every %s each way, gone after %d missing", p.Name, p.TransmitInterval, p.DetectMultiplier)
+	interval := fmt.Sprintf("%s each way", p.TransmitInterval)
+	if p.TransmitInterval != p.ReceiveInterval {
+		interval = fmt.Sprintf("%s, %s from the router", p.TransmitInterval, p.ReceiveInterval)
 	}
+	text := fmt.Sprintf("%s: a packet every %s, gone after %d missing", p.Name, interval, p.DetectMultiplier)
 	if p.Passive {
 		text += ", the router begins"
 	}
@@ -169,7 +170,11 @@ func (a *Advertisement) text(pool *Pool, internal, external bool) string {
 	for _, s := range []struct {
 		selectors []labels.Selector
 		who, what string
-	}{{pool.NodeSelectors, "from nodes", "node"}, {a.NodeSelectors, "from nodes", "node"}, {a.ServiceSelectors, "for Services", "Service"}} {
+	}{
+		{pool.NodeSelectors, "from nodes", "node"},
+		{a.NodeSelectors, "from nodes", "node"},
+		{a.ServiceSelectors, "for Services", "Service"},
+	} {
 		if len(s.selectors) > 0 {
 			add("%s %s", s.who, strings.Join(selectorTexts(s.selectors, s.what), " or "))
 		}

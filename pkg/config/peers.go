@@ -77,8 +77,8 @@ func setNames(peers []Peer) {
 	}
 }
 
-// Router returns the router as the configuration names it: the address, with the port if it is not 179, the word gateway,
-// or the interface.
+// Router returns the router as the configuration names it: the address, the word gateway, or the interface, each with
+// the port unless the port is 179.
 func (p *Peer) Router() string {
 	switch {
 	case p.Address.IsValid() && p.Port == bgpPort:
@@ -121,14 +121,16 @@ func (b *builder) peer(raw rawPeer) Peer {
 	b.hops(raw, &p)
 	if id, err := netip.ParseAddr(raw.routerID.v); raw.routerID.ok && raw.routerID.v != "" {
 		if err != nil || !id.Is4() || id.IsUnspecified() {
-			b.fail(raw.routerID.at, "%q is no router id; write one in the form of an IPv4 address, like 192.0.2.1", raw.routerID.v)
+			b.fail(raw.routerID.at,
+				"%q is no router id; write one in the form of an IPv4 address, like 192.0.2.1", raw.routerID.v)
 		}
 		p.RouterID = id
 	}
 	if raw.profile.ok && raw.profile.v != "" {
 		b.usedProfiles[raw.profile.v] = true
 		if p.BFD = b.profiles[raw.profile.v]; p.BFD == nil {
-			b.fail(raw.profile.at, "there is no BFD profile %q; %s", raw.profile.v, mend(raw.profile.v, b.profiles, "bfd-profiles"))
+			b.fail(raw.profile.at,
+				"there is no BFD profile %q; %s", raw.profile.v, mend(raw.profile.v, b.profiles, "bfd-profiles"))
 		}
 	}
 	for _, s := range raw.nodeSelectors.v {
@@ -172,7 +174,8 @@ func (b *builder) router(raw rawPeer, p *Peer) {
 	case addr.IsUnspecified() || addr.IsMulticast():
 		b.fail(raw.address.at, "%s cannot be the address of a router; write one like 192.0.2.1", addr)
 	case addr.Is6() && addr.IsLinkLocalUnicast() && addr.Zone() == "":
-		b.warn(raw.address.at, "a link-local address is not reached without its interface; write it like %s%%eth0", addr)
+		b.warn(raw.address.at,
+			"a link-local address is not reached without its interface; write it like %s%%eth0", addr)
 	}
 	p.Address = addr
 }
@@ -187,11 +190,14 @@ func (b *builder) source(raw rawPeer, p *Peer) {
 		case err != nil || addr.Zone() != "":
 			b.fail(raw.source.at, "%q is no address; write one like 192.0.2.1 or 2001:db8::1", raw.source.v)
 		case p.Address.IsValid() && p.Address.BitLen() != addr.BitLen():
-			b.fail(raw.source.at, "%s and the peer-address %s are of different families; write an address of the same family", addr, p.Address)
+			b.fail(raw.source.at, "%s and the peer-address %s are of different families; write an address of the same "+
+				"family", addr, p.Address)
 		case interfaceGiven:
-			b.fail(raw.sourceInterface.at, "a peer has source-address or source-interface, and not both; remove one of them")
+			b.fail(raw.sourceInterface.at,
+				"a peer has source-address or source-interface, and not both; remove one of them")
 		case p.Interface != "":
-			b.fail(raw.source.at, "a peer with peer-interface uses the link-local address of the interface; remove source-address")
+			b.fail(raw.source.at,
+				"a peer with peer-interface uses the link-local address of the interface; remove source-address")
 		}
 		p.SourceAddress = addr
 	}
@@ -201,7 +207,8 @@ func (b *builder) source(raw rawPeer, p *Peer) {
 			b.fail(raw.sourceInterface.at, "%s", err)
 		}
 		if p.Interface != "" {
-			b.fail(raw.sourceInterface.at, "a peer with peer-interface uses the link-local address of the interface; remove source-interface")
+			b.fail(raw.sourceInterface.at,
+				"a peer with peer-interface uses the link-local address of the interface; remove source-interface")
 		}
 		p.SourceInterface = name
 	}
@@ -227,7 +234,8 @@ func (b *builder) passwords(raw rawPeer, p *Peer) {
 	}
 	secret, key, ok := strings.Cut(raw.passwordSecret.v, "/")
 	if !ok || validation.IsDNS1123Subdomain(secret) != nil || validation.IsConfigMapKey(key) != nil {
-		b.fail(raw.passwordSecret.at, "%q names no key of a Secret; write the name of the Secret and the key, like bgp-passwords/tor-a", raw.passwordSecret.v)
+		b.fail(raw.passwordSecret.at, "%q names no key of a Secret; write the name of the Secret and the key, like "+
+			"bgp-passwords/tor-a", raw.passwordSecret.v)
 		return
 	}
 	p.PasswordSecret = SecretKey{secret, key}
@@ -240,11 +248,13 @@ func (b *builder) hops(raw rawPeer, p *Peer) {
 	}
 	switch {
 	case raw.peerASN.ok && p.internal():
-		b.fail(raw.ebgpMultihop.at, "my-asn and peer-asn are the same, so this is iBGP, which has no ebgp-multihop; remove the key")
+		b.fail(raw.ebgpMultihop.at,
+			"my-asn and peer-asn are the same, so this is iBGP, which has no ebgp-multihop; remove the key")
 	case p.Interface != "":
 		b.fail(raw.ebgpMultihop.at, "the router of a peer-interface is one hop away; remove ebgp-multihop")
 	case p.TTLSecurity > 0:
-		b.fail(raw.ttlSecurity.at, "ttl-security and ebgp-multihop exclude each other; keep ttl-security, which names the number of hops")
+		b.fail(raw.ttlSecurity.at,
+			"ttl-security and ebgp-multihop exclude each other; keep ttl-security, which names the number of hops")
 	}
 }
 
@@ -253,7 +263,8 @@ func (p *Peer) internal() bool {
 	return p.RemoteAS == RemoteInternal || p.RemoteAS == RemoteExact && p.RemoteASN == p.LocalASN
 }
 
-// Restart times are 12-bit numbers of seconds (RFC 4724, section 3), hold times are 16-bit numbers (RFC 4271, section 4.2).
+// Restart times are 12-bit numbers of seconds (RFC 4724, section 3), and hold times are 16-bit numbers (RFC 4271, section
+// 4.2).
 const (
 	maxRestart = 4095 * time.Second
 	maxHold    = 65535 * time.Second
@@ -286,7 +297,8 @@ func (b *builder) checkPeerPools(raw value[[]rawPeer], pools map[string]bool) {
 			case !known:
 				b.fail(name.at, "there is no pool %q; %s", name.v, mend(name.v, pools, "address-pools"))
 			case !bgp:
-				b.fail(name.at, "the pool %q has no protocol bgp; add it to the protocols of the pool, or remove the pool here", name.v)
+				b.fail(name.at, "the pool %q has no protocol bgp; add it to the protocols of the pool, or remove the "+
+					"pool here", name.v)
 			}
 		}
 	}
@@ -297,15 +309,15 @@ func (p *Peer) takes(pool string) bool {
 	return len(p.AddressPools) == 0 || slices.Contains(p.AddressPools, pool)
 }
 
-// key returns a text that is the same for peers that mean the same.
+// key returns a text that is the same for peers that mean the same, whatever their names are.
 func (p *Peer) key() string {
-	profile := ""
+	type plain Peer // without Format, which leaves out most
+	rest, profile := plain(*p), ""
 	if p.BFD != nil {
 		profile = p.BFD.Name
 	}
-	return fmt.Sprintf("%d %d %d %s %t %q %d %s %q %s %s %s %q %q %q %q %t %d %s %q", p.LocalASN, p.RemoteAS, p.RemoteASN, p.Address, p.Gateway,
-		p.Interface, p.Port, p.SourceAddress, p.SourceInterface, p.RouterID, p.HoldTime, p.KeepaliveTime, p.Password,
-		p.PasswordSecret, selectorKey(p.NodeSelectors), profile, p.Multihop, p.TTLSecurity, p.GracefulRestart, p.AddressPools)
+	rest.Name, rest.BFD, rest.NodeSelectors = "", nil, nil
+	return fmt.Sprintf("%#v %q %q", rest, profile, selectorKey(p.NodeSelectors))
 }
 
 // selectorKey returns the texts of the selectors, sorted.

@@ -51,7 +51,8 @@ func (b *builder) pool(raw rawPool, owner int) Pool {
 	pool.Ranges = b.remaining(raw, entries)
 	pool.Reserve = b.reservations(raw.reserve, pool, len(entries) == len(raw.addresses.v))
 	if v4, v6 := pool.Size(); pool.AvoidBuggyIPs && len(pool.Ranges) > 0 && v4.Sign() == 0 && v6.Sign() == 0 {
-		b.warn(raw.avoidBuggyIPs.at, "the pool has no address that does not end in .0 or .255, so none can be taken from it")
+		b.warn(raw.avoidBuggyIPs.at,
+			"the pool has no address that does not end in .0 or .255, so none can be taken from it")
 	}
 	pool.Layer2, pool.BGP = b.protocols(raw)
 	b.announcement(raw, &pool, entries)

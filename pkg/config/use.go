@@ -46,8 +46,9 @@ func (b *builder) checkSessions(raw value[[]rawPeer], peers []Peer) {
 			x, y := &peers[i], &peers[j]
 			if x.Router() == y.Router() && x.SourceAddress == y.SourceAddress && x.SourceInterface == y.SourceInterface &&
 				overlapping(selectorKey(x.NodeSelectors), selectorKey(y.NodeSelectors)) {
-				b.warn(raw.v[i].at, "the peer on line %d is the same router; a router keeps one session with each address of a node, so give one "+
-					"of the peers a source-address, or other node-selectors", raw.v[j].at.line)
+				b.warn(raw.v[i].at, "the peer %q is the same router; a router keeps one session with each address of "+
+					"a node, so give one of "+
+					"the peers a source-address, or other node-selectors", y.Name)
 				break
 			}
 		}
@@ -58,7 +59,8 @@ func (b *builder) checkSessions(raw value[[]rawPeer], peers []Peer) {
 func (b *builder) checkPasswords(peers value[[]rawPeer]) {
 	for _, p := range peers.v {
 		if p.password.v != "" {
-			b.warn(p.password.at, "everyone who can read the ConfigMap can read the password; put it in a Secret, and write password-secret: name/key")
+			b.warn(p.password.at, "everyone who can read the ConfigMap can read the password; put it in a Secret, and "+
+				"write password-secret: name/key")
 			return
 		}
 	}

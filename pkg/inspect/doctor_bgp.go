@@ -81,15 +81,18 @@ func checkSessions(c *Cluster, f *findings) (up, total int) {
 		}
 	})
 	for _, d := range downs.order {
-		f.wrong(sessionFix(d.reason), "%s with %s: %s%s", sessionsOf(downs.nodes[d]), d.peer, or(d.reason, "down"), colon(d.message))
+		f.wrong(sessionFix(d.reason), "%s with %s: %s%s", sessionsOf(downs.nodes[d]), d.peer, or(d.reason, "down"),
+			colon(d.message))
 	}
 	for _, r := range refusals.order {
-		f.wrong(familyFix(r.family), "%s does not accept %s routes from %s, so no %s address is announced there", r.peer, r.family,
+		f.wrong(familyFix(r.family), "%s does not accept %s routes from %s, so no %s address is announced there", r.peer,
+			r.family,
 			listed(refusals.nodes[r]), r.family)
 	}
 	for _, w := range unwatched.order {
 		f.wrong("turn on BFD for these neighbors on the router, and let UDP port 3784 pass (4784 with ebgp-multihop)",
-			"BFD does not come up between %s and %s, so only the hold time of %d s notices a failure", listed(unwatched.nodes[w]), w.peer, w.hold)
+			"BFD does not come up between %s and %s, so only the hold time of %d s notices a failure",
+			listed(unwatched.nodes[w]), w.peer, w.hold)
 	}
 	for _, s := range slowed.order {
 		f.remark("give the node and the speaker more CPU, or see which interval the router asks for",
@@ -98,7 +101,8 @@ func checkSessions(c *Cluster, f *findings) (up, total int) {
 	}
 	for _, w := range late.order {
 		f.remark("use a bfd-profile, or a hold-time of some seconds; docs/bgp.md has figures",
-			"without BFD, %s loses traffic to a crashed node for up to the hold time of %d s (%s)", w.peer, w.hold, listed(late.nodes[w]))
+			"without BFD, %s loses traffic to a crashed node for up to the hold time of %d s (%s)", w.peer, w.hold,
+			listed(late.nodes[w]))
 	}
 	return up, total
 }
@@ -127,8 +131,8 @@ func sessionsOf(nodes []string) string {
 	return fmt.Sprintf("no session of %d nodes (%s)", len(nodes), listed(nodes))
 }
 
-// checkBGPPeers compares the peers of the configuration with the pools and the nodes, and counts the pools with protocol
-// bgp.
+// checkBGPPeers compares the peers of the configuration with the pools and the nodes, and counts the pools with
+// protocol bgp.
 func checkBGPPeers(c *Cluster, f *findings) (pools int) {
 	cfg := c.Config.Config
 	if cfg == nil {
@@ -170,13 +174,14 @@ func (c *Cluster) checkPeer(p *config.Peer, f *findings) {
 			slices.ContainsFunc(p.NodeSelectors, func(s labels.Selector) bool { return s.Matches(labels.Set(n.Labels)) })
 	}
 	if len(c.Nodes) > 0 && !slices.ContainsFunc(c.Nodes, fits) {
-		f.wrong("change the node-selectors of the peer, or the labels of a node", "the peer %q is for no node: its node-selectors fit none",
+		f.wrong("change the node-selectors of the peer, or the labels of a node",
+			"the peer %q is for no node: its node-selectors fit none",
 			sentence(p.Name))
 	}
 	if p.GracefulRestart > 0 && p.BFD == nil {
 		f.remark("add a bfd-profile to the peer, or set graceful-restart: off",
-			"the peer %q has graceful restart without BFD: after the crash of a node the router keeps the dead route for the hold time "+
-				"and %v more", sentence(p.Name), p.GracefulRestart)
+			"the peer %q has graceful restart without BFD: after the crash of a node the router keeps the dead route for the "+
+				"hold time and %v more", sentence(p.Name), p.GracefulRestart)
 	}
 }
 

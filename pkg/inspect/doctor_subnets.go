@@ -57,13 +57,13 @@ func checkSubnets(c *Cluster, f *findings) string {
 			checkInside(p, subnets, f)
 		}
 		if c.Config.Config.Pools[i].BGP {
-			well = "the addresses of pools with protocol layer2 alone are in subnets of the nodes, and those of pools with protocol bgp alone are not"
+			well = "each pool goes with its protocols: layer2 alone inside the subnets of the nodes, bgp alone outside of them"
 		}
 	}
 	return well
 }
 
-// checkOutside looks for addresses of a layer2 pool that are in no subnet. A router that speaks BGP finds them all the same.
+// checkOutside looks for addresses of a layer2 pool that are in no subnet. With protocol bgp too, routers find them.
 func checkOutside(p *config.Pool, subnets []netip.Prefix, held map[netip.Addr][]cluster.Key, f *findings) {
 	within := func(a netip.Addr) bool {
 		return slices.ContainsFunc(subnets, func(p netip.Prefix) bool { return p.Contains(a) })
@@ -87,19 +87,21 @@ func checkOutside(p *config.Pool, subnets []netip.Prefix, held map[netip.Addr][]
 	if len(used) > 0 {
 		text = "; in use of them: " + listed(used)
 	}
-	f.remark("clients need a route to these addresses by way of the nodes' network; without one, use addresses of a subnet that the nodes are in",
-		"addresses of the pool %q are in no subnet of any node, so they are announced on all interfaces: %s%s", sentence(p.Name), listed(outside), text)
+	const mend = "clients need a route to these addresses by way of the nodes' network; without one, use addresses of a " +
+		"subnet that the nodes are in"
+	f.remark(mend, "addresses of the pool %q are in no subnet of any node, so they are announced on all interfaces: %s%s",
+		sentence(p.Name), listed(outside), text)
 }
 
-// checkInside looks for addresses of a bgp pool that are in a subnet. Its hosts ask for them by ARP and NDP, and get no answer.
+// checkInside looks for addresses of a bgp pool that are in a subnet, whose hosts ask by ARP and NDP and get no answer.
 func checkInside(p *config.Pool, subnets []netip.Prefix, f *findings) {
 	for _, subnet := range subnets {
 		whole := config.Range{From: subnet.Addr(), To: last(subnet)}
 		for _, r := range p.Ranges {
 			if inside, ok := common(r, whole); ok {
 				f.remark("write protocols: [layer2, bgp] in the pool, if hosts of the subnet are to reach the addresses",
-					"addresses of the pool %q, which has protocol bgp alone, are in the subnet %s, whose hosts get no answer to ARP and NDP: %s",
-					sentence(p.Name), subnet, inside)
+					"addresses of the pool %q, which has protocol bgp alone, are in the subnet %s, "+
+						"whose hosts get no answer to ARP and NDP: %s", sentence(p.Name), subnet, inside)
 			}
 		}
 	}

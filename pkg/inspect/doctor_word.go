@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
@@ -59,7 +60,7 @@ func checkConfiguration(c *Cluster, f *findings) string {
 			"the %s is refused, and %s: %s", object, c.fallback(), strings.ReplaceAll(c.Config.Problem.Error(), "\n", "; "))
 	default:
 		if len(c.Config.Config.Pools) == 0 {
-			f.wrong("add a pool of protocol layer2", "the configuration has no pool, so no Service gets an address")
+			f.wrong("add a pool", "the configuration has no pool, so no Service gets an address")
 		}
 		for _, w := range c.Config.Config.Warnings {
 			f.remark("", "the configuration is accepted, but not as written: %s", w)
@@ -146,6 +147,10 @@ func checkKeys(c *Cluster, f *findings) string {
 
 // checkInterfaces looks for nodes that cannot announce on any interface.
 func checkInterfaces(c *Cluster, f *findings) string {
+	onLayer2 := func(p config.Pool) bool { return p.Layer2 }
+	if cfg := c.Config.Config; cfg != nil && len(cfg.Pools) > 0 && !slices.ContainsFunc(cfg.Pools, onLayer2) {
+		return "no pool has protocol layer2, which alone needs an interface to announce on"
+	}
 	if len(c.speakers()) == 0 {
 		f.unchecked("no speaker could be asked for its interfaces")
 	}
@@ -260,7 +265,10 @@ func checkOwners(c *Cluster, f *findings) string {
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	announced := 0
 	for _, a := range addrs {
-		state, detail := v.state(a, v.facts(a))
+		if !v.onLayer2(a) {
+			continue
+		}
+		state, detail := v.answered(v.facts(a))
 		if state == stateAnnounced {
 			announced++
 			continue

@@ -67,11 +67,33 @@ type SpeakerRow struct {
 	State string `json:"state"`
 	// Addresses is how many its node answers for, Members how many ready speakers it knows, itself included; nil when it could
 	// not be asked.
-	Addresses  *int   `json:"addresses,omitempty"`
-	Members    *int   `json:"members,omitempty"`
-	Interfaces string `json:"interfaces,omitempty"`
-	Version    string `json:"version,omitempty"`
-	Problem    string `json:"problem,omitempty"`
+	Addresses *int `json:"addresses,omitempty"`
+	Members   *int `json:"members,omitempty"`
+	// Sessions counts the BGP sessions of the node; nil without any.
+	Sessions   *SessionCount `json:"bgpSessions,omitempty"`
+	Interfaces string        `json:"interfaces,omitempty"`
+	Version    string        `json:"version,omitempty"`
+	Problem    string        `json:"problem,omitempty"`
+}
+
+// SessionCount counts BGP sessions.
+type SessionCount struct {
+	Established int `json:"established"`
+	Total       int `json:"total"`
+}
+
+// sessionCount counts the BGP sessions of a node, nil without any.
+func sessionCount(peers []status.Peer) *SessionCount {
+	if len(peers) == 0 {
+		return nil
+	}
+	n := SessionCount{Total: len(peers)}
+	for _, p := range peers {
+		if p.Up {
+			n.Established++
+		}
+	}
+	return &n
 }
 
 // Look is a Lanlord at a glance.
@@ -164,7 +186,7 @@ func (c *Cluster) speakerRows() []SpeakerRow {
 				members++
 			}
 		}
-		row.Members = &members
+		row.Members, row.Sessions = &members, sessionCount(s.Says.Peers)
 		row.Interfaces = interfaceText(s.Says.Interfaces)
 		rows = append(rows, row)
 	}
@@ -284,6 +306,10 @@ func (o Overview) heading() [][2]string {
 
 func (o Overview) speakerTable(wide bool) [][]string {
 	rows := [][]string{{"NODE", "SPEAKER", "ADDRESSES", "MEMBERS", "INTERFACES"}}
+	bgp := slices.ContainsFunc(o.Speakers, func(s SpeakerRow) bool { return s.Sessions != nil })
+	if bgp {
+		rows[0] = append(rows[0], "BGP SESSIONS")
+	}
 	if wide {
 		rows[0] = append(rows[0], "POD", "VERSION", "PROBLEM")
 	}
@@ -295,6 +321,12 @@ func (o Overview) speakerTable(wide bool) [][]string {
 	}
 	for _, s := range o.Speakers {
 		row := []string{or(s.Node, none), s.State, number(s.Addresses), number(s.Members), or(s.Interfaces, none)}
+		switch {
+		case bgp && s.Sessions != nil:
+			row = append(row, fmt.Sprintf("%d/%d", s.Sessions.Established, s.Sessions.Total))
+		case bgp:
+			row = append(row, none)
+		}
 		if wide {
 			row = append(row, or(s.Pod, none), or(s.Version, unknown), or(sentence(s.Problem), none))
 		}

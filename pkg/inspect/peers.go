@@ -26,7 +26,7 @@ type PeerList struct {
 type PeerRow struct {
 	Node string `json:"node"`
 	status.Peer
-	// Fix says what to do about a session that is down; empty for an established session.
+	// Fix is the remedy for a session that is down; empty for an established session.
 	Fix string `json:"fix,omitempty"`
 }
 
@@ -81,7 +81,8 @@ func (l PeerList) rows(wide bool) [][]string {
 			fmt.Sprintf("%d/%d", p.Announced, p.Wanted), bfdText(p.BFD), p.why(),
 		}
 		if wide {
-			row = slices.Insert(row, 7, or(p.Local, none), fmt.Sprintf("%d-%s", p.LocalASN, number(p.RemoteASN)), holdText(p.HoldTime),
+			row = slices.Insert(row, 7, or(p.Local, none), fmt.Sprintf("%d-%s", p.LocalASN, number(p.RemoteASN)),
+				holdText(p.HoldTime),
 				fmt.Sprint(p.Resets))
 		}
 		rows = append(rows, row)

@@ -26,8 +26,8 @@ type RouteRow struct {
 	Address  netip.Addr `json:"address"`
 	Pool     string     `json:"pool,omitempty"`
 	Services []string   `json:"services"`
-	// State is Announced when at least one node announces the address to a router, else the reason why no node does; Detail
-	// explains the reason.
+	// State is Announced when at least one node announces the address to a router, else the reason why no node
+	// does; Detail explains the reason.
 	State   string   `json:"state"`
 	Detail  string   `json:"detail,omitempty"`
 	Routing *Routing `json:"routing"`
@@ -137,7 +137,8 @@ func (l RouteList) rows(wide bool) [][]string {
 		}
 		row := []string{
 			r.Address.String(), or(listed(r.Services), none), or(listed(r.Routing.Prefixes), none),
-			fmt.Sprintf("%d of %d", r.Routing.Nodes, r.Routing.OfNodes), or(listed(routers), none), r.State, or(listed(gaps), none),
+			fmt.Sprintf("%d of %d", r.Routing.Nodes, r.Routing.OfNodes), or(listed(routers), none), r.State, or(listed(gaps),
+				none),
 		}
 		if wide {
 			row = append(row, or(sentence(strings.Join(why, "; ")), none))

@@ -14,16 +14,16 @@ import (
 
 // Routing is the announcement of one address by BGP, put together from the reports of all speakers.
 type Routing struct {
-	// Nodes counts the nodes that announce the address to at least one router with an established session, and OfNodes the
-	// nodes with a speaker.
+	// Nodes counts the nodes that announce the address to at least one router with an established session, and
+	// OfNodes the nodes with a speaker.
 	Nodes   int `json:"nodes"`
 	OfNodes int `json:"ofNodes"`
 	// Prefixes are all prefixes that nodes announce for the address, sorted.
 	Prefixes []string `json:"prefixes"`
 	// Routers are the peers that received the announcement, sorted by name.
 	Routers []RouterNodes `json:"routers"`
-	// Missing lists the nodes that do not announce the address, or not to each of their peers. The largest group of nodes
-	// comes first.
+	// Missing lists the nodes that do not announce the address, or not to each of their peers. The largest group
+	// of nodes comes first.
 	Missing []RouteGap `json:"missing,omitempty"`
 
 	// words are the reasons of the nodes that announce nothing.
@@ -131,7 +131,8 @@ func untold(sessions []status.Peer, peer, family string) RouteGap {
 			Fix: familyFix(family),
 		}
 	}
-	return RouteGap{Peer: peer, Reason: statePending, Message: "the router has not been sent all prefixes of the address yet"}
+	return RouteGap{Peer: peer, Reason: statePending, Message: "the router has not been sent all prefixes of the " +
+		"address yet"}
 }
 
 func familyFix(family string) string {
@@ -139,7 +140,10 @@ func familyFix(family string) string {
 }
 
 func (t *Routing) tell(peer, node string) {
-	i, found := slices.BinarySearchFunc(t.Routers, peer, func(r RouterNodes, peer string) int { return strings.Compare(r.Peer, peer) })
+	i, found := slices.BinarySearchFunc(t.Routers, peer, func(r RouterNodes,
+		peer string) int {
+		return strings.Compare(r.Peer, peer)
+	})
 	if !found {
 		t.Routers = slices.Insert(t.Routers, i, RouterNodes{Peer: peer})
 	}
@@ -162,8 +166,8 @@ func (t *Routing) miss(g RouteGap, node string) {
 	t.Missing = append(t.Missing, g)
 }
 
-// routing returns the routing of an address that BGP announces, nil for any other address. Nodes with a silent speaker
-// are missing for the reason Unknown.
+// routing returns the routing of an address that BGP announces, nil for any other address. Nodes with a silent
+// speaker are missing for the reason Unknown.
 func (v *view) routing(a netip.Addr) *Routing {
 	t := v.routes[a]
 	if t == nil {
@@ -181,7 +185,8 @@ func (v *view) routing(a netip.Addr) *Routing {
 		whole.miss(RouteGap{Reason: stateUnknown, Message: "the speaker could not be asked"}, node)
 	}
 	slices.SortStableFunc(whole.Missing, func(x, y RouteGap) int {
-		return cmp.Or(cmp.Compare(len(y.Nodes), len(x.Nodes)), strings.Compare(x.Peer, y.Peer), strings.Compare(x.Reason, y.Reason))
+		return cmp.Or(cmp.Compare(len(y.Nodes), len(x.Nodes)), strings.Compare(x.Peer, y.Peer), strings.Compare(x.Reason,
+			y.Reason))
 	})
 	return &whole
 }
@@ -197,8 +202,8 @@ func (v *view) routed(a netip.Addr) (state, detail string) {
 	case t == nil:
 		return statePending, "no speaker has decided on the address yet"
 	}
-	// The reasons have an order: a node with a later reason has passed all checks before that reason, so the latest reason
-	// of all nodes is the one that keeps the cluster from announcing the address.
+	// The reasons have an order: a node with a later reason has passed all checks before that reason, so the
+	// latest reason of all nodes is the one that keeps the cluster from announcing the address.
 	rank := func(word string) int {
 		if r, ok := reason.ParseRoute(word); ok {
 			return int(r)
@@ -244,7 +249,7 @@ func (t *Routing) Summary() string {
 	return fmt.Sprintf("routed by %d of %s to %s", t.Nodes, count(t.OfNodes, "node"), count(len(t.Routers), "router"))
 }
 
-// routeFixOf says what to do about the decision of a node.
+// routeFixOf returns the remedy for the decision of a node, empty without one.
 func routeFixOf(r *status.Route) string {
 	if e, ok := reason.ParseExclusion(r.Exclusion); ok && e != reason.Eligible {
 		return exclusionFix(e)
@@ -255,7 +260,7 @@ func routeFixOf(r *status.Route) string {
 	return ""
 }
 
-// routeFix says what to do about an address that a node does not announce by BGP. It is empty for Routed only.
+// routeFix returns the remedy for a node that does not announce an address by BGP, empty for Routed only.
 func routeFix(r reason.Route) string {
 	switch r {
 	case reason.Routed:

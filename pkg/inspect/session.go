@@ -1,13 +1,14 @@
 package inspect
 
-// sessionFix says what to do about a session that is down, by the word of the reason in status.Peer. It is empty for
-// the word of a later version.
+// sessionFix returns the remedy for a session that is down, by the word of the reason in status.Peer. The remedy
+// is empty for the word of a later version.
 func sessionFix(word string) string {
 	switch word {
 	case "None":
 		return "wait; the first connection is under way"
 	case "Refused":
-		return "start BGP on the router and configure this node there as a neighbor; look for a firewall that rejects TCP port 179"
+		return "start BGP on the router and configure this node there as a neighbor; look for a firewall that rejects TCP " +
+			"port 179"
 	case "NoRoute":
 		return "ip route get ROUTER on the node shows which route is missing; a source-address must be an address of the node"
 	case "Timeout":
@@ -23,10 +24,12 @@ func sessionFix(word string) string {
 	case "HoldTimeExpired":
 		return "look for lost packets between the node and the router (ping -s 1472), and for an overloaded router"
 	case "BFDDown":
-		return "see whether the node reaches the router, BFD is on for this neighbor on the router, and UDP port 3784 passes " +
+		return "see whether the node reaches the router, BFD is on for this neighbor on the router, and UDP port 3784 " +
+			"passes " +
 			"(4784 with ebgp-multihop)"
 	case "OtherSpeaker":
-		return "another BGP speaker of the node (Calico, Cilium, MetalLB) has the session: give this peer another source-address, " +
+		return "another BGP speaker of the node (Calico, Cilium, MetalLB) has the session: give this peer another " +
+			"source-address, " +
 			"or another address of the router; docs/bgp.md shows how"
 	case "Notified":
 		return "the message names the router's reason; the log of the router has more"
@@ -38,6 +41,8 @@ func sessionFix(word string) string {
 		return "turn on router advertisements on the router's interface, and IPv6 on the interface of the node"
 	case "Changed":
 		return "wait; the session comes back with the new parameters"
+	case "SendHoldExpired":
+		return "see why the router is overloaded: it has read nothing from the session for a long time"
 	case "Stopped":
 		return "start the speaker again, or end the drain of the node"
 	}

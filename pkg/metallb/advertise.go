@@ -15,15 +15,20 @@ func (r *resources) announce(p *pool, e *poolEntry) {
 	switch {
 	case len(layer2) == 0 && len(bgp) > 0:
 		e.Protocol = "bgp"
-		r.setAside(p)
+		r.route(p, e, bgp)
 		return
 	case len(layer2) == 0:
-		e.NodeSelectors = []selectorEntry{{MatchExpressions: []expressionEntry{{Key: nowhere, Operator: "Exists"}}}}
+		e.NodeSelectors = noNode()
 		r.note("%s: it is in no advertisement, so MetalLB gives its addresses and announces none; node-selectors ask for the label %s, "+
 			"which no node has, to the same effect: remove them to have the addresses announced", p, nowhere)
 		return
 	case len(bgp) > 0:
-		r.note("%s: it is announced by ARP and NDP (%s), and no more by BGP (%s)", p, list(names(layer2)), list(names(bgp)))
+		e.Protocol, e.Protocols = "", []string{"layer2", "bgp"}
+		r.route(p, e, bgp)
+		if nodesOf(layer2) != nil {
+			r.note("%s: the nodeSelectors of its L2Advertisements (%s) hold for BGP too, since a pool has one set of nodes",
+				p, list(names(layer2)))
+		}
 	}
 	e.NodeSelectors, e.Interfaces = nodesOf(layer2), interfacesOf(layer2)
 	for _, a := range layer2 {
@@ -34,6 +39,11 @@ func (r *resources) announce(p *pool, e *poolEntry) {
 	if len(layer2) > 1 {
 		r.tellOfUnion(p, layer2)
 	}
+}
+
+// noNode are node selectors that fit no node.
+func noNode() []selectorEntry {
+	return []selectorEntry{{MatchExpressions: []expressionEntry{{Key: nowhere, Operator: "Exists"}}}}
 }
 
 // nodesOf returns the node selectors of all advertisements, nil for all nodes when one of them has none.
@@ -96,7 +106,13 @@ func (r *resources) tellOfAdvertisements() {
 		r.tellOfMissing(a)
 	}
 	for i := range r.bgp {
-		r.tellOfMissing(&r.bgp[i])
+		a := &r.bgp[i]
+		r.tellOfMissing(a)
+		for _, name := range a.route.Peers {
+			if len(r.known([]string{name})) == 0 {
+				r.note("%s: there is no BGPPeer %s", a, name)
+			}
+		}
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/lanlord/lanlord/pkg/config"
@@ -35,20 +37,19 @@ func Convert(data []byte, namespace, name string) (*Result, error) {
 	for i := range r.pools {
 		doc.Pools = append(doc.Pools, r.convert(&r.pools[i]))
 	}
+	doc.Communities, doc.Profiles, doc.Peers = r.aliases(), r.profileEntries(), r.peerEntries()
 	r.tellOfAdvertisements()
-	r.tellOfBGP()
 	var text bytes.Buffer
 	if err := encode(&text, doc); err != nil {
 		return nil, err
 	}
 	accepted, err := config.Parse(text.Bytes())
 	if err != nil {
-		return nil, inObjects(err)
+		return nil, doc.inObjects(err)
 	}
 	for _, w := range accepted.Warnings {
-		if !strings.HasSuffix(w.Path, ".protocol") { // told in other words
-			r.note("IPAddressPool %s: %s", w.Pool, w.Message)
-		}
+		where, _ := doc.object(w)
+		r.note("%s: %s", where, lineOfPool.ReplaceAllString(w.Message, ""))
 	}
 	out, err := manifest(namespace, name, text.Bytes(), r.notes)
 	if err != nil {
@@ -62,22 +63,43 @@ func Convert(data []byte, namespace, name string) (*Result, error) {
 }
 
 var (
-	poolPath = regexp.MustCompile(`^address-pools\[\d+\]\.?`)
+	// entryPath is the path of an entry of one of the lists of the document, and what follows.
+	entryPath = regexp.MustCompile(`^([a-z-]+)\[(\d+)\]\.?(.*)$`)
 	// Lines are those of the document, which nobody has seen.
 	lineOfPool = regexp.MustCompile(` \(line \d+\)| on line \d+`)
 )
 
+// object names the object that became the entry with the problem, and the key in the entry.
+func (d *document) object(p config.Problem) (name, key string) {
+	m := entryPath.FindStringSubmatch(p.Path)
+	if m == nil {
+		if alias, ok := strings.CutPrefix(p.Path, "bgp-communities."); ok {
+			return "Community " + alias, ""
+		}
+		return "", p.Path
+	}
+	i, err := strconv.Atoi(m[2])
+	switch {
+	case err != nil:
+	case m[1] == "peers" && i < len(d.Peers):
+		return "BGPPeer " + d.Peers[i].Name, m[3]
+	case m[1] == "bfd-profiles" && i < len(d.Profiles):
+		return "BFDProfile " + d.Profiles[i].Name, m[3]
+	}
+	return "IPAddressPool " + p.Pool, m[3]
+}
+
 // inObjects names the objects in place of the lines of the document.
-func inObjects(err error) error {
+func (d *document) inObjects(err error) error {
 	problems, ok := errors.AsType[*config.Problems](err)
 	if !ok {
 		return err
 	}
 	var all []error
 	for _, p := range problems.List {
-		where := "IPAddressPool " + p.Pool
-		if path := poolPath.ReplaceAllString(p.Path, ""); path != "" {
-			where += ": " + path
+		where, key := d.object(p)
+		if key != "" {
+			where = strings.TrimPrefix(where+": "+key, ": ")
 		}
 		all = append(all, fmt.Errorf("%s: %s", oneLine(where), lineOfPool.ReplaceAllString(oneLine(p.Message), "")))
 	}
@@ -101,6 +123,9 @@ func (r *resources) convert(p *pool) poolEntry {
 	} else {
 		r.announce(p, &e)
 	}
+	if len(e.Advertisements) == 1 && reflect.DeepEqual(e.Advertisements[0], bgpEntry{}) {
+		e.Advertisements = nil // the default
+	}
 	return e
 }
 
@@ -109,25 +134,7 @@ func (r *resources) announceOld(p *pool, e *poolEntry) {
 	if p.spec.Protocol != "" {
 		e.Protocol = p.spec.Protocol
 	}
-	if e.Protocol == "bgp" {
-		r.setAside(p)
-	}
-	if p.spec.BGPAdvertisements.Kind != 0 {
-		r.note("%s: bgpAdvertisements is left out, Lanlord does not speak BGP", p)
-	}
-}
-
-func (r *resources) setAside(p *pool) {
-	r.note("%s: it is announced by BGP alone, which Lanlord does not speak; the pool is kept with protocol bgp, and set aside: "+
-		"its Services lose their addresses", p)
-}
-
-// tellOfBGP names what is about BGP and nothing else.
-func (r *resources) tellOfBGP() {
-	for i := range r.bgp {
-		r.note("%s: left out, Lanlord does not speak BGP", &r.bgp[i])
-	}
-	for i := range r.others {
-		r.note("%s: left out, Lanlord does not speak BGP", &r.others[i])
+	for i := range p.spec.BGPAdvertisements {
+		e.add(p.spec.BGPAdvertisements[i].entry())
 	}
 }

@@ -63,6 +63,9 @@ func FuzzConvert(f *testing.F) {
 		if err != nil || len(c.Pools) != len(in.pools) {
 			t.Fatalf("%d pools of %+v, %v", len(c.Pools), in, err)
 		}
+		if len(c.Peers) != len(in.peers) {
+			t.Fatalf("%d peers of %+v", len(c.Peers), in)
+		}
 		for _, note := range result.Notes {
 			if note == "" || strings.ContainsAny(note, "\r\n") {
 				t.Errorf("the note %q is not one line", note)

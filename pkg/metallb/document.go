@@ -11,12 +11,16 @@ import (
 // The types of the document, with the keys of deploy/config.example.yaml in its order.
 
 type document struct {
-	Pools []poolEntry `yaml:"address-pools"`
+	Pools       []poolEntry       `yaml:"address-pools"`
+	Communities map[string]string `yaml:"bgp-communities,omitempty"`
+	Profiles    []profileEntry    `yaml:"bfd-profiles,omitempty"`
+	Peers       []peerEntry       `yaml:"peers,omitempty"`
 }
 
 type poolEntry struct {
 	Name               string          `yaml:"name"`
-	Protocol           string          `yaml:"protocol"`
+	Protocol           string          `yaml:"protocol,omitempty"`
+	Protocols          []string        `yaml:"protocols,omitempty,flow"`
 	Addresses          []string        `yaml:"addresses"`
 	Priority           int             `yaml:"priority,omitempty"`
 	AutoAssign         *bool           `yaml:"auto-assign,omitempty"`
@@ -27,6 +31,46 @@ type poolEntry struct {
 	NodeSelectors      []selectorEntry `yaml:"node-selectors,omitempty"`
 	PreferredNodes     []weightedEntry `yaml:"preferred-nodes,omitempty"`
 	Interfaces         []string        `yaml:"interfaces,omitempty"`
+	Advertisements     []bgpEntry      `yaml:"bgp-advertisements,omitempty"`
+}
+
+type bgpEntry struct {
+	AggregationLength   *int            `yaml:"aggregation-length,omitempty"`
+	AggregationLengthV6 *int            `yaml:"aggregation-length-v6,omitempty"`
+	LocalPref           uint32          `yaml:"localpref,omitempty"`
+	Communities         []string        `yaml:"communities,omitempty"`
+	Peers               []string        `yaml:"peers,omitempty"`
+	NodeSelectors       []selectorEntry `yaml:"node-selectors,omitempty"`
+	ServiceSelectors    []selectorEntry `yaml:"service-selectors,omitempty"`
+}
+
+type profileEntry struct {
+	Name       string `yaml:"name"`
+	Receive    *int   `yaml:"receive-interval,omitempty"`
+	Transmit   *int   `yaml:"transmit-interval,omitempty"`
+	Multiplier *int   `yaml:"detect-multiplier,omitempty"`
+	MinimumTTL *int   `yaml:"minimum-ttl,omitempty"`
+	EchoMode   bool   `yaml:"echo-mode,omitempty"`
+	Passive    bool   `yaml:"passive-mode,omitempty"`
+}
+
+type peerEntry struct {
+	Name            string          `yaml:"name"`
+	MyASN           uint32          `yaml:"my-asn"`
+	PeerASN         any             `yaml:"peer-asn,omitempty"`
+	Address         string          `yaml:"peer-address,omitempty"`
+	Interface       string          `yaml:"peer-interface,omitempty"`
+	Port            uint16          `yaml:"peer-port,omitempty"`
+	NodeSelectors   []selectorEntry `yaml:"node-selectors,omitempty"`
+	SourceAddress   string          `yaml:"source-address,omitempty"`
+	RouterID        string          `yaml:"router-id,omitempty"`
+	HoldTime        string          `yaml:"hold-time,omitempty"`
+	KeepaliveTime   string          `yaml:"keepalive-time,omitempty"`
+	BFDProfile      string          `yaml:"bfd-profile,omitempty"`
+	GracefulRestart string          `yaml:"graceful-restart,omitempty"`
+	Password        string          `yaml:"password,omitempty"`
+	PasswordSecret  string          `yaml:"password-secret,omitempty"`
+	Multihop        bool            `yaml:"ebgp-multihop,omitempty"`
 }
 
 type selectorEntry struct {

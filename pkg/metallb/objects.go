@@ -55,10 +55,10 @@ type poolSpec struct {
 	} `yaml:"serviceAllocation"`
 	// Of an AddressPool alone.
 	Protocol          string
-	BGPAdvertisements yaml.Node `yaml:"bgpAdvertisements"`
+	BGPAdvertisements []routeSpec `yaml:"bgpAdvertisements"`
 }
 
-// advertisementSpec is the spec of an L2Advertisement. Of a BGPAdvertisement only what chooses the pools is read.
+// advertisementSpec is the spec of an L2Advertisement, and what a BGPAdvertisement has in common with it.
 type advertisementSpec struct {
 	IPAddressPools         []string        `yaml:"ipAddressPools"`
 	IPAddressPoolSelectors []labelSelector `yaml:"ipAddressPoolSelectors"`
@@ -79,6 +79,8 @@ type pool struct {
 type advertisement struct {
 	object
 	spec advertisementSpec
+	// route is of a BGPAdvertisement.
+	route routeSpec
 }
 
 // resources are the objects of one file, each kind in the order of the file.
@@ -86,9 +88,10 @@ type resources struct {
 	pools []pool
 	layer2,
 	bgp []advertisement
-	// others are of kinds that say something about BGP alone.
-	others []object
-	notes  []string
+	peers       []peer
+	profiles    []profile
+	communities []community
+	notes       []string
 }
 
 // read reads documents in YAML or JSON, each an object or a List of objects.
@@ -156,13 +159,24 @@ func (r *resources) sort(o object) error {
 		return r.spec(&o, &r.layer2[len(r.layer2)-1].spec)
 	case "BGPAdvertisement":
 		a := advertisement{object: o}
-		// What else it says is about BGP.
-		if err := o.Spec.Decode(&a.spec); o.Spec.Kind != 0 && err != nil {
-			return o.problem(err)
+		both := struct {
+			advertisementSpec `yaml:",inline"`
+			routeSpec         `yaml:",inline"`
+		}{}
+		if err := r.spec(&o, &both); err != nil {
+			return err
 		}
+		a.spec, a.route = both.advertisementSpec, both.routeSpec
 		r.bgp = append(r.bgp, a)
-	case "BGPPeer", "Community", "BFDProfile":
-		r.others = append(r.others, o)
+	case "BGPPeer":
+		r.peers = append(r.peers, peer{object: o})
+		return r.spec(&o, &r.peers[len(r.peers)-1].spec)
+	case "Community":
+		r.communities = append(r.communities, community{object: o})
+		return r.spec(&o, &r.communities[len(r.communities)-1].spec)
+	case "BFDProfile":
+		r.profiles = append(r.profiles, profile{object: o})
+		return r.spec(&o, &r.profiles[len(r.profiles)-1].spec)
 	case "ServiceL2Status", "ServiceBGPStatus", "ConfigurationState":
 		// What MetalLB reports, and nobody configures.
 	default:
@@ -225,6 +239,15 @@ func (r *resources) check() error {
 	}
 	for i := range r.bgp {
 		see(&r.bgp[i].object)
+	}
+	for i := range r.peers {
+		see(&r.peers[i].object)
+	}
+	for i := range r.profiles {
+		see(&r.profiles[i].object)
+	}
+	for i := range r.communities {
+		see(&r.communities[i].object)
 	}
 	if len(namespaces) > 1 {
 		slices.Sort(namespaces)

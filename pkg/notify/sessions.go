@@ -30,9 +30,9 @@ type Session struct {
 	Reason, Message string
 }
 
-// Sessions returns Events about the BGP sessions of a node, and about peers that fit no node. It returns one Event for
-// each change that lasts. A session that is established at the first Review gets no Event, so an update of the speaker,
-// which passes the sessions on, creates none.
+// Sessions returns Events about the BGP sessions of a node, and about peers that fit no node. It returns one Event
+// for each change that lasts. A session that is established at the first Review gets no Event, so an update of the
+// speaker, which passes the sessions on, creates none.
 type Sessions struct {
 	self     string
 	sessions map[string]sessionState
@@ -45,7 +45,8 @@ type sessionState struct {
 	since time.Time
 	// told is the state in the last Event.
 	told bool
-	// silent means that no Event has been returned yet. A session that has never been established is reported as down.
+	// silent means that no Event has been returned yet. A session that has never been established is reported as
+	// down.
 	silent bool
 }
 
@@ -62,8 +63,8 @@ func NewSessions(self string) *Sessions {
 	return &Sessions{self: self, sessions: map[string]sessionState{}}
 }
 
-// Review compares the sessions of the node with those of the previous Review, and returns the due Events about the Node.
-// A session that is no longer in the list is forgotten.
+// Review compares the sessions of the node with those of the previous Review, and returns the due Events about the
+// Node. A session that is no longer in the list is forgotten.
 func (s *Sessions) Review(now time.Time, snap cluster.Snapshot, sessions []Session) (events []cluster.Event) {
 	next := make(map[string]sessionState, len(sessions))
 	for _, x := range sessions {
@@ -100,8 +101,8 @@ func (s *Sessions) sessionEvent(snap cluster.Snapshot, x Session) cluster.Event 
 	return e
 }
 
-// PeersWithoutNode takes the names of the peers that fit no node, in any order, and returns an Event about the ConfigMap
-// after a change of this set that lasts. One node of the cluster should call it.
+// PeersWithoutNode takes the names of the peers that fit no node, in any order, and returns an Event about the
+// ConfigMap after a change of this set that lasts. One node of the cluster should call it.
 func (s *Sessions) PeersWithoutNode(now time.Time, configMap cluster.ObjectRef, names []string) []cluster.Event {
 	names = slices.Sorted(slices.Values(names))
 	if !slices.Equal(names, s.unfit.names) {

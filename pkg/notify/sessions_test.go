@@ -34,7 +34,8 @@ var (
 
 const (
 	upText   = "Node a Normal BGPSessionUp: the BGP session with tor-a is established"
-	downText = "Node a Warning BGPSessionDown: the BGP session with tor-a is down: Refused: the router refused the connection"
+	downText = "Node a Warning BGPSessionDown: the BGP session with tor-a is down: Refused: the router refused the " +
+		"connection"
 )
 
 // TestSessionLost reports a loss after ten seconds, once, and the return.
@@ -60,8 +61,8 @@ func TestSessionLost(t *testing.T) {
 	want(t, k.at(lost+2*time.Hour+sessionDelay, torUp), upText)
 }
 
-// TestSessionFlaps has a session that is never in one state for ten seconds: nothing is reported, and neither is its
-// return to the state of the last Event.
+// TestSessionFlaps has a session that is never in one state for ten seconds: nothing is reported, and neither is
+// its return to the state of the last Event.
 func TestSessionFlaps(t *testing.T) {
 	k := newTalk()
 	for at := time.Duration(0); at < time.Minute; at += 9 * time.Second {
@@ -72,7 +73,8 @@ func TestSessionFlaps(t *testing.T) {
 	want(t, k.at(time.Hour, torUp))
 }
 
-// TestFirstSession has sessions that are not established at the first Review: one comes up at once, one late, one never.
+// TestFirstSession has sessions that are not established at the first Review: one comes up at once, one late, one
+// never.
 func TestFirstSession(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -25,7 +25,8 @@ type routeRow struct {
 	order   int
 }
 
-// sessions adds the BGP sessions, and a fact and an issue about them. Without sessions the page does not mention them.
+// sessions adds the BGP sessions, and a fact and an issue about them. Without sessions the page does not mention
+// them.
 func (v *speakerView) sessions(s *status.Speaker) {
 	var down []string
 	for _, p := range s.Peers {
@@ -42,10 +43,12 @@ func (v *speakerView) sessions(s *status.Speaker) {
 	if len(s.Peers) == 0 {
 		return
 	}
-	f := fact{Name: "BGP sessions", Value: fmt.Sprintf("%s of %s up", groupDigits(len(s.Peers)-len(down)), groupDigits(len(s.Peers))), Mark: good}
+	f := fact{Name: "BGP sessions", Value: fmt.Sprintf("%s of %s up", groupDigits(len(s.Peers)-len(down)),
+		groupDigits(len(s.Peers))), Mark: good}
 	if len(down) > 0 {
 		f.Mark = bad
-		v.Issues = append(v.Issues, issue{Mark: bad, Text: "No BGP session with " + strings.Join(down, ", ") + "; see BGP sessions for why."})
+		v.Issues = append(v.Issues, issue{Mark: bad, Text: "No BGP session with " + strings.Join(down, ", ") +
+			"; see BGP sessions for why."})
 	}
 	v.Facts = append(v.Facts, f)
 }
@@ -56,7 +59,8 @@ func bfdText(b *status.BFD) string {
 	case b == nil:
 		return "off"
 	case b.Interval > b.Configured:
-		return fmt.Sprintf("%s, every %d ms instead of %d ms, down after %d ms", b.State, b.Interval, b.Configured, b.Detection)
+		return fmt.Sprintf("%s, every %d ms instead of %d ms, down after %d ms", b.State, b.Interval, b.Configured,
+			b.Detection)
 	}
 	return fmt.Sprintf("%s, every %d ms, down after %d ms", b.State, b.Interval, b.Detection)
 }

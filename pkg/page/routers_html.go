@@ -10,7 +10,8 @@ func (v *speakerView) writeSessions(w *writer) {
 		return
 	}
 	w.heading("sessions", "BGP sessions").raw("</h2>\n")
-	w.table("sessions", "The BGP sessions of this node", columnsOf("Peer", "Router", "State", "Since", "Announced", "BFD", "Why it is down"))
+	w.table("sessions", "The BGP sessions of this node", columnsOf("Peer", "Router", "State", "Since", "Announced", "BFD",
+		"Why it is down"))
 	for i := range v.Sessions {
 		w.session(&v.Sessions[i])
 	}
@@ -43,8 +44,10 @@ func (v *speakerView) writeRoutes(w *writer) {
 		return
 	}
 	w.listing(listing{
-		id: "routes", title: "BGP routes", caption: "Addresses of pools with protocol bgp, those that a router has not been told of first",
-		columns: columnsOf("Address", "Services", "Prefixes", "Routers", "Rank", "Why"), empty: noAddress, unfit: noAddressFits,
+		id: "routes", title: "BGP routes", caption: "Addresses of pools with protocol bgp, those that a router has not " +
+			"been told of first",
+		columns: columnsOf("Address", "Services", "Prefixes", "Routers", "Rank", "Why"), empty: noAddress,
+		unfit: noAddressFits,
 	}, &t.Extent, len(t.Rows), func(i int) { w.route(&t.Rows[i]) })
 }
 

@@ -37,8 +37,8 @@ func (x *node) withoutLinks() reason.Exclusion {
 	return reason.Eligible
 }
 
-// Routing returns the nodes that may announce addresses of pool to routers and that also satisfies, sorted by name, with
-// the weights of the pool. Links and subnets do not count.
+// Routing returns the nodes that may announce addresses of pool to routers and that also satisfies, sorted by name,
+// with the weights of the pool. Links and subnets do not count.
 func (n *Nodes) Routing(pool *config.Pool, also func(*cluster.Node) bool) []election.Candidate {
 	var candidates []election.Candidate
 	for i := range n.nodes {

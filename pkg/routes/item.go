@@ -1,7 +1,6 @@
 package routes
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 
@@ -41,7 +40,10 @@ func gather(services []*cluster.Service, wanted func(netip.Addr) (*config.Pool, 
 		}
 	}
 	slices.SortFunc(holders, func(x, y holder) int {
-		return cmp.Or(x.addr.Compare(y.addr), x.service.Key.Compare(y.service.Key))
+		if c := x.addr.Compare(y.addr); c != 0 {
+			return c
+		}
+		return x.service.Key.Compare(y.service.Key)
 	})
 	items := make([]item, 0, len(holders))
 	for len(holders) > 0 {
@@ -95,25 +97,25 @@ func localNodes(s *cluster.Service) []string {
 }
 
 const (
-	noEndpointHere   = "the Service has externalTrafficPolicy Local and no ready endpoint on this node"
-	terminatingHere  = "the last endpoint on this node terminates, and another node has a ready one (externalTrafficPolicy Local)"
-	noServingService = "no endpoint of the Service can serve"
+	noEndpointHere  = "the Service has externalTrafficPolicy Local and no ready endpoint on this node"
+	terminatingHere = "the last endpoint on this node terminates, and another node has a ready one " +
+		"(externalTrafficPolicy Local)"
 )
 
 // obstacle returns the reason for which the named node does not announce the address whatever the node is like,
-// reason.Routed if there is none.
+// reason.Routed if there is none. detail is empty when the text of the reason says enough.
 func (it *item) obstacle(node string) (why reason.Route, detail string) {
 	if it.pool == nil {
-		return reason.RouteNotInPool, reason.RouteNotInPool.Text()
+		return reason.RouteNotInPool, ""
 	}
 	return it.idle(node)
 }
 
 // idle is obstacle without the pool.
 func (it *item) idle(node string) (why reason.Route, detail string) {
-	why, detail = reason.RouteNoEndpoints, noServingService
+	why = reason.RouteNoEndpoints
 	for s := range it.serving {
-		why, detail = reason.Routed, ""
+		why = reason.Routed
 		if s.TrafficPolicy != cluster.TrafficLocal {
 			continue
 		}
@@ -125,5 +127,5 @@ func (it *item) idle(node string) (why reason.Route, detail string) {
 		}
 		return reason.NoLocalEndpoint, noEndpointHere
 	}
-	return why, detail
+	return why, ""
 }

@@ -69,26 +69,50 @@ func sameRoute(x, y Route) bool {
 // checkAddresses checks the decisions on the addresses against the routes of the same table.
 func checkAddresses(t *testing.T, table Table, n naive) {
 	t.Helper()
+	prefixes := table.Prefixes()
 	for _, a := range table.Addresses {
 		var peers []string
+		for _, p := range prefixes[a.Addr] {
+			if !p.Contains(a.Addr) {
+				t.Fatalf("%s is announced by %s", a.Addr, p)
+			}
+		}
 		for _, p := range table.Peers {
 			if slices.ContainsFunc(p.Routes, func(r Route) bool { return slices.Contains(r.Addrs, a.Addr) }) {
 				peers = append(peers, p.Config.Name)
 			}
 		}
+		if !slices.Equal(prefixes[a.Addr], prefixesOf(table, a.Addr)) {
+			t.Fatalf("%s has the prefixes %v, want %v", a.Addr, prefixes[a.Addr], prefixesOf(table, a.Addr))
+		}
 		if !slices.Equal(peers, a.Peers) {
 			t.Fatalf("%s goes to %v, and the decision says %v", a.Addr, peers, a.Peers)
 		}
-		if (a.Reason == reason.Routed) != (len(peers) > 0 && !n.in.Draining) && n.exclusion(n.in.Self) == reason.Eligible {
+		eligible := n.exclusion(n.in.Self) == reason.Eligible
+		if eligible && (a.Reason == reason.Routed) != (len(peers) > 0 && !n.in.Draining) {
 			t.Fatalf("%s goes to %v, and the reason is %s", a.Addr, peers, a.Reason)
 		}
-		if (a.Detail == "") != (a.Reason == reason.Routed) || (a.Exclusion != reason.Eligible) != (a.Reason == reason.NodeNotEligible) {
+		if (a.Detail == "") != (a.Reason == reason.Routed) ||
+			(a.Exclusion != reason.Eligible) != (a.Reason == reason.NodeNotEligible) {
 			t.Fatalf("%s: reason %s, exclusion %s, detail %q", a.Addr, a.Reason, a.Exclusion, a.Detail)
 		}
 		if pool := n.pool(a.Addr); len(peers) > 0 && pool.Spread > 0 && a.Rank != n.rank(a.Addr) {
 			t.Fatalf("%s has rank %d, want %d", a.Addr, a.Rank, n.rank(a.Addr))
 		}
 	}
+}
+
+// prefixesOf returns the prefixes announced for an address.
+func prefixesOf(table Table, a netip.Addr) (all []netip.Prefix) {
+	for _, p := range table.Peers {
+		for _, r := range p.Routes {
+			if slices.Contains(r.Addrs, a) {
+				all = append(all, r.Prefix)
+			}
+		}
+	}
+	slices.SortFunc(all, netip.Prefix.Compare)
+	return slices.Compact(all)
 }
 
 // TestLaws checks what holds of the tables of all nodes of a cluster together.
@@ -109,9 +133,10 @@ func TestLaws(t *testing.T) {
 			announcers := announcersOf(tables, a)
 			law("no route without a serving endpoint", len(announcers) == 0 || len(serving) > 0)
 			for _, s := range serving {
-				law("Local: only nodes with endpoints", s.TrafficPolicy != cluster.TrafficLocal || subset(announcers, s.ServingNodes))
+				anywhere := s.TrafficPolicy != cluster.TrafficLocal
+				law("Local: only nodes with endpoints", anywhere || subset(announcers, s.ServingNodes))
 				law("Local: no terminating endpoint beside a ready one",
-					s.TrafficPolicy != cluster.TrafficLocal || len(s.ReadyNodes) == 0 || subset(announcers, s.ReadyNodes))
+					anywhere || len(s.ReadyNodes) == 0 || subset(announcers, s.ReadyNodes))
 			}
 			var may []string
 			for _, node := range c.nodeNames() {
@@ -125,8 +150,8 @@ func TestLaws(t *testing.T) {
 	}
 }
 
-// checkSameEverywhere checks that eligible nodes with the same labels announce the same addresses to the same peers, apart
-// from policy Local.
+// checkSameEverywhere checks that eligible nodes with the same labels announce the same addresses to the same peers,
+// apart from policy Local.
 func checkSameEverywhere(t *testing.T, c testCluster, tables map[string]Table) {
 	t.Helper()
 	n := naive{c.input("")}
@@ -161,7 +186,8 @@ func TestIneligibleNodesDoNotMatter(t *testing.T) {
 				continue
 			}
 			less := c
-			less.snapshot.Nodes = slices.DeleteFunc(slices.Clone(c.snapshot.Nodes), func(n cluster.Node) bool { return n.Name == name })
+			less.snapshot.Nodes = slices.DeleteFunc(slices.Clone(c.snapshot.Nodes),
+				func(n cluster.Node) bool { return n.Name == name })
 			removed++
 			for other, table := range less.all() {
 				if !reflect.DeepEqual(table, before[other]) {
@@ -186,7 +212,7 @@ func TestFirstNodes(t *testing.T) {
 		for _, a := range (naive{c.input("")}).addresses() {
 			var ranks []int
 			for _, table := range tables {
-				if d := table.find(a); d != nil && len(d.Peers) > 0 {
+				if d := table.Find(a); d != nil && len(d.Peers) > 0 {
 					ranks = append(ranks, d.Rank)
 				}
 			}
@@ -226,7 +252,7 @@ func (c testCluster) nodeNames() (names []string) {
 
 func announcersOf(tables map[string]Table, a netip.Addr) (names []string) {
 	for name, table := range tables {
-		if d := table.find(a); d != nil && len(d.Peers) > 0 {
+		if d := table.Find(a); d != nil && len(d.Peers) > 0 {
 			names = append(names, name)
 		}
 	}
@@ -241,7 +267,8 @@ func subset(some, of []string) bool {
 // shuffled returns the cluster with all lists in another order.
 func shuffled(c testCluster, seed uint64) testCluster {
 	r := rand.New(rand.NewPCG(seed, 7))
-	c.snapshot.Services, c.snapshot.Nodes, c.ready = slices.Clone(c.snapshot.Services), slices.Clone(c.snapshot.Nodes), slices.Clone(c.ready)
+	c.snapshot.Services, c.snapshot.Nodes = slices.Clone(c.snapshot.Services), slices.Clone(c.snapshot.Nodes)
+	c.ready = slices.Clone(c.ready)
 	r.Shuffle(len(c.snapshot.Services), swap(c.snapshot.Services))
 	r.Shuffle(len(c.snapshot.Nodes), swap(c.snapshot.Nodes))
 	r.Shuffle(len(c.ready), swap(c.ready))
@@ -366,8 +393,9 @@ func (r random) advertisement() config.Advertisement {
 
 func (r random) service(name string) *cluster.Service {
 	s := &cluster.Service{
-		Key: cluster.Key{Namespace: "n", Name: name}, Managed: !r.one(20), AllocatedFrom: r.of("v", "v", "v", "w", "w", "x", ""),
-		Labels: r.labels(), HasServing: !r.one(6),
+		Key: cluster.Key{Namespace: "n", Name: name}, Managed: !r.one(20),
+		AllocatedFrom: r.of("v", "v", "v", "w", "w", "x", ""),
+		Labels:        r.labels(), HasServing: !r.one(6),
 	}
 	s.Ingress = []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(r.IntN(26))})}
 	if r.one(2) {

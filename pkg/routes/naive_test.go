@@ -121,12 +121,15 @@ func (n naive) adsFor(prefix netip.Prefix, a netip.Addr, peer config.Peer) (ads 
 // ads returns the advertisements of an address on a node to a peer of the node.
 func (n naive) ads(node string, a netip.Addr, peer config.Peer) (ads []config.Advertisement) {
 	pool := n.pool(a)
-	if len(peer.AddressPools) > 0 && !slices.Contains(peer.AddressPools, pool.Name) || !n.any(peer.NodeSelectors, n.labels(node)) {
+	if len(peer.AddressPools) > 0 && !slices.Contains(peer.AddressPools, pool.Name) ||
+		!n.any(peer.NodeSelectors, n.labels(node)) {
 		return nil
 	}
 	for _, ad := range pool.Advertisements {
-		forService := slices.ContainsFunc(n.serving(a), func(s *cluster.Service) bool { return n.any(ad.ServiceSelectors, s.Labels) })
-		if forService && n.any(ad.NodeSelectors, n.labels(node)) && (len(ad.Peers) == 0 || slices.Contains(ad.Peers, peer.Name)) {
+		forService := slices.ContainsFunc(n.serving(a),
+			func(s *cluster.Service) bool { return n.any(ad.ServiceSelectors, s.Labels) })
+		forPeer := len(ad.Peers) == 0 || slices.Contains(ad.Peers, peer.Name)
+		if forService && forPeer && n.any(ad.NodeSelectors, n.labels(node)) {
 			ads = append(ads, ad)
 		}
 	}

@@ -1,7 +1,6 @@
 package routes
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 
@@ -15,8 +14,8 @@ type offer struct {
 	route Route
 }
 
-// offers are the prefixes for an address to a peer, by family: plain for the policy Cluster, local for the policy Local.
-// Each length is there once.
+// offers are the prefixes for an address to a peer, by family: plain for the policy Cluster, local for the policy
+// Local. Each length is there once.
 type offers struct{ plain, local map[cluster.Family][]offer }
 
 func (o offers) empty() bool { return len(o.plain) == 0 }
@@ -77,69 +76,4 @@ func hostBits(f cluster.Family) int {
 		return 32
 	}
 	return 128
-}
-
-// unite gives r the attributes of both routes: see the package comment.
-func (r *Route) unite(o *Route) {
-	switch {
-	case r.HasMED && o.HasMED:
-		r.MED = min(r.MED, o.MED)
-	case o.HasMED:
-		r.MED, r.HasMED = o.MED, true
-	}
-	r.LocalPref, r.Prepend = max(r.LocalPref, o.LocalPref), min(r.Prepend, o.Prepend)
-	r.Communities = union(r.Communities, o.Communities, cmp.Compare)
-	r.LargeCommunities = union(r.LargeCommunities, o.LargeCommunities, compareLarge)
-}
-
-func compareLarge(x, y config.LargeCommunity) int { return slices.Compare(x[:], y[:]) }
-
-// union returns the values of both lists, which are sorted. It changes neither list, and may return one of them.
-func union[T comparable](x, y []T, compare func(T, T) int) []T {
-	if len(y) == 0 || slices.Equal(x, y) {
-		return x
-	}
-	if len(x) == 0 {
-		return y
-	}
-	all := slices.Concat(x, y)
-	slices.SortFunc(all, compare)
-	return slices.Clip(slices.Compact(all))
-}
-
-// class is a group of peers of this node with the same routes.
-type class struct {
-	// sample is one of the peers.
-	sample *config.Peer
-	// routes have the MED of the configuration until finish. standings has one entry for each route.
-	routes    []Route
-	standings []standing
-	// last is 1 more than the index of the last route of each prefix length, 0 for none.
-	last [129]int
-}
-
-// add announces prefix for an address, in a slice of length 1. Addresses come in ascending order, so of all routes of
-// this length only the last one can have the prefix already.
-func (c *class) add(prefix netip.Prefix, route Route, at standing, addr []netip.Addr) {
-	if i := c.last[prefix.Bits()]; i > 0 && c.routes[i-1].Prefix == prefix {
-		r := &c.routes[i-1]
-		r.unite(&route)
-		r.Addrs = append(r.Addrs, addr...)
-		c.standings[i-1] = c.standings[i-1].unite(at)
-		return
-	}
-	route.Prefix, route.Addrs = prefix, addr
-	c.routes, c.standings = append(c.routes, route), append(c.standings, at)
-	c.last[prefix.Bits()] = len(c.routes)
-}
-
-// finish completes and sorts the routes.
-func (c *class) finish() {
-	for i := range c.routes {
-		c.standings[i].penalize(&c.routes[i])
-	}
-	byPrefix := func(x, y Route) int { return x.Prefix.Compare(y.Prefix) }
-	if !slices.IsSortedFunc(c.routes, byPrefix) {
-		slices.SortFunc(c.routes, byPrefix)
-	}
 }

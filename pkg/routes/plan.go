@@ -2,6 +2,7 @@ package routes
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -10,8 +11,63 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
 	"github.com/lanlord/lanlord/pkg/election"
+	"github.com/lanlord/lanlord/pkg/placement"
 	"github.com/lanlord/lanlord/pkg/reason"
 )
+
+// decider makes one decision.
+type decider struct {
+	in     Input
+	config *config.Config
+	nodes  *placement.Nodes
+	// exclusion excludes this node from every address. has are the labels of this node.
+	exclusion reason.Exclusion
+	has       labels.Set
+	// peers are the peers of this node, classOf the index in classes for each of them.
+	peers   []*config.Peer
+	classOf []int
+	classes []class
+	plans   map[*config.Pool]*plan
+	// fitting are the peers of other nodes, for the ranks.
+	fitting map[*cluster.Node][]*config.Peer
+	first   map[aggregate]bool
+	items   []item
+}
+
+func newDecider(nodes *placement.Nodes, in Input) *decider {
+	d := &decider{
+		in: in, config: in.Snapshot.Config, nodes: nodes, exclusion: nodes.NodeExclusion(in.Self),
+		plans: map[*config.Pool]*plan{}, fitting: map[*cluster.Node][]*config.Peer{}, first: map[aggregate]bool{},
+	}
+	if self := nodes.Node(in.Self); self != nil {
+		d.has = self.Labels
+	}
+	d.peers = d.peersOf(d.has)
+	d.classify()
+	return d
+}
+
+// peersOf returns the peers of a node with these labels.
+func (d *decider) peersOf(has labels.Set) (peers []*config.Peer) {
+	for i := range d.config.Peers {
+		if p := &d.config.Peers[i]; fits(p.NodeSelectors, has) {
+			peers = append(peers, p)
+		}
+	}
+	return peers
+}
+
+// poolOf returns the pool of a, and false when a is for layer 2 only.
+func (d *decider) poolOf(a netip.Addr) (*config.Pool, bool) {
+	pool := d.config.PoolOf(a)
+	return pool, pool == nil || pool.BGP
+}
+
+// aggregate is an aggregate of one pool.
+type aggregate struct {
+	pool   *config.Pool
+	prefix netip.Prefix
+}
 
 // plan holds the part of the decision that all addresses of a pool share.
 type plan struct {
@@ -34,8 +90,8 @@ type variant struct {
 	ads []*config.Advertisement
 	// offers are the prefixes of an address, for each class of peers.
 	offers []offers
-	// peers are the names of the peers of this node that get a prefix, in the order of the configuration. detail says
-	// why there are none.
+	// peers are the names of the peers of this node that get a prefix, in the order of the configuration. detail explains
+	// an empty list.
 	peers  []string
 	detail string
 	// candidates are the nodes with a peer that gets a prefix. ranked is true when they are known.
@@ -61,14 +117,11 @@ func (d *decider) newPlan(pool *config.Pool) *plan {
 	if p.exclusion != reason.Eligible {
 		p.detail = excludedText(p.exclusion)
 	}
-	p.announces = p.exclusion == reason.Eligible || selected && d.in.Draining && keepsDraining(d.exclusion)
-	p.selective = slices.ContainsFunc(pool.Advertisements, func(a config.Advertisement) bool { return len(a.ServiceSelectors) > 0 })
+	p.announces = selected && d.in.mayAnnounce(d.exclusion)
+	p.selective = slices.ContainsFunc(pool.Advertisements,
+		func(a config.Advertisement) bool { return len(a.ServiceSelectors) > 0 })
 	return p
 }
-
-// keepsDraining reports whether a node that shuts down announces its routes in spite of the exclusion. The speaker of a
-// node that stops is no longer ready.
-func keepsDraining(why reason.Exclusion) bool { return Drains(why) || why == reason.NoSpeaker }
 
 // variant returns the variant of the address, which is in the pool of p.
 func (d *decider) variant(p *plan, it *item) *variant {
@@ -180,8 +233,7 @@ func (d *decider) classify() {
 	}
 }
 
-// reachable returns the nodes that announce the addresses of the variant, with the weights of the pool: those that are
-// eligible and have a peer that gets a prefix.
+// reachable returns the eligible nodes with a peer that gets a prefix of the variant, with the weights of the pool.
 func (d *decider) reachable(v *variant) []election.Candidate {
 	if !v.ranked {
 		v.ranked = true

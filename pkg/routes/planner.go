@@ -6,7 +6,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/placement"
 )
 
-// Phase is how far a node has left its routers.
+// Phase is a step of a node on the way out of the tables of its routers.
 type Phase uint8
 
 const (
@@ -24,11 +24,11 @@ func (p Phase) String() string { return [...]string{"Announcing", "ShuttingDown"
 // Planner makes the tables of one node, round after round. The zero Planner is ready for use, by one goroutine.
 type Planner struct {
 	phase Phase
-	// since is when phase began, and drain how long ShuttingDown takes.
+	// since is the time of the last change of phase, drain the duration of ShuttingDown.
 	since time.Time
 	drain time.Duration
 	// decided is the last table made with a configuration, without the attributes of ShuttingDown. announces is true when
-	// the node had routes after the last round.
+	// the last round returned routes.
 	decided   Table
 	announces bool
 }
@@ -36,11 +36,11 @@ type Planner struct {
 // Phase returns the phase after the last Step.
 func (p *Planner) Phase() Phase { return p.phase }
 
-// Step returns the table for this moment, and when to call Step again at the latest; zero when only a change of the
-// inputs can change the table. nodes are those of in.Snapshot and in.Ready. Step sets in.Draining itself. stopping
-// means that this process is about to end without a successor: the caller steps until the phase is Withdrawn.
+// Step returns the table for this moment, and the time of the next Step; zero when only a change of the inputs can
+// change the table. nodes are made of in.Snapshot and in.Ready. Step sets in.Draining itself. stopping means that
+// this process is about to end without a successor; the caller calls Step until the phase is Withdrawn.
 //
-// Without a configuration, Step keeps what the node announces; see [Keep].
+// Without a configuration, Step keeps the routes of the node; see [Keep].
 func (p *Planner) Step(now time.Time, nodes *placement.Nodes, in Input, stopping bool) (t Table, again time.Time) {
 	if cfg := in.Snapshot.Config; cfg != nil {
 		p.drain = cfg.BGP.Drain

@@ -157,8 +157,8 @@ func TestPlannerHasNothingToDrain(t *testing.T) {
 	n.step(2*time.Second, Withdrawn)
 }
 
-// TestPlannerKeeps takes the configuration away: everything stays but what the cluster itself takes back, and what it
-// takes back comes again.
+// TestPlannerKeeps takes the configuration away. Routes stay, except without a Service or an endpoint; with the
+// endpoint the route comes back.
 func TestPlannerKeeps(t *testing.T) {
 	n := newPlannedNode(t, "2s")
 	n.step(0, Announcing, "192.0.2.1/32", "192.0.2.2/32")
@@ -166,13 +166,14 @@ func TestPlannerKeeps(t *testing.T) {
 	n.cluster.snapshot.Config = nil
 	n.cluster.ready[0].Configured = false
 	n.cluster.pending["a"] = []netip.Addr{netip.MustParseAddr("192.0.2.1")}
-	n.cluster.snapshot.Services = append(n.cluster.snapshot.Services, parseService(t, []string{"default/new", "192.0.2.3", "serving=a"}))
+	n.cluster.snapshot.Services = append(n.cluster.snapshot.Services,
+		parseService(t, []string{"default/new", "192.0.2.3", "serving=a"}))
 	n.step(1, Announcing, "192.0.2.1/32", "192.0.2.2/32")
 	web, local := n.cluster.snapshot.Services[0], n.cluster.snapshot.Services[1]
 
 	local.ReadyNodes = []string{"b"}
 	n.step(2, Announcing, "192.0.2.1/32")
-	if d := n.table.find(netip.MustParseAddr("192.0.2.2")); d.Reason != reason.NoLocalEndpoint || len(d.Peers) > 0 || d.Rank != -1 {
+	if d := n.table.Find(netip.MustParseAddr("192.0.2.2")); d.Reason != reason.NoLocalEndpoint || len(d.Peers) > 0 || d.Rank != -1 {
 		t.Errorf("without a local endpoint: %+v", d)
 	}
 	local.ReadyNodes = local.ServingNodes

@@ -36,7 +36,9 @@ func TestEachReason(t *testing.T) {
 			pool.BGP = true
 			c.snapshot.Config = &config.Config{Pools: []config.Pool{pool}}
 		}, reason.RouteNoEndpoints},
-		{func() { web.HasServing, web.ServingNodes, web.ReadyNodes = true, []string{"a", "b"}, []string{"b"} }, reason.NoLocalEndpoint},
+		{func() {
+			web.HasServing, web.ServingNodes, web.ReadyNodes = true, []string{"a", "b"}, []string{"b"}
+		}, reason.NoLocalEndpoint},
 		{func() { web.ReadyNodes = web.ServingNodes }, reason.NodeNotEligible},
 		{func() { c.ready = readyMembers("a", "b") }, reason.RulesNotReady},
 		{func() { clear(c.pending) }, reason.DrainingNode},

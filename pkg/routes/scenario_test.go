@@ -20,8 +20,8 @@ import (
 
 var update = flag.Bool("update", false, "write the tables into the scenario files")
 
-// TestScenarios reads testdata/*.txtar. Each file shows one behaviour: a comment, the configuration, and once or several
-// times the cluster followed by the tables of its nodes. Nodes with equal tables share an entry.
+// TestScenarios reads testdata/*.txtar. Each file shows one behaviour: a comment, the configuration, and once or
+// several times the cluster followed by the tables of its nodes. Nodes with equal tables share an entry.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -207,7 +207,8 @@ func parseService(t *testing.T, words []string) *cluster.Service {
 	return s
 }
 
-// tableText returns a table as text: the routes to each peer, then the addresses. Peers with equal routes share an entry.
+// tableText returns a table as text: the routes to each peer, then the addresses. Peers with equal routes share an
+// entry.
 func tableText(t Table) string {
 	var b strings.Builder
 	for i := 0; i < len(t.Peers); {

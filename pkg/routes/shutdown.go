@@ -1,20 +1,9 @@
 package routes
 
 import (
-	"cmp"
-	"math"
+	"slices"
 
 	"github.com/lanlord/lanlord/pkg/reason"
-)
-
-const (
-	// GracefulShutdown is the community GRACEFUL_SHUTDOWN, 65535:0 (RFC 8326, section 5).
-	GracefulShutdown uint32 = 0xffff0000
-	// ShutdownMED is the MED of a route that is about to go, for routers that do not know the community (RFC 8326,
-	// appendix A.2). It is not the greatest value, which some routers take for a route without a MED.
-	ShutdownMED uint32 = math.MaxUint32 - 1
-	// shutdownLocalPref is the LOCAL_PREF that RFC 8326, section 4.2, recommends.
-	shutdownLocalPref = 0
 )
 
 // shutDown returns the table with the attributes of routes that are about to go: GRACEFUL_SHUTDOWN, the lowest
@@ -22,49 +11,32 @@ const (
 func (t Table) shutDown() Table {
 	peers := make([]Peer, len(t.Peers))
 	for i, p := range t.Peers {
-		peers[i] = p
-		if i > 0 && sameSlice(p.Routes, t.Peers[i-1].Routes) {
-			peers[i].Routes = peers[i-1].Routes
-			continue
-		}
-		peers[i].Routes = lastChoice(p.Routes)
-	}
-	t.Peers = peers
-	return t
-}
-
-// lastChoice returns copies of the routes that routers use only when they have no other.
-func lastChoice(routes []Route) []Route {
-	marked := make([]Route, len(routes))
-	for i, r := range routes {
-		r.LocalPref, r.MED, r.HasMED = shutdownLocalPref, ShutdownMED, true
-		if i > 0 && sameSlice(r.Communities, routes[i-1].Communities) {
-			r.Communities = marked[i-1].Communities
+		routes := p.Routes
+		if i > 0 && sameSlice(routes, t.Peers[i-1].Routes) {
+			routes = peers[i-1].Routes
 		} else {
-			r.Communities = union(r.Communities, []uint32{GracefulShutdown}, cmp.Compare)
+			routes = lastChoice(routes)
 		}
-		marked[i] = r
+		peers[i] = Peer{Config: p.Config, Routes: routes}
 	}
-	return marked
+	return Table{Peers: peers, Addresses: t.Addresses}
 }
-
-func sameSlice[T any](x, y []T) bool { return len(x) == len(y) && (len(x) == 0 || &x[0] == &y[0]) }
 
 // Withdrawn returns the table of a node that has left: the same peers without routes. The reason of an address that the
 // node could announce is reason.DrainingNode.
 func (t Table) Withdrawn() Table {
-	left := Table{Peers: make([]Peer, len(t.Peers)), Addresses: make([]Address, len(t.Addresses))}
+	peers, addresses := make([]Peer, len(t.Peers)), slices.Clone(t.Addresses)
 	for i, p := range t.Peers {
-		left.Peers[i] = Peer{Config: p.Config}
+		peers[i] = Peer{Config: p.Config}
 	}
-	for i, a := range t.Addresses {
+	for i := range addresses {
+		a := &addresses[i]
 		if a.Reason == reason.Routed {
-			a.Reason, a.Detail = reason.DrainingNode, reason.DrainingNode.Text()
+			a.explain(reason.DrainingNode, "")
 		}
-		a.Peers = nil
-		left.Addresses[i] = a
+		a.withdraw()
 	}
-	return left
+	return Table{Peers: peers, Addresses: addresses}
 }
 
 // hasRoutes reports whether the table announces anything.

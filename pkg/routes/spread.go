@@ -1,27 +1,16 @@
 package routes
 
 import (
-	"math"
 	"net/netip"
 	"slices"
 	"sort"
 	"strings"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
-	"github.com/lanlord/lanlord/pkg/config"
 	"github.com/lanlord/lanlord/pkg/election"
 	"github.com/lanlord/lanlord/pkg/placement"
 	"github.com/lanlord/lanlord/pkg/reason"
 )
-
-// SpreadPenalty is how much higher the MED of a node is that is not among the first nodes of a pool with spread.
-const SpreadPenalty = 100
-
-// aggregate is an aggregate of one pool.
-type aggregate struct {
-	pool   *config.Pool
-	prefix netip.Prefix
-}
 
 // announce adds the routes of an address, in a slice of length 1, to the classes. rank is the rank of this node for the
 // address.
@@ -42,25 +31,6 @@ func (d *decider) announce(v *variant, it *item, rank int, addr []netip.Addr) {
 			}
 			d.classes[i].add(prefix, o.route, at, addr)
 		}
-	}
-}
-
-// standing is the rank of this node for a prefix. spread is true when the prefix is of a pool with spread. first is true
-// when the node is among the first nodes, or the prefix is also of a pool without spread.
-type standing struct{ spread, first bool }
-
-func (s standing) unite(o standing) standing {
-	return standing{s.spread || o.spread, s.first || o.first}
-}
-
-// penalize gives a route of a pool with spread its MED.
-func (s standing) penalize(r *Route) {
-	if !s.spread {
-		return
-	}
-	r.HasMED = true
-	if !s.first {
-		r.MED = uint32(min(uint64(r.MED)+SpreadPenalty, math.MaxUint32))
 	}
 }
 
@@ -135,8 +105,8 @@ func (d *decider) isFirst(a aggregate) bool {
 	return is
 }
 
-// both returns the candidates of both lists, sorted by name, as the lists are. It may return one of the lists: the lists
-// of Services with the policy Cluster are one and the same.
+// both returns the candidates of both lists, sorted by name, as the lists are. It may return one of the lists: the
+// lists of Services with the policy Cluster are one and the same.
 func both(x, y []election.Candidate) []election.Candidate {
 	switch {
 	case sameSlice(x, y) || covers(x, y):

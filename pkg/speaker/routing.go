@@ -79,9 +79,6 @@ type routingInputs struct {
 
 // update decides on the routes of this node if an input has changed, and passes them on with the sessions of this node.
 func (r *routing) update(now time.Time, in routingInputs) {
-	if !r.concerned(in.snapshot.Config) {
-		return
-	}
 	in.password, in.uptime = r.opt.Password, r.opt.Uptime()
 	if !in.same(&r.inputs) || !r.again.IsZero() && !now.Before(r.again) {
 		r.decide(now, in)
@@ -264,6 +261,9 @@ func wait(ctx context.Context, d time.Duration) {
 // knew.
 func Inherit(o Routing, self string, announcer *layer2.Announcer, snapshot cluster.Snapshot, members []membership.Member) {
 	r := newRouting(self, o)
+	if !r.concerned(snapshot.Config) {
+		return
+	}
 	me := membership.Member{Name: self, State: membership.Ready, Configured: true}
 	r.update(time.Now(), routingInputs{
 		snapshot: snapshot, members: append([]membership.Member{me}, members...),

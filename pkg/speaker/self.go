@@ -25,6 +25,8 @@ type self struct {
 	// changed is the time of the last change of state. ready is the time at which this process or the previous one
 	// became ready.
 	changed, ready time.Time
+	// wasReady is true once this process was ready.
+	wasReady bool
 	// settled, informed and leaving have the meaning of the fields in ownership.Self.
 	settled, informed, leaving bool
 	// config is the configuration in use, nil for none.
@@ -58,6 +60,7 @@ func (s *self) assess(now time.Time) {
 		s.opt.Log.Info("state of this speaker", "state", state, "was", s.state)
 		s.state, s.changed = state, now
 	}
+	s.wasReady = s.wasReady || state == membership.Ready
 	if state == membership.Ready && s.ready.IsZero() {
 		s.ready = now
 	}

@@ -56,6 +56,10 @@ type testNode struct {
 	slaves  []layer2.MAC   // of nic when it is a bond
 	wake    chan struct{}
 
+	// routing and predecessor are for the next boot; the zero values for a node without routers and without a process before.
+	routing     Routing
+	predecessor Predecessor
+
 	// What follows is made anew by boot.
 	announcer *layer2.Announcer
 	loop      *Speaker
@@ -174,7 +178,7 @@ func (p *testNode) boot() {
 		Log: log, Network: p.machine, Wake: p.poke, Stood: p.poke, Heard: func(c layer2.Claim) { loop.Heard(c) },
 	})
 	loop = New(Options{Self: p.name, Wake: p.wake, Source: p, Peers: p, Announcer: p.announcer, Event: p.event, Log: log, Informed: p.informed,
-		Forwards: func() bool { return !p.proxyless.Load() }})
+		Forwards: func() bool { return !p.proxyless.Load() }, Routing: p.routing, Predecessor: p.predecessor})
 	p.base, p.kill = context.WithCancel(context.Background())
 	p.leaving, p.leave = context.WithCancel(p.base)
 	p.mu.Lock()

@@ -17,8 +17,8 @@ var laws = flag.Int("laws", 300, "number of random histories")
 //
 //   - Without loss, delays and reordering below the slack of the profile take no session down, and neither do changes of
 //     profiles, slow-downs and handovers.
-//   - After silence in one direction the receiving end is Down within its detection time, and the other end one interval of
-//     slow packets later.
+//   - After silence in one direction the receiving end is Down within its detection time. The other end learns that at once
+//     from an active end, and within its own detection time from a passive one.
 //   - After healing both ends are Up within a few slow intervals, with the negotiated intervals.
 func TestLaw(t *testing.T) {
 	for seed := range *laws {
@@ -71,6 +71,9 @@ type end struct {
 	state   wire.State
 	// changed is the time of the last change of state.
 	changed time.Duration
+	// said holds the intervals of the last packet. last is the latest arrival of a packet. No packet arrives before barrier.
+	said          [2]time.Duration
+	last, barrier time.Duration
 }
 
 // parcel is a packet on its way.
@@ -178,6 +181,13 @@ func (w *world) after(i int, packet wire.Packet, send bool) {
 		return
 	}
 	p := parcel{at: w.now + time.Duration(w.random.Int64N(int64(w.slack))), to: 1 - i}
+	// A packet does not overtake an older one with other intervals: without sequence numbers the peer would take the old
+	// intervals for the new ones, and no session can do anything about that.
+	if intervals := [2]time.Duration{packet.DesiredMinTx, packet.RequiredMinRx}; intervals != e.said {
+		e.said, e.barrier = intervals, e.last
+	}
+	p.at = max(p.at, e.barrier)
+	e.last = max(e.last, p.at)
 	packet.Marshal(&p.b)
 	heap.Push(&w.wire, p)
 }
@@ -218,8 +228,13 @@ func (w *world) silence() {
 	if deaf.state != wire.Down || deaf.s.View().Diagnostic != wire.DetectionTimeExpired {
 		w.t.Fatalf("end %d is %v %v after the silence: %+v", 1-cut, deaf.state, w.now-start, deaf.s.View())
 	}
+	want := wire.NeighborSignaledDown
+	if deaf.profile.Passive { // a passive end falls silent with its peer (RFC 5880, section 6.8.7)
+		want = wire.DetectionTimeExpired
+		w.run(hears.s.View().DetectionTime)
+	}
 	w.run(w.slack)
-	if hears.state == wire.Up || hears.s.View().Diagnostic != wire.NeighborSignaledDown {
+	if hears.state == wire.Up || hears.s.View().Diagnostic != want {
 		w.t.Fatalf("end %d was not told: %+v", cut, hears.s.View())
 	}
 	w.run(time.Second)

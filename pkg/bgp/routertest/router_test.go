@@ -12,9 +12,11 @@ import (
 
 // open is the OPEN of a speaker of AS 64512.
 func open() wire.Open {
-	return wire.Open{ASN: 64512, HoldTime: 90 * time.Second, RouterID: netip.MustParseAddr("10.0.0.7"), Capabilities: &wire.Capabilities{
+	o := wire.Open{ASN: 64512, HoldTime: 90 * time.Second, RouterID: netip.MustParseAddr("10.0.0.7")}
+	o.Capabilities = &wire.Capabilities{
 		Multiprotocol: true, Families: [wire.FamilyCount]bool{true, true}, RouteRefresh: true, FourByteASN: true,
-	}}
+	}
+	return o
 }
 
 // up returns a router with an established session.
@@ -109,8 +111,9 @@ func TestStrict(t *testing.T) {
 	if d := fine.Differences(nil, encoding().NextHop); len(d) != 1 {
 		t.Errorf("differences: %v", d)
 	}
-	if d := fine.Differences([]wire.Route{{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Prepend: 1}, {Prefix: netip.MustParsePrefix("192.0.2.2/32")}},
-		encoding().NextHop); len(d) != 2 {
+	if d := fine.Differences([]wire.Route{
+		{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Prepend: 1}, {Prefix: netip.MustParsePrefix("192.0.2.2/32")},
+	}, encoding().NextHop); len(d) != 2 {
 		t.Errorf("differences: %v", d)
 	}
 }
@@ -124,7 +127,9 @@ func TestStale(t *testing.T) {
 		t.Error("a speaker without graceful restart has stale routes")
 	}
 	with := open()
-	with.Capabilities.GracefulRestart = &wire.GracefulRestart{Time: time.Minute, Families: [wire.FamilyCount]bool{true, true}}
+	with.Capabilities.GracefulRestart = &wire.GracefulRestart{
+		Time: time.Minute, Families: [wire.FamilyCount]bool{true, true},
+	}
 	for _, end := range []func(){
 		r.ExpireStale,
 		func() {

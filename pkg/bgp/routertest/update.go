@@ -56,8 +56,8 @@ func (r *Router) update(b []byte, m *bgp.BGPUpdate) {
 // external tells whether the session is eBGP.
 func (r *Router) external() bool { return r.options.ASN != r.options.PeerASN }
 
-// order checks the order of the attributes: MP_REACH_NLRI or MP_UNREACH_NLRI first (RFC 7606, section 5.1), then by type,
-// each once.
+// order checks the order of the attributes: MP_REACH_NLRI or MP_UNREACH_NLRI first (RFC 7606, section 5.1), then by
+// type, each once.
 func (r *Router) order(m *bgp.BGPUpdate) {
 	last := bgp.BGPAttrType(0)
 	for i, a := range m.PathAttributes {
@@ -73,7 +73,9 @@ func (r *Router) order(m *bgp.BGPUpdate) {
 }
 
 // path collects the attributes.
-func (r *Router) path(m *bgp.BGPUpdate) (p Path, reach *bgp.PathAttributeMpReachNLRI, unreach *bgp.PathAttributeMpUnreachNLRI) {
+func (r *Router) path(m *bgp.BGPUpdate) (
+	p Path, reach *bgp.PathAttributeMpReachNLRI, unreach *bgp.PathAttributeMpUnreachNLRI,
+) {
 	var path4 []uint32
 	for _, a := range m.PathAttributes {
 		switch a := a.(type) {
@@ -211,8 +213,8 @@ func (r *Router) endOfRIB(family bgp.Family) {
 	maps.DeleteFunc(r.rib, func(p netip.Prefix, path Path) bool { return path.Stale && wire.FamilyOf(p.Addr()) == f })
 }
 
-// Differences compares the table with routes that a speaker announces, with the next hops of the families. The result is
-// empty when they are equal.
+// Differences compares the table with the routes of a speaker and the next hops of the families. The result is empty
+// when they are equal.
 func (r *Router) Differences(routes []wire.Route, hops [wire.FamilyCount]netip.Addr) (list []string) {
 	rib := r.RIB()
 	for i := range routes {

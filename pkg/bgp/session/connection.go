@@ -7,13 +7,13 @@ import (
 	"github.com/lanlord/lanlord/pkg/bgp/wire"
 )
 
-// openHoldTime is how long the router may take for its OPEN (RFC 4271, section 8.2.2).
+// openHoldTime bounds the time until the OPEN of the router (RFC 4271, section 8.2.2).
 const openHoldTime = 4 * time.Minute
 
 // sendHoldTime is the least time that a Send may be unanswered (RFC 9687).
 const sendHoldTime = 8 * time.Minute
 
-// connection is all that ends with a connection. The zero value is no connection.
+// connection holds the state of one connection. The zero value is no connection.
 type connection struct {
 	framer wire.Framer
 	// local are the next hops and the family of the transport.
@@ -33,7 +33,7 @@ type connection struct {
 	outbox outbox
 }
 
-// outbox is what waits for the Send before it to be written.
+// outbox holds the messages that wait until the previous Send is written.
 type outbox struct {
 	// inFlight is true between a Send and its Written.
 	inFlight  bool
@@ -120,8 +120,9 @@ func (s *Session) negotiate(o wire.Open) {
 	c.open = o
 	c.hold = min(s.config.HoldTime, o.HoldTime)
 	c.keepalive = s.config.KeepaliveTime
-	if third := c.hold / 3; c.keepalive <= 0 || c.keepalive >= c.hold || c.hold < s.config.HoldTime && c.keepalive > third {
-		c.keepalive = third
+	shortened := c.hold < s.config.HoldTime && c.keepalive > c.hold/3
+	if c.keepalive <= 0 || c.keepalive >= c.hold || shortened {
+		c.keepalive = c.hold / 3
 	}
 	c.encoding = wire.Encoding{
 		LocalASN: s.config.LocalASN, External: o.ASN != s.config.LocalASN, FourByteASN: s.shared().FourByteASN,

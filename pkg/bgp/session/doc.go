@@ -3,8 +3,9 @@ package session
 
 // Notes for callers on what differs from other state machines:
 //
-//   - Each Send is answered by one Written event, after all of its bytes are in the kernel. Until then Step returns no
-//     other Send, except one NOTIFICATION directly before Close. So a slow router holds at most SendSize bytes.
-//   - Dial is answered by one Connected or DialFailed. Close needs no answer: events of a connection that was closed by
-//     Close must not be passed to Step any more. When Close comes while a dial is in progress, the dial is to be given up.
+//   - Answer each Send with one Written, after the kernel has all of its bytes. Until then Step returns no other Send,
+//     except one NOTIFICATION directly before Close. So a slow router holds at most SendSize bytes.
+//   - Answer Dial with one Connected or DialFailed. Close needs no answer: pass no events of a closed connection, and
+//     give up a dial in progress.
 //   - After Closed and DialFailed the session asks for Dial again, when its backoff is over.
+//   - Save fails while a Send is unanswered. Try again after the next Written.

@@ -15,7 +15,7 @@ type Event interface{ event() }
 // Start begins to dial. Start after Stop begins anew.
 type Start struct{}
 
-// Connected reports that the connection asked for by Dial is up.
+// Connected reports the connection that Dial asked for.
 type Connected struct {
 	// NextHop4 and NextHop6 are the next hops of IPv4 and IPv6 routes: the local address of the connection, and an
 	// address of the same interface in the other family. They are not valid when there is none. Zones are ignored.
@@ -24,7 +24,7 @@ type Connected struct {
 	Family wire.Family
 }
 
-// DialFailed reports that the connection asked for by Dial could not be made.
+// DialFailed reports the failure of a Dial.
 type DialFailed struct {
 	Reason  Reason
 	Message string
@@ -33,16 +33,16 @@ type DialFailed struct {
 // Received holds bytes from the router, in pieces of any size. Step does not keep Data.
 type Received struct{ Data []byte }
 
-// Written reports that all bytes of the last Send are in the kernel.
+// Written reports the end of the last Send: the kernel has all of its bytes.
 type Written struct{}
 
-// Closed reports that the connection was lost.
+// Closed reports the loss of the connection.
 type Closed struct {
 	Reason  Reason
 	Message string
 }
 
-// Timer reports that the time of Next has come. A Timer that comes early or late is harmless.
+// Timer reports the time of Next. An early or late Timer is harmless.
 type Timer struct{}
 
 // SetRoutes replaces the routes to announce.
@@ -54,7 +54,7 @@ type SetRoutes struct {
 	Ready bool
 }
 
-// BFDDown reports that BFD finds the router unreachable.
+// BFDDown reports the loss of the BFD session.
 type BFDDown struct{}
 
 // Reconnect dials at once when no connection is up, and resets the backoff.
@@ -96,13 +96,13 @@ type Dial struct{}
 // Send asks for bytes to be written. Data is the caller's; Step never touches it again.
 type Send struct{ Data []byte }
 
-// Close asks for the connection, or the dial in progress, to be ended, after the bytes of Sends before it were offered to
-// the kernel once without waiting for the router.
+// Close asks for the end of the connection, or of the dial in progress. The bytes of earlier Sends are offered to the
+// kernel once before, without waiting for the router.
 type Close struct{}
 
 func (Dial) action()  {}
 func (Send) action()  {}
 func (Close) action() {}
 
-// SendSize is how many bytes a Send has at most.
+// SendSize is the largest size of a Send in bytes.
 const SendSize = 32 << 10

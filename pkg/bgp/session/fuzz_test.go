@@ -11,9 +11,11 @@ import (
 
 // FuzzStep passes random events, and random bytes in place of the router's. pair checks what is true after each step.
 func FuzzStep(f *testing.F) {
-	open := wire.Open{ASN: 64513, HoldTime: 9 * time.Second, RouterID: netip.MustParseAddr("10.0.0.1"), Capabilities: &wire.Capabilities{
+	said := wire.Open{ASN: 64513, HoldTime: 9 * time.Second, RouterID: netip.MustParseAddr("10.0.0.1")}
+	said.Capabilities = &wire.Capabilities{
 		Multiprotocol: true, Families: [wire.FamilyCount]bool{true, true}, FourByteASN: true, RouteRefresh: true,
-	}}.Append(nil)
+	}
+	open := said.Append(nil)
 	up := append([]byte{0, 1, 2, byte(len(open))}, open...)
 	up = append(up, 2, wire.HeaderLen)
 	up = wire.AppendKeepalive(up)

@@ -13,7 +13,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/bgp/wire"
 )
 
-var laws = flag.Int("laws", 300, "how many random histories TestLaw runs")
+var laws = flag.Int("laws", 100, "how many random histories TestLaw runs")
 
 func sortRoutes(routes []Route) {
 	slices.SortFunc(routes, func(a, b Route) int { return a.Prefix.Compare(b.Prefix) })
@@ -21,7 +21,7 @@ func sortRoutes(routes []Route) {
 
 // randomRoutes returns routes from a small universe, so that sets have prefixes in common.
 func randomRoutes(random *rand.Rand) []Route {
-	universe := hosts([]int{3, 40, 4000}[random.IntN(3)])
+	universe := hosts([]int{3, 40, 1500}[random.IntN(3)])
 	var routes []Route
 	share := random.Float64()
 	for _, r := range universe {
@@ -141,7 +141,8 @@ func (h *history) act() {
 		case 2:
 			p.step(Reconnect{})
 		case 3:
-			p.unread = append(p.unread, p.r.Notify(wire.Notification{Code: wire.CodeCease, Subcode: uint8(p.random.IntN(11))})...)
+			n := wire.Notification{Code: wire.CodeCease, Subcode: uint8(p.random.IntN(11))}
+			p.unread = append(p.unread, p.r.Notify(n)...)
 		case 4:
 			if p.dialing {
 				p.dialing = false

@@ -10,7 +10,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/bgp/wire"
 )
 
-// epoch is when the tests begin.
+// epoch is the first moment of each test.
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Addresses of the tests.

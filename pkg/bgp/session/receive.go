@@ -93,8 +93,7 @@ func (s *Session) opened(body []byte) {
 		return
 	case s.config.RemoteASN == 0 && s.config.AnyExternal && o.ASN == local:
 		s.fail(bad(wire.OpenBadASN), WrongASN,
-			"the router says that its AS number is %d, which is that of this node, and the configuration wants another one",
-			o.ASN)
+			"the router has the AS number of this node, %d, and the configuration wants another one", o.ASN)
 		return
 	case o.ASN == local && o.RouterID == s.config.RouterID: // RFC 6286, section 2.2
 		s.fail(bad(wire.OpenBadID), BadMessage, "the router has the BGP identifier of this node, %v", o.RouterID)

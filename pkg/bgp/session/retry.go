@@ -9,14 +9,19 @@ import (
 const (
 	firstBackoff = time.Second
 	lastBackoff  = 30 * time.Second
+	// The bounds after BFD found the router unreachable: the link may come back at any moment.
+	firstBFDBackoff = 100 * time.Millisecond
+	lastBFDBackoff  = 5 * time.Second
 )
 
-// retry is what outlives a connection.
+// retry holds the state that outlives a connection.
 type retry struct {
-	// at is when to dial again; zero while a connection is up or being made, and in Idle.
+	// at is the time of the next dial; zero while a connection is up or being made, and in Idle.
 	at time.Time
 	// backoff is the last wait without jitter; 0 after an established session.
 	backoff time.Duration
+	// quick is true after BFD found the router unreachable, until a session is established.
+	quick bool
 	// plain makes the next OPEN one without optional parameters, since the router refused them (RFC 5492, section 3).
 	plain bool
 	// restarted is the R bit of the next OPEN.
@@ -34,7 +39,11 @@ func (s *Session) dial() {
 
 // wait plans the next attempt.
 func (s *Session) wait() {
-	s.retry.backoff = min(max(firstBackoff, 2*s.retry.backoff), lastBackoff)
+	first, last := firstBackoff, lastBackoff
+	if s.retry.quick {
+		first, last = firstBFDBackoff, lastBFDBackoff
+	}
+	s.retry.backoff = min(max(first, 2*s.retry.backoff), last)
 	s.retry.at = s.now.Add(s.jitter(s.retry.backoff))
 	s.enter(Active)
 }
@@ -56,7 +65,10 @@ func (s *Session) forget() {
 }
 
 // settle is called when a session is established.
-func (s *Session) settle() { s.retry.backoff, s.retry.restarted = 0, false }
+func (s *Session) settle() { s.retry.backoff, s.retry.restarted, s.retry.quick = 0, false, false }
+
+// hurry makes the waits short until a session is established.
+func (s *Session) hurry() { s.retry.quick = true }
 
 // reset makes the next wait the first one again.
 func (s *Session) reset() { s.retry.backoff, s.retry.plain = 0, false }

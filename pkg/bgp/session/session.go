@@ -31,7 +31,7 @@ type Session struct {
 	config Config
 	random func() float64
 	now    time.Time
-	// actions are those of the current Step.
+	// actions collects the actions of the current Step.
 	actions []Action
 	status  status
 	retry   retry
@@ -62,13 +62,13 @@ type View struct {
 	// Reason and Message say why the session is not established. They keep the last loss while it is established again.
 	Reason  Reason
 	Message string
-	// RemoteASN and RemoteID are those of the last OPEN of the router; zero before.
+	// RemoteASN and RemoteID come from the last OPEN of the router; zero before.
 	RemoteASN uint32
 	RemoteID  netip.Addr
 	// HoldTime is the negotiated hold time; 0 for none, and while no session is established.
 	HoldTime time.Duration
-	// Announced counts the prefixes that the router was told, Wanted those of SetRoutes. TooLarge counts those that are
-	// not announced because their attributes do not fit into a message.
+	// Announced counts the prefixes that the router was told, Wanted the prefixes of SetRoutes. TooLarge counts the
+	// prefixes whose attributes do not fit into a message, and which are not announced for this reason.
 	Announced, Wanted [wire.FamilyCount]int
 	TooLarge          int
 	// NotOffered are the families that the established session cannot carry: the router does not accept them, or this

@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"errors"
+	"regexp"
 	"testing"
 	"time"
 
@@ -10,12 +11,14 @@ import (
 	"github.com/lanlord/lanlord/pkg/bgp/wire"
 )
 
+var camelCase = regexp.MustCompile(`^[A-Z][A-Za-z]+$`)
+
 // TestReasons has a word of its own for each reason and state.
 func TestReasons(t *testing.T) {
 	words := map[string]bool{}
 	for _, r := range Reasons() {
 		word := r.String()
-		if word == "" || word == "Unknown" || words[word] || bytes.ContainsAny([]byte(word), " _-") || word[0] < 'A' || word[0] > 'Z' {
+		if word == "" || word == "Unknown" || words[word] || !camelCase.MatchString(word) {
 			t.Errorf("reason %d: %q", r, word)
 		}
 		words[word] = true
@@ -146,7 +149,9 @@ func TestForeignConnection(t *testing.T) {
 	if a := s.Step(epoch, Connected{}); len(a) != 1 || a[0] != (Close{}) {
 		t.Errorf("%v", a)
 	}
-	for _, e := range []Event{Received{[]byte{1}}, Closed{}, DialFailed{}, Written{}, Timer{}, BFDDown{}, Stop{}, Reconnect{}} {
+	for _, e := range []Event{
+		Received{[]byte{1}}, Closed{}, DialFailed{}, Written{}, Timer{}, BFDDown{}, Stop{}, Reconnect{},
+	} {
 		if a := s.Step(epoch, e); len(a) != 0 || s.View().State != Idle || !s.Next().IsZero() {
 			t.Errorf("%T in Idle: %v", e, a)
 		}

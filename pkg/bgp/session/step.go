@@ -6,8 +6,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/bgp/wire"
 )
 
-// Step applies an event at a time, which never goes back. What the socket holds is to be passed as Received before a
-// Timer that comes late, so that a process that was halted does not blame the router.
+// Step applies an event at a time, which never goes back. Before a late Timer, pass the bytes in the socket as
+// Received. Otherwise a process that was halted for a while ends the session because of its own delay.
 func (s *Session) Step(now time.Time, e Event) []Action {
 	s.now, s.actions = now, nil
 	switch e := e.(type) {
@@ -40,6 +40,7 @@ func (s *Session) Step(now time.Time, e Event) []Action {
 		}
 	case BFDDown:
 		if s.status.state >= OpenSent {
+			s.hurry()
 			s.fail(wire.Notification{Code: wire.CodeCease, Subcode: wire.CeaseBFDDown}, BFDLost,
 				"BFD finds the router unreachable")
 		}

@@ -23,20 +23,21 @@ type attributes struct {
 // entry is a prefix of an established session.
 type entry struct {
 	prefix netip.Prefix
-	// want is what the router should have, sent what the router was told; nil for no route.
+	// want are the attributes to announce, sent those of the last announcement; nil for no route.
 	want, sent *attributes
 	// kept is true for a route of the previous process that was not in SetRoutes yet.
 	kept bool
 }
 
-// table holds the routes to announce, and for an established session those that the router has.
+// table holds the routes to announce and, for an established session, the routes that the router has.
 type table struct {
 	// routes are sorted by prefix. ready is that of SetRoutes.
 	routes []Route
 	ready  bool
 	// entries are sorted by prefix; nil while no session is established.
 	entries []entry
-	// known finds attributes by the fields of a route. restored are those of the previous process, which known may lack.
+	// known finds attributes by the fields of a route. restored are those of the previous process, which known may
+	// lack.
 	known    map[string]*attributes
 	restored []*attributes
 	// queue are the indexes of the entries to send, in the order of sending; those before head are sent.
@@ -189,8 +190,8 @@ func appendKey(b []byte, r *Route, f wire.Family, external bool) []byte {
 	return b
 }
 
-// enqueue queues all entries that differ from what the router has: announcements first, so that a prefix that replaces
-// another one is there before the other one goes, and routes with the same attributes together.
+// enqueue queues all entries that the router has differently. Announcements come before withdrawals, so that the router
+// has a prefix before the prefix that it replaces goes. Routes with the same attributes come together.
 func (t *table) enqueue() {
 	t.queue, t.head = t.queue[:0], 0
 	for i := range t.entries {

@@ -5,9 +5,9 @@ import (
 	"net/netip"
 )
 
-// CheckUpdate checks the body of a received UPDATE as far as a speaker must that uses no route: it returns an *Error for
-// what has to end the session (RFC 7606, sections 3 and 5.3), and nil for what a router that uses routes would treat as
-// a withdrawal or discard. It allocates nothing for a valid message.
+// CheckUpdate checks the body of a received UPDATE for a speaker that uses no routes. CheckUpdate returns an *Error for
+// an error that must end the session (RFC 7606, sections 3 and 5.3). The other errors concern routes, which such a
+// speaker ignores. A valid message costs no allocation.
 func CheckUpdate(body []byte) error {
 	withdrawn, rest, ok := cut(body)
 	if !ok {
@@ -23,7 +23,7 @@ func CheckUpdate(body []byte) error {
 	return checkAttributes(attributes)
 }
 
-// cut returns what a length of two bytes frames, and the rest.
+// cut splits b after the bytes that a length of two bytes counts.
 func cut(b []byte) (framed, rest []byte, ok bool) {
 	if len(b) < 2 {
 		return nil, nil, false
@@ -48,8 +48,8 @@ func prefixesFit(b []byte, most int) bool {
 	return true
 }
 
-// checkAttributes looks at MP_REACH_NLRI and MP_UNREACH_NLRI. An attribute that does not fit into the list ends the list,
-// and the routes count as withdrawn (RFC 7606, section 4).
+// checkAttributes checks MP_REACH_NLRI and MP_UNREACH_NLRI. An attribute that exceeds the list ends the list, and the
+// routes count as withdrawn (RFC 7606, section 4).
 func checkAttributes(list []byte) error {
 	var seen [2]bool
 	for len(list) >= 3 {

@@ -49,7 +49,8 @@ func FuzzOpen(f *testing.F) {
 	f.Add(open()[HeaderLen:])
 	f.Add(open(2, 6, 65, 4, 0, 1, 0, 0)[HeaderLen:])
 	f.Add(Open{65000, 90 * time.Second, netip.MustParseAddr("10.0.0.7"), &Capabilities{
-		Multiprotocol: true, Families: [FamilyCount]bool{true, true}, RouteRefresh: true, FourByteASN: true, ExtendedNextHop: true,
+		Multiprotocol: true, Families: [FamilyCount]bool{true, true}, RouteRefresh: true, FourByteASN: true,
+		ExtendedNextHop: true,
 		GracefulRestart: &GracefulRestart{Time: time.Second, Families: [FamilyCount]bool{true, true}},
 	}}.Append(nil)[HeaderLen:])
 	f.Add(message(TypeOpen, 4, 0xfd, 0xe9, 0, 90, 10, 0, 0, 1, 255, 255, 0, 9, 2, 0, 6, 65, 4, 0, 1, 0, 0)[HeaderLen:])
@@ -65,7 +66,8 @@ func FuzzOpen(f *testing.F) {
 			return
 		}
 		again, err := ParseOpen(o.Append(nil)[HeaderLen:])
-		if err != nil || again.ASN != o.ASN && o.Capabilities != nil && o.Capabilities.FourByteASN || again.HoldTime != o.HoldTime {
+		fourByte := o.Capabilities != nil && o.Capabilities.FourByteASN
+		if err != nil || fourByte && again.ASN != o.ASN || again.HoldTime != o.HoldTime {
 			t.Errorf("%+v became %+v: %v", o, again, err)
 		}
 	})
@@ -73,7 +75,7 @@ func FuzzOpen(f *testing.F) {
 
 // FuzzUpdate holds that CheckUpdate accepts what the library accepts, and never panics.
 func FuzzUpdate(f *testing.F) {
-	e := Encoding{LocalASN: 64512, NextHop: [FamilyCount]netip.Addr{netip.MustParseAddr("10.0.0.7"), netip.MustParseAddr("2001:db8::7")}}
+	e := Encoding{LocalASN: 64512, NextHop: bothHops()}
 	for _, text := range []string{"192.0.2.0/24", "2001:db8::/32"} {
 		p := netip.MustParsePrefix(text)
 		attributes, err := e.Attributes(&Route{Prefix: p}, FamilyOf(p.Addr()))
@@ -110,8 +112,8 @@ func accepts(body []byte) bool {
 	if err != nil {
 		return false
 	}
-	ok, err := bgp.ValidateUpdateMsg(m.Body.(*bgp.BGPUpdate), map[bgp.Family]bgp.BGPAddPathMode{bgp.RF_IPv4_UC: 0, bgp.RF_IPv6_UC: 0},
-		false, false, false)
+	families := map[bgp.Family]bgp.BGPAddPathMode{bgp.RF_IPv4_UC: 0, bgp.RF_IPv6_UC: 0}
+	ok, err := bgp.ValidateUpdateMsg(m.Body.(*bgp.BGPUpdate), families, false, false, false)
 	return ok && err == nil
 }
 

@@ -35,6 +35,11 @@ func open(parameters ...byte) []byte {
 	return message(TypeOpen, append([]byte{4, 0xfd, 0xe9, 0, 90, 10, 0, 0, 1, byte(len(parameters))}, parameters...)...)
 }
 
+// attributes returns an UPDATE with path attributes only.
+func attributes(list ...byte) []byte {
+	return message(TypeUpdate, append([]byte{0, 0, 0, byte(len(list))}, list...)...)
+}
+
 // TestInvalidMessages has each malformed message answered by the NOTIFICATION that an RFC names.
 func TestInvalidMessages(t *testing.T) {
 	damaged := func(b []byte, i int, to byte) []byte {
@@ -73,7 +78,7 @@ func TestInvalidMessages(t *testing.T) {
 		{"RFC 4271, 6.2: unknown parameter", open(1, 1, 0), 2, 4, nil},
 		{"RFC 4271, 6.2: parameter too long", open(2, 9, 1), 2, 0, nil},
 		{"RFC 4271, 6.2: half a parameter", open(2), 2, 0, nil},
-		{"RFC 4271, 6.2: bytes behind the parameters", append(message(TypeOpen, append(open()[19:], 7)...), nil...), 2, 0, nil},
+		{"RFC 4271, 6.2: bytes behind the parameters", message(TypeOpen, append(open()[19:], 7)...), 2, 0, nil},
 		{"RFC 5492: capability too long", open(2, 2, 1, 9), 2, 0, nil},
 		{"RFC 5492: half a capability", open(2, 1, 1), 2, 0, nil},
 		{"RFC 6793: four-byte AS of two bytes", open(2, 4, 65, 2, 1, 9), 2, 0, nil},
@@ -88,10 +93,11 @@ func TestInvalidMessages(t *testing.T) {
 		{"RFC 7606, 5.3: withdrawn prefix of 33 bits", message(TypeUpdate, 0, 6, 33, 1, 2, 3, 4, 5, 0, 0), 3, 10, nil},
 		{"RFC 4271, 6.3: prefix of 33 bits", message(TypeUpdate, 0, 0, 0, 0, 33, 1, 2, 3, 4, 5), 3, 10, nil},
 		{"RFC 4271, 6.3: half a prefix", message(TypeUpdate, 0, 0, 0, 0, 24, 1, 2), 3, 10, nil},
-		{"RFC 7606, 3 (g): MP_UNREACH_NLRI twice", message(TypeUpdate, 0, 0, 0, 12, 0x80, 15, 3, 0, 2, 1, 0x80, 15, 3, 0, 2, 1), 3, 1, nil},
-		{"RFC 4760, 7: MP_UNREACH_NLRI of two bytes", message(TypeUpdate, 0, 0, 0, 5, 0x80, 15, 2, 0, 2), 3, 9, []byte{0x80, 15, 2, 0, 2}},
-		{"RFC 4760, 7: prefix of 129 bits", message(TypeUpdate, 0, 0, 0, 7, 0x80, 15, 4, 0, 2, 1, 129), 3, 9, []byte{0x80, 15, 4, 0, 2, 1, 129}},
-		{"RFC 7606, 7.11: next hop too long", message(TypeUpdate, 0, 0, 0, 8, 0x80, 14, 5, 0, 2, 1, 16, 0), 3, 9, []byte{0x80, 14, 5, 0, 2, 1, 16, 0}},
+		{"RFC 7606, 3 (g): MP_UNREACH_NLRI twice", attributes(0x80, 15, 3, 0, 2, 1, 0x80, 15, 3, 0, 2, 1), 3, 1, nil},
+		{"RFC 4760, 7: MP_UNREACH_NLRI of two bytes", attributes(0x80, 15, 2, 0, 2), 3, 9, []byte{0x80, 15, 2, 0, 2}},
+		{"RFC 4760, 7: prefix of 129 bits", attributes(0x80, 15, 4, 0, 2, 1, 129), 3, 9, []byte{0x80, 15, 4, 0, 2, 1, 129}},
+		{"RFC 7606, 7.11: next hop too long", attributes(0x80, 14, 5, 0, 2, 1, 16, 0), 3, 9,
+			[]byte{0x80, 14, 5, 0, 2, 1, 16, 0}},
 	} {
 		err := read(test.message)
 		if test.code == 0 {
@@ -126,12 +132,12 @@ func TestTolerated(t *testing.T) {
 		"RFC 7606, 3 (g): ORIGIN twice":             message(TypeUpdate, 0, 0, 0, 8, 0x40, 1, 1, 0, 0x40, 1, 1, 0),
 		"RFC 7606, 3 (d): no mandatory attribute":   message(TypeUpdate, 0, 0, 0, 0, 8, 10),
 		"RFC 4760, 7: another family":               message(TypeUpdate, 0, 0, 0, 8, 0x80, 15, 5, 0, 25, 70, 255, 255),
-		"RFC 4760: MP_REACH_NLRI":                   message(TypeUpdate, 0, 0, 0, 13, 0x80, 14, 10, 0, 2, 1, 1, 9, 0, 16, 0x20, 1, 0),
+		"RFC 4760: MP_REACH_NLRI":                   attributes(0x80, 14, 10, 0, 2, 1, 1, 9, 0, 16, 0x20, 1, 0),
 		"RFC 5492: unknown capability":              open(2, 3, 200, 1, 9),
 		"RFC 5492: several in one parameter":        open(2, 10, 2, 0, 1, 4, 0, 1, 0, 1, 128, 0),
 		"malformed capability that does not matter": open(2, 4, 73, 2, 255, 255),
-		"RFC 9072: extended length": message(TypeOpen, 4, 0xfd, 0xe9, 0, 90, 10, 0, 0, 1, 255, 255, 0, 9, 2, 0, 6, 65, 4, 0, 1,
-			0, 0),
+		"RFC 9072: extended length": message(TypeOpen, 4, 0xfd, 0xe9, 0, 90, 10, 0, 0, 1,
+			255, 255, 0, 9, 2, 0, 6, 65, 4, 0, 1, 0, 0),
 		"hold time 0": message(TypeOpen, 4, 0xfd, 0xe9, 0, 0, 10, 0, 0, 1, 0),
 		"End-of-RIB":  message(TypeUpdate, 0, 0, 0, 0),
 	} {

@@ -75,8 +75,8 @@ func (n Notification) Reason() (inner Notification, hard bool) {
 	return Notification{Code: n.Data[0], Subcode: n.Data[1], Data: n.Data[2:]}, true
 }
 
-// Communication returns the text that comes with a shutdown or a reset (RFC 9003), without control characters; empty for
-// none, or when its length or encoding is not valid.
+// Communication returns the text of a shutdown or a reset (RFC 9003) without control characters. Communication returns
+// an empty text when there is none, or when the length or the encoding is not valid.
 func (n Notification) Communication() string {
 	if n.Code != CodeCease || n.Subcode != CeaseShutdown && n.Subcode != CeaseReset || len(n.Data) == 0 {
 		return ""
@@ -159,11 +159,11 @@ func subcodeName(code, subcode uint8) string {
 type Error struct {
 	// Notification is the answer that the RFCs name.
 	Notification Notification
-	// Detail says what is wrong.
+	// Detail describes the error in a sentence.
 	Detail string
 }
 
-// Error returns what is wrong, with the notification.
+// Error returns the detail and the notification.
 func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Detail, e.Notification) }
 
 // invalid returns an Error.

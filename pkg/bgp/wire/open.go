@@ -41,7 +41,7 @@ type GracefulRestart struct {
 	Restarting, Notification bool
 	// Time is the restart time in whole seconds, at most 4095 s.
 	Time time.Duration
-	// Families are those with graceful restart, Forwarding their F bits.
+	// Families have graceful restart. Forwarding holds the F bit of each family.
 	Families, Forwarding [FamilyCount]bool
 }
 
@@ -172,8 +172,8 @@ func (o *Open) parameters(b []byte) error {
 	return nil
 }
 
-// capability takes in one capability, and returns false for a malformed one. A capability that does not matter here is
-// not looked at, so that its errors do no harm.
+// capability adds one capability, and returns false for a malformed one. Unused capabilities are not parsed, so their
+// errors do no harm.
 func (o *Open) capability(b []byte) bool {
 	switch bgp.BGPCapabilityCode(b[0]) {
 	case bgp.BGP_CAP_MULTIPROTOCOL, bgp.BGP_CAP_ROUTE_REFRESH, bgp.BGP_CAP_EXTENDED_NEXTHOP, bgp.BGP_CAP_GRACEFUL_RESTART,

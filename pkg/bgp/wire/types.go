@@ -66,7 +66,7 @@ type Route struct {
 	HasMED bool
 	// LocalPref is sent to iBGP peers only.
 	LocalPref uint32
-	// Prepend is how many more times the local AS is in the AS_PATH to eBGP peers, 0 to 10.
+	// Prepend is the number of additional local AS numbers in the AS_PATH to eBGP peers, 0 to 10.
 	Prepend int
 	// Communities and LargeCommunities are sorted, each once.
 	Communities      []uint32

@@ -8,19 +8,19 @@ import (
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 )
 
-// Encoding says how the routes of a session are written.
+// Encoding holds the parameters of a session that determine the bytes of its routes.
 type Encoding struct {
 	LocalASN uint32
 	// External is true for eBGP.
 	External bool
 	// FourByteASN is true when both sides have the capability of RFC 6793.
 	FourByteASN bool
-	// NextHop are the next hops of the families, not valid for a family that is not sent. An IPv4 route with an IPv6 next
-	// hop goes into MP_REACH_NLRI (RFC 8950).
+	// NextHop are the next hops of the families, not valid for a family that is not sent. An IPv4 route with an IPv6
+	// next hop goes into MP_REACH_NLRI (RFC 8950).
 	NextHop [FamilyCount]netip.Addr
 }
 
-// MaxAttributes is how many bytes of path attributes leave room for one IPv6 prefix and all other fields.
+// MaxAttributes is the largest size of the path attributes, in bytes. One IPv6 prefix and all other fields still fit.
 const MaxAttributes = MaxLen - HeaderLen - 64
 
 // multiprotocol tells whether the routes of a family go into MP_REACH_NLRI.

@@ -23,12 +23,17 @@ func unhex(t *testing.T, text string) []byte {
 	return b
 }
 
+// bothHops returns a next hop of each family.
+func bothHops() [FamilyCount]netip.Addr {
+	return [FamilyCount]netip.Addr{netip.MustParseAddr("10.0.0.7"), netip.MustParseAddr("2001:db8::7")}
+}
+
 const marker = "ffffffffffffffffffffffffffffffff"
 
 // TestBytes compares messages with bytes that were derived by hand from the RFCs.
 func TestBytes(t *testing.T) {
 	v4 := Encoding{LocalASN: 64512, External: true, FourByteASN: true,
-		NextHop: [FamilyCount]netip.Addr{netip.MustParseAddr("10.0.0.7"), netip.MustParseAddr("2001:db8::7")}}
+		NextHop: bothHops()}
 	extended := v4
 	extended.NextHop[IPv4] = v4.NextHop[IPv6]
 	old := v4
@@ -76,7 +81,8 @@ func TestBytes(t *testing.T) {
 			}}.Append(nil)},
 		{"IPv4", marker + "0030 02 0000 0014 40 01 01 00  40 02 06 02 01 0000fc00  40 03 04 0a000007 20 c0000201",
 			announce(v4, route("192.0.2.1/32"))},
-		{"IPv4, all attributes", marker + "0050 02 0000 0035 40 01 01 00  40 02 0a 02 02 0000fc00 0000fc00  40 03 04 0a000007" +
+		{"IPv4, all attributes", marker + "0050 02 0000 0035 40 01 01 00  40 02 0a 02 02 0000fc00 0000fc00" +
+			"40 03 04 0a000007" +
 			"80 04 04 00000005  c0 08 04 ffff0000  c0 20 0c 00000001 00000002 00000003  17 c00002",
 			announce(v4, rich)},
 		{"IPv4, iBGP", marker + "0031 02 0000 0015 40 01 01 00  40 02 00  40 03 04 0a000007  40 05 04 00000064  20 c0000201",
@@ -86,19 +92,22 @@ func TestBytes(t *testing.T) {
 		{"IPv6", marker + "004a 02 0000 0033 90 0e 0022 0002 01 10 20010db8000000000000000000000007 00" +
 			"60 20010db80001000200030004  40 01 01 00  40 02 06 02 01 0000fc00",
 			announce(v4, route("2001:db8:1:2:3:4::/96"))},
-		{"IPv4 with an IPv6 next hop", marker + "0042 02 0000 002b 90 0e 001a 0001 01 10 20010db8000000000000000000000007 00" +
+		{"IPv4 with an IPv6 next hop", marker + "0042 02 0000 002b 90 0e 001a 0001 01" +
+			"10 20010db8000000000000000000000007 00" +
 			"20 c0000201  40 01 01 00  40 02 06 02 01 0000fc00", announce(extended, route("192.0.2.1/32"))},
 		{"withdrawal, IPv4", marker + "001c 02 0005 20 c0000201 0000", withdraw(v4, "192.0.2.1/32")},
-		{"withdrawal, IPv4 with an IPv6 next hop", marker + "0023 02 0000 000c 90 0f 0008 0001 01 20 c0000201", withdraw(extended, "192.0.2.1/32")},
+		{"withdrawal, IPv4 with an IPv6 next hop", marker + "0023 02 0000 000c 90 0f 0008 0001 01 20 c0000201",
+			withdraw(extended, "192.0.2.1/32")},
 		{"withdrawal, IPv6", marker + "0020 02 0000 0009 90 0f 0005 0002 01 08 20", withdraw(v4, "2000::/8")},
 	} {
 		if want := unhex(t, test.want); !bytes.Equal(test.got, want) {
 			t.Errorf("%s:\n% x, not\n% x", test.name, test.got, want)
 		}
-		if _, err := bgp.ParseBGPMessage(test.got, &bgp.MarshallingOption{Use2ByteAS: strings.Contains(test.name, "two-byte")}); err != nil {
+		options := &bgp.MarshallingOption{Use2ByteAS: strings.Contains(test.name, "two-byte")}
+		if _, err := bgp.ParseBGPMessage(test.got, options); err != nil {
 			t.Errorf("%s: the library refuses % x: %v", test.name, test.got, err)
 		}
-		if err := read(test.got); err != nil && test.name != "IPv4, two-byte AS" {
+		if err := read(test.got); err != nil {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
@@ -112,7 +121,9 @@ func TestOpenReturns(t *testing.T) {
 		{ASN: 65535, HoldTime: 65535 * time.Second, RouterID: id, Capabilities: &Capabilities{RouteRefresh: true}},
 		{ASN: 65536, HoldTime: 3 * time.Second, RouterID: id, Capabilities: &Capabilities{
 			Multiprotocol: true, Families: [FamilyCount]bool{false, true}, FourByteASN: true, ExtendedNextHop: true,
-			GracefulRestart: &GracefulRestart{Time: 4095 * time.Second, Families: [FamilyCount]bool{true, true}, Forwarding: [FamilyCount]bool{false, true}},
+			GracefulRestart: &GracefulRestart{
+				Time: 4095 * time.Second, Families: [FamilyCount]bool{true, true}, Forwarding: [FamilyCount]bool{false, true},
+			},
 		}},
 	} {
 		got, err := ParseOpen(o.Append(nil)[HeaderLen:])
@@ -127,12 +138,14 @@ func TestFull(t *testing.T) {
 	hop6 := netip.MustParseAddr("2001:db8::7")
 	for _, hops := range [][FamilyCount]netip.Addr{{netip.MustParseAddr("10.0.0.7"), hop6}, {hop6, hop6}} {
 		e := Encoding{LocalASN: 64512, External: true, FourByteASN: true, NextHop: hops}
-		for f, p := range map[Family]netip.Prefix{IPv4: netip.MustParsePrefix("192.0.2.1/32"), IPv6: netip.MustParsePrefix("2001:db8::1/128")} {
+		for f, text := range map[Family]string{IPv4: "192.0.2.1/32", IPv6: "2001:db8::1/128"} {
+			p := netip.MustParsePrefix(text)
 			attributes, err := e.Attributes(&Route{Prefix: p}, f)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for name, u := range map[string]Update{"announce": e.Announce(nil, f, attributes), "withdraw": e.Withdraw(nil, f)} {
+			both := map[string]Update{"announce": e.Announce(nil, f, attributes), "withdraw": e.Withdraw(nil, f)}
+			for name, u := range both {
 				for u.Add(p) {
 				}
 				b, size := u.End(), 1+p.Bits()/8
@@ -153,9 +166,9 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// TestLargestAttributes refuses attributes that leave no room, and writes those that just do.
+// TestLargestAttributes writes attributes that leave room for one prefix, and refuses larger ones.
 func TestLargestAttributes(t *testing.T) {
-	e := Encoding{LocalASN: 64512, NextHop: [FamilyCount]netip.Addr{netip.MustParseAddr("10.0.0.7"), netip.MustParseAddr("2001:db8::7")}}
+	e := Encoding{LocalASN: 64512, NextHop: bothHops()}
 	r := Route{Prefix: netip.MustParsePrefix("2001:db8::1/128"), Communities: make([]uint32, 990)}
 	attributes, err := e.Attributes(&r, IPv6)
 	if err != nil {
@@ -212,8 +225,10 @@ func TestNotificationWords(t *testing.T) {
 		want string
 	}{
 		{Notification{Code: 6, Subcode: 2}, "Cease: Administrative Shutdown (6/2)"},
-		{Notification{Code: 6, Subcode: 2, Data: said("maintenance\nuntil 5")}, `Cease: Administrative Shutdown (6/2) with the text "maintenanceuntil 5"`},
-		{Notification{Code: 6, Subcode: 4, Data: said("späße")}, `Cease: Administrative Reset (6/4) with the text "späße"`},
+		{Notification{Code: 6, Subcode: 2, Data: said("until\n 5")},
+			`Cease: Administrative Shutdown (6/2) with the text "until 5"`},
+		{Notification{Code: 6, Subcode: 4, Data: said("späße")},
+			`Cease: Administrative Reset (6/4) with the text "späße"`},
 		{Notification{Code: 6, Subcode: 2, Data: []byte{200, 'a'}}, "Cease: Administrative Shutdown (6/2)"},
 		{Notification{Code: 6, Subcode: 2, Data: []byte{1, 0xff}}, "Cease: Administrative Shutdown (6/2)"},
 		{Notification{Code: 6, Subcode: 3}.Hard(), "Cease: Hard Reset (6/9) for Cease: Peer De-configured (6/3)"},

@@ -1,0 +1,193 @@
+package metallb
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// routeSpec is what a BGPAdvertisement says of its routes, and an entry under bgpAdvertisements of an AddressPool.
+type routeSpec struct {
+	AggregationLength   *int   `yaml:"aggregationLength"`
+	AggregationLengthV6 *int   `yaml:"aggregationLengthV6"`
+	LocalPref           uint32 `yaml:"localPref"`
+	Communities         []string
+	Peers               []string
+}
+
+type peer struct {
+	object
+	spec peerSpec
+}
+
+type peerSpec struct {
+	MyASN          uint32          `yaml:"myASN"`
+	PeerASN        uint32          `yaml:"peerASN"`
+	DynamicASN     string          `yaml:"dynamicASN"`
+	PeerAddress    string          `yaml:"peerAddress"`
+	Interface      string          `yaml:"interface"`
+	SourceAddress  string          `yaml:"sourceAddress"`
+	PeerPort       uint16          `yaml:"peerPort"`
+	HoldTime       string          `yaml:"holdTime"`
+	KeepaliveTime  string          `yaml:"keepaliveTime"`
+	ConnectTime    string          `yaml:"connectTime"`
+	RouterID       string          `yaml:"routerID"`
+	NodeSelectors  []labelSelector `yaml:"nodeSelectors"`
+	Password       string          `yaml:"password"`
+	PasswordSecret struct {
+		Name      string
+		Namespace string
+	} `yaml:"passwordSecret"`
+	BFDProfile             string `yaml:"bfdProfile"`
+	EnableGracefulRestart  bool   `yaml:"enableGracefulRestart"`
+	EBGPMultiHop           bool   `yaml:"ebgpMultiHop"`
+	VRF                    string `yaml:"vrf"`
+	DisableMP              bool   `yaml:"disableMP"`
+	DualStackAddressFamily bool   `yaml:"dualStackAddressFamily"`
+}
+
+type profile struct {
+	object
+	spec struct {
+		ReceiveInterval  *int `yaml:"receiveInterval"`
+		TransmitInterval *int `yaml:"transmitInterval"`
+		DetectMultiplier *int `yaml:"detectMultiplier"`
+		EchoInterval     *int `yaml:"echoInterval"`
+		EchoMode         bool `yaml:"echoMode"`
+		PassiveMode      bool `yaml:"passiveMode"`
+		MinimumTTL       *int `yaml:"minimumTtl"`
+	}
+}
+
+type community struct {
+	object
+	spec struct {
+		Communities []struct{ Name, Value string }
+	}
+}
+
+// restartTime is the restart time that MetalLB's routers are told with enableGracefulRestart.
+const restartTime = "120s"
+
+func (r *resources) peerEntries() []peerEntry {
+	var all []peerEntry
+	for i := range r.peers {
+		p, s := &r.peers[i], &r.peers[i].spec
+		e := peerEntry{
+			Name: p.Metadata.Name, MyASN: s.MyASN, PeerASN: s.PeerASN, Address: s.PeerAddress, Interface: s.Interface,
+			Port: s.PeerPort, NodeSelectors: entries(s.NodeSelectors), SourceAddress: s.SourceAddress, RouterID: s.RouterID,
+			HoldTime: s.HoldTime, KeepaliveTime: s.KeepaliveTime, BFDProfile: s.BFDProfile, Password: s.Password,
+			Multihop: s.EBGPMultiHop,
+		}
+		if s.PeerPort == 179 {
+			e.Port = 0
+		}
+		if s.DynamicASN != "" {
+			e.PeerASN = s.DynamicASN
+		}
+		if s.EnableGracefulRestart {
+			e.GracefulRestart = restartTime
+		}
+		if name := s.PasswordSecret.Name; name != "" {
+			e.PasswordSecret = name + "/password"
+			r.note("%s: copy the Secret %s into the namespace of Lanlord, and let the speakers read it", p, name)
+		}
+		if s.ConnectTime != "" {
+			r.note("%s: connectTime has no counterpart: Lanlord connects again at once, and then after 1 to 30 seconds", p)
+		}
+		if s.VRF != "" {
+			r.note("%s: vrf has no counterpart: the session uses the routes of the main table", p)
+		}
+		if s.DisableMP {
+			r.note("%s: disableMP has no counterpart: one session offers routes of both families, and the router chooses", p)
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+func (r *resources) profileEntries() []profileEntry {
+	var all []profileEntry
+	for i := range r.profiles {
+		s := &r.profiles[i].spec
+		all = append(all, profileEntry{
+			Name: r.profiles[i].Metadata.Name, Receive: s.ReceiveInterval, Transmit: s.TransmitInterval,
+			Multiplier: s.DetectMultiplier, MinimumTTL: s.MinimumTTL, EchoMode: s.EchoMode, Passive: s.PassiveMode,
+		})
+	}
+	return all
+}
+
+// aliases returns the names of all Communities.
+func (r *resources) aliases() map[string]string {
+	all := map[string]string{}
+	for i := range r.communities {
+		for _, c := range r.communities[i].spec.Communities {
+			value := plain(c.Value)
+			if first, twice := all[c.Name]; twice && first != value {
+				r.note("%s: %s is %s here and %s in another Community; the first one counts",
+					&r.communities[i], c.Name, value, first)
+				continue
+			}
+			all[c.Name] = value
+		}
+	}
+	return all
+}
+
+// plain is a community as Lanlord writes it: a large one is known by its three numbers.
+func plain(value string) string { return strings.TrimPrefix(value, "large:") }
+
+// route adds what the nodes announce to routers.
+func (r *resources) route(p *pool, e *poolEntry, ads []*advertisement) {
+	for _, a := range ads {
+		b := a.route.entry()
+		b.NodeSelectors, b.ServiceSelectors = entries(a.spec.NodeSelectors), entries(a.spec.ServiceSelectors)
+		known := r.known(b.Peers)
+		if len(known) == 0 && len(b.Peers) > 0 {
+			continue // announced to nobody
+		}
+		b.Peers = known
+		e.add(b)
+	}
+	if len(e.Advertisements) == 0 {
+		e.add(bgpEntry{NodeSelectors: noNode()})
+		r.note("%s: none of the peers of its BGPAdvertisements (%s) is there, so no router is told of the pool; "+
+			"node-selectors ask for the label %s, which no node has, to the same effect", p, list(names(ads)), nowhere)
+	}
+}
+
+// known returns those of the names that a BGPPeer has.
+func (r *resources) known(peers []string) []string {
+	var all []string
+	for _, name := range peers {
+		if slices.ContainsFunc(r.peers, func(p peer) bool { return p.Metadata.Name == name }) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// add adds an advertisement, unless there is the same already.
+func (e *poolEntry) add(b bgpEntry) {
+	if !slices.ContainsFunc(e.Advertisements, func(other bgpEntry) bool { return reflect.DeepEqual(b, other) }) {
+		e.Advertisements = append(e.Advertisements, b)
+	}
+}
+
+func (s *routeSpec) entry() bgpEntry {
+	b := bgpEntry{LocalPref: s.LocalPref, Peers: s.Peers}
+	// Defaults are not written: the API server fills them in.
+	if n := s.AggregationLength; n != nil && *n != 32 {
+		b.AggregationLength = n
+	}
+	if n := s.AggregationLengthV6; n != nil && *n != 128 {
+		b.AggregationLengthV6 = n
+	}
+	for _, c := range s.Communities {
+		if !slices.Contains(b.Communities, plain(c)) {
+			b.Communities = append(b.Communities, plain(c))
+		}
+	}
+	return b
+}
