@@ -27,9 +27,12 @@ func (b bird) configuration() string {
 	line("protocol kernel k4 { ipv4 { import none; export all; }; merge paths yes; }")
 	line("protocol kernel k6 { ipv6 { import none; export all; }; merge paths yes; }")
 	for i, n := range b.Neighbors {
-		line("protocol bgp n%d {\n local %s as %d;\n neighbor %s as %d;\n ipv4 { import all; export none; extended next hop on; };\n"+
-			" ipv6 { import all; export none; };", i, b.local(n), b.ASN, n.Address, n.ASN)
+		line("protocol bgp n%d {\n local %s as %d;\n neighbor %s as %d;\n ipv4 { import all; export none; gateway direct; extended next hop on; };\n"+
+			" ipv6 { import all; export none; gateway direct; };", i, b.local(n), b.ASN, n.Address, n.ASN)
 		line(" hold time %d;\n connect delay time 1;\n connect retry time 5;\n error wait time 1, 2;", int(n.hold().Seconds()))
+		if n.ASN == b.ASN {
+			line(" direct;")
+		}
 		if n.Password != "" {
 			line(" password %q;", n.Password)
 		}
@@ -143,7 +146,7 @@ func (b bird) paths(ctx context.Context, p netip.Prefix) ([]Path, error) {
 	for _, l := range lines {
 		fields := strings.Fields(l)
 		switch key, value, _ := strings.Cut(strings.TrimSpace(l), ": "); {
-		case strings.Contains(l, "unicast ["):
+		case strings.Contains(l, "unicast [") || strings.Contains(l, "unreachable ["):
 			i := strings.Index(l, "[n")
 			name, _, _ := strings.Cut(l[i+2:], " ")
 			number, err := strconv.Atoi(name)
