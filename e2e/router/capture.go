@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -24,20 +23,31 @@ type Capture struct {
 	file string
 }
 
-// captured is what is written: BGP, BFD, and the router advertisements that sessions without an address need.
-const captured = "tcp port 179 or udp port 3784 or udp port 4784 or (icmp6 and (ip6[40] = 133 or ip6[40] = 134))"
+// captured is what is written: BGP and BFD.
+const captured = "tcp port 179 or udp port 3784 or udp port 4784"
 
 // NewCapture begins to write what passes the LAN of BGP and BFD to a file, which stays.
 func NewCapture(ctx context.Context, lab *wire.Lab, file string) (*Capture, error) {
-	file, err := filepath.Abs(file)
-	if err != nil {
-		return nil, err
-	}
 	c := &Capture{file: file}
-	err = lab.StartAtSwitch(func(bridge string) *exec.Cmd {
-		c.cmd = exec.Command("tcpdump", "-Z", "root", "-i", bridge, "-s", "0", "-U", "--immediate-mode", "-B", "16384", "-w", file, captured)
+	err := lab.StartAtSwitch(func(bridge string) *exec.Cmd {
+		c.cmd = tcpdump(bridge, file)
 		return c.cmd
 	})
+	return c.begun(ctx, err)
+}
+
+// NewCaptureAt begins to write what passes all links of a host, as [NewCapture] does.
+func NewCaptureAt(ctx context.Context, host *wire.Station, file string) (*Capture, error) {
+	c := &Capture{file: file, cmd: tcpdump("any", file)}
+	return c.begun(ctx, host.Start(c.cmd))
+}
+
+func tcpdump(link, file string) *exec.Cmd {
+	return exec.Command("tcpdump", "-Z", "root", "-i", link, "-s", "0", "-U", "--immediate-mode", "-B", "16384", "-w", file, captured)
+}
+
+// begun returns the capture when it writes.
+func (c *Capture) begun(ctx context.Context, err error) (*Capture, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +55,7 @@ func NewCapture(ctx context.Context, lab *wire.Lab, file string) (*Capture, erro
 	defer cancel()
 	for {
 		// The header of the file is written when the socket is open.
-		if info, err := os.Stat(file); err == nil && info.Size() > 0 {
+		if info, err := os.Stat(c.file); err == nil && info.Size() > 0 {
 			return c, nil
 		}
 		if err := wire.Pause(ctx, 5*time.Millisecond); err != nil {
@@ -61,8 +71,8 @@ func (c *Capture) Close() {
 	_ = c.cmd.Wait()         // "signal: killed"
 }
 
-// Faults returns what tshark finds wrong with the messages of BGP and BFD in a capture that come from hosts: malformed ones, and those
-// with a warning or an error about the protocol. It also returns how many such packets it has looked at.
+// Faults returns what tshark finds wrong with the messages of BGP and BFD in a capture that come from hosts, from any if none are
+// named: malformed ones, and those with a warning or an error about the protocol. It also returns how many such packets it has looked at.
 func Faults(ctx context.Context, file string, from []netip.Addr) (faults []string, packets int, err error) {
 	out, err := exec.CommandContext(ctx, "tshark", "-r", file, "-Y", "bgp || bfd", "-T", "json", "-J", "ip ipv6 bgp bfd _ws.malformed", "--no-duplicate-keys").Output()
 	if err != nil {

@@ -23,6 +23,7 @@ var attributes = []string{"community", "65535:0,64512:7", "large-community", "64
 // TestJudges has gobgpd announce in place of the speakers, to know that each router's sessions, paths and kernel are read as they are,
 // that the watch and the prober see a withdrawal, and that tshark finds a fault where there is one.
 func TestJudges(t *testing.T) {
+	t.Parallel()
 	needs(t, router.GoBGP)
 	e := newEnvironment(t, wire.Options{Nodes: 2, Config: "address-pools: []\n", Unstarted: true})
 	var routers []*router.Router
@@ -41,6 +42,7 @@ func TestJudges(t *testing.T) {
 
 // TestFaultsAreSeen sends an UPDATE with an attribute that ends after the message, and expects tshark to say so.
 func TestFaultsAreSeen(t *testing.T) {
+	t.Parallel()
 	needs(t)
 	for _, program := range []string{"tcpdump", "tshark"} {
 		if _, err := exec.LookPath(program); err != nil {

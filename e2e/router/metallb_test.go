@@ -51,6 +51,7 @@ func metallbConfig(t *testing.T, manifest string) string {
 
 // TestMetalLBTutorial takes the configuration of MetalLB's tutorial as it is: three routers, iBGP, an address for each Service.
 func TestMetalLBTutorial(t *testing.T) {
+	t.Parallel()
 	kinds := installed(t, router.FRR, router.BIRD, router.OpenBGPD)
 	e := speakers(t, 2, metallbConfig(t, "tutorial-3.yaml"))
 	const asn = 64512
@@ -58,6 +59,7 @@ func TestMetalLBTutorial(t *testing.T) {
 	for i := range e.Nodes() {
 		own := netip.AddrFrom4([4]byte{10, 96, 0, byte(10 + i)})
 		e.must(e.AddAddress(i, "eth0", netip.PrefixFrom(own, 24)))
+		e.senders = append(e.senders, own)
 		neighbors = append(neighbors, router.Neighbor{Address: own, ASN: asn})
 	}
 	var routers []*router.Router
@@ -86,6 +88,7 @@ func TestMetalLBTutorial(t *testing.T) {
 // TestMetalLBExample takes the configuration of MetalLB's example, which has nearly all keys. MetalLB v0.12 itself refuses two of its
 // lines, so that they are left out: a key that does not exist, and multihop for iBGP.
 func TestMetalLBExample(t *testing.T) {
+	t.Parallel()
 	needs(t, router.FRR)
 	config := metallbConfig(t, "example-config.yaml")
 	for _, line := range []string{`(?m)^ *bfdProfile: .*\n`, `(?m)^ *ebgp-multihop: true\n`} {
@@ -98,6 +101,7 @@ func TestMetalLBExample(t *testing.T) {
 	e.must(e.Label(0, map[string]string{"kubernetes.io/hostname": "prod-01", "beta.kubernetes.io/arch": "amd64"}))
 	source, far := netip.MustParsePrefix("10.0.0.2/24"), netip.MustParsePrefix("10.0.0.1/24")
 	e.must(e.AddAddress(0, "eth0", source))
+	e.senders = append(e.senders, source.Addr())
 	station, err := e.NewStation(4)
 	e.must(err)
 	e.must(station.AddAddress(far))

@@ -16,6 +16,7 @@ import (
 
 // TestReasons has sessions that cannot be, and expects the speaker to say in words why.
 func TestReasons(t *testing.T) {
+	t.Parallel()
 	needs(t, router.FRR, router.BIRD, router.GoBGP)
 	e := speakers(t, 2, "peers:\n"+
 		router.Peer(4, "name: refused")+
@@ -41,7 +42,7 @@ func TestReasons(t *testing.T) {
 		reasons []string
 		words   []string
 	}{
-		{"refused", []string{"Refused"}, []string{"refused"}},
+		{"refused", []string{"Refused"}, []string{"refuses"}},
 		{"nobody", []string{"NoRoute", "Timeout"}, nil},
 		{"wrong-password", []string{"PasswordWrong", "Timeout"}, []string{"password"}},
 		{"no-password", []string{"PasswordMissing", "Timeout"}, []string{"password"}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -13,10 +14,21 @@ import (
 // TestUnnumbered has two nodes with a cable each to FRR, and no address there but link-local ones: the router is found by its router
 // advertisements, and the IPv4 route has IPv6 next hops (RFC 8950).
 func TestUnnumbered(t *testing.T) {
+	t.Parallel()
 	needs(t, router.FRR)
 	e := speakers(t, 2, "peers:\n"+router.Peer(4, "name: uplink", "peer-interface: up*", "peer-asn: external")+router.Pool())
 	station, err := e.NewStation(4)
 	e.must(err)
+	e.senders = nil
+	if canCapture(t) {
+		file := filepath.Join(t.TempDir(), "cables.pcap")
+		c, err := router.NewCaptureAt(t.Context(), station, file)
+		e.must(err)
+		t.Cleanup(func() {
+			c.Close()
+			faultless(t, file, nil)
+		})
+	}
 	var neighbors []router.Neighbor
 	for i := range e.Nodes() {
 		far := fmt.Sprintf("node%d", i)

@@ -44,6 +44,7 @@ func variants() []variant {
 
 // TestSessions has each node keep another kind of session with all routers at once, and compares what the routers hear there.
 func TestSessions(t *testing.T) {
+	t.Parallel()
 	kinds := installed(t, router.Kinds()...)
 	all := variants()
 	peers := "peers:\n"
