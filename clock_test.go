@@ -19,19 +19,20 @@ var wallClock = []string{
 
 // wallClockUses are the files of the deciding packages where that is meant, and why.
 var wallClockUses = map[string]string{
-	"pkg/layer2/transfer_linux.go": "the kernel's time of arrival; a clock that is set costs what waits at that moment",
-	"pkg/ownership/guards.go":      "a date that never comes, and when two nodes became ready, each by its own clock",
-	"pkg/controller/decide.go":     "the ages of Services, all by the API server's clock",
-	"pkg/speaker/describe.go":      "told to people",
-	"pkg/controller/status.go":     "told to people",
-	"pkg/kube/status.go":           "told to people",
-	"pkg/kube/health.go":           "a duration that is logged",
-	"pkg/kube/told.go":             "the name of an Event",
-	"pkg/kube/metrics.go":          "told in a metric",
-	"pkg/membership/meta.go":       "a time on the wire, by the clock of the node that sends it",
-	"pkg/succession/active.go":     "when the node became ready, for the next process",
-	"pkg/succession/place.go":      "when the node became ready, from the process before",
-	"pkg/kube/convert.go":          "times of the API server, told to people",
+	"pkg/layer2/transfer_linux.go":    "the kernel's time of arrival; a clock that is set costs what waits at that moment",
+	"pkg/ownership/guards.go":         "a date that never comes, and when two nodes became ready, each by its own clock",
+	"pkg/controller/decide.go":        "the ages of Services, all by the API server's clock",
+	"pkg/speaker/describe.go":         "told to people",
+	"pkg/speaker/describe_routing.go": "told to people",
+	"pkg/controller/status.go":        "told to people",
+	"pkg/kube/status.go":              "told to people",
+	"pkg/kube/health.go":              "a duration that is logged",
+	"pkg/kube/told.go":                "the name of an Event",
+	"pkg/kube/metrics.go":             "told in a metric",
+	"pkg/membership/meta.go":          "a time on the wire, by the clock of the node that sends it",
+	"pkg/succession/active.go":        "when the node became ready, for the next process",
+	"pkg/succession/place.go":         "when the node became ready, from the process before",
+	"pkg/kube/convert.go":             "times of the API server, told to people",
 }
 
 // TestNothingGoesByTheWallClock looks for times without a monotonic part in the packages that decide something. A clock that is set cannot

@@ -10,7 +10,7 @@
 //
 // On a busy machine the thread runs late, and a peer that hears nothing for its detection time takes the routes away. The
 // loop therefore measures how late its timers fire and how long packets wait to be read. When that comes near the interval of
-// a session, the session sends less often: a Poll sequence tells the peer first, so that the peer waits longer. The session
+// a session, the session slows down in both directions: a Poll sequence tells the peer first, so that the peer waits longer. The session
 // returns to the interval of its profile step by step when the process has been on time for a while. A process that was late
 // itself reads all waiting packets before it judges a peer, and gives the peer one more interval.
 package bfd

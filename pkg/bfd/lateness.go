@@ -10,8 +10,8 @@ import (
 const (
 	// latenessSpan is the time after which a sample is forgotten, at the latest after twice that.
 	latenessSpan = 10 * time.Second
-	// leastSamples is the number of samples below which there is no percentile.
-	leastSamples = 50
+	// leastSamples is the number of samples below which a percentile would be the worst sample.
+	leastSamples = 100
 	// calmSpan is the time between two steps back to the interval of the profile.
 	calmSpan = 30 * time.Second
 	// octave is the number of buckets for each power of two.
@@ -87,7 +87,7 @@ func (l *lateness) p99() time.Duration {
 // worst returns the greatest of the recent samples.
 func (l *lateness) worst() time.Duration { return max(l.recent.worst, l.before.worst) }
 
-// stretch decides how often a transmit interval is doubled (see session.Session.Stretch), given how often it is now and
+// stretch decides how often the intervals are doubled (see session.Session.Stretch), given how often it is now and
 // when that changed. The interval grows when p99 exceeds half of the interval, or when a single sample used up half of the
 // time that the peer leaves: a peer expires after multiplier intervals, one of which is due anyway. The interval shrinks by
 // one step after a calm time.

@@ -125,7 +125,9 @@ func (c *collector) collectPeer(to chan<- prometheus.Metric, peer string, sessio
 	for state := range wire.StateCount {
 		for why := range wire.DiagnosticCount + 1 {
 			n := sum(func(k *counts) *atomic.Uint64 { return &k.changes[state][why] })
-			if word := diagnosticLabel(why); n > 0 {
+			// The usual changes have a series from the start, so that the first one counts as an increase.
+			usual := State(state) == Up && why == 0 || State(state) == Down && why == 1
+			if word := diagnosticLabel(why); n > 0 || usual {
 				counter(c.changes, n, State(state).String(), word)
 			}
 		}

@@ -2,7 +2,6 @@ package bfd
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -81,19 +80,6 @@ func enter(path string) error {
 	}
 	defer unix.Close(fd)
 	return unix.Setns(fd, unix.CLONE_NEWNET)
-}
-
-// dial returns a UDP socket in the namespace of the end.
-func (n *network) dial(end string, network string, local, remote *net.UDPAddr) *net.UDPConn {
-	n.tb.Helper()
-	var c *net.UDPConn
-	var err error
-	n.in(end, func() { c, err = net.DialUDP(network, local, remote) })
-	if err != nil {
-		n.tb.Fatal(err)
-	}
-	n.tb.Cleanup(func() { _ = c.Close() })
-	return c
 }
 
 // events collects the changes of a Monitor.

@@ -44,7 +44,7 @@ type Status struct {
 	Since time.Time
 	// Diagnostic is the reason of the last Down (RFC 5880, section 4.1): NeighborSignaledDown when the peer signaled Down.
 	Diagnostic Diagnostic
-	// RemoteState and RemoteDiagnostic are those of the peer's last packet. A silent peer is Down. A peer in AdminDown shut
+	// RemoteState and RemoteDiagnostic come from the peer's last packet. A silent peer is Down. A peer in AdminDown shut
 	// BFD down by configuration: the path may be good (RFC 5882, section 4.2).
 	RemoteState      State
 	RemoteDiagnostic Diagnostic

@@ -18,7 +18,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/bfd/wire"
 )
 
-// patient is how long a test waits for something that takes milliseconds on an idle machine.
+// patient bounds the wait for something that takes milliseconds on an idle machine.
 const patient = 30 * time.Second
 
 // slowly is a profile for machines that are busy with other tests: a detection time of 3 s.

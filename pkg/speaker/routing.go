@@ -208,7 +208,7 @@ func (r *routing) shown() routingStatus { return routingStatus{r.table, r.sessio
 func (r *routing) leave() {
 	if !r.stopping {
 		r.stopping = true
-		r.again = time.Unix(1, 0) // the next update decides
+		r.again = time.Now() // so that the next update decides
 	}
 }
 

@@ -260,8 +260,8 @@ func (w *world) settled() {
 	w.t.Helper()
 	for i, e := range w.ends {
 		peer := w.ends[1-i]
-		tx := max(stretched(e.profile.TransmitInterval, e.s.Stretched()), peer.profile.ReceiveInterval)
-		from := max(stretched(peer.profile.TransmitInterval, peer.s.Stretched()), e.profile.ReceiveInterval)
+		tx := max(stretched(e.profile.TransmitInterval, e.s.Stretched()), stretched(peer.profile.ReceiveInterval, peer.s.Stretched()))
+		from := max(stretched(peer.profile.TransmitInterval, peer.s.Stretched()), stretched(e.profile.ReceiveInterval, e.s.Stretched()))
 		v := e.s.View()
 		if v.TransmitInterval != tx || v.DetectionTime != time.Duration(peer.profile.DetectMultiplier)*from {
 			w.t.Fatalf("%v: end %d sends each %v, want %v; detects in %v, want %d x %v", w.now, i, v.TransmitInterval, tx, v.DetectionTime,

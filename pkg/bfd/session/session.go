@@ -20,7 +20,7 @@ type Session struct {
 	remote  remote
 	timing  timing
 	clock   clock
-	// stretch is how often the transmit interval is doubled.
+	// stretch counts the doublings of both intervals.
 	stretch uint8
 	random  *rand.Rand
 }
@@ -34,7 +34,7 @@ type local struct {
 	since             time.Duration
 }
 
-// remote is what the last packet of the peer said.
+// remote holds the values of the peer's last packet.
 type remote struct {
 	state      wire.State
 	diagnostic wire.Diagnostic
@@ -47,7 +47,7 @@ type remote struct {
 
 // clock holds the times of the session.
 type clock struct {
-	// sent is the time of the last transmission that was no reply to a poll. due is the time of the next, or never.
+	// sent is the time of the last transmission other than the reply to a poll. due is the time of the next, or never.
 	sent, due time.Duration
 	// paced is the transmit interval behind due, 0 for none.
 	paced time.Duration
@@ -83,7 +83,7 @@ type View struct {
 	Since time.Duration
 	// Diagnostic is the reason of the last Down of this end.
 	Diagnostic wire.Diagnostic
-	// RemoteState and RemoteDiagnostic are those of the peer's last packet. A silent peer is Down.
+	// RemoteState and RemoteDiagnostic come from the peer's last packet. A silent peer is Down.
 	RemoteState      wire.State
 	RemoteDiagnostic wire.Diagnostic
 	// TransmitInterval is the interval in force before jitter, 0 when nothing is sent.
@@ -195,8 +195,9 @@ func (s *Session) Configure(p Profile, now time.Duration) {
 	s.pace(now)
 }
 
-// Stretch doubles the transmit interval of the profile n times, 0 to MaxStretch, but not beyond 1 s. The interval changes by
-// a Poll sequence: the peer's detection time grows before this end sends less often.
+// Stretch doubles both intervals of the profile n times, 0 to MaxStretch, but not beyond 1 s. The intervals change by a Poll
+// sequence: the peer's detection time grows before this end sends less often, and this end waits longer for a peer whose
+// packets the busy kernel delivers late.
 func (s *Session) Stretch(n uint8, now time.Duration) {
 	s.stretch = min(n, MaxStretch)
 	s.negotiate(now)

@@ -125,7 +125,7 @@ func TestRestoreRefuses(t *testing.T) {
 		`"SaidTx":50000000`:           `"SaidTx":9999999`,
 		`"UsedRx":50000000`:           `"UsedRx":60000000001`,
 		`"MinRx":50000000`:            `"MinRx":-1`,
-		`"Polls":0`:                   `"Polls":-1`,
+		`"Polls":1,`:                  `"Polls":-1,`,
 		`"Since":0`:                   `"Since":1000000001`,
 		`{"At"`:                       `["At"`,
 	} {

@@ -24,7 +24,7 @@ func (s *Session) wanted() (tx, rx time.Duration) {
 	if s.local.state != wire.Up {
 		tx = max(tx, slow)
 	}
-	return tx, s.profile.ReceiveInterval
+	return tx, stretched(s.profile.ReceiveInterval, s.stretch)
 }
 
 // negotiate takes up changed intervals: at once while the session is not Up, else by a Poll sequence. The parts of a change
