@@ -254,6 +254,8 @@ type SaidPeer struct {
 	Wanted   int    `json:"wanted"`
 	BFD      *struct {
 		State string `json:"state"`
+		// Interval is the one at which the node sends, in milliseconds.
+		Interval int `json:"intervalMilliseconds"`
 	} `json:"bfd"`
 }
 

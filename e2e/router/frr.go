@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,6 +21,19 @@ func (f frr) files() (map[string]string, [][]string) {
 	return files, [][]string{
 		common("zebra"), common("bfdd", "--bfdctl", f.path("bfdd.sock")), common("bgpd"),
 	}
+}
+
+// begun waits until one of the programs, by its number, is there for the next one: sessions that bgpd asks for before bfdd has met zebra
+// may never come to be.
+func (f frr) begun(ctx context.Context, number int) error {
+	client := []string{"", "bfd", "bgp"}[number]
+	return Await(ctx, startLimit, "zebra to have the client "+client, func(ctx context.Context) error {
+		out, err := f.Output(ctx, "vtysh", "--vty_socket", f.dir, "-c", "show zebra client summary")
+		if err == nil && !slices.ContainsFunc(strings.Split(string(out), "\n"), func(l string) bool { return strings.HasPrefix(l, client) }) {
+			err = fmt.Errorf("%s", out)
+		}
+		return err
+	})
 }
 
 // bfdd is the configuration of bfdd: a profile for each interval.

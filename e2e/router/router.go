@@ -202,9 +202,14 @@ func (r *Router) launch(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	for _, args := range commands {
+	for i, args := range commands {
 		if err := r.run(args); err != nil {
 			return err
+		}
+		if f, ok := r.daemon.(frr); ok {
+			if err := f.begun(ctx, i); err != nil {
+				return err
+			}
 		}
 	}
 	return r.answers(ctx)

@@ -74,14 +74,11 @@ func (b *bench) crash(ctx context.Context) error {
 	}
 	for round := range b.Rounds {
 		victim := round % len(r.nodes)
-		if err := r.probe(ctx); err != nil {
+		if err := errors.Join(b.intervals(ctx, r, victim), r.probe(ctx)); err != nil {
 			return err
 		}
 		start := time.Now()
-		if err := r.Cut(victim, wire.LAN); err != nil {
-			return err
-		}
-		err := error(nil)
+		err := r.Cut(victim, wire.LAN)
 		for _, s := range r.sites {
 			err = errors.Join(err, s.AwaitKernel(ctx, settleLimit, router.VIP4(0), r.others(victim)...))
 		}
@@ -102,6 +99,17 @@ func (b *bench) crash(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// intervals notes at which interval a node sends by BFD: a speaker that waits for a CPU makes it longer, and so the router notices later.
+func (b *bench) intervals(ctx context.Context, r *rig, node int) error {
+	said, err := r.Says(ctx, node)
+	for i, p := range said.Peers {
+		if p.BFD != nil {
+			b.Add(Row{What: "node crash: interval of BFD in use", Router: r.sites[i].name, Unit: "ms"}, float64(p.BFD.Interval))
+		}
+	}
+	return err
 }
 
 // stop tells one speaker after the other to stop.
@@ -138,7 +146,7 @@ func (b *bench) stop(ctx context.Context) error {
 func (b *bench) rollout(ctx context.Context) error {
 	const fast = 50 * time.Millisecond
 	r, err := b.newRig(ctx, options{nodes: 3, service: service(false), endpoints: router.On(0), places: []place{
-		{kind: router.FRR, bfd: fast, password: "of the routers", label: ", MD5, BFD"}, {kind: router.BIRD, bfd: fast, password: "of the routers", label: ", MD5, BFD"},
+		{kind: router.FRR, bfd: fast, password: "of-the-routers", label: ", MD5, BFD"}, {kind: router.BIRD, bfd: fast, password: "of-the-routers", label: ", MD5, BFD"},
 	}})
 	if err != nil {
 		return err

@@ -29,6 +29,8 @@ type place struct {
 	password  string
 	// label tells two routers of one kind apart.
 	label string
+	// first says that only node 0 is a neighbour.
+	first bool
 }
 
 // keys are the keys of the peer in the configuration.
@@ -39,6 +41,9 @@ func (p place) keys(number int) []string {
 	}
 	if p.bfd > 0 {
 		keys = append(keys, "bfd-profile: fast")
+	}
+	if p.first {
+		keys = append(keys, "node-selectors: [{match-labels: {first: \"yes\"}}]")
 	}
 	if p.password != "" {
 		keys = append(keys, fmt.Sprintf("password: %q", p.password))
@@ -92,6 +97,10 @@ func (b *bench) newRig(ctx context.Context, o options) (*rig, error) {
 	r := &rig{Cluster: c}
 	for i := range o.nodes {
 		r.nodes = append(r.nodes, i)
+	}
+	if err := r.Label(0, map[string]string{"first": "yes"}); err != nil {
+		r.close()
+		return nil, err
 	}
 	for i, p := range o.places {
 		if err := r.place(ctx, 4+i, p); err != nil {
