@@ -109,6 +109,10 @@ func (s *suspect) prepare(t *testing.T) {
 // the speaker.
 func (s *suspect) config(bad bool) *corev1.ConfigMap {
 	addr, more := s.addr(), ""
+	if s.component == speaker {
+		// The Secret does not exist, so nobody is dialled.
+		more = "peers:\n- {my-asn: 64512, peer-asn: 64513, peer-address: 192.0.2.1, password-secret: lanlord-bgp/tor}\n"
+	}
 	if bad && s.component == controller {
 		more = "wrong: 1\n"
 	} else if bad {

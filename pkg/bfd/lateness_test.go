@@ -89,9 +89,11 @@ func TestStretch(t *testing.T) {
 		{"far above half: two steps at once", many(60*time.Millisecond, 100), p, 0, 0, 0, 2},
 		{"too few samples for p99", many(26*time.Millisecond, 5), p, 0, 0, 0, 0},
 		{"a single sample above the interval", many(51*time.Millisecond, 1), p, 0, 0, 0, 1},
-		{"a single sample, and a greater multiplier", many(51*time.Millisecond, 1), Profile{TransmitInterval: p.TransmitInterval, DetectMultiplier: 5}, 0, 0, 0, 0},
+		{"a single sample, and a greater multiplier", many(51*time.Millisecond, 1),
+			Profile{TransmitInterval: p.TransmitInterval, DetectMultiplier: 5}, 0, 0, 0, 0},
 		{"at most 1 s", many(10*time.Second, 100), p, 0, 0, 0, 5},
-		{"a profile above 1 s", many(10*time.Second, 100), Profile{TransmitInterval: 2 * time.Second, DetectMultiplier: 3}, 0, 0, 0, 0},
+		{"a profile above 1 s", many(10*time.Second, 100), Profile{TransmitInterval: 2 * time.Second,
+			DetectMultiplier: 3}, 0, 0, 0, 0},
 		{"calm, but not for long", many(time.Millisecond, 100), p, 2, 0, calmSpan - 1, 2},
 		{"calm", many(time.Millisecond, 100), p, 2, 0, calmSpan, 1},
 		{"not calm enough", many(30*time.Millisecond, 100), p, 2, 0, calmSpan, 2},
@@ -100,7 +102,8 @@ func TestStretch(t *testing.T) {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
-	if n := (&lateness{}).stretch(Profile{TransmitInterval: 10 * time.Millisecond, DetectMultiplier: 3}, session.MaxStretch, 0, 0); n != session.MaxStretch {
+	if n := (&lateness{}).stretch(Profile{TransmitInterval: 10 * time.Millisecond, DetectMultiplier: 3},
+		session.MaxStretch, 0, 0); n != session.MaxStretch {
 		t.Errorf("%d", n)
 	}
 }

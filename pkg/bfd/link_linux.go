@@ -44,8 +44,8 @@ type link struct {
 	retry   time.Duration
 	problem string
 	errno   unix.Errno
-	// late is the time at which this process was last late by more than half an interval, 0 for never. stretched is the time
-	// of the last change of session.Stretched.
+	// late is the time at which this process was last late by more than half an interval, 0 for never. stretched is the
+	// time of the last change of session.Stretched.
 	late, stretched time.Duration
 	counts          counts
 }
@@ -220,8 +220,8 @@ func (l *loop) closeAll() {
 	}
 }
 
-// adopt takes over a session of the previous process. A session whose sockets or state cannot be used begins anew, with the
-// same target.
+// adopt takes over a session of the previous process. A session whose sockets or state cannot be used begins anew, with
+// the same target.
 func (l *loop) adopt(d Detached) {
 	now, _ := l.poll.now()
 	l.dirty = true
@@ -233,7 +233,8 @@ func (l *loop) adopt(d Detached) {
 	k, err := l.restore(d, now)
 	if err != nil {
 		k = l.newLink(d.Target, session.New(d.Target.Profile, l.newNumber(), rand.Uint64(), now), now)
-		l.m.say(report{level: slog.LevelWarn, message: "a BFD session begins anew in this process", status: l.statusOf(k), err: err})
+		l.m.say(report{level: slog.LevelWarn, message: "a BFD session begins anew in this process",
+			status: l.statusOf(k), err: err})
 	}
 	l.links = append(l.links, k)
 }

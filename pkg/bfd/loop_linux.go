@@ -17,15 +17,15 @@ import (
 
 const (
 	never = time.Duration(math.MaxInt64)
-	// retryDelay is the time between two attempts to open sockets, and between two looks at the interfaces of sessions that
-	// are not Up.
+	// retryDelay is the time between two attempts to open sockets, and between two looks at the interfaces of sessions
+	// that are not Up.
 	retryDelay = time.Second
 	// adaptDelay is the time between two decisions about the transmit intervals.
 	adaptDelay = 100 * time.Millisecond
 )
 
-// loop keeps the sessions on a thread of its own. Nothing in a round waits but the poller, and a round in which no session
-// changes allocates nothing.
+// loop keeps the sessions on a thread of its own. Nothing in a round waits but the poller, and a round in which no
+// session changes allocates nothing.
 type loop struct {
 	m         *Monitor
 	poll      *poller
@@ -36,8 +36,8 @@ type loop struct {
 	receivers map[receiverKey]*receiver
 	applied   *[]Target
 	late      lateness
-	// pulse is the time of the next sample of lateness while a session is slowed down, or never. adapted is the time of the
-	// last decision about the intervals.
+	// pulse is the time of the next sample of lateness while a session is slowed down, or never. adapted is the time of
+	// the last decision about the intervals.
 	pulse, adapted time.Duration
 	// dirty is true when the published status is old.
 	dirty bool
@@ -56,7 +56,8 @@ func runLoop(m *Monitor, w *waker, adopt []Detached) error {
 	}
 	defer p.close()
 	m.say(report{level: slog.LevelDebug, message: fmt.Sprintf("BFD runs with nice %d", nice)})
-	l := &loop{m: m, poll: p, batch: newBatch(), byNumber: map[uint32]*link{}, receivers: map[receiverKey]*receiver{}, pulse: never,
+	l := &loop{m: m, poll: p, batch: newBatch(), byNumber: map[uint32]*link{}, receivers: map[receiverKey]*receiver{},
+		pulse: never,
 		dirty: true}
 	defer l.closeAll()
 	for _, d := range adopt {
@@ -251,10 +252,12 @@ func (l *loop) settle(k *link, now time.Duration) {
 
 // falseAlarm is true when the peer has expired this end while this process was late.
 func (l *loop) falseAlarm(k *link, before session.View, now time.Duration) bool {
-	if before.State != Up || k.view.Diagnostic != wire.NeighborSignaledDown || k.view.RemoteDiagnostic != wire.DetectionTimeExpired {
+	if before.State != Up || k.view.Diagnostic != wire.NeighborSignaledDown ||
+		k.view.RemoteDiagnostic != wire.DetectionTimeExpired {
 		return false
 	}
-	remembered := time.Duration(k.target.Profile.DetectMultiplier+1) * max(before.TransmitInterval, k.target.Profile.TransmitInterval)
+	p := k.target.Profile
+	remembered := time.Duration(p.DetectMultiplier+1) * max(before.TransmitInterval, p.TransmitInterval)
 	return k.late != 0 && now-k.late <= remembered
 }
 
@@ -274,8 +277,9 @@ func (l *loop) adapt(now time.Duration) {
 			}
 			k.stretched = now
 			k.session.Stretch(n, now)
-			l.m.say(report{level: slog.LevelInfo, message: fmt.Sprintf("BFD interval times %d: this process is late by %v (p99), %v (worst)",
-				1<<n, l.late.p99(), l.late.worst()), status: l.statusOf(k)})
+			message := fmt.Sprintf("BFD interval times %d: this process is late by %v (p99), %v (worst)", 1<<n,
+				l.late.p99(), l.late.worst())
+			l.m.say(report{level: slog.LevelInfo, message: message, status: l.statusOf(k)})
 			l.settle(k, now)
 		}
 	}
@@ -289,8 +293,8 @@ func (l *loop) adapt(now time.Duration) {
 
 func (l *loop) statusOf(k *link) Status {
 	v := k.view
-	return Status{Key: k.target.Key(), State: v.State, Since: l.poll.wall(v.Since), Diagnostic: v.Diagnostic, RemoteState: v.RemoteState,
-		RemoteDiagnostic: v.RemoteDiagnostic, TransmitInterval: v.TransmitInterval, DetectionTime: v.DetectionTime, Problem: k.problem}
+	return Status{Key: k.target.Key(), State: v.State, Since: l.poll.wall(v.Since), Diagnostic: v.Diagnostic,
+		RemoteState: v.RemoteState, RemoteDiagnostic: v.RemoteDiagnostic, TransmitInterval: v.TransmitInterval, DetectionTime: v.DetectionTime, Problem: k.problem}
 }
 
 func (l *loop) publish() {
@@ -331,13 +335,16 @@ func (l *loop) detach(now time.Duration) []Detached {
 			receiving, err = unix.FcntlInt(uintptr(k.receiver.fd), unix.F_DUPFD_CLOEXEC, 0)
 		}
 		if err != nil {
-			l.m.say(report{level: slog.LevelWarn, message: "a BFD session cannot be handed over", status: l.statusOf(k), err: err})
+			l.m.say(report{level: slog.LevelWarn, message: "a BFD session cannot be handed over",
+				status: l.statusOf(k), err: err})
 			continue
 		}
 		sending := k.fd
 		k.fd = -1
 		list = append(list, Detached{Target: k.target, State: state,
-			Files: []*os.File{os.NewFile(uintptr(receiving), "BFD receiver"), os.NewFile(uintptr(sending), "BFD sender")}})
+			Files: []*os.File{
+				os.NewFile(uintptr(receiving), "BFD receiver"), os.NewFile(uintptr(sending), "BFD sender"),
+			}})
 	}
 	return list
 }

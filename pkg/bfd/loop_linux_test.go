@@ -14,11 +14,13 @@ func testLink(t *testing.T, l *loop, p Profile, number uint32) *link {
 	t.Helper()
 	s := session.New(p, number, 1, 0)
 	for _, state := range []State{Init, Up} {
-		s.Receive(0, &wire.Packet{State: state, Final: state == Up, Multiplier: 3, MyDiscriminator: 7, YourDiscriminator: number,
-			DesiredMinTx: 50 * time.Millisecond, RequiredMinRx: 50 * time.Millisecond})
+		s.Receive(0, &wire.Packet{State: state, Final: state == Up, Multiplier: 3, MyDiscriminator: 7,
+			YourDiscriminator: number,
+			DesiredMinTx:      50 * time.Millisecond, RequiredMinRx: 50 * time.Millisecond})
 		s.Advance(0)
 	}
-	k := l.newLink(Target{Local: netip.MustParseAddr("192.0.2.1"), Remote: netip.MustParseAddr("192.0.2.2"), Profile: p}, s, 0)
+	k := l.newLink(Target{Local: netip.MustParseAddr("192.0.2.1"), Remote: netip.MustParseAddr("192.0.2.2"),
+		Profile: p}, s, 0)
 	k.retry = never
 	l.links = append(l.links, k)
 	return k
@@ -36,8 +38,9 @@ func testLoop(t *testing.T) *loop {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.close)
-	return &loop{m: New(Options{}), poll: p, batch: newBatch(), byNumber: map[uint32]*link{}, receivers: map[receiverKey]*receiver{},
-		pulse: never}
+	return &loop{m: New(Options{}), poll: p, batch: newBatch(), byNumber: map[uint32]*link{},
+		receivers: map[receiverKey]*receiver{},
+		pulse:     never}
 }
 
 func packet(state State, diagnostic Diagnostic, your uint32) *datagram {
@@ -47,8 +50,8 @@ func packet(state State, diagnostic Diagnostic, your uint32) *datagram {
 	return &datagram{payload: b[:], from: netip.MustParseAddr("192.0.2.2"), ttl: ttl}
 }
 
-// TestFalseAlarm counts a Down of the peer as a false alarm only when this process was late before, and the peer's detection
-// time has expired.
+// TestFalseAlarm counts a Down of the peer as a false alarm only when this process was late before, and the peer's
+// detection time has expired.
 func TestFalseAlarm(t *testing.T) {
 	for _, c := range []struct {
 		name       string
@@ -63,7 +66,8 @@ func TestFalseAlarm(t *testing.T) {
 		{"late long ago", 110 * time.Millisecond, wire.DetectionTimeExpired, 201 * time.Millisecond, 0},
 	} {
 		l := testLoop(t)
-		k := testLink(t, l, Profile{TransmitInterval: 50 * time.Millisecond, ReceiveInterval: 50 * time.Millisecond, DetectMultiplier: 3}, 1)
+		k := testLink(t, l, Profile{TransmitInterval: 50 * time.Millisecond, ReceiveInterval: 50 * time.Millisecond,
+			DetectMultiplier: 3}, 1)
 		r := &receiver{}
 		k.receiver = r
 		l.settle(k, 0)
@@ -78,7 +82,8 @@ func TestFalseAlarm(t *testing.T) {
 // TestAdapt has a late process slow its sessions down, and wake for samples meanwhile.
 func TestAdapt(t *testing.T) {
 	l := testLoop(t)
-	k := testLink(t, l, Profile{TransmitInterval: 50 * time.Millisecond, ReceiveInterval: 50 * time.Millisecond, DetectMultiplier: 3}, 1)
+	k := testLink(t, l, Profile{TransmitInterval: 50 * time.Millisecond, ReceiveInterval: 50 * time.Millisecond,
+		DetectMultiplier: 3}, 1)
 	l.settle(k, 0)
 	now := time.Second
 	l.adapt(now)
@@ -125,9 +130,13 @@ func TestFind(t *testing.T) {
 		{"by address", func(_ *datagram, p *wire.Packet) { p.YourDiscriminator = 0 }, wire.Accepted},
 		{"another discriminator", func(_ *datagram, p *wire.Packet) { p.YourDiscriminator = 2 }, wire.UnknownSession},
 		{"another source", func(d *datagram, _ *wire.Packet) { d.from = k.target.Local }, wire.BadSource},
-		{"another source by address", func(d *datagram, p *wire.Packet) { d.from, p.YourDiscriminator = k.target.Local, 0 }, wire.UnknownSession},
+		{"another source by address", func(d *datagram, p *wire.Packet) {
+			d.from, p.YourDiscriminator = k.target.Local,
+				0
+		}, wire.UnknownSession},
 		{"another interface", func(d *datagram, _ *wire.Packet) { d.index = 6 }, wire.BadInterface},
-		{"another interface by address", func(d *datagram, p *wire.Packet) { d.index, p.YourDiscriminator = 6, 0 }, wire.BadInterface},
+		{"another interface by address", func(d *datagram, p *wire.Packet) { d.index, p.YourDiscriminator = 6, 0 },
+			wire.BadInterface},
 		{"multihop", func(d *datagram, _ *wire.Packet) { k.target.Multihop, d.ttl = true, 250 }, wire.Accepted},
 		{"multihop from too far", func(d *datagram, _ *wire.Packet) { d.ttl = 249 }, wire.BadTTL},
 		{"to another local address", func(*datagram, *wire.Packet) { k.receiver = &receiver{} }, wire.UnknownSession},
@@ -141,7 +150,8 @@ func TestFind(t *testing.T) {
 // TestRoundAllocatesNothing has a round with a packet and a transmission allocate nothing.
 func TestRoundAllocatesNothing(t *testing.T) {
 	l := testLoop(t)
-	k := testLink(t, l, Profile{TransmitInterval: 50 * time.Millisecond, ReceiveInterval: 50 * time.Millisecond, DetectMultiplier: 3}, 1)
+	k := testLink(t, l, Profile{TransmitInterval: 50 * time.Millisecond, ReceiveInterval: 50 * time.Millisecond,
+		DetectMultiplier: 3}, 1)
 	r := &receiver{}
 	k.receiver = r
 	d := packet(Up, 0, 1)

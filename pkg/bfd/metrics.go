@@ -49,8 +49,8 @@ func newMetrics(r prometheus.Registerer, m *Monitor) *metrics {
 	return k
 }
 
-// collector computes the metrics of the sessions at each scrape from the published status. Sessions with one remote address
-// are taken together.
+// collector computes the metrics of the sessions at each scrape from the published status. Sessions with one remote
+// address are taken together.
 type collector struct {
 	monitor                                                     *Monitor
 	up, interval, detection, changes, packets, alarms, problems *prometheus.Desc
@@ -61,14 +61,15 @@ func newCollector(m *Monitor) *collector {
 		return prometheus.NewDesc("lanlord_bfd_"+name, help, append([]string{"peer"}, labels...), nil)
 	}
 	return &collector{
-		monitor:   m,
-		up:        desc("session_up", "1 if the BFD session with the peer is up, else 0."),
-		interval:  desc("interval_seconds", "Transmit interval in use. It is larger than configured while this process is late."),
-		detection: desc("detection_time_seconds", "Time without packets of the peer after which the session goes down."),
-		changes:   desc("session_changes_total", "Changes of the state of the session, by the new state and the reason.", "to", "diagnostic"),
-		packets:   desc("packets_total", "BFD packets sent to the peer and accepted from the peer.", "direction"),
-		alarms:    desc("false_alarms_total", "Times that the peer signaled Down while this process was late."),
-		problems:  desc("session_problem", "1 if the session has no sockets, else 0."),
+		monitor:  m,
+		up:       desc("session_up", "1 if the BFD session with the peer is up, else 0."),
+		interval: desc("interval_seconds", "Transmit interval in use. It is larger than configured while this process is late."),
+		detection: desc("detection_time_seconds",
+			"Time without packets of the peer after which the session goes down."),
+		changes:  desc("session_changes_total", "Changes of the state of the session, by the new state and the reason.", "to", "diagnostic"),
+		packets:  desc("packets_total", "BFD packets sent to the peer and accepted from the peer.", "direction"),
+		alarms:   desc("false_alarms_total", "Times that the peer signaled Down while this process was late."),
+		problems: desc("session_problem", "1 if the session has no sockets, else 0."),
 	}
 }
 

@@ -16,8 +16,9 @@ func TestMetrics(t *testing.T) {
 	m := New(Options{Registerer: registry})
 	near, far := netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("fd00::2")
 	status := func(remote netip.Addr, multihop bool, state State, interval time.Duration) entry {
-		return entry{Status: Status{Key: Key{Remote: remote, Multihop: multihop}, State: state, TransmitInterval: interval,
-			DetectionTime: 3 * interval}, counts: &counts{}}
+		return entry{Status: Status{Key: Key{Remote: remote, Multihop: multihop}, State: state,
+			TransmitInterval: interval,
+			DetectionTime:    3 * interval}, counts: &counts{}}
 	}
 	list := []entry{status(far, false, Up, 50*time.Millisecond), status(near, false, Up, 100*time.Millisecond),
 		status(near, true, Down, time.Second)}

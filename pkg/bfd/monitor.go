@@ -15,8 +15,8 @@ import (
 type Options struct {
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
-	// Changed is called after each change of the state of a session, by the thread that keeps the sessions: Changed must not
-	// block.
+	// Changed is called after each change of the state of a session, by the thread that keeps the sessions: Changed
+	// must not block.
 	Changed func(Status)
 	// Adopt holds the sessions of the previous process. Until the first Set they are the targets. Run closes the files.
 	Adopt []Detached
@@ -35,8 +35,8 @@ type Monitor struct {
 	reports  chan report
 	detached []Detached
 	ended    chan struct{}
-	// mutex guards waker and adopt. The loop never takes mutex: the file descriptor must not be closed, and used again by
-	// others, while Set writes to the descriptor.
+	// mutex guards waker and adopt. The loop never takes mutex: the file descriptor must not be closed, and used again
+	// by others, while Set writes to the descriptor.
 	mutex sync.Mutex
 	waker *waker
 	adopt []Detached
@@ -58,7 +58,8 @@ type report struct {
 
 // New returns a Monitor that does nothing before Run.
 func New(o Options) *Monitor {
-	m := &Monitor{log: o.Log, changed: o.Changed, adopt: o.Adopt, reports: make(chan report, 256), ended: make(chan struct{})}
+	m := &Monitor{log: o.Log, changed: o.Changed, adopt: o.Adopt, reports: make(chan report, 256),
+		ended: make(chan struct{})}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
@@ -69,8 +70,8 @@ func New(o Options) *Monitor {
 	return m
 }
 
-// Set replaces the targets. A session that is a target no longer tells its peer AdminDown. A changed profile does not reset
-// the session. Of targets with equal keys the first counts.
+// Set replaces the targets. A session that is a target no longer tells its peer AdminDown. A changed profile does not
+// reset the session. Of targets with equal keys the first counts.
 func (m *Monitor) Set(targets []Target) {
 	targets = slices.Clone(targets)
 	m.wanted.Store(&targets)
@@ -90,9 +91,9 @@ func (m *Monitor) Status() []Status {
 	return list
 }
 
-// Detach stops sending and receiving, and returns the sessions for another process. Run then ends without telling the peers,
-// who see nothing when a Monitor adopts the sessions within their detection times. The caller closes the files. Detach
-// returns nil after the end of Run.
+// Detach stops sending and receiving, and returns the sessions for another process. Run then ends without telling the
+// peers, who see nothing when a Monitor adopts the sessions within their detection times. The caller closes the files.
+// Detach returns nil after the end of Run.
 func (m *Monitor) Detach() []Detached {
 	m.mutex.Lock()
 	if m.waker == nil { // Run has not begun, or has ended
@@ -172,8 +173,10 @@ func (m *Monitor) say(r report) {
 func (m *Monitor) write(r report) {
 	attributes := []slog.Attr{}
 	if r.status.Remote.IsValid() {
-		attributes = append(attributes, slog.String("peer", r.status.Remote.String()), slog.String("state", r.status.State.String()),
-			slog.String("diagnostic", r.status.Diagnostic.String()), slog.String("remoteDiagnostic", r.status.RemoteDiagnostic.String()),
+		attributes = append(attributes, slog.String("peer", r.status.Remote.String()), slog.String("state",
+			r.status.State.String()),
+			slog.String("diagnostic", r.status.Diagnostic.String()), slog.String("remoteDiagnostic",
+				r.status.RemoteDiagnostic.String()),
 			slog.Duration("interval", r.status.TransmitInterval.Round(time.Millisecond)))
 	}
 	if r.err != nil {

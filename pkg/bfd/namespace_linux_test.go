@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// network is two network namespaces with a cable between them. Each end has eth0 with 192.0.2.N and fd00::N, where N is 1
-// for the end "a" and 2 for the end "b".
+// network is two network namespaces with a cable between them. Each end has eth0 with 192.0.2.N and fd00::N, where N is
+// 1 for the end "a" and 2 for the end "b".
 type network struct {
 	tb     testing.TB
 	prefix string
@@ -56,7 +56,8 @@ func (n *network) ip(line string) {
 	}
 }
 
-// in calls f on a thread in the namespace of the end. The thread ends afterwards. Goroutines that f starts are elsewhere.
+// in calls f on a thread in the namespace of the end. The thread ends afterwards. Goroutines that f starts are
+// elsewhere.
 func (n *network) in(end string, f func()) {
 	n.tb.Helper()
 	done := make(chan error, 1)

@@ -33,8 +33,8 @@ func (w *waker) close() { unix.Close(w.fd) }
 type poller struct {
 	epoll, timer int
 	waker        *waker
-	// start is a reading of both clocks: the wall clock with Go's monotonic part, and CLOCK_MONOTONIC, which all processes of
-	// the host share.
+	// start is a reading of both clocks: the wall clock with Go's monotonic part, and CLOCK_MONOTONIC, which all
+	// processes of the host share.
 	start     time.Time
 	monotonic time.Duration
 	events    [4]unix.EpollEvent
@@ -84,7 +84,8 @@ func (p *poller) now() (time.Duration, time.Time) {
 func (p *poller) wall(t time.Duration) time.Time { return p.start.Add(t - p.monotonic) }
 
 func (p *poller) add(fd int) error {
-	if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
+	if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN,
+		Fd: int32(fd)}); err != nil {
 		return fmt.Errorf("wait for a socket: %w", err)
 	}
 	return nil

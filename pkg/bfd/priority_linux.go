@@ -2,9 +2,9 @@ package bfd
 
 import "golang.org/x/sys/unix"
 
-// raisePriority raises the priority of this thread as far as RLIMIT_NICE or CAP_SYS_NICE allow, and returns the nice value,
-// which was usual before. Realtime scheduling is not tried: a flood of packets would then stop everything else on the
-// processor.
+// raisePriority raises the priority of this thread as far as RLIMIT_NICE or CAP_SYS_NICE allow, and returns the nice
+// value, which was usual before. Realtime scheduling is not tried: a flood of packets would then stop everything else
+// on the processor.
 func raisePriority(usual int) int {
 	const least = -20
 	candidates := []int{least}

@@ -11,8 +11,8 @@ import (
 const (
 	// batchSize is the number of packets that one call takes from the kernel.
 	batchSize = 16
-	// drainLimit is the number of packets after which a socket counts as drained: all that waited in receiveBuffer when the
-	// round began have then been read. A flood cannot stop the loop.
+	// drainLimit is the number of packets after which a socket counts as drained: all that waited in receiveBuffer when
+	// the round began have then been read. A flood cannot stop the loop.
 	drainLimit = 256
 	// datagramSize holds each packet that the length field can describe.
 	datagramSize = 256
@@ -42,8 +42,8 @@ type datagram struct {
 	ttl int
 	// index is the interface of arrival.
 	index int
-	// arrived is the time of arrival by the wall clock, 0 if the kernel does not tell. The kernel has no monotonic time for
-	// that: a clock that is set makes a wrong sample of lateness, and nothing else.
+	// arrived is the time of arrival by the wall clock, 0 if the kernel does not tell. The kernel has no monotonic time
+	// for that: a clock that is set makes a wrong sample of lateness, and nothing else.
 	arrived int64
 }
 

@@ -197,8 +197,8 @@ func sendTo(fd int, b []byte, d *destination) unix.Errno {
 	return errno
 }
 
-// adoptSocket returns a descriptor of the file of another process, after a check that the file is a UDP socket bound to local
-// and one of the ports from first to last.
+// adoptSocket returns a descriptor of the file of another process, after a check that the file is a UDP socket bound to
+// local and one of the ports from first to last.
 func adoptSocket(f *os.File, local netip.Addr, first, last int) (int, error) {
 	connection, err := f.SyscallConn()
 	if err != nil {
@@ -224,9 +224,11 @@ func adoptSocket(f *os.File, local netip.Addr, first, last int) (int, error) {
 		is = netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
 	}
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
-	if err != nil || kind != unix.SOCK_DGRAM || is.Addr() != local.WithZone("") || int(is.Port()) < first || int(is.Port()) > last {
+	if err != nil || kind != unix.SOCK_DGRAM || is.Addr() != local.WithZone("") || int(is.Port()) < first ||
+		int(is.Port()) > last {
 		unix.Close(fd)
-		return -1, fmt.Errorf("%s is bound to %v, not to %v with a port from %d to %d", f.Name(), is, local, first, last)
+		return -1, fmt.Errorf("%s is bound to %v, not to %v with a port from %d to %d", f.Name(), is, local, first,
+			last)
 	}
 	return fd, nil
 }

@@ -42,13 +42,15 @@ type Status struct {
 	State State
 	// Since is the time of the last change of State.
 	Since time.Time
-	// Diagnostic is the reason of the last Down (RFC 5880, section 4.1): NeighborSignaledDown when the peer signaled Down.
+	// Diagnostic is the reason of the last Down (RFC 5880, section 4.1): NeighborSignaledDown when the peer signaled
+	// Down.
 	Diagnostic Diagnostic
-	// RemoteState and RemoteDiagnostic come from the peer's last packet. A silent peer is Down. A peer in AdminDown shut
-	// BFD down by configuration: the path may be good (RFC 5882, section 4.2).
+	// RemoteState and RemoteDiagnostic come from the peer's last packet. A silent peer is Down. A peer in AdminDown
+	// shut BFD down by configuration: the path may be good (RFC 5882, section 4.2).
 	RemoteState      State
 	RemoteDiagnostic Diagnostic
-	// TransmitInterval is the interval in use; larger than the profile's while this process is late, 0 when nothing is sent.
+	// TransmitInterval is the interval in use; larger than the profile's while this process is late, 0 when nothing is
+	// sent.
 	TransmitInterval time.Duration
 	// DetectionTime is the time without packets after which the session goes down, 0 while the peer is silent.
 	DetectionTime time.Duration

@@ -71,7 +71,8 @@ type end struct {
 	state   wire.State
 	// changed is the time of the last change of state.
 	changed time.Duration
-	// said holds the intervals of the last packet. last is the latest arrival of a packet. No packet arrives before barrier.
+	// said holds the intervals of the last packet. last is the latest arrival of a packet. No packet arrives before
+	// barrier.
 	said          [2]time.Duration
 	last, barrier time.Duration
 }
@@ -181,8 +182,8 @@ func (w *world) after(i int, packet wire.Packet, send bool) {
 		return
 	}
 	p := parcel{at: w.now + time.Duration(w.random.Int64N(int64(w.slack))), to: 1 - i}
-	// A packet does not overtake an older one with other intervals: without sequence numbers the peer would take the old
-	// intervals for the new ones, and no session can do anything about that.
+	// A packet does not overtake an older one with other intervals: without sequence numbers the peer would take the
+	// old intervals for the new ones, and no session can do anything about that.
 	if intervals := [2]time.Duration{packet.DesiredMinTx, packet.RequiredMinRx}; intervals != e.said {
 		e.said, e.barrier = intervals, e.last
 	}
@@ -260,11 +261,14 @@ func (w *world) settled() {
 	w.t.Helper()
 	for i, e := range w.ends {
 		peer := w.ends[1-i]
-		tx := max(stretched(e.profile.TransmitInterval, e.s.Stretched()), stretched(peer.profile.ReceiveInterval, peer.s.Stretched()))
-		from := max(stretched(peer.profile.TransmitInterval, peer.s.Stretched()), stretched(e.profile.ReceiveInterval, e.s.Stretched()))
+		tx := max(stretched(e.profile.TransmitInterval, e.s.Stretched()), stretched(peer.profile.ReceiveInterval,
+			peer.s.Stretched()))
+		from := max(stretched(peer.profile.TransmitInterval, peer.s.Stretched()), stretched(e.profile.ReceiveInterval,
+			e.s.Stretched()))
 		v := e.s.View()
 		if v.TransmitInterval != tx || v.DetectionTime != time.Duration(peer.profile.DetectMultiplier)*from {
-			w.t.Fatalf("%v: end %d sends each %v, want %v; detects in %v, want %d x %v", w.now, i, v.TransmitInterval, tx, v.DetectionTime,
+			w.t.Fatalf("%v: end %d sends each %v, want %v; detects in %v, want %d x %v", w.now, i, v.TransmitInterval,
+				tx, v.DetectionTime,
 				peer.profile.DetectMultiplier, from)
 		}
 	}

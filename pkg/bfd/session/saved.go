@@ -10,7 +10,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/bfd/wire"
 )
 
-// saved is a session for the next process of the node. The next process may be older or newer: fields are only ever added.
+// saved is a session for the next process of the node. The next process may be older or newer: fields are only ever
+// added.
 type saved struct {
 	At            time.Duration
 	Discriminator uint32
@@ -47,7 +48,8 @@ func (s *Session) Encode(now time.Duration) ([]byte, error) {
 	return json.Marshal(saved{
 		At: now, Discriminator: l.discriminator, State: l.state, Diagnostic: l.diagnostic, Cause: l.cause, Since: l.since,
 		Heard: s.clock.heard, Sent: s.clock.sent, Stretch: s.stretch,
-		Remote: savedRemote{State: r.state, Diagnostic: r.diagnostic, Discriminator: r.discriminator, MinTx: r.minTx, MinRx: r.minRx,
+		Remote: savedRemote{State: r.state, Diagnostic: r.diagnostic, Discriminator: r.discriminator, MinTx: r.minTx,
+			MinRx:      r.minRx,
 			Multiplier: r.multiplier, Demand: r.demand},
 		Timing: savedTiming{SaidTx: t.saidTx, SaidRx: t.saidRx, UsedTx: t.usedTx, UsedRx: t.usedRx, Polling: t.polling,
 			Polls: t.polls, Quiet: t.quiet},
@@ -70,14 +72,18 @@ func Restore(b []byte, p Profile, seed uint64, now time.Duration) (*Session, err
 		shift = now - v.At
 	}
 	r, t := v.Remote, v.Timing
-	s := &Session{profile: p.clamped(), stretch: v.Stretch, random: rand.New(rand.NewPCG(seed, uint64(v.Discriminator)))}
-	s.local = local{state: v.State, discriminator: v.Discriminator, diagnostic: v.Diagnostic, cause: v.Cause, since: v.Since + shift}
-	s.remote = remote{state: r.State, diagnostic: r.Diagnostic, discriminator: r.Discriminator, minTx: r.MinTx, minRx: r.MinRx,
+	s := &Session{profile: p.clamped(), stretch: v.Stretch,
+		random: rand.New(rand.NewPCG(seed, uint64(v.Discriminator)))}
+	s.local = local{state: v.State, discriminator: v.Discriminator, diagnostic: v.Diagnostic, cause: v.Cause,
+		since: v.Since + shift}
+	s.remote = remote{state: r.State, diagnostic: r.Diagnostic, discriminator: r.Discriminator, minTx: r.MinTx,
+		minRx:      r.MinRx,
 		multiplier: r.Multiplier, demand: r.Demand}
 	if r.Discriminator == 0 {
 		s.remote = silent()
 	}
-	s.timing = timing{saidTx: t.SaidTx, saidRx: t.SaidRx, usedTx: t.UsedTx, usedRx: t.UsedRx, polling: t.Polling, polls: t.Polls,
+	s.timing = timing{saidTx: t.SaidTx, saidRx: t.SaidRx, usedTx: t.UsedTx, usedRx: t.UsedRx, polling: t.Polling,
+		polls: t.Polls,
 		quiet: t.Quiet + shift}
 	s.clock = clock{sent: v.Sent + shift, due: never, heard: v.Heard + shift}
 	s.negotiate(now)
@@ -91,13 +97,16 @@ func (v *saved) check() error {
 	if v.Discriminator == 0 {
 		return fmt.Errorf("the discriminator is 0")
 	}
-	if int(v.State) >= wire.StateCount || int(v.Remote.State) >= wire.StateCount || v.Stretch > MaxStretch || v.Timing.Polls < 0 {
-		return fmt.Errorf("state %d, remote state %d, stretch %d or %d polls is out of range", v.State, v.Remote.State, v.Stretch,
+	if int(v.State) >= wire.StateCount || int(v.Remote.State) >= wire.StateCount || v.Stretch > MaxStretch ||
+		v.Timing.Polls < 0 {
+		return fmt.Errorf("state %d, remote state %d, stretch %d or %d polls is out of range", v.State, v.Remote.State,
+			v.Stretch,
 			v.Timing.Polls)
 	}
 	heard := v.Remote.Discriminator != 0
 	if v.State >= wire.Init && !heard || heard && v.Remote.Multiplier == 0 {
-		return fmt.Errorf("state %v with remote discriminator %d and multiplier %d", v.State, v.Remote.Discriminator, v.Remote.Multiplier)
+		return fmt.Errorf("state %v with remote discriminator %d and multiplier %d", v.State, v.Remote.Discriminator,
+			v.Remote.Multiplier)
 	}
 	for _, d := range []time.Duration{v.Timing.SaidTx, v.Timing.SaidRx, v.Timing.UsedTx, v.Timing.UsedRx} {
 		if d < shortest || d > longest {

@@ -106,7 +106,8 @@ func (p *player) do(words []string) {
 		p.sent(packet, send)
 	case "show":
 		v := p.s.View()
-		p.print("%v since %v, diagnostic %v; peer %v, diagnostic %v; sends each %v, detects in %v", v.State, v.Since, v.Diagnostic,
+		p.print("%v since %v, diagnostic %v; peer %v, diagnostic %v; sends each %v, detects in %v", v.State, v.Since,
+			v.Diagnostic,
 			v.RemoteState, v.RemoteDiagnostic, v.TransmitInterval, v.DetectionTime)
 	default:
 		p.t.Fatalf("unknown command %q", verb)
@@ -208,7 +209,8 @@ func (p *player) sent(k wire.Packet, send bool) {
 	if k.Final {
 		flags += " F"
 	}
-	p.print("send %v%s your=%d tx=%v rx=%v mult=%d diag=%v", k.State, flags, k.YourDiscriminator, k.DesiredMinTx, k.RequiredMinRx,
+	p.print("send %v%s your=%d tx=%v rx=%v mult=%d diag=%v", k.State, flags, k.YourDiscriminator, k.DesiredMinTx,
+		k.RequiredMinRx,
 		k.Multiplier, k.Diagnostic)
 }
 

@@ -8,12 +8,12 @@ import (
 	"github.com/lanlord/lanlord/pkg/bfd/wire"
 )
 
-// Session is the state machine of one session (RFC 5880, section 6.8) in asynchronous mode, without echo, demand mode and
-// authentication.
+// Session is the state machine of one session (RFC 5880, section 6.8) in asynchronous mode, without echo, demand mode
+// and authentication.
 //
-// All times are readings of one monotonic clock. The caller calls Receive for each packet that wire.Parse accepts and that
-// belongs to the session, and Advance at Deadline. A Session is not safe for concurrent use. Receive, Advance and Deadline
-// allocate nothing.
+// All times are readings of one monotonic clock. The caller calls Receive for each packet that wire.Parse accepts and
+// that belongs to the session, and Advance at Deadline. A Session is not safe for concurrent use. Receive, Advance and
+// Deadline allocate nothing.
 type Session struct {
 	profile Profile
 	local   local
@@ -60,7 +60,8 @@ const never = time.Duration(math.MaxInt64)
 // silent is the peer before its first packet and after a detection time without packets (RFC 5880, section 6.8.1).
 func silent() remote { return remote{state: wire.Down, minRx: time.Microsecond} }
 
-// New returns a session in state Down. Values of p out of range become the nearest value in range. discriminator is not 0 and unique among the sessions of this system. seed is random.
+// New returns a session in state Down. Values of p out of range become the nearest value in range. discriminator is not
+// 0 and unique among the sessions of this system. seed is random.
 func New(p Profile, discriminator uint32, seed uint64, now time.Duration) *Session {
 	s := &Session{profile: p.clamped(), remote: silent(), random: rand.New(rand.NewPCG(seed, uint64(discriminator)))}
 	s.local = local{state: wire.Down, discriminator: discriminator, since: now}
@@ -106,8 +107,8 @@ func (s *Session) Deadline() time.Duration {
 	return min(s.clock.due, s.expiry(), s.pollDeadline())
 }
 
-// Advance does what is due at now, and returns true with a packet that is to be sent. The caller calls Receive first for all
-// packets that waited in the socket at now: Advance judges the peer by them.
+// Advance does what is due at now, and returns true with a packet that is to be sent. The caller calls Receive first
+// for all packets that waited in the socket at now: Advance judges the peer by them.
 func (s *Session) Advance(now time.Duration) (wire.Packet, bool) {
 	if now >= s.expiry() {
 		s.expire(now)
@@ -122,9 +123,9 @@ func (s *Session) Advance(now time.Duration) (wire.Packet, bool) {
 	return s.packet(false), true
 }
 
-// expire handles a detection time without packets (RFC 5880, section 6.8.4). A call that comes later than half an interval
-// of the peer shows a stall of this process: the peer then has one more interval, because the kernel may not have delivered
-// the packets of the stall either.
+// expire handles a detection time without packets (RFC 5880, section 6.8.4). A call that comes later than half an
+// interval of the peer shows a stall of this process: the peer then has one more interval, because the kernel may not
+// have delivered the packets of the stall either.
 func (s *Session) expire(now time.Duration) {
 	interval := s.receiveInterval()
 	if s.clock.grace == 0 && now-s.expiry() > interval/2 {
@@ -145,8 +146,8 @@ var next = [wire.StateCount][wire.StateCount]wire.State{
 	wire.Up:        {wire.AdminDown: wire.Down, wire.Down: wire.Down, wire.Init: wire.Up, wire.Up: wire.Up},
 }
 
-// Receive handles a packet of the peer from the selection of the session on (RFC 5880, section 6.8.6), and returns true with
-// a reply that is to be sent. The verdict is Accepted or Authenticated.
+// Receive handles a packet of the peer from the selection of the session on (RFC 5880, section 6.8.6), and returns true
+// with a reply that is to be sent. The verdict is Accepted or Authenticated.
 func (s *Session) Receive(now time.Duration, p *wire.Packet) (wire.Packet, bool, wire.Verdict) {
 	if p.Authenticated {
 		return wire.Packet{}, false, wire.Authenticated
@@ -175,7 +176,8 @@ func (s *Session) Receive(now time.Duration, p *wire.Packet) (wire.Packet, bool,
 	return s.packet(true), true, wire.Accepted
 }
 
-// enter changes the state of this end. The next packet is due at once, because its contents differ (RFC 5880, section 6.8.7).
+// enter changes the state of this end. The next packet is due at once, because its contents differ (RFC 5880, section
+// 6.8.7).
 func (s *Session) enter(state wire.State, diagnostic wire.Diagnostic, now time.Duration) {
 	s.local.state, s.local.diagnostic, s.local.since = state, diagnostic, now
 	if state <= wire.Down {
@@ -195,9 +197,9 @@ func (s *Session) Configure(p Profile, now time.Duration) {
 	s.pace(now)
 }
 
-// Stretch doubles both intervals of the profile n times, 0 to MaxStretch, but not beyond 1 s. The intervals change by a Poll
-// sequence: the peer's detection time grows before this end sends less often, and this end waits longer for a peer whose
-// packets the busy kernel delivers late.
+// Stretch doubles both intervals of the profile n times, 0 to MaxStretch, but not beyond 1 s. The intervals change by a
+// Poll sequence: the peer's detection time grows before this end sends less often, and this end waits longer for a peer
+// whose packets the busy kernel delivers late.
 func (s *Session) Stretch(n uint8, now time.Duration) {
 	s.stretch = min(n, MaxStretch)
 	s.negotiate(now)

@@ -14,7 +14,8 @@ func upSession(t testing.TB, p Profile) *Session {
 	t.Helper()
 	s := New(p, 1, 1, 0)
 	for _, state := range []wire.State{wire.Init, wire.Up} {
-		if _, _, verdict := s.Receive(0, &wire.Packet{State: state, Final: state == wire.Up, Multiplier: 3, MyDiscriminator: 7,
+		if _, _, verdict := s.Receive(0, &wire.Packet{State: state, Final: state == wire.Up, Multiplier: 3,
+			MyDiscriminator:   7,
 			YourDiscriminator: 1, DesiredMinTx: 50 * time.Millisecond, RequiredMinRx: 50 * time.Millisecond}); verdict != wire.Accepted {
 			t.Fatal(verdict)
 		}
@@ -67,7 +68,8 @@ func TestJitter(t *testing.T) {
 			last = now
 		}
 	}
-	if least < 37500*time.Microsecond || least > 38*time.Millisecond || most > 50*time.Millisecond || most < 49500*time.Microsecond {
+	if least < 37500*time.Microsecond || least > 38*time.Millisecond || most > 50*time.Millisecond ||
+		most < 49500*time.Microsecond {
 		t.Errorf("intervals from %v to %v", least, most)
 	}
 }
@@ -78,12 +80,14 @@ func TestClamped(t *testing.T) {
 	if v := s.View(); v.TransmitInterval != 50*time.Millisecond { // the peer's RequiredMinRx
 		t.Errorf("%+v", v)
 	}
-	s.Receive(0, &wire.Packet{State: wire.Up, Multiplier: 3, MyDiscriminator: 7, YourDiscriminator: 1, RequiredMinRx: time.Microsecond})
+	s.Receive(0, &wire.Packet{State: wire.Up, Multiplier: 3, MyDiscriminator: 7, YourDiscriminator: 1,
+		RequiredMinRx: time.Microsecond})
 	if v := s.View(); v.TransmitInterval != shortest || v.DetectionTime != 3*shortest {
 		t.Errorf("%+v", v)
 	}
 	s.Configure(Profile{TransmitInterval: time.Hour, ReceiveInterval: time.Hour, DetectMultiplier: 1}, 0)
-	if packet, _ := s.Advance(0); packet.DesiredMinTx != longest || packet.RequiredMinRx != longest || packet.Multiplier != leastMultiplier {
+	if packet, _ := s.Advance(0); packet.DesiredMinTx != longest || packet.RequiredMinRx != longest ||
+		packet.Multiplier != leastMultiplier {
 		t.Errorf("%+v", packet)
 	}
 }
@@ -166,7 +170,8 @@ func FuzzSession(f *testing.F) {
 			if _, verdict := wire.Parse(b[:]); send && verdict != wire.Accepted && verdict != wire.LostDiscriminator {
 				t.Fatalf("sends %+v: %v", p, verdict)
 			}
-			if send && (p.Poll && p.Final || p.State != wire.Up && p.DesiredMinTx < slow || p.State >= wire.Init && p.YourDiscriminator == 0) {
+			if send && (p.Poll && p.Final || p.State != wire.Up && p.DesiredMinTx < slow || p.State >= wire.Init &&
+				p.YourDiscriminator == 0) {
 				t.Fatalf("sends %+v", p)
 			}
 		}
@@ -177,7 +182,8 @@ func FuzzSession(f *testing.F) {
 			if step[0] == 255 {
 				configure(t, &s, step, now)
 			} else {
-				p := wire.Packet{State: wire.State(step[1] >> 6), Poll: step[1]&32 != 0, Final: step[1]&16 != 0, Demand: step[1]&2 != 0,
+				p := wire.Packet{State: wire.State(step[1] >> 6), Poll: step[1]&32 != 0, Final: step[1]&16 != 0,
+					Demand:     step[1]&2 != 0,
 					Multiplier: max(step[2], 1), MyDiscriminator: 7, YourDiscriminator: 1, DesiredMinTx: time.Duration(step[3]) * time.Millisecond,
 					RequiredMinRx: time.Duration(step[3]>>4) * 10 * time.Millisecond}
 				reply, send, _ := s.Receive(now, &p)
@@ -205,8 +211,9 @@ func configure(t *testing.T, s **Session, step []byte, now time.Duration) {
 	case 0:
 		(*s).Stop(now)
 	case 1:
-		(*s).Configure(Profile{TransmitInterval: time.Duration(step[2]) * 10 * time.Millisecond, DetectMultiplier: step[3],
-			ReceiveInterval: time.Duration(step[3]) * 10 * time.Millisecond, Passive: step[2]&1 != 0}, now)
+		(*s).Configure(Profile{TransmitInterval: time.Duration(step[2]) * 10 * time.Millisecond,
+			DetectMultiplier: step[3],
+			ReceiveInterval:  time.Duration(step[3]) * 10 * time.Millisecond, Passive: step[2]&1 != 0}, now)
 	case 2:
 		(*s).Stretch(step[2], now)
 	case 3:
@@ -234,7 +241,8 @@ func FuzzRestore(f *testing.F) {
 		if err != nil {
 			return
 		}
-		s.Receive(now, &wire.Packet{State: wire.Up, Multiplier: 3, MyDiscriminator: 7, YourDiscriminator: 1, RequiredMinRx: 1})
+		s.Receive(now, &wire.Packet{State: wire.Up, Multiplier: 3, MyDiscriminator: 7, YourDiscriminator: 1,
+			RequiredMinRx: 1})
 		packets := 0
 		for end := now + 10*time.Second; s.Deadline() < end && packets < 10000; packets++ {
 			now = max(now, s.Deadline())
@@ -247,8 +255,10 @@ func FuzzRestore(f *testing.F) {
 }
 
 func ExampleSession() {
-	a := New(Profile{TransmitInterval: 50 * time.Millisecond, ReceiveInterval: 50 * time.Millisecond, DetectMultiplier: 3}, 1, 1, 0)
-	b := New(Profile{TransmitInterval: 100 * time.Millisecond, ReceiveInterval: 100 * time.Millisecond, DetectMultiplier: 3}, 2, 2, 0)
+	a := New(Profile{TransmitInterval: 50 * time.Millisecond, ReceiveInterval: 50 * time.Millisecond,
+		DetectMultiplier: 3}, 1, 1, 0)
+	b := New(Profile{TransmitInterval: 100 * time.Millisecond, ReceiveInterval: 100 * time.Millisecond,
+		DetectMultiplier: 3}, 2, 2, 0)
 	for now := time.Duration(0); now < 2*time.Second; now += time.Millisecond {
 		for from, to := a, b; ; from, to = b, a {
 			if packet, send := from.Advance(now); send {

@@ -8,13 +8,14 @@ import (
 
 // timing holds the intervals of this end (RFC 5880, section 6.8.3).
 type timing struct {
-	// saidTx and saidRx are DesiredMinTx and RequiredMinRx of the packets. usedTx and usedRx are in force: they differ from
-	// saidTx and saidRx while a Poll sequence runs.
+	// saidTx and saidRx are DesiredMinTx and RequiredMinRx of the packets. usedTx and usedRx are in force: they differ
+	// from saidTx and saidRx while a Poll sequence runs.
 	saidTx, saidRx, usedTx, usedRx time.Duration
 	// polling is true during a Poll sequence. polls counts its packets.
 	polling bool
 	polls   int
-	// quiet is the time before which no new Poll sequence starts, so that a late F packet does not end the wrong sequence.
+	// quiet is the time before which no new Poll sequence starts, so that a late F packet does not end the wrong
+	// sequence.
 	quiet time.Duration
 }
 
@@ -27,8 +28,8 @@ func (s *Session) wanted() (tx, rx time.Duration) {
 	return tx, stretched(s.profile.ReceiveInterval, s.stretch)
 }
 
-// negotiate takes up changed intervals: at once while the session is not Up, else by a Poll sequence. The parts of a change
-// that make this end send sooner, or wait longer for the peer, are in force at once (RFC 5880, section 6.8.3).
+// negotiate takes up changed intervals: at once while the session is not Up, else by a Poll sequence. The parts of a
+// change that make this end send sooner, or wait longer for the peer, are in force at once (RFC 5880, section 6.8.3).
 func (s *Session) negotiate(now time.Duration) {
 	t := &s.timing
 	tx, rx := s.wanted()
@@ -69,7 +70,8 @@ func (s *Session) pollDeadline() time.Duration {
 // waiting is true for a passive session that has not heard the peer.
 func (s *Session) waiting() bool { return s.profile.Passive && s.remote.discriminator == 0 }
 
-// interval returns the transmit interval in force before jitter, 0 when nothing is to be sent (RFC 5880, section 6.8.7).
+// interval returns the transmit interval in force before jitter, 0 when nothing is to be sent (RFC 5880, section
+// 6.8.7).
 func (s *Session) interval() time.Duration {
 	demand := s.remote.demand && s.local.state == wire.Up && s.remote.state == wire.Up && !s.timing.polling
 	if s.waiting() || s.remote.minRx == 0 || demand {
@@ -78,8 +80,8 @@ func (s *Session) interval() time.Duration {
 	return max(s.timing.usedTx, s.remote.minRx)
 }
 
-// pace moves the next transmission after a change of the interval. A shorter interval counts from the last transmission:
-// otherwise the peer would expire while this end waits for the end of the longer interval.
+// pace moves the next transmission after a change of the interval. A shorter interval counts from the last
+// transmission: otherwise the peer would expire while this end waits for the end of the longer interval.
 func (s *Session) pace(now time.Duration) {
 	c, interval := &s.clock, s.interval()
 	switch {

@@ -30,7 +30,8 @@ const (
 type Packet struct {
 	Diagnostic Diagnostic
 	State      State
-	// Poll, Final, ControlPlaneIndependent, Authenticated and Demand are the bits P, F, C, A and D. Marshal never sets A.
+	// Poll, Final, ControlPlaneIndependent, Authenticated and Demand are the bits P, F, C, A and D. Marshal never sets
+	// A.
 	Poll, Final, ControlPlaneIndependent, Authenticated, Demand bool
 	// Multiplier is the detect multiplier, 1 to 255.
 	Multiplier uint8
@@ -43,7 +44,8 @@ type Packet struct {
 // Marshal writes p to b. Intervals are rounded down to microseconds.
 func (p *Packet) Marshal(b *[Size]byte) {
 	b[0] = version<<5 | byte(p.Diagnostic)&31
-	b[1] = byte(p.State)<<6 | bit(p.Poll, bitPoll) | bit(p.Final, bitFinal) | bit(p.ControlPlaneIndependent, bitControlPlaneIndependent) |
+	b[1] = byte(p.State)<<6 | bit(p.Poll, bitPoll) | bit(p.Final, bitFinal) | bit(p.ControlPlaneIndependent,
+		bitControlPlaneIndependent) |
 		bit(p.Demand, bitDemand)
 	b[2], b[3] = p.Multiplier, Size
 	binary.BigEndian.PutUint32(b[4:], p.MyDiscriminator)
@@ -60,8 +62,9 @@ func bit(set bool, mask byte) byte {
 	return 0
 }
 
-// Parse reads the datagram b and checks all that RFC 5880, section 6.8.6, demands without knowledge of the session, in the
-// order of that section. The packet is valid only with the verdict Accepted. Bytes after the packet's length are ignored.
+// Parse reads the datagram b and checks all that RFC 5880, section 6.8.6, demands without knowledge of the session, in
+// the order of that section. The packet is valid only with the verdict Accepted. Bytes after the packet's length are
+// ignored.
 func Parse(b []byte) (Packet, Verdict) {
 	if len(b) < lengthEnd {
 		return Packet{}, Truncated

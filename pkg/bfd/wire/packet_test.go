@@ -38,7 +38,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestChecks breaks one rule of RFC 5880, section 6.8.6, after the other, and then several at once: the first rule counts.
+// TestChecks breaks one rule of RFC 5880, section 6.8.6, after the other, and then several at once: the first rule
+// counts.
 func TestChecks(t *testing.T) {
 	set := func(offset int, values ...byte) func([]byte) []byte {
 		return func(b []byte) []byte { copy(b[offset:], values); return b }
@@ -57,8 +58,10 @@ func TestChecks(t *testing.T) {
 		{"length 25 in a datagram of 24", []func([]byte) []byte{set(3, 25)}, BadLength},
 		{"a datagram of 23", []func([]byte) []byte{func(b []byte) []byte { return b[:23] }}, BadLength},
 		{"A bit with length 24", []func([]byte) []byte{set(1, 0xe4)}, BadLength},
-		{"A bit with length 26", []func([]byte) []byte{set(1, 0xe4), set(3, 26), func(b []byte) []byte { return append(b, 1, 2) }}, Accepted},
-		{"bytes after the packet", []func([]byte) []byte{func(b []byte) []byte { return append(b, 1, 2, 3) }}, Accepted},
+		{"A bit with length 26", []func([]byte) []byte{set(1, 0xe4), set(3, 26),
+			func(b []byte) []byte { return append(b, 1, 2) }}, Accepted},
+		{"bytes after the packet", []func([]byte) []byte{func(b []byte) []byte { return append(b, 1, 2, 3) }},
+			Accepted},
 		{"multiplier 0", []func([]byte) []byte{set(2, 0)}, ZeroMultiplier},
 		{"M bit", []func([]byte) []byte{set(1, 0xe1)}, Multipoint},
 		{"my discriminator 0", []func([]byte) []byte{set(4, 0, 0, 0, 0)}, ZeroDiscriminator},

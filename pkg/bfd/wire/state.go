@@ -43,6 +43,7 @@ func (d Diagnostic) String() string {
 	if int(d) >= DiagnosticCount {
 		return strconv.Itoa(int(d))
 	}
-	return [DiagnosticCount]string{"None", "DetectionTimeExpired", "EchoFailed", "NeighborSignaledDown", "ForwardingPlaneReset",
+	return [DiagnosticCount]string{"None", "DetectionTimeExpired", "EchoFailed", "NeighborSignaledDown",
+		"ForwardingPlaneReset",
 		"PathDown", "ConcatenatedPathDown", "AdministrativelyDown", "ReverseConcatenatedPathDown"}[d]
 }

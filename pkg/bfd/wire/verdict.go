@@ -24,7 +24,8 @@ const (
 	LostDiscriminator
 	// Authenticated: the packet has an authentication section. No session uses authentication.
 	Authenticated
-	// BadTTL: the TTL is not 255 (RFC 5881, section 5), or below the minimum of a multihop session (RFC 5883, section 3).
+	// BadTTL: the TTL is not 255 (RFC 5881, section 5), or below the minimum of a multihop session (RFC 5883, section
+	// 3).
 	BadTTL
 	// BadInterface: the packet arrived at another interface than the session's.
 	BadInterface
@@ -37,6 +38,7 @@ const (
 
 // String returns one word for each verdict, for metrics.
 func (v Verdict) String() string {
-	return [VerdictCount]string{"Accepted", "Truncated", "BadVersion", "BadLength", "ZeroMultiplier", "Multipoint", "ZeroDiscriminator",
+	return [VerdictCount]string{"Accepted", "Truncated", "BadVersion", "BadLength", "ZeroMultiplier", "Multipoint",
+		"ZeroDiscriminator",
 		"UnknownSession", "LostDiscriminator", "Authenticated", "BadTTL", "BadInterface", "BadSource"}[v]
 }
