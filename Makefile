@@ -18,7 +18,7 @@ export GOFLAGS := $(GOFLAGS) -trimpath -buildvcs=false
 clustertest := go test -v -count=1 -timeout 80m -p 1
 guests := MetalLB|TestHelm
 
-.PHONY: build test bench bench-failover bench-scale bench-nodes soak soak-kind demo demo-down e2e e2e-own e2e-guests e2e-namespaces e2e-ready lint fuzz image sbom lab
+.PHONY: build test bench bench-failover bench-bgp bench-scale bench-nodes soak soak-kind demo demo-down e2e e2e-own e2e-guests e2e-namespaces e2e-ready lint fuzz image sbom lab
 
 build: export GOOS = $(word 1,$(subst /, ,$(PLATFORM)))
 build: export GOARCH = $(word 2,$(subst /, ,$(PLATFORM)))
@@ -32,7 +32,7 @@ test:
 	go vet ./...
 	CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m ./...
 	go test -run Allocates ./pkg/layer2 # to the letter: the race detector allocates
-	cd e2e && go vet ./... && CGO_ENABLED=1 go test -race -shuffle=on -short ./apiserver ./browser ./cmd/... ./kindsoak ./lab ./probe ./scale ./soak ./wire
+	cd e2e && go vet ./... && CGO_ENABLED=1 go test -race -shuffle=on -short ./apiserver ./browser ./cmd/... ./kindsoak ./lab ./probe ./router/... ./scale ./soak ./wire
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
@@ -41,6 +41,13 @@ bench:
 bench-failover: build
 	cd e2e && go build -o ../bin/failover ./cmd/failover
 	bin/failover -speaker bin/speaker -rounds $(ROUNDS) -sizes $(SIZES) $(FAILOVERFLAGS)
+
+# What real routers and clients behind them notice of BGP, in network namespaces. Needs root. ROUNDS=50 takes about an hour;
+# BGPFLAGS='-only crash,busy -busy 30m' for some of it.
+bench-bgp: build
+	e2e/packages.sh frr bird2
+	cd e2e && go build -o ../bin/bench-bgp ./cmd/bench-bgp
+	bin/bench-bgp -speaker bin/speaker -rounds $(ROUNDS) $(BGPFLAGS)
 
 # What thousands of Services cost, with a real API server and no cluster: a table. Needs root. SERVICES=10000 takes minutes.
 bench-scale: build
@@ -97,7 +104,8 @@ e2e-guests: e2e-ready
 # Real processes without a cluster.
 e2e-namespaces:
 	e2e/binaries.sh
-	cd e2e && $(clustertest) ./privilege ./wire ./scale ./soak
+	e2e/packages.sh frr bird2 openbgpd gobgpd tcpdump tshark
+	cd e2e && $(clustertest) ./privilege ./wire ./router ./scale ./soak
 
 e2e-ready: lab
 	e2e/demo.sh clean

@@ -2,9 +2,10 @@
 # Builds the images that the laboratory uses besides the nodes'.
 # usage: images.sh echo     the HTTP server that tests deploy
 #        images.sh client   the host outside the cluster
+#        images.sh router   a router with FRR, and with what the client has
 #        images.sh metallb VERSION   MetalLB's controller and speaker, out of the module in metallb/VERSION; prints their
 #                           names, and the folder that has MetalLB's own manifests
-# LANLORD_E2E_CLIENT_BASE names a Debian image to build the client from where we are not root.
+# LANLORD_E2E_CLIENT_BASE names a Debian image to build the client and the router from where we are not root.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -20,32 +21,41 @@ build_echo() {
     die "docker build of $echo_image failed: $(tail -n 1 "$run_dir/echo.log")"
 }
 
-build_client() {
-  local key keyed saved
+# debian_image IMAGE PACKAGE... makes an image of Debian packages.
+debian_image() {
+  local image=$1 name key keyed saved
+  shift
+  name=$(basename "${image%:*}")
   key=$(uname -m)-$(cd "$e2e_dir" && hash_of images.sh debootstrap.sh)
-  keyed=${client_image%:*}:$key
-  saved=$cache_dir/client/$key.tar.zst
+  keyed=${image%:*}:$key
+  saved=$cache_dir/$name/$key.tar.zst
   "$e2e_dir/packages.sh" zstd
   lock_cache
   if ! load_image "$keyed" "$saved"; then
-    if is_root && [ -e /etc/debian_version ]; then client_by_debootstrap "$keyed"; else client_by_docker "$keyed"; fi
+    if is_root && [ -e /etc/debian_version ]; then by_debootstrap "$keyed" "$@"; else by_docker "$keyed" "$@"; fi
     save_image "$keyed" "$saved"
-    prune_cache "$cache_dir/client"
+    prune_cache "$cache_dir/$name"
   fi
-  docker tag "$keyed" "$client_image"
+  docker tag "$keyed" "$image"
 }
 
-client_by_debootstrap() {
-  say "making the outside client's Debian file system"
+# by_debootstrap IMAGE PACKAGE...
+by_debootstrap() {
+  local image=$1
+  shift
+  say "making the Debian file system of $image"
   trap 'rm -rf --one-file-system "$work_dir"' EXIT
-  "$e2e_dir/debootstrap.sh" bookworm "$work_dir/client" "${client_packages[@]}"
-  tar -C "$work_dir/client" --numeric-owner -c . | docker import - "$1" >/dev/null
+  "$e2e_dir/debootstrap.sh" bookworm "$work_dir/system" "$@"
+  tar -C "$work_dir/system" --numeric-owner -c . | docker import - "$image" >/dev/null
 }
 
-client_by_docker() {
+# by_docker IMAGE PACKAGE...
+by_docker() {
+  local image=$1
+  shift
   printf 'FROM %s\nRUN apt-get update && apt-get install -y --no-install-recommends %s && rm -rf /var/lib/apt/lists/*\n' \
-    "${LANLORD_E2E_CLIENT_BASE:-debian:bookworm-slim}" "${client_packages[*]}" |
-    docker build -q -t "$1" - >/dev/null
+    "${LANLORD_E2E_CLIENT_BASE:-debian:bookworm-slim}" "$*" |
+    docker build -q -t "$image" - >/dev/null
 }
 
 # The images are called as in MetalLB's manifests, with another registry's name. They are kept as binaries by the hash of the module.
@@ -71,7 +81,9 @@ build_metallb() {
 }
 
 case ${1:-} in
-echo | client) "build_$1" ;;
+echo) build_echo ;;
+client) debian_image "$client_image" "${client_packages[@]}" ;;
+router) debian_image "$router_image" "${client_packages[@]}" frr ;;
 metallb) build_metallb "${2:?version, a folder in e2e/metallb}" ;;
-*) die "usage: images.sh echo|client|metallb VERSION" ;;
+*) die "usage: images.sh echo|client|router|metallb VERSION" ;;
 esac

@@ -14,6 +14,7 @@ cluster=lanlord
 network=lanlord
 client=lanlord-client
 client_image=lanlord-e2e/client:dev
+router_image=lanlord-e2e/router:dev
 echo_image=lanlord-e2e/echo:dev
 # Marks the docker objects that are ours to remove.
 label=io.lanlord.e2e

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/lanlord/lanlord/e2e/probe"
@@ -14,7 +15,7 @@ import (
 
 // Exec runs a command in the outside client and returns what it printed.
 func (l *Lab) Exec(command ...string) (string, error) {
-	return run(context.Background(), "docker", append([]string{"exec", ClientName}, command...)...)
+	return run(context.Background(), "docker", slices.Concat([]string{"exec"}, l.client, command)...)
 }
 
 // MustExec is Exec for what must succeed.

@@ -44,6 +44,7 @@ type Lab struct {
 	leaving    *[]string // namespaces that are being deleted
 	trace      string    // the client's file with the frames of this test
 	explained  *bool     // whether what explains the test's failure is saved
+	client     []string  // what comes before a command of the client: the container, and how to get to it there
 }
 
 // Check returns an error that says what to do if there is no laboratory.
@@ -86,7 +87,7 @@ func Open(t testing.TB) *Lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &Lab{Clientset: cluster.Clientset, t: t, cluster: cluster, runDir: cluster.runDir, kubeconfig: cluster.kubeconfig, used: new(addressBook), leaving: new([]string), explained: new(bool)}
+	l := &Lab{Clientset: cluster.Clientset, t: t, cluster: cluster, runDir: cluster.runDir, kubeconfig: cluster.kubeconfig, used: new(addressBook), leaving: new([]string), explained: new(bool), client: []string{ClientName}}
 	l.recordUntilEnd()
 	t.Cleanup(l.waitUntilGone)
 	return l

@@ -27,7 +27,7 @@ type running struct {
 // start begins a command of probe in the client.
 func (l *Lab) start(args ...string) *running {
 	l.t.Helper()
-	r := &running{t: l.t, command: exec.Command("docker", append([]string{"exec", "-i", ClientName, "probe"}, args...)...)}
+	r := &running{t: l.t, command: exec.Command("docker", slices.Concat([]string{"exec", "-i"}, l.client, []string{"probe"}, args)...)}
 	r.command.Stdout, r.command.Stderr = &r.stdout, &r.stderr
 	var err error
 	if r.stdin, err = r.command.StdinPipe(); err != nil {

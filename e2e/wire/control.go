@@ -1,13 +1,13 @@
 package wire
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -112,22 +112,43 @@ func (l *Lab) Rollout(ctx context.Context, number int) error {
 	return nil
 }
 
+// AwaitReady waits until the speaker of a node says that it is ready.
+func (l *Lab) AwaitReady(ctx context.Context, number int) error {
+	return l.nodes[number].awaitReady(ctx)
+}
+
+// Status returns what the speaker of a node tells of itself, as JSON.
+func (l *Lab) Status(ctx context.Context, number int) ([]byte, error) {
+	n := l.nodes[number]
+	said, err := n.ask(ctx, "status")
+	if err != nil {
+		return nil, fmt.Errorf("the status of the speaker of %s: %w", n.name, err)
+	}
+	return said, nil
+}
+
+// ask runs the speaker's program as a question to the speaker that runs.
+func (n *node) ask(ctx context.Context, question ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, n.lab.options.Speaker, question...)
+	cmd.Env = append(os.Environ(), n.podEnv())
+	var said bytes.Buffer
+	cmd.Stdout = &said
+	err := n.namespace.start(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	return said.Bytes(), err
+}
+
 // awaitReady asks the speaker as a kubelet does, every 100 ms.
 func (n *node) awaitReady(ctx context.Context) error {
 	for {
-		probe := exec.CommandContext(ctx, n.lab.options.Speaker, "probe", "ready")
-		probe.Env = append(os.Environ(), n.podEnv())
-		var said strings.Builder
-		probe.Stdout = &said
-		err := n.namespace.start(probe)
-		if err == nil {
-			err = probe.Wait()
-		}
+		said, err := n.ask(ctx, "probe", "ready")
 		if err == nil {
 			return nil
 		}
 		if waited := Pause(ctx, 100*time.Millisecond); waited != nil {
-			return fmt.Errorf("%w; it last said: %s", waited, strings.TrimSpace(said.String()))
+			return fmt.Errorf("%w; it last said: %s", waited, bytes.TrimSpace(said))
 		}
 	}
 }

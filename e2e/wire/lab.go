@@ -35,6 +35,11 @@ type Options struct {
 	// Server is the API server, nil for one that only stands in for it. With one there are no Services but those that others
 	// make: IPv4 and IPv6 are 0, and [Lab.Judge] says what is looked at.
 	Server Server
+	// Config is the whole configuration; empty for one pool with protocol layer2, to which the options above add. With a Config there
+	// are no Services but those that the caller puts: IPv4 and IPv6 are 0.
+	Config string
+	// Local are further prefixes whose addresses are the nodes' own, as those of the pool are: addresses that are announced to routers.
+	Local []netip.Prefix
 	// Flags are further flags of the speakers.
 	Flags []string
 	// Unstarted leaves all speakers to [Lab.Start], so that the objects and the nodes can be changed before.
@@ -56,6 +61,8 @@ type Lab struct {
 	empties *client
 	addrs   []netip.Addr
 	rounds  int
+	// stations are the hosts that the caller has added.
+	stations []*Station
 	// burners are the processes that keep the CPUs busy.
 	burners []*exec.Cmd
 }
@@ -64,7 +71,7 @@ type Lab struct {
 // [Lab.Settle] does. Close removes it.
 func New(o Options) (*Lab, error) {
 	if o.Nodes < 2 || o.Nodes > mostNodes || max(o.IPv4, o.IPv6) > mostAddresses || min(o.IPv4, o.IPv6) < 0 ||
-		(o.IPv4+o.IPv6 == 0) != (o.Server != nil) {
+		(o.IPv4+o.IPv6 == 0) != (o.Server != nil || o.Config != "") {
 		return nil, fmt.Errorf("no laboratory of %d nodes and %d + %d addresses", o.Nodes, o.IPv4, o.IPv6)
 	}
 	if os.Geteuid() != 0 {
@@ -167,6 +174,9 @@ func (l *Lab) Close() {
 		if c != nil {
 			c.close()
 		}
+	}
+	for _, s := range l.stations {
+		s.namespace.close()
 	}
 	for _, n := range l.nodes {
 		n.close()

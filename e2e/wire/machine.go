@@ -46,6 +46,9 @@ func PoolAddress(number int, six bool) netip.Addr {
 // LANAddress returns the address of a node in the LAN. Nodes are counted from 0, and the addresses of those that do not exist are free.
 func LANAddress(number int) netip.Prefix { return host(lan4, firstNode+number) }
 
+// LANAddress6 returns the other one, of IPv6.
+func LANAddress6(number int) netip.Prefix { return host(lan6, firstNode+number) }
+
 // APIAddress returns the address from which a node speaks to the API server.
 func APIAddress(number int) netip.Addr { return host(api4, firstNode+number).Addr() }
 

@@ -86,6 +86,21 @@ func (n *namespace) start(cmd *exec.Cmd) error {
 	return n.do(cmd.Start)
 }
 
+// contain starts a program in the namespace that may fork, change its user or end its parent: all its processes are killed with the
+// process of cmd, which is their first. The kernel forgets who is to die with its parent when that changes its user. What the program
+// mounts is for itself.
+func (n *namespace) contain(cmd *exec.Cmd) error {
+	program, args := cmd.Path, cmd.Args[1:]
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		return err
+	}
+	// The shell is not replaced by the program, since it has a command to run after it.
+	cmd.Path, cmd.Args = shell, append([]string{"sh", "-c", `"$@"; exit $?`, "sh", program}, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true, Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
+	return n.do(cmd.Start)
+}
+
 // sysctl sets what is below /proc/sys/net.
 func (n *namespace) sysctl(name, value string) error {
 	return n.do(func() error { return os.WriteFile("/proc/sys/net/"+name, []byte(value), 0o644) })

@@ -69,7 +69,7 @@ func (n *node) serve() error {
 	}
 	n.mac = MAC(eth0.Attrs().HardwareAddr)
 	const localTable = 255
-	for _, pool := range []netip.Prefix{services4, services6} {
+	for _, pool := range append([]netip.Prefix{services4, services6}, n.lab.options.Local...) {
 		route := &netlink.Route{LinkIndex: lo.Attrs().Index, Table: localTable, Type: unix.RTN_LOCAL, Dst: address(pool).IPNet,
 			Scope: unix.RT_SCOPE_HOST}
 		if err := n.link.RouteAdd(route); err != nil {

@@ -18,7 +18,7 @@ const (
 )
 
 // configuration is the ConfigMap: one pool, and what the options add to it and below layer2. Pings are the kernels' to answer
-// here, at least.
+// here, at least. Options can have a configuration of their own.
 func configuration(o Options) *corev1.ConfigMap {
 	text := fmt.Sprintf("address-pools:\n- name: %s\n  protocol: layer2\n  addresses: [%s, \"%s\"]\n", poolName, services4, services6)
 	if o.Pool != "" {
@@ -29,6 +29,9 @@ func configuration(o Options) *corev1.ConfigMap {
 		text += ", " + o.Layer2
 	}
 	text += "}\n"
+	if o.Config != "" {
+		text = o.Config
+	}
 	return &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: "config"},
 		Data:       map[string]string{"config": text},

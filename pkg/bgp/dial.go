@@ -26,18 +26,23 @@ type dialResult struct {
 	err  error
 }
 
-// dial starts an attempt, after the end of the connection before it, which closes ended; nil for none. A peer whose
-// password cannot be read is not dialled.
-func dial(ctx context.Context, n Network, p Peer, ended <-chan struct{}, tasks *sync.WaitGroup) *attempt {
+// dial starts an attempt, after the end of the connection before it, which closes ended; nil for none; and not before a
+// time. A peer whose password cannot be read is not dialled.
+func dial(ctx context.Context, n Network, p Peer, ended <-chan struct{}, notBefore time.Time, tasks *sync.WaitGroup) *attempt {
 	a := &attempt{result: make(chan dialResult, 1), tasks: tasks}
 	if p.PasswordProblem != "" {
 		a.cancel = func() {}
 		a.result <- dialResult{err: &DialError{Reason: PasswordMissing, Message: p.PasswordProblem}}
 		return a
 	}
-	ctx, a.cancel = context.WithTimeout(ctx, dialTimeout)
+	wait := max(0, time.Until(notBefore))
+	ctx, a.cancel = context.WithTimeout(ctx, dialTimeout+wait)
 	tasks.Go(func() {
 		defer a.cancel()
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
 		if ended != nil {
 			select {
 			case <-ended:

@@ -414,6 +414,46 @@ func TestBFDDownRedialsQuickly(t *testing.T) {
 	})
 }
 
+// TestRestartWaitsForBFD has a process begin with graceful restart and BFD: the router must have noticed the end of the
+// BFD session of a process before, so that the new BGP session does not end with that.
+func TestRestartWaitsForBFD(t *testing.T) {
+	profile := &bfd.Profile{ReceiveInterval: 50 * time.Millisecond, TransmitInterval: 50 * time.Millisecond, DetectMultiplier: 3}
+	for _, c := range []struct {
+		name     string
+		bfd      *bfd.Profile
+		graceful time.Duration
+		wait     time.Duration
+	}{
+		{"no BFD", nil, 15 * time.Second, 0},
+		{"no graceful restart", profile, 0, 0},
+		{"both", profile, 15 * time.Second, 200 * time.Millisecond},
+		{"detection that takes longer than a restart", &bfd.Profile{ReceiveInterval: time.Second, TransmitInterval: time.Second,
+			DetectMultiplier: 10}, 4 * time.Second, 2 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inScene(t, nil, func(s *scene) {
+				r := s.router(torA, routertest.Options{GracefulRestart: graceful()})
+				p := peer("a", torA, "198.51.100.1/32")
+				p.BFD, p.GracefulRestart = c.bfd, c.graceful
+				s.set(p)
+				if c.wait > 0 {
+					s.pass(c.wait - time.Millisecond)
+					if n := s.network.dialled(torA); n > 0 {
+						t.Errorf("%d attempts %v after the start", n, c.wait-time.Millisecond)
+					}
+					s.pass(time.Millisecond)
+				}
+				wantRIB(t, r, "198.51.100.1/32")
+				s.network.cut(torA) // a later session is not delayed: the process has kept its BFD session
+				s.pass(2 * time.Second)
+				if got := s.status("a"); got.State != Established || got.Resets != 1 {
+					t.Errorf("status: %+v", got)
+				}
+			})
+		})
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	inScene(t, func(o *Options) { o.Registerer = registry }, func(s *scene) {

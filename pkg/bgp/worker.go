@@ -32,6 +32,8 @@ type worker struct {
 	machine *session.Session
 	config  session.Config
 	past    past
+	// started is the time of newWorker.
+	started time.Time
 	// At most one of link and attempt is not nil.
 	link    *transport
 	attempt *attempt
@@ -50,7 +52,7 @@ type worker struct {
 // newWorker returns a worker that continues the session in d, or begins a new one when d is nil or cannot be continued.
 func newWorker(s *shared, p Peer, generation uint64, d *Detached, restarted bool) *worker {
 	w := &worker{name: p.Name, shared: s, mailbox: newMailbox(), peer: p, generation: generation,
-		done: make(chan struct{})}
+		started: time.Now(), done: make(chan struct{})}
 	w.past.restarted = restarted
 	w.shown.Store(&snapshot{status: Status{Name: p.Name, Since: time.Now()}})
 	if d != nil {
@@ -160,7 +162,7 @@ func (w *worker) step(ctx context.Context, e session.Event) {
 				w.replace(ctx, w.machine.View())
 				return
 			}
-			w.attempt = dial(ctx, w.shared.network, w.peer, w.ended, &w.tasks)
+			w.attempt = dial(ctx, w.shared.network, w.peer, w.ended, w.notBefore(), &w.tasks)
 		case session.Send:
 			if w.link != nil {
 				w.sending = true
@@ -170,6 +172,18 @@ func (w *worker) step(ctx context.Context, e session.Event) {
 			w.hangUp()
 		}
 	}
+}
+
+// notBefore returns the time of the first attempt of a process whose predecessor may have crashed: the end of the time in
+// which the router notices that the predecessor's BFD session is gone. Routers ignore that while they wait for a restart
+// (RFC 4724), but a router that notices after the restart ends the new BGP session, and drops the routes that it kept.
+func (w *worker) notBefore() time.Time {
+	if !w.past.restarted || w.peer.BFD == nil || w.peer.GracefulRestart == 0 {
+		return time.Time{}
+	}
+	interval := max(w.peer.BFD.TransmitInterval, w.peer.BFD.ReceiveInterval)
+	detection := time.Duration(w.peer.BFD.DetectMultiplier) * interval
+	return w.started.Add(min(detection+interval, w.peer.GracefulRestart/2))
 }
 
 // hangUp ends the connection or the attempt, after what is queued was sent.

@@ -1,0 +1,88 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Options say what is measured.
+type Options struct {
+	// Speaker is the path of the program; Logs an existing folder for what it logs.
+	Speaker, Logs string
+	// Rounds is how often each thing happens.
+	Rounds int
+	// Prefixes is how many there are in the measurements of many, and MemoryPrefixes in that of memory.
+	Prefixes, MemoryPrefixes int
+	// Quiet is for how long nothing happens but that the API server ends its watches, Busy for how long all CPUs are busy.
+	Quiet, Busy time.Duration
+	// Say is told what is done; it may be nil.
+	Say func(format string, args ...any)
+}
+
+// bench is a run.
+type bench struct {
+	Options
+	Report
+}
+
+// Measurement is something that can be measured.
+type Measurement struct {
+	// Name is one word; About says what is done.
+	Name, About string
+	run         func(*bench, context.Context) error
+}
+
+// Measurements returns all of them, in their order.
+func Measurements() []Measurement {
+	return []Measurement{
+		{"unready", "a pod becomes unready, policy Local: until the router's kernel has its node no more", (*bench).unready},
+		{"crash", "a node's link to the LAN fails: until no datagram is lost any more", (*bench).crash},
+		{"stop", "a speaker is told to stop", (*bench).stop},
+		{"rollout", "a second speaker follows the one of a node, two for each round", (*bench).rollout},
+		{"many", "a speaker starts with many prefixes; one of them goes and comes", (*bench).many},
+		{"memory", "what a speaker holds with prefixes and two routers, against layer 2 only", (*bench).memory},
+		{"quiet", "nothing changes while the API server ends all watches every few seconds", (*bench).quiet},
+		{"busy", "all CPUs are busy with two processes each, BFD at 3 x 50 ms", (*bench).busy},
+	}
+}
+
+// Names returns the names of all measurements.
+func Names() (all []string) {
+	for _, m := range Measurements() {
+		all = append(all, m.Name)
+	}
+	return all
+}
+
+// Run takes measurements by their names, all of them if there are none, and returns what came of it, also when one failed.
+func Run(ctx context.Context, o Options, names ...string) (*Report, error) {
+	b := &bench{Options: o}
+	if b.Say == nil {
+		b.Say = func(string, ...any) {}
+	}
+	for _, name := range names {
+		if !slices.Contains(Names(), name) {
+			return nil, fmt.Errorf("no measurement is called %q; there are %s", name, strings.Join(Names(), ", "))
+		}
+	}
+	if _, err := os.Stat(o.Speaker); err != nil {
+		return nil, err
+	}
+	for _, m := range Measurements() {
+		if len(names) > 0 && !slices.Contains(names, m.Name) {
+			continue
+		}
+		b.Say("%s: %s", m.Name, m.About)
+		if err := m.run(b, ctx); err != nil {
+			b.Failed = append(b.Failed, fmt.Sprintf("%s: %v", m.Name, err))
+		}
+		if err := ctx.Err(); err != nil {
+			return &b.Report, err
+		}
+	}
+	return &b.Report, nil
+}
