@@ -72,8 +72,8 @@ func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
 	options := storeOptions(flags, client)
 	options.Log, options.Wake, options.Registerer = log, func() { loop.Wake() }, registry
 	lease := kube.NewLease(kube.LeaseOptions{
-		Client: client, Namespace: flags.Namespace, Name: name, Pod: podIdentity(), Identity: hostname() + "_" + rand.Text()[:8],
-		Log: log,
+		Client: client, Namespace: flags.Namespace, Name: name, Pod: podIdentity(),
+		Identity: hostname() + "_" + rand.Text()[:8], Log: log,
 	})
 	options.Check = lease.Check
 	store := kube.New(options)
@@ -133,13 +133,7 @@ func storeOptions(flags daemon.Flags, client kube.Client) kube.Options {
 
 // podIdentity identifies the Pod of this process for the Lease. It is empty outside of a Pod, and for a manifest of an
 // earlier version.
-func podIdentity() string {
-	name, uid := os.Getenv(podEnv), os.Getenv(podUIDEnv)
-	if name == "" || uid == "" {
-		return ""
-	}
-	return name + "_" + uid
-}
+func podIdentity() string { return os.Getenv(podUIDEnv) }
 
 // hostname returns the name of this process in Events. In a Pod it is the name of the Pod.
 func hostname() string {
