@@ -73,7 +73,7 @@ func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
 	options.Log, options.Wake, options.Registerer = log, func() { loop.Wake() }, registry
 	lease := kube.NewLease(kube.LeaseOptions{
 		Client: client, Namespace: flags.Namespace, Name: name, Pod: podIdentity(),
-		Identity: hostname() + "_" + rand.Text()[:8], Log: log,
+		Identity: identity(), Log: log,
 	})
 	options.Check = lease.Check
 	store := kube.New(options)
@@ -133,7 +133,20 @@ func storeOptions(flags daemon.Flags, client kube.Client) kube.Options {
 
 // podIdentity identifies the Pod of this process for the Lease. It is empty outside of a Pod, and for a manifest of an
 // earlier version.
-func podIdentity() string { return os.Getenv(podUIDEnv) }
+func podIdentity() string {
+	if uid := os.Getenv(podUIDEnv); uid != "" {
+		return hostname() + "_" + uid
+	}
+	return ""
+}
+
+// identity distinguishes this process from all others of its Pod, and outside of a Pod from all others.
+func identity() string {
+	if podIdentity() != "" {
+		return rand.Text()[:8]
+	}
+	return hostname() + "_" + rand.Text()[:8]
+}
 
 // hostname returns the name of this process in Events. In a Pod it is the name of the Pod.
 func hostname() string {
