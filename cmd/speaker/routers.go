@@ -12,8 +12,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/succession"
 )
 
-// routers are the sessions with routers. They begin when this process has the place of its node, or when the process
-// before this one passes its sessions on.
+// routers holds the sessions with routers. The sessions begin when this process gets the place of its node, or when the
+// process before this one passes its sessions on.
 type routers struct {
 	*bgp.Speaker
 	begun chan struct{} // closed when Speaker is set
@@ -45,8 +45,8 @@ func (p *program) adopt(i succession.Inheritance, sessions []bgp.Detached) {
 	speaker.Inherit(p.routing(), p.nodeName, p.announcer, p.store.Snapshot(), i.Members)
 }
 
-// leaveAlone stops to use sessions that were adopted by a process that ends before it has the place: another process of
-// this node goes on with them.
+// leaveAlone stops using the adopted sessions of a process that ends before it gets the place: another process of this
+// node goes on with the sessions.
 func (p *program) leaveAlone(ctx context.Context) {
 	select {
 	case <-p.routers.begun:

@@ -87,10 +87,10 @@ func (l *lateness) p99() time.Duration {
 // worst returns the greatest of the recent samples.
 func (l *lateness) worst() time.Duration { return max(l.recent.worst, l.before.worst) }
 
-// stretch decides how often the intervals are doubled (see session.Session.Stretch), given how often it is now and when
-// that changed. The interval grows when p99 exceeds half of the interval, or when a single sample used up half of the
-// time that the peer leaves: a peer expires after multiplier intervals, one of which is due anyway. The interval
-// shrinks by one step after a calm time.
+// stretch decides how often the intervals are doubled (see session.Session.Stretch), from the present number of
+// doublings and the time of their last change. The interval grows when p99 exceeds half of the interval, or when a
+// single sample used up half of the time that the peer leaves: a peer expires after multiplier intervals, and one of
+// these intervals is due anyway. The interval shrinks by one step after a calm time.
 func (l *lateness) stretch(p Profile, current uint8, changed, now time.Duration) uint8 {
 	measure := max(l.p99(), l.worst()/time.Duration(max(p.DetectMultiplier, 2)-1))
 	interval := func(n uint8) time.Duration { return min(p.TransmitInterval<<n, max(time.Second, p.TransmitInterval)) }

@@ -70,8 +70,8 @@ func New(o Options) *Monitor {
 	return m
 }
 
-// Set replaces the targets. A session that is a target no longer tells its peer AdminDown. A changed profile does not
-// reset the session. Of targets with equal keys the first counts.
+// Set replaces the targets. A session whose target was removed tells its peer AdminDown. A changed profile does not
+// reset the session. Of several targets with equal keys the first counts.
 func (m *Monitor) Set(targets []Target) {
 	targets = slices.Clone(targets)
 	m.wanted.Store(&targets)

@@ -24,7 +24,7 @@ const (
 	ttl = 255
 	// trafficClass is CS6, internetwork control (RFC 4594, section 3.1).
 	trafficClass = 0xc0
-	// receiveBuffer in bytes holds at most drainLimit packets, each of which takes at least 512 bytes in the kernel.
+	// receiveBuffer in bytes holds at most drainLimit packets: a packet takes at least 512 bytes in the kernel.
 	receiveBuffer = 1 << 17
 )
 

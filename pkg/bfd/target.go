@@ -58,7 +58,7 @@ type Status struct {
 	Problem string
 }
 
-// State is the state of a session (RFC 5880, section 6.2). The numbers are those of the packets.
+// State is the state of a session (RFC 5880, section 6.2). The numbers are the numbers in packets.
 type State = wire.State
 
 // The states.

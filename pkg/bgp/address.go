@@ -47,8 +47,8 @@ func chooseNextHop(addrs []nodeAddress, local netip.Addr, v4 bool) netip.Addr {
 	return addr
 }
 
-// chooseAddress returns the best of the addresses that fit: a global one before a link-local one, a lasting one before
-// a passing one, and else the first in the order of the kernel.
+// chooseAddress returns the best address that fits: a global address before a link-local one, a permanent address
+// before a temporary one, and otherwise the first in the order of the kernel.
 func chooseAddress(addrs []nodeAddress, fits func(nodeAddress) bool) (netip.Addr, bool) {
 	var fitting []nodeAddress
 	for _, a := range addrs {

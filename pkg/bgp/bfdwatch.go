@@ -90,7 +90,7 @@ func (b *bfdWatch) check(w *worker) {
 		"port 3784 (4784 for multihop) is open", "peer", w.peer.Name, "router", b.target.Remote, "after", bfdGrace)
 }
 
-// routerOf returns the address that a session leads to: that of the connection, or the configured one.
+// routerOf returns the address of the router: the remote address of the connection, or the configured address.
 func routerOf(s Status, p Peer) netip.Addr {
 	if s.Remote.IsValid() {
 		return s.Remote.Addr()

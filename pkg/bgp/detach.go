@@ -47,8 +47,8 @@ func (w *worker) save(ctx context.Context) (*Detached, error) {
 	if err := link.pause(func(data []byte) { w.step(ctx, session.Received{Data: data}) }); err != nil {
 		return nil, fmt.Errorf("stop the connection: %w", err)
 	}
-	// The state machine encodes no unanswered Send. The next process sends the bytes that the kernel did not take, and
-	// the updates that waited for them: no more than the routes need.
+	// The state machine does not encode an unanswered Send. The next process sends the bytes that the kernel did not
+	// take, and the updates that waited for these bytes.
 	for w.link == link && w.sending {
 		w.sending = false
 		w.step(ctx, session.Written{})
@@ -123,8 +123,7 @@ func (w *worker) restore(d Detached) error {
 	return nil
 }
 
-// orphan returns the peer that a detached session was kept for, to end the session when no such peer is configured any
-// more.
+// orphan returns the peer of a detached session, to end the session when the configuration has no such peer.
 func orphan(d Detached) (Peer, error) {
 	var s passedOn
 	if err := json.Unmarshal(d.State, &s); err != nil {

@@ -100,7 +100,7 @@ func (f *fakeNetwork) setRouter(addr netip.Addr, r *routertest.Router) {
 	}
 }
 
-// stuckConn reads nothing any more when the session is established.
+// stuckConn stops reading when the session is established.
 type stuckConn struct {
 	net.Conn
 	router *routertest.Router
@@ -279,7 +279,7 @@ func (s *scene) pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// set sets peers, and waits until nothing happens any more.
+// set sets peers, and waits until nothing happens.
 func (s *scene) set(peers ...Peer) {
 	s.speaker.Set(peers)
 	synctest.Wait()

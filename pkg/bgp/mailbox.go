@@ -7,8 +7,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/bgp/session"
 )
 
-// mailbox holds what others ask of the goroutine of a peer. They never wait: a new value replaces the one that was not
-// read yet. The mutex guards a few values that several goroutines write.
+// mailbox holds requests for the goroutine of a peer. A writer never waits: a new value replaces an unread one. The
+// mutex guards a few values that several goroutines write.
 type mailbox struct {
 	wake chan struct{} // of capacity 1
 

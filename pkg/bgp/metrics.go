@@ -25,7 +25,8 @@ const (
 	directionReceived = "received"
 )
 
-// metrics holds the counters of events. What sessions show of themselves is read from their snapshots at each scrape.
+// metrics holds the counters of events. The gauges of the sessions are read from the snapshots of the sessions at each
+// scrape.
 type metrics struct {
 	changes       *prometheus.CounterVec
 	failures      *prometheus.CounterVec

@@ -30,7 +30,7 @@ var (
 	inner6  = netip.MustParseAddr("2001:db8:1::1")
 )
 
-// namespaces are two network namespaces with a cable between them. The test runs in that of the node.
+// namespaces are two network namespaces with a cable between them. The test runs in the namespace of the node.
 type namespaces struct {
 	t      *testing.T
 	prefix string

@@ -44,7 +44,7 @@ func (k *kernelNetwork) Dial(ctx context.Context, p Peer) (Connection, error) {
 	return describe(conn)
 }
 
-// router returns the address of the router: the configured one, or the one that sends router advertisements.
+// router returns the address of the router: the configured address, or the source of router advertisements.
 func (k *kernelNetwork) router(ctx context.Context, p Peer) (netip.Addr, error) {
 	if p.Interface == "" {
 		return p.Address.Unmap(), nil
@@ -108,9 +108,9 @@ func (k *kernelNetwork) connect(ctx context.Context, p Peer, router netip.Addr) 
 // plainTimeout limits the attempt to connect without a password.
 const plainTimeout = 2 * time.Second
 
-// tryPlain finds out why a router does not answer segments with a password. Most drop them when they have no password
-// for this node, or another one, and a refusal without a password does not reach this node's socket. Only a router
-// without a password answers a connection without one.
+// tryPlain finds out why a router does not answer segments with a password. Most routers drop such segments when they
+// have no password or another password for this node, and a refusal without a password does not reach this node's
+// socket. Only a router without a password answers a connection without a password.
 func tryPlain(ctx context.Context, o socketOptions, source netip.Addr, p Peer, failure *DialError) *DialError {
 	o.password = ""
 	ctx, cancel := context.WithTimeout(ctx, plainTimeout)

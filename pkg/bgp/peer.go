@@ -75,12 +75,13 @@ type Status struct {
 	Message string
 	// Local and Remote are the addresses of the connection; not valid without one.
 	Local, Remote netip.AddrPort
-	// RemoteASN and RemoteID are what the router said in its OPEN; zero before.
+	// RemoteASN and RemoteID are the values in the OPEN of the router; zero before.
 	RemoteASN uint32
 	RemoteID  netip.Addr
 	// HoldTime is the negotiated hold time.
 	HoldTime time.Duration
-	// Announced4, Announced6, Wanted4 and Wanted6 count prefixes: those that the router was told, and those to tell.
+	// Announced4 and Announced6 count the prefixes that the router was told, Wanted4 and Wanted6 the prefixes to
+	// announce.
 	Announced4, Announced6, Wanted4, Wanted6 int
 	// NotOffered4 and NotOffered6 are true when the router does not accept routes of the family on this session.
 	NotOffered4, NotOffered6 bool

@@ -142,9 +142,9 @@ func (s *Speaker) snapshots() []*snapshot {
 	return list
 }
 
-// Run keeps the sessions until ctx ends, and then ends each of them with a Cease: as a Hard Reset where graceful
+// Run keeps the sessions until ctx ends, and then ends each session with a Cease: as a Hard Reset where graceful
 // restart was negotiated (RFC 8538), so that the routers remove the routes at once. Sessions that Detach has returned
-// stay as they are. Run returns nil.
+// stay open. Run returns nil.
 func (s *Speaker) Run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
@@ -178,7 +178,7 @@ type crew struct {
 	retiring map[*worker]bool
 }
 
-// arrange makes the workers those of the wanted peers.
+// arrange starts and stops workers until they match the wanted peers.
 func (c *crew) arrange(ctx context.Context) {
 	s := c.speaker
 	s.mu.Lock()
@@ -254,7 +254,7 @@ func (c *crew) left(w *worker) {
 	c.speaker.shared.metrics.forget(w.name)
 }
 
-// endOrphans ends the sessions of the previous process that have no peer any more.
+// endOrphans ends the sessions of the previous process without a peer in the configuration.
 func (c *crew) endOrphans(ctx context.Context, wanted map[string]bool) {
 	s := c.speaker
 	for name, d := range s.adopt {

@@ -25,7 +25,7 @@ type transport struct {
 	next     chan struct{}
 	// written has the result of the write that is in progress.
 	written chan writeResult
-	// closed is closed when nobody listens to received any more.
+	// closed is closed when nobody listens to received.
 	closed chan struct{}
 	tasks  *sync.WaitGroup
 	// unsent waits for the write in progress, which has inflight.
@@ -184,8 +184,8 @@ func (t *transport) abandon() {
 	_ = t.Close()
 }
 
-// finish closes the connection after what is queued was sent, without waiting for it, and returns a channel that is
-// closed then. The transport must not be used any more.
+// finish closes the connection after the queued bytes were sent, without waiting for that, and returns a channel that
+// is closed then. The transport must not be used after finish.
 func (t *transport) finish() <-chan struct{} {
 	close(t.closed)
 	ended := make(chan struct{})

@@ -174,9 +174,10 @@ func (w *worker) step(ctx context.Context, e session.Event) {
 	}
 }
 
-// notBefore returns the time of the first attempt of a process whose predecessor may have crashed: the end of the time in
-// which the router notices that the predecessor's BFD session is gone. Routers ignore that while they wait for a restart
-// (RFC 4724), but a router that notices after the restart ends the new BGP session, and drops the routes that it kept.
+// notBefore returns the time of the first attempt of a process whose predecessor may have crashed: the time at which
+// the router must have noticed the end of the predecessor's BFD session. While a router waits for a restart, it ignores
+// the end of the BFD session (RFC 4724). But a router that notices the end after the restart ends the new BGP session,
+// and drops the routes that it kept.
 func (w *worker) notBefore() time.Time {
 	if !w.past.restarted || w.peer.BFD == nil || w.peer.GracefulRestart == 0 {
 		return time.Time{}

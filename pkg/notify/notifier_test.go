@@ -87,7 +87,7 @@ func describe(e cluster.Event) string {
 	return strings.TrimSpace(fmt.Sprintf("%s %s %s: %s", e.Object.Kind, e.Object.Name, kind+" "+e.Reason, e.Message))
 }
 
-// want compares the Events with those that are wanted.
+// want compares the Events with the wanted ones.
 func want(t *testing.T, got []string, want ...string) {
 	t.Helper()
 	if !slices.Equal(got, want) {

@@ -63,8 +63,8 @@ func NewSessions(self string) *Sessions {
 	return &Sessions{self: self, sessions: map[string]sessionState{}}
 }
 
-// Review compares the sessions of the node with those of the previous Review, and returns the due Events about the
-// Node. A session that is no longer in the list is forgotten.
+// Review compares the sessions of the node with the sessions of the previous Review, and returns the due Events about
+// the Node. Review forgets a session that has left the list.
 func (s *Sessions) Review(now time.Time, snap cluster.Snapshot, sessions []Session) (events []cluster.Event) {
 	next := make(map[string]sessionState, len(sessions))
 	for _, x := range sessions {

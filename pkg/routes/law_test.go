@@ -16,7 +16,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// TestNaive compares the tables of random clusters with those of a second implementation.
+// TestNaive compares the tables of random clusters with the tables of a second implementation.
 func TestNaive(t *testing.T) {
 	announced := map[string]int{}
 	for seed := range uint64(300) {

@@ -48,7 +48,7 @@ type Address struct {
 	Addr     netip.Addr
 	Services []cluster.Key
 	// Reason is reason.Routed when this node announces the address to at least one peer and may go on. While the node
-	// shuts down, Reason says why, and Peers are those that still have the routes.
+	// shuts down, Reason says why, and Peers names the peers that still have the routes.
 	Reason reason.Route
 	// Detail explains the reason in a sentence; empty for reason.Routed.
 	Detail string

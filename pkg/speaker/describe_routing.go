@@ -16,7 +16,7 @@ import (
 // bgpPort is the port of BGP, which texts leave out (RFC 4271, section 8).
 const bgpPort = 179
 
-// routingStatus is what the last round decided for the routers.
+// routingStatus holds the decision of the last round for the routers.
 type routingStatus struct {
 	table    routes.Table
 	sessions []routerSession

@@ -50,7 +50,7 @@ type sharedConn struct {
 	copies *atomic.Int32
 }
 
-// File makes a copy for another process. What the file is does not matter.
+// File makes a copy for another process. The content of the file does not matter.
 func (c *sharedConn) File() (*os.File, error) {
 	c.copies.Add(1)
 	return os.Open(os.DevNull)
@@ -357,7 +357,7 @@ func TestExcludedNodeDrains(t *testing.T) {
 	})
 }
 
-// TestFailStatic takes the configuration and then the API server away. What is announced stays, and so does the
+// TestFailStatic takes the configuration and then the API server away. The announced routes stay, and so does the
 // session.
 func TestFailStatic(t *testing.T) {
 	inRouted(t, torConfig, []string{"a"}, []netip.Addr{routeA}, func(v *routed) {
@@ -380,7 +380,7 @@ func TestFailStatic(t *testing.T) {
 	})
 }
 
-// TestPeerRemoved takes the peer out of the configuration: the session ends, and BGP costs the loop nothing any more.
+// TestPeerRemoved takes the peer out of the configuration: the session ends, and the loop has no deadline for BGP.
 func TestPeerRemoved(t *testing.T) {
 	inRouted(t, torConfig, []string{"a"}, []netip.Addr{routeA}, func(v *routed) {
 		time.Sleep(moveBound)

@@ -53,8 +53,8 @@ type routing struct {
 	opt     Routing
 	planner routes.Planner
 	delays  delays
-	// inputs are those of the last decision. table is the decision, announced its routes for each peer, and again the
-	// time of the next decision if no input changes before.
+	// inputs belong to the last decision. table is the decision, announced its routes for each peer, and again the time
+	// of the next decision if no input changes before.
 	inputs    routingInputs
 	table     routes.Table
 	announced [][]bgp.Route
@@ -72,7 +72,7 @@ func newRouting(self string, o Routing) *routing {
 // routingInputs are the inputs of a decision.
 type routingInputs struct {
 	snapshot cluster.Snapshot
-	// members are those able to answer now.
+	// members lists the members able to answer now.
 	members []membership.Member
 	local
 }
@@ -241,7 +241,7 @@ func (r *routing) finish(ctx context.Context) {
 	wait(ctx, withdrawPause)
 }
 
-// withdraw withdraws all routes with the inputs of the last round, when no loop runs any more. It returns when the
+// withdraw withdraws all routes with the inputs of the last round, after the end of the loop. withdraw returns when the
 // routers have received the withdrawal, or ctx ends.
 func (r *routing) withdraw(ctx context.Context) {
 	for r.leave(); !r.left() && ctx.Err() == nil; {
@@ -263,8 +263,8 @@ func wait(ctx context.Context, d time.Duration) {
 }
 
 // Inherit passes the peers of this node and their routes on for the sessions of the previous process, before this
-// process has a loop: the routers wait. Nothing is withdrawn before the loop is ready. members are those that the
-// previous process knew.
+// process has a loop: the routers wait. Nothing is withdrawn before the loop is ready. members lists the members known
+// to the previous process.
 func Inherit(o Routing, self string, announcer *layer2.Announcer, snapshot cluster.Snapshot,
 	members []membership.Member) {
 	r := newRouting(self, o)

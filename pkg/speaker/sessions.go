@@ -27,7 +27,7 @@ type routerSession struct {
 	problem string
 }
 
-// name returns the name of the session, or that of the peer when the node has no session.
+// name returns the name of the session, or the name of the peer when the node has no session.
 func (s *routerSession) name() string {
 	if s.peer.Name == "" {
 		return s.config.Name
@@ -141,8 +141,8 @@ func (l *local) gatewaySessions(p *config.Peer, base bgp.Peer, last gateways) (s
 	return sessions
 }
 
-// gateways returns the default gateways: those of the last call as long as the node has them, and also while the node
-// has no other, because a lost route is no reason to end a session.
+// gateways returns the default gateways. The gateways of the last call stay as long as the node has them, and also
+// while the node has no other, because a lost route is no reason to end a session.
 func (l *local) gateways(last gateways) (now gateways) {
 	for _, i := range l.interfaces {
 		for _, a := range i.Gateways {

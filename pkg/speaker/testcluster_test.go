@@ -81,7 +81,7 @@ type testNode struct {
 	stale *cluster.Snapshot
 	// behind is true when stale is because the watches lag, which the node does not know.
 	behind bool
-	// view changes the node's snapshots of the cluster; nil leaves them as they are.
+	// view changes the node's snapshots of the cluster; nil does not change them.
 	view func(*cluster.Snapshot)
 	// stall is the duration of a stall of the speaker during its next round.
 	stall time.Duration

@@ -138,7 +138,8 @@ func (s *Session) expire(now time.Duration) {
 	}
 }
 
-// next holds the transitions for a packet (RFC 5880, section 6.8.6): the state of this end, then that of the packet.
+// next holds the transitions for a packet (RFC 5880, section 6.8.6), by the state of this end and the state in the
+// packet.
 var next = [wire.StateCount][wire.StateCount]wire.State{
 	wire.AdminDown: {wire.AdminDown, wire.AdminDown, wire.AdminDown, wire.AdminDown},
 	wire.Down:      {wire.AdminDown: wire.Down, wire.Down: wire.Init, wire.Init: wire.Up, wire.Up: wire.Down},

@@ -2,7 +2,7 @@ package wire
 
 import "strconv"
 
-// State is the state of a session (RFC 5880, section 6.2). The numbers are those of the packets.
+// State is the state of a session (RFC 5880, section 6.2). The numbers are the numbers in packets.
 type State uint8
 
 // The states.

@@ -8,7 +8,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/bgp/wire"
 )
 
-// openMessage checks the OPEN, and answers with that of the router and a KEEPALIVE.
+// openMessage checks the OPEN, and answers with the OPEN of the router and a KEEPALIVE.
 func (r *Router) openMessage(answer, b []byte, m *bgp.BGPOpen) []byte {
 	if r.peer.open != nil {
 		r.violate("a second OPEN")
@@ -61,7 +61,7 @@ func (r *Router) said() wire.Open {
 	return o
 }
 
-// families returns those that the router offers.
+// families returns the families that the router offers.
 func (r *Router) families() [wire.FamilyCount]bool {
 	switch {
 	case r.options.NoCapabilities || r.options.NoMultiprotocol:

@@ -18,7 +18,8 @@ import (
 
 // Options say what the router is and how it misbehaves. The zero value of a field is a router without fault.
 type Options struct {
-	// ASN is the number of the router, PeerASN that of the speaker. SaysASN replaces ASN in the OPEN of the router.
+	// ASN is the number of the router, PeerASN the number of the speaker. SaysASN replaces ASN in the OPEN of the
+	// router.
 	ASN, PeerASN, SaysASN uint32
 	// ID is the BGP identifier. Default 192.0.2.255.
 	ID netip.Addr

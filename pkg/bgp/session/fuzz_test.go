@@ -76,7 +76,7 @@ func FuzzStep(f *testing.F) {
 	})
 }
 
-// FuzzRestore reads random states of a previous process. What is accepted must work.
+// FuzzRestore reads random states of a previous process. A session must work with every accepted state.
 func FuzzRestore(f *testing.F) {
 	p := established(f, hosts(5))
 	state, err := p.s.Save()

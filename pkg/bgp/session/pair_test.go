@@ -94,7 +94,7 @@ func (p *pair) step(e Event) {
 	p.check()
 }
 
-// drop ends the connection, after the kernel has delivered what it can.
+// drop ends the connection, after the kernel has delivered all bytes that it can.
 func (p *pair) drop() {
 	if p.connected {
 		p.r.Receive(p.unwritten)

@@ -101,7 +101,7 @@ func Restore(c Config, state []byte, now time.Time, random func() float64) (*Ses
 	return s, nil
 }
 
-// resume sets the connection and the state to those of the previous process.
+// resume sets the connection and the state of the previous process.
 func (s *Session) resume(from *saved) {
 	s.conn = connection{local: from.Local, plain: from.Plain}
 	s.conn.framer.Write(from.Unread)

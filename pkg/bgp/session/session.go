@@ -57,7 +57,7 @@ func New(c Config, random func() float64) *Session {
 // View is a session at one moment.
 type View struct {
 	State State
-	// Since is the time of the last change to or from Established; before, that of the first Start.
+	// Since is the time of the last change to or from Established; before any change, the time of the first Start.
 	Since time.Time
 	// Reason and Message say why the session is not established. They keep the last loss while it is established again.
 	Reason  Reason

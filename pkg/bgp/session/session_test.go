@@ -53,7 +53,7 @@ func TestSaveFails(t *testing.T) {
 	fails()
 }
 
-// TestRestoreRefuses restores for other parameters than those of the session, and from damaged states.
+// TestRestoreRefuses restores with parameters of another session, and from damaged states.
 func TestRestoreRefuses(t *testing.T) {
 	p := established(t, hosts(4))
 	state, err := p.s.Save()

@@ -23,7 +23,7 @@ type attributes struct {
 // entry is a prefix of an established session.
 type entry struct {
 	prefix netip.Prefix
-	// want are the attributes to announce, sent those of the last announcement; nil for no route.
+	// want holds the attributes to announce, and sent the attributes of the last announcement; nil for no route.
 	want, sent *attributes
 	// kept is true for a route of the previous process that was not in SetRoutes yet.
 	kept bool
@@ -31,13 +31,13 @@ type entry struct {
 
 // table holds the routes to announce and, for an established session, the routes that the router has.
 type table struct {
-	// routes are sorted by prefix. ready is that of SetRoutes.
+	// routes are sorted by prefix. ready is the value in SetRoutes.
 	routes []Route
 	ready  bool
 	// entries are sorted by prefix; nil while no session is established.
 	entries []entry
-	// known finds attributes by the fields of a route. restored are those of the previous process, which known may
-	// lack.
+	// known finds attributes by the fields of a route. restored holds the attributes of the previous process, which
+	// known may lack.
 	known    map[string]*attributes
 	restored []*attributes
 	// queue are the indexes of the entries to send, in the order of sending; those before head are sent.

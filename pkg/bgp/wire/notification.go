@@ -53,7 +53,7 @@ func (n Notification) Append(b []byte) []byte {
 	return appendBody(b, TypeNotification, &bgp.BGPNotification{ErrorCode: n.Code, ErrorSubcode: n.Subcode, Data: data})
 }
 
-// ParseNotification reads the body of a NOTIFICATION message, of which Framer has checked the length.
+// ParseNotification reads the body of a NOTIFICATION message. Framer has checked the length.
 func ParseNotification(body []byte) Notification {
 	var m bgp.BGPNotification
 	if m.DecodeFromBytes(body) != nil {

@@ -27,7 +27,7 @@ type Capabilities struct {
 	// Multiprotocol is true when Families are said (RFC 4760). Without, the session has IPv4 only.
 	Multiprotocol bool
 	Families      [FamilyCount]bool
-	// RouteRefresh is the capability of RFC 2918, FourByteASN that of RFC 6793.
+	// RouteRefresh is the capability of RFC 2918, FourByteASN the capability of RFC 6793.
 	RouteRefresh, FourByteASN bool
 	// ExtendedNextHop allows IPv6 next hops of IPv4 routes (RFC 8950).
 	ExtendedNextHop bool

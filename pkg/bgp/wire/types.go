@@ -11,7 +11,7 @@ const (
 // Type is the type of a message (RFC 4271, section 4.1; RFC 2918).
 type Type uint8
 
-// The types. The numbers are those of the messages.
+// The types, with their numbers in messages.
 const (
 	TypeOpen Type = iota + 1
 	TypeUpdate
