@@ -235,7 +235,7 @@ func (b *builder) passwords(raw rawPeer, p *Peer) {
 	secret, key, ok := strings.Cut(raw.passwordSecret.v, "/")
 	if !ok || validation.IsDNS1123Subdomain(secret) != nil || validation.IsConfigMapKey(key) != nil {
 		b.fail(raw.passwordSecret.at, "%q names no key of a Secret; write the name of the Secret and the key, like "+
-			"bgp-passwords/tor-a", raw.passwordSecret.v)
+			"lanlord-bgp/tor-a", raw.passwordSecret.v)
 		return
 	}
 	p.PasswordSecret = SecretKey{secret, key}
