@@ -72,7 +72,8 @@ func (r *Router) addresses() {
 // client makes the client behind the router, and tells the nodes the way there.
 func (r *Router) client() {
 	r.lab.t.Helper()
-	script := "ip netns add client; ip link add eth9 type veth peer name eth0 netns client; ip link set eth9 up; " +
+	// Docker turns IPv6 off on the interfaces that a container makes itself.
+	script := "sysctl -qw net.ipv6.conf.default.disable_ipv6=0; ip netns add client; ip link add eth9 type veth peer name eth0 netns client; ip link set eth9 up; " +
 		"ip -n client link set eth0 up; ip -n client link set lo up; " +
 		"sysctl -qw net.ipv4.fib_multipath_hash_policy=1 net.ipv6.fib_multipath_hash_policy=1"
 	for _, subnet := range []netip.Prefix{netip.MustParsePrefix(behind4), netip.MustParsePrefix(behind6)} {
