@@ -190,9 +190,9 @@ func (r *routed) rollout(t *testing.T, addr netip.Addr) {
 	}
 }
 
-// TestBGPConfigOfMetalLB takes the configuration of MetalLB v0.12's example. MetalLB itself refuses two of its lines, which are left out:
+// TestBGPConfigUnchanged takes the configuration of MetalLB v0.12's example. MetalLB itself refuses two of its lines, which are left out:
 // a key that does not exist, and multihop for iBGP.
-func TestBGPConfigOfMetalLB(t *testing.T) {
+func TestBGPConfigUnchanged(t *testing.T) {
 	l := lab.Open(t)
 	source := netip.MustParsePrefix("10.0.0.2/24")
 	router := l.StartRouter(nodeASN, []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")},
