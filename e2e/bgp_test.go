@@ -159,7 +159,7 @@ func (r *routed) local(t *testing.T) {
 	r.by(addr)
 }
 
-// rollout updates the DaemonSet while the client requests pages: the router's sessions go on, no route changes, no request fails.
+// rollout updates the DaemonSet while the client requests pages. The sessions go on, no route changes, no request fails.
 func (r *routed) rollout(t *testing.T, addr netip.Addr) {
 	before, err := r.router.Established(t.Context())
 	if err != nil {
@@ -190,8 +190,8 @@ func (r *routed) rollout(t *testing.T, addr netip.Addr) {
 	}
 }
 
-// TestBGPConfigOfMetalLB takes the configuration of MetalLB v0.12's example. MetalLB itself refuses two of its lines, which are left out:
-// a key that does not exist, and multihop for iBGP.
+// TestBGPConfigOfMetalLB uses the example configuration of MetalLB v0.12, without the two lines that MetalLB itself refuses: an
+// unknown key, and multihop for iBGP.
 func TestBGPConfigOfMetalLB(t *testing.T) {
 	l := lab.Open(t)
 	source := netip.MustParsePrefix("10.0.0.2/24")

@@ -36,8 +36,8 @@ type RouterPeer struct {
 	BFD bool
 }
 
-// StartRouter starts a router, which lives as long as the test, and has the nodes know the way to the client behind it. More are
-// further addresses of the router, and the peers are its neighbours. No node may be dead: Docker would give its address away.
+// StartRouter starts a router until the end of the test, and adds a route to the client behind the router on each node. more
+// are further addresses of the router. No node may be dead: Docker would give the address of the node to the router.
 func (l *Lab) StartRouter(asn int, more []netip.Prefix, peers []RouterPeer) *Router {
 	l.t.Helper()
 	scripts, err := filepath.Abs("images.sh")
@@ -192,7 +192,7 @@ func (r *Router) Established(ctx context.Context) (map[netip.Addr]time.Time, err
 	return since, nil
 }
 
-// WatchRoutes begins to note changes of the routes in the router's kernel, and returns a function that returns them, a line each.
+// WatchRoutes begins to note changes of kernel routes. changes returns a line for each change so far.
 func (r *Router) WatchRoutes() (changes func() []string) {
 	r.lab.t.Helper()
 	const file = "/tmp/routes"

@@ -23,8 +23,8 @@ func (f frr) files() (map[string]string, [][]string) {
 	}
 }
 
-// begun waits until one of the programs, by its number, is there for the next one: sessions that bgpd asks for before bfdd has met zebra
-// may never come to be.
+// begun waits until a program is connected to zebra, before the next program starts: bfdd misses sessions that bgpd registers
+// earlier.
 func (f frr) begun(ctx context.Context, number int) error {
 	client := []string{"", "bfd", "bgp"}[number]
 	return Await(ctx, startLimit, "zebra to have the client "+client, func(ctx context.Context) error {
@@ -202,7 +202,7 @@ func (f frr) prefixes(ctx context.Context, six bool) ([]netip.Prefix, error) {
 	return all, err
 }
 
-// communities returns the communities of a text that separates them by spaces, with numbers for the names of those that are well known.
+// communities splits a text at spaces, and replaces the names of well-known communities by numbers.
 func communities(text string) []string {
 	names := map[string]string{"graceful-shutdown": "65535:0", "GRACEFUL_SHUTDOWN": "65535:0", "no-export": "65535:65281",
 		"NO_EXPORT": "65535:65281", "no-advertise": "65535:65282", "NO_ADVERTISE": "65535:65282", "blackhole": "65535:666",

@@ -17,11 +17,11 @@ import (
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
-// attributes are what gobgpd is told to announce with.
+// attributes are flags of gobgp for the path attributes.
 var attributes = []string{"community", "65535:0,64512:7", "large-community", "64512:1:2", "med", "20"}
 
-// TestJudges has gobgpd announce in place of the speakers, to know that each router's sessions, paths and kernel are read as they are,
-// that the watch and the prober see a withdrawal, and that tshark finds a fault where there is one.
+// TestJudges has gobgpd announce in place of the speakers, and checks the judges: the reading of sessions, paths and kernel
+// routes, the watch of routes, and the prober.
 func TestJudges(t *testing.T) {
 	t.Parallel()
 	needs(t, router.GoBGP)
@@ -137,7 +137,7 @@ type announcer struct {
 	number int
 }
 
-// announce starts one that waits for all routers of the tests.
+// announce starts an announcer with all routers of the tests as neighbours.
 func (e *environment) announce(number int) *announcer {
 	e.t.Helper()
 	addr := wire.LANAddress(number).Addr()

@@ -49,7 +49,7 @@ func metallbConfig(t *testing.T, manifest string) string {
 	return object.Data.Config
 }
 
-// TestMetalLBTutorial takes the configuration of MetalLB's tutorial as it is: three routers, iBGP, an address for each Service.
+// TestMetalLBTutorial uses the unchanged configuration of MetalLB's tutorial: iBGP with three routers.
 func TestMetalLBTutorial(t *testing.T) {
 	t.Parallel()
 	kinds := installed(t, router.FRR, router.BIRD, router.OpenBGPD)
@@ -85,8 +85,8 @@ func TestMetalLBTutorial(t *testing.T) {
 	}
 }
 
-// TestMetalLBExample takes the configuration of MetalLB's example, which has nearly all keys. MetalLB v0.12 itself refuses two of its
-// lines, so that they are left out: a key that does not exist, and multihop for iBGP.
+// TestMetalLBExample uses MetalLB's example configuration, without the two lines that MetalLB v0.12 itself refuses: an unknown
+// key, and multihop for iBGP.
 func TestMetalLBExample(t *testing.T) {
 	t.Parallel()
 	needs(t, router.FRR)

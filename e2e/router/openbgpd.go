@@ -12,7 +12,7 @@ import (
 // openbgpd is OpenBGPD.
 type openbgpd struct{ *Router }
 
-// openbgpdHome is where its unprivileged processes live, an empty folder that its service would make.
+// openbgpdHome is the root directory of the unprivileged processes.
 const openbgpdHome = "/run/openbgpd"
 
 func (o openbgpd) files() (map[string]string, [][]string) {

@@ -14,7 +14,7 @@ import (
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
-// TestReasons has sessions that cannot be, and expects the speaker to say in words why.
+// TestReasons has sessions fail in several ways, and expects the reasons in the status of the speaker.
 func TestReasons(t *testing.T) {
 	t.Parallel()
 	needs(t, router.FRR, router.BIRD, router.GoBGP)
@@ -62,7 +62,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// occupy has another speaker of the node, a gobgpd, keep the session with a router first: FRR refuses a second one from the same address.
+// occupy has a gobgpd on the node begin a session first. FRR refuses a second session with the same address.
 func (e *environment) occupy() {
 	e.t.Helper()
 	text := fmt.Sprintf("[global.config]\n as = %d\n router-id = %q\n", nodeASN, wire.LANAddress(0).Addr()) +

@@ -11,8 +11,8 @@ import (
 	"github.com/lanlord/lanlord/e2e/router"
 )
 
-// TestUnnumbered has two nodes with a cable each to FRR, and no address there but link-local ones: the router is found by its router
-// advertisements, and the IPv4 route has IPv6 next hops (RFC 8950).
+// TestUnnumbered has two nodes with a cable to FRR each, and link-local addresses only. Router advertisements lead to the
+// router, and the IPv4 routes have IPv6 next hops (RFC 8950).
 func TestUnnumbered(t *testing.T) {
 	t.Parallel()
 	needs(t, router.FRR)

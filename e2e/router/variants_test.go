@@ -15,15 +15,15 @@ const (
 	password = "not-a-secret"
 )
 
-// variant is a kind of session, which one node has with all routers.
+// variant is a kind of session. One node has such a session with each router.
 type variant struct {
 	name string
-	// keys are those of the peer.
+	// keys are the keys of the peer in the configuration.
 	keys []string
 	asn  uint32
-	// six says that the session is over IPv6.
+	// six chooses a session over IPv6.
 	six bool
-	// neighbor changes how the router sees the node.
+	// neighbor changes the node in the configuration of the router.
 	neighbor func(*router.Neighbor)
 }
 
@@ -79,7 +79,7 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// address is what a router has for the session with a node.
+// address returns the address of a node in the session.
 func (v variant) address(number int) netip.Addr {
 	if v.six {
 		return wire.LANAddress6(number).Addr()
@@ -103,7 +103,7 @@ func checkVariants(t *testing.T, e *environment, r *router.Router, number int) {
 			want := router.Path{From: p.From, NextHop: router.Hops(vip, node)[0], ASPath: []uint32{v.asn, v.asn, v.asn}, LocalPref: p.LocalPref,
 				Communities: []string{"65535:65281"}}
 			if v.six && p.NextHop == v.address(node) {
-				want.NextHop = p.NextHop // of the session itself, where the router takes that for IPv4 too (RFC 8950)
+				want.NextHop = p.NextHop // the router accepts an IPv6 next hop for IPv4 (RFC 8950)
 			}
 			localPref := p.LocalPref == 0 || p.LocalPref == 100
 			if v.asn == routerASN {

@@ -1,5 +1,5 @@
-// Command bench-bgp measures what real routers, and clients behind them, notice of the speakers' BGP, and prints a table; see package
-// router/bench. Needs root, and the Debian packages frr and bird2.
+// Command bench-bgp measures the speakers' BGP at real routers and at clients behind them, and prints a table; see package
+// router/bench. The command needs root and the Debian packages frr and bird2.
 package main
 
 import (

@@ -11,7 +11,7 @@ import (
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
-// both are FRR and BIRD without anything special.
+// both are FRR and BIRD with default parameters.
 func both() []place { return []place{{kind: router.FRR}, {kind: router.BIRD}} }
 
 // service is the Service whose address is asked.
@@ -101,7 +101,8 @@ func (b *bench) crash(ctx context.Context) error {
 	return nil
 }
 
-// intervals notes at which interval a node sends by BFD: a speaker that waits for a CPU makes it longer, and so the router notices later.
+// intervals notes the BFD interval of a node. A speaker that waits for a CPU raises the interval, and the router then notices
+// a crash later.
 func (b *bench) intervals(ctx context.Context, r *rig, node int) error {
 	said, err := r.Says(ctx, node)
 	for i, p := range said.Peers {
@@ -153,7 +154,7 @@ func (b *bench) rollout(ctx context.Context) error {
 	}
 	defer r.close()
 	if err := errors.Join(r.start(ctx), wire.Pause(ctx, 3*time.Second)); err != nil {
-		return err // so long that a session that begins anew is seen
+		return err // a daemon tells the start of a session to the second
 	}
 	for round := range 2 * b.Rounds {
 		if err := b.rolloutOnce(ctx, r, round); err != nil {
