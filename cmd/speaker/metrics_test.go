@@ -68,7 +68,8 @@ func (testRouters) Dial(_ context.Context, p bgp.Peer) (bgp.Connection, error) {
 	link := routertest.New(options).Link(far)
 	go func() { _ = link.Serve() }()
 	local := netip.MustParseAddr("192.0.2.200") // not an address of this machine, so that BFD sends nothing
-	return bgp.Connection{Conn: near, Local: netip.AddrPortFrom(local, 40000), Remote: netip.AddrPortFrom(p.Address, p.Port),
+	return bgp.Connection{Conn: near, Local: netip.AddrPortFrom(local, 40000), Remote: netip.AddrPortFrom(p.Address,
+		p.Port),
 		NextHop4: local, OnLink: true}, nil
 }
 
@@ -78,7 +79,8 @@ func (testRouters) Adopt(bgp.Peer, *os.File) (bgp.Connection, error) {
 
 func testPeer(name string, router netip.Addr) bgp.Peer {
 	return bgp.Peer{
-		Name: name, LocalASN: 64512, RemoteASN: 64513, Address: router, Port: 179, RouterID: netip.MustParseAddr("192.0.2.200"),
+		Name: name, LocalASN: 64512, RemoteASN: 64513, Address: router, Port: 179,
+		RouterID: netip.MustParseAddr("192.0.2.200"),
 		HoldTime: 90 * time.Second, Ready: true, Routes: []bgp.Route{{Prefix: netip.MustParsePrefix("192.0.2.1/32")}},
 		BFD: &bfd.Profile{ReceiveInterval: time.Second, TransmitInterval: time.Second, DetectMultiplier: 3},
 	}
@@ -112,7 +114,8 @@ func TestMetrics(t *testing.T) {
 		Predecessor:    speaker.Predecessor{Succeeds: true, Addrs: []netip.Addr{has.addr}},
 	})
 	routers := bgp.New(bgp.Options{Log: log, Registerer: registry, Network: testRouters{}})
-	routers.Set([]bgp.Peer{testPeer("established", routerUp), testPeer("refused", routerRefuses), testPeer("gone", netip.MustParseAddr("192.0.2.13"))})
+	routers.Set([]bgp.Peer{testPeer("established", routerUp), testPeer("refused", routerRefuses), testPeer("gone",
+		netip.MustParseAddr("192.0.2.13"))})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() {

@@ -171,7 +171,7 @@ func (n *network) handovers(t *testing.T, a *testMonitor, targets []Target) *tes
 			t.Errorf("the handover made changes: %+v", events)
 		}
 	}
-	t.Logf("10 handovers of %d sessions, at most %v each, without a change", len(targets), longest)
+	t.Logf("10 handovers of %d sessions, at most %v each", len(targets), longest)
 	return a
 }
 
@@ -192,7 +192,7 @@ func (n *network) otherProfile(t *testing.T, a *testMonitor, targets []Target) {
 	if events := a.events.all(); len(events) != before {
 		t.Errorf("the profile made changes: %+v", events[before:])
 	}
-	t.Logf("the intervals changed to one and a half and back in %v, without a change of state", time.Since(begin))
+	t.Logf("the intervals changed to one and a half and back in %v", time.Since(begin))
 }
 
 // cuts takes the router's end of the cable down several times, and logs when the sessions go down.

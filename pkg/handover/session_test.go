@@ -114,8 +114,8 @@ func (f *following) final() Offer {
 	return o
 }
 
-// TestSessions hands over sessions with more files than one control message holds. The router sees one connection: bytes
-// of the holder, bytes of the successor, and no end when the holder closes its descriptors.
+// TestSessions hands over sessions with more files than one control message holds. The router sees one connection:
+// bytes of the holder, bytes of the successor, and no end when the holder closes its descriptors.
 func TestSessions(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -228,7 +228,8 @@ func TestOldSuccessor(t *testing.T) {
 	}
 }
 
-// TestSuccessorDiesWithSessions ends the successor when it has the sessions. The holder goes on with its own descriptors.
+// TestSuccessorDiesWithSessions ends the successor when it has the sessions. The holder goes on with its own
+// descriptors.
 func TestSuccessorDiesWithSessions(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -271,7 +272,8 @@ func TestDeafSuccessor(t *testing.T) {
 	}
 }
 
-// TestTooManySessions hands over more sessions than a handover may have, and a state that is too large. Those stay behind.
+// TestTooManySessions hands over more sessions than a handover may have, and a state that is too large. Those stay
+// behind.
 func TestTooManySessions(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -397,7 +399,8 @@ func TestBadFiles(t *testing.T) {
 			_, _ = io.WriteString(conn, goLine)
 		}, 0, "no file descriptor is free"},
 		{"another control message", 0, func(t *testing.T, conn *net.UnixConn, _ []*os.File) {
-			credentials := unix.UnixCredentials(&unix.Ucred{Pid: int32(os.Getpid()), Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid())})
+			credentials := unix.UnixCredentials(&unix.Ucred{Pid: int32(os.Getpid()), Uid: uint32(os.Geteuid()),
+				Gid: uint32(os.Getegid())})
 			if _, _, err := conn.WriteMsgUnix([]byte(sessionLine+goLine), credentials, nil); err != nil {
 				t.Error(err)
 			}
@@ -414,7 +417,8 @@ func TestBadFiles(t *testing.T) {
 			if test.control > 0 {
 				in.control = make([]byte, unix.CmsgSpace(4*test.control))
 			}
-			s := &Successor{conn: a, inbox: in, messages: newReader(in), places: make(chan Offer, 1), wake: make(chan struct{}, 1)}
+			s := &Successor{conn: a, inbox: in, messages: newReader(in), places: make(chan Offer, 1),
+				wake: make(chan struct{}, 1)}
 			go func() {
 				test.send(t, b, session.Files)
 				b.Close()
@@ -486,7 +490,8 @@ func TestRefusedSessions(t *testing.T) {
 func BenchmarkSessions(b *testing.B) {
 	for _, size := range []int{1 << 10, 500 << 10} {
 		b.Run(fmt.Sprintf("2 sessions of %d bytes", size), func(b *testing.B) {
-			sessions := []Session{dialTest(b, strings.Repeat("x", size), 3).Session, dialTest(b, strings.Repeat("x", size), 3).Session}
+			sessions := []Session{dialTest(b, strings.Repeat("x", size), 3).Session, dialTest(b, strings.Repeat("x", size),
+				3).Session}
 			var silent time.Duration
 			for b.Loop() {
 				name := testName(b)

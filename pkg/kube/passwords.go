@@ -35,8 +35,8 @@ type passwordWatch struct {
 }
 
 // Password returns the password in an entry of a Secret, or an error that says to people why there is none. A password
-// stays when the Secret or its entry is deleted. Options.Wake is called when the answer may have changed. One newline at
-// the end does not count, because text editors and shells add it. The error never contains a password.
+// stays when the Secret or its entry is deleted. Options.Wake is called when the answer may have changed. One newline
+// at the end does not count, because text editors and shells add it. The error never contains a password.
 func (s *Store) Password(of config.SecretKey) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,8 +49,9 @@ func (s *Store) Password(of config.SecretKey) (string, error) {
 	case w == nil || !w.table.synced && !s.health.isRefused(passwordTitle(of.Secret)):
 		return "", fmt.Errorf("the Secret %s has not been read yet", name)
 	case !w.table.synced:
-		return "", fmt.Errorf("the speaker may not read the Secret %s: use the Secret %s, or add the name to the Role lanlord-speaker",
-			name, PasswordSecret)
+		return "",
+			fmt.Errorf("the speaker may not read the Secret %s: use the Secret %s, or add the name to the Role lanlord-speaker",
+				name, PasswordSecret)
 	}
 	value, has := w.values[of.Key]
 	switch {
@@ -61,7 +62,8 @@ func (s *Store) Password(of config.SecretKey) (string, error) {
 	case value == "":
 		return "", fmt.Errorf("the entry %q of the Secret %s is empty", of.Key, name)
 	case len(value) > maxPassword:
-		return "", fmt.Errorf("the entry %q of the Secret %s has %d bytes, a password may have %d", of.Key, name, len(value), maxPassword)
+		return "", fmt.Errorf("the entry %q of the Secret %s has %d bytes, a password may have %d", of.Key, name,
+			len(value), maxPassword)
 	}
 	return value, nil
 }

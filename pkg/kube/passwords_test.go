@@ -79,7 +79,8 @@ func TestPassword(t *testing.T) {
 				"there is no Secret lanlord-system/lanlord-bgp", false},
 			{"the Secret of the gossip", func() {}, config.SecretKey{Secret: "lanlord-gossip", Key: "key-1"},
 				"the Secret lanlord-system/lanlord-gossip has the keys of the gossip and cannot be used for passwords", false},
-			{"a Secret that nobody named", func() { api.put(passwordSecret("third", "key=x")) }, config.SecretKey{Secret: "third", Key: "key"},
+			{"a Secret that nobody named", func() { api.put(passwordSecret("third", "key=x")) },
+				config.SecretKey{Secret: "third", Key: "key"},
 				"the Secret lanlord-system/third has not been read yet", false},
 			{"the Secret comes", func() {
 				api.put(passwordSecret("lanlord-bgp", "tor-a=one\n", "empty=", "long="+strings.Repeat("x", 81)))
@@ -99,12 +100,14 @@ func TestPassword(t *testing.T) {
 				config.SecretKey{Secret: "lanlord-bgp", Key: "tor-b"}, "b", false},
 			{"the Secret goes", func() { api.remove(passwordSecret("lanlord-bgp")) },
 				config.SecretKey{Secret: "lanlord-bgp", Key: "tor-a"}, "two", true},
-			{"another Secret", func() { api.put(passwordSecret("other", "key=x")) }, config.SecretKey{Secret: "other", Key: "key"}, "x", true},
+			{"another Secret", func() { api.put(passwordSecret("other", "key=x")) }, config.SecretKey{Secret: "other",
+				Key: "key"}, "x", true},
 			{"the configuration names it no more", func() { api.put(passwordConfig("lanlord-bgp/tor-a")) },
 				config.SecretKey{Secret: "other", Key: "key"}, "the Secret lanlord-system/other has not been read yet", true},
 			{"the configuration names it again", func() { api.put(passwordConfig("lanlord-bgp/tor-a", "other/key")) },
 				config.SecretKey{Secret: "other", Key: "key"}, "x", true},
-			{"the configuration is not valid", func() { api.put(configMap("nonsense: 1")) }, config.SecretKey{Secret: "other", Key: "key"}, "x", true},
+			{"the configuration is not valid", func() { api.put(configMap("nonsense: 1")) }, config.SecretKey{Secret: "other",
+				Key: "key"}, "x", true},
 		} {
 			step.do()
 			if n := wakes.take(); (n > 0) != step.wakes {
@@ -126,7 +129,8 @@ func TestPassword(t *testing.T) {
 
 // TestPasswordRefused has the API server refuse one Secret. The reason says what to do, and nothing else waits for it.
 func TestPasswordRefused(t *testing.T) {
-	api := newFakeAPI(passwordConfig("mine/key", "lanlord-bgp/key"), passwordSecret("mine", "key=x"), passwordSecret("lanlord-bgp", "key=y"))
+	api := newFakeAPI(passwordConfig("mine/key", "lanlord-bgp/key"), passwordSecret("mine", "key=x"),
+		passwordSecret("lanlord-bgp", "key=y"))
 	allowed := false
 	var mu sync.Mutex
 	api.PrependReactor("list", "secrets", func(action clienttesting.Action) (bool, runtime.Object, error) {

@@ -8,8 +8,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/routes"
 )
 
-// proxyDelay delays the announcement to routers of a new address, and of an address with a new local endpoint: kube-proxy
-// writes its rules once a second. Layer 2 has the same delay for new addresses.
+// proxyDelay delays the announcement to routers of a new address, and of an address with a new local endpoint:
+// kube-proxy writes its rules once a second. Layer 2 has the same delay for new addresses.
 const proxyDelay = 1200 * time.Millisecond
 
 // delays holds new addresses back until the service proxy of this node has their rules.
@@ -36,7 +36,8 @@ func (d *delays) begin(now time.Time, ready, configured bool, announced []routes
 	d.next = make(map[netip.Addr]time.Time, len(d.since))
 }
 
-// pending reports whether an address that this node could announce has to wait. An address that is announced never does.
+// pending reports whether an address that this node could announce has to wait. An address that is announced never
+// does.
 func (d *delays) pending(a netip.Addr) bool {
 	since, known := d.since[a]
 	if !known && !d.old && !d.told(a) {
@@ -55,7 +56,10 @@ func (d *delays) pending(a netip.Addr) bool {
 
 // told reports whether the last decision announced a.
 func (d *delays) told(a netip.Addr) bool {
-	i, found := slices.BinarySearchFunc(d.announced, a, func(x routes.Address, a netip.Addr) int { return x.Addr.Compare(a) })
+	i, found := slices.BinarySearchFunc(d.announced, a, func(x routes.Address,
+		a netip.Addr) int {
+		return x.Addr.Compare(a)
+	})
 	return found && len(d.announced[i].Peers) > 0
 }
 

@@ -77,7 +77,8 @@ func (l *loop) decide(now time.Time) {
 // route decides on the routes of this node, and passes them on.
 func (l *loop) route(now time.Time) {
 	if !l.routing.concerned(l.snapshot.Config) || l.opt.Predecessor.Succeeds && !l.self.wasReady {
-		return // what Inherit has passed on stays, until this process can decide
+		l.routing.rest() // what Inherit has passed on stays, until this process can decide
+		return
 	}
 	l.routing.update(now, routingInputs{
 		snapshot: l.snapshot, members: l.table.Ready(),

@@ -37,7 +37,8 @@ type routedNode struct {
 	speaker  *bgp.Speaker
 	ended    chan struct{}
 	stop     context.CancelFunc
-	mu       sync.Mutex // guards the rest
+	refuses  atomic.Bool // whether the routers refuse connections
+	mu       sync.Mutex  // guards the rest
 	password string
 	uptime   time.Duration
 	conns    map[netip.Addr]*sharedConn
@@ -66,7 +67,7 @@ func (c *sharedConn) Close() error {
 // Dial implements bgp.Network.
 func (n *routedNode) Dial(_ context.Context, p bgp.Peer) (bgp.Connection, error) {
 	router := n.routers[p.Address]
-	if router == nil {
+	if router == nil || n.refuses.Load() {
 		return bgp.Connection{}, &bgp.DialError{Reason: bgp.Refused, Message: "nobody listens"}
 	}
 	near, far := net.Pipe()
@@ -97,7 +98,8 @@ func (n *routedNode) connection(conn net.Conn, p bgp.Peer) bgp.Connection {
 	if p.Address.Is6() {
 		local = hop6
 	}
-	return bgp.Connection{Conn: conn, Local: netip.AddrPortFrom(local, 40000), Remote: netip.AddrPortFrom(p.Address, p.Port),
+	return bgp.Connection{Conn: conn, Local: netip.AddrPortFrom(local, 40000), Remote: netip.AddrPortFrom(p.Address,
+		p.Port),
 		NextHop4: hop4, NextHop6: hop6, OnLink: true}
 }
 
@@ -112,7 +114,8 @@ func (noBFD) Detach() []bfd.Detached        { return nil }
 // speak starts the sessions of a process of the node.
 func (n *routedNode) speak(adopt []bgp.Detached) {
 	n.speaker = bgp.New(bgp.Options{
-		Log: slog.New(n.log), Network: n, Changed: n.poke, Adopt: adopt, Monitor: func(bfd.Options) bgp.Monitor { return noBFD{} },
+		Log: slog.New(n.log), Network: n, Changed: n.poke, Adopt: adopt,
+		Monitor: func(bfd.Options) bgp.Monitor { return noBFD{} },
 	})
 	ctx, stop := context.WithCancel(context.Background())
 	n.stop, n.ended = stop, make(chan struct{})
@@ -156,9 +159,11 @@ var (
 func inRouted(t *testing.T, document string, names []string, addrs []netip.Addr, test func(v *routed)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		v := &routed{makeTestCluster(t, 1, slog.NewTextHandler(t.Output(), nil), document, names, addrs...), map[string]*routedNode{}}
+		v := &routed{makeTestCluster(t, 1, slog.NewTextHandler(t.Output(), nil), document, names, addrs...),
+			map[string]*routedNode{}}
 		for name, p := range v.speakers {
-			n := &routedNode{testNode: p, routers: map[netip.Addr]*routertest.Router{}, conns: map[netip.Addr]*sharedConn{}, uptime: time.Hour}
+			n := &routedNode{testNode: p, routers: map[netip.Addr]*routertest.Router{}, conns: map[netip.Addr]*sharedConn{},
+				uptime: time.Hour}
 			n.routers[tor] = routertest.New(routertest.Options{ASN: 64513, PeerASN: 64512})
 			v.nodes[name] = n
 			n.speak(nil)
@@ -216,8 +221,8 @@ func serviceOf(s *cluster.Snapshot, a netip.Addr) *cluster.Service {
 // updates counts the UPDATE messages that a router has received.
 func updates(r *routertest.Router) int { return r.Counts().Messages[wire.TypeUpdate] }
 
-// TestBothProtocols has an address of a pool with both protocols: each node announces the route, and one node answers ARP. The
-// loss of that node moves the answers, and changes no route of the other.
+// TestBothProtocols has an address of a pool with both protocols: each node announces the route, and one node answers
+// ARP. The loss of that node moves the answers, and changes no route of the other.
 func TestBothProtocols(t *testing.T) {
 	inRouted(t, torConfig, []string{"a", "b"}, []netip.Addr{addr4, routeA, routeBth}, func(v *routed) {
 		both := "10.0.0.65/32, 198.51.100.1/32"
@@ -237,7 +242,8 @@ func TestBothProtocols(t *testing.T) {
 			t.Errorf("%d UPDATE messages after the loss of another node", n)
 		}
 		st := other.loop.Describe()
-		if len(st.Peers) != 1 || !st.Peers[0].Up || st.Peers[0].Router != tor.String() || st.Peers[0].Announced != 2 || len(st.Routes) != 2 {
+		if len(st.Peers) != 1 || !st.Peers[0].Up || st.Peers[0].Router != tor.String() || st.Peers[0].Announced != 2 ||
+			len(st.Routes) != 2 {
 			t.Errorf("status: %+v, %+v", st.Peers, st.Routes)
 		} else if r := st.Routes[1]; r.Address != "198.51.100.1" || !slices.Equal(r.Prefixes, []string{"198.51.100.1/32"}) ||
 			!slices.Equal(r.Told, []string{"tor"}) || r.Reason != "Routed" {
@@ -262,8 +268,8 @@ func TestResyncSendsNoUpdate(t *testing.T) {
 	})
 }
 
-// TestLocalFollowsEndpoints moves the endpoint of a Service with the policy Local: the route goes at once when the endpoint
-// terminates, and comes when kube-proxy can have the rules.
+// TestLocalFollowsEndpoints moves the endpoint of a Service with the policy Local: the route goes at once when the
+// endpoint terminates, and comes when kube-proxy can have the rules.
 func TestLocalFollowsEndpoints(t *testing.T) {
 	inRouted(t, torConfig, []string{"a", "b"}, []netip.Addr{routeA}, func(v *routed) {
 		serve := func(serving, ready []string) {
@@ -302,8 +308,8 @@ func TestNewRouteWaitsForRules(t *testing.T) {
 	})
 }
 
-// TestDrainOnStop tells a speaker to stop: the routes carry GRACEFUL_SHUTDOWN, go after two seconds, and the session ends
-// with a Cease. A layer2 address moves meanwhile.
+// TestDrainOnStop tells a speaker to stop: the routes carry GRACEFUL_SHUTDOWN, go after two seconds, and the session
+// ends with a Cease. A layer2 address moves meanwhile.
 func TestDrainOnStop(t *testing.T) {
 	inRouted(t, torConfig, []string{"a", "b"}, []netip.Addr{addr4, routeA}, func(v *routed) {
 		route := "198.51.100.1/32"
@@ -351,7 +357,8 @@ func TestExcludedNodeDrains(t *testing.T) {
 	})
 }
 
-// TestFailStatic takes the configuration and then the API server away. What is announced stays, and so does the session.
+// TestFailStatic takes the configuration and then the API server away. What is announced stays, and so does the
+// session.
 func TestFailStatic(t *testing.T) {
 	inRouted(t, torConfig, []string{"a"}, []netip.Addr{routeA}, func(v *routed) {
 		route := "198.51.100.1/32"
@@ -383,7 +390,8 @@ func TestPeerRemoved(t *testing.T) {
 		}
 		v.change(func(s *cluster.Snapshot) { s.Config = cfg })
 		v.has(time.Second, map[string]string{"a": ""})
-		if n := v.nodes["a"].routers[tor].Counts().Notification; n.Code != wire.CodeCease || n.Subcode != wire.CeaseDeconfigured {
+		if n := v.nodes["a"].routers[tor].Counts().Notification; n.Code != wire.CodeCease ||
+			n.Subcode != wire.CeaseDeconfigured {
 			t.Errorf("the router got %v", n)
 		}
 		if st := v.nodes["a"].loop.Describe(); len(st.Peers)+len(st.Routes) != 0 {
@@ -421,7 +429,8 @@ func TestRestartWithAdoption(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		v.has(0, map[string]string{"a": "198.51.100.1/32"})
-		if got := len(n.routers[tor].Opens()); got != opens || updates(n.routers[tor]) != before || n.routers[tor].Counts().Notification.Code != 0 {
+		if got := len(n.routers[tor].Opens()); got != opens || updates(n.routers[tor]) != before ||
+			n.routers[tor].Counts().Notification.Code != 0 {
 			t.Errorf("%d more sessions, %d more UPDATE messages", got-opens, updates(n.routers[tor])-before)
 		}
 		v.change(func(s *cluster.Snapshot) { serviceOf(s, routeA).HasServing = false })
@@ -429,7 +438,8 @@ func TestRestartWithAdoption(t *testing.T) {
 	})
 }
 
-// TestFailedHandover has a process take its sessions up again that it detached for another process. It withdraws the routes.
+// TestFailedHandover has a process take its sessions up again that it detached for another process. It withdraws the
+// routes.
 func TestFailedHandover(t *testing.T) {
 	inRouted(t, torConfig, []string{"a", "b"}, []netip.Addr{routeA}, func(v *routed) {
 		v.has(moveBound, map[string]string{"a": "198.51.100.1/32"})
@@ -457,7 +467,8 @@ func TestPasswordFromSecret(t *testing.T) {
 	inRouted(t, document, []string{"a"}, []netip.Addr{routeA}, func(v *routed) {
 		n := v.nodes["a"]
 		v.has(time.Minute, map[string]string{"a": ""})
-		if p := n.loop.Describe().Peers[0]; p.Up || p.Reason != "PasswordMissing" || !strings.Contains(p.Message, "there is no Secret lanlord-bgp") {
+		if p := n.loop.Describe().Peers[0]; p.Up || p.Reason != "PasswordMissing" || !strings.Contains(p.Message,
+			"there is no Secret lanlord-bgp") {
 			t.Errorf("without the Secret: %+v", p)
 		}
 		set := func(password string) {
@@ -486,16 +497,15 @@ func TestPasswordFromSecret(t *testing.T) {
 
 // TestSessionEvents ends the session for a while: one Event for the loss, and one for the return.
 func TestSessionEvents(t *testing.T) {
-	inRouted(t, torConfig+"", []string{"a"}, []netip.Addr{routeA}, func(v *routed) {
+	inRouted(t, torConfig, []string{"a"}, []netip.Addr{routeA}, func(v *routed) {
 		time.Sleep(time.Minute)
 		n := v.nodes["a"]
-		router := n.routers[tor]
-		delete(n.routers, tor)
+		n.refuses.Store(true)
 		n.mu.Lock()
 		n.conns[tor].Conn.Close()
 		n.mu.Unlock()
 		time.Sleep(time.Minute)
-		n.routers[tor] = router
+		n.refuses.Store(false)
 		time.Sleep(2 * time.Minute)
 		got := map[string]int{}
 		for _, e := range v.told() {

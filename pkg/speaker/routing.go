@@ -102,9 +102,13 @@ func (r *routing) concerned(cfg *config.Config) bool {
 		(len(cfg.Peers) > 0 || slices.ContainsFunc(cfg.Pools, func(p config.Pool) bool { return p.BGP }))
 }
 
+// rest has nothing to decide before the inputs change.
+func (r *routing) rest() { r.again = time.Time{} }
+
 // same reports whether a decision from both inputs is the same. Snapshots share what has not changed.
 func (i *routingInputs) same(o *routingInputs) bool {
-	return i.ready == o.ready && i.snapshot.Config == o.snapshot.Config && sameSlice(i.snapshot.Services, o.snapshot.Services) &&
+	return i.ready == o.ready && i.snapshot.Config == o.snapshot.Config &&
+		sameSlice(i.snapshot.Services, o.snapshot.Services) &&
 		sameSlice(i.snapshot.Nodes, o.snapshot.Nodes) && slices.EqualFunc(i.members, o.members, sameMember)
 }
 
@@ -181,7 +185,8 @@ func (r *routing) events(now time.Time, snapshot cluster.Snapshot, first bool) [
 	}
 	events := r.notes.Review(now, snapshot, sessions)
 	if cfg := snapshot.Config; cfg != nil && first {
-		events = append(events, r.notes.PeersWithoutNode(now, snapshot.ConfigState.Object, withoutNode(cfg, snapshot.Nodes))...)
+		names := withoutNode(cfg, snapshot.Nodes)
+		events = append(events, r.notes.PeersWithoutNode(now, snapshot.ConfigState.Object, names)...)
 	}
 	return events
 }
@@ -190,7 +195,8 @@ func (r *routing) events(now time.Time, snapshot cluster.Snapshot, first bool) [
 func withoutNode(cfg *config.Config, nodes []cluster.Node) (names []string) {
 	for i := range cfg.Peers {
 		p := &cfg.Peers[i]
-		if len(p.NodeSelectors) > 0 && !slices.ContainsFunc(nodes, func(n cluster.Node) bool { return fits(p.NodeSelectors, n.Labels) }) {
+		selected := func(n cluster.Node) bool { return fits(p.NodeSelectors, n.Labels) }
+		if len(p.NodeSelectors) > 0 && !slices.ContainsFunc(nodes, selected) {
 			names = append(names, p.Name)
 		}
 	}
@@ -206,10 +212,10 @@ func (r *routing) shown() routingStatus { return routingStatus{r.table, r.sessio
 
 // leave starts the withdrawal of all routes. left reports whether it is complete.
 func (r *routing) leave() {
-	if !r.stopping {
-		r.stopping = true
+	if !r.stopping && len(r.table.Peers) > 0 {
 		r.again = time.Now() // so that the next update decides
 	}
+	r.stopping = true
 }
 
 func (r *routing) left() bool {
@@ -256,10 +262,11 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// Inherit passes the peers of this node and their routes on for the sessions of the previous process, before this process
-// has a loop: the routers wait. Nothing is withdrawn before the loop is ready. members are those that the previous process
-// knew.
-func Inherit(o Routing, self string, announcer *layer2.Announcer, snapshot cluster.Snapshot, members []membership.Member) {
+// Inherit passes the peers of this node and their routes on for the sessions of the previous process, before this
+// process has a loop: the routers wait. Nothing is withdrawn before the loop is ready. members are those that the
+// previous process knew.
+func Inherit(o Routing, self string, announcer *layer2.Announcer, snapshot cluster.Snapshot,
+	members []membership.Member) {
 	r := newRouting(self, o)
 	if !r.concerned(snapshot.Config) {
 		return

@@ -75,7 +75,8 @@ func TestRouters(t *testing.T) {
 			gateways{netip.MustParseAddr("10.0.0.1")}, "[gw: 10.0.0.1]"},
 		{"interface", config.Peer{Name: "fabric", Interface: "eth1"}, nil, gateways{}, "[fabric: eth1]"},
 		{"pattern", config.Peer{Name: "fabric", Interface: "eth*"}, nil, gateways{}, "[fabric/eth0: eth0 fabric/eth1: eth1]"},
-		{"no interface", config.Peer{Name: "fabric", Interface: "ens*"}, nil, gateways{}, `[the node has no interface "ens*"]`},
+		{"no interface", config.Peer{Name: "fabric", Interface: "ens*"}, nil, gateways{},
+			`[the node has no interface "ens*"]`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := localNode()
@@ -100,7 +101,8 @@ func TestSessionParameters(t *testing.T) {
 		return l.sessionsOf(&p, nil, gateways{})[0].peer
 	}
 	plain := of(config.Peer{LocalASN: 1, RemoteASN: 2, GracefulRestart: time.Second}, nil)
-	if plain.RemoteASN != 2 || plain.AnyExternal || plain.RouterID != netip.MustParseAddr("10.0.0.5") || !plain.ForwardingKept || !plain.Ready ||
+	if plain.RemoteASN != 2 || plain.AnyExternal || plain.RouterID != netip.MustParseAddr("10.0.0.5") ||
+		!plain.ForwardingKept || !plain.Ready ||
 		plain.BFD != nil || plain.Password != "" || plain.PasswordProblem != "" {
 		t.Errorf("plain: %+v", plain)
 	}
@@ -113,14 +115,18 @@ func TestSessionParameters(t *testing.T) {
 	if p := of(config.Peer{}, func(l *local) { l.uptime = bootTime - 1 }); p.ForwardingKept {
 		t.Error("a router keeps the routes of a node that has just booted")
 	}
-	if p := of(config.Peer{PasswordSecret: config.SecretKey{Secret: "s", Key: "k"}}, nil); p.Password != "secret of k" || p.PasswordProblem != "" {
+	if p := of(config.Peer{PasswordSecret: config.SecretKey{Secret: "s", Key: "k"}},
+		nil); p.Password != "secret of k" || p.PasswordProblem != "" {
 		t.Errorf("password %q, problem %q", p.Password, p.PasswordProblem)
 	}
-	if p := of(config.Peer{PasswordSecret: config.SecretKey{Secret: "s", Key: "missing"}}, nil); p.Password != "" || p.PasswordProblem != "no such entry" {
+	if p := of(config.Peer{PasswordSecret: config.SecretKey{Secret: "s", Key: "missing"}}, nil); p.Password != "" ||
+		p.PasswordProblem != "no such entry" {
 		t.Errorf("password %q, problem %q", p.Password, p.PasswordProblem)
 	}
-	profile := &config.BFDProfile{ReceiveInterval: 1, TransmitInterval: 2, DetectMultiplier: 3, Passive: true, MinimumTTL: 4}
-	if b := of(config.Peer{BFD: profile}, nil).BFD; b == nil || b.ReceiveInterval != 1 || b.TransmitInterval != 2 || b.DetectMultiplier != 3 ||
+	profile := &config.BFDProfile{ReceiveInterval: 1, TransmitInterval: 2, DetectMultiplier: 3, Passive: true,
+		MinimumTTL: 4}
+	if b := of(config.Peer{BFD: profile}, nil).BFD; b == nil || b.ReceiveInterval != 1 || b.TransmitInterval != 2 ||
+		b.DetectMultiplier != 3 ||
 		!b.Passive || b.MinimumTTL != 4 {
 		t.Errorf("BFD %+v", b)
 	}
@@ -137,7 +143,8 @@ func TestRouterID(t *testing.T) {
 	}{
 		{"configured", config.Peer{RouterID: own}, nil, "192.0.2.1"},
 		{"InternalIP", config.Peer{}, nil, "10.0.0.5"},
-		{"an address of the node", config.Peer{}, func(l *local) { l.node.Addresses = l.node.Addresses[:1]; l.interfaces[0].Local = nil }, "10.0.0.5"},
+		{"an address of the node", config.Peer{},
+			func(l *local) { l.node.Addresses = l.node.Addresses[:1]; l.interfaces[0].Local = nil }, "10.0.0.5"},
 		{"without a Node", config.Peer{}, func(l *local) { l.node = nil }, "10.0.0.5"},
 		{"without IPv4", config.Peer{}, func(l *local) { l.node, l.interfaces = nil, nil }, "4.53.220.1"},
 	} {
@@ -155,7 +162,8 @@ func TestRouterID(t *testing.T) {
 func TestEqualNames(t *testing.T) {
 	l := localNode()
 	r := newRouting("n1", Routing{})
-	for _, p := range []config.Peer{{Name: "gw", Gateway: true}, {Name: "gw/IPv6", Address: netip.MustParseAddr("10.0.0.9")}} {
+	for _, p := range []config.Peer{{Name: "gw", Gateway: true}, {Name: "gw/IPv6",
+		Address: netip.MustParseAddr("10.0.0.9")}} {
 		r.table.Peers = append(r.table.Peers, routes.Peer{Config: &p})
 		r.announced = append(r.announced, nil)
 	}
