@@ -43,7 +43,22 @@ func NewCaptureAt(ctx context.Context, host *wire.Station, file string) (*Captur
 }
 
 func tcpdump(link, file string) *exec.Cmd {
-	return exec.Command("tcpdump", "-Z", "root", "-i", link, "-s", "0", "-U", "--immediate-mode", "-B", "16384", "-w", file, captured)
+	return exec.Command(
+		"tcpdump",
+		"-Z",
+		"root",
+		"-i",
+		link,
+		"-s",
+		"0",
+		"-U",
+		"--immediate-mode",
+		"-B",
+		"16384",
+		"-w",
+		file,
+		captured,
+	)
 }
 
 // begun waits until tcpdump captures.
@@ -74,7 +89,8 @@ func (c *Capture) Close() {
 // Faults returns the malformed messages of BGP and BFD in a capture, and the warnings and errors of tshark about the
 // messages. Only packets of some hosts count; without hosts all packets. packets counts them.
 func Faults(ctx context.Context, file string, from []netip.Addr) (faults []string, packets int, err error) {
-	out, err := exec.CommandContext(ctx, "tshark", "-r", file, "-Y", "bgp || bfd", "-T", "json", "-J", "ip ipv6 bgp bfd _ws.malformed", "--no-duplicate-keys").Output()
+	out, err := exec.CommandContext(ctx, "tshark", "-r", file, "-Y", "bgp || bfd", "-T", "json", "-J", "ip ipv6 bgp bfd _ws.malformed", "--no-duplicate-keys").
+		Output()
 	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {

@@ -33,8 +33,8 @@ var (
 	metallbPool = netip.MustParsePrefix("198.51.100.0/24")
 )
 
-// VIP4 returns the IPv4 address of a Service by its number, from 0. The nodes answer datagrams to address 0 of each family
-// and to [MetalLBAddress].
+// VIP4 returns the IPv4 address of a Service by its number, from 0. The nodes answer datagrams to address 0 of each
+// family and to [MetalLBAddress].
 func VIP4(number int) netip.Addr {
 	b := pool4.Addr().As4()
 	number++
@@ -78,7 +78,8 @@ func Pool(keys ...string) string {
 	return text
 }
 
-// Peer returns a peer of a configuration with some keys. The router is at a station unless the keys name another address.
+// Peer returns a peer of a configuration with some keys. The router is at a station unless the keys name another
+// address.
 func Peer(station int, keys ...string) string {
 	all := strings.Join(keys, ", ")
 	given := func(key string) bool {
@@ -153,9 +154,10 @@ func (c *Cluster) Client(r *Router) (*wire.Station, error) {
 
 // Configure replaces the configuration.
 func (c *Cluster) Configure(config string) error {
-	found, err := c.API().Edit("configmaps", types.NamespacedName{Namespace: "lanlord-system", Name: "config"}, func(o runtime.Object) {
-		o.(*corev1.ConfigMap).Data["config"] = config
-	})
+	found, err := c.API().
+		Edit("configmaps", types.NamespacedName{Namespace: "lanlord-system", Name: "config"}, func(o runtime.Object) {
+			o.(*corev1.ConfigMap).Data["config"] = config
+		})
 	if err == nil && !found {
 		err = errors.New("there is no ConfigMap")
 	}
@@ -164,7 +166,8 @@ func (c *Cluster) Configure(config string) error {
 
 // Label replaces the labels of a Node.
 func (c *Cluster) Label(number int, labels map[string]string) error {
-	_, err := c.API().Edit("nodes", types.NamespacedName{Name: c.Nodes()[number]}, func(o runtime.Object) { o.(*corev1.Node).Labels = labels })
+	_, err := c.API().
+		Edit("nodes", types.NamespacedName{Name: c.Nodes()[number]}, func(o runtime.Object) { o.(*corev1.Node).Labels = labels })
 	return err
 }
 
@@ -205,10 +208,24 @@ func (c *Cluster) Put(s Service, endpoints []Endpoint) error {
 		family, cluster = corev1.IPv6Protocol, "fd00:96::1"
 	}
 	err := c.API().Put(&corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: s.Name, Annotations: map[string]string{"lanlord.io/ip-allocated-from-pool": s.Pool}},
-		Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, ClusterIP: cluster, ClusterIPs: []string{cluster},
-			IPFamilies: []corev1.IPFamily{family}, ExternalTrafficPolicy: policy, Ports: []corev1.ServicePort{{Port: 80, Protocol: corev1.ProtocolTCP}}},
-		Status: corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: s.Addr.String()}}}},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:   "default",
+			Name:        s.Name,
+			Annotations: map[string]string{"lanlord.io/ip-allocated-from-pool": s.Pool},
+		},
+		Spec: corev1.ServiceSpec{
+			Type:       corev1.ServiceTypeLoadBalancer,
+			ClusterIP:  cluster,
+			ClusterIPs: []string{cluster},
+			IPFamilies: []corev1.IPFamily{
+				family,
+			},
+			ExternalTrafficPolicy: policy,
+			Ports:                 []corev1.ServicePort{{Port: 80, Protocol: corev1.ProtocolTCP}},
+		},
+		Status: corev1.ServiceStatus{
+			LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: s.Addr.String()}}},
+		},
 	})
 	if err != nil {
 		return err
@@ -219,7 +236,11 @@ func (c *Cluster) Put(s Service, endpoints []Endpoint) error {
 // PutEndpoints replaces the endpoints of a Service.
 func (c *Cluster) PutEndpoints(s Service, endpoints []Endpoint) error {
 	slice := &discoveryv1.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Namespace: "default", Name: s.Name + "-1", Labels: map[string]string{discoveryv1.LabelServiceName: s.Name}},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "default",
+			Name:      s.Name + "-1",
+			Labels:    map[string]string{discoveryv1.LabelServiceName: s.Name},
+		},
 		AddressType: discoveryv1.AddressTypeIPv4,
 	}
 	pod := "10.97.0.%d"
@@ -229,8 +250,15 @@ func (c *Cluster) PutEndpoints(s Service, endpoints []Endpoint) error {
 	nodes := c.Nodes()
 	for i, one := range endpoints {
 		serving := one.Ready || one.Terminating
-		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf(pod, i+1)}, NodeName: &nodes[one.Node],
-			Conditions: discoveryv1.EndpointConditions{Ready: &one.Ready, Serving: &serving, Terminating: &one.Terminating}})
+		slice.Endpoints = append(
+			slice.Endpoints,
+			discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf(pod, i+1)}, NodeName: &nodes[one.Node],
+				Conditions: discoveryv1.EndpointConditions{
+					Ready:       &one.Ready,
+					Serving:     &serving,
+					Terminating: &one.Terminating,
+				}},
+		)
 	}
 	return c.API().Put(slice)
 }

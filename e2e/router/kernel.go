@@ -51,7 +51,8 @@ func (r *Router) Kernel(ctx context.Context) (map[netip.Prefix][]netip.Addr, err
 	return all, nil
 }
 
-// AwaitKernel waits until the kernel sends to an address by exactly these nodes; without nodes, until the route is gone.
+// AwaitKernel waits until the kernel sends to an address by exactly these nodes; without nodes, until the route is
+// gone.
 func (r *Router) AwaitKernel(ctx context.Context, limit time.Duration, a netip.Addr, nodes ...int) error {
 	return Await(ctx, limit, fmt.Sprintf("kernel route of %s to %s", r.Kind, a), func(ctx context.Context) error {
 		all, err := r.Kernel(ctx)
@@ -101,8 +102,12 @@ const signpost = "192.0.2.255"
 
 // WatchRoutes notes the changes of kernel routes within a prefix until Close. The zero prefix stands for all prefixes.
 func (r *Router) WatchRoutes(ctx context.Context, within netip.Prefix) (*RouteWatch, error) {
-	w := &RouteWatch{cmd: exec.Command("ip", "-ts", "-o", "monitor", "route"), within: within, ended: make(chan struct{}),
-		seen: make(map[netip.Prefix]bool)}
+	w := &RouteWatch{
+		cmd:    exec.Command("ip", "-ts", "-o", "monitor", "route"),
+		within: within,
+		ended:  make(chan struct{}),
+		seen:   make(map[netip.Prefix]bool),
+	}
 	out, err := w.cmd.StdoutPipe()
 	if err == nil {
 		err = r.Start(w.cmd)
@@ -180,7 +185,8 @@ func (w *RouteWatch) note(line string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.seen[e.Prefix] = true
-	if e.Prefix.IsValid() && e.Prefix.Addr().String() != signpost && (!w.within.IsValid() || w.within.Overlaps(e.Prefix)) {
+	if e.Prefix.IsValid() && e.Prefix.Addr().String() != signpost &&
+		(!w.within.IsValid() || w.within.Overlaps(e.Prefix)) {
 		w.events = append(w.events, e)
 	}
 }

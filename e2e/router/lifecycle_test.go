@@ -18,8 +18,8 @@ func advertisement(community string) string {
 	return fmt.Sprintf(`bgp-advertisements: [{communities: ["%s", "64512:1:2"], med: 20, localpref: 150}]`, community)
 }
 
-// TestLifecycle has three speakers announce to all routers at once, with one IPv4 session each. The test goes through a changed
-// advertisement, policy Local, removed endpoints, a rollout and a drain.
+// TestLifecycle has three speakers announce to all routers at once, with one IPv4 session each. The test goes through a
+// changed advertisement, policy Local, removed endpoints, a rollout and a drain.
 func TestLifecycle(t *testing.T) {
 	kinds := installed(t, router.Kinds()...)
 	peers := "peers:\n"
@@ -28,7 +28,11 @@ func TestLifecycle(t *testing.T) {
 	}
 	bgp := "bgp: {drain: 1s}\n"
 	e := speakers(t, 3, peers+router.Pool(advertisement("64512:7"))+bgp)
-	l := &lifecycle{environment: e, clients: make(map[*router.Router]*wire.Station), watches: make(map[*router.Router]*router.RouteWatch)}
+	l := &lifecycle{
+		environment: e,
+		clients:     make(map[*router.Router]*wire.Station),
+		watches:     make(map[*router.Router]*router.RouteWatch),
+	}
 	for i, k := range kinds {
 		r := e.router(router.Options{Kind: k, Station: 4 + i, ASN: routerASN, Neighbors: e.Neighbors(nodeASN)})
 		l.routers = append(l.routers, r)
@@ -61,8 +65,16 @@ func (l *lifecycle) announced() {
 		l.sessionsUp(r)
 		for _, vip := range []netip.Addr{vip4, vip6} {
 			for i, p := range l.from(r, vip, 0, 1, 2) {
-				want := router.Path{From: wire.LANAddress(i).Addr(), NextHop: router.Hops(vip, i)[0], ASPath: []uint32{nodeASN}, MED: 20, HasMED: true,
-					LocalPref: p.LocalPref, Communities: []string{"64512:7"}, Large: []string{"64512:1:2"}}
+				want := router.Path{
+					From:        wire.LANAddress(i).Addr(),
+					NextHop:     router.Hops(vip, i)[0],
+					ASPath:      []uint32{nodeASN},
+					MED:         20,
+					HasMED:      true,
+					LocalPref:   p.LocalPref,
+					Communities: []string{"64512:7"},
+					Large:       []string{"64512:1:2"},
+				}
 				// LOCAL_PREF is not for eBGP: routers assume 100, and FRR shows none.
 				if fmt.Sprint(p) != fmt.Sprint(want) || p.LocalPref != 0 && p.LocalPref != 100 {
 					l.t.Errorf("%s: path %+v to %s, want %+v", r.Kind, p, vip, want)
@@ -106,8 +118,8 @@ func (l *lifecycle) allEstablished() map[*router.Router]map[netip.Addr]time.Time
 	return all
 }
 
-// local expects an address with policy Local from the nodes with a ready endpoint only, also after the endpoints move, and
-// from no node without endpoints.
+// local expects an address with policy Local from the nodes with a ready endpoint only, also after the endpoints move,
+// and from no node without endpoints.
 func (l *lifecycle) local() {
 	l.t.Helper()
 	s := router.Service{Name: "local", Addr: vip4.Next(), Local: true}
@@ -115,8 +127,14 @@ func (l *lifecycle) local() {
 	for _, r := range l.routers {
 		l.from(r, s.Addr, 1)
 	}
-	// A node whose endpoint begins to terminate withdraws the route although the endpoint serves: another node has a ready one.
-	l.must(l.PutEndpoints(s, []router.Endpoint{{Node: 1, Terminating: true}, {Node: 0, Ready: true}, {Node: 2, Ready: true}}))
+	// A node whose endpoint begins to terminate withdraws the route although the endpoint serves: another node has a
+	// ready one.
+	l.must(
+		l.PutEndpoints(
+			s,
+			[]router.Endpoint{{Node: 1, Terminating: true}, {Node: 0, Ready: true}, {Node: 2, Ready: true}},
+		),
+	)
 	for _, r := range l.routers {
 		l.from(r, s.Addr, 0, 2)
 		if r.Kind.HasKernel() {
@@ -181,7 +199,10 @@ func (l *lifecycle) drained(number int) {
 	for _, r := range l.routers {
 		l.eventually(r.Kind.String()+" hears of the shutdown", func(ctx context.Context) error {
 			paths, err := r.Paths(ctx, router.HostPrefix(vip4))
-			i := slices.IndexFunc(paths, func(p router.Path) bool { return p.From == node && slices.Contains(p.Communities, "65535:0") })
+			i := slices.IndexFunc(
+				paths,
+				func(p router.Path) bool { return p.From == node && slices.Contains(p.Communities, "65535:0") },
+			)
 			if err == nil && i < 0 {
 				err = fmt.Errorf("%+v", paths)
 			}

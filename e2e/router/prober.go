@@ -70,8 +70,8 @@ func Probe(client *wire.Station, load Load) (*Prober, error) {
 	return p, nil
 }
 
-// send sends at the rate, without waiting for answers. A datagram refused by the kernel counts as lost. After a stall of this
-// process, send skips the missed datagrams, because a burst would overflow queues.
+// send sends at the rate, without waiting for answers. A datagram refused by the kernel counts as lost. After a stall
+// of this process, send skips the missed datagrams, because a burst would overflow queues.
 func (p *Prober) send(ctx context.Context) {
 	const mostLate = 10 * time.Millisecond
 	last, due := time.Now(), 0.0

@@ -175,7 +175,13 @@ func (e *environment) unharmed(what string, t router.Traffic, since time.Time) {
 	e.t.Helper()
 	e.t.Logf("%s: %v", what, t)
 	if len(t.Lost) > 0 {
-		e.t.Errorf("%s: %d of %d datagrams lost, the last one %v after its begin", what, len(t.Lost), t.Sent, t.Outage(since))
+		e.t.Errorf(
+			"%s: %d of %d datagrams lost, the last one %v after its begin",
+			what,
+			len(t.Lost),
+			t.Sent,
+			t.Outage(since),
+		)
 	}
 }
 

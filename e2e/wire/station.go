@@ -20,13 +20,14 @@ type Station struct {
 	lan *port
 }
 
-// StationAddresses returns the addresses of a station on the LAN by its number, 4 to 9. No other host has these numbers.
+// StationAddresses returns the addresses of a station on the LAN by its number, 4 to 9. No other host has these
+// numbers.
 func StationAddresses(number int) [2]netip.Prefix {
 	return [2]netip.Prefix{host(lan4, number), host(lan6, number)}
 }
 
-// NewStation adds a host with an eth0 on the LAN, which has the addresses of the number. Closing the laboratory removes the
-// host.
+// NewStation adds a host with an eth0 on the LAN, which has the addresses of the number. Closing the laboratory removes
+// the host.
 func (l *Lab) NewStation(number int) (*Station, error) {
 	s, err := l.station()
 	if err != nil {
@@ -49,8 +50,8 @@ func (l *Lab) station() (*Station, error) {
 	return s, nil
 }
 
-// Behind adds a host that is connected to a new interface of this station by its eth0, and makes the station the router of
-// the host. The station gets address 1 of each subnet, the host address 2.
+// Behind adds a host that is connected to a new interface of this station by its eth0, and makes the station the router
+// of the host. The station gets address 1 of each subnet, the host address 2.
 func (s *Station) Behind(link string, subnets ...netip.Prefix) (*Station, error) {
 	far, err := s.lab.station()
 	if err != nil {
@@ -61,7 +62,11 @@ func (s *Station) Behind(link string, subnets ...netip.Prefix) (*Station, error)
 	}
 	for _, subnet := range subnets {
 		mine, theirs := host(subnet, 1), host(subnet, 2)
-		err := errors.Join(s.addAddress(link, mine), far.addAddress(interfaces[LAN], theirs), far.RouteVia(anywhere(subnet.Addr()), mine.Addr()))
+		err := errors.Join(
+			s.addAddress(link, mine),
+			far.addAddress(interfaces[LAN], theirs),
+			far.RouteVia(anywhere(subnet.Addr()), mine.Addr()),
+		)
 		if err != nil {
 			return nil, fmt.Errorf("connect a host behind %s: %w", link, err)
 		}
@@ -92,7 +97,11 @@ func anywhere(a netip.Addr) netip.Prefix {
 
 // cable connects two namespaces by a pair of interfaces, which are up.
 func (n *namespace) cable(name string, other *namespace, far string) error {
-	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: far, PeerNamespace: netlink.NsFd(other.fd)}
+	pair := &netlink.Veth{
+		LinkAttrs:     netlink.LinkAttrs{Name: name},
+		PeerName:      far,
+		PeerNamespace: netlink.NsFd(other.fd),
+	}
 	if err := n.link.LinkAdd(pair); err != nil {
 		return fmt.Errorf("make a cable from %s to %s: %w", name, far, err)
 	}
@@ -145,7 +154,8 @@ func (s *Station) Start(cmd *exec.Cmd) error { return s.contain(cmd) }
 // StartAt starts a program on a node, as [Station.Start] does.
 func (l *Lab) StartAt(number int, cmd *exec.Cmd) error { return l.nodes[number].contain(cmd) }
 
-// StartAtSwitch starts a program as [Station.Start] does, in the namespace of the bridge that all frames of the LAN pass.
+// StartAtSwitch starts a program as [Station.Start] does, in the namespace of the bridge that all frames of the LAN
+// pass.
 func (l *Lab) StartAtSwitch(program func(bridge string) *exec.Cmd) error {
 	return l.hub.contain(program(bridges[LAN]))
 }

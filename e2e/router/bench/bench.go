@@ -39,7 +39,11 @@ type Measurement struct {
 // Measurements returns all of them, in their order.
 func Measurements() []Measurement {
 	return []Measurement{
-		{"unready", "a pod becomes unready, policy Local: until the router's kernel has its node no more", (*bench).unready},
+		{
+			"unready",
+			"a pod becomes unready, policy Local: until the router's kernel has its node no more",
+			(*bench).unready,
+		},
 		{"crash", "a node's link to the LAN fails: until no datagram is lost any more", (*bench).crash},
 		{"stop", "a speaker is told to stop", (*bench).stop},
 		{"rollout", "a second speaker follows the one of a node, two for each round", (*bench).rollout},
@@ -58,7 +62,8 @@ func Names() (all []string) {
 	return all
 }
 
-// Run takes the named measurements, or all of them without names. The report is complete also when a measurement failed.
+// Run takes the named measurements, or all of them without names. The report is complete also when a measurement
+// failed.
 func Run(ctx context.Context, o Options, names ...string) (*Report, error) {
 	b := &bench{Options: o}
 	if b.Say == nil {

@@ -60,7 +60,13 @@ func (b *bench) many(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.Say("round %d: first route after %v, last one after %v, %d messages", round, first.Sub(start), last.Sub(start), session.Updates-before.Updates)
+		b.Say(
+			"round %d: first route after %v, last one after %v, %d messages",
+			round,
+			first.Sub(start),
+			last.Sub(start),
+			session.Updates-before.Updates,
+		)
 		what := fmt.Sprintf("%d prefixes: ", b.Prefixes)
 		b.AddTime(Row{What: what + "start to the last route", Router: s.name}, last.Sub(start))
 		b.AddTime(Row{What: what + "first to last route", Router: s.name, Percentile: 100, Goal: 500}, last.Sub(first))
@@ -134,12 +140,16 @@ func (b *bench) oneOf(ctx context.Context, r *rig, what string) error {
 		if gone {
 			b.AddTime(Row{What: what + "one goes", Router: s.name, Percentile: 99, Goal: 100}, event.At.Sub(start))
 		}
-		b.Add(Row{What: what + "UPDATEs for one change", Router: s.name, Percentile: 100, Goal: 1}, float64(now.Updates-before.Updates))
+		b.Add(
+			Row{What: what + "UPDATEs for one change", Router: s.name, Percentile: 100, Goal: 1},
+			float64(now.Updates-before.Updates),
+		)
 	}
 	return nil
 }
 
-// memory compares a speaker that announces to two routers with a speaker that owns the same number of addresses by layer 2.
+// memory compares a speaker that announces to two routers with a speaker that owns the same number of addresses by
+// layer 2.
 func (b *bench) memory(ctx context.Context) error {
 	var sizes [2]float64
 	for i, places := range [][]place{nil, both()} {
@@ -215,7 +225,10 @@ func resident(pid int) (float64, error) {
 // quiet lists everything again and again.
 func (b *bench) quiet(ctx context.Context) error {
 	const every = 5 * time.Second
-	r, err := b.newRig(ctx, options{nodes: 2, places: []place{{kind: router.FRR}}, service: service(false), endpoints: router.On(0)})
+	r, err := b.newRig(
+		ctx,
+		options{nodes: 2, places: []place{{kind: router.FRR}}, service: service(false), endpoints: router.On(0)},
+	)
 	if err != nil {
 		return err
 	}
@@ -243,7 +256,10 @@ func (b *bench) quiet(ctx context.Context) error {
 		}
 	}
 	now, err := updates()
-	b.Add(Row{What: fmt.Sprintf("resyncs for %v: UPDATEs", b.Quiet), Router: r.sites[0].name, Percentile: 100}, float64(now-before))
+	b.Add(
+		Row{What: fmt.Sprintf("resyncs for %v: UPDATEs", b.Quiet), Router: r.sites[0].name, Percentile: 100},
+		float64(now-before),
+	)
 	b.Add(Row{What: fmt.Sprintf("resyncs for %v: route events", b.Quiet), Router: r.sites[0].name, Percentile: 100},
 		float64(len(r.sites[0].watch.Events())-events))
 	return err
@@ -280,7 +296,10 @@ func (b *bench) busy(ctx context.Context) error {
 		}
 		what := fmt.Sprintf("busy CPUs for %v: ", b.Busy)
 		b.Add(Row{What: what + "sessions anew", Router: s.name, Percentile: 100}, float64(resets(before[s], now)))
-		b.Add(Row{What: what + "route events", Router: s.name, Percentile: 100}, float64(len(s.watch.Events())-events[s]))
+		b.Add(
+			Row{What: what + "route events", Router: s.name, Percentile: 100},
+			float64(len(s.watch.Events())-events[s]),
+		)
 	}
 	return nil
 }

@@ -39,14 +39,18 @@ func (b *bench) unready(ctx context.Context) error {
 		for _, s := range r.sites {
 			limited, cancel := context.WithTimeout(ctx, settleLimit)
 			event, err := s.watch.Await(limited, start, func(v router.RouteEvent) bool {
-				return v.Prefix == router.HostPrefix(router.VIP4(0)) && slices.Equal(v.Hops, router.Hops(router.VIP4(0), rest...))
+				return v.Prefix == router.HostPrefix(router.VIP4(0)) &&
+					slices.Equal(v.Hops, router.Hops(router.VIP4(0), rest...))
 			})
 			cancel()
 			if err != nil {
 				return err
 			}
 			b.Say("round %d, %s: %v", round, s.name, event.At.Sub(start))
-			b.AddTime(Row{What: "pod unready: route gone", Router: s.name, Percentile: 99, Goal: 100}, event.At.Sub(start))
+			b.AddTime(
+				Row{What: "pod unready: route gone", Router: s.name, Percentile: 99, Goal: 100},
+				event.At.Sub(start),
+			)
 		}
 		if err := r.PutEndpoints(service(true), router.On(r.nodes...)); err != nil {
 			return err
@@ -62,8 +66,16 @@ func (b *bench) unready(ctx context.Context) error {
 func (b *bench) crash(ctx context.Context) error {
 	const fast = 50 * time.Millisecond
 	r, err := b.newRig(ctx, options{nodes: 3, service: service(false), endpoints: router.On(0), places: []place{
-		{kind: router.FRR, bfd: fast, label: ", BFD 3 x 50 ms"}, {kind: router.BIRD, bfd: fast, label: ", BFD 3 x 50 ms"},
-		{kind: router.FRR, hold: 3 * time.Second, label: ", hold 3 s"}, {kind: router.BIRD, hold: 3 * time.Second, label: ", hold 3 s"},
+		{
+			kind:  router.FRR,
+			bfd:   fast,
+			label: ", BFD 3 x 50 ms",
+		}, {kind: router.BIRD, bfd: fast, label: ", BFD 3 x 50 ms"},
+		{
+			kind:  router.FRR,
+			hold:  3 * time.Second,
+			label: ", hold 3 s",
+		}, {kind: router.BIRD, hold: 3 * time.Second, label: ", hold 3 s"},
 	}})
 	if err != nil {
 		return err
@@ -101,13 +113,16 @@ func (b *bench) crash(ctx context.Context) error {
 	return nil
 }
 
-// intervals notes the BFD interval of a node. A speaker that waits for a CPU raises the interval, and the router then notices
-// a crash later.
+// intervals notes the BFD interval of a node. A speaker that waits for a CPU raises the interval, and the router then
+// notices a crash later.
 func (b *bench) intervals(ctx context.Context, r *rig, node int) error {
 	said, err := r.Says(ctx, node)
 	for i, p := range said.Peers {
 		if p.BFD != nil {
-			b.Add(Row{What: "node crash: interval of BFD in use", Router: r.sites[i].name, Unit: "ms"}, float64(p.BFD.Interval))
+			b.Add(
+				Row{What: "node crash: interval of BFD in use", Router: r.sites[i].name, Unit: "ms"},
+				float64(p.BFD.Interval),
+			)
 		}
 	}
 	return err
@@ -147,7 +162,12 @@ func (b *bench) stop(ctx context.Context) error {
 func (b *bench) rollout(ctx context.Context) error {
 	const fast = 50 * time.Millisecond
 	r, err := b.newRig(ctx, options{nodes: 3, service: service(false), endpoints: router.On(0), places: []place{
-		{kind: router.FRR, bfd: fast, password: "of-the-routers", label: ", MD5, BFD"}, {kind: router.BIRD, bfd: fast, password: "of-the-routers", label: ", MD5, BFD"},
+		{
+			kind:     router.FRR,
+			bfd:      fast,
+			password: "of-the-routers",
+			label:    ", MD5, BFD",
+		}, {kind: router.BIRD, bfd: fast, password: "of-the-routers", label: ", MD5, BFD"},
 	}})
 	if err != nil {
 		return err

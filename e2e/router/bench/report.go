@@ -81,8 +81,19 @@ func (r *Report) Write(w io.Writer) error {
 			digits = 1
 		}
 		number := func(v float64) string { return fmt.Sprintf("%.*f", digits, v) }
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", row.What, cmp.Or(row.Router, "-"), len(row.Values), number(row.percentile(50)),
-			number(row.percentile(99)), number(row.percentile(100)), row.Unit, row.goal(), row.Met())
+		fmt.Fprintf(
+			t,
+			"%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			row.What,
+			cmp.Or(row.Router, "-"),
+			len(row.Values),
+			number(row.percentile(50)),
+			number(row.percentile(99)),
+			number(row.percentile(100)),
+			row.Unit,
+			row.goal(),
+			row.Met(),
+		)
 	}
 	if err := t.Flush(); err != nil {
 		return err

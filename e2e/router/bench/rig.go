@@ -90,7 +90,15 @@ func (b *bench) newRig(ctx context.Context, o options) (*rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := router.NewCluster(wire.Options{Speaker: b.Speaker, Nodes: o.nodes, Config: peers + router.Pool() + profiles, Logs: logs, Unstarted: true})
+	c, err := router.NewCluster(
+		wire.Options{
+			Speaker:   b.Speaker,
+			Nodes:     o.nodes,
+			Config:    peers + router.Pool() + profiles,
+			Logs:      logs,
+			Unstarted: true,
+		},
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +135,11 @@ func (r *rig) place(ctx context.Context, station int, p place) error {
 		neighbors[i].BFD, neighbors[i].HoldTime, neighbors[i].Password = p.bfd, p.hold, p.password
 		neighbors[i].GracefulRestart = p.bfd > 0
 	}
-	started, err := router.Start(ctx, r.Lab, router.Options{Kind: p.kind, Station: station, ASN: router.RouterASN, Neighbors: neighbors})
+	started, err := router.Start(
+		ctx,
+		r.Lab,
+		router.Options{Kind: p.kind, Station: station, ASN: router.RouterASN, Neighbors: neighbors},
+	)
 	if err != nil {
 		return err
 	}
