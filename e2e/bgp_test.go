@@ -35,7 +35,8 @@ type routed struct {
 	workers []lab.Node
 }
 
-// installRouted starts a router that is the peer of all nodes, and installs Lanlord with a pool that is announced to it.
+// installRouted starts a router that is the peer of all nodes, and installs Lanlord with a pool that is announced to
+// it.
 func installRouted(t *testing.T) *routed {
 	t.Helper()
 	l := lab.Open(t)
@@ -45,7 +46,10 @@ func installRouted(t *testing.T) *routed {
 	}
 	r := &routed{router: l.StartRouter(routerASN, nil, peers)}
 	r.installation = install(t, l, netip.MustParseAddr("198.51.100.1"))
-	r.workers = slices.DeleteFunc(l.Nodes(), func(n lab.Node) bool { return strings.HasSuffix(n.Name, "control-plane") })
+	r.workers = slices.DeleteFunc(
+		l.Nodes(),
+		func(n lab.Node) bool { return strings.HasSuffix(n.Name, "control-plane") },
+	)
 	r.configure(fmt.Sprintf(`peers:
 - {my-asn: %d, peer-asn: %d, peer-address: %s, hold-time: 9s, password: of-the-routers, bfd-profile: default}
 bfd-profiles:
@@ -99,12 +103,17 @@ func (r *routed) by(a netip.Addr, nodes ...lab.Node) {
 // withPods returns the workers that have a pod of a Deployment.
 func (r *routed) withPods(deployment string) (nodes []lab.Node) {
 	r.t.Helper()
-	list, err := r.Clientset.CoreV1().Pods(r.namespace).List(r.t.Context(), metav1.ListOptions{LabelSelector: "app=" + deployment})
+	list, err := r.Clientset.CoreV1().
+		Pods(r.namespace).
+		List(r.t.Context(), metav1.ListOptions{LabelSelector: "app=" + deployment})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	for _, n := range r.workers {
-		if slices.ContainsFunc(list.Items, func(p corev1.Pod) bool { return p.Spec.NodeName == n.Name && isReady(&p) && p.DeletionTimestamp == nil }) {
+		if slices.ContainsFunc(
+			list.Items,
+			func(p corev1.Pod) bool { return p.Spec.NodeName == n.Name && isReady(&p) && p.DeletionTimestamp == nil },
+		) {
 			nodes = append(nodes, n)
 		}
 	}
@@ -142,7 +151,11 @@ func TestBGP(t *testing.T) {
 // local moves the one pod of a Service with policy Local by a rolling restart, with requests going on.
 func (r *routed) local(t *testing.T) {
 	r.Deploy(r.namespace, "local", 2)
-	r.expose("local", "local", func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal })
+	r.expose(
+		"local",
+		"local",
+		func(s *corev1.Service) { s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal },
+	)
 	addr := r.address("local")
 	r.by(addr, r.withPods("local")...)
 	behind := r.router.Client().Sub(t)
@@ -159,7 +172,8 @@ func (r *routed) local(t *testing.T) {
 	r.by(addr)
 }
 
-// rollout updates the DaemonSet while the client requests pages: the router's sessions go on, no route changes, no request fails.
+// rollout updates the DaemonSet while the client requests pages. The sessions go on, no route changes, no request
+// fails.
 func (r *routed) rollout(t *testing.T, addr netip.Addr) {
 	before, err := r.router.Established(t.Context())
 	if err != nil {
@@ -190,8 +204,8 @@ func (r *routed) rollout(t *testing.T, addr netip.Addr) {
 	}
 }
 
-// TestBGPConfigUnchanged takes the configuration of MetalLB v0.12's example. MetalLB itself refuses two of its lines, which are left out:
-// a key that does not exist, and multihop for iBGP.
+// TestBGPConfigUnchanged uses the example configuration of MetalLB v0.12, without the two lines that MetalLB itself
+// refuses: an unknown key, and multihop for iBGP.
 func TestBGPConfigUnchanged(t *testing.T) {
 	l := lab.Open(t)
 	source := netip.MustParsePrefix("10.0.0.2/24")
@@ -206,7 +220,11 @@ func TestBGPConfigUnchanged(t *testing.T) {
 	t.Cleanup(func() { r.labelNode(node.Name, node.Name) })
 	in.configure(metallbExample(t))
 	l.Deploy(in.namespace, "web", 1)
-	in.expose("web", "web", func(s *corev1.Service) { s.Spec.LoadBalancerIP = "198.51.100.7" }) // the pool is not for all
+	in.expose(
+		"web",
+		"web",
+		func(s *corev1.Service) { s.Spec.LoadBalancerIP = "198.51.100.7" },
+	) // the pool is not for all
 	addr := r.address("web")
 	r.WaitFor("the route", patience, func(ctx context.Context) error {
 		hops, err := router.Kernel(ctx, addr)

@@ -36,8 +36,9 @@ type RouterPeer struct {
 	BFD bool
 }
 
-// StartRouter starts a router, which lives as long as the test, and has the nodes know the way to the client behind it. More are
-// further addresses of the router, and the peers are its neighbours. No node may be dead: Docker would give its address away.
+// StartRouter starts a router until the end of the test, and adds a route to the client behind the router on each node.
+// more are further addresses of the router. No node may be dead: Docker would give the address of the node to the
+// router.
 func (l *Lab) StartRouter(asn int, more []netip.Prefix, peers []RouterPeer) *Router {
 	l.t.Helper()
 	scripts, err := filepath.Abs("images.sh")
@@ -46,8 +47,25 @@ func (l *Lab) StartRouter(asn int, more []netip.Prefix, peers []RouterPeer) *Rou
 		l.t.Fatalf("the router's image: %v: %s", err, out)
 	}
 	_, _ = run(context.Background(), "docker", "rm", "-f", routerName) // one that an interrupted test has left
-	l.docker("run", "-d", "--name", routerName, "--hostname", "router", "--init", "--network", NetworkName, "--privileged",
-		"--sysctl", "net.ipv4.ip_forward=1", "--sysctl", "net.ipv6.conf.all.forwarding=1", routerImage, "sleep", "infinity")
+	l.docker(
+		"run",
+		"-d",
+		"--name",
+		routerName,
+		"--hostname",
+		"router",
+		"--init",
+		"--network",
+		NetworkName,
+		"--privileged",
+		"--sysctl",
+		"net.ipv4.ip_forward=1",
+		"--sysctl",
+		"net.ipv6.conf.all.forwarding=1",
+		routerImage,
+		"sleep",
+		"infinity",
+	)
 	l.t.Cleanup(func() { l.docker("rm", "-f", routerName) })
 	r := &Router{lab: l}
 	r.addresses()
@@ -64,7 +82,12 @@ func (l *Lab) StartRouter(asn int, more []netip.Prefix, peers []RouterPeer) *Rou
 func (r *Router) addresses() {
 	r.lab.t.Helper()
 	var network struct{ IPAddress, GlobalIPv6Address netip.Addr }
-	output := r.lab.docker("inspect", "--format", `{{json (index .NetworkSettings.Networks "`+NetworkName+`")}}`, routerName)
+	output := r.lab.docker(
+		"inspect",
+		"--format",
+		`{{json (index .NetworkSettings.Networks "`+NetworkName+`")}}`,
+		routerName,
+	)
 	r.lab.must(json.Unmarshal([]byte(output), &network))
 	r.IPv4, r.IPv6 = network.IPAddress, network.GlobalIPv6Address
 }
@@ -81,15 +104,27 @@ func (r *Router) client() {
 		if mine.Is6() {
 			flag = "nodad"
 		}
-		script += fmt.Sprintf("; ip addr add %[1]s/%[2]d dev eth9 %[3]s; ip -n client addr add %[4]s/%[2]d dev eth0 %[3]s; ip -n client route add default via %[1]s",
-			mine, subnet.Bits(), flag, mine.Next())
+		script += fmt.Sprintf(
+			"; ip addr add %[1]s/%[2]d dev eth9 %[3]s; ip -n client addr add %[4]s/%[2]d dev eth0 %[3]s; ip -n client route add default via %[1]s",
+			mine,
+			subnet.Bits(),
+			flag,
+			mine.Next(),
+		)
 	}
 	r.Exec("sh", "-ec", script)
 	for _, node := range r.lab.Nodes() {
 		r.lab.ExecOnNode(node, "ip", "route", "replace", behind4, "via", r.IPv4.String())
 		r.lab.ExecOnNode(node, "ip", "route", "replace", behind6, "via", r.IPv6.String())
 		r.lab.t.Cleanup(func() {
-			_, _ = r.lab.TryOnNode(context.Background(), node, "ip", "route", "del", behind4) // a node that was started again has none
+			_, _ = r.lab.TryOnNode(
+				context.Background(),
+				node,
+				"ip",
+				"route",
+				"del",
+				behind4,
+			) // a node that was started again has none
 			_, _ = r.lab.TryOnNode(context.Background(), node, "ip", "route", "del", behind6)
 		})
 	}
@@ -99,7 +134,12 @@ func (r *Router) client() {
 func (r *Router) configure(asn int, peers []RouterPeer) {
 	r.lab.t.Helper()
 	var text, activate strings.Builder
-	fmt.Fprintf(&text, "router bgp %d\n bgp router-id %s\n no bgp ebgp-requires-policy\n no bgp default ipv4-unicast\n bgp bestpath as-path multipath-relax\n", asn, r.IPv4)
+	fmt.Fprintf(
+		&text,
+		"router bgp %d\n bgp router-id %s\n no bgp ebgp-requires-policy\n no bgp default ipv4-unicast\n bgp bestpath as-path multipath-relax\n",
+		asn,
+		r.IPv4,
+	)
 	for _, p := range peers {
 		fmt.Fprintf(&text, " neighbor %s remote-as %d\n", p.Address, p.ASN)
 		if p.Password != "" {
@@ -111,7 +151,12 @@ func (r *Router) configure(asn int, peers []RouterPeer) {
 		fmt.Fprintf(&activate, "  neighbor %s activate\n", p.Address)
 	}
 	for _, family := range []string{"ipv4", "ipv6"} {
-		fmt.Fprintf(&text, " address-family %s unicast\n%s  maximum-paths 64\n  maximum-paths ibgp 64\n exit-address-family\n", family, activate.String())
+		fmt.Fprintf(
+			&text,
+			" address-family %s unicast\n%s  maximum-paths 64\n  maximum-paths ibgp 64\n exit-address-family\n",
+			family,
+			activate.String(),
+		)
 	}
 	file, err := os.CreateTemp(r.lab.t.TempDir(), "bgpd")
 	r.lab.must(err)
@@ -119,8 +164,12 @@ func (r *Router) configure(asn int, peers []RouterPeer) {
 	r.lab.must(err)
 	r.lab.must(file.Close())
 	r.lab.docker("cp", file.Name(), routerName+":/etc/frr/bgpd.conf")
-	r.Exec("sh", "-ec", "rm -f /etc/frr/frr.conf; touch /etc/frr/zebra.conf /etc/frr/bfdd.conf; chown -R frr:frr /etc/frr; mkdir -p /run/frr; chown frr:frr /run/frr; "+
-		"for daemon in zebra bfdd bgpd; do /usr/lib/frr/$daemon -d; done")
+	r.Exec(
+		"sh",
+		"-ec",
+		"rm -f /etc/frr/frr.conf; touch /etc/frr/zebra.conf /etc/frr/bfdd.conf; chown -R frr:frr /etc/frr; mkdir -p /run/frr; chown frr:frr /run/frr; "+
+			"for daemon in zebra bfdd bgpd; do /usr/lib/frr/$daemon -d; done",
+	)
 }
 
 // Exec runs a command on the router and returns what it prints.
@@ -136,13 +185,25 @@ func (r *Router) Client() *Lab {
 	return &behind
 }
 
-// Kernel returns the next hops of the route to an address in the router's kernel, sorted; none if there is no such route.
+// Kernel returns the next hops of the route to an address in the router's kernel, sorted; none if there is no such
+// route.
 func (r *Router) Kernel(ctx context.Context, a netip.Addr) (hops []netip.Addr, err error) {
 	family := "-4"
 	if a.Is6() {
 		family = "-6"
 	}
-	output, err := run(ctx, "docker", "exec", routerName, "ip", "-j", family, "route", "show", netip.PrefixFrom(a, a.BitLen()).String())
+	output, err := run(
+		ctx,
+		"docker",
+		"exec",
+		routerName,
+		"ip",
+		"-j",
+		family,
+		"route",
+		"show",
+		netip.PrefixFrom(a, a.BitLen()).String(),
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +254,7 @@ func (r *Router) Established(ctx context.Context) (map[netip.Addr]time.Time, err
 	return since, nil
 }
 
-// WatchRoutes begins to note changes of the routes in the router's kernel, and returns a function that returns them, a line each.
+// WatchRoutes begins to note changes of kernel routes. changes returns a line for each change so far.
 func (r *Router) WatchRoutes() (changes func() []string) {
 	r.lab.t.Helper()
 	const file = "/tmp/routes"

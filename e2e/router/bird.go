@@ -27,9 +27,19 @@ func (b bird) configuration() string {
 	line("protocol kernel k4 { ipv4 { import none; export all; }; merge paths yes; }")
 	line("protocol kernel k6 { ipv6 { import none; export all; }; merge paths yes; }")
 	for i, n := range b.Neighbors {
-		line("protocol bgp n%d {\n local %s as %d;\n neighbor %s as %d;\n ipv4 { import all; export none; gateway direct; extended next hop on; };\n"+
-			" ipv6 { import all; export none; gateway direct; };", i, b.local(n), b.ASN, n.Address, n.ASN)
-		line(" hold time %d;\n connect delay time 1;\n connect retry time 5;\n error wait time 1, 2;", int(n.hold().Seconds()))
+		line(
+			"protocol bgp n%d {\n local %s as %d;\n neighbor %s as %d;\n ipv4 { import all; export none; gateway direct; extended next hop on; };\n"+
+				" ipv6 { import all; export none; gateway direct; };",
+			i,
+			b.local(n),
+			b.ASN,
+			n.Address,
+			n.ASN,
+		)
+		line(
+			" hold time %d;\n connect delay time 1;\n connect retry time 5;\n error wait time 1, 2;",
+			int(n.hold().Seconds()),
+		)
 		if n.ASN == b.ASN {
 			line(" direct;")
 		}
@@ -99,9 +109,13 @@ func (b bird) sessions(ctx context.Context) ([]Session, error) {
 		case l[0] != ' ':
 			now = nil
 			if len(fields) > 6 && fields[1] == "BGP" {
-				all = append(all, Session{State: strings.Join(fields[6:], " "), Established: fields[6] == "Established", Updates: -1})
+				all = append(
+					all,
+					Session{State: strings.Join(fields[6:], " "), Established: fields[6] == "Established", Updates: -1},
+				)
 				now = &all[len(all)-1]
-				if since, err := time.ParseInLocation(birdTime, fields[4]+" "+fields[5], time.Local); err == nil && now.Established {
+				if since, err := time.ParseInLocation(birdTime, fields[4]+" "+fields[5], time.Local); err == nil &&
+					now.Established {
 					now.Since = since
 				}
 			}

@@ -17,16 +17,16 @@ import (
 
 func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) }
 
-// Capture is tcpdump where all frames of the LAN pass.
+// Capture is a running tcpdump.
 type Capture struct {
 	cmd  *exec.Cmd
 	file string
 }
 
-// captured is what is written: BGP and BFD.
+// captured is the filter for BGP and BFD.
 const captured = "tcp port 179 or udp port 3784 or udp port 4784"
 
-// NewCapture begins to write what passes the LAN of BGP and BFD to a file, which stays.
+// NewCapture begins to write the BGP and BFD packets on the LAN to a file.
 func NewCapture(ctx context.Context, lab *wire.Lab, file string) (*Capture, error) {
 	c := &Capture{file: file}
 	err := lab.StartAtSwitch(func(bridge string) *exec.Cmd {
@@ -36,17 +36,32 @@ func NewCapture(ctx context.Context, lab *wire.Lab, file string) (*Capture, erro
 	return c.begun(ctx, err)
 }
 
-// NewCaptureAt begins to write what passes all links of a host, as [NewCapture] does.
+// NewCaptureAt begins to write the BGP and BFD packets on all links of a host to a file.
 func NewCaptureAt(ctx context.Context, host *wire.Station, file string) (*Capture, error) {
 	c := &Capture{file: file, cmd: tcpdump("any", file)}
 	return c.begun(ctx, host.Start(c.cmd))
 }
 
 func tcpdump(link, file string) *exec.Cmd {
-	return exec.Command("tcpdump", "-Z", "root", "-i", link, "-s", "0", "-U", "--immediate-mode", "-B", "16384", "-w", file, captured)
+	return exec.Command(
+		"tcpdump",
+		"-Z",
+		"root",
+		"-i",
+		link,
+		"-s",
+		"0",
+		"-U",
+		"--immediate-mode",
+		"-B",
+		"16384",
+		"-w",
+		file,
+		captured,
+	)
 }
 
-// begun returns the capture when it writes.
+// begun waits until tcpdump captures.
 func (c *Capture) begun(ctx context.Context, err error) (*Capture, error) {
 	if err != nil {
 		return nil, err
@@ -54,7 +69,7 @@ func (c *Capture) begun(ctx context.Context, err error) (*Capture, error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	for {
-		// The header of the file is written when the socket is open.
+		// tcpdump writes the header of the file after it opens the socket.
 		if info, err := os.Stat(c.file); err == nil && info.Size() > 0 {
 			return c, nil
 		}
@@ -71,10 +86,11 @@ func (c *Capture) Close() {
 	_ = c.cmd.Wait()         // "signal: killed"
 }
 
-// Faults returns what tshark finds wrong with the messages of BGP and BFD in a capture that come from hosts, from any if none are
-// named: malformed ones, and those with a warning or an error about the protocol. It also returns how many such packets it has looked at.
+// Faults returns the malformed messages of BGP and BFD in a capture, and the warnings and errors of tshark about the
+// messages. Only packets of some hosts count; without hosts all packets. packets counts them.
 func Faults(ctx context.Context, file string, from []netip.Addr) (faults []string, packets int, err error) {
-	out, err := exec.CommandContext(ctx, "tshark", "-r", file, "-Y", "bgp || bfd", "-T", "json", "-J", "ip ipv6 bgp bfd _ws.malformed", "--no-duplicate-keys").Output()
+	out, err := exec.CommandContext(ctx, "tshark", "-r", file, "-Y", "bgp || bfd", "-T", "json", "-J", "ip ipv6 bgp bfd _ws.malformed", "--no-duplicate-keys").
+		Output()
 	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
@@ -110,7 +126,7 @@ func Faults(ctx context.Context, file string, from []netip.Addr) (faults []strin
 	return faults, packets, nil
 }
 
-// sourceOf returns where a packet comes from.
+// sourceOf returns the source address of a packet.
 func sourceOf(layers map[string]any) netip.Addr {
 	for layer, field := range map[string]string{"ip": "ip.src", "ipv6": "ipv6.src"} {
 		if fields, ok := layers[layer].(map[string]any); ok {
@@ -123,7 +139,7 @@ func sourceOf(layers map[string]any) netip.Addr {
 	return netip.Addr{}
 }
 
-// experts returns the messages of the severities warning and error anywhere below a part of a packet.
+// experts returns the warnings and errors in a part of a packet.
 func experts(tree any) (found []string) {
 	switch t := tree.(type) {
 	case []any:

@@ -19,7 +19,7 @@ import (
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
-// The AS numbers of the nodes and the routers, where nothing else is said.
+// The default AS numbers of the nodes and the routers.
 const (
 	NodeASN   = 64512
 	RouterASN = 64513
@@ -29,12 +29,12 @@ const (
 var (
 	pool4 = netip.MustParsePrefix("198.18.0.0/16")
 	pool6 = netip.MustParsePrefix("fd00:198::/112")
-	// metallbPool is that of MetalLB's examples.
+	// metallbPool is the pool of MetalLB's examples.
 	metallbPool = netip.MustParsePrefix("198.51.100.0/24")
 )
 
-// VIP4 and VIP6 return addresses of Services by their number, from 0. The nodes answer datagrams to number 0, and to
-// [MetalLBAddress].
+// VIP4 returns the IPv4 address of a Service by its number, from 0. The nodes answer datagrams to address 0 of each
+// family and to [MetalLBAddress].
 func VIP4(number int) netip.Addr {
 	b := pool4.Addr().As4()
 	number++
@@ -42,7 +42,7 @@ func VIP4(number int) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-// VIP6 is VIP4 for the other family.
+// VIP6 returns the IPv6 address of a Service by its number, from 0.
 func VIP6(number int) netip.Addr {
 	b := pool6.Addr().As16()
 	number++
@@ -69,7 +69,7 @@ func Hops(of netip.Addr, nodes ...int) (all []netip.Addr) {
 	return all
 }
 
-// Pool returns the part of a configuration that has the pool, and further keys of it.
+// Pool returns the pool of a configuration with some further keys.
 func Pool(keys ...string) string {
 	text := fmt.Sprintf("address-pools:\n- name: routed\n  protocol: bgp\n  addresses: [%s, \"%s\"]\n", pool4, pool6)
 	for _, k := range keys {
@@ -78,7 +78,8 @@ func Pool(keys ...string) string {
 	return text
 }
 
-// Peer returns the part of a configuration that has a peer with some keys: the router at a station, unless the keys name another one.
+// Peer returns a peer of a configuration with some keys. The router is at a station unless the keys name another
+// address.
 func Peer(station int, keys ...string) string {
 	all := strings.Join(keys, ", ")
 	given := func(key string) bool {
@@ -103,7 +104,7 @@ type Cluster struct {
 	echoes []*Echo
 }
 
-// NewCluster makes one. The options need no prefixes that are local to the nodes.
+// NewCluster makes a cluster. NewCluster sets the option Local.
 func NewCluster(o wire.Options) (*Cluster, error) {
 	o.Local = []netip.Prefix{pool4, pool6, metallbPool}
 	lab, err := wire.New(o)
@@ -138,7 +139,7 @@ func (c *Cluster) Neighbors(asn uint32) (all []Neighbor) {
 	return all
 }
 
-// Client makes a host behind a router, to which all nodes can answer. A router has at most one.
+// Client makes a host behind a router, with a route from each node. A router has at most one client.
 func (c *Cluster) Client(r *Router) (*wire.Station, error) {
 	subnet4 := netip.MustParsePrefix(fmt.Sprintf("10.101.%d.0/24", r.Options.Station))
 	subnet6 := netip.MustParsePrefix(fmt.Sprintf("fd00:101:%d::/64", r.Options.Station))
@@ -153,32 +154,34 @@ func (c *Cluster) Client(r *Router) (*wire.Station, error) {
 
 // Configure replaces the configuration.
 func (c *Cluster) Configure(config string) error {
-	found, err := c.API().Edit("configmaps", types.NamespacedName{Namespace: "lanlord-system", Name: "config"}, func(o runtime.Object) {
-		o.(*corev1.ConfigMap).Data["config"] = config
-	})
+	found, err := c.API().
+		Edit("configmaps", types.NamespacedName{Namespace: "lanlord-system", Name: "config"}, func(o runtime.Object) {
+			o.(*corev1.ConfigMap).Data["config"] = config
+		})
 	if err == nil && !found {
 		err = errors.New("there is no ConfigMap")
 	}
 	return err
 }
 
-// Label gives a Node labels in place of those that it has.
+// Label replaces the labels of a Node.
 func (c *Cluster) Label(number int, labels map[string]string) error {
-	_, err := c.API().Edit("nodes", types.NamespacedName{Name: c.Nodes()[number]}, func(o runtime.Object) { o.(*corev1.Node).Labels = labels })
+	_, err := c.API().
+		Edit("nodes", types.NamespacedName{Name: c.Nodes()[number]}, func(o runtime.Object) { o.(*corev1.Node).Labels = labels })
 	return err
 }
 
-// Service is a Service that has an address.
+// Service is a Service with an address.
 type Service struct {
 	Name string
 	Addr netip.Addr
-	// Pool is the pool that the address is from; empty for the one of [Pool].
+	// Pool is the pool of the address; empty for the pool of [Pool].
 	Pool string
-	// Local says that the externalTrafficPolicy is Local.
+	// Local sets the externalTrafficPolicy Local.
 	Local bool
 }
 
-// Endpoint is a pod on a node. One that is not ready serves while it terminates.
+// Endpoint is a pod on a node. A terminating pod serves.
 type Endpoint struct {
 	Node               int
 	Ready, Terminating bool
@@ -205,10 +208,24 @@ func (c *Cluster) Put(s Service, endpoints []Endpoint) error {
 		family, cluster = corev1.IPv6Protocol, "fd00:96::1"
 	}
 	err := c.API().Put(&corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: s.Name, Annotations: map[string]string{"lanlord.io/ip-allocated-from-pool": s.Pool}},
-		Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, ClusterIP: cluster, ClusterIPs: []string{cluster},
-			IPFamilies: []corev1.IPFamily{family}, ExternalTrafficPolicy: policy, Ports: []corev1.ServicePort{{Port: 80, Protocol: corev1.ProtocolTCP}}},
-		Status: corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: s.Addr.String()}}}},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:   "default",
+			Name:        s.Name,
+			Annotations: map[string]string{"lanlord.io/ip-allocated-from-pool": s.Pool},
+		},
+		Spec: corev1.ServiceSpec{
+			Type:       corev1.ServiceTypeLoadBalancer,
+			ClusterIP:  cluster,
+			ClusterIPs: []string{cluster},
+			IPFamilies: []corev1.IPFamily{
+				family,
+			},
+			ExternalTrafficPolicy: policy,
+			Ports:                 []corev1.ServicePort{{Port: 80, Protocol: corev1.ProtocolTCP}},
+		},
+		Status: corev1.ServiceStatus{
+			LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: s.Addr.String()}}},
+		},
 	})
 	if err != nil {
 		return err
@@ -219,7 +236,11 @@ func (c *Cluster) Put(s Service, endpoints []Endpoint) error {
 // PutEndpoints replaces the endpoints of a Service.
 func (c *Cluster) PutEndpoints(s Service, endpoints []Endpoint) error {
 	slice := &discoveryv1.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Namespace: "default", Name: s.Name + "-1", Labels: map[string]string{discoveryv1.LabelServiceName: s.Name}},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "default",
+			Name:      s.Name + "-1",
+			Labels:    map[string]string{discoveryv1.LabelServiceName: s.Name},
+		},
 		AddressType: discoveryv1.AddressTypeIPv4,
 	}
 	pod := "10.97.0.%d"
@@ -229,20 +250,27 @@ func (c *Cluster) PutEndpoints(s Service, endpoints []Endpoint) error {
 	nodes := c.Nodes()
 	for i, one := range endpoints {
 		serving := one.Ready || one.Terminating
-		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf(pod, i+1)}, NodeName: &nodes[one.Node],
-			Conditions: discoveryv1.EndpointConditions{Ready: &one.Ready, Serving: &serving, Terminating: &one.Terminating}})
+		slice.Endpoints = append(
+			slice.Endpoints,
+			discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf(pod, i+1)}, NodeName: &nodes[one.Node],
+				Conditions: discoveryv1.EndpointConditions{
+					Ready:       &one.Ready,
+					Serving:     &serving,
+					Terminating: &one.Terminating,
+				}},
+		)
 	}
 	return c.API().Put(slice)
 }
 
-// Said is what a speaker says of itself, as far as it is looked at here.
+// Said is a part of the status of a speaker.
 type Said struct {
 	Peers []SaidPeer `json:"peers"`
-	// Owned are the addresses that the node answers ARP and neighbour solicitations for.
+	// Owned are the addresses owned by layer 2.
 	Owned []json.RawMessage `json:"owned"`
 }
 
-// SaidPeer is what a speaker says of a router.
+// SaidPeer is a session in the status of a speaker.
 type SaidPeer struct {
 	Name     string `json:"name"`
 	State    string `json:"state"`
@@ -254,12 +282,12 @@ type SaidPeer struct {
 	Wanted   int    `json:"wanted"`
 	BFD      *struct {
 		State string `json:"state"`
-		// Interval is the one at which the node sends, in milliseconds.
+		// Interval is the transmit interval of the node in milliseconds.
 		Interval int `json:"intervalMilliseconds"`
 	} `json:"bfd"`
 }
 
-// Says returns what the speaker of a node says of itself.
+// Says returns the status of the speaker of a node.
 func (c *Cluster) Says(ctx context.Context, number int) (s Said, err error) {
 	text, err := c.Status(ctx, number)
 	if err == nil {

@@ -11,13 +11,13 @@ import (
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
-// EchoPort is where the nodes answer datagrams (RFC 862).
+// EchoPort is the port of the echo service (RFC 862).
 const EchoPort = 7
 
-// Echo answers datagrams on a node, and says which node it is.
+// Echo answers datagrams on a node.
 type Echo struct{ conns []*net.UDPConn }
 
-// NewEcho answers datagrams to addresses on a node of the laboratory, by sending back what came and the node's name.
+// NewEcho answers datagrams to addresses on a node of the laboratory with the same bytes and the name of the node.
 func NewEcho(lab *wire.Lab, number int, addrs ...netip.Addr) (*Echo, error) {
 	e := &Echo{}
 	name := lab.Nodes()[number]
@@ -39,14 +39,16 @@ func NewEcho(lab *wire.Lab, number int, addrs ...netip.Addr) (*Echo, error) {
 	return e, nil
 }
 
-// roomy has a socket keep all that comes while this process waits for a CPU.
+// roomy enlarges the receive buffer, for the time in which this process waits for a CPU.
 func roomy(conn *net.UDPConn) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var failed error
-	err = raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20) })
+	err = raw.Control(
+		func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20) },
+	)
 	return errors.Join(err, failed)
 }
 
@@ -58,7 +60,7 @@ func answer(conn *net.UDPConn, name string) {
 		if err != nil {
 			return
 		}
-		_, _ = conn.WriteToUDPAddrPort(append(b[:n], name...), from) // a client that is gone counts what it misses
+		_, _ = conn.WriteToUDPAddrPort(append(b[:n], name...), from) // the client counts a lost answer
 	}
 }
 

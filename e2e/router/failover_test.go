@@ -12,24 +12,32 @@ import (
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
-// The bounds of a busy machine, far above what is measured, in which a session with BFD, or with a hold time of 3 s, finds a node dead. The
-// interval of BFD is one at which such a machine gives no false alarm; bench-bgp has a shorter one.
+// The bounds for the detection of a crash on a busy machine, with BFD and with a hold time of 3 s. The BFD interval is
+// long enough for a busy machine. bench-bgp measures with 50 ms.
 const (
 	bfdInterval = 200 * time.Millisecond
 	bfdBound    = 2 * time.Second
 	holdBound   = 4500 * time.Millisecond
 )
 
-// TestFailover has a node crash before FRR and BIRD, once each with BFD and with a short hold time; kills a speaker, whose routes FRR keeps
-// by graceful restart; and updates a speaker that has all of it.
+// TestFailover has FRR and BIRD with BFD, and FRR and BIRD with a short hold time, see a crashed node, a killed speaker
+// and a rollout.
 func TestFailover(t *testing.T) {
 	kinds := installed(t, router.FRR, router.BIRD)
 	peers := "peers:\n"
 	for i := range kinds {
-		peers += router.Peer(4+i, fmt.Sprintf("name: bfd-%d", i), "bfd-profile: fast", fmt.Sprintf("password: %q", password))
+		peers += router.Peer(
+			4+i,
+			fmt.Sprintf("name: bfd-%d", i),
+			"bfd-profile: fast",
+			fmt.Sprintf("password: %q", password),
+		)
 		peers += router.Peer(6+i, fmt.Sprintf("name: hold-%d", i), "hold-time: 3s")
 	}
-	peers += fmt.Sprintf("bfd-profiles: [{name: fast, receive-interval: %[1]d, transmit-interval: %[1]d}]\n", bfdInterval.Milliseconds())
+	peers += fmt.Sprintf(
+		"bfd-profiles: [{name: fast, receive-interval: %[1]d, transmit-interval: %[1]d}]\n",
+		bfdInterval.Milliseconds(),
+	)
 	e := speakers(t, 3, peers+router.Pool())
 	f := &failover{environment: e}
 	for i, k := range kinds {
@@ -104,7 +112,7 @@ func (f *failover) begin() {
 	}
 }
 
-// crash cuts a node off the LAN, the carrier of the routers staying, until all have found that out.
+// crash cuts a node off the LAN until all routers have dropped the node. The routers keep their carrier.
 func (f *failover) crash(number int) {
 	f.t.Helper()
 	f.begin()
@@ -120,18 +128,34 @@ func (f *failover) crash(number int) {
 		if s.bfd {
 			limit = bfdBound
 		}
-		event, err := s.watch.Await(f.t.Context(), start, func(v router.RouteEvent) bool { return v.Prefix == router.HostPrefix(vip4) })
+		event, err := s.watch.Await(
+			f.t.Context(),
+			start,
+			func(v router.RouteEvent) bool { return v.Prefix == router.HostPrefix(vip4) },
+		)
 		traffic := s.prober.Stop()
 		f.must(err)
-		f.t.Logf("crash, %s: route after %v, last loss after %v; %v", s, event.At.Sub(start), traffic.Outage(start), traffic)
+		f.t.Logf(
+			"crash, %s: route after %v, last loss after %v; %v",
+			s,
+			event.At.Sub(start),
+			traffic.Outage(start),
+			traffic,
+		)
 		if outage := traffic.Outage(start); outage > limit || len(traffic.Lost) == 0 {
-			f.t.Errorf("crash, %s: %d datagrams lost, the last one after %v, want at least one, and none after %v", s, len(traffic.Lost), outage, limit)
+			f.t.Errorf(
+				"crash, %s: %d datagrams lost, the last one after %v, want at least one, and none after %v",
+				s,
+				len(traffic.Lost),
+				outage,
+				limit,
+			)
 		}
 	}
 }
 
-// kill kills a speaker and starts it again. FRR keeps the routes, as BFD is not what tells of the speaker's end; see the table in
-// docs/bgp.md. No datagram is lost at any router: the node forwards.
+// kill kills a speaker and starts another one. FRR keeps the routes by graceful restart. BIRD with BFD drops the routes
+// when BFD goes down. No datagram is lost at any router, because the node forwards.
 func (f *failover) kill(number int) {
 	f.t.Helper()
 	f.begin()
@@ -150,7 +174,7 @@ func (f *failover) kill(number int) {
 	}
 }
 
-// update has a second speaker follow the one of a node.
+// update replaces the speaker of a node by a rollout.
 func (f *failover) update(number int) {
 	f.t.Helper()
 	before := make(map[*site]router.Session)
@@ -169,7 +193,8 @@ func (f *failover) update(number int) {
 		f.none("rollout, "+s.String(), s.watch)
 		session, err := s.Session(f.t.Context(), node)
 		f.must(err)
-		if d := session.Since.Sub(before[s].Since); !session.Established || d.Abs() > 2*time.Second || s.bfd && session.BFD != "Up" {
+		if d := session.Since.Sub(before[s].Since); !session.Established || d.Abs() > 2*time.Second ||
+			s.bfd && session.BFD != "Up" {
 			f.t.Errorf("rollout, %s: session %+v, before %+v", s, session, before[s])
 		}
 	}

@@ -14,22 +14,46 @@ type frr struct{ *Router }
 
 func (f frr) files() (map[string]string, [][]string) {
 	common := func(program string, more ...string) []string {
-		return append([]string{"/usr/lib/frr/" + program, "-f", f.path(program + ".conf"), "-i", f.path(program + ".pid"), "-z", f.path("zserv.api"),
-			"--vty_socket", f.dir, "-P", "0", "--log", "file:" + f.path("daemon.log")}, more...)
+		return append(
+			[]string{
+				"/usr/lib/frr/" + program,
+				"-f",
+				f.path(program + ".conf"),
+				"-i",
+				f.path(program + ".pid"),
+				"-z",
+				f.path("zserv.api"),
+				"--vty_socket",
+				f.dir,
+				"-P",
+				"0",
+				"--log",
+				"file:" + f.path("daemon.log"),
+			},
+			more...)
 	}
-	files := map[string]string{"zebra.conf": "hostname router\n", "bfdd.conf": f.bfdd(), "bgpd.conf": f.bgpd(), "daemon.log": ""}
+	files := map[string]string{
+		"zebra.conf": "hostname router\n",
+		"bfdd.conf":  f.bfdd(),
+		"bgpd.conf":  f.bgpd(),
+		"daemon.log": "",
+	}
 	return files, [][]string{
 		common("zebra"), common("bfdd", "--bfdctl", f.path("bfdd.sock")), common("bgpd"),
 	}
 }
 
-// begun waits until one of the programs, by its number, is there for the next one: sessions that bgpd asks for before bfdd has met zebra
-// may never come to be.
+// begun waits until a program is connected to zebra, before the next program starts: bfdd misses sessions that bgpd
+// registers earlier.
 func (f frr) begun(ctx context.Context, number int) error {
 	client := []string{"", "bfd", "bgp"}[number]
 	return Await(ctx, startLimit, "zebra to have the client "+client, func(ctx context.Context) error {
 		out, err := f.Output(ctx, "vtysh", "--vty_socket", f.dir, "-c", "show zebra client summary")
-		if err == nil && !slices.ContainsFunc(strings.Split(string(out), "\n"), func(l string) bool { return strings.HasPrefix(l, client) }) {
+		if err == nil &&
+			!slices.ContainsFunc(
+				strings.Split(string(out), "\n"),
+				func(l string) bool { return strings.HasPrefix(l, client) },
+			) {
 			err = fmt.Errorf("%s", out)
 		}
 		return err
@@ -42,7 +66,11 @@ func (f frr) bfdd() string {
 	text.WriteString("bfd\n")
 	for _, n := range f.Neighbors {
 		if n.BFD > 0 {
-			fmt.Fprintf(&text, " profile every-%[1]d\n  detect-multiplier 3\n  receive-interval %[1]d\n  transmit-interval %[1]d\n exit\n", n.BFD.Milliseconds())
+			fmt.Fprintf(
+				&text,
+				" profile every-%[1]d\n  detect-multiplier 3\n  receive-interval %[1]d\n  transmit-interval %[1]d\n exit\n",
+				n.BFD.Milliseconds(),
+			)
 		}
 	}
 	text.WriteString("exit\n")
@@ -64,8 +92,12 @@ func (f frr) bgpd() string {
 			line(" neighbor %s remote-as %d", name, n.ASN)
 		}
 		hold := n.hold()
-		line(" neighbor %s timers %d %d\n neighbor %[1]s timers connect 5\n neighbor %[1]s advertisement-interval 0", name,
-			int(hold.Seconds()/3), int(hold.Seconds()))
+		line(
+			" neighbor %s timers %d %d\n neighbor %[1]s timers connect 5\n neighbor %[1]s advertisement-interval 0",
+			name,
+			int(hold.Seconds()/3),
+			int(hold.Seconds()),
+		)
 		if n.Password != "" {
 			line(" neighbor %s password %s", name, n.Password)
 		}
@@ -81,7 +113,11 @@ func (f frr) bgpd() string {
 		fmt.Fprintf(&activate, "  neighbor %s activate\n", name)
 	}
 	for _, family := range []string{"ipv4", "ipv6"} {
-		line(" address-family %s unicast\n%s  maximum-paths 64\n  maximum-paths ibgp 64\n exit-address-family", family, activate.String())
+		line(
+			" address-family %s unicast\n%s  maximum-paths 64\n  maximum-paths ibgp 64\n exit-address-family",
+			family,
+			activate.String(),
+		)
 	}
 	line("exit")
 	return text.String()
@@ -112,8 +148,14 @@ func (f frr) sessions(ctx context.Context) ([]Session, error) {
 	}
 	var all []Session
 	for name, n := range found {
-		s := Session{State: n.BGPState, Established: n.BGPState == "Established", Updates: n.Stats.Updates, BFD: n.BFD.Status,
-			HoldTime: time.Duration(n.Hold) * time.Millisecond, Why: n.Why}
+		s := Session{
+			State:       n.BGPState,
+			Established: n.BGPState == "Established",
+			Updates:     n.Stats.Updates,
+			BFD:         n.BFD.Status,
+			HoldTime:    time.Duration(n.Hold) * time.Millisecond,
+			Why:         n.Why,
+		}
 		if s.Why == "" {
 			s.Why = n.Reset
 		}
@@ -202,11 +244,19 @@ func (f frr) prefixes(ctx context.Context, six bool) ([]netip.Prefix, error) {
 	return all, err
 }
 
-// communities returns the communities of a text that separates them by spaces, with numbers for the names of those that are well known.
+// communities splits a text at spaces, and replaces the names of well-known communities by numbers.
 func communities(text string) []string {
-	names := map[string]string{"graceful-shutdown": "65535:0", "GRACEFUL_SHUTDOWN": "65535:0", "no-export": "65535:65281",
-		"NO_EXPORT": "65535:65281", "no-advertise": "65535:65282", "NO_ADVERTISE": "65535:65282", "blackhole": "65535:666",
-		"BLACKHOLE": "65535:666", "planned-shut": "65535:0"}
+	names := map[string]string{
+		"graceful-shutdown": "65535:0",
+		"GRACEFUL_SHUTDOWN": "65535:0",
+		"no-export":         "65535:65281",
+		"NO_EXPORT":         "65535:65281",
+		"no-advertise":      "65535:65282",
+		"NO_ADVERTISE":      "65535:65282",
+		"blackhole":         "65535:666",
+		"BLACKHOLE":         "65535:666",
+		"planned-shut":      "65535:0",
+	}
 	all := strings.Fields(text)
 	for i, c := range all {
 		if number, known := names[c]; known {

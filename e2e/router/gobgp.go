@@ -29,13 +29,19 @@ func (g gobgp) configuration() string {
 		if n.Password != "" {
 			line(" auth-password = %q", n.Password)
 		}
-		line("[neighbors.timers.config]\n hold-time = %d\n keepalive-interval = %d\n connect-retry = 5", int(n.hold().Seconds()), int(n.hold().Seconds()/3))
+		line(
+			"[neighbors.timers.config]\n hold-time = %d\n keepalive-interval = %d\n connect-retry = 5",
+			int(n.hold().Seconds()),
+			int(n.hold().Seconds()/3),
+		)
 		line("[neighbors.transport.config]\n passive-mode = true")
 		if n.TTLSecurity {
 			line("[neighbors.ttl-security.config]\n enabled = true\n ttl-min = 255")
 		}
 		if n.GracefulRestart {
-			line("[neighbors.graceful-restart.config]\n enabled = true\n helper-only = true\n notification-enabled = true")
+			line(
+				"[neighbors.graceful-restart.config]\n enabled = true\n helper-only = true\n notification-enabled = true",
+			)
 		}
 		for _, family := range []string{"ipv4-unicast", "ipv6-unicast"} {
 			line("[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\n afi-safi-name = %q", family)
@@ -79,8 +85,13 @@ func (g gobgp) sessions(ctx context.Context) ([]Session, error) {
 	for _, n := range found {
 		updates, _ := n.State.Messages.Received.Update.Int64() // none is left out
 		hold, _ := n.Timers.State.Hold.Float64()               // so is that of a session that is down
-		s := Session{Neighbor: n.State.Neighbor, State: fmt.Sprint(n.State.State), Established: n.State.State == established,
-			Updates: int(updates), HoldTime: time.Duration(hold) * time.Second}
+		s := Session{
+			Neighbor:    n.State.Neighbor,
+			State:       fmt.Sprint(n.State.State),
+			Established: n.State.State == established,
+			Updates:     int(updates),
+			HoldTime:    time.Duration(hold) * time.Second,
+		}
 		if s.Established {
 			s.Since = time.Unix(n.Timers.State.Uptime.Seconds, 0)
 		}

@@ -17,18 +17,21 @@ import (
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
-// attributes are what gobgpd is told to announce with.
+// attributes are flags of gobgp for the path attributes.
 var attributes = []string{"community", "65535:0,64512:7", "large-community", "64512:1:2", "med", "20"}
 
-// TestJudges has gobgpd announce in place of the speakers, to know that each router's sessions, paths and kernel are read as they are,
-// that the watch and the prober see a withdrawal, and that tshark finds a fault where there is one.
+// TestJudges has gobgpd announce in place of the speakers, and checks the judges: the reading of sessions, paths and
+// kernel routes, the watch of routes, and the prober.
 func TestJudges(t *testing.T) {
 	t.Parallel()
 	needs(t, router.GoBGP)
 	e := newEnvironment(t, wire.Options{Nodes: 2, Config: "address-pools: []\n", Unstarted: true})
 	var routers []*router.Router
 	for i, kind := range installed(t, router.FRR, router.BIRD, router.OpenBGPD) {
-		routers = append(routers, e.router(router.Options{Kind: kind, Station: 4 + i, ASN: routerASN, Neighbors: e.Neighbors(nodeASN)}))
+		routers = append(
+			routers,
+			e.router(router.Options{Kind: kind, Station: 4 + i, ASN: routerASN, Neighbors: e.Neighbors(nodeASN)}),
+		)
 	}
 	announcers := []*announcer{e.announce(0), e.announce(1)}
 	for _, a := range announcers {
@@ -78,7 +81,8 @@ func TestFaultsAreSeen(t *testing.T) {
 		}
 		return err
 	})
-	if faults, _, err := router.Faults(t.Context(), file, []netip.Addr{wire.LANAddress(1).Addr()}); err != nil || len(faults) > 0 {
+	if faults, _, err := router.Faults(t.Context(), file, []netip.Addr{wire.LANAddress(1).Addr()}); err != nil ||
+		len(faults) > 0 {
 		t.Errorf("faults of a node that sent nothing: %v, %v", faults, err)
 	}
 	capture.Close()
@@ -88,18 +92,28 @@ func TestFaultsAreSeen(t *testing.T) {
 func checkReading(t *testing.T, e *environment, r *router.Router, announcers []*announcer) {
 	e.sessionsUp(r)
 	for i, p := range e.awaitPaths(r, vip4, 2) {
-		want := router.Path{From: wire.LANAddress(i).Addr(), NextHop: wire.LANAddress(i).Addr(), ASPath: []uint32{nodeASN}, MED: 20, HasMED: true,
-			LocalPref: p.LocalPref, Communities: []string{"64512:7", "65535:0"}, Large: []string{"64512:1:2"}}
+		want := router.Path{
+			From:        wire.LANAddress(i).Addr(),
+			NextHop:     wire.LANAddress(i).Addr(),
+			ASPath:      []uint32{nodeASN},
+			MED:         20,
+			HasMED:      true,
+			LocalPref:   p.LocalPref,
+			Communities: []string{"64512:7", "65535:0"},
+			Large:       []string{"64512:1:2"},
+		}
 		if fmt.Sprint(p) != fmt.Sprint(want) {
 			t.Errorf("path %+v, want %+v", p, want)
 		}
 	}
 	for i, p := range e.awaitPaths(r, vip6, 2) {
-		if p.From != wire.LANAddress(i).Addr() || p.NextHop != wire.LANAddress6(i).Addr() || p.HasMED || len(p.Communities) > 0 {
+		if p.From != wire.LANAddress(i).Addr() || p.NextHop != wire.LANAddress6(i).Addr() || p.HasMED ||
+			len(p.Communities) > 0 {
 			t.Errorf("path %+v", p)
 		}
 	}
-	if all, err := r.Prefixes(t.Context(), false); err != nil || !slices.Equal(all, []netip.Prefix{router.HostPrefix(vip4)}) {
+	if all, err := r.Prefixes(t.Context(), false); err != nil ||
+		!slices.Equal(all, []netip.Prefix{router.HostPrefix(vip4)}) {
 		t.Errorf("prefixes %v, %v", all, err)
 	}
 	if !r.Kind.HasKernel() {
@@ -113,7 +127,8 @@ func checkReading(t *testing.T, e *environment, r *router.Router, announcers []*
 	start := time.Now()
 	announcers[0].remove(vip4)
 	gone, err := watch.Await(t.Context(), start, func(v router.RouteEvent) bool {
-		return v.Prefix == router.HostPrefix(vip4) && !v.Deleted && slices.Equal(v.Hops, []netip.Addr{wire.LANAddress(1).Addr()})
+		return v.Prefix == router.HostPrefix(vip4) && !v.Deleted &&
+			slices.Equal(v.Hops, []netip.Addr{wire.LANAddress(1).Addr()})
 	})
 	e.must(err)
 	e.awaitKernel(r, vip4, 1)
@@ -124,7 +139,8 @@ func checkReading(t *testing.T, e *environment, r *router.Router, announcers []*
 	e.must(prober.AwaitAnswers(t.Context(), 200))
 	traffic := prober.Stop()
 	t.Logf("the route changed after %v; %v", gone.At.Sub(start), traffic)
-	if n := len(traffic.Lost); n < 100 || traffic.Outage(cut) < 150*time.Millisecond || traffic.Moved == 0 || len(traffic.Nodes) != 2 {
+	if n := len(traffic.Lost); n < 100 || traffic.Outage(cut) < 150*time.Millisecond || traffic.Moved == 0 ||
+		len(traffic.Nodes) != 2 {
 		t.Errorf("%v, an outage of %v, of a node that was cut off for 200 ms", traffic, traffic.Outage(cut))
 	}
 	announcers[0].add(vip4, attributes...)
@@ -137,14 +153,17 @@ type announcer struct {
 	number int
 }
 
-// announce starts one that waits for all routers of the tests.
+// announce starts an announcer with all routers of the tests as neighbours.
 func (e *environment) announce(number int) *announcer {
 	e.t.Helper()
 	addr := wire.LANAddress(number).Addr()
 	text := fmt.Sprintf("[global.config]\n as = %d\n router-id = %q\n", nodeASN, addr)
 	for station := 4; station < 8; station++ {
-		text += fmt.Sprintf("[[neighbors]]\n[neighbors.config]\n neighbor-address = %q\n peer-as = %d\n[neighbors.timers.config]\n connect-retry = 1\n idle-hold-time-after-reset = 1\n",
-			wire.StationAddresses(station)[0].Addr(), routerASN)
+		text += fmt.Sprintf(
+			"[[neighbors]]\n[neighbors.config]\n neighbor-address = %q\n peer-as = %d\n[neighbors.timers.config]\n connect-retry = 1\n idle-hold-time-after-reset = 1\n",
+			wire.StationAddresses(station)[0].Addr(),
+			routerASN,
+		)
 		for _, family := range []string{"ipv4-unicast", "ipv6-unicast"} {
 			text += fmt.Sprintf("[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\n afi-safi-name = %q\n", family)
 		}
@@ -168,7 +187,22 @@ func (a *announcer) rib(verb string, addr netip.Addr, more ...string) {
 	if addr.Is6() {
 		family, hop = "ipv6", wire.LANAddress6(a.number).Addr()
 	}
-	a.e.must(a.gobgp(a.e.t.Context(), append([]string{"global", "rib", "-a", family, verb, router.HostPrefix(addr).String(), "nexthop", hop.String()}, more...)...))
+	a.e.must(
+		a.gobgp(
+			a.e.t.Context(),
+			append(
+				[]string{
+					"global",
+					"rib",
+					"-a",
+					family,
+					verb,
+					router.HostPrefix(addr).String(),
+					"nexthop",
+					hop.String(),
+				},
+				more...)...),
+	)
 }
 
 func (a *announcer) add(addr netip.Addr, more ...string) { a.e.t.Helper(); a.rib("add", addr, more...) }

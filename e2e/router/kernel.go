@@ -15,7 +15,7 @@ import (
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
-// Kernel returns the routes that the daemon has written into the router's kernel, with their next hops, sorted.
+// Kernel returns the daemon's routes in the kernel with their sorted next hops.
 func (r *Router) Kernel(ctx context.Context) (map[netip.Prefix][]netip.Addr, error) {
 	all := make(map[netip.Prefix][]netip.Addr)
 	for _, family := range []string{"-4", "-6"} {
@@ -51,7 +51,8 @@ func (r *Router) Kernel(ctx context.Context) (map[netip.Prefix][]netip.Addr, err
 	return all, nil
 }
 
-// AwaitKernel waits until the router's kernel sends to an address by nodes, and by no others; by none if there is to be no route.
+// AwaitKernel waits until the kernel sends to an address by exactly these nodes; without nodes, until the route is
+// gone.
 func (r *Router) AwaitKernel(ctx context.Context, limit time.Duration, a netip.Addr, nodes ...int) error {
 	return Await(ctx, limit, fmt.Sprintf("kernel route of %s to %s", r.Kind, a), func(ctx context.Context) error {
 		all, err := r.Kernel(ctx)
@@ -75,7 +76,7 @@ func routePrefix(text string) (netip.Prefix, error) {
 	return netip.ParsePrefix(text)
 }
 
-// RouteEvent is a change of a route in a kernel, as "ip monitor route" says it.
+// RouteEvent is a change of a kernel route, from "ip monitor route".
 type RouteEvent struct {
 	At      time.Time
 	Prefix  netip.Prefix
@@ -96,14 +97,17 @@ type RouteWatch struct {
 	seen   map[netip.Prefix]bool
 }
 
-// signpost is a route that is made and removed to know that the watch has begun.
+// signpost is added and removed until the watch sees the route.
 const signpost = "192.0.2.255"
 
-// WatchRoutes notes the changes of the routes of a router's kernel within a prefix, from when it returns until Close. The zero prefix
-// stands for all.
+// WatchRoutes notes the changes of kernel routes within a prefix until Close. The zero prefix stands for all prefixes.
 func (r *Router) WatchRoutes(ctx context.Context, within netip.Prefix) (*RouteWatch, error) {
-	w := &RouteWatch{cmd: exec.Command("ip", "-ts", "-o", "monitor", "route"), within: within, ended: make(chan struct{}),
-		seen: make(map[netip.Prefix]bool)}
+	w := &RouteWatch{
+		cmd:    exec.Command("ip", "-ts", "-o", "monitor", "route"),
+		within: within,
+		ended:  make(chan struct{}),
+		seen:   make(map[netip.Prefix]bool),
+	}
 	out, err := w.cmd.StdoutPipe()
 	if err == nil {
 		err = r.Start(w.cmd)
@@ -181,7 +185,8 @@ func (w *RouteWatch) note(line string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.seen[e.Prefix] = true
-	if e.Prefix.IsValid() && e.Prefix.Addr().String() != signpost && (!w.within.IsValid() || w.within.Overlaps(e.Prefix)) {
+	if e.Prefix.IsValid() && e.Prefix.Addr().String() != signpost &&
+		(!w.within.IsValid() || w.within.Overlaps(e.Prefix)) {
 		w.events = append(w.events, e)
 	}
 }
@@ -193,7 +198,7 @@ func (w *RouteWatch) Events() []RouteEvent {
 	return slices.Clone(w.events)
 }
 
-// Await waits until an event is as wanted, and returns the first such one that is not before a time.
+// Await waits for an event, and returns the first wanted event since a time.
 func (w *RouteWatch) Await(ctx context.Context, since time.Time, wanted func(RouteEvent) bool) (RouteEvent, error) {
 	for {
 		for _, e := range w.Events() {

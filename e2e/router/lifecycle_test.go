@@ -13,13 +13,13 @@ import (
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
-// advertisement is what the tests have the pool announced with.
+// advertisement returns the advertisement of the pool.
 func advertisement(community string) string {
 	return fmt.Sprintf(`bgp-advertisements: [{communities: ["%s", "64512:1:2"], med: 20, localpref: 150}]`, community)
 }
 
-// TestLifecycle has three speakers announce to all routers at once, by one IPv4 session each, and goes through the life of two Services:
-// their begin, a change of the configuration, policy Local, endpoints that go, a rollout, and the end of a node.
+// TestLifecycle has three speakers announce to all routers at once, with one IPv4 session each. The test goes through a
+// changed advertisement, policy Local, removed endpoints, a rollout and a drain.
 func TestLifecycle(t *testing.T) {
 	kinds := installed(t, router.Kinds()...)
 	peers := "peers:\n"
@@ -28,7 +28,11 @@ func TestLifecycle(t *testing.T) {
 	}
 	bgp := "bgp: {drain: 1s}\n"
 	e := speakers(t, 3, peers+router.Pool(advertisement("64512:7"))+bgp)
-	l := &lifecycle{environment: e, clients: make(map[*router.Router]*wire.Station), watches: make(map[*router.Router]*router.RouteWatch)}
+	l := &lifecycle{
+		environment: e,
+		clients:     make(map[*router.Router]*wire.Station),
+		watches:     make(map[*router.Router]*router.RouteWatch),
+	}
 	for i, k := range kinds {
 		r := e.router(router.Options{Kind: k, Station: 4 + i, ASN: routerASN, Neighbors: e.Neighbors(nodeASN)})
 		l.routers = append(l.routers, r)
@@ -61,9 +65,17 @@ func (l *lifecycle) announced() {
 		l.sessionsUp(r)
 		for _, vip := range []netip.Addr{vip4, vip6} {
 			for i, p := range l.from(r, vip, 0, 1, 2) {
-				want := router.Path{From: wire.LANAddress(i).Addr(), NextHop: router.Hops(vip, i)[0], ASPath: []uint32{nodeASN}, MED: 20, HasMED: true,
-					LocalPref: p.LocalPref, Communities: []string{"64512:7"}, Large: []string{"64512:1:2"}}
-				// LOCAL_PREF is not for eBGP: 100 is what routers use by themselves, and FRR shows none.
+				want := router.Path{
+					From:        wire.LANAddress(i).Addr(),
+					NextHop:     router.Hops(vip, i)[0],
+					ASPath:      []uint32{nodeASN},
+					MED:         20,
+					HasMED:      true,
+					LocalPref:   p.LocalPref,
+					Communities: []string{"64512:7"},
+					Large:       []string{"64512:1:2"},
+				}
+				// LOCAL_PREF is not for eBGP: routers assume 100, and FRR shows none.
 				if fmt.Sprint(p) != fmt.Sprint(want) || p.LocalPref != 0 && p.LocalPref != 100 {
 					l.t.Errorf("%s: path %+v to %s, want %+v", r.Kind, p, vip, want)
 				}
@@ -75,7 +87,7 @@ func (l *lifecycle) announced() {
 	}
 }
 
-// changed expects another community, and no session that ended for that.
+// changed expects another community on the same sessions.
 func (l *lifecycle) changed(change func(), community string) {
 	l.t.Helper()
 	before := l.allEstablished()
@@ -106,8 +118,8 @@ func (l *lifecycle) allEstablished() map[*router.Router]map[netip.Addr]time.Time
 	return all
 }
 
-// local expects an address with policy Local from nodes with a ready endpoint only, also from those to which it moves, and from none when
-// there are no more.
+// local expects an address with policy Local from the nodes with a ready endpoint only, also after the endpoints move,
+// and from no node without endpoints.
 func (l *lifecycle) local() {
 	l.t.Helper()
 	s := router.Service{Name: "local", Addr: vip4.Next(), Local: true}
@@ -115,8 +127,14 @@ func (l *lifecycle) local() {
 	for _, r := range l.routers {
 		l.from(r, s.Addr, 1)
 	}
-	// A node whose endpoint begins to terminate withdraws the route although the endpoint serves: another node has a ready one.
-	l.must(l.PutEndpoints(s, []router.Endpoint{{Node: 1, Terminating: true}, {Node: 0, Ready: true}, {Node: 2, Ready: true}}))
+	// A node whose endpoint begins to terminate withdraws the route although the endpoint serves: another node has a
+	// ready one.
+	l.must(
+		l.PutEndpoints(
+			s,
+			[]router.Endpoint{{Node: 1, Terminating: true}, {Node: 0, Ready: true}, {Node: 2, Ready: true}},
+		),
+	)
 	for _, r := range l.routers {
 		l.from(r, s.Addr, 0, 2)
 		if r.Kind.HasKernel() {
@@ -148,7 +166,7 @@ func (l *lifecycle) traffic() (probers map[*router.Router]*router.Prober, end fu
 	}
 }
 
-// rolledOut updates the speaker of a node under traffic: sessions go on, no route changes, nothing is lost.
+// rolledOut updates the speaker of a node under traffic. The sessions go on, no route changes, no datagram is lost.
 func (l *lifecycle) rolledOut(number int) {
 	l.t.Helper()
 	before := l.allEstablished()
@@ -163,7 +181,7 @@ func (l *lifecycle) rolledOut(number int) {
 	for r, w := range l.watches {
 		l.none("rollout, at "+r.Kind.String(), w)
 	}
-	// The session that was handed over is one that a change goes over.
+	// A later change is announced on the adopted session.
 	s := router.Service{Name: "later", Addr: vip4.Next().Next()}
 	l.put(s, router.On(0))
 	for _, r := range l.routers {
@@ -171,7 +189,7 @@ func (l *lifecycle) rolledOut(number int) {
 	}
 }
 
-// drained stops the speaker of a node under traffic: its routes carry GRACEFUL_SHUTDOWN, and then go.
+// drained stops the speaker of a node under traffic. The routes carry GRACEFUL_SHUTDOWN before the withdrawal.
 func (l *lifecycle) drained(number int) {
 	l.t.Helper()
 	_, end := l.traffic()
@@ -181,7 +199,10 @@ func (l *lifecycle) drained(number int) {
 	for _, r := range l.routers {
 		l.eventually(r.Kind.String()+" hears of the shutdown", func(ctx context.Context) error {
 			paths, err := r.Paths(ctx, router.HostPrefix(vip4))
-			i := slices.IndexFunc(paths, func(p router.Path) bool { return p.From == node && slices.Contains(p.Communities, "65535:0") })
+			i := slices.IndexFunc(
+				paths,
+				func(p router.Path) bool { return p.From == node && slices.Contains(p.Communities, "65535:0") },
+			)
 			if err == nil && i < 0 {
 				err = fmt.Errorf("%+v", paths)
 			}

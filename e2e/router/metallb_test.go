@@ -49,7 +49,7 @@ func metallbConfig(t *testing.T, manifest string) string {
 	return object.Data.Config
 }
 
-// TestMetalLBTutorial takes the configuration of MetalLB's tutorial as it is: three routers, iBGP, an address for each Service.
+// TestMetalLBTutorial uses the unchanged configuration of MetalLB's tutorial: iBGP with three routers.
 func TestMetalLBTutorial(t *testing.T) {
 	t.Parallel()
 	kinds := installed(t, router.FRR, router.BIRD, router.OpenBGPD)
@@ -67,8 +67,12 @@ func TestMetalLBTutorial(t *testing.T) {
 		station, err := e.NewStation(4 + i)
 		e.must(err)
 		e.must(station.AddAddress(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 96, 0, byte(100 + i)}), 24)))
-		r, err := router.StartAt(t.Context(), station, router.Options{Kind: k, Station: 4 + i, ASN: asn, Neighbors: neighbors,
-			Address: netip.AddrFrom4([4]byte{10, 96, 0, byte(100 + i)})})
+		r, err := router.StartAt(
+			t.Context(),
+			station,
+			router.Options{Kind: k, Station: 4 + i, ASN: asn, Neighbors: neighbors,
+				Address: netip.AddrFrom4([4]byte{10, 96, 0, byte(100 + i)})},
+		)
 		e.must(err)
 		t.Cleanup(r.Close)
 		routers = append(routers, r)
@@ -85,8 +89,8 @@ func TestMetalLBTutorial(t *testing.T) {
 	}
 }
 
-// TestMetalLBExample takes the configuration of MetalLB's example, which has nearly all keys. MetalLB v0.12 itself refuses two of its
-// lines, so that they are left out: a key that does not exist, and multihop for iBGP.
+// TestMetalLBExample uses MetalLB's example configuration, without the two lines that MetalLB v0.12 itself refuses: an
+// unknown key, and multihop for iBGP.
 func TestMetalLBExample(t *testing.T) {
 	t.Parallel()
 	needs(t, router.FRR)
@@ -112,7 +116,12 @@ func TestMetalLBExample(t *testing.T) {
 	e.put(router.Service{Name: "four", Addr: router.MetalLBAddress(), Pool: "my-ip-space"}, router.On(1))
 	e.startSpeakers()
 	paths := e.awaitPaths(r, router.MetalLBAddress(), 1)
-	want := router.Path{From: source.Addr(), NextHop: source.Addr(), LocalPref: 100, Communities: []string{"64512:1", "65535:65281"}}
+	want := router.Path{
+		From:        source.Addr(),
+		NextHop:     source.Addr(),
+		LocalPref:   100,
+		Communities: []string{"64512:1", "65535:65281"},
+	}
 	if fmt.Sprint(paths[0]) != fmt.Sprint(want) {
 		t.Errorf("path %+v, want %+v", paths[0], want)
 	}
@@ -121,7 +130,8 @@ func TestMetalLBExample(t *testing.T) {
 	if s.HoldTime != 120e9 {
 		t.Errorf("hold time %v, want 120 s", s.HoldTime)
 	}
-	if all, err := r.Prefixes(t.Context(), false); err != nil || !slices.Equal(all, []netip.Prefix{router.HostPrefix(router.MetalLBAddress())}) {
+	if all, err := r.Prefixes(t.Context(), false); err != nil ||
+		!slices.Equal(all, []netip.Prefix{router.HostPrefix(router.MetalLBAddress())}) {
 		t.Errorf("prefixes %v, %v", all, err)
 	}
 }

@@ -12,22 +12,38 @@ import (
 // openbgpd is OpenBGPD.
 type openbgpd struct{ *Router }
 
-// openbgpdHome is where its unprivileged processes live, an empty folder that its service would make.
+// openbgpdHome is the root directory of the unprivileged processes.
 const openbgpdHome = "/run/openbgpd"
 
 func (o openbgpd) files() (map[string]string, [][]string) {
-	return map[string]string{"bgpd.conf": o.configuration()}, [][]string{{"/usr/sbin/bgpd", "-d", "-f", o.path("bgpd.conf")}}
+	return map[string]string{
+			"bgpd.conf": o.configuration(),
+		}, [][]string{
+			{"/usr/sbin/bgpd", "-d", "-f", o.path("bgpd.conf")},
+		}
 }
 
 func (o openbgpd) configuration() string {
 	var text strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&text, format+"\n", args...) }
-	line("AS %d\nrouter-id %s\nfib-update no\nlisten on %s\nlisten on %s\nsocket %q", o.ASN, o.V4, o.V4, o.V6, o.path("ctl"))
+	line(
+		"AS %d\nrouter-id %s\nfib-update no\nlisten on %s\nlisten on %s\nsocket %q",
+		o.ASN,
+		o.V4,
+		o.V4,
+		o.V6,
+		o.path("ctl"),
+	)
 	if o.Options.Address.IsValid() {
 		line("listen on %s", o.Options.Address)
 	}
 	for _, n := range o.Neighbors {
-		line("neighbor %s {\n remote-as %d\n announce IPv4 unicast\n announce IPv6 unicast\n holdtime %d", n.Address, n.ASN, int(n.hold().Seconds()))
+		line(
+			"neighbor %s {\n remote-as %d\n announce IPv4 unicast\n announce IPv6 unicast\n holdtime %d",
+			n.Address,
+			n.ASN,
+			int(n.hold().Seconds()),
+		)
 		if n.Password != "" {
 			line(" tcp md5sig password %q", n.Password)
 		}
@@ -71,8 +87,14 @@ func (o openbgpd) sessions(ctx context.Context) ([]Session, error) {
 	}
 	var all []Session
 	for _, n := range found.Neighbors {
-		s := Session{Neighbor: n.Address, State: n.State, Established: n.State == "Established", HoldTime: time.Duration(n.Hold) * time.Second,
-			Updates: n.Stats.Message.Received.Updates, Why: n.Why}
+		s := Session{
+			Neighbor:    n.Address,
+			State:       n.State,
+			Established: n.State == "Established",
+			HoldTime:    time.Duration(n.Hold) * time.Second,
+			Updates:     n.Stats.Message.Received.Updates,
+			Why:         n.Why,
+		}
 		if s.Why == "" {
 			s.Why = n.Sent
 		}
@@ -117,8 +139,15 @@ func (o openbgpd) paths(ctx context.Context, p netip.Prefix) ([]Path, error) {
 		if one.Prefix != p {
 			continue
 		}
-		path := Path{From: one.Neighbor.Address, NextHop: one.NextHop, MED: one.MED, HasMED: one.MED != 0, LocalPref: one.LocalPref,
-			Large: one.Large, Stale: one.Stale}
+		path := Path{
+			From:      one.Neighbor.Address,
+			NextHop:   one.NextHop,
+			MED:       one.MED,
+			HasMED:    one.MED != 0,
+			LocalPref: one.LocalPref,
+			Large:     one.Large,
+			Stale:     one.Stale,
+		}
 		for _, c := range one.Communities {
 			path.Communities = append(path.Communities, communities(c)...)
 		}

@@ -14,17 +14,17 @@ import (
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
-// lastAnswer is how long answers may come after the last datagram was sent.
+// lastAnswer is the wait for answers after the last datagram.
 const lastAnswer = 300 * time.Millisecond
 
-// Load says which datagrams a client sends.
+// Load describes the datagrams of a client.
 type Load struct {
 	Target netip.Addr
-	// Flows is how many ports the client sends from in turn, and Rate how many datagrams it sends in a second, in all.
+	// Flows is the number of source ports, used in turn. Rate is the number of datagrams per second of all flows.
 	Flows, Rate int
 }
 
-// Prober sends datagrams from a client, and hears who answers them.
+// Prober sends datagrams from a client, and notes the answering nodes.
 type Prober struct {
 	load  Load
 	flows []*flow
@@ -70,8 +70,8 @@ func Probe(client *wire.Station, load Load) (*Prober, error) {
 	return p, nil
 }
 
-// send sends by the rate, without waiting for answers. What the kernel refuses to send counts as sent: nobody answers it. What this
-// process was too late to send is left out: a burst would be lost at full queues, and by nobody's fault.
+// send sends at the rate, without waiting for answers. A datagram refused by the kernel counts as lost. After a stall
+// of this process, send skips the missed datagrams, because a burst would overflow queues.
 func (p *Prober) send(ctx context.Context) {
 	const mostLate = 10 * time.Millisecond
 	last, due := time.Now(), 0.0
@@ -97,7 +97,7 @@ func (p *Prober) send(ctx context.Context) {
 	}
 }
 
-// read notes answers until the socket is closed. An error before that tells of a host out of reach.
+// read notes answers until the socket is closed. Other errors report an unreachable host.
 func (f *flow) read() {
 	b := make([]byte, 1500)
 	for {
@@ -114,7 +114,7 @@ func (f *flow) read() {
 	}
 }
 
-// Answered returns how many datagrams each node has answered so far.
+// Answered counts the answers so far by node.
 func (p *Prober) Answered() map[string]int {
 	all := make(map[string]int)
 	for _, f := range p.flows {
@@ -127,7 +127,7 @@ func (p *Prober) Answered() map[string]int {
 	return all
 }
 
-// AwaitAnswers waits until nodes have answered that many datagrams of late: in the time since it was called.
+// AwaitAnswers waits for a number of new answers.
 func (p *Prober) AwaitAnswers(ctx context.Context, atLeast int) error {
 	total := func() (n int) {
 		for count := range maps.Values(p.Answered()) {
@@ -143,14 +143,14 @@ func (p *Prober) AwaitAnswers(ctx context.Context, atLeast int) error {
 	return nil
 }
 
-// Traffic is what became of the datagrams.
+// Traffic is the result of a Prober.
 type Traffic struct {
 	Sent int
-	// Lost are the times at which those were sent that nobody answered, in no order.
+	// Lost holds the sending times of the unanswered datagrams, unordered.
 	Lost []time.Time
 	// Nodes counts the answers by node.
 	Nodes map[string]int
-	// Moved is how many flows were answered by more than one node.
+	// Moved counts the flows answered by more than one node.
 	Moved int
 }
 
@@ -167,11 +167,11 @@ func (t Traffic) Outage(since time.Time) (longest time.Duration) {
 	return longest
 }
 
-// Stop ends the sending, waits for the last answers, and returns what became of all datagrams.
+// Stop ends the sending, waits for the last answers, and returns the result.
 func (p *Prober) Stop() Traffic {
 	p.stop()
 	p.sent.Wait()
-	time.Sleep(lastAnswer) // nothing tells that no answer is still to come
+	time.Sleep(lastAnswer) // an answer may still be on its way
 	p.close()
 	t := Traffic{Nodes: make(map[string]int)}
 	for _, f := range p.flows {

@@ -14,7 +14,7 @@ import (
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
-// TestReasons has sessions that cannot be, and expects the speaker to say in words why.
+// TestReasons has sessions fail in several ways, and expects the reasons in the status of the speaker.
 func TestReasons(t *testing.T) {
 	t.Parallel()
 	needs(t, router.FRR, router.BIRD, router.GoBGP)
@@ -32,9 +32,30 @@ func TestReasons(t *testing.T) {
 	e.must(err)
 	e.router(router.Options{Kind: router.FRR, Station: 5, ASN: routerASN, Neighbors: []router.Neighbor{
 		{Address: node, ASN: nodeASN, Password: "other"}, {Address: node6, ASN: nodeASN}}})
-	e.router(router.Options{Kind: router.BIRD, Station: 6, ASN: routerASN, Neighbors: []router.Neighbor{{Address: node, ASN: nodeASN, Password: "any"}}})
-	e.router(router.Options{Kind: router.GoBGP, Station: 7, ASN: 65999, Neighbors: []router.Neighbor{{Address: node, ASN: nodeASN}}})
-	e.router(router.Options{Kind: router.BIRD, Station: 8, ASN: routerASN, Neighbors: []router.Neighbor{{Address: node, ASN: nodeASN}}})
+	e.router(
+		router.Options{
+			Kind:      router.BIRD,
+			Station:   6,
+			ASN:       routerASN,
+			Neighbors: []router.Neighbor{{Address: node, ASN: nodeASN, Password: "any"}},
+		},
+	)
+	e.router(
+		router.Options{
+			Kind:      router.GoBGP,
+			Station:   7,
+			ASN:       65999,
+			Neighbors: []router.Neighbor{{Address: node, ASN: nodeASN}},
+		},
+	)
+	e.router(
+		router.Options{
+			Kind:      router.BIRD,
+			Station:   8,
+			ASN:       routerASN,
+			Neighbors: []router.Neighbor{{Address: node, ASN: nodeASN}},
+		},
+	)
 	e.occupy()
 	e.must(e.Start(0, nil))
 	for _, c := range []struct {
@@ -51,7 +72,8 @@ func TestReasons(t *testing.T) {
 		{"other-speaker", []string{"OtherSpeaker"}, nil},
 	} {
 		p := e.says(0, c.peer, func(p router.SaidPeer) bool {
-			return slices.Contains(c.reasons, p.Reason) && !slices.ContainsFunc(c.words, func(w string) bool { return !strings.Contains(p.Message, w) })
+			return slices.Contains(c.reasons, p.Reason) &&
+				!slices.ContainsFunc(c.words, func(w string) bool { return !strings.Contains(p.Message, w) })
 		})
 		t.Logf("%s: %s: %s", c.peer, p.Reason, p.Message)
 		for _, secret := range []string{`"one"`, `"other"`} {
@@ -62,12 +84,17 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// occupy has another speaker of the node, a gobgpd, keep the session with a router first: FRR refuses a second one from the same address.
+// occupy has a gobgpd on the node begin a session first. FRR refuses a second session with the same address.
 func (e *environment) occupy() {
 	e.t.Helper()
 	text := fmt.Sprintf("[global.config]\n as = %d\n router-id = %q\n", nodeASN, wire.LANAddress(0).Addr()) +
-		fmt.Sprintf("[[neighbors]]\n[neighbors.config]\n neighbor-address = %q\n peer-as = %d\n[neighbors.timers.config]\n connect-retry = 1\n"+
-			"[neighbors.transport.config]\n local-address = %q\n", wire.StationAddresses(5)[1].Addr(), routerASN, wire.LANAddress6(0).Addr())
+		fmt.Sprintf(
+			"[[neighbors]]\n[neighbors.config]\n neighbor-address = %q\n peer-as = %d\n[neighbors.timers.config]\n connect-retry = 1\n"+
+				"[neighbors.transport.config]\n local-address = %q\n",
+			wire.StationAddresses(5)[1].Addr(),
+			routerASN,
+			wire.LANAddress6(0).Addr(),
+		)
 	file := filepath.Join(e.t.TempDir(), "gobgpd.toml")
 	e.must(os.WriteFile(file, []byte(text), 0o600))
 	e.must(e.StartAt(0, exec.Command("gobgpd", "-f", file, "--api-hosts", "127.0.0.1:50051", "--pprof-disable")))

@@ -47,7 +47,7 @@ func (k Kind) programs() (pkg string, programs []string) {
 	}
 }
 
-// Missing returns what has to be installed for the daemon, empty if nothing has.
+// Missing says what has to be installed for the daemon; empty for nothing.
 func (k Kind) Missing() string {
 	pkg, programs := k.programs()
 	for _, p := range programs {
@@ -70,16 +70,16 @@ type Options struct {
 	// Station is its number on the LAN, 4 to 9.
 	Station int
 	ASN     uint32
-	// Address is another one by which its neighbours know it, and which the station has; not valid for none.
+	// Address is a further address of the station, used for the sessions; not valid for none.
 	Address netip.Addr
-	// Neighbors are its peers. The router waits for all of them, and those it can it dials itself.
+	// Neighbors are the peers. FRR, BIRD and OpenBGPD also dial the peers.
 	Neighbors []Neighbor
 }
 
-// Neighbor is a peer as it is configured at the router. IPv4 and IPv6 are both on.
+// Neighbor is a peer in the configuration of the router, with both families.
 type Neighbor struct {
 	Address netip.Addr
-	// Interface is for a session without an address, which only FRR has here.
+	// Interface is the interface of an unnumbered session. Only FRR supports such a session here.
 	Interface string
 	ASN       uint32
 	Password  string
@@ -87,13 +87,13 @@ type Neighbor struct {
 	HoldTime time.Duration
 	// BFD is the interval of a BFD session with detection multiplier 3; 0 for none.
 	BFD time.Duration
-	// TTLSecurity has the router take only what comes with TTL 255, and send so.
+	// TTLSecurity has the router accept and send only packets with TTL 255 (RFC 5082).
 	TTLSecurity bool
-	// GracefulRestart has the router keep the routes of a peer that crashed, if the peer asks for it.
+	// GracefulRestart has the router keep the routes of a restarting peer (RFC 4724).
 	GracefulRestart bool
 }
 
-// Router is a router that runs. Its methods may be called by several goroutines.
+// Router is a running router. Several goroutines may call the methods.
 type Router struct {
 	*wire.Station
 	Options
@@ -104,13 +104,13 @@ type Router struct {
 	all    []*exec.Cmd
 }
 
-// daemon is what differs between the kinds.
+// daemon is implemented by each kind.
 type daemon interface {
 	// files returns the configuration and commands the programs to start, in this order.
 	files() (map[string]string, [][]string)
 	// sessions returns the sessions with all neighbours.
 	sessions(context.Context) ([]Session, error)
-	// paths returns the paths to a prefix; none if there is no such prefix.
+	// paths returns the paths to a prefix, which may be none.
 	paths(context.Context, netip.Prefix) ([]Path, error)
 	// prefixes returns all prefixes of a family.
 	prefixes(ctx context.Context, six bool) ([]netip.Prefix, error)
@@ -122,30 +122,30 @@ type Session struct {
 	// State is the daemon's own word for the state.
 	State       string
 	Established bool
-	// Since is when the session was established, to the second or better; zero if it is not.
+	// Since is the start of the established session, to the second or better; else zero.
 	Since time.Time
-	// Updates is how many UPDATE messages have come, -1 where the daemon does not say.
+	// Updates counts the UPDATE messages received from the neighbour since the start of the daemon; -1 when unknown.
 	Updates int
-	// HoldTime is what was agreed on, 0 where the daemon does not say.
+	// HoldTime is the negotiated hold time, 0 when unknown.
 	HoldTime time.Duration
 	// BFD is the state of the BFD session in the daemon's own word, empty without one.
 	BFD string
-	// Why is the daemon's reason for the last end of the session, empty where it has none.
+	// Why is the daemon's reason for the last end of the session, or empty.
 	Why string
 }
 
-// Path is a way to a prefix.
+// Path is a path to a prefix.
 type Path struct {
-	// From is the neighbour that announced it.
+	// From is the announcing neighbour.
 	From      netip.Addr
 	NextHop   netip.Addr
 	ASPath    []uint32
 	MED       uint32
 	HasMED    bool
 	LocalPref uint32
-	// Communities are in the form "64512:1", Large in the form "64512:1:2", sorted.
+	// Communities look like "64512:1", Large like "64512:1:2"; sorted.
 	Communities, Large []string
-	// Stale is true for a path of a neighbour that is restarting.
+	// Stale is true for a path of a restarting neighbour.
 	Stale bool
 }
 
@@ -186,7 +186,7 @@ func StartAt(ctx context.Context, station *wire.Station, o Options) (*Router, er
 	return r, nil
 }
 
-// launch writes the files and starts the programs. FRR's change their user, and read and write in the folder as that.
+// launch writes the files and starts the programs. The programs of FRR change to the user frr, who gets the folder.
 func (r *Router) launch(ctx context.Context) (err error) {
 	if r.dir, err = os.MkdirTemp("", "router-"); err != nil {
 		return err
@@ -221,7 +221,7 @@ func (r *Router) run(args []string) error {
 		return err
 	}
 	defer log.Close() // the process has its own
-	// The daemons leave files here under their process numbers, which are the same in each laboratory.
+	// The daemons write files named after their process numbers, and all laboratories have the same numbers.
 	const alone = "mount --make-rprivate / && mount -t tmpfs tmpfs /var/tmp && mount -t tmpfs tmpfs /run && mkdir " + openbgpdHome + ` && exec "$@"`
 	cmd := exec.Command("sh", append([]string{"-c", alone, "sh"}, args...)...)
 	cmd.Stdout, cmd.Stderr = log, log
@@ -232,7 +232,7 @@ func (r *Router) run(args []string) error {
 	return nil
 }
 
-// own gives the folder and what is in it to a user.
+// own gives the folder and its files to a user.
 func (r *Router) own(name string) error {
 	u, err := user.Lookup(name)
 	if err != nil {
@@ -251,7 +251,7 @@ func (r *Router) own(name string) error {
 
 const startLimit = 20 * time.Second
 
-// Await calls check until it returns nil, and returns its last error if that takes longer than a limit.
+// Await calls check until check returns nil, and returns the last error after a limit.
 func Await(ctx context.Context, limit time.Duration, what string, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -262,7 +262,7 @@ func Await(ctx context.Context, limit time.Duration, what string, check func(con
 			return nil
 		}
 		if ctx.Err() == nil || last == nil {
-			last = err // and not that the context has ended
+			last = err // an error of the ended context says less
 		}
 		if late := wire.Pause(ctx, 20*time.Millisecond); late != nil {
 			return fmt.Errorf("%s: %w; last: %w", what, late, last)
@@ -298,7 +298,7 @@ func (r *Router) Session(ctx context.Context, neighbor netip.Addr) (Session, err
 	return all[i], nil
 }
 
-// Paths returns the paths to a prefix, sorted by neighbour; none if there is no such prefix.
+// Paths returns the paths to a prefix, sorted by neighbour.
 func (r *Router) Paths(ctx context.Context, p netip.Prefix) ([]Path, error) {
 	paths, err := r.daemon.paths(ctx, p)
 	for i := range paths {
@@ -309,7 +309,7 @@ func (r *Router) Paths(ctx context.Context, p netip.Prefix) ([]Path, error) {
 	return paths, err
 }
 
-// Prefixes returns all prefixes of a family that the neighbours have announced, sorted.
+// Prefixes returns all prefixes of a family announced by the neighbours, sorted.
 func (r *Router) Prefixes(ctx context.Context, six bool) ([]netip.Prefix, error) {
 	all, err := r.daemon.prefixes(ctx, six)
 	slices.SortFunc(all, netip.Prefix.Compare)
@@ -340,7 +340,7 @@ func (r *Router) Log() string {
 	return string(text[max(0, len(text)-4096):])
 }
 
-// Kill ends the daemon at once. The kernel ends its connections, and its routes stay.
+// Kill ends the daemon at once. The kernel closes the connections and keeps the routes.
 func (r *Router) Kill() {
 	for _, cmd := range r.all {
 		_ = cmd.Process.Kill() // fails only if it has ended
@@ -349,11 +349,11 @@ func (r *Router) Kill() {
 	r.all = nil
 }
 
-// Close ends the daemon and removes its files. The station stays until the laboratory is closed.
+// Close ends the daemon and removes the files. The station stays until the laboratory is closed.
 func (r *Router) Close() {
 	r.Kill()
 	if r.dir != "" {
-		_ = os.RemoveAll(r.dir) // what stays is in the folder for what may
+		_ = os.RemoveAll(r.dir) // a temporary folder
 	}
 }
 

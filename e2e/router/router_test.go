@@ -21,7 +21,7 @@ const (
 
 var vip4, vip6 = router.VIP4(0), router.VIP6(0)
 
-// needs skips the test where it cannot run: without root, in short mode, or without one of the daemons.
+// needs skips the test without root, in short mode, and without one of the daemons.
 func needs(t *testing.T, kinds ...router.Kind) {
 	t.Helper()
 	switch {
@@ -41,11 +41,11 @@ func needs(t *testing.T, kinds ...router.Kind) {
 type environment struct {
 	*router.Cluster
 	t *testing.T
-	// senders are the addresses from which the nodes send what tshark looks at; nil if nothing of the LAN is looked at.
+	// senders are the addresses of the nodes whose packets tshark checks; nil for no check of the LAN.
 	senders []netip.Addr
 }
 
-// newEnvironment makes one. Its logs are shown if the test fails.
+// newEnvironment makes an environment. A failed test shows the logs.
 func newEnvironment(t *testing.T, o wire.Options) *environment {
 	t.Helper()
 	o.Logs = t.TempDir()
@@ -79,16 +79,16 @@ func (e *environment) must(err error) {
 	}
 }
 
-// bound is the time in which what has to come must come, on a busy machine.
+// bound limits each wait, on a busy machine.
 const bound = 20 * time.Second
 
-// eventually waits until check returns nil, and ends the test if that does not happen.
+// eventually waits until check returns nil, and ends the test after bound.
 func (e *environment) eventually(what string, check func(context.Context) error) {
 	e.t.Helper()
 	e.must(router.Await(e.t.Context(), bound, what, check))
 }
 
-// router starts a router, which ends with the test. Its log is shown if the test fails.
+// router starts a router until the end of the test. A failed test shows the log.
 func (e *environment) router(o router.Options) *router.Router {
 	e.t.Helper()
 	r, err := router.Start(e.t.Context(), e.Lab, o)
@@ -134,7 +134,7 @@ func (e *environment) awaitPaths(r *router.Router, a netip.Addr, number int) (pa
 	return paths
 }
 
-// awaitKernel waits until the router's kernel sends to an address by nodes, and by no others; by none if there is to be no route.
+// awaitKernel waits until the kernel of the router sends to an address by exactly these nodes.
 func (e *environment) awaitKernel(r *router.Router, a netip.Addr, nodes ...int) {
 	e.t.Helper()
 	e.must(r.AwaitKernel(e.t.Context(), bound, a, nodes...))
@@ -149,7 +149,7 @@ func (e *environment) watch(r *router.Router) *router.RouteWatch {
 	return w
 }
 
-// client makes a host behind a router, to which all nodes can answer.
+// client makes a host behind a router, with a route from each node.
 func (e *environment) client(r *router.Router) *wire.Station {
 	e.t.Helper()
 	client, err := e.Client(r)
@@ -157,7 +157,7 @@ func (e *environment) client(r *router.Router) *wire.Station {
 	return client
 }
 
-// load is what the probers send.
+// The load of a prober.
 const (
 	flows = 40
 	rate  = 2000
@@ -174,7 +174,7 @@ func (e *environment) probe(client *wire.Station, to netip.Addr) *router.Prober 
 	return p
 }
 
-// canCapture tells whether there are programs to capture with and to look at it.
+// canCapture reports whether tcpdump and tshark are installed.
 func canCapture(t *testing.T) bool {
 	t.Helper()
 	for _, program := range []string{"tcpdump", "tshark"} {
@@ -186,7 +186,7 @@ func canCapture(t *testing.T) bool {
 	return true
 }
 
-// capture captures what passes the LAN until the test ends, and fails it for each fault that tshark finds in what the nodes sent.
+// capture captures the LAN until the test ends. Each fault found by tshark in packets of the nodes fails the test.
 func (e *environment) capture() {
 	e.t.Helper()
 	if !canCapture(e.t) {
@@ -206,7 +206,7 @@ func (e *environment) capture() {
 	})
 }
 
-// faultless fails the test for each fault that tshark finds in what hosts sent, and if they sent nothing.
+// faultless fails the test for each fault found by tshark in packets of hosts, and without any packet.
 func faultless(t *testing.T, file string, from []netip.Addr) {
 	t.Helper()
 	faults, packets, err := router.Faults(context.WithoutCancel(t.Context()), file, from)

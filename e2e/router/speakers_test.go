@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// speakers makes an environment with speakers, which are not started yet.
+// speakers makes an environment whose speakers are not started yet.
 func speakers(t *testing.T, nodes int, config string) *environment {
 	t.Helper()
 	needs(t)
@@ -50,7 +50,7 @@ func speakers(t *testing.T, nodes int, config string) *environment {
 	return newEnvironment(t, wire.Options{Speaker: path, Nodes: nodes, Config: config, Unstarted: true})
 }
 
-// installed returns the daemons that are installed, and says which are not. Without any the test is skipped.
+// installed returns the installed daemons, and logs the missing ones. Without any daemon, installed skips the test.
 func installed(t *testing.T, kinds ...router.Kind) (all []router.Kind) {
 	t.Helper()
 	needs(t)
@@ -92,7 +92,7 @@ func (e *environment) put(s router.Service, endpoints []router.Endpoint) {
 	e.must(e.Put(s, endpoints))
 }
 
-// says waits until the speaker of a node says of a peer what is wanted, and returns it.
+// says waits for a state of a peer in the status of a speaker.
 func (e *environment) says(number int, peer string, wanted func(router.SaidPeer) bool) (found router.SaidPeer) {
 	e.t.Helper()
 	e.eventually(fmt.Sprintf("what node %d says of %s", number, peer), func(ctx context.Context) error {
@@ -111,7 +111,7 @@ func (e *environment) says(number int, peer string, wanted func(router.SaidPeer)
 	return found
 }
 
-// from waits until a router has paths to an address from nodes only, and returns them.
+// from waits until a router has paths to an address from exactly these nodes, and returns the paths.
 func (e *environment) from(r *router.Router, a netip.Addr, nodes ...int) (paths []router.Path) {
 	e.t.Helper()
 	want := fmt.Sprint(router.Hops(wire.LANAddress(0).Addr(), nodes...))
@@ -131,7 +131,7 @@ func (e *environment) from(r *router.Router, a netip.Addr, nodes ...int) (paths 
 	return paths
 }
 
-// established returns since when the router's sessions are established, by neighbour. All are to be.
+// established waits for all sessions of a router, and returns their starts by neighbour.
 func (e *environment) established(r *router.Router) map[netip.Addr]time.Time {
 	e.t.Helper()
 	e.sessionsUp(r)
@@ -144,8 +144,7 @@ func (e *environment) established(r *router.Router) map[netip.Addr]time.Time {
 	return since
 }
 
-// goesOn fails the test if a session of a router is not the one that there was. A daemon that says for how long a session lasts, in whole
-// seconds, is off by at most one.
+// goesOn fails the test if a session of a router began anew. The times of the daemons are off by at most a second.
 func (e *environment) goesOn(r *router.Router, before map[netip.Addr]time.Time) {
 	e.t.Helper()
 	for neighbor, since := range e.established(r) {
@@ -155,7 +154,7 @@ func (e *environment) goesOn(r *router.Router, before map[netip.Addr]time.Time) 
 	}
 }
 
-// rollout has a second speaker follow the one of a node.
+// rollout replaces the speaker of a node by a second one, which adopts the sessions.
 func (e *environment) rollout(number int) {
 	e.t.Helper()
 	ctx, cancel := context.WithTimeout(e.t.Context(), bound)
@@ -176,11 +175,17 @@ func (e *environment) unharmed(what string, t router.Traffic, since time.Time) {
 	e.t.Helper()
 	e.t.Logf("%s: %v", what, t)
 	if len(t.Lost) > 0 {
-		e.t.Errorf("%s: %d of %d datagrams lost, the last one %v after its begin", what, len(t.Lost), t.Sent, t.Outage(since))
+		e.t.Errorf(
+			"%s: %d of %d datagrams lost, the last one %v after its begin",
+			what,
+			len(t.Lost),
+			t.Sent,
+			t.Outage(since),
+		)
 	}
 }
 
-// terminate tells the speaker of a node to stop, and does not wait for its end.
+// terminate sends SIGTERM to the speaker of a node.
 func (e *environment) terminate(number int) {
 	e.t.Helper()
 	e.must(e.Signal(number, syscall.SIGTERM))

@@ -11,12 +11,16 @@ import (
 	"github.com/lanlord/lanlord/e2e/router"
 )
 
-// TestUnnumbered has two nodes with a cable each to FRR, and no address there but link-local ones: the router is found by its router
-// advertisements, and the IPv4 route has IPv6 next hops (RFC 8950).
+// TestUnnumbered has two nodes with a cable to FRR each, and link-local addresses only. Router advertisements lead to
+// the router, and the IPv4 routes have IPv6 next hops (RFC 8950).
 func TestUnnumbered(t *testing.T) {
 	t.Parallel()
 	needs(t, router.FRR)
-	e := speakers(t, 2, "peers:\n"+router.Peer(4, "name: uplink", "peer-interface: up*", "peer-asn: external")+router.Pool())
+	e := speakers(
+		t,
+		2,
+		"peers:\n"+router.Peer(4, "name: uplink", "peer-interface: up*", "peer-asn: external")+router.Pool(),
+	)
 	station, err := e.NewStation(4)
 	e.must(err)
 	e.senders = nil
@@ -35,7 +39,11 @@ func TestUnnumbered(t *testing.T) {
 		e.must(e.Connect(i, "up0", station, far))
 		neighbors = append(neighbors, router.Neighbor{Interface: far, ASN: nodeASN})
 	}
-	r, err := router.StartAt(t.Context(), station, router.Options{Kind: router.FRR, Station: 4, ASN: routerASN, Neighbors: neighbors})
+	r, err := router.StartAt(
+		t.Context(),
+		station,
+		router.Options{Kind: router.FRR, Station: 4, ASN: routerASN, Neighbors: neighbors},
+	)
 	e.must(err)
 	t.Cleanup(r.Close)
 	e.put(router.Service{Name: "four", Addr: vip4}, router.On(0))

@@ -15,15 +15,15 @@ const (
 	password = "not-a-secret"
 )
 
-// variant is a kind of session, which one node has with all routers.
+// variant is a kind of session. One node has such a session with each router.
 type variant struct {
 	name string
-	// keys are those of the peer.
+	// keys are the keys of the peer in the configuration.
 	keys []string
 	asn  uint32
-	// six says that the session is over IPv6.
+	// six chooses a session over IPv6.
 	six bool
-	// neighbor changes how the router sees the node.
+	// neighbor changes the node in the configuration of the router.
 	neighbor func(*router.Neighbor)
 }
 
@@ -42,7 +42,8 @@ func variants() []variant {
 	}
 }
 
-// TestSessions has each node keep another kind of session with all routers at once, and compares what the routers hear there.
+// TestSessions has each node keep another kind of session with all routers at once, and compares what the routers hear
+// there.
 func TestSessions(t *testing.T) {
 	t.Parallel()
 	kinds := installed(t, router.Kinds()...)
@@ -50,14 +51,26 @@ func TestSessions(t *testing.T) {
 	peers := "peers:\n"
 	for number, v := range all {
 		for i := range kinds {
-			keys := append([]string{fmt.Sprintf("name: v%d-r%d", number, i), "hold-time: 9s", fmt.Sprintf("node-selectors: [{match-labels: {variant: v%d}}]", number)}, v.keys...)
+			keys := append(
+				[]string{
+					fmt.Sprintf("name: v%d-r%d", number, i),
+					"hold-time: 9s",
+					fmt.Sprintf("node-selectors: [{match-labels: {variant: v%d}}]", number),
+				},
+				v.keys...)
 			if v.six {
 				keys = append(keys, fmt.Sprintf("peer-address: %q", wire.StationAddresses(4 + i)[1].Addr()))
 			}
 			peers += router.Peer(4+i, keys...)
 		}
 	}
-	e := speakers(t, len(all), peers+router.Pool(`bgp-advertisements: [{communities: [no-export], localpref: 150, prepend: 2}]`)+"bgp-communities: {no-export: 65535:65281}\n")
+	e := speakers(
+		t,
+		len(all),
+		peers+router.Pool(
+			`bgp-advertisements: [{communities: [no-export], localpref: 150, prepend: 2}]`,
+		)+"bgp-communities: {no-export: 65535:65281}\n",
+	)
 	var neighbors []router.Neighbor
 	for number, v := range all {
 		e.must(e.Label(number, map[string]string{"variant": fmt.Sprintf("v%d", number)}))
@@ -69,7 +82,10 @@ func TestSessions(t *testing.T) {
 	}
 	var routers []*router.Router
 	for i, k := range kinds {
-		routers = append(routers, e.router(router.Options{Kind: k, Station: 4 + i, ASN: routerASN, Neighbors: neighbors}))
+		routers = append(
+			routers,
+			e.router(router.Options{Kind: k, Station: 4 + i, ASN: routerASN, Neighbors: neighbors}),
+		)
 	}
 	e.put(router.Service{Name: "four", Addr: vip4}, router.On(0))
 	e.put(router.Service{Name: "six", Addr: vip6}, router.On(0))
@@ -79,7 +95,7 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// address is what a router has for the session with a node.
+// address returns the address of a node in the session.
 func (v variant) address(number int) netip.Addr {
 	if v.six {
 		return wire.LANAddress6(number).Addr()
@@ -100,10 +116,15 @@ func checkVariants(t *testing.T, e *environment, r *router.Router, number int) {
 				continue
 			}
 			p := paths[i]
-			want := router.Path{From: p.From, NextHop: router.Hops(vip, node)[0], ASPath: []uint32{v.asn, v.asn, v.asn}, LocalPref: p.LocalPref,
-				Communities: []string{"65535:65281"}}
+			want := router.Path{
+				From:        p.From,
+				NextHop:     router.Hops(vip, node)[0],
+				ASPath:      []uint32{v.asn, v.asn, v.asn},
+				LocalPref:   p.LocalPref,
+				Communities: []string{"65535:65281"},
+			}
 			if v.six && p.NextHop == v.address(node) {
-				want.NextHop = p.NextHop // of the session itself, where the router takes that for IPv4 too (RFC 8950)
+				want.NextHop = p.NextHop // the router accepts an IPv6 next hop for IPv4 (RFC 8950)
 			}
 			localPref := p.LocalPref == 0 || p.LocalPref == 100
 			if v.asn == routerASN {
@@ -120,6 +141,10 @@ func checkVariants(t *testing.T, e *environment, r *router.Router, number int) {
 		if s.HoldTime != 0 && s.HoldTime != 9e9 {
 			t.Errorf("%s: hold time %v, want the less of two, 9 s", v.name, s.HoldTime)
 		}
-		e.says(node, fmt.Sprintf("v%d-r%d", node, number), func(p router.SaidPeer) bool { return p.Up && p.State == "Established" && p.HoldTime == 9 })
+		e.says(
+			node,
+			fmt.Sprintf("v%d-r%d", node, number),
+			func(p router.SaidPeer) bool { return p.Up && p.State == "Established" && p.HoldTime == 9 },
+		)
 	}
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Station is a host that is no node: a router on the LAN, or a client behind one. Its methods may be called by several goroutines.
+// Station is a host beside the nodes: a router on the LAN, or a client behind a router. Several goroutines may call the
+// methods.
 type Station struct {
 	*namespace
 	lab *Lab
@@ -19,12 +20,14 @@ type Station struct {
 	lan *port
 }
 
-// StationAddresses are those of a station on the LAN, by its number: 4 to 9, which no other host has.
+// StationAddresses returns the addresses of a station on the LAN by its number, 4 to 9. No other host has these
+// numbers.
 func StationAddresses(number int) [2]netip.Prefix {
 	return [2]netip.Prefix{host(lan4, number), host(lan6, number)}
 }
 
-// NewStation adds a host to the LAN, where it is connected as eth0 with the addresses of its number. It is removed with the laboratory.
+// NewStation adds a host with an eth0 on the LAN, which has the addresses of the number. Closing the laboratory removes
+// the host.
 func (l *Lab) NewStation(number int) (*Station, error) {
 	s, err := l.station()
 	if err != nil {
@@ -47,8 +50,8 @@ func (l *Lab) station() (*Station, error) {
 	return s, nil
 }
 
-// Behind adds a host whose eth0 leads to an interface of this one, and makes this one its router, in both families: the subnets have at
-// least two addresses, of which the router gets the first one after the subnet's own, and the host the next one.
+// Behind adds a host that is connected to a new interface of this station by its eth0, and makes the station the router
+// of the host. The station gets address 1 of each subnet, the host address 2.
 func (s *Station) Behind(link string, subnets ...netip.Prefix) (*Station, error) {
 	far, err := s.lab.station()
 	if err != nil {
@@ -59,7 +62,11 @@ func (s *Station) Behind(link string, subnets ...netip.Prefix) (*Station, error)
 	}
 	for _, subnet := range subnets {
 		mine, theirs := host(subnet, 1), host(subnet, 2)
-		err := errors.Join(s.addAddress(link, mine), far.addAddress(interfaces[LAN], theirs), far.RouteVia(anywhere(subnet.Addr()), mine.Addr()))
+		err := errors.Join(
+			s.addAddress(link, mine),
+			far.addAddress(interfaces[LAN], theirs),
+			far.RouteVia(anywhere(subnet.Addr()), mine.Addr()),
+		)
 		if err != nil {
 			return nil, fmt.Errorf("connect a host behind %s: %w", link, err)
 		}
@@ -90,7 +97,11 @@ func anywhere(a netip.Addr) netip.Prefix {
 
 // cable connects two namespaces by a pair of interfaces, which are up.
 func (n *namespace) cable(name string, other *namespace, far string) error {
-	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: far, PeerNamespace: netlink.NsFd(other.fd)}
+	pair := &netlink.Veth{
+		LinkAttrs:     netlink.LinkAttrs{Name: name},
+		PeerName:      far,
+		PeerNamespace: netlink.NsFd(other.fd),
+	}
 	if err := n.link.LinkAdd(pair); err != nil {
 		return fmt.Errorf("make a cable from %s to %s: %w", name, far, err)
 	}
@@ -136,14 +147,15 @@ func (s *Station) Do(f func() error) error { return s.do(f) }
 // Do calls f on a thread of a node, as [Station.Do] does.
 func (l *Lab) Do(number int, f func() error) error { return l.nodes[number].do(f) }
 
-// Start starts a program on the host. It and the processes that it starts are killed when the laboratory is closed, when this process
-// ends, and by a signal to the process of cmd: which is a shell that runs the program.
+// Start starts a program on the host. The program and its children are killed when the laboratory is closed, when this
+// process ends, and when the process of cmd is killed: a shell that runs the program.
 func (s *Station) Start(cmd *exec.Cmd) error { return s.contain(cmd) }
 
 // StartAt starts a program on a node, as [Station.Start] does.
 func (l *Lab) StartAt(number int, cmd *exec.Cmd) error { return l.nodes[number].contain(cmd) }
 
-// StartAtSwitch starts a program, as [Station.Start] does, where all frames of the LAN pass: at the bridge of the name that is returned.
+// StartAtSwitch starts a program as [Station.Start] does, in the namespace of the bridge that all frames of the LAN
+// pass.
 func (l *Lab) StartAtSwitch(program func(bridge string) *exec.Cmd) error {
 	return l.hub.contain(program(bridges[LAN]))
 }
@@ -175,8 +187,8 @@ func (n *namespace) output(ctx context.Context, program string, args ...string) 
 // Sysctl sets what is below /proc/sys/net on the host.
 func (s *Station) Sysctl(name, value string) error { return s.sysctl(name, value) }
 
-// Unplug cuts the station off the LAN with its carrier staying; Plug ends that.
+// Unplug cuts the station off the LAN. The carrier stays. Plug ends the cut.
 func (s *Station) Unplug() error { return s.lan.cut() }
 
-// Plug plugs it in again.
+// Plug connects the station to the LAN again.
 func (s *Station) Plug() error { return s.lan.join() }

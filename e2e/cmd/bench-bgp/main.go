@@ -1,5 +1,5 @@
-// Command bench-bgp measures what real routers, and clients behind them, notice of the speakers' BGP, and prints a table; see package
-// router/bench. Needs root, and the Debian packages frr and bird2.
+// Command bench-bgp measures the speakers' BGP at real routers and at clients behind them, and prints a table; see
+// package router/bench. The command needs root and the Debian packages frr and bird2.
 package main
 
 import (
@@ -41,7 +41,11 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.DurationVar(&o.Quiet, "quiet", time.Minute, "how long nothing changes")
 	flags.DurationVar(&o.Busy, "busy", time.Minute, "how long all CPUs are busy")
 	flags.BoolVar(&o.verbose, "v", false, "print each round")
-	only := flags.String("only", "", "`names` of measurements, separated by commas, of "+strings.Join(bench.Names(), ", "))
+	only := flags.String(
+		"only",
+		"",
+		"`names` of measurements, separated by commas, of "+strings.Join(bench.Names(), ", "),
+	)
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -81,7 +85,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	err = errors.Join(err, report.Write(stdout))
 	fmt.Fprintf(stdout, "\n%v\n", time.Since(start).Round(time.Second))
 	if len(report.Failed) > 0 {
-		return errors.Join(err, fmt.Errorf("%d measurements failed; the logs of their speakers are in %s", len(report.Failed), o.Logs))
+		return errors.Join(
+			err,
+			fmt.Errorf("%d measurements failed; the logs of their speakers are in %s", len(report.Failed), o.Logs),
+		)
 	}
 	return errors.Join(err, os.RemoveAll(o.Logs))
 }

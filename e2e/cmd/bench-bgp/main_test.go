@@ -9,7 +9,9 @@ import (
 
 func TestParse(t *testing.T) {
 	o, err := parse(strings.Fields("-speaker /s -rounds 2 -only crash,busy -busy 30m -v"), t.Output())
-	if err != nil || o.Speaker != "/s" || o.Rounds != 2 || !slices.Equal(o.names, []string{"crash", "busy"}) || o.Busy != 30*time.Minute || !o.verbose {
+	if err != nil || o.Speaker != "/s" || o.Rounds != 2 || !slices.Equal(o.names, []string{"crash", "busy"}) ||
+		o.Busy != 30*time.Minute ||
+		!o.verbose {
 		t.Errorf("%+v, %v", o, err)
 	}
 	for args, want := range map[string]string{

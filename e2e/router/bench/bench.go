@@ -11,15 +11,15 @@ import (
 
 // Options say what is measured.
 type Options struct {
-	// Speaker is the path of the program; Logs an existing folder for what it logs.
+	// Speaker is the path of the program, Logs an existing folder for the logs.
 	Speaker, Logs string
-	// Rounds is how often each thing happens.
+	// Rounds is the number of repetitions of each event.
 	Rounds int
-	// Prefixes is how many there are in the measurements of many, and MemoryPrefixes in that of memory.
+	// Prefixes is the number of prefixes in the measurement many, MemoryPrefixes in the measurement memory.
 	Prefixes, MemoryPrefixes int
-	// Quiet is for how long nothing happens but that the API server ends its watches, Busy for how long all CPUs are busy.
+	// Quiet is the duration of the measurement quiet, Busy the time for which all CPUs are busy.
 	Quiet, Busy time.Duration
-	// Say is told what is done; it may be nil.
+	// Say gets a line for each step; nil discards the lines.
 	Say func(format string, args ...any)
 }
 
@@ -29,9 +29,9 @@ type bench struct {
 	Report
 }
 
-// Measurement is something that can be measured.
+// Measurement is a part of the table.
 type Measurement struct {
-	// Name is one word; About says what is done.
+	// Name is one word, About a sentence.
 	Name, About string
 	run         func(*bench, context.Context) error
 }
@@ -39,7 +39,11 @@ type Measurement struct {
 // Measurements returns all of them, in their order.
 func Measurements() []Measurement {
 	return []Measurement{
-		{"unready", "a pod becomes unready, policy Local: until the router's kernel has its node no more", (*bench).unready},
+		{
+			"unready",
+			"a pod becomes unready, policy Local: until the router's kernel has its node no more",
+			(*bench).unready,
+		},
 		{"crash", "a node's link to the LAN fails: until no datagram is lost any more", (*bench).crash},
 		{"stop", "a speaker is told to stop", (*bench).stop},
 		{"rollout", "a second speaker follows the one of a node, two for each round", (*bench).rollout},
@@ -58,7 +62,8 @@ func Names() (all []string) {
 	return all
 }
 
-// Run takes measurements by their names, all of them if there are none, and returns what came of it, also when one failed.
+// Run takes the named measurements, or all of them without names. The report is complete also when a measurement
+// failed.
 func Run(ctx context.Context, o Options, names ...string) (*Report, error) {
 	b := &bench{Options: o}
 	if b.Say == nil {

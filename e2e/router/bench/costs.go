@@ -28,17 +28,17 @@ func many(number int, addr func(int) netip.Addr) router.Service {
 	return router.Service{Name: fmt.Sprintf("s%05d", number), Addr: addr(number)}
 }
 
-// most is how often a measurement is taken that takes long.
+// most limits the repetitions of a slow measurement.
 func (b *bench) most(n int) int { return min(b.Rounds, n) }
 
-// many starts a speaker that has many prefixes to announce.
+// many starts a speaker with many prefixes.
 func (b *bench) many(ctx context.Context) error {
 	r, err := b.newRig(ctx, options{nodes: 2, places: []place{{kind: router.FRR, first: true}}})
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	// The other speaker announces nothing: without it the first one would wait for it some time after its start.
+	// The other speaker announces nothing. Without this speaker, the first one would wait for a member after its start.
 	if err := errors.Join(r.putMany(b.Prefixes, router.VIP4), r.Lab.Start(1, nil), r.AwaitReady(ctx, 1)); err != nil {
 		return err
 	}
@@ -60,7 +60,13 @@ func (b *bench) many(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.Say("round %d: first route after %v, last one after %v, %d messages", round, first.Sub(start), last.Sub(start), session.Updates-before.Updates)
+		b.Say(
+			"round %d: first route after %v, last one after %v, %d messages",
+			round,
+			first.Sub(start),
+			last.Sub(start),
+			session.Updates-before.Updates,
+		)
 		what := fmt.Sprintf("%d prefixes: ", b.Prefixes)
 		b.AddTime(Row{What: what + "start to the last route", Router: s.name}, last.Sub(start))
 		b.AddTime(Row{What: what + "first to last route", Router: s.name, Percentile: 100, Goal: 500}, last.Sub(first))
@@ -71,14 +77,14 @@ func (b *bench) many(ctx context.Context) error {
 		if err := errors.Join(err, r.Stop(0), s.AwaitKernel(ctx, settleLimit, router.VIP4(0))); err != nil {
 			return err
 		}
-		if err := wire.Pause(ctx, 2*time.Second); err != nil { // the routes that are still being removed are none of the next round
+		if err := wire.Pause(ctx, 2*time.Second); err != nil { // FRR still removes routes
 			return err
 		}
 	}
 	return nil
 }
 
-// allRoutes waits until the kernel was told of all prefixes after a time, and returns when it was of the first and the last.
+// allRoutes waits for the routes to all prefixes, and returns the times of the first and the last route after start.
 func (b *bench) allRoutes(ctx context.Context, s *site, start time.Time) (first, last time.Time, err error) {
 	err = router.Await(ctx, settleLimit, "routes", func(context.Context) error {
 		have := make(map[netip.Prefix]bool)
@@ -100,7 +106,7 @@ func (b *bench) allRoutes(ctx context.Context, s *site, start time.Time) (first,
 	return first, last, err
 }
 
-// oneOf takes the endpoint of one Service among many away and brings it back, and counts messages.
+// oneOf removes and restores the endpoint of one Service among many, and counts the messages.
 func (b *bench) oneOf(ctx context.Context, r *rig, what string) error {
 	s, node := r.sites[0], wire.LANAddress(0).Addr()
 	one := many(b.Prefixes/2, router.VIP4)
@@ -134,12 +140,16 @@ func (b *bench) oneOf(ctx context.Context, r *rig, what string) error {
 		if gone {
 			b.AddTime(Row{What: what + "one goes", Router: s.name, Percentile: 99, Goal: 100}, event.At.Sub(start))
 		}
-		b.Add(Row{What: what + "UPDATEs for one change", Router: s.name, Percentile: 100, Goal: 1}, float64(now.Updates-before.Updates))
+		b.Add(
+			Row{What: what + "UPDATEs for one change", Router: s.name, Percentile: 100, Goal: 1},
+			float64(now.Updates-before.Updates),
+		)
 	}
 	return nil
 }
 
-// memory compares a speaker that announces to two routers with one that has as many addresses by layer 2.
+// memory compares a speaker that announces to two routers with a speaker that owns the same number of addresses by
+// layer 2.
 func (b *bench) memory(ctx context.Context) error {
 	var sizes [2]float64
 	for i, places := range [][]place{nil, both()} {
@@ -156,12 +166,12 @@ func (b *bench) memory(ctx context.Context) error {
 	return nil
 }
 
-// lanAddress is an address of the LAN that no host has.
+// lanAddress returns a free address of the LAN.
 func lanAddress(number int) netip.Addr {
 	return netip.AddrFrom4([4]byte{10, 99, byte(128 + (number+1)>>8), byte(number + 1)})
 }
 
-// size returns the resident memory of a speaker that has many addresses: by layer 2 if there are no routers.
+// size returns the resident memory of a speaker with many addresses; by layer 2 without routers.
 func (b *bench) size(ctx context.Context, places []place) (float64, error) {
 	r, err := b.newRig(ctx, options{nodes: 2, places: places})
 	if err != nil {
@@ -190,7 +200,7 @@ func (b *bench) size(ctx context.Context, places []place) (float64, error) {
 		return nil
 	})
 	if err := errors.Join(err, wire.Pause(ctx, 10*time.Second)); err != nil {
-		return 0, err // what the start has left over is collected
+		return 0, err // the garbage of the start is collected
 	}
 	size, err := resident(r.Process(0))
 	b.Say("%d routers: %.1f MB", len(places), size)
@@ -215,7 +225,10 @@ func resident(pid int) (float64, error) {
 // quiet lists everything again and again.
 func (b *bench) quiet(ctx context.Context) error {
 	const every = 5 * time.Second
-	r, err := b.newRig(ctx, options{nodes: 2, places: []place{{kind: router.FRR}}, service: service(false), endpoints: router.On(0)})
+	r, err := b.newRig(
+		ctx,
+		options{nodes: 2, places: []place{{kind: router.FRR}}, service: service(false), endpoints: router.On(0)},
+	)
 	if err != nil {
 		return err
 	}
@@ -236,20 +249,23 @@ func (b *bench) quiet(ctx context.Context) error {
 	}
 	events := len(r.sites[0].watch.Events())
 	for end := time.Now().Add(b.Quiet); time.Now().Before(end); {
-		r.API().Forget() // so that the watches list
+		r.API().Forget() // so that all watches list again
 		r.API().HangUp()
 		if err := wire.Pause(ctx, every); err != nil {
 			return err
 		}
 	}
 	now, err := updates()
-	b.Add(Row{What: fmt.Sprintf("resyncs for %v: UPDATEs", b.Quiet), Router: r.sites[0].name, Percentile: 100}, float64(now-before))
+	b.Add(
+		Row{What: fmt.Sprintf("resyncs for %v: UPDATEs", b.Quiet), Router: r.sites[0].name, Percentile: 100},
+		float64(now-before),
+	)
 	b.Add(Row{What: fmt.Sprintf("resyncs for %v: route events", b.Quiet), Router: r.sites[0].name, Percentile: 100},
 		float64(len(r.sites[0].watch.Events())-events))
 	return err
 }
 
-// busy counts the BFD sessions that end although nothing is wrong with the network.
+// busy counts the BFD sessions that end in a healthy network.
 func (b *bench) busy(ctx context.Context) error {
 	const fast = 50 * time.Millisecond
 	r, err := b.newRig(ctx, options{nodes: 2, service: service(false), endpoints: router.On(0),
@@ -280,7 +296,10 @@ func (b *bench) busy(ctx context.Context) error {
 		}
 		what := fmt.Sprintf("busy CPUs for %v: ", b.Busy)
 		b.Add(Row{What: what + "sessions anew", Router: s.name, Percentile: 100}, float64(resets(before[s], now)))
-		b.Add(Row{What: what + "route events", Router: s.name, Percentile: 100}, float64(len(s.watch.Events())-events[s]))
+		b.Add(
+			Row{What: what + "route events", Router: s.name, Percentile: 100},
+			float64(len(s.watch.Events())-events[s]),
+		)
 	}
 	return nil
 }

@@ -1,3 +1,3 @@
-// Package bench measures what routers and clients notice of the speakers' BGP: how long routes take to go and to come, what is lost
-// meanwhile, and what it costs. The routers are FRR and BIRD in the laboratory of package wire.
+// Package bench measures the speakers' BGP at the routers and at clients behind them: the time until a route goes or
+// comes, lost datagrams, messages and memory. The routers are FRR and BIRD in the laboratory of package wire.
 package bench

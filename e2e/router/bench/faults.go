@@ -11,7 +11,7 @@ import (
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
-// both are FRR and BIRD without anything special.
+// both are FRR and BIRD with default parameters.
 func both() []place { return []place{{kind: router.FRR}, {kind: router.BIRD}} }
 
 // service is the Service whose address is asked.
@@ -39,14 +39,18 @@ func (b *bench) unready(ctx context.Context) error {
 		for _, s := range r.sites {
 			limited, cancel := context.WithTimeout(ctx, settleLimit)
 			event, err := s.watch.Await(limited, start, func(v router.RouteEvent) bool {
-				return v.Prefix == router.HostPrefix(router.VIP4(0)) && slices.Equal(v.Hops, router.Hops(router.VIP4(0), rest...))
+				return v.Prefix == router.HostPrefix(router.VIP4(0)) &&
+					slices.Equal(v.Hops, router.Hops(router.VIP4(0), rest...))
 			})
 			cancel()
 			if err != nil {
 				return err
 			}
 			b.Say("round %d, %s: %v", round, s.name, event.At.Sub(start))
-			b.AddTime(Row{What: "pod unready: route gone", Router: s.name, Percentile: 99, Goal: 100}, event.At.Sub(start))
+			b.AddTime(
+				Row{What: "pod unready: route gone", Router: s.name, Percentile: 99, Goal: 100},
+				event.At.Sub(start),
+			)
 		}
 		if err := r.PutEndpoints(service(true), router.On(r.nodes...)); err != nil {
 			return err
@@ -62,8 +66,16 @@ func (b *bench) unready(ctx context.Context) error {
 func (b *bench) crash(ctx context.Context) error {
 	const fast = 50 * time.Millisecond
 	r, err := b.newRig(ctx, options{nodes: 3, service: service(false), endpoints: router.On(0), places: []place{
-		{kind: router.FRR, bfd: fast, label: ", BFD 3 x 50 ms"}, {kind: router.BIRD, bfd: fast, label: ", BFD 3 x 50 ms"},
-		{kind: router.FRR, hold: 3 * time.Second, label: ", hold 3 s"}, {kind: router.BIRD, hold: 3 * time.Second, label: ", hold 3 s"},
+		{
+			kind:  router.FRR,
+			bfd:   fast,
+			label: ", BFD 3 x 50 ms",
+		}, {kind: router.BIRD, bfd: fast, label: ", BFD 3 x 50 ms"},
+		{
+			kind:  router.FRR,
+			hold:  3 * time.Second,
+			label: ", hold 3 s",
+		}, {kind: router.BIRD, hold: 3 * time.Second, label: ", hold 3 s"},
 	}})
 	if err != nil {
 		return err
@@ -101,12 +113,16 @@ func (b *bench) crash(ctx context.Context) error {
 	return nil
 }
 
-// intervals notes at which interval a node sends by BFD: a speaker that waits for a CPU makes it longer, and so the router notices later.
+// intervals notes the BFD interval of a node. A speaker that waits for a CPU raises the interval, and the router then
+// notices a crash later.
 func (b *bench) intervals(ctx context.Context, r *rig, node int) error {
 	said, err := r.Says(ctx, node)
 	for i, p := range said.Peers {
 		if p.BFD != nil {
-			b.Add(Row{What: "node crash: interval of BFD in use", Router: r.sites[i].name, Unit: "ms"}, float64(p.BFD.Interval))
+			b.Add(
+				Row{What: "node crash: interval of BFD in use", Router: r.sites[i].name, Unit: "ms"},
+				float64(p.BFD.Interval),
+			)
 		}
 	}
 	return err
@@ -146,14 +162,19 @@ func (b *bench) stop(ctx context.Context) error {
 func (b *bench) rollout(ctx context.Context) error {
 	const fast = 50 * time.Millisecond
 	r, err := b.newRig(ctx, options{nodes: 3, service: service(false), endpoints: router.On(0), places: []place{
-		{kind: router.FRR, bfd: fast, password: "of-the-routers", label: ", MD5, BFD"}, {kind: router.BIRD, bfd: fast, password: "of-the-routers", label: ", MD5, BFD"},
+		{
+			kind:     router.FRR,
+			bfd:      fast,
+			password: "of-the-routers",
+			label:    ", MD5, BFD",
+		}, {kind: router.BIRD, bfd: fast, password: "of-the-routers", label: ", MD5, BFD"},
 	}})
 	if err != nil {
 		return err
 	}
 	defer r.close()
 	if err := errors.Join(r.start(ctx), wire.Pause(ctx, 3*time.Second)); err != nil {
-		return err // so long that a session that begins anew is seen
+		return err // a daemon tells the start of a session to the second
 	}
 	for round := range 2 * b.Rounds {
 		if err := b.rolloutOnce(ctx, r, round); err != nil {

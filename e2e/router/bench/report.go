@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// Row is a line of the table: one value of all rounds.
+// Row is a line of the table, with a value for each round.
 type Row struct {
 	What, Router string
 	Unit         string
 	Values       []float64
-	// Goal is what the value of a percentile shall not exceed; 100 stands for the largest one. Percentile 0 means that there is no goal.
+	// Goal is the upper bound for the value of Percentile. Percentile 100 is the largest value, 0 means no goal.
 	Percentile int
 	Goal       float64
 }
@@ -22,11 +22,11 @@ type Row struct {
 // Report is a table.
 type Report struct {
 	rows []*Row
-	// Failed are the measurements that came to no end, and why.
+	// Failed names the measurements that failed, and the errors.
 	Failed []string
 }
 
-// Add adds a value to the row that is like this one.
+// Add adds a value to the row with the same What and Router.
 func (r *Report) Add(like Row, value float64) {
 	i := slices.IndexFunc(r.rows, func(o *Row) bool { return o.What == like.What && o.Router == like.Router })
 	if i < 0 {
@@ -42,13 +42,13 @@ func (r *Report) AddTime(like Row, d time.Duration) {
 	r.Add(like, float64(d.Microseconds())/1000)
 }
 
-// percentile returns the least value that at least p percent are not above (nearest rank).
+// percentile returns the nearest-rank percentile.
 func (r *Row) percentile(p int) float64 {
 	values := slices.Sorted(slices.Values(r.Values))
 	return values[max(0, (len(values)*p+99)/100-1)]
 }
 
-// Met tells whether the goal is met, in a word: "-" where there is none.
+// Met returns "yes" when the goal is met, "NO" when not, "-" without a goal.
 func (r *Row) Met() string {
 	switch {
 	case r.Percentile == 0:
@@ -81,8 +81,19 @@ func (r *Report) Write(w io.Writer) error {
 			digits = 1
 		}
 		number := func(v float64) string { return fmt.Sprintf("%.*f", digits, v) }
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", row.What, cmp.Or(row.Router, "-"), len(row.Values), number(row.percentile(50)),
-			number(row.percentile(99)), number(row.percentile(100)), row.Unit, row.goal(), row.Met())
+		fmt.Fprintf(
+			t,
+			"%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			row.What,
+			cmp.Or(row.Router, "-"),
+			len(row.Values),
+			number(row.percentile(50)),
+			number(row.percentile(99)),
+			number(row.percentile(100)),
+			row.Unit,
+			row.goal(),
+			row.Met(),
+		)
 	}
 	if err := t.Flush(); err != nil {
 		return err

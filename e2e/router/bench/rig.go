@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// settleLimit is how long a cluster may take to be at rest.
+	// settleLimit bounds the wait for a cluster at rest.
 	settleLimit = time.Minute
-	// flows and rate are what each client sends: datagrams from so many ports, so many in a second.
+	// flows is the number of ports of each client, rate the number of datagrams per second of all clients.
 	flows, rate = 40, 4000
-	// after is how long a client goes on sending after what happens has happened.
+	// after is the time for which a client sends after an event.
 	after = 500 * time.Millisecond
 )
 
-// place is a router that a rig is to have.
+// place describes a router of a rig.
 type place struct {
 	kind router.Kind
 	// bfd is the interval of BFD, hold the hold time; 0 for none, and the default.
@@ -29,7 +29,7 @@ type place struct {
 	password  string
 	// label tells two routers of one kind apart.
 	label string
-	// first says that only node 0 is a neighbour.
+	// first makes node 0 the only neighbour.
 	first bool
 }
 
@@ -67,11 +67,11 @@ type site struct {
 	watch  *router.RouteWatch
 }
 
-// options are what a rig differs by from others.
+// options describe a rig.
 type options struct {
 	nodes  int
 	places []place
-	// service is the one that there is; without a name there is none.
+	// service is created unless the name is empty.
 	service   router.Service
 	endpoints []router.Endpoint
 }
@@ -90,7 +90,15 @@ func (b *bench) newRig(ctx context.Context, o options) (*rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := router.NewCluster(wire.Options{Speaker: b.Speaker, Nodes: o.nodes, Config: peers + router.Pool() + profiles, Logs: logs, Unstarted: true})
+	c, err := router.NewCluster(
+		wire.Options{
+			Speaker:   b.Speaker,
+			Nodes:     o.nodes,
+			Config:    peers + router.Pool() + profiles,
+			Logs:      logs,
+			Unstarted: true,
+		},
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +135,11 @@ func (r *rig) place(ctx context.Context, station int, p place) error {
 		neighbors[i].BFD, neighbors[i].HoldTime, neighbors[i].Password = p.bfd, p.hold, p.password
 		neighbors[i].GracefulRestart = p.bfd > 0
 	}
-	started, err := router.Start(ctx, r.Lab, router.Options{Kind: p.kind, Station: station, ASN: router.RouterASN, Neighbors: neighbors})
+	started, err := router.Start(
+		ctx,
+		r.Lab,
+		router.Options{Kind: p.kind, Station: station, ASN: router.RouterASN, Neighbors: neighbors},
+	)
 	if err != nil {
 		return err
 	}
@@ -149,7 +161,7 @@ func (r *rig) start(ctx context.Context) error {
 	return r.rest(ctx)
 }
 
-// rest waits until all routers send to the address of number 0 by all nodes, and BFD is up.
+// rest waits until all routers send to address 0 by all nodes, and BFD is up.
 func (r *rig) rest(ctx context.Context) error {
 	for _, s := range r.sites {
 		if err := s.AwaitKernel(ctx, settleLimit, router.VIP4(0), r.nodes...); err != nil {
@@ -199,7 +211,7 @@ func (r *rig) others(but int) (all []int) {
 	return all
 }
 
-// since returns since when each session of a router is established; zero for one that is not.
+// since returns the start of each session of a router; zero for a session that is down.
 func (s *site) since(ctx context.Context) (map[netip.Addr]time.Time, error) {
 	all, err := s.Sessions(ctx)
 	since := make(map[netip.Addr]time.Time)
@@ -209,7 +221,7 @@ func (s *site) since(ctx context.Context) (map[netip.Addr]time.Time, error) {
 	return since, err
 }
 
-// resets counts the sessions that are not those that they were. What a daemon says is off by a second at most.
+// resets counts the sessions that began anew. The times of the daemons are off by at most a second.
 func resets(before, now map[netip.Addr]time.Time) (n int) {
 	for neighbor, at := range before {
 		if now[neighbor].Sub(at).Abs() > 2*time.Second {
