@@ -63,8 +63,12 @@ func TestChangedConfigWins(t *testing.T) {
 	in.owner(free[1])
 	in.meetAllPods(free[1], "web")
 	in.nobodyAnswers(free[0])
-	// An empty document is a configuration too: no pools.
+	// An empty document, as of a template that rendered to nothing, takes no address away.
 	in.configure("")
+	in.waitForEvent(systemNamespace, "ConfigMap", "config", "ConfigRejected", "withdraw the address of every Service")
+	in.owner(free[1])
+	in.waitForAddresses("web", free[1])
+	in.configure("address-pools: []\nallocation: {withdraw-all: true}\n")
 	in.waitForAddresses("web")
 	in.nobodyAnswers(free[1])
 }
