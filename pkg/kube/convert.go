@@ -119,8 +119,11 @@ func statusManager(managers []metav1.ManagedFieldsEntry) string {
 	var last *metav1.ManagedFieldsEntry
 	for i := range managers {
 		m := &managers[i]
-		if m.FieldsV1 == nil || !bytes.Contains(m.FieldsV1.Raw, []byte(`"f:loadBalancer"`)) ||
-			!bytes.Contains(m.FieldsV1.Raw, []byte(`"f:ingress"`)) {
+		if m.FieldsV1 == nil {
+			continue
+		}
+		fields := m.FieldsV1.GetRawBytes()
+		if !bytes.Contains(fields, []byte(`"f:loadBalancer"`)) || !bytes.Contains(fields, []byte(`"f:ingress"`)) {
 			continue
 		}
 		if last == nil || m.Time != nil && last.Time.Before(m.Time) {

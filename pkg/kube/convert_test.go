@@ -314,7 +314,7 @@ func TestConvertNodeAway(t *testing.T) {
 func TestStatusManager(t *testing.T) {
 	at := func(s int64) *metav1.Time { return &metav1.Time{Time: time.Unix(s, 0)} }
 	entry := func(manager string, t *metav1.Time, fields string) metav1.ManagedFieldsEntry {
-		return metav1.ManagedFieldsEntry{Manager: manager, Subresource: "status", Time: t, FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}
+		return metav1.ManagedFieldsEntry{Manager: manager, Subresource: "status", Time: t, FieldsV1: metav1.NewFieldsV1(fields)}
 	}
 	const ingress = `{"f:status":{"f:loadBalancer":{"f:ingress":{}}}}`
 	managers := []metav1.ManagedFieldsEntry{
