@@ -150,11 +150,12 @@ var deeds = map[Kind]deed{
 				first.kill() // the one before it had not given the Lease back, so that it still waited
 				return nil
 			}
-			// It has lost its Lease, and must not go on.
+			// The other controller has the Lease now, so this one must notice the loss, and decide nothing any more.
 			err := first.cmd.Process.Signal(syscall.SIGCONT)
-			if stays := first.await(false); stays != nil {
+			if stays := first.awaitLoss(); stays != nil {
 				r.Violate(time.Now(), fmt.Sprintf("controller-pause: %v", stays))
 			}
+			first.kill()
 			return err
 		}, r.startManager()
 	},

@@ -62,6 +62,21 @@ func (m *manager) led() (bool, error) {
 	return bytes.Contains(log, []byte("holding the Lease")), err
 }
 
+// awaitLoss waits until it has noticed that another process has the Lease.
+func (m *manager) awaitLoss() error {
+	for deadline := time.Now().Add(stopLimit); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		log, err := os.ReadFile(m.log)
+		if err != nil {
+			return err
+		}
+		// The last line about the Lease counts: the process may have held the Lease several times.
+		if bytes.LastIndex(log, []byte("Lease not renewed")) > bytes.LastIndex(log, []byte("holding the Lease")) {
+			return nil
+		}
+	}
+	return fmt.Errorf("the controller did not notice within %v that another one has the Lease", stopLimit)
+}
+
 func (m *manager) kill() {
 	_ = m.cmd.Process.Kill() // it may have ended
 	<-m.ended

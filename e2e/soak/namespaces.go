@@ -208,7 +208,7 @@ func (r *namespaces) Supervise(context.Context) error {
 		if r.manager.running() {
 			return nil
 		}
-		// It may lose its Lease when it cannot reach the API server, and then has to end.
+		// The API server may have refused what the controller cannot do without.
 		r.Count(func(p *Report) { p.Lost++ })
 		return r.startManager()
 	})

@@ -41,7 +41,7 @@ type Report struct {
 	Settled bool
 	Faults  map[Kind]*Tally
 	Usage   map[string][]Usage
-	// Deeds counts what users did, Lost controllers that ended for want of their Lease.
+	// Deeds counts what users did, Lost the controllers that ended by themselves.
 	Deeds, Lost int
 	// Skipped counts faults that had to wait for the end of others for too long.
 	Skipped int
@@ -209,7 +209,7 @@ func (r *Report) Write(w io.Writer, version string) error {
 	}
 	r.writeFaults(b)
 	fmt.Fprintf(b, "\nServices assigned: %d, from wish to addresses p50 %s, p99 %s, max %s ms; addresses changed at their Services' wish: %d. "+
-		"Controllers that ended without their Lease: %d.\n", len(r.Assigned), ms(r.Assigned, 50), ms(r.Assigned, 99), ms(r.Assigned, 100), r.Changed, r.Lost)
+		"Controllers that ended by themselves: %d.\n", len(r.Assigned), ms(r.Assigned, 50), ms(r.Assigned, 99), ms(r.Assigned, 100), r.Changed, r.Lost)
 	if _, may := r.Faults["squeeze"]; may {
 		fmt.Fprintf(b, "Speakers that the kernel killed while they were squeezed: %d. ", r.Killed)
 	}

@@ -34,11 +34,14 @@ func (s *Store) WaitFresh(ctx context.Context) error {
 
 func (s *Store) waitFresh(ctx context.Context, w watched) error {
 	newest, err := s.newest(ctx, w)
-	switch {
-	case apierrors.IsForbidden(err) && s.isSynced(w):
-		return nil // the Store works without the kind
-	case err != nil:
-		return err
+	for retry := newKeepRetry(); err != nil; newest, err = s.newest(ctx, w) {
+		if apierrors.IsForbidden(err) && s.isSynced(w) {
+			return nil // the Store works without the kind
+		}
+		s.opt.Log.Warn("cannot find out whether a watch is up to date; trying again", "kind", w.title, "err", err)
+		if sleep(ctx, retry.Step()); ctx.Err() != nil {
+			return fmt.Errorf("list %s: %w", w.title, err)
+		}
 	}
 	for waited := false; ; waited = true {
 		seen, synced, passed := w.table.progress()

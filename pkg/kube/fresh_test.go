@@ -2,11 +2,13 @@ package kube
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 // TestWaitFresh lets the watch of each kind lag behind in turn: WaitFresh waits until the watch has passed the newest object,
@@ -61,5 +63,23 @@ func TestWaitFreshEnds(t *testing.T) {
 			t.Error("no error although a watch lags behind")
 		}
 		api.release("nodes")
+	})
+}
+
+// TestWaitFreshTriesAgain fails the first lists: the process goes on.
+func TestWaitFreshTriesAgain(t *testing.T) {
+	api := newFakeAPI(service("s"))
+	var failures atomic.Int32
+	api.PrependReactor("list", "namespaces", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return failures.Add(-1) >= 0, nil, &apiDown{}
+	})
+	inBubble(t, api, func(t *testing.T, s *Store, _ *counter, log *lines) {
+		failures.Store(3)
+		if err := s.WaitFresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := log.count("cannot find out whether a watch is up to date"); n != 3 {
+			t.Errorf("told %d times of three failures", n)
+		}
 	})
 }
