@@ -220,7 +220,7 @@ func TestNotUnderstood(t *testing.T) {
 		n.place.broken = true
 		next := n.start("next", nil)
 		next.in(Standby, true)
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute + retryPause/2) // so that the process does not ask in the instant in which the other one ends
 		next.in(Standby, true)
 		if n.answered() != 1 {
 			t.Errorf("%d processes answer", n.answered())
