@@ -54,9 +54,6 @@ type Peer struct {
 // Route is a prefix to announce. The next hop is the local address of the session.
 type Route = wire.Route
 
-// GracefulShutdown is the community GRACEFUL_SHUTDOWN (RFC 8326).
-const GracefulShutdown = wire.GracefulShutdown
-
 // State is a state of the session machine.
 type State = session.State
 

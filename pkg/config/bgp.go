@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -125,14 +126,9 @@ func (b *builder) checkPeerName(name string) error {
 	return fmt.Errorf("there is no peer %q; %s", name, mend(name, b.peers, "peers"))
 }
 
-// mend says how to write a name that is among names, or where to add it.
+// mend returns the fix for an unknown name: the nearest known name, or the key to add the name to.
 func mend[T any](name string, names map[string]T, where string) string {
-	var all []string
-	for n := range names {
-		all = append(all, n)
-	}
-	slices.Sort(all)
-	if near := nearest(name, all); near != "" {
+	if near := nearest(name, slices.Sorted(maps.Keys(names))); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return "add it under " + where

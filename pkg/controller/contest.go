@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -21,9 +22,13 @@ const (
 
 // contests tracks the Services whose status another controller changes back. Two controllers that both answer at once would
 // write thousands of times a minute.
-type contests map[cluster.Key]*contest
+type contests struct {
+	of map[cluster.Key]*contest
+	// tidied is the time of the last call of forget that did anything.
+	tidied time.Time
+}
 
-// contest is what happened to the status of one Service since it was written.
+// contest records the last write to the status of one Service, and the changes back since then.
 type contest struct {
 	uid string
 	// addrs are the addresses that were written, at the time at.
@@ -35,27 +40,31 @@ type contest struct {
 }
 
 // wrote records a successful write.
-func (cs contests) wrote(u cluster.Update, now time.Time) {
-	c := cs[u.Key]
+func (cs *contests) wrote(u cluster.Update, now time.Time) {
+	c := cs.of[u.Key]
 	if len(u.Ingress) == 0 {
-		delete(cs, u.Key)
+		delete(cs.of, u.Key)
 		return
 	}
 	if c == nil || c.uid != u.UID || !slices.Equal(c.addrs, u.Ingress) {
 		c = &contest{uid: u.UID, addrs: u.Ingress}
-		cs[u.Key] = c
+		cs.of[u.Key] = c
 	}
 	c.at = now
 }
 
-// forget drops the Services that were written too long ago.
-func (cs contests) forget(now time.Time) {
-	for key, c := range cs {
-		if now.Sub(c.at) > 2*contestPause {
-			delete(cs, key)
-		}
+// forget drops the Services that were written too long ago, once every contestPause: every Service that gets an address
+// is among them for a while.
+func (cs *contests) forget(now time.Time) {
+	if now.Sub(cs.tidied) < contestPause {
+		return
 	}
+	cs.tidied = now
+	maps.DeleteFunc(cs.of, func(_ cluster.Key, c *contest) bool { return c.over(now) })
 }
+
+// over reports whether the write is too long ago for a change to be an answer to it.
+func (c *contest) over(now time.Time) bool { return now.Sub(c.at) > 2*contestPause }
 
 // verdict is the result of judge.
 type verdict struct {
@@ -66,9 +75,9 @@ type verdict struct {
 }
 
 // judge looks at a planned update of svc.
-func (cs contests) judge(u cluster.Update, svc *cluster.Service) (v verdict) {
-	c := cs[u.Key]
-	if c == nil || svc == nil || c.uid != u.UID || !slices.Equal(c.addrs, u.Ingress) {
+func (cs *contests) judge(u cluster.Update, svc *cluster.Service, now time.Time) (v verdict) {
+	c := cs.of[u.Key]
+	if c == nil || svc == nil || c.over(now) || c.uid != u.UID || !slices.Equal(c.addrs, u.Ingress) {
 		return verdict{}
 	}
 	if !svc.ForeignIngress && slices.Equal(svc.Ingress, c.addrs) {
@@ -108,15 +117,4 @@ func contestMessage(u cluster.Update, svc *cluster.Service) string {
 	}
 	return fmt.Sprintf("%s keeps changing the addresses in the status of this Service, and Lanlord writes %s at most once a minute: "+
 		"let only one of them serve the Service, by turning the other one off or by spec.loadBalancerClass", who, listed(u.Ingress))
-}
-
-func listed(addrs []netip.Addr) string {
-	text := ""
-	for i, a := range addrs {
-		if i > 0 {
-			text += ", "
-		}
-		text += a.String()
-	}
-	return text
 }

@@ -118,7 +118,7 @@ func (c *Controller) forget() {
 	c.pausing, c.turn, c.reported = time.Time{}, 0, report{}
 	c.memory, c.arrivals, c.ledger = newMemory(), arrivals{}, ledger{}
 	c.retries, c.writing, c.results = map[cluster.Key]retry{}, map[cluster.Key]int{}, make(chan result)
-	c.announced, c.contests = map[cluster.Key]announcement{}, contests{}
+	c.announced, c.contests = map[cluster.Key]announcement{}, contests{of: map[cluster.Key]*contest{}}
 }
 
 // Wake makes the loop decide anew. It never blocks.
@@ -230,7 +230,7 @@ func (c *Controller) due(ctx context.Context, updates []cluster.Update, snapshot
 		if _, writing := c.writing[u.Key]; writing || ok && now.Before(r.after) {
 			continue
 		}
-		u, hold := c.contest(ctx, u, snapshot)
+		u, hold := c.contest(ctx, u, snapshot, now)
 		if now.Before(hold) {
 			waiting[u.Key] = retry{uid: u.UID, version: u.Version, after: hold}
 			continue
@@ -244,12 +244,14 @@ func (c *Controller) due(ctx context.Context, updates []cluster.Update, snapshot
 
 // contest returns the update to write where another controller changes the status back, and the time before which it must
 // not be written; u and zero for any other Service.
-func (c *Controller) contest(ctx context.Context, u cluster.Update, snapshot cluster.Snapshot) (cluster.Update, time.Time) {
-	if c.contests[u.Key] == nil {
+func (c *Controller) contest(
+	ctx context.Context, u cluster.Update, snapshot cluster.Snapshot, now time.Time,
+) (cluster.Update, time.Time) {
+	if c.contests.of[u.Key] == nil {
 		return u, time.Time{}
 	}
 	svc := snapshot.Service(u.Key)
-	v := c.contests.judge(u, svc)
+	v := c.contests.judge(u, svc, now)
 	if v.contested {
 		if v.begins {
 			c.tell(ctx, []cluster.Event{contestEvent(u, svc)})

@@ -135,18 +135,23 @@ func lossMessage(l loss, what string, by netip.Addr, then string) string {
 	return text
 }
 
+// listed returns the addresses, separated by commas.
+func listed(addrs []netip.Addr) string {
+	texts := make([]string, len(addrs))
+	for i, a := range addrs {
+		texts[i] = a.String()
+	}
+	return strings.Join(texts, ", ")
+}
+
 // releaseEvents tells which addresses a Service has given back.
 func releaseEvents(svc *cluster.Service) []cluster.Event {
 	if len(svc.Ingress) == 0 {
 		return nil
 	}
-	addrs := make([]string, len(svc.Ingress))
-	for i, a := range svc.Ingress {
-		addrs[i] = a.String()
-	}
 	return []cluster.Event{{
 		Object: serviceRef(svc), Reason: released,
-		Message: allocator.Shorten(strings.Join(addrs, ", ")+
+		Message: allocator.Shorten(listed(svc.Ingress)+
 			": the Service is no longer of type LoadBalancer with a cluster IP and this controller's class", maxEvent),
 	}}
 }

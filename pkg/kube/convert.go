@@ -261,8 +261,8 @@ type sliceRow struct {
 	service cluster.Key
 	// serving is true when at least one endpoint is ready or serving.
 	serving bool
-	// nodes are those of the ready or serving endpoints, ready those of the ready endpoints that do not terminate, both
-	// sorted. They share memory when they are equal.
+	// nodes lists the nodes of the ready or serving endpoints, and ready the nodes of the ready endpoints that do not
+	// terminate, both sorted. Equal lists share memory.
 	nodes, ready []string
 }
 

@@ -112,8 +112,8 @@ type ownWrite struct {
 // endpoints is the sum of all EndpointSlices of a Service.
 type endpoints struct {
 	serving bool
-	// nodes are those of the ready or serving endpoints, ready those of the ready endpoints that do not terminate, both
-	// sorted. They share memory when they are equal.
+	// nodes lists the nodes of the ready or serving endpoints, and ready the nodes of the ready endpoints that do not
+	// terminate, both sorted. Equal lists share memory.
 	nodes, ready []string
 }
 

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// routeSpec is what a BGPAdvertisement says of its routes, and an entry under bgpAdvertisements of an AddressPool.
+// routeSpec holds the keys about routes of a BGPAdvertisement, and of an entry under bgpAdvertisements of an
+// AddressPool.
 type routeSpec struct {
 	AggregationLength   *int   `yaml:"aggregationLength"`
 	AggregationLengthV6 *int   `yaml:"aggregationLengthV6"`

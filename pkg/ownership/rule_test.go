@@ -374,9 +374,9 @@ func TestNewAddressWaitsForRules(t *testing.T) {
 		next    time.Duration // zero for at once
 	}{
 		{"old", Arrival{}, 0},
-		{"new", Arrival{Since: epoch, Came: epoch}, rulesDelay},
-		{"with endpoints after half of the delay", Arrival{Since: epoch, Came: epoch.Add(-rulesDelay / 2)},
-			rulesDelay / 2},
+		{"new", Arrival{Since: epoch, Came: epoch}, RulesDelay},
+		{"with endpoints after half of the delay", Arrival{Since: epoch, Came: epoch.Add(-RulesDelay / 2)},
+			RulesDelay / 2},
 		{"with endpoints after long", Arrival{Since: epoch, Came: epoch.Add(-time.Minute)}, 0},
 		{"with endpoints again", Arrival{Since: epoch.Add(-time.Minute)}, 0},
 	} {

@@ -5,12 +5,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lanlord/lanlord/pkg/ownership"
 	"github.com/lanlord/lanlord/pkg/routes"
 )
 
-// proxyDelay delays the announcement to routers of a new address, and of an address with a new local endpoint:
-// kube-proxy writes its rules once a second. Layer 2 has the same delay for new addresses.
-const proxyDelay = 1200 * time.Millisecond
+// proxyDelay delays the announcement to routers of a new address, and of an address with a new local endpoint.
+const proxyDelay = ownership.RulesDelay
 
 // delays holds new addresses back until the service proxy of this node has their rules.
 type delays struct {
