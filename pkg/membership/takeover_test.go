@@ -35,6 +35,7 @@ func TestHandOver(t *testing.T) {
 			return all(rest, func(n *node) bool { m, found := n.find("moving"); return found && m.State == Ready && m.Has(link.MAC) })
 		})
 		t.Logf("process %d known after %v", i, time.Since(start))
+		c.eventually("all know all", func() bool { return all(rest, func(n *node) bool { return len(n.Members()) == 4 }) })
 		c.stays(lossTime, "nobody leaves and joins", func() bool {
 			return all(rest, func(n *node) bool { return n.saw(eventLeft) == 0 && n.saw(eventJoined) == 3 && len(n.Members()) == 4 })
 		})

@@ -96,13 +96,6 @@ func (n *Notifier) Next() time.Time {
 	return next
 }
 
-// Unannounced returns the time since which no node may announce an address, and the previous owner, as of the last
-// Review.
-func (n *Notifier) Unannounced(a netip.Addr) (since time.Time, owner string, is bool) {
-	u, is := n.unannounced[a]
-	return u.since, u.owner, is
-}
-
 // reviewUnannounced updates the unannounced addresses, and returns the placements to report.
 func (n *Notifier) reviewUnannounced(now time.Time, r Round) (tell []*placement.Placement) {
 	n.unannounced, tell = n.unannounced.review(now, r)

@@ -18,19 +18,18 @@ const lateAfter = 5 * time.Second
 // adopted the Service from another load balancer.
 type arrivals struct {
 	byAddr map[netip.Addr]ownership.Arrival
+	// waiting maps each address that no node may announce to the time at which the address came to Services; zero once the
+	// service proxies have had the time to write its rules.
+	waiting map[netip.Addr]time.Time
 	// dated is true once arrivals has recorded the addresses present at the start.
 	dated bool
 }
 
-// unannounced returns the time since which no node may announce an address, and the previous owner.
-type unannounced func(netip.Addr) (since time.Time, owner string, is bool)
-
 // update records the addresses of a round. ready means that this node is ready.
-func (a *arrivals) update(now time.Time, ready bool, placements []placement.Placement, services []*cluster.Service,
-	un unannounced) {
+func (a *arrivals) update(now time.Time, ready bool, placements []placement.Placement, services []*cluster.Service) {
 	old := !ready || !a.dated
 	a.dated = ready
-	next := make(map[netip.Addr]ownership.Arrival, len(placements))
+	next, waiting := make(map[netip.Addr]ownership.Arrival, len(placements)), map[netip.Addr]time.Time{}
 	var created map[netip.Addr]time.Time // made when the first address arrives
 	note := func(addr netip.Addr, came time.Time) {
 		arrival, known := a.byAddr[addr]
@@ -43,8 +42,12 @@ func (a *arrivals) update(now time.Time, ready bool, placements []placement.Plac
 		next[addr] = arrival
 	}
 	for i := range placements {
-		if p := &placements[i]; p.Reason == reason.Announced {
-			note(p.Addr, came(now, p.Addr, un))
+		p := &placements[i]
+		came := a.came(now, p.Addr)
+		if p.Reason == reason.Announced {
+			note(p.Addr, came)
+		} else {
+			waiting[p.Addr] = came
 		}
 	}
 	for _, s := range services {
@@ -54,7 +57,7 @@ func (a *arrivals) update(now time.Time, ready bool, placements []placement.Plac
 			}
 		}
 	}
-	a.byAddr = next
+	a.byAddr, a.waiting = next, waiting
 }
 
 // newest returns the creation time of the newest Service with each address.
@@ -70,15 +73,18 @@ func newest(services []*cluster.Service) map[netip.Addr]time.Time {
 	return created
 }
 
-// came returns the time at which an announced address came to Services; zero if the address only waited for endpoints
-// again.
-func came(now time.Time, addr netip.Addr, un unannounced) time.Time {
-	since, owner, is := un(addr)
-	switch {
-	case !is:
-		return now
-	case owner != "":
-		return time.Time{}
+// came returns the time at which an address came to Services; zero if the address was announced before for long enough
+// that the service proxies have its rules.
+func (a *arrivals) came(now time.Time, addr netip.Addr) time.Time {
+	if came, is := a.waiting[addr]; is {
+		return came
 	}
-	return since
+	arrival, known := a.byAddr[addr]
+	switch {
+	case !known:
+		return now
+	case now.Sub(arrival.Came) < proxyDelay:
+		return arrival.Came
+	}
+	return time.Time{}
 }

@@ -22,7 +22,7 @@ func (l *loop) round(now time.Time) {
 	}
 	l.self.configure(l.snapshot.Config)
 	l.decide(now)
-	l.arrivals.update(now, l.self.state == membership.Ready, l.placements, l.snapshot.Services, l.notifier.Unannounced)
+	l.arrivals.update(now, l.self.state == membership.Ready, l.placements, l.snapshot.Services)
 	l.route(now)
 	l.stepAll(now)
 	l.opt.Announcer.Set(l.addrs.targets(l.placements))

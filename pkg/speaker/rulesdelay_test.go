@@ -50,40 +50,49 @@ func TestNodeWaitsForProxy(t *testing.T) {
 	})
 }
 
-// TestNewAddressWaitsForRules assigns addresses to Services, and removes and adds endpoints of one Service. Only new
-// addresses wait until kube-proxy can have its rules.
+// TestNewAddressWaitsForRules assigns addresses to Services, and removes and adds endpoints of one Service: before any
+// node has seen them, and shortly after. Only new addresses wait until kube-proxy can have its rules.
 func TestNewAddressWaitsForRules(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		v := newTestCluster(t, "", []string{"a", "b", "c"}, addr6)
-		time.Sleep(moveBound)
-		v.only(addr6) // which its Service had before
-		time.Sleep(10 * time.Second)
-		serves := func(is bool) { v.change(func(s *cluster.Snapshot) { s.Services[0].HasServing = is }) }
-		v.assign(addr4)
-		serves(false)
-		time.Sleep(rulesDelay / 2)
-		frames := len(v.lan.Trace())
-		serves(true)
-		time.Sleep(rulesDelay/2 - time.Millisecond)
-		synctest.Wait()
-		if n := v.claims(frames); n > 0 {
-			t.Errorf("the nodes have claimed the address %d times before kube-proxy can have its rules\n%s", n, v.lan)
-		}
-		time.Sleep(moveBound)
-		owner := v.only(addr4)
+	for _, seen := range []time.Duration{0, time.Millisecond, rulesDelay / 4} {
+		t.Run(seen.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { newAddressWaits(t, seen) })
+		})
+	}
+}
 
-		for range 2 { // without endpoints for less than the delay, and for longer
-			serves(false)
-			time.Sleep(yieldBound)
-			if now := v.owner(addr4); now != "" {
-				t.Fatalf("%s has the address of a Service without endpoints", now)
-			}
-			serves(true)
-			time.Sleep(moveBound / 2)
-			if now := v.only(addr4); now != owner {
-				t.Errorf("%s has the address of a Service that has endpoints again, want %s", now.name, owner.name)
-			}
-			time.Sleep(2 * rulesDelay)
+// newAddressWaits shows the endpoints of a new address to the nodes for the duration seen, and then removes them for a
+// while.
+func newAddressWaits(t *testing.T, seen time.Duration) {
+	v := newTestCluster(t, "", []string{"a", "b", "c"}, addr6)
+	time.Sleep(moveBound)
+	v.only(addr6) // which its Service had before
+	time.Sleep(10 * time.Second)
+	serves := func(is bool) { v.change(func(s *cluster.Snapshot) { s.Services[0].HasServing = is }) }
+	frames := len(v.lan.Trace())
+	v.assign(addr4)
+	time.Sleep(seen)
+	serves(false)
+	time.Sleep(rulesDelay/2 - seen)
+	serves(true)
+	time.Sleep(rulesDelay/2 - time.Millisecond)
+	synctest.Wait()
+	if n := v.claims(frames); n > 0 {
+		t.Errorf("the nodes have claimed the address %d times before kube-proxy can have its rules\n%s", n, v.lan)
+	}
+	time.Sleep(moveBound)
+	owner := v.only(addr4)
+
+	for range 2 { // without endpoints for less than the delay, and for longer
+		serves(false)
+		time.Sleep(yieldBound)
+		if now := v.owner(addr4); now != "" {
+			t.Fatalf("%s has the address of a Service without endpoints", now)
 		}
-	})
+		serves(true)
+		time.Sleep(moveBound / 2)
+		if now := v.only(addr4); now != owner {
+			t.Errorf("%s has the address of a Service that has endpoints again, want %s", now.name, owner.name)
+		}
+		time.Sleep(2 * rulesDelay)
+	}
 }
