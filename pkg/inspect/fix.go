@@ -31,7 +31,7 @@ func fixOf(word string) fix {
 	case stateFamilyRefused:
 		return fix{text: "activate the address family for this neighbor on the router"}
 	case stateConflict:
-		return fix{text: "give that host another address, or leave this one out of the pool with exclude"}
+		return fix{text: "give that host or object another address, or leave this one out of the pool with exclude"}
 	case stateDisputed:
 		return fix{"kubectl lanlord doctor tells whether the speakers hear each other", true}
 	case statePending:

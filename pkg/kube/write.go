@@ -28,7 +28,7 @@ func (s *Store) write(ctx context.Context, u cluster.Update) error {
 	s.mu.Lock()
 	row := s.row(u.Key)
 	s.mu.Unlock()
-	if row == nil || row.service.UID != u.UID || row.service.Version != u.Version {
+	if row == nil || row.hidden || row.service.UID != u.UID || row.service.Version != u.Version {
 		return fmt.Errorf("write Service %s: %w", u.Key, cluster.ErrChanged)
 	}
 	patch, err := statusPatch(u, row, time.Now())
@@ -49,8 +49,7 @@ func (s *Store) write(ctx context.Context, u cluster.Update) error {
 		return fmt.Errorf("write Service %s: %w", u.Key, err)
 	}
 	var result *serviceRow
-	if now, ours := convertService(o, s.opt.LoadBalancerClass); ours {
-		s.trim(&now)
+	if now, ok := s.convert(o); ok {
 		result = &now
 	}
 	s.mu.Lock()
