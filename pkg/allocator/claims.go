@@ -25,13 +25,13 @@ func (a *Allocator) claim(claims []cluster.Claim) {
 }
 
 // lasts is true for a claim that counts also while a Service of Lanlord has the address. The Service itself may be the reason for
-// any other claim: it claims the address by spec.externalIPs, or a Gateway shows the address of the Service.
+// any other claim: by its spec.externalIPs, or because a Gateway shows the address of the Service.
 func lasts(c cluster.Claim) bool { return !c.Managed && c.By != cluster.ClaimedByGateway }
 
-// claimOn returns the claim that keeps addr from svc. The address is not kept from its holder, nor, where Services of
-// Lanlord claim it, from other Services that claim it too: then the first one gets it, and shares it with those that it may
-// share it with. A Gateway keeps no address from its own Service, nor from the Service that had the address a short while
-// ago.
+// claimOn returns the claim that keeps addr from svc. A claim keeps no address from the holder of the claim. Where several
+// Services of Lanlord claim one address, the claims keep the address from none of these Services: the first one gets the
+// address, and the others share as far as they may. A Gateway keeps no address from its own Service, nor from the Service that
+// had the address a short while ago.
 func (a *Allocator) claimOn(svc *cluster.Service, addr netip.Addr) (cluster.Claim, bool) {
 	for _, c := range a.claims[addr] {
 		switch {
@@ -58,8 +58,8 @@ type wish struct {
 
 func (w wish) isValid() bool { return w.addr.IsValid() }
 
-// wishFor returns the address of the family that the Gateway of svc or its spec.externalIPs ask for. What svc requests itself
-// goes before: an address of the family, or another pool.
+// wishFor returns the address of the family that the Gateway or spec.externalIPs of svc ask for. A request of svc goes before:
+// for an address of the family, or for another pool.
 func (a *Allocator) wishFor(svc *cluster.Service, f cluster.Family) wish {
 	if len(svc.GatewayAddresses)+len(svc.ExternalIPs) == 0 || svc.RequestProblem != "" ||
 		slices.ContainsFunc(svc.Requested, func(r netip.Addr) bool { return cluster.FamilyOf(r) == f }) {
@@ -99,7 +99,7 @@ func (a *Allocator) requestWishes(s *seeker) *Refusal {
 	return nil
 }
 
-// unmet returns why the Service does not have what it wishes for, as part of a sentence, empty when there is nothing to say.
+// unmet returns why the Service lacks an address that is wished for, as part of a sentence, empty when there is nothing to say.
 func (a *Allocator) unmet(s *seeker) (text string) {
 	if len(s.GatewayAddresses)+len(s.ExternalIPs) == 0 {
 		return ""
@@ -117,7 +117,7 @@ func (a *Allocator) unmet(s *seeker) (text string) {
 	return text
 }
 
-// joined returns the parts of a sentence that are there.
+// joined joins two parts of a sentence, each of which may be empty.
 func joined(x, y string) string {
 	if x == "" || y == "" {
 		return x + y
@@ -125,7 +125,7 @@ func joined(x, y string) string {
 	return x + "; " + y
 }
 
-// whyNot returns why svc cannot get addr by asking for it, nil if it can.
+// whyNot returns why svc cannot get addr by a request, nil if svc can.
 func (a *Allocator) whyNot(svc *cluster.Service, addr netip.Addr) *Refusal {
 	i, refusal := a.admit(svc, addr)
 	if refusal == nil {
@@ -134,9 +134,10 @@ func (a *Allocator) whyNot(svc *cluster.Service, addr netip.Addr) *Refusal {
 	return refusal
 }
 
-// Exchange gives svc an address that it wishes for in the place of one of held, the addresses that svc keeps. ok is false when
-// svc has what it wishes for, or cannot get it: then it keeps what it has. Otherwise held[i] is now, and why says it of the
-// address that svc gives up. Call Exchange after everything was adopted, and Leave with the given up address after that.
+// Exchange gives svc an address that its Gateway or spec.externalIPs ask for, in the place of held[i]; held are the addresses that
+// svc keeps. now is the new address, and why says what svc gives held[i] up for. ok is false when there is no such address, or
+// svc cannot get the address: then svc keeps what it has. Call Exchange after Leave was called for all other addresses, and
+// afterwards call Leave with held[i].
 func (a *Allocator) Exchange(svc *cluster.Service, held []Assignment) (i int, now Assignment, why *Refusal, ok bool) {
 	if len(svc.GatewayAddresses)+len(svc.ExternalIPs) == 0 {
 		return 0, Assignment{}, nil, false
@@ -157,8 +158,8 @@ func (a *Allocator) Exchange(svc *cluster.Service, held []Assignment) (i int, no
 	return 0, Assignment{}, nil, false
 }
 
-// uncount makes addr, which svc holds, not count for the quota of its namespace in this round, unless another Service of the
-// namespace has it too. It returns how to undo that.
+// uncount takes addr, which svc holds, out of the quota of the namespace for this round, unless another Service of the namespace
+// has the address too. undo puts the address back.
 func (a *Allocator) uncount(svc *cluster.Service, addr netip.Addr) (undo func()) {
 	of := poolNamespace{a.poolOf(addr), svc.Key.Namespace}
 	others := func(holder *cluster.Service) bool { return holder != svc && holder.Key.Namespace == svc.Key.Namespace }
@@ -171,11 +172,13 @@ func (a *Allocator) uncount(svc *cluster.Service, addr netip.Addr) (undo func())
 	return func() { a.count(of.pool, of.namespace) }
 }
 
-// former calls yield with the addresses that svc has had, the last ones first.
+// hasFormer is true when former has any address.
+func hasFormer(svc *cluster.Service) bool {
+	return svc.Assignment != nil && len(svc.Assignment.Addresses)+len(svc.Assignment.Former) > 0
+}
+
+// former calls yield with the addresses in the record of svc, the last ones first. There must be a record.
 func former(svc *cluster.Service, yield func(netip.Addr) bool) {
-	if svc.Assignment == nil {
-		return
-	}
 	for _, x := range svc.Assignment.Addresses {
 		if !yield(x.Addr) {
 			return
@@ -188,8 +191,11 @@ func former(svc *cluster.Service, yield func(netip.Addr) bool) {
 	}
 }
 
-// fillFormer fills the slots with what the Service has had and nobody has now.
+// fillFormer fills the slots with addresses in the record of the Service that nobody has now.
 func (a *Allocator) fillFormer(s *seeker) {
+	if !hasFormer(s.Service) {
+		return
+	}
 	former(s.Service, func(addr netip.Addr) bool {
 		slot, in := s.slotFor(addr), a.poolOf(addr)
 		if slot != nil && in >= 0 && a.returns(s, addr) && a.isOpen(s.Service, addr) && a.mayGive(s, in, addr) {
@@ -205,10 +211,10 @@ func (a *Allocator) returns(s *seeker, addr netip.Addr) bool {
 	return !resting || slices.Contains(a.ownResting[s.Key], addr)
 }
 
-// Regains is true when svc lacks an address that it has had, and can have it back. Services that regain are to be served first:
-// whoever else asks for the address did not have it.
+// Regains is true when svc lacks an address that is in the record of svc, and can have that address back. Such Services are to be
+// served first: other Services that ask for the address did not have it.
 func (a *Allocator) Regains(svc *cluster.Service, held []Assignment) (regains bool) {
-	if svc.Assignment == nil || svc.RequestProblem != "" {
+	if !hasFormer(svc) || svc.RequestProblem != "" {
 		return false
 	}
 	var s seeker

@@ -58,8 +58,8 @@ func (d *decider) answering(addr netip.Addr) []string {
 	return macs
 }
 
-// claiming returns what other objects do with addr, which a Service of ours has. What another Service of ours claims, its own
-// condition tells, and a Gateway shows the address of a Service.
+// claiming returns what other objects do with addr, which a Service of Lanlord has. The condition of another Service of Lanlord
+// tells of the claim of that Service, and a Gateway shows the address of its Service.
 func (d *decider) claiming(addr netip.Addr) []string {
 	i, _ := slices.BinarySearchFunc(d.claims, addr, func(c cluster.Claim, a netip.Addr) int { return c.Addr.Compare(a) })
 	var texts []string

@@ -142,10 +142,10 @@ func (d *decider) decide(services []*cluster.Service) (unmanaged []*cluster.Serv
 	for i := range claims {
 		d.adoptOthers(&claims[i])
 	}
+	d.leave(unmanaged, claims)
 	for i := range claims {
 		d.exchange(&claims[i])
 	}
-	d.leave(unmanaged, claims)
 	d.serve(claims)
 	for i := range claims {
 		d.settle(&claims[i])
@@ -219,6 +219,7 @@ func (d *decider) exchange(c *claim) {
 			return
 		}
 		c.lost = append(c.lost, loss{c.held[i].Addr, why})
+		d.alloc.Leave(c.svc, c.held[i].Addr)
 		c.held[i] = now
 	}
 }

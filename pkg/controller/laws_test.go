@@ -136,7 +136,7 @@ func randomClaim(random *rand.Rand) cluster.Claim {
 func isContested(s *cluster.Snapshot, addrs []netip.Addr) bool {
 	return slices.ContainsFunc(s.Conflicts, func(c cluster.Stranger) bool { return slices.Contains(addrs, c.Addr) }) ||
 		slices.ContainsFunc(s.Claims, func(c cluster.Claim) bool {
-			return c.By != cluster.ClaimedByGateway && slices.Contains(addrs, c.Addr)
+			return !c.Managed && c.By != cluster.ClaimedByGateway && slices.Contains(addrs, c.Addr)
 		})
 }
 

@@ -12,8 +12,8 @@ import (
 // gatewayLabel is the label that generated Services carry: the name of their Gateway, which is in the same namespace.
 const gatewayLabel = "gateway.networking.k8s.io/gateway-name"
 
-// convert returns the row of a Service. A reader of namespaces gives addresses, so it also gets the addresses that the Service
-// claims and wishes for, and a hidden row for a Service that does no more than to claim addresses.
+// convert returns the row of a Service. A reader of namespaces assigns addresses. For such a reader, the row has the addresses that
+// the Service claims and asks for by other fields than those of Lanlord, and a Service that only claims addresses has a hidden row.
 func (s *Store) convert(o *corev1.Service) (row serviceRow, ok bool) {
 	row, ok = convertService(o, s.opt.LoadBalancerClass)
 	s.trim(&row)
@@ -32,7 +32,7 @@ func (s *Store) convert(o *corev1.Service) (row serviceRow, ok bool) {
 	return row, true
 }
 
-// claims returns the addresses that a Service has beside those that Lanlord has given.
+// claims returns the addresses that a Service has without an assignment of Lanlord.
 func claims(o *corev1.Service, class string) (all []cluster.Claim) {
 	key := cluster.Key{Namespace: o.Namespace, Name: o.Name}
 	if o.Spec.Type == corev1.ServiceTypeLoadBalancer && !sameClass(o.Spec.LoadBalancerClass, class) {
@@ -51,7 +51,7 @@ func claims(o *corev1.Service, class string) (all []cluster.Claim) {
 	return all
 }
 
-// hostAddresses returns the texts that are addresses which a pool can hold, each once.
+// hostAddresses returns the addresses among the texts that a pool can hold, each once.
 func hostAddresses(texts []string) (addrs []netip.Addr) {
 	for _, text := range texts {
 		addr, err := netip.ParseAddr(text)
