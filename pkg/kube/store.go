@@ -96,9 +96,11 @@ type Store struct {
 	publishedTaken     []cluster.Taken
 	publishedSubnets   []netip.Prefix
 	publishedConflicts []cluster.Stranger
-	// dirtyClaims means that publishedClaims is out of date.
+	// dirtyClaims means that publishedClaims is out of date, dirtyRouted the same of publishedRouted.
 	dirtyClaims     bool
 	publishedClaims []cluster.Claim
+	dirtyRouted     bool
+	publishedRouted []cluster.Routed
 	config          configChoice
 	// macs are the MAC addresses in the ConfigMap lanlord-state, and stateRead is true once it was listed. keeping rings when KeepState
 	// may have something to write.
@@ -296,9 +298,10 @@ func (s *Store) Snapshot() cluster.Snapshot {
 	s.publishNamespaces()
 	s.publishFacts()
 	s.publishClaims()
+	s.publishRouted()
 	return cluster.Snapshot{
 		Config: s.config.config(), ConfigState: s.config.state(), Services: s.published, Nodes: s.publishedNodes, Namespaces: s.publishedNamespaces,
-		Taken: s.publishedTaken, Claims: s.publishedClaims, Subnets: s.publishedSubnets, Conflicts: s.publishedConflicts,
+		Taken: s.publishedTaken, Claims: s.publishedClaims, Subnets: s.publishedSubnets, Conflicts: s.publishedConflicts, Routed: s.publishedRouted,
 		Versions: cluster.Versions{
 			Config: s.config.versions(), EndpointSlices: s.slices.versions(), Nodes: s.nodes.versions(), Services: s.services.versions(),
 		},
