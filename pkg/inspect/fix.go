@@ -79,7 +79,7 @@ func assignmentFix(a reason.Assignment) string {
 	case reason.AddressReserved:
 		return "ask for another address, or add the Service to the reservation"
 	case reason.AddressTaken:
-		return "ask for another address, or free this one of the host that has it"
+		return "ask for another address, or free this one of the host or object that has it"
 	case reason.NetworkAddress:
 		return "ask for another address"
 	case reason.AddressInUse:
