@@ -265,7 +265,7 @@ func (a *Allocator) admit(svc *cluster.Service, addr netip.Addr) (int, *Refusal)
 		return 0, refuse(cluster.Problem{Reason: reason.AddressExcluded, Addr: addr, Pool: a.pools[i].Name},
 			"pool %s leaves %s out (avoid-buggy-ips)", quote(a.pools[i].Name), addr)
 	}
-	if b, ok := a.barred[addr]; ok && b.kind != ofNetwork {
+	if b, ok := a.barred[addr]; ok && !b.kind.keeps() {
 		return 0, b.refuse(addr)
 	}
 	if r, ok := a.reserved[addr]; ok {

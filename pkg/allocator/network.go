@@ -2,6 +2,7 @@ package allocator
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/reason"
@@ -10,7 +11,7 @@ import (
 // bar is why nobody gets an address.
 type bar struct {
 	kind barKind
-	// name is of the Node or the stranger, subnet the one whose end the address is.
+	// name is of the Node, the Service or the stranger, subnet the one whose end the address is.
 	name   string
 	subnet netip.Prefix
 }
@@ -25,18 +26,39 @@ const (
 	// ofNetwork is an address that a convention excludes. Unlike the others it works, so a Service that has it keeps
 	// it.
 	ofNetwork
+	// ofOther is an address in the status of a Service of another load-balancer class. A Service that has it already keeps
+	// it, so that another controller takes nothing away.
+	ofOther
 )
+
+// keeps reports whether a Service that has such an address keeps it.
+func (k barKind) keeps() bool { return k == ofNetwork || k == ofOther }
 
 // bar notes the addresses that something else on the network has, or that mean a whole subnet.
 func (a *Allocator) bar(snapshot cluster.Snapshot) {
+	allowed := map[netip.Addr]bool{}
 	for i := range snapshot.Nodes {
+		if a.cfg.Allocation.AllowNodeAddresses {
+			for _, addr := range slices.Concat(snapshot.Nodes[i].Addresses, snapshot.Nodes[i].External) {
+				allowed[addr] = true
+			}
+			continue
+		}
 		for _, addr := range snapshot.Nodes[i].Addresses {
 			a.barOne(addr, bar{kind: ofNode, name: snapshot.Nodes[i].Name})
 		}
 	}
 	for _, t := range snapshot.Taken {
+		if t.By == cluster.TakenByNode && allowed[t.Addr] {
+			continue
+		}
 		kind := [...]barKind{cluster.TakenByNode: ofNode, cluster.TakenByGateway: ofGateway, cluster.TakenByStranger: ofStranger}[t.By]
 		a.barOne(t.Addr, bar{kind: kind, name: t.Name})
+	}
+	for _, svc := range snapshot.Others {
+		for _, addr := range svc.Ingress {
+			a.barOne(addr, bar{kind: ofOther, name: svc.Key.String()})
+		}
 	}
 	if !a.cfg.Allocation.AvoidNetworkAddresses {
 		return
@@ -75,6 +97,8 @@ func (b bar) refuse(addr netip.Addr) *Refusal {
 		return refuse(taken, "%s is the default gateway of node %s", addr, b.name)
 	case ofStranger:
 		return refuse(taken, "%s is in quarantine, since %s, which is no node's, answers for it: give that host another address, or leave this one out of the pool", addr, b.name)
+	case ofOther:
+		return refuse(taken, "%s is the address of Service %s, which is of another load-balancer class", addr, b.name)
 	case ofNetwork:
 	}
 	what := "network"

@@ -94,10 +94,14 @@ func (l *ledger) release(svc *cluster.Service) {
 func sameGround(x, y *cluster.Snapshot) bool {
 	return x.Config == y.Config &&
 		slices.EqualFunc(x.Nodes, y.Nodes, func(x, y cluster.Node) bool {
-			return x.Name == y.Name && slices.Equal[[]netip.Addr](x.Addresses, y.Addresses)
+			return x.Name == y.Name && slices.Equal[[]netip.Addr](x.Addresses, y.Addresses) &&
+				slices.Equal[[]netip.Addr](x.External, y.External)
 		}) &&
 		slices.EqualFunc(x.Namespaces, y.Namespaces, func(x, y cluster.Namespace) bool {
 			return x.Name == y.Name && maps.Equal(x.Labels, y.Labels)
+		}) &&
+		slices.EqualFunc(x.Others, y.Others, func(x, y *cluster.Service) bool {
+			return x == y || x.Key == y.Key && slices.Equal[[]netip.Addr](x.Ingress, y.Ingress)
 		}) &&
 		slices.Equal(x.Taken, y.Taken) && slices.Equal(x.Subnets, y.Subnets) && slices.Equal(x.Conflicts, y.Conflicts)
 }

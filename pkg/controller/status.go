@@ -149,12 +149,21 @@ func (v *view) heldBack(cfg *config.Config) []status.HeldBack {
 			list = append(list, held{addr, status.HeldBack{Address: addr.String(), Pool: p.Name, Why: why, By: by, Until: until}})
 		}
 	}
+	allowed := func(addr netip.Addr) bool {
+		return cfg.Allocation.AllowNodeAddresses && v.snapshot.OwnAddress(addr) != nil
+	}
 	for _, n := range v.snapshot.Nodes {
 		for _, addr := range n.Addresses {
+			if allowed(addr) {
+				continue
+			}
 			add(addr, status.NodeAddress, n.Name, time.Time{})
 		}
 	}
 	for _, t := range v.snapshot.Taken {
+		if t.By == cluster.TakenByNode && allowed(t.Addr) {
+			continue
+		}
 		switch t.By {
 		case cluster.TakenByStranger:
 			add(t.Addr, status.Quarantine, t.Name, time.Time{})

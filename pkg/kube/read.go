@@ -13,7 +13,14 @@ import (
 // theirs and carries nothing of theirs.
 func ServiceOf(o *corev1.Service, class string) (cluster.Service, bool) {
 	row, ours := convertService(o, class)
-	return row.service, ours
+	return row.service, ours && !row.other
+}
+
+// OtherOf returns a Service of type LoadBalancer of another class as the controller and the speakers see it, and false for
+// any other Service.
+func OtherOf(o *corev1.Service, class string) (cluster.Service, bool) {
+	row, found := convertService(o, class)
+	return row.service, found && row.other
 }
 
 // NodeOf returns a Node as the controller and the speakers see it.

@@ -80,6 +80,7 @@ type Store struct {
 	// publishedNamespaces are out of date.
 	dirty               map[cluster.Key]struct{}
 	published           []*cluster.Service
+	publishedOthers     []*cluster.Service
 	dirtyNodes          bool
 	publishedNodes      []cluster.Node
 	dirtyNamespaces     bool
@@ -287,7 +288,7 @@ func (s *Store) Snapshot() cluster.Snapshot {
 	s.publishNamespaces()
 	s.publishFacts()
 	return cluster.Snapshot{
-		Config: s.config.config(), ConfigState: s.config.state(), Services: s.published, Nodes: s.publishedNodes, Namespaces: s.publishedNamespaces,
+		Config: s.config.config(), ConfigState: s.config.state(), Services: s.published, Others: s.publishedOthers, Nodes: s.publishedNodes, Namespaces: s.publishedNamespaces,
 		Taken: s.publishedTaken, Subnets: s.publishedSubnets, Conflicts: s.publishedConflicts,
 		Versions: cluster.Versions{
 			Config: s.config.versions(), EndpointSlices: s.slices.versions(), Nodes: s.nodes.versions(), Services: s.services.versions(),

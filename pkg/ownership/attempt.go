@@ -32,6 +32,8 @@ type attempt struct {
 	confirmed bool
 	// disallowed marks the time from which holder may not have the address.
 	disallowed time.Time
+	// near is true while holder keeps the address because of its endpoint; see [placement.Placement.KeepsNear].
+	near bool
 	// conflict marks the first answer of a host that should not have the address.
 	conflict time.Time
 	// yielded marks the last time at which this node yielded the address to a claim of a peer, or heard a further
@@ -73,6 +75,15 @@ func (t *attempt) heldBy(now time.Time, node string, wrongly bool) {
 		t.disallowed = now
 	}
 	t.holder = node
+}
+
+// followNear begins the delay before the move anew when holder no longer keeps the address because of its endpoint: an
+// endpoint that is back soon moves nothing.
+func (t *attempt) followNear(now time.Time, near bool) {
+	if t.near && !near {
+		t.since = now
+	}
+	t.near = near
 }
 
 // leaveTo leaves the address to holder until due.
