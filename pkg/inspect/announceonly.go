@@ -15,8 +15,7 @@ import (
 const announceOnlyReason = "AnnounceOnly"
 
 // announceHint is what to do about a Service of a class that another controller serves.
-const announceHint = "if another controller gives it its address, Lanlord announces the address of a class that " +
-	"announce-classes lists"
+const announceHint = "if another controller gives the address, list the class under announce-classes"
 
 // stateNodeAddress is the word of reason.NodeAddress.
 const stateNodeAddress = "NodeAddress"

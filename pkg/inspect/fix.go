@@ -128,8 +128,7 @@ func exclusionFix(e reason.Exclusion) string {
 	case reason.OutOfService:
 		return "remove the taint node.kubernetes.io/out-of-service when the node is back"
 	case reason.ExcludedByLabel:
-		return "remove the label node.kubernetes.io/exclude-from-external-load-balancers from a node, or let the nodes announce " +
-			"in spite of it (layer2: {excluded-nodes: use})"
+		return "remove the label node.kubernetes.io/exclude-from-external-load-balancers from a node, or write excluded-nodes: use"
 	case reason.NetworkUnavailable:
 		return "see why the network plugin has not set up the node: kubectl describe node"
 	case reason.Cordoned:

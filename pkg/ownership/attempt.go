@@ -23,11 +23,9 @@ type attempt struct {
 	// holder names the last node that answered. rightful is true when holder could keep the address then.
 	holder   string
 	rightful bool
-	// due stores the earliest time for taking the address from holder, or for asking as backup. losses counts the lost
-	// members when holder answered, and candidates the nodes that may have had the address since then, at most.
-	due        time.Time
-	losses     int
-	candidates int
+	// due stores the earliest time for taking the address from holder, or for asking as backup.
+	due time.Time
+	counts
 	// confirmed is true once this node asked for a second result.
 	confirmed bool
 	// disallowed marks the time from which holder may not have the address.
@@ -42,6 +40,10 @@ type attempt struct {
 	// gaveWay is true once this node let another probing node go first.
 	gaveWay bool
 }
+
+// counts holds the number of lost members when holder answered, and the greatest number of nodes that may have had the
+// address since then.
+type counts struct{ losses, candidates int }
 
 // start begins an attempt. start keeps yielded until yieldMemory has passed.
 func (t *attempt) start(now time.Time, from string) {

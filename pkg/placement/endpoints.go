@@ -2,6 +2,7 @@ package placement
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
@@ -47,3 +48,5 @@ func PreferEndpoints(candidates []election.Candidate, near []string) []election.
 	}
 	return weighed
 }
+
+func byName(c election.Candidate, name string) int { return strings.Compare(c.Name(), name) }

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
@@ -162,8 +161,6 @@ func Prefer(candidates []election.Candidate, name string) []election.Candidate {
 	candidates[i] = candidates[i].Weighing(preferredWeight)
 	return candidates
 }
-
-func byName(c election.Candidate, name string) int { return strings.Compare(c.Name(), name) }
 
 func (p *Placement) candidate(node string) (election.Candidate, bool) {
 	i, ok := slices.BinarySearchFunc(p.candidates, node, byName)

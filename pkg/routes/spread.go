@@ -60,16 +60,15 @@ func (d *decider) rank(v *variant, it *item) int {
 	return rankOf(d.in.Self, it.addr, placement.Prefer(candidates, preferred))
 }
 
-// nearness reports whether this node has a ready endpoint that lets it go before other nodes (announce-from: endpoints),
+// nearness reports whether this node, which announces the address, has a ready endpoint that lets it go before other nodes (announce-from: endpoints),
 // and whether some node that announces the address has one. Without such a node all nodes are equal.
 func (d *decider) nearness(it *item) (here, anywhere bool) {
 	near := it.near()
 	if len(near) == 0 {
 		return false, false
 	}
-	among := among(d.candidates(it), near)
-	_, here = slices.BinarySearchFunc(among, d.in.Self, compareName)
-	return here, len(among) > 0
+	_, here = slices.BinarySearch(near, d.in.Self)
+	return here, here || len(among(d.candidates(it), near)) > 0
 }
 
 // rankOf returns the rank of a node among candidates, which are sorted by name; -1 if it is none of them.
