@@ -14,7 +14,7 @@ import (
 // announceOnlyReason is the reason of a Service that Lanlord announces without having given the address.
 const announceOnlyReason = "AnnounceOnly"
 
-// announceHint is what to do about a Service of a class that another controller serves.
+// announceHint tells users of other controllers about announce-classes.
 const announceHint = "if another controller gives the address, list the class under announce-classes"
 
 // stateNodeAddress is the word of reason.NodeAddress.

@@ -9,8 +9,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// Announceable yields the Services whose addresses Lanlord's speakers announce: first the Services with a status that
-// Lanlord wrote, then those of other controllers whose load-balancer class is one of announce-classes.
+// Announceable yields the Services with addresses for Lanlord's speakers: first the Services with a status that Lanlord
+// wrote, then the Services of other controllers with a load-balancer class of announce-classes.
 func Announceable(snap *cluster.Snapshot) iter.Seq[*cluster.Service] {
 	return func(yield func(*cluster.Service) bool) {
 		for _, s := range snap.Services {
@@ -26,9 +26,9 @@ func Announceable(snap *cluster.Snapshot) iter.Seq[*cluster.Service] {
 	}
 }
 
-// Holders returns the Services that decide on an address of all of them, in their order: those that Lanlord gave the
-// address to, if there are any. So a Service of another controller cannot change where an address of Lanlord's is
-// announced.
+// Holders returns the Services that decide on an address which all of the given Services have, in their order. If Lanlord
+// gave the address to some of the Services, these alone decide: a Service of another controller cannot change where an
+// address of Lanlord's is announced.
 func Holders(services []*cluster.Service) []*cluster.Service {
 	managed := func(s *cluster.Service) bool { return s.Managed }
 	if !slices.ContainsFunc(services, managed) {
