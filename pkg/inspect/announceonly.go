@@ -66,11 +66,11 @@ func whyAnnounceOnly(c *Cluster, key cluster.Key, class string) Explanation {
 	}
 	s, v := &c.Foreign[i].Service, newView(c)
 	e.Requests = requests(s)
-	e.Message = fmt.Sprintf("%s gives it its addresses; Lanlord announces them and writes nothing to it (announce-classes)",
-		controllerOf(class))
+	e.Message = fmt.Sprintf("%s gives the addresses; Lanlord announces them, and writes nothing to the Service "+
+		"(announce-classes)", controllerOf(class))
 	if len(s.Ingress) == 0 {
-		e.Message = fmt.Sprintf("%s, which gives it its addresses, has given none yet; Lanlord announces only what is in the "+
-			"status (announce-classes)", controllerOf(class))
+		e.Message = fmt.Sprintf("%s has given no address yet; Lanlord announces the addresses in the status (announce-classes)",
+			controllerOf(class))
 		e.Mend = "see what that controller says of the Service"
 		return e
 	}
@@ -79,10 +79,12 @@ func whyAnnounceOnly(c *Cluster, key cluster.Key, class string) Explanation {
 		row := v.address(a, s)
 		switch {
 		case row.Pool == "":
-			row.State, row.Detail = reason.NotInPool.String(), "no pool contains it, so Lanlord does not announce it"
+			row.State, row.Detail = reason.NotInPool.String(), "no pool contains the address, so Lanlord does not announce it"
 			e.fail(row, "add the address to a pool, best to one with auto-assign: false")
 		case len(c.Holders(a)) > 0:
-			row.Detail = "a Service of Lanlord's has it too and decides where it is announced: " + holdersText(c.Holders(a))
+			row.State, row.Detail = reason.AddressInUse.String(), fmt.Sprintf("Lanlord gave the address to %s, and announces it "+
+				"for that alone", holdersText(c.Holders(a)))
+			row.SharedWith = nil
 			e.fail(row, "give one of the Services another address")
 		case !isWell(row.State):
 			e.fail(row, or(exclusionFixes(v.facts(a).exclusions), mendOf(row.State)))
@@ -101,9 +103,9 @@ func (e *Explanation) fail(row AddressRow, mend string) {
 
 func controllerOf(class string) string {
 	if class == "" {
-		return "another controller, which serves Services without a load-balancer class,"
+		return "another controller"
 	}
-	return fmt.Sprintf("the controller of its load-balancer class %q", class)
+	return fmt.Sprintf("the controller of the load-balancer class %q", class)
 }
 
 func holdersText(keys []cluster.Key) string {
