@@ -59,3 +59,23 @@ func TestNotes(t *testing.T) {
 		})
 	}
 }
+
+// TestOwnAddressHasNoRoutes keeps the condition about routers off a Service with the address of a Node, and on its other
+// address.
+func TestOwnAddressHasNoRoutes(t *testing.T) {
+	cfg, err := config.Parse([]byte("address-pools: [{name: a, protocol: bgp, addresses: [10.0.0.1, 'fd00::1']}]\n" +
+		"peers: [{my-asn: 1, peer-asn: 2, peer-address: 10.9.9.9}]\nallocation: {allow-node-addresses: true}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, other := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fd00::1")
+	svc := &cluster.Service{Managed: true, Ingress: []netip.Addr{own, other}}
+	snapshot := cluster.Snapshot{Config: cfg, Nodes: []cluster.Node{{Name: "n1", External: []netip.Addr{own}}}}
+	if got := withoutOwn(svc, &snapshot).Ingress; !slices.Equal(got, []netip.Addr{other}) || len(svc.Ingress) != 2 {
+		t.Errorf("left %v of %v", got, svc.Ingress)
+	}
+	cfg.Allocation.AllowNodeAddresses = false
+	if withoutOwn(svc, &snapshot) != svc {
+		t.Error("an address of a Node counts as allowed without the key")
+	}
+}
