@@ -60,8 +60,9 @@ func (d *decider) rank(v *variant, it *item) int {
 	return rankOf(d.in.Self, it.addr, placement.Prefer(candidates, preferred))
 }
 
-// nearness reports whether this node, which announces the address, has a ready endpoint that lets it go before other nodes (announce-from: endpoints),
-// and whether some node that announces the address has one. Without such a node all nodes are equal.
+// nearness compares the nodes that announce the address, of which this node is one, by announce-from: endpoints. here
+// means that this node goes first because of a ready endpoint, and anywhere that some node does. Without such a node all
+// nodes are equal.
 func (d *decider) nearness(it *item) (here, anywhere bool) {
 	near := it.near()
 	if len(near) == 0 {
