@@ -34,16 +34,22 @@ func check(ctx context.Context, file string, againstCluster bool, flags daemon.F
 	}
 	cfg, err := config.Read(data)
 	if err == nil {
+		err = printOwnClass(cfg, flags.LoadBalancerClass, stdout)
+	}
+	if err == nil {
 		err = cfg.CheckPools()
 	}
 	if err != nil || !againstCluster {
 		return err
 	}
-	changes, err := preview(ctx, cfg, flags, gateways)
+	changes, notes, err := preview(ctx, cfg, flags, gateways)
 	if err != nil {
 		return fmt.Errorf("--against-cluster: %w", err)
 	}
 	if err := printChanges(changes, stdout); err != nil {
+		return err
+	}
+	if err := printNotes(notes, stdout); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(changes, withdraws) {
@@ -78,11 +84,11 @@ func readFile(file string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// preview reads the cluster and returns what cfg would change in it.
-func preview(ctx context.Context, cfg *config.Config, flags daemon.Flags, gateways bool) ([]controller.Change, error) {
+// preview reads the cluster and returns what cfg would change in it, and what else a user should know before the change.
+func preview(ctx context.Context, cfg *config.Config, flags daemon.Flags, gateways bool) ([]controller.Change, []string, error) {
 	client, err := kube.Connect(flags.Kubeconfig, name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	options := storeOptions(flags, client)
 	options.Gateways = gateways
@@ -93,9 +99,10 @@ func preview(ctx context.Context, cfg *config.Config, flags daemon.Flags, gatewa
 	go func() { ended <- store.Run(ctx) }()
 	defer func() { cancel(); <-ended }()
 	if err := store.WaitSynced(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return controller.Preview(store.Snapshot(), cfg), nil
+	snapshot := store.Snapshot()
+	return controller.Preview(snapshot, cfg), controller.Notes(snapshot, cfg), nil
 }
 
 // withdraws reports whether a Service would lose an address.

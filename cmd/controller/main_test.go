@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,6 +103,23 @@ func TestSecretFilesAreNotPrinted(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "is below /proc") || strings.Contains(err.Error()+out.String(), "secret\"") {
 				t.Errorf("%s%s: %v, %s", flag, file, err, out.String())
 			}
+		}
+	}
+}
+
+// TestOwnClassIsNotAnnouncedOnly warns of an entry of announce-classes for the Services that Lanlord itself serves.
+func TestOwnClassIsNotAnnouncedOnly(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte("announce-classes: [\"\"]\naddress-pools: [{name: a, protocol: layer2, addresses: [10.0.0.1]}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for class, warned := range map[string]bool{"": true, "lanlord.io/lanlord": false} {
+		var out strings.Builder
+		if err := run(t.Context(), []string{"--check-config", file, "--load-balancer-class=" + class}, &out, io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(out.String(), "warning: announce-classes") != warned {
+			t.Errorf("class %q: %s", class, out.String())
 		}
 	}
 }

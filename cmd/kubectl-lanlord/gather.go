@@ -130,6 +130,7 @@ func (g *gatherer) gatherServices(ctx context.Context) error {
 			if o.Spec.LoadBalancerClass != nil {
 				f.Class = *o.Spec.LoadBalancerClass
 			}
+			f.Service, _ = kube.OtherOf(o, g.cluster.Class)
 			foreign = append(foreign, f)
 		}
 	}

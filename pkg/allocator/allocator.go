@@ -121,7 +121,7 @@ func New(snapshot cluster.Snapshot, resting []Rest) *Allocator {
 	a.prepareSelectors(snapshot.Namespaces)
 	slices.SortFunc(a.spans, func(x, y span) int { return x.From.Compare(y.From) })
 	a.bar(snapshot)
-	a.claim(snapshot.Claims)
+	a.claim(snapshot.ClaimsThatCount())
 	a.apart = a.keepsApart()
 	a.Begin(snapshot.Services, resting)
 	a.taken = make([]holding, 0, len(snapshot.Services))

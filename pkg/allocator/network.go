@@ -2,6 +2,7 @@ package allocator
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/reason"
@@ -29,12 +30,22 @@ const (
 
 // bar notes the addresses that something else on the network has, or that mean a whole subnet.
 func (a *Allocator) bar(snapshot cluster.Snapshot) {
+	allowed := map[netip.Addr]bool{}
 	for i := range snapshot.Nodes {
+		if a.cfg.Allocation.AllowNodeAddresses {
+			for _, addr := range slices.Concat(snapshot.Nodes[i].Addresses, snapshot.Nodes[i].External) {
+				allowed[addr] = true
+			}
+			continue
+		}
 		for _, addr := range snapshot.Nodes[i].Addresses {
 			a.barOne(addr, bar{kind: ofNode, name: snapshot.Nodes[i].Name})
 		}
 	}
 	for _, t := range snapshot.Taken {
+		if t.By == cluster.TakenByNode && allowed[t.Addr] {
+			continue
+		}
 		kind := [...]barKind{cluster.TakenByNode: ofNode, cluster.TakenByGateway: ofGateway, cluster.TakenByStranger: ofStranger}[t.By]
 		a.barOne(t.Addr, bar{kind: kind, name: t.Name})
 	}

@@ -21,6 +21,9 @@ type Snapshot struct {
 	ConfigState ConfigState
 	// Services are sorted by Key. A Service in a snapshot must not change: snapshots share the Services that have not changed.
 	Services []*Service
+	// Others are the Services of type LoadBalancer of other load-balancer classes, sorted by Key. None is in Services, and
+	// Lanlord writes nothing to them; see [Snapshot.AnnounceOnly].
+	Others []*Service
 	// Nodes are sorted by Name.
 	Nodes []Node
 	// Namespaces are sorted by Name. Only readers that watch them fill it.
@@ -58,6 +61,51 @@ func (s *Snapshot) Service(key Key) *Service {
 		return nil
 	}
 	return s.Services[i]
+}
+
+// ClaimsThatCount returns Claims, without the ExternalIPs of Nodes where the configuration lets Services have them. The
+// caller must not change the list.
+func (s *Snapshot) ClaimsThatCount() []Claim {
+	if s.Config == nil || !s.Config.Allocation.AllowNodeAddresses {
+		return s.Claims
+	}
+	return slices.DeleteFunc(slices.Clone(s.Claims), func(c Claim) bool { return c.By == ClaimedByNode })
+}
+
+// Find returns the Service of this key, also one of Others; nil if there is none.
+func (s *Snapshot) Find(key Key) *Service {
+	if svc := s.Service(key); svc != nil {
+		return svc
+	}
+	i, found := slices.BinarySearchFunc(s.Others, key, func(svc *Service, key Key) int { return svc.Key.Compare(key) })
+	if !found {
+		return nil
+	}
+	return s.Others[i]
+}
+
+// AnnounceOnly returns the Services of Others whose load-balancer class is one of the configuration's announce-classes,
+// sorted by Key: another controller gives the addresses, and Lanlord announces them.
+func (s *Snapshot) AnnounceOnly() (list []*Service) {
+	if s.Config == nil || len(s.Config.AnnounceClasses) == 0 {
+		return nil
+	}
+	for _, svc := range s.Others {
+		if s.Config.Announces(svc.Class) {
+			list = append(list, svc)
+		}
+	}
+	return list
+}
+
+// OwnAddress returns the Node that has a as one of its InternalIPs or ExternalIPs, nil if there is none.
+func (s *Snapshot) OwnAddress(a netip.Addr) *Node {
+	for i := range s.Nodes {
+		if slices.Contains(s.Nodes[i].Addresses, a) || slices.Contains(s.Nodes[i].External, a) {
+			return &s.Nodes[i]
+		}
+	}
+	return nil
 }
 
 // Namespace is a namespace, with the fields that Lanlord uses.
@@ -162,6 +210,8 @@ type Service struct {
 	// Managed is true for a Service of type LoadBalancer with our class and a cluster IP. A Service that is not
 	// managed is in a snapshot only while it carries something of ours that is to be removed (see AllocatedFrom).
 	Managed bool
+	// Class is the spec.loadBalancerClass, empty without one.
+	Class string
 	// Families are the families that the Service has cluster IPs in, in the order of spec.ipFamilies; one or two.
 	Families []Family
 	// FamilyPolicy says how many of Families need an address.
@@ -185,8 +235,10 @@ type Service struct {
 
 	// PreferNode is the name of the Node that should announce the addresses rather than others; empty for any.
 	PreferNode string
-	// PreferNodeProblem says in a sentence what is wrong with the annotation for that; empty when nothing is. PreferNode is
-	// empty then, and all else goes on.
+	// AnnounceFrom is the preference of the Service's own annotation for nodes with endpoints.
+	AnnounceFrom AnnounceFrom
+	// PreferNodeProblem says in a sentence what is wrong with the annotations for PreferNode and AnnounceFrom; empty when
+	// nothing is. The field of a wrong annotation has its zero value then, and all else goes on.
 	PreferNodeProblem string
 	// PreferNodeValue is the value that PreferNodeProblem is about, as the user wrote it.
 	PreferNodeValue string
@@ -306,6 +358,18 @@ const (
 func (p FamilyPolicy) String() string {
 	return [...]string{"SingleStack", "PreferDualStack", "RequireDualStack"}[p]
 }
+
+// AnnounceFrom says whether nodes with a ready endpoint of a Service should announce its addresses rather than others.
+type AnnounceFrom uint8
+
+const (
+	// FromPool leaves the choice to the pool of the address.
+	FromPool AnnounceFrom = iota
+	// FromAny treats all nodes alike.
+	FromAny
+	// FromEndpoints prefers nodes with a ready endpoint.
+	FromEndpoints
+)
 
 // TrafficPolicy is a Service's externalTrafficPolicy.
 type TrafficPolicy uint8

@@ -88,11 +88,15 @@ func (s source) report(out *bytes.Buffer, c *Config) {
 	}
 	c.reportPeers(out)
 	fmt.Fprintln(out)
+	c.reportClasses(out)
 	fmt.Fprintf(out, "a released address rests %s\n", seconds(c.Allocation.ReleaseDelay))
 	if c.Allocation.AvoidNetworkAddresses {
 		fmt.Fprintln(out, "network and broadcast addresses of the nodes' subnets are not given")
 	} else {
 		fmt.Fprintln(out, "network and broadcast addresses of the nodes' subnets are given like others")
+	}
+	if c.Allocation.AllowNodeAddresses {
+		fmt.Fprintln(out, "addresses of Nodes are given like others; Lanlord does not announce them, and only their node serves them")
 	}
 	if c.Layer2.Refresh == 0 {
 		fmt.Fprintln(out, "an address is not announced again while its owner keeps it")
@@ -172,6 +176,10 @@ func (p Pool) report(out *bytes.Buffer) {
 	row("preferred-nodes", p.preferenceTexts()...)
 	if len(p.Interfaces) > 0 {
 		row("interfaces", strings.Join(p.Interfaces, ", "))
+	}
+	row("excluded-nodes", p.useTexts()...)
+	if p.FromEndpoints {
+		row("announce-from", "endpoints: nodes with a ready endpoint of the Service first")
 	}
 }
 

@@ -37,7 +37,7 @@ func TestInvisible(t *testing.T) {
 			`line 5: pool "a": address-pools[0].addresses[0]: "10.0.0" is no address; write one like 192.0.2.10 or 2001:db8::10`},
 		{"no newline at the end", "address-pools: []", ""},
 		{"blanks only", "  \n \n", ""},
-		{"UTF-16", "\xff\xfea\x00:\x00 \x001\x00", "line 1: a: unknown key; the keys here are address-pools, peers, bgp-communities, bfd-profiles, allocation, layer2, bgp"},
+		{"UTF-16", "\xff\xfea\x00:\x00 \x001\x00", "line 1: a: unknown key; the keys here are address-pools, peers, bgp-communities, bfd-profiles, announce-classes, allocation, layer2, bgp"},
 		{"tab as indentation", "address-pools:\n- name: a\n\tprotocol: layer2\n",
 			"line 3: not valid YAML: found a tab character that violates indentation; the line is indented with a tab, write spaces"},
 		{"tab before a list", "address-pools:\n\t- name: a\n",

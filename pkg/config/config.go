@@ -22,6 +22,9 @@ type Config struct {
 	Peers []Peer
 	// BGP is the top-level key bgp.
 	BGP BGP
+	// AnnounceClasses are the load-balancer classes whose Services other controllers give their addresses, sorted. Lanlord
+	// announces these addresses and writes nothing to the Services. The empty class means Services without a class.
+	AnnounceClasses []string
 
 	// withdrawAll is true when the document says that it is meant to have no pool.
 	withdrawAll bool
@@ -72,6 +75,11 @@ type Pool struct {
 	PreferredNodes []PreferredNodes
 	// Interfaces are names or patterns (path.Match) of the interfaces to announce on; empty for all that fit.
 	Interfaces []string
+	// FromEndpoints means that nodes with a ready endpoint of the Service announce rather than others, unless the Service's
+	// own annotation says otherwise. Default false.
+	FromEndpoints bool
+	// UseExcluded says whether nodes with the label node.kubernetes.io/exclude-from-external-load-balancers may announce.
+	UseExcluded Use
 	// Layer2 and BGP are the protocols of the pool. At least one is true.
 	Layer2, BGP bool
 	// Spread is the number of nodes, by rank in the election, that announce an address without an additional MED; 0 for
@@ -81,6 +89,9 @@ type Pool struct {
 	// the default: host routes to all peers.
 	Advertisements []Advertisement
 }
+
+// Use says for which protocol something is used.
+type Use struct{ Layer2, BGP bool }
 
 // PreferredNodes gives a weight to nodes.
 type PreferredNodes struct {
@@ -111,6 +122,9 @@ type Allocation struct {
 	// AvoidNetworkAddresses keeps the network and the broadcast addresses of the nodes' subnets from being given. Default
 	// true.
 	AvoidNetworkAddresses bool
+	// AllowNodeAddresses means that Services may have the InternalIPs and ExternalIPs of Nodes. Lanlord announces no such
+	// address, because the kernel of the node answers. Default false.
+	AllowNodeAddresses bool
 }
 
 // Layer2 is what the speakers heed.

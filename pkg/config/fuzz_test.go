@@ -23,6 +23,9 @@ func FuzzParse(f *testing.F) {
 			"- {my-asn: 1, peer-asn: 1, peer-interface: 'e*', name: x, hold-time: 3s, keepalive-time: 1s, router-id: 1.2.3.4, password: x, node-selectors: [{}]}\n" +
 			"bfd-profiles: [{name: p, receive-interval: 10, detect-multiplier: 2, minimum-ttl: 1}]\nbgp-communities: {c: '1:2', l: '1:2:3'}\nbgp: {drain: 1s}\naddress-pools:\n" +
 			"- {name: a, protocols: [layer2, bgp], addresses: [10.0.0.0/24], spread: 2, bgp-advertisements: [{aggregation-length: 24, communities: [c, l, '3:4'], peers: [x], med: 1, prepend: 1, localpref: 5, service-selectors: [{}]}, {}]}\n",
+		// Announcements for other classes, and the order of the nodes.
+		"announce-classes: [a/b, '']\naddress-pools:\n- {name: a, protocol: layer2, addresses: [10.0.0.1], announce-from: endpoints, " +
+			"excluded-nodes: use}\nallocation: {allow-node-addresses: on}\nlayer2: {excluded-nodes: use}\nbgp: {excluded-nodes: skip}\n",
 		// The ends of the families, where the next address does not exist.
 		"address-pools:\n- {name: a, protocol: bgp, addresses: [255.255.255.255, \"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/1\"]}\n",
 		// Two pools that touch, and two that overlap in one address.

@@ -54,7 +54,7 @@ type builder struct {
 
 func (b *builder) config(raw rawConfig) *Config {
 	c := &Config{
-		Allocation: Allocation{ReleaseDelay: raw.releaseDelay.v, AvoidNetworkAddresses: raw.avoidNetwork.v},
+		Allocation: Allocation{ReleaseDelay: raw.releaseDelay.v, AvoidNetworkAddresses: raw.avoidNetwork.v, AllowNodeAddresses: raw.allowNode.v},
 		Layer2: Layer2{
 			Refresh: raw.refresh.v, Rate: int(raw.rate.v), Ping: raw.ping.v,
 			Failback: raw.failback.v, MoveOnCordon: raw.moveOnCordon.v,
@@ -62,6 +62,8 @@ func (b *builder) config(raw rawConfig) *Config {
 		BGP: BGP{Drain: raw.drain.v},
 	}
 	b.checkDurations(raw)
+	c.AnnounceClasses = b.classes(raw.classes)
+	use := Use{Layer2: b.usesExcluded(raw.layer2Excluded), BGP: b.usesExcluded(raw.bgpExcluded)}
 	c.withdrawAll = raw.withdrawAll.v && raw.pools.given
 	if raw.withdrawAll.v && len(raw.pools.v) > 0 {
 		b.fail(raw.withdrawAll.at, "the configuration has pools, so not all addresses are withdrawn; remove the key")
@@ -74,6 +76,7 @@ func (b *builder) config(raw rawConfig) *Config {
 	for i, p := range raw.pools.v {
 		b.checkName(p.name, p.at, "pool", names)
 		pool := b.pool(p, i)
+		pool.UseExcluded = b.poolUse(p.excludedNodes, use)
 		c.Pools = append(c.Pools, pool)
 		bgp[pool.Name] = pool.BGP || !pool.Layer2 // a pool with a bad protocol is reported once
 	}

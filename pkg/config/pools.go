@@ -49,6 +49,7 @@ func (b *builder) pool(raw rawPool, owner int) Pool {
 	pool.ServiceSelectors = b.selectors(raw.serviceSelectors, "Services")
 	pool.NodeSelectors = b.selectors(raw.nodeSelectors, "nodes")
 	pool.PreferredNodes = b.preferences(raw.preferredNodes)
+	pool.FromEndpoints = b.oneOfGiven(raw.announceFrom, fromAny, fromEndpoints) == 1
 	entries := b.addresses(raw, owner)
 	pool.Ranges = b.remaining(raw, entries)
 	pool.Reserve = b.reservations(raw.reserve, pool, len(entries) == len(raw.addresses.v))

@@ -13,9 +13,11 @@ type rawConfig struct {
 	peers       value[[]rawPeer]
 	communities value[[]entry]
 	profiles    value[[]rawProfile]
+	classes     value[[]value[string]]
 
 	releaseDelay value[time.Duration]
 	avoidNetwork value[bool]
+	allowNode    value[bool]
 	withdrawAll  value[bool]
 	refresh      value[time.Duration]
 	rate         value[int64]
@@ -23,6 +25,9 @@ type rawConfig struct {
 	failback     value[time.Duration]
 	moveOnCordon value[bool]
 	drain        value[time.Duration]
+	// layer2Excluded and bgpExcluded are excluded-nodes of layer2 and of bgp.
+	layer2Excluded value[string]
+	bgpExcluded    value[string]
 }
 
 type rawPool struct {
@@ -48,6 +53,8 @@ type rawPool struct {
 	preferredNodes     value[[]rawPreference]
 	interfaces         value[[]value[string]]
 	spread             value[int64]
+	excludedNodes      value[string]
+	announceFrom       value[string]
 }
 
 // rawReservation is an address as the user wrote it, and the Services that it is kept for.
@@ -95,11 +102,13 @@ func (r reader) config(root *yaml.Node) rawConfig {
 		{"peers", list(r, &c.peers, r.peer)},
 		{"bgp-communities", r.named(&c.communities)},
 		{"bfd-profiles", list(r, &c.profiles, r.profile)},
+		{"announce-classes", r.texts(&c.classes)},
 		{"allocation", func(n *yaml.Node, at place) {
 			r.mapping(n, at, []field{
 				{"release-delay", r.duration(&c.releaseDelay)},
 				{"avoid-network-addresses", r.boolean(&c.avoidNetwork)},
 				{"withdraw-all", r.boolean(&c.withdrawAll)},
+				{"allow-node-addresses", r.boolean(&c.allowNode)},
 			})
 		}},
 		{"layer2", func(n *yaml.Node, at place) {
@@ -109,10 +118,14 @@ func (r reader) config(root *yaml.Node) rawConfig {
 				{"ping", r.boolean(&c.ping)},
 				{"failback", r.durationOrNever(&c.failback)},
 				{"move-on-cordon", r.boolean(&c.moveOnCordon)},
+				{"excluded-nodes", r.text(&c.layer2Excluded)},
 			})
 		}},
 		{"bgp", func(n *yaml.Node, at place) {
-			r.mapping(n, at, []field{{"drain", r.duration(&c.drain)}})
+			r.mapping(n, at, []field{
+				{"drain", r.duration(&c.drain)},
+				{"excluded-nodes", r.text(&c.bgpExcluded)},
+			})
 		}},
 	})
 	return c
@@ -142,6 +155,8 @@ func (r reader) pool(n *yaml.Node, at place) (rawPool, bool) {
 		{"interfaces", r.texts(&p.interfaces)},
 		{"protocols", r.texts(&p.protocols)},
 		{"spread", r.spread(&p.spread)},
+		{"excluded-nodes", r.text(&p.excludedNodes)},
+		{"announce-from", r.text(&p.announceFrom)},
 	})
 	return p, ok
 }
@@ -242,10 +257,13 @@ func (c *rawConfig) applyDefaults() {
 	c.ping.or(true)
 	c.failback.or(60 * time.Second)
 	c.drain.or(2 * time.Second)
+	c.layer2Excluded.or(skipNodes)
+	c.bgpExcluded.or(skipNodes)
 	for i := range c.pools.v {
 		p := &c.pools.v[i]
 		p.autoAssign.or(true)
 		p.shareAcross.or(true)
+		p.announceFrom.or(fromAny)
 		for j := range p.advertisements.v {
 			p.advertisements.v[j].length4.or(32)
 			p.advertisements.v[j].length6.or(128)

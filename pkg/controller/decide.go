@@ -116,7 +116,7 @@ func newDecider(snapshot cluster.Snapshot, alloc *allocator.Allocator) *decider 
 		alloc:  alloc,
 		adopts: len(snapshot.Config.Pools) > 0,
 
-		strangers: snapshot.Conflicts, claims: snapshot.Claims,
+		strangers: snapshot.Conflicts, claims: snapshot.ClaimsThatCount(),
 	}
 }
 

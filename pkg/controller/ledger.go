@@ -94,7 +94,8 @@ func (l *ledger) release(svc *cluster.Service) {
 func sameGround(x, y *cluster.Snapshot) bool {
 	return x.Config == y.Config &&
 		slices.EqualFunc(x.Nodes, y.Nodes, func(x, y cluster.Node) bool {
-			return x.Name == y.Name && slices.Equal[[]netip.Addr](x.Addresses, y.Addresses)
+			return x.Name == y.Name && slices.Equal[[]netip.Addr](x.Addresses, y.Addresses) &&
+				slices.Equal[[]netip.Addr](x.External, y.External)
 		}) &&
 		slices.EqualFunc(x.Namespaces, y.Namespaces, func(x, y cluster.Namespace) bool {
 			return x.Name == y.Name && maps.Equal(x.Labels, y.Labels)

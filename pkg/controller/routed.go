@@ -106,13 +106,13 @@ type pendingRoutes struct {
 // plan returns the writes that are due at now.
 func (p *routedPlanner) plan(now time.Time, s cluster.Snapshot) (due []cluster.RoutesUpdate) {
 	if len(p.pending) == 0 && sameSlice(s.Services, p.last.Services) && sameSlice(s.Routed, p.last.Routed) &&
-		s.Config == p.last.Config {
+		sameSlice(s.Nodes, p.last.Nodes) && s.Config == p.last.Config {
 		return nil
 	}
 	p.last = s
 	pending := map[cluster.Key]pendingRoutes{}
 	for _, svc := range s.Services {
-		is, known := routesOf(svc, s.Config, s.Routed)
+		is, known := routesOf(withoutOwn(svc, &s), s.Config, s.Routed)
 		if !known || sameCondition(svc.Routes, is) {
 			continue
 		}
@@ -137,6 +137,17 @@ func (p *routedPlanner) plan(now time.Time, s cluster.Snapshot) (due []cluster.R
 	}
 	slices.SortStableFunc(due, func(x, y cluster.RoutesUpdate) int { return turns(x) - turns(y) })
 	return due[:min(len(due), routedBatch)]
+}
+
+// withoutOwn returns svc without the addresses of Nodes that the configuration lets Services have: no router is told these.
+func withoutOwn(svc *cluster.Service, s *cluster.Snapshot) *cluster.Service {
+	own := func(a netip.Addr) bool { return s.OwnAddress(a) != nil }
+	if s.Config == nil || !s.Config.Allocation.AllowNodeAddresses || !slices.ContainsFunc(svc.Ingress, own) {
+		return svc
+	}
+	without := *svc
+	without.Ingress = slices.DeleteFunc(slices.Clone(svc.Ingress), own)
+	return &without
 }
 
 // delayOf returns how long a change of the condition must last before it is written.

@@ -31,7 +31,10 @@ var update = flag.Bool("update", false, "write the plans into the scenario files
 //	namespaces  the namespaces with their labels, all there are: "shop team=web,stage=live"
 //	network     what is known of the network, all of it: "node n1 10.0.0.2", "gateway 10.0.0.1 n1", "stranger 10.0.0.9 MAC",
 //	            "conflict 10.0.0.9 MAC" (sorted), "subnet 10.0.0.0/24", and a claim as "Status 10.0.0.9 ns/name", with the word of
-//	            cluster.ClaimedBy; "ours" after it for a Service of Lanlord
+//	            cluster.ClaimedBy; "ours" after it for a Service of Lanlord,
+//	            "conflict 10.0.0.9 MAC" (sorted), "subnet 10.0.0.0/24", "external n1 192.0.2.1" and "kernel n1 10.0.0.3" for
+//	            a Node's ExternalIP and another address of its kernel, "other ns/name 10.0.0.4 CLASS" for a Service of another
+//	            load-balancer class
 //	restart     the controller starts anew, and knows nothing but the cluster
 //	wait 30s    time passes
 //	plan        what Decide says now; it is applied before the next section
@@ -117,6 +120,7 @@ func (s *story) play(name, text string) {
 	case "network":
 		s.snapshot.Nodes, s.snapshot.Taken, s.snapshot.Subnets, s.snapshot.Conflicts = nil, nil, nil, nil
 		s.snapshot.Claims = nil
+		s.snapshot.Others = nil
 		for line := range strings.Lines(text) {
 			s.network(s.words(line))
 		}
@@ -136,6 +140,21 @@ func (s *story) network(words []string) {
 	switch words[0] {
 	case "node":
 		s.snapshot.Nodes = append(s.snapshot.Nodes, cluster.Node{Name: words[1], Addresses: s.addrs(words[2])})
+	case "external":
+		s.snapshot.Nodes = append(s.snapshot.Nodes, cluster.Node{Name: words[1], External: s.addrs(words[2])})
+		s.snapshot.Claims = append(s.snapshot.Claims,
+			cluster.Claim{Addr: s.addrs(words[2])[0], By: cluster.ClaimedByNode, Holder: cluster.Key{Name: words[1]}})
+	case "kernel":
+		s.snapshot.Taken = append(s.snapshot.Taken, cluster.Taken{Addr: s.addrs(words[2])[0], By: cluster.TakenByNode, Name: words[1]})
+	case "other":
+		namespace, name, _ := strings.Cut(words[1], "/")
+		s.snapshot.Others = append(s.snapshot.Others, &cluster.Service{
+			Key: cluster.Key{Namespace: namespace, Name: name}, Ingress: s.addrs(words[2]), Class: words[3],
+		})
+		for _, a := range s.addrs(words[2]) {
+			s.snapshot.Claims = append(s.snapshot.Claims,
+				cluster.Claim{Addr: a, By: cluster.ClaimedByStatus, Holder: cluster.Key{Namespace: namespace, Name: name}})
+		}
 	case "gateway":
 		s.snapshot.Taken = append(s.snapshot.Taken, cluster.Taken{Addr: s.addrs(words[1])[0], By: cluster.TakenByGateway, Name: words[2]})
 	case "stranger":

@@ -154,12 +154,21 @@ func (v *view) heldBack(cfg *config.Config) []status.HeldBack {
 			list = append(list, held{addr, status.HeldBack{Address: addr.String(), Pool: p.Name, Why: why, By: by, Until: until}})
 		}
 	}
+	allowed := func(addr netip.Addr) bool {
+		return cfg.Allocation.AllowNodeAddresses && v.snapshot.OwnAddress(addr) != nil
+	}
 	for _, n := range v.snapshot.Nodes {
 		for _, addr := range n.Addresses {
+			if allowed(addr) {
+				continue
+			}
 			add(addr, status.NodeAddress, n.Name, time.Time{})
 		}
 	}
 	for _, t := range v.snapshot.Taken {
+		if t.By == cluster.TakenByNode && allowed(t.Addr) {
+			continue
+		}
 		switch t.By {
 		case cluster.TakenByStranger:
 			add(t.Addr, status.Quarantine, t.Name, time.Time{})
@@ -169,7 +178,7 @@ func (v *view) heldBack(cfg *config.Config) []status.HeldBack {
 			add(t.Addr, status.NodeAddress, t.Name, time.Time{})
 		}
 	}
-	for _, c := range v.snapshot.Claims {
+	for _, c := range v.snapshot.ClaimsThatCount() {
 		// A Service of ours that claims an address shows it, or waits for it.
 		if !c.Managed && !v.shows(c.Addr) {
 			add(c.Addr, status.Claimed, c.HolderText(), time.Time{})

@@ -30,6 +30,9 @@ func (c Candidate) Weighing(weight int) Candidate {
 	return c
 }
 
+// Weight returns the weight.
+func (c Candidate) Weight() int { return c.weight }
+
 // Name returns the node's name.
 func (c Candidate) Name() string { return c.name }
 

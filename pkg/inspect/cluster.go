@@ -49,6 +49,8 @@ type ForeignService struct {
 	Key cluster.Key
 	// Class is its spec.loadBalancerClass, empty if it has none.
 	Class string
+	// Service is the Service as the speakers see it; empty for one without a cluster IP.
+	Service cluster.Service
 }
 
 // Node is a Node with what matters to who looks at it.

@@ -190,7 +190,7 @@ func (c *Cluster) checkNodesWithoutPeer(f *findings) {
 	var without []string
 	for _, s := range c.speakers() {
 		n := c.node(s.Node)
-		if s.Says.Ready && len(s.Says.Peers) == 0 && (n == nil || !n.Excluded) {
+		if s.Says.Ready && len(s.Says.Peers) == 0 && (n == nil || !n.Excluded || c.usesExcluded()) {
 			without = append(without, s.Node)
 		}
 	}
@@ -218,7 +218,7 @@ func checkRoutes(c *Cluster, f *findings) (total int) {
 		}
 		total++
 		state, detail := v.routed(a)
-		if state == stateAnnounced {
+		if state == stateAnnounced || len(c.allowedAddress(a)) > 0 {
 			continue
 		}
 		causes.add(cause{state, detail, or(t.fix(state), mendHere(state))}, fmt.Sprintf("%s (%s)", a, v.holders[a][0]))

@@ -165,7 +165,7 @@ func checkNodes(c *Cluster, f *findings) string {
 	able := 0
 	for _, n := range c.Nodes {
 		switch {
-		case n.Excluded:
+		case n.Excluded && !c.usesExcluded():
 			excluded = append(excluded, n.Name)
 		case n.Linux:
 			able++
@@ -174,10 +174,14 @@ func checkNodes(c *Cluster, f *findings) string {
 	label := corev1.LabelNodeExcludeBalancers
 	switch {
 	case len(excluded) > 0 && able == 0:
-		f.wrong(fmt.Sprintf("kubectl label node %s %s-", excluded[0], label),
+		f.wrong(fmt.Sprintf("kubectl label node %s %s-; or let the nodes announce in spite of it: layer2: {excluded-nodes: use}",
+			excluded[0], label),
 			"all nodes have the label %s, so none may announce an address", label)
 	case len(excluded) > 0:
 		f.remark("", "%s may not announce addresses, for the label %s: %s", count(len(excluded), "node"), label, listed(excluded))
+	}
+	if c.usesExcluded() {
+		return fmt.Sprintf("the label %s keeps no node from announcing (excluded-nodes: use)", label)
 	}
 	return fmt.Sprintf("no node has the label %s", label)
 }

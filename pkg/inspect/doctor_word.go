@@ -269,7 +269,7 @@ func checkOwners(c *Cluster, f *findings) string {
 			continue
 		}
 		state, detail := v.answered(v.facts(a))
-		if state == stateAnnounced {
+		if isWell(state) {
 			announced++
 			continue
 		}

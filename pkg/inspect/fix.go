@@ -79,7 +79,8 @@ func assignmentFix(a reason.Assignment) string {
 	case reason.AddressReserved:
 		return "ask for another address, or add the Service to the reservation"
 	case reason.AddressTaken:
-		return "ask for another address, or free this one of the host or object that has it"
+		return "ask for another address, or free this one of the host or object that has it; for the address of a Node see " +
+			"allocation: {allow-node-addresses: true}"
 	case reason.NetworkAddress:
 		return "ask for another address"
 	case reason.AddressInUse:
@@ -110,6 +111,8 @@ func announcementFix(a reason.Announcement) fix {
 		return fix{"the message says what keeps the nodes from it; kubectl lanlord doctor looks at all of them", true}
 	case reason.NotInPool:
 		return fix{text: "nothing, if another address follows; else put the address back into a pool"}
+	case reason.NodeAddress:
+		return fix{text: "nothing; the node alone serves the address, and no other node takes over"}
 	}
 	return fix{}
 }
@@ -125,7 +128,7 @@ func exclusionFix(e reason.Exclusion) string {
 	case reason.OutOfService:
 		return "remove the taint node.kubernetes.io/out-of-service when the node is back"
 	case reason.ExcludedByLabel:
-		return "remove the label node.kubernetes.io/exclude-from-external-load-balancers from a node"
+		return "remove the label node.kubernetes.io/exclude-from-external-load-balancers from a node, or write excluded-nodes: use"
 	case reason.NetworkUnavailable:
 		return "see why the network plugin has not set up the node: kubectl describe node"
 	case reason.Cordoned:

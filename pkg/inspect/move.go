@@ -71,7 +71,7 @@ func MayMove(c *Cluster, key cluster.Key, node string) error {
 	switch {
 	case len(c.Nodes) > 0 && n == nil:
 		return fmt.Errorf("there is no node %q; kubectl get nodes lists them", node)
-	case n != nil && n.Excluded:
+	case n != nil && n.Excluded && !c.excludedAnnounce(s.Ingress):
 		return fmt.Errorf("the node %s may not announce addresses: it has the label node.kubernetes.io/exclude-from-external-load-balancers", node)
 	case n != nil && c.Config.Config != nil && c.Config.Config.Layer2.MoveOnCordon && n.Unschedulable:
 		return fmt.Errorf("the node %s may not announce addresses while it is cordoned, as the configuration says move-on-cordon", node)

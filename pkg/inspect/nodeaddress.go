@@ -51,6 +51,20 @@ func (c *Cluster) nodeAddress(addr netip.Addr) (list []NodeAddress) {
 	return list
 }
 
+// allowedAddress returns the Nodes with the address in their status, where the configuration lets Services have such an
+// address; nothing otherwise.
+func (c *Cluster) allowedAddress(addr netip.Addr) (list []NodeAddress) {
+	if cfg := c.Config.Config; cfg == nil || !cfg.Allocation.AllowNodeAddresses {
+		return nil
+	}
+	for _, x := range c.nodeAddress(addr) {
+		if x.Kind != KindKernel {
+			list = append(list, x)
+		}
+	}
+	return list
+}
+
 // nodeAddressText returns a noun phrase for people.
 func nodeAddressText(list []NodeAddress) string {
 	texts := make([]string, len(list))
@@ -78,6 +92,10 @@ func checkNodeAddresses(c *Cluster, f *findings) string {
 	own := c.nodesByAddress()
 	for _, a := range addrs {
 		if !own[a] {
+			continue
+		}
+		if list := c.allowedAddress(a); len(list) > 0 {
+			f.remark("", "%s of %s is %s, which alone serves it: no other node takes over", a, holders[a][0], nodeAddressText(list))
 			continue
 		}
 		mend := fmt.Sprintf("remove %s from the node, or exclude it from the pool, and the Service gets another address", a)

@@ -71,9 +71,13 @@ func routesOf(c *Cluster, wanted func(netip.Addr) bool) RouteList {
 		row := RouteRow{Address: a, Pool: c.poolOf(a), Services: []string{}, Routing: t}
 		for _, key := range v.holders[a] {
 			row.Services = append(row.Services, key.String())
-			row.Pool = or(row.Pool, c.Service(key).Assignment.PoolOf(a))
+			if s := c.Service(key); s != nil {
+				row.Pool = or(row.Pool, s.Assignment.PoolOf(a))
+			}
 		}
-		row.State, row.Detail = v.routed(a)
+		if row.State, row.Detail = v.routed(a); len(c.allowedAddress(a)) > 0 {
+			row.State = stateNodeAddress
+		}
 		l.Addresses = append(l.Addresses, row)
 	}
 	slices.SortFunc(l.Addresses, func(x, y RouteRow) int { return x.Address.Compare(y.Address) })
@@ -82,7 +86,7 @@ func routesOf(c *Cluster, wanted func(netip.Addr) bool) RouteList {
 
 // Well reports whether each address is announced by at least one node.
 func (l RouteList) Well() bool {
-	return !slices.ContainsFunc(l.Addresses, func(r RouteRow) bool { return r.State != stateAnnounced })
+	return !slices.ContainsFunc(l.Addresses, func(r RouteRow) bool { return !isWell(r.State) })
 }
 
 // Known reports whether speakers could be asked about each address.

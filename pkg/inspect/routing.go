@@ -278,6 +278,8 @@ func routeFix(r reason.Route) string {
 		return "nothing; other nodes announce the address"
 	case reason.NoPeer:
 		return "add a peer whose node-selectors fit the node and whose address-pools contain the pool"
+	case reason.RouteNodeAddress:
+		return "nothing; the node alone serves the address, and no route is announced"
 	}
 	return ""
 }

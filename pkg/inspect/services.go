@@ -137,6 +137,9 @@ func inConflict(s *cluster.Service, a netip.Addr) bool {
 // state says in a word how an address stands, and in a sentence why, if not well. An address of both protocols is
 // announced when both announce it.
 func (v *view) state(a netip.Addr, f facts) (state, detail string) {
+	if list := v.cluster.allowedAddress(a); len(list) > 0 {
+		return stateNodeAddress, "it is " + nodeAddressText(list) + ", which alone serves it (allow-node-addresses)"
+	}
 	layer2, bgp := v.protocols(a)
 	if layer2 {
 		if state, detail = v.answered(f); state != stateAnnounced || !bgp {
@@ -255,6 +258,13 @@ func holdersOf(c *Cluster) map[netip.Addr][]cluster.Key {
 		s := &c.Services[i]
 		for _, a := range s.Ingress {
 			holders[a] = append(holders[a], s.Key)
+		}
+	}
+	for _, s := range c.announceOnly() {
+		for _, a := range s.Ingress {
+			if c.poolOf(a) != "" {
+				holders[a] = append(holders[a], s.Key)
+			}
 		}
 	}
 	for _, keys := range holders {

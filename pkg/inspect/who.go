@@ -102,12 +102,13 @@ func Who(c *Cluster, addr netip.Addr) Answer {
 	}
 	a.NodeAddress = c.nodeAddress(addr)
 	switch {
+	case a.State == stateNodeAddress && len(a.Services) > 0:
 	case len(a.Services) == 0 && len(a.Nodes) == 0 && (a.Routing == nil || a.Routing.Nodes == 0):
 		a.State, a.Detail = c.unowned(addr)
 	case len(a.Strangers) > 0:
 		a.State = stateConflict
 		a.Detail = "a host that is no node answers for it too: " + strings.Join(a.Strangers, ", ")
-	case len(a.NodeAddress) > 0:
+	case len(a.NodeAddress) > 0 && a.State != stateNodeAddress:
 		a.State, a.Detail = stateConflict, "it is also "+nodeAddressText(a.NodeAddress)
 	}
 	return a
@@ -138,8 +139,8 @@ func (c *Cluster) unowned(addr netip.Addr) (state, detail string) {
 	}
 }
 
-// Well tells whether one node answers for the address, and nobody else.
-func (a Answer) Well() bool { return a.State == stateAnnounced }
+// Well tells whether one node answers for the address, and nobody else, or a Service may have the address of a node.
+func (a Answer) Well() bool { return isWell(a.State) }
 
 // Known is false when nobody could be asked who answers.
 func (a Answer) Known() bool { return a.State != stateUnknown }

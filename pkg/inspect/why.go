@@ -65,7 +65,7 @@ func Why(c *Cluster, key cluster.Key, events []Event) Explanation {
 		}
 	default:
 		for _, a := range row.Addresses {
-			if a.State == stateAnnounced {
+			if isWell(a.State) {
 				continue
 			}
 			e.Well, e.Reason, e.Message = false, a.State, fmt.Sprintf("%s: %s", a.Address, a.Detail)
@@ -88,12 +88,15 @@ func WhyNot(c *Cluster, key cluster.Key, kind, class string) Explanation {
 	case kind != "LoadBalancer":
 		e.Message = fmt.Sprintf("it is of type %s; only Services of type LoadBalancer get addresses", kind)
 		e.Mend = fmt.Sprintf("kubectl -n %s patch service %s -p '{\"spec\":{\"type\":\"LoadBalancer\"}}'", key.Namespace, key.Name)
+	case class != c.Class && c.announces(class):
+		return whyAnnounceOnly(c, key, class)
 	case class != c.Class && c.Class == "":
 		e.Message = fmt.Sprintf("its spec.loadBalancerClass is %q, and Lanlord serves Services without a class", class)
-		e.Mend = "make it again without the class, which cannot be changed, or give Lanlord that class (--load-balancer-class)"
+		e.Mend = "make it again without the class, which cannot be changed, or give Lanlord that class (--load-balancer-class); " +
+			announceHint
 	case class != c.Class:
 		e.Message = fmt.Sprintf("its spec.loadBalancerClass is %q, and Lanlord serves the class %q", class, c.Class)
-		e.Mend = "make it again with that class, which cannot be changed"
+		e.Mend = "make it again with that class, which cannot be changed; " + announceHint
 	default:
 		e.Message = "it has no cluster IP, so nothing could be reached at an address"
 	}
@@ -131,6 +134,12 @@ func requests(s *cluster.Service) (list []string) {
 	}
 	if s.PreferNode != "" {
 		list = append(list, "to be announced by the node "+s.PreferNode)
+	}
+	switch s.AnnounceFrom {
+	case cluster.FromEndpoints:
+		list = append(list, "to be announced by a node with a ready endpoint, if there is one")
+	case cluster.FromAny:
+		list = append(list, "to be announced by any node, with or without an endpoint")
 	}
 	if s.SharingKey != "" {
 		list = append(list, fmt.Sprintf("to share with Services of the key %q", s.SharingKey))

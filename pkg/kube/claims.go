@@ -25,6 +25,9 @@ func (s *Store) convert(o *corev1.Service) (row serviceRow, ok bool) {
 		row.service.Key, row.hidden = cluster.Key{Namespace: o.Namespace, Name: o.Name}, true
 		return row, len(row.claims) > 0
 	}
+	if row.other {
+		return row, true
+	}
 	row.service.ExternalIPs = hostAddresses(o.Spec.ExternalIPs)
 	if name := o.Labels[gatewayLabel]; name != "" && s.opt.Gateways {
 		row.service.Gateway = cluster.Key{Namespace: o.Namespace, Name: name}

@@ -98,9 +98,9 @@ func TestClaims(t *testing.T) {
 		const one = "ours[10.0.0.7 10.0.0.6][]"
 		expect("first", ours+"Status 10.0.0.8 a/foreign; ExternalIPs 10.0.0.9 a/plain; Node 203.0.113.1 /n1", one, false)
 
-		labelled := foreign(nil, "10.0.0.8")
-		labelled.Labels = map[string]string{"app": "x"}
-		api.put(labelled)
+		annotated := foreign(nil, "10.0.0.8")
+		annotated.Annotations = map[string]string{"app": "x"}
+		api.put(annotated)
 		expect("nothing new", ours+"Status 10.0.0.8 a/foreign; ExternalIPs 10.0.0.9 a/plain; Node 203.0.113.1 /n1", one, false)
 
 		api.put(foreign([]string{"10.0.0.4"}, "10.0.0.3", "fe80::1"))

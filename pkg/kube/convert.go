@@ -39,6 +39,10 @@ const (
 // PreferNodeAnnotation names the Node that should announce the addresses of the Service.
 const PreferNodeAnnotation = "lanlord.io/prefer-node"
 
+// AnnounceFromAnnotation says whether nodes with a ready endpoint announce the addresses of the Service rather than
+// others: "endpoints" or "any". It goes before the key announce-from of the pool.
+const AnnounceFromAnnotation = "lanlord.io/announce-from"
+
 // SharingAnnotation holds the sharing key: Services with the same one may have the same address.
 const SharingAnnotation = "lanlord.io/allow-shared-ip"
 
@@ -68,6 +72,8 @@ type serviceRow struct {
 	// it does no more than to claim addresses.
 	claims []cluster.Claim
 	hidden bool
+	// other is true for a load balancer of another class. The Service is in Snapshot.Others.
+	other bool
 }
 
 // convertService returns a Service as the core sees it, and false if it is neither ours nor carries anything of ours.
@@ -85,8 +91,9 @@ func convertService(o *corev1.Service, class string) (serviceRow, bool) {
 	}
 	s.Assignment, s.AssignmentProblem = assignment(o)
 	if !s.Managed && !leftBehind(o, s) {
-		return serviceRow{}, false
+		return otherService(o, class)
 	}
+	s.Class = classOf(o)
 	s.Labels = o.Labels
 	s.Families = families(o)
 	s.FamilyPolicy = familyPolicy(o.Spec.IPFamilyPolicy)
@@ -103,14 +110,43 @@ func convertService(o *corev1.Service, class string) (serviceRow, bool) {
 	if s.RequestProblem != "" {
 		s.RequestValue = requestValue(o)
 	}
-	if s.PreferNode, s.PreferNodeProblem = preferredNode(o); s.PreferNodeProblem != "" {
-		s.PreferNodeValue = strings.TrimSpace(o.Annotations[PreferNodeAnnotation])
-	}
+	prefer(o, &s)
 	s.Ingress, s.ForeignIngress = ingress(o.Status.LoadBalancer.Ingress)
 	if s.ForeignIngress || !assigns(s.Assignment, s.Ingress) {
 		s.StatusManager = statusManager(o.ManagedFields)
 	}
 	return serviceRow{service: s, generation: o.Generation}, true
+}
+
+// otherService returns a Service of type LoadBalancer of another class with a cluster IP, and false for any other Service. Nothing that
+// belongs to an assignment is in it: another Lanlord may have written that.
+func otherService(o *corev1.Service, class string) (serviceRow, bool) {
+	if o.Spec.Type != corev1.ServiceTypeLoadBalancer || o.Spec.ClusterIP == "" || o.Spec.ClusterIP == corev1.ClusterIPNone ||
+		sameClass(o.Spec.LoadBalancerClass, class) {
+		return serviceRow{}, false
+	}
+	s := cluster.Service{
+		Key: cluster.Key{Namespace: unique.Make(o.Namespace).Value(), Name: o.Name}, UID: string(o.UID),
+		Version: o.ResourceVersion, Created: o.CreationTimestamp.Time, Class: classOf(o), Labels: o.Labels,
+	}
+	if o.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal {
+		s.TrafficPolicy = cluster.TrafficLocal
+	}
+	prefer(o, &s)
+	// No service proxy serves a Service at an address whose mode is not VIP.
+	s.Ingress, _ = ingress(slices.DeleteFunc(slices.Clone(o.Status.LoadBalancer.Ingress),
+		func(e corev1.LoadBalancerIngress) bool {
+			return e.IPMode != nil && *e.IPMode != corev1.LoadBalancerIPModeVIP
+		}))
+	return serviceRow{service: s, generation: o.Generation, other: true}, true
+}
+
+// classOf returns the load-balancer class, empty without one.
+func classOf(o *corev1.Service) string {
+	if o.Spec.LoadBalancerClass == nil {
+		return ""
+	}
+	return unique.Make(*o.Spec.LoadBalancerClass).Value()
 }
 
 // assigns reports whether the record has exactly these addresses. A nil record has any.

@@ -172,7 +172,8 @@ func TestClass(t *testing.T) {
 	} {
 		o := service("s")
 		o.Spec.LoadBalancerClass = c.service
-		if _, got := convertService(o, c.ours); got != c.want {
+		row, known := convertService(o, c.ours)
+		if got := known && !row.other; got != c.want || row.other == c.want {
 			t.Errorf("class %v, ours %q: %t, want %t", c.service, c.ours, got, c.want)
 		}
 	}
@@ -199,7 +200,8 @@ func TestLeftBehind(t *testing.T) {
 		o := service("s")
 		o.Spec.Type = corev1.ServiceTypeClusterIP
 		c.make(o)
-		if row, got := convertService(o, ""); got != c.want || got && row.service.Managed {
+		row, known := convertService(o, "")
+		if got := known && !row.other; got != c.want || got && row.service.Managed || row.other && row.service.Marked() {
 			t.Errorf("%s: %t, want %t; %+v", c.name, got, c.want, row.service)
 		}
 	}

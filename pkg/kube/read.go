@@ -16,7 +16,14 @@ func ServiceOf(o *corev1.Service, class string) (cluster.Service, bool) {
 	if ours {
 		row.service.ExternalIPs = hostAddresses(o.Spec.ExternalIPs)
 	}
-	return row.service, ours
+	return row.service, ours && !row.other
+}
+
+// OtherOf returns a Service of type LoadBalancer of another class as the controller and the speakers see it, and false for
+// any other Service.
+func OtherOf(o *corev1.Service, class string) (cluster.Service, bool) {
+	row, found := convertService(o, class)
+	return row.service, found && row.other
 }
 
 // ClaimsOf returns the addresses that a Service has without the controller of this load-balancer class.

@@ -55,6 +55,35 @@ func preferredNode(o *corev1.Service) (name, problem string) {
 	return name, ""
 }
 
+// announceFrom reads whether nodes with endpoints go first. With a problem the pool decides.
+func announceFrom(o *corev1.Service) (from cluster.AnnounceFrom, problem string) {
+	switch strings.TrimSpace(o.Annotations[AnnounceFromAnnotation]) {
+	case "":
+		return cluster.FromPool, ""
+	case "any":
+		return cluster.FromAny, ""
+	case "endpoints":
+		return cluster.FromEndpoints, ""
+	}
+	return cluster.FromPool, "the annotation " + AnnounceFromAnnotation + " is neither endpoints nor any and is not heeded"
+}
+
+// prefer reads the annotations that prefer nodes into s.
+func prefer(o *corev1.Service, s *cluster.Service) {
+	var problems, values []string
+	note := func(problem, annotation string) {
+		if problem != "" {
+			problems, values = append(problems, problem), append(values, strings.TrimSpace(o.Annotations[annotation]))
+		}
+	}
+	var problem string
+	s.PreferNode, problem = preferredNode(o)
+	note(problem, PreferNodeAnnotation)
+	s.AnnounceFrom, problem = announceFrom(o)
+	note(problem, AnnounceFromAnnotation)
+	s.PreferNodeProblem, s.PreferNodeValue = strings.Join(problems, "; "), strings.Join(values, ";")
+}
+
 // firstAnnotation returns the first of the annotations that is there and not blank, trimmed.
 func firstAnnotation(o *corev1.Service, names []string) (name, value string) {
 	for _, name := range names {

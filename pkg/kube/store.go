@@ -84,6 +84,7 @@ type Store struct {
 	// publishedNamespaces are out of date.
 	dirty               map[cluster.Key]struct{}
 	published           []*cluster.Service
+	publishedOthers     []*cluster.Service
 	dirtyNodes          bool
 	publishedNodes      []cluster.Node
 	dirtyNamespaces     bool
@@ -300,8 +301,9 @@ func (s *Store) Snapshot() cluster.Snapshot {
 	s.publishClaims()
 	s.publishRouted()
 	return cluster.Snapshot{
-		Config: s.config.config(), ConfigState: s.config.state(), Services: s.published, Nodes: s.publishedNodes, Namespaces: s.publishedNamespaces,
-		Taken: s.publishedTaken, Claims: s.publishedClaims, Subnets: s.publishedSubnets, Conflicts: s.publishedConflicts, Routed: s.publishedRouted,
+		Config: s.config.config(), ConfigState: s.config.state(), Services: s.published, Others: s.publishedOthers, Nodes: s.publishedNodes,
+		Namespaces: s.publishedNamespaces, Taken: s.publishedTaken, Claims: s.publishedClaims, Subnets: s.publishedSubnets, Conflicts: s.publishedConflicts,
+		Routed: s.publishedRouted,
 		Versions: cluster.Versions{
 			Config: s.config.versions(), EndpointSlices: s.slices.versions(), Nodes: s.nodes.versions(), Services: s.services.versions(),
 		},

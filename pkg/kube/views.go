@@ -142,25 +142,47 @@ func (s *Store) serve(row *serviceRow) {
 	}
 }
 
-// publishServices brings published up to date. The new list shares all but the dirty Services with the old one.
+// publishServices brings published and publishedOthers up to date. The new lists share all but the dirty Services with the
+// old ones.
 func (s *Store) publishServices() {
 	if len(s.dirty) == 0 {
 		return
 	}
-	rest := s.published
-	next := make([]*cluster.Service, 0, len(rest)+len(s.dirty))
-	for _, key := range slices.SortedFunc(maps.Keys(s.dirty), cluster.Key.Compare) {
+	dirty := slices.SortedFunc(maps.Keys(s.dirty), cluster.Key.Compare)
+	s.published = s.publish(s.published, dirty, false)
+	s.publishedOthers = s.publish(s.publishedOthers, dirty, true)
+	clear(s.dirty)
+}
+
+// publish returns the list with the dirty Services as they are now. other says which kind of Services the list has. A list
+// without dirty Services is returned as it is.
+func (s *Store) publish(rest []*cluster.Service, dirty []cluster.Key, other bool) []*cluster.Service {
+	was := rest
+	var next []*cluster.Service
+	for _, key := range dirty {
 		i, found := slices.BinarySearchFunc(rest, key, func(v *cluster.Service, k cluster.Key) int { return v.Key.Compare(k) })
+		row := s.row(key)
+		if row != nil && (row.hidden || row.other != other) {
+			row = nil
+		}
+		if !found && row == nil {
+			continue
+		}
+		if next == nil {
+			next = make([]*cluster.Service, 0, len(was)+len(dirty))
+		}
 		next = append(next, rest[:i]...)
 		if rest = rest[i:]; found {
 			rest = rest[1:]
 		}
-		if row := s.row(key); row != nil && !row.hidden {
+		if row != nil {
 			next = append(next, &row.service)
 		}
 	}
-	s.published = append(next, rest...)
-	clear(s.dirty)
+	if next == nil {
+		return was
+	}
+	return append(next, rest...)
 }
 
 func (s *Store) nodeChanged(_ cluster.Key, _ string, old, row *cluster.Node) (wake bool) {

@@ -48,7 +48,7 @@ func (s *Store) patchStatus(
 	s.mu.Lock()
 	row := s.row(key)
 	s.mu.Unlock()
-	if row == nil || row.hidden || row.service.UID != uid || row.service.Version != version {
+	if row == nil || row.hidden || row.other || row.service.UID != uid || row.service.Version != version {
 		return fmt.Errorf("write Service %s: %w", key, cluster.ErrChanged)
 	}
 	patch, err := patchOf(row, time.Now())

@@ -37,13 +37,13 @@ type item struct {
 // events returns an Event for each Service that has the address.
 func (x *item) events(snap cluster.Snapshot) (events []cluster.Event) {
 	for _, key := range x.placement.Services {
-		i, found := findService(snap, key)
-		if !found {
+		svc := snap.Find(key)
+		if svc == nil {
 			continue // the Service was deleted meanwhile
 		}
 		events = append(events, cluster.Event{
 			Object: cluster.ObjectRef{Kind: "Service", Namespace: key.Namespace, Name: key.Name,
-				UID: snap.Services[i].UID},
+				UID: svc.UID},
 			Warning: x.warning, Reason: x.reason, Message: x.message,
 		})
 	}
@@ -58,15 +58,10 @@ func nodeRef(snap cluster.Snapshot, name string) cluster.ObjectRef {
 	return ref
 }
 
-func findService(snap cluster.Snapshot, key cluster.Key) (int, bool) {
-	return slices.BinarySearchFunc(snap.Services, key,
-		func(s *cluster.Service, k cluster.Key) int { return s.Key.Compare(k) })
-}
-
 // isNew reports whether a Service that has the address was created within newService.
 func isNew(p *placement.Placement, snap cluster.Snapshot, now time.Time) bool {
 	return slices.ContainsFunc(p.Services, func(key cluster.Key) bool {
-		i, found := findService(snap, key)
-		return found && now.Sub(snap.Services[i].Created) < newService
+		svc := snap.Find(key)
+		return svc != nil && now.Sub(svc.Created) < newService
 	})
 }

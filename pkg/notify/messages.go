@@ -74,6 +74,13 @@ func foreignHost(a netip.Addr, h ownership.Host, p *placement.Placement) item {
 
 // notAnnounced returns the item about an address that no node may announce. owner is the previous owner.
 func notAnnounced(p *placement.Placement, owner string) item {
+	if p.Reason == reason.NodeAddress {
+		return item{
+			group: group{reason: p.Reason.String(), why: p.Detail}, addr: p.Addr, placement: p,
+			message: fmt.Sprintf("no speaker announces %s: %s", p.Addr, p.Detail), head: "no speaker announces",
+			tail: ": " + p.Detail,
+		}
+	}
 	tail := ": " + p.Detail
 	if owner != "" {
 		tail = fmt.Sprintf(", which node %q had: %s", owner, p.Detail)

@@ -23,15 +23,15 @@ type attempt struct {
 	// holder names the last node that answered. rightful is true when holder could keep the address then.
 	holder   string
 	rightful bool
-	// due stores the earliest time for taking the address from holder, or for asking as backup. losses counts the lost
-	// members when holder answered, and candidates the nodes that may have had the address since then, at most.
-	due        time.Time
-	losses     int
-	candidates int
+	// due stores the earliest time for taking the address from holder, or for asking as backup.
+	due time.Time
+	counts
 	// confirmed is true once this node asked for a second result.
 	confirmed bool
 	// disallowed marks the time from which holder may not have the address.
 	disallowed time.Time
+	// near is true while holder keeps the address because of its endpoint; see [placement.Placement.KeepsNear].
+	near bool
 	// conflict marks the first answer of a host that should not have the address.
 	conflict time.Time
 	// yielded marks the last time at which this node yielded the address to a claim of a peer, or heard a further
@@ -40,6 +40,10 @@ type attempt struct {
 	// gaveWay is true once this node let another probing node go first.
 	gaveWay bool
 }
+
+// counts holds the number of lost members when holder answered, and the greatest number of nodes that may have had the
+// address since then.
+type counts struct{ losses, candidates int }
 
 // start begins an attempt. start keeps yielded until yieldMemory has passed.
 func (t *attempt) start(now time.Time, from string) {
@@ -73,6 +77,15 @@ func (t *attempt) heldBy(now time.Time, node string, wrongly bool) {
 		t.disallowed = now
 	}
 	t.holder = node
+}
+
+// followNear begins the delay before the move anew when holder no longer keeps the address because of its endpoint: an
+// endpoint that is back soon moves nothing.
+func (t *attempt) followNear(now time.Time, near bool) {
+	if t.near && !near {
+		t.since = now
+	}
+	t.near = near
 }
 
 // leaveTo leaves the address to holder until due.

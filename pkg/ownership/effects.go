@@ -87,6 +87,7 @@ func refute(c *step) { c.do(Action{Kind: Refute, Node: c.peer.Name}); askNow(c) 
 func noteHolder(c *step) {
 	allowed := c.in.Placement.Eligible(c.peer.Name)
 	c.a.attempt.heldBy(c.now, c.peer.Name, wrongly(c, c.peer))
+	c.a.attempt.followNear(c.now, c.in.Placement.KeepsNear(c.peer.Name))
 	c.a.probing.askAll()
 	if c.a.foreign.Node != c.peer.Name {
 		c.a.foreign.forget()
@@ -120,6 +121,7 @@ func leave(c *step) {
 func followDue(c *step) {
 	t := &c.a.attempt
 	t.heldBy(c.now, t.holder, wrongly(c, c.in.Peers.Peer(t.holder)))
+	t.followNear(c.now, c.in.Placement.KeepsNear(t.holder))
 	c.a.probing.advance(due(c))
 	t.recount(c.in.Placement.Candidates())
 }

@@ -181,6 +181,8 @@ func due(c *step) time.Time {
 		return Never
 	case startedTogether(c, holder):
 		return soon
+	case t.near:
+		return Never
 	}
 	return latest(soon, t.since.Add(c.in.Failback.Delay))
 }

@@ -184,6 +184,7 @@ func (s *scenario) event(t *testing.T, words []string) (actions []Action, is boo
 //	inherit                 the previous process announced the address
 //	eligible a b, eligible  the nodes that may have the address
 //	prefer b, prefer        the node that a Service prefers
+//	near a b                the nodes with a ready endpoint, of a Service that prefers such nodes
 //	gone                    no Service has the address any longer
 //	peer b ...              what is known of a peer; see scenario.peer
 //	heard b                 b announces the address, before any event; heard-answering: it answers a question
@@ -204,6 +205,9 @@ func (s *scenario) set(t *testing.T, words []string) {
 		s.mayHave(words[1:]...)
 	case "prefer":
 		s.prefer = strings.Join(words[1:], "")
+		s.mayHave(s.eligible...)
+	case "near":
+		s.near = words[1:]
 		s.mayHave(s.eligible...)
 	case "gone":
 		s.in.Placement = nil

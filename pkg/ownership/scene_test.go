@@ -39,11 +39,20 @@ func alphabetic() netip.Addr {
 // place returns the placement of an address with the given eligible nodes and the node preferred by its Service, or
 // none.
 func place(addr netip.Addr, eligible []string, prefer string) *placement.Placement {
+	return placeNear(addr, eligible, prefer, nil)
+}
+
+// placeNear is place for a Service that prefers nodes with endpoints, and has ready ones on the nodes near; nil for a
+// Service without that preference.
+func placeNear(addr netip.Addr, eligible []string, prefer string, near []string) *placement.Placement {
 	snap := cluster.Snapshot{Services: []*cluster.Service{{
 		Key: cluster.Key{Namespace: "default", Name: "s"}, Managed: true, AllocatedFrom: "pool",
 		Ingress: []netip.Addr{addr}, HasServing: true,
 		PreferNode: prefer,
 	}}}
+	if near != nil {
+		snap.Services[0].AnnounceFrom, snap.Services[0].ReadyNodes = cluster.FromEndpoints, near
+	}
 	var ready []membership.Member
 	for _, name := range eligible {
 		snap.Nodes = append(snap.Nodes, cluster.Node{Name: name})
@@ -70,6 +79,7 @@ type scene struct {
 	in       Input
 	eligible []string
 	prefer   string
+	near     []string
 	peers    map[string]peers.Peer
 	losses   int
 	asked    uint64 // the number of the last probe
@@ -100,7 +110,7 @@ func member(name string) peers.Peer {
 // mayHave sets the eligible nodes.
 func (s *scene) mayHave(names ...string) {
 	s.eligible = names
-	s.in.Placement = place(s.addr, names, s.prefer)
+	s.in.Placement = placeNear(s.addr, names, s.prefer, s.near)
 }
 
 // stations maps the MAC addresses of the known nodes; a host with another MAC address is a foreign host.

@@ -31,14 +31,16 @@ type Nodes struct {
 	cached  map[eligibleKey][]election.Candidate
 }
 
-// node is one Node. general excludes the node from every address; Eligible means no exclusion. unconfigured is true
-// when the node's speaker has no configuration and another speaker has one.
+// node is one Node. general excludes the node from every address; Eligible means no exclusion. unlabelled is general
+// without the exclude label, for pools that use excluded nodes. unconfigured is true when the node's speaker has no
+// configuration and another speaker has one.
 type node struct {
 	*cluster.Node
 	links     []layer2.Interface
 	candidate election.Candidate
 	general   reason.Exclusion
 
+	unlabelled   reason.Exclusion
 	unconfigured bool
 }
 
@@ -69,7 +71,7 @@ func NewNodes(snap cluster.Snapshot, ready []membership.Member) *Nodes {
 				n.subnets = append(n.subnets, l.Subnets...)
 			}
 		}
-		x.general = general(x.Node, cordon, member)
+		x.general, x.unlabelled = general(x.Node, x.Excluded, cordon, member), general(x.Node, false, cordon, member)
 		x.unconfigured = configured && member != nil && lacksConfiguration(member)
 		n.nodes = append(n.nodes, x)
 	}
@@ -83,14 +85,15 @@ func NewNodes(snap cluster.Snapshot, ready []membership.Member) *Nodes {
 // that nor since when they are ready.
 func lacksConfiguration(m *membership.Member) bool { return !m.Configured && !m.Since.IsZero() }
 
-// general returns the exclusion of a node from every address. member is nil unless it is ready.
-func general(n *cluster.Node, cordon bool, member *membership.Member) reason.Exclusion {
+// general returns the exclusion of a node from every address. excluded says whether the exclude label counts, cordon
+// whether a cordon does. member is nil unless it is ready.
+func general(n *cluster.Node, excluded, cordon bool, member *membership.Member) reason.Exclusion {
 	switch {
 	case n.Deleting:
 		return reason.Deleting
 	case n.OutOfService:
 		return reason.OutOfService
-	case n.Excluded:
+	case excluded:
 		return reason.ExcludedByLabel
 	case n.NetworkUnavailable:
 		return reason.NetworkUnavailable
@@ -153,9 +156,10 @@ func (x *node) exclusion(a netip.Addr, pool *config.Pool, subnet bool) reason.Ex
 	if pool != nil {
 		target.Interfaces = pool.Interfaces
 	}
+	general := x.generally(pool != nil && pool.UseExcluded.Layer2)
 	switch {
-	case x.general != reason.Eligible:
-		return x.general
+	case general != reason.Eligible:
+		return general
 	case x.unconfigured:
 		return reason.NoConfiguration
 	case !selected(x.Node, pool):
@@ -166,6 +170,14 @@ func (x *node) exclusion(a netip.Addr, pool *config.Pool, subnet bool) reason.Ex
 		return reason.NoPoolInterface
 	}
 	return reason.NoSubnet
+}
+
+// generally returns the exclusion of the node from every address. use means that the exclude label does not count.
+func (x *node) generally(use bool) reason.Exclusion {
+	if use {
+		return x.unlabelled
+	}
+	return x.general
 }
 
 func selected(n *cluster.Node, pool *config.Pool) bool {

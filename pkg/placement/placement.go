@@ -4,9 +4,9 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
 	"github.com/lanlord/lanlord/pkg/election"
 	"github.com/lanlord/lanlord/pkg/membership"
 	"github.com/lanlord/lanlord/pkg/reason"
@@ -28,6 +28,8 @@ type Placement struct {
 	Owner string
 	// Preferred is true when a Service asks for Owner by annotation.
 	Preferred bool
+	// NearEndpoint is true when Owner goes first because it has a ready endpoint (announce-from: endpoints).
+	NearEndpoint bool
 	// Interfaces lists names or patterns of the interfaces to announce on; empty means every interface that fits.
 	Interfaces []string
 	// Everywhere is true when the address is outside the subnets of all nodes, so the owner announces the address on
@@ -45,27 +47,25 @@ type Placement struct {
 func Decide(snap cluster.Snapshot, ready []membership.Member) []Placement {
 	nodes := NewNodes(snap, ready)
 	byAddr := map[netip.Addr][]*cluster.Service{}
-	for _, s := range snap.Services {
-		if !Announceable(s) {
-			continue
-		}
+	for s := range Announceable(&snap) {
 		for _, a := range s.Ingress {
 			byAddr[a] = append(byAddr[a], s)
 		}
 	}
 	placements := make([]Placement, 0, len(byAddr))
 	for _, a := range slices.SortedFunc(maps.Keys(byAddr), netip.Addr.Compare) {
-		if pool := nodes.pool(a); pool != nil && !pool.Layer2 {
-			continue
+		pool, services := nodes.pool(a), Holders(byAddr[a])
+		switch {
+		case pool == nil && !services[0].Managed: // the address is none of Lanlord's
+		case pool != nil && !pool.Layer2:
+		case OwnAddress(&snap, a) != nil:
+			placements = append(placements, own(a, services, OwnAddress(&snap, a)))
+		default:
+			placements = append(placements, nodes.place(a, services))
 		}
-		placements = append(placements, nodes.place(a, byAddr[a]))
 	}
 	return placements
 }
-
-// Announceable reports whether the addresses in the status of s are for Lanlord's speakers: neither of another load
-// balancer nor in a status that Lanlord did not write.
-func Announceable(s *cluster.Service) bool { return s.Managed && s.AllocatedFrom != "" }
 
 // Find returns the placement of addr in a sorted list, nil if there is none.
 func Find(placements []Placement, addr netip.Addr) *Placement {
@@ -76,11 +76,23 @@ func Find(placements []Placement, addr netip.Addr) *Placement {
 	return &placements[i]
 }
 
-func (n *Nodes) place(a netip.Addr, services []*cluster.Service) Placement {
+func newPlacement(a netip.Addr, services []*cluster.Service) Placement {
 	p := Placement{Addr: a}
 	for _, s := range services {
 		p.Services = append(p.Services, s.Key)
 	}
+	return p
+}
+
+// own returns the placement of an address that node has as its own.
+func own(a netip.Addr, services []*cluster.Service, node *cluster.Node) Placement {
+	p := newPlacement(a, services)
+	p.Reason, p.Detail = reason.NodeAddress, OwnAddressText(node)
+	return p
+}
+
+func (n *Nodes) place(a netip.Addr, services []*cluster.Service) Placement {
+	p := newPlacement(a, services)
 	pool := n.pool(a)
 	// Without a configuration the pools are unknown, and earlier assignments of the controller keep working.
 	if n.config != nil {
@@ -103,7 +115,7 @@ func (n *Nodes) place(a netip.Addr, services []*cluster.Service) Placement {
 	for _, lenient := range []bool{false, true} {
 		if !ok && (lenient || n.config != nil) {
 			p.candidates, p.Everywhere = n.eligible(a, pool, lenient)
-			preferred = p.apply(serving)
+			preferred = p.apply(serving, pool)
 			winner, ok = election.Winner(a, p.candidates)
 		}
 	}
@@ -112,12 +124,14 @@ func (n *Nodes) place(a netip.Addr, services []*cluster.Service) Placement {
 		return p
 	}
 	p.Reason, p.Owner, p.Preferred = reason.Announced, winner.Name(), winner.Name() == preferred
+	p.NearEndpoint = !p.Preferred && winner.Weight()&endpointWeight != 0
 	return p
 }
 
-// apply removes the candidates excluded by Services with the policy Local, weighs the node that a Service prefers, and
-// returns the name of the preferred node. Among Services with a shared address the first preference counts.
-func (p *Placement) apply(serving []*cluster.Service) (preferred string) {
+// apply removes the candidates excluded by Services with the policy Local, weighs the nodes with endpoints and the node
+// that a Service prefers, and returns the name of the preferred node. Among Services with a shared address the first
+// preference counts.
+func (p *Placement) apply(serving []*cluster.Service, pool *config.Pool) (preferred string) {
 	for _, s := range serving {
 		if s.TrafficPolicy == cluster.TrafficLocal {
 			p.candidates = slices.DeleteFunc(slices.Clone(p.candidates), func(c election.Candidate) bool {
@@ -129,7 +143,7 @@ func (p *Placement) apply(serving []*cluster.Service) (preferred string) {
 			preferred = s.PreferNode
 		}
 	}
-	p.candidates = Prefer(p.candidates, preferred)
+	p.candidates = Prefer(PreferEndpoints(p.candidates, Near(serving, pool)), preferred)
 	return preferred
 }
 
@@ -147,8 +161,6 @@ func Prefer(candidates []election.Candidate, name string) []election.Candidate {
 	candidates[i] = candidates[i].Weighing(preferredWeight)
 	return candidates
 }
-
-func byName(c election.Candidate, name string) int { return strings.Compare(c.Name(), name) }
 
 func (p *Placement) candidate(node string) (election.Candidate, bool) {
 	i, ok := slices.BinarySearchFunc(p.candidates, node, byName)
@@ -169,6 +181,17 @@ func (p *Placement) Eligible(node string) bool {
 func (p *Placement) Rank(node string) int {
 	c, _ := p.candidate(node)
 	return election.Rank(p.Addr, c, p.candidates)
+}
+
+// KeepsNear reports whether holder keeps the address although another node goes first in the election: both have a ready
+// endpoint, and the pool prefers neither of them. A move would break connections and save no hop.
+func (p *Placement) KeepsNear(holder string) bool {
+	h, eligible := p.candidate(holder)
+	if !p.NearEndpoint || !eligible {
+		return false
+	}
+	owner, _ := p.candidate(p.Owner)
+	return h.Weight() == owner.Weight()
 }
 
 // Outranks reports whether node x keeps the address when y claims the address too: an eligible node goes before an

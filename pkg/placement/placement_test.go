@@ -71,7 +71,10 @@ func TestScenarios(t *testing.T) {
 //	configured a
 //	link a eth1 192.0.2.0/24
 //	unlinked b
-//	service default/web 10.0.0.1,fd00::1 serving=a,b local
+//	service default/web 10.0.0.1,fd00::1 serving=a,b ready=a local from=endpoints
+//	service default/gateway 10.0.0.2 serving=a class=example.com/gateway
+//
+// Without "ready=" all serving endpoints are ready.
 func parseCluster(t *testing.T, text string, snap *cluster.Snapshot) (ready []membership.Member) {
 	t.Helper()
 	links, configured := map[string][]membership.Link{}, []string(nil)
@@ -92,7 +95,11 @@ func parseCluster(t *testing.T, text string, snap *cluster.Snapshot) (ready []me
 		case "link":
 			links[words[1]] = append(links[words[1]], parseLink(words[2:]))
 		case "service":
-			snap.Services = append(snap.Services, parseService(t, words[1:]))
+			if s := parseService(t, words[1:]); s.Class == "" {
+				snap.Services = append(snap.Services, s)
+			} else {
+				snap.Others = append(snap.Others, s)
+			}
 		default:
 			t.Fatalf("unknown line %q", line)
 		}
@@ -133,6 +140,10 @@ func parseNode(words []string) cluster.Node {
 	n := cluster.Node{Name: words[0], Labels: map[string]string{}}
 	for _, w := range words[1:] {
 		switch key, value, isLabel := strings.Cut(w, "="); {
+		case key == "address":
+			n.Addresses = append(n.Addresses, netip.MustParseAddr(value))
+		case key == "external":
+			n.External = append(n.External, netip.MustParseAddr(value))
 		case isLabel:
 			n.Labels[key] = value
 		case w == "excluded":
@@ -161,6 +172,13 @@ func parseService(t *testing.T, words []string) *cluster.Service {
 		case "serving":
 			s.HasServing = true
 			s.ServingNodes = strings.FieldsFunc(value, func(r rune) bool { return r == ',' })
+			s.ReadyNodes = s.ServingNodes
+		case "ready":
+			s.ReadyNodes = strings.FieldsFunc(value, func(r rune) bool { return r == ',' })
+		case "from":
+			s.AnnounceFrom = map[string]cluster.AnnounceFrom{"any": cluster.FromAny, "endpoints": cluster.FromEndpoints}[value]
+		case "class":
+			s.Class, s.Managed, s.AllocatedFrom = value, false, ""
 		case "local":
 			s.TrafficPolicy = cluster.TrafficLocal
 		case "prefer":
@@ -187,6 +205,9 @@ func format(placements []Placement) string {
 		}
 		if d.Preferred {
 			b.WriteString(" as preferred")
+		}
+		if d.NearEndpoint {
+			b.WriteString(" with an endpoint")
 		}
 		if d.Everywhere {
 			b.WriteString(" on all interfaces")

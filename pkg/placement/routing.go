@@ -1,6 +1,8 @@
 package placement
 
 import (
+	"slices"
+
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
 	"github.com/lanlord/lanlord/pkg/election"
@@ -9,13 +11,25 @@ import (
 
 // NodeExclusion returns the reason why the named node may not announce any address to routers, or Eligible. Links and
 // subnets do not count, because a router needs neither, and the node selectors of pools are left to the caller. After
-// NotANode the reasons are those of [Nodes.Exclusion], in their order.
+// NotANode the reasons are those of [Nodes.Exclusion], in their order. The exclude label counts unless a pool with
+// protocol bgp uses excluded nodes.
 func (n *Nodes) NodeExclusion(name string) reason.Exclusion {
+	uses := func(p config.Pool) bool { return p.BGP && p.UseExcluded.BGP }
+	return n.routing(name, n.config != nil && slices.ContainsFunc(n.config.Pools, uses))
+}
+
+// PoolExclusion is NodeExclusion for the addresses of pool alone: the exclude label counts unless pool uses excluded
+// nodes.
+func (n *Nodes) PoolExclusion(name string, pool *config.Pool) reason.Exclusion {
+	return n.routing(name, pool.UseExcluded.BGP)
+}
+
+func (n *Nodes) routing(name string, use bool) reason.Exclusion {
 	x := n.find(name)
 	if x == nil {
 		return reason.NotANode
 	}
-	return x.withoutLinks()
+	return x.withoutLinks(use)
 }
 
 // Node returns the named Node, nil if there is none. The caller must not change it.
@@ -26,11 +40,12 @@ func (n *Nodes) Node(name string) *cluster.Node {
 	return nil
 }
 
-// withoutLinks returns the exclusion of the node from all addresses, apart from missing interfaces.
-func (x *node) withoutLinks() reason.Exclusion {
-	switch {
-	case x.general != reason.Eligible && x.general != reason.NoInterface:
-		return x.general
+// withoutLinks returns the exclusion of the node from all addresses, apart from missing interfaces. use means that the
+// exclude label does not count.
+func (x *node) withoutLinks(use bool) reason.Exclusion {
+	switch general := x.generally(use); {
+	case general != reason.Eligible && general != reason.NoInterface:
+		return general
 	case x.unconfigured:
 		return reason.NoConfiguration
 	}
@@ -43,7 +58,7 @@ func (n *Nodes) Routing(pool *config.Pool, also func(*cluster.Node) bool) []elec
 	var candidates []election.Candidate
 	for i := range n.nodes {
 		x := &n.nodes[i]
-		if x.withoutLinks() == reason.Eligible && selected(x.Node, pool) && also(x.Node) {
+		if x.withoutLinks(pool.UseExcluded.BGP) == reason.Eligible && selected(x.Node, pool) && also(x.Node) {
 			candidates = append(candidates, x.candidate.Weighing(weight(x.Node, pool)))
 		}
 	}

@@ -13,18 +13,21 @@ const (
 	NoEligibleNode
 	// NotInPool: no pool of the configuration contains the address. The controller is about to replace the address.
 	NotInPool
+	// NodeAddress: the address is a Node's own, which the configuration allows. The kernel of the node answers.
+	NodeAddress
 
 	// AnnouncementCount is the number of Announcement values.
-	AnnouncementCount = int(NotInPool) + 1
+	AnnouncementCount = int(NodeAddress) + 1
 )
 
 var (
-	announcementWords = [AnnouncementCount]string{"Announced", "NoEndpoints", "NoEligibleNode", "NotInPool"}
+	announcementWords = [AnnouncementCount]string{"Announced", "NoEndpoints", "NoEligibleNode", "NotInPool", "NodeAddress"}
 	announcementTexts = [AnnouncementCount]string{
 		"the elected node announces the address",
 		"no endpoint of the Service is ready or serving",
 		"no node is eligible",
 		"no pool of the configuration contains the address",
+		"the address is a node's own, and the kernel of the node answers",
 	}
 )
 

@@ -3,7 +3,8 @@ package reason
 // Route tells whether a node announces an address to routers, and if not, the reason.
 type Route uint8
 
-// The reasons of a route. When several apply, the first in the following order counts.
+// The reasons of a route. When several apply, the first in the following order counts, and RouteNodeAddress before all but
+// RouteNotInPool.
 const (
 	// Routed: the node announces the address to at least one router.
 	Routed Route = iota
@@ -21,15 +22,17 @@ const (
 	DrainingNode
 	// NoPeer: the configuration has no peer for this node and this address.
 	NoPeer
+	// RouteNodeAddress: the address is a Node's own, which the configuration allows. Routers know the way to the node.
+	RouteNodeAddress
 
 	// RouteCount is the number of Route values.
-	RouteCount = int(NoPeer) + 1
+	RouteCount = int(RouteNodeAddress) + 1
 )
 
 var (
 	routeWords = [RouteCount]string{
 		"Routed", "RouteNotInPool", "RouteNoEndpoints", "NoLocalEndpoint", "NodeNotEligible", "RulesNotReady",
-		"DrainingNode", "NoPeer",
+		"DrainingNode", "NoPeer", "RouteNodeAddress",
 	}
 	routeTexts = [RouteCount]string{
 		"the node announces the address to at least one router",
@@ -40,6 +43,7 @@ var (
 		"the service proxy of the node does not have the rules of the new address yet",
 		"the node is about to stop",
 		"no peer of the configuration is for this node and this address",
+		"the address is a node's own, and the node's network leads to it",
 	}
 )
 

@@ -29,7 +29,7 @@ func decide(nodes *placement.Nodes, in Input) Table {
 	d := newDecider(nodes, in)
 	var addresses []Address
 	if slices.ContainsFunc(d.config.Pools, func(p config.Pool) bool { return p.BGP }) {
-		d.items = gather(in.Snapshot.Services, d.poolOf)
+		d.items = gather(&in.Snapshot, d.poolOf)
 		addresses = d.addresses()
 	}
 	for i := range d.classes {
@@ -64,6 +64,9 @@ func (d *decider) addresses() []Address {
 // does not.
 func (d *decider) judge(it *item, a *Address) *variant {
 	a.explain(it.obstacle(d.in.Self))
+	if own := placement.OwnAddress(&d.in.Snapshot, it.addr); own != nil && it.pool != nil {
+		a.explain(reason.RouteNodeAddress, placement.OwnAddressText(own))
+	}
 	if a.Reason != reason.Routed {
 		return nil
 	}

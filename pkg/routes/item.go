@@ -26,15 +26,12 @@ type item struct {
 	holders []holder
 }
 
-// gather returns the addresses of managed Services for which wanted is true, sorted by address.
-func gather(services []*cluster.Service, wanted func(netip.Addr) (*config.Pool, bool)) []item {
-	holders := make([]holder, 0, len(services))
-	for _, s := range services {
-		if !placement.Announceable(s) {
-			continue
-		}
+// gather returns the addresses of announceable Services for which wanted is true, sorted by address.
+func gather(snap *cluster.Snapshot, wanted func(netip.Addr) (*config.Pool, bool)) []item {
+	holders := make([]holder, 0, len(snap.Services))
+	for s := range placement.Announceable(snap) {
 		for _, a := range s.Ingress {
-			if pool, ok := wanted(a); ok {
+			if pool, ok := wanted(a); ok && (s.Managed || pool != nil) {
 				holders = append(holders, holder{a, pool, s})
 			}
 		}
@@ -51,10 +48,19 @@ func gather(services []*cluster.Service, wanted func(netip.Addr) (*config.Pool, 
 		for n < len(holders) && holders[n].addr == holders[0].addr {
 			n++
 		}
-		items = append(items, item{holders[0].addr, holders[0].pool, holders[:n:n]})
+		items = append(items, item{holders[0].addr, holders[0].pool, deciding(holders[:n:n])})
 		holders = holders[n:]
 	}
 	return items
+}
+
+// deciding returns the holders of one address that decide on it; see [placement.Holders].
+func deciding(holders []holder) []holder {
+	managed := func(h holder) bool { return h.service.Managed }
+	if !slices.ContainsFunc(holders, managed) {
+		return holders
+	}
+	return slices.DeleteFunc(holders, func(h holder) bool { return !managed(h) })
 }
 
 // keysOf returns the keys of the Services of all items, one item after the other.
@@ -75,6 +81,11 @@ func (it *item) serving(yield func(*cluster.Service) bool) {
 			return
 		}
 	}
+}
+
+// near returns the nodes that should announce the address rather than others; see [placement.Near].
+func (it *item) near() []string {
+	return placement.Near(slices.Collect(it.serving), it.pool)
 }
 
 // local reports whether a serving Service has the policy Local.

@@ -26,7 +26,7 @@ func keep(last Table, nodes *placement.Nodes, in Input) Table {
 	if exclusion == reason.NoConfiguration {
 		exclusion = reason.Eligible
 	}
-	items := gather(in.Snapshot.Services, func(a netip.Addr) (*config.Pool, bool) { return nil, last.Find(a) != nil })
+	items := gather(&in.Snapshot, func(a netip.Addr) (*config.Pool, bool) { return nil, last.Find(a) != nil })
 	keys := keysOf(items)
 	addresses, peers := make([]Address, len(items)), make([]Peer, len(last.Peers))
 	kept := make(map[netip.Addr]bool, len(items))

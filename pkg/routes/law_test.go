@@ -88,7 +88,7 @@ func checkAddresses(t *testing.T, table Table, n naive) {
 		if !slices.Equal(peers, a.Peers) {
 			t.Fatalf("%s goes to %v, and the decision says %v", a.Addr, peers, a.Peers)
 		}
-		eligible := n.exclusion(n.in.Self) == reason.Eligible
+		eligible := n.exclusion(n.in.Self, n.pool(a.Addr)) == reason.Eligible
 		if eligible && (a.Reason == reason.Routed) != (len(peers) > 0 && !n.in.Draining) {
 			t.Fatalf("%s goes to %v, and the reason is %s", a.Addr, peers, a.Reason)
 		}
@@ -157,7 +157,7 @@ func checkSameEverywhere(t *testing.T, c testCluster, tables map[string]Table) {
 	n := naive{c.input("")}
 	said := map[string][]string{}
 	for _, name := range c.nodeNames() {
-		if n.exclusion(name) != reason.Eligible {
+		if n.exclusion(name, nil) != reason.Eligible {
 			continue
 		}
 		var says []string
@@ -182,7 +182,8 @@ func TestIneligibleNodesDoNotMatter(t *testing.T) {
 		c.draining = nil
 		before := c.all()
 		for _, name := range c.nodeNames() {
-			if (naive{c.input("")}).exclusion(name) == reason.Eligible {
+			eligible := func(p config.Pool) bool { return naive{c.input("")}.exclusion(name, &p) == reason.Eligible }
+			if slices.ContainsFunc(c.snapshot.Config.Pools, eligible) {
 				continue
 			}
 			less := c
@@ -357,6 +358,7 @@ func (r random) config() *config.Config {
 		if r.one(3) {
 			pool.PreferredNodes = []config.PreferredNodes{{Weight: 1 + r.IntN(9), Selector: labels.SelectorFromSet(r.labels())}}
 		}
+		pool.FromEndpoints, pool.UseExcluded.BGP = r.one(3), r.one(4)
 		for range 1 + r.IntN(3) {
 			pool.Advertisements = append(pool.Advertisements, r.advertisement())
 		}
@@ -412,6 +414,9 @@ func (r random) service(name string) *cluster.Service {
 	}
 	if r.one(4) {
 		s.PreferNode = r.of("a", "b", "c", "unknown")
+	}
+	if r.one(4) {
+		s.AnnounceFrom = []cluster.AnnounceFrom{cluster.FromAny, cluster.FromEndpoints}[r.IntN(2)]
 	}
 	return s
 }

@@ -74,6 +74,10 @@ func (n naive) route(peer config.Peer, prefix netip.Prefix) (r Route, ok bool) {
 			}
 			r.Communities = append(r.Communities, ad.Communities...)
 			r.LargeCommunities = append(r.LargeCommunities, ad.LargeCommunities...)
+			if prefix.IsSingleIP() && pool.Spread == 0 && n.apart(a) {
+				spread, first = true, first || n.isNear(n.in.Self, a)
+				continue
+			}
 			spread = spread || pool.Spread > 0
 			first = first || pool.Spread == 0 || n.rankFor(prefix, a) < pool.Spread
 		}
@@ -112,7 +116,7 @@ func (n naive) adsFor(prefix netip.Prefix, a netip.Addr, peer config.Peer) (ads 
 			ads = append(ads, ad)
 		}
 	}
-	if len(ads) == 0 && prefix.Bits() == a.BitLen() && n.isLocal(a) {
+	if len(ads) == 0 && prefix.Bits() == a.BitLen() && (n.isLocal(a) || n.isNear(n.in.Self, a)) {
 		return all // the host route beside aggregates
 	}
 	return ads
@@ -142,12 +146,15 @@ func (n naive) announces(node string, a netip.Addr) bool {
 	if pool == nil || !pool.BGP || len(n.serving(a)) == 0 || !n.any(pool.NodeSelectors, n.labels(node)) {
 		return false
 	}
-	switch why := n.exclusion(node); {
+	uses := func(p config.Pool) bool { return p.BGP && p.UseExcluded.BGP }
+	switch why := n.exclusion(node, pool); {
 	case why == reason.Eligible:
 	case !n.in.Draining || node != n.in.Self:
 		return false
 	case why == reason.NetworkUnavailable || why == reason.NoConfiguration:
 		return false
+	case why == reason.ExcludedByLabel && slices.ContainsFunc(n.in.Snapshot.Config.Pools, uses):
+		return false // the node has not announced the address before
 	}
 	for _, s := range n.serving(a) {
 		if s.TrafficPolicy != cluster.TrafficLocal {
@@ -160,8 +167,25 @@ func (n naive) announces(node string, a netip.Addr) bool {
 	return slices.ContainsFunc(n.in.Snapshot.Config.Peers, func(p config.Peer) bool { return len(n.ads(node, a, p)) > 0 })
 }
 
-// exclusion returns the exclusion of a node from all addresses.
-func (n naive) exclusion(name string) reason.Exclusion {
+// isNear reports whether a node has a ready endpoint of the first Service with the address that prefers such nodes.
+func (n naive) isNear(node string, a netip.Addr) bool {
+	for _, s := range n.serving(a) {
+		if s.AnnounceFrom == cluster.FromEndpoints || s.AnnounceFrom == cluster.FromPool && n.pool(a).FromEndpoints {
+			return slices.Contains(s.ReadyNodes, node)
+		}
+	}
+	return false
+}
+
+// apart reports whether Self or another node that announces the address is near.
+func (n naive) apart(a netip.Addr) bool {
+	return n.isNear(n.in.Self, a) || slices.ContainsFunc(n.in.Snapshot.Nodes, func(x cluster.Node) bool {
+		return n.isNear(x.Name, a) && n.exclusion(x.Name, n.pool(a)) == reason.Eligible && n.announces(x.Name, a)
+	})
+}
+
+// exclusion returns the exclusion of a node from all addresses of a pool; nil for any pool.
+func (n naive) exclusion(name string, pool *config.Pool) reason.Exclusion {
 	i := slices.IndexFunc(n.in.Snapshot.Nodes, func(x cluster.Node) bool { return x.Name == name })
 	if i < 0 {
 		return reason.NotANode
@@ -174,7 +198,7 @@ func (n naive) exclusion(name string) reason.Exclusion {
 		return reason.Deleting
 	case node.OutOfService:
 		return reason.OutOfService
-	case node.Excluded:
+	case node.Excluded && (pool == nil || !pool.UseExcluded.BGP):
 		return reason.ExcludedByLabel
 	case node.NetworkUnavailable:
 		return reason.NetworkUnavailable
@@ -197,7 +221,7 @@ func (n naive) rankFor(prefix netip.Prefix, a netip.Addr) int {
 		return slices.ContainsFunc(n.addresses(), func(b netip.Addr) bool {
 			return prefix.Contains(b) && n.pool(b) == n.pool(a) && n.announces(node, b)
 		})
-	}, n.pool(a), "")
+	}, n.pool(a), "", func(string) bool { return false })
 }
 
 func (n naive) rank(a netip.Addr) int {
@@ -205,16 +229,22 @@ func (n naive) rank(a netip.Addr) int {
 	for _, s := range n.serving(a) {
 		preferred = cmp.Or(preferred, s.PreferNode)
 	}
-	return n.rankAmong(a, func(node string) bool { return n.announces(node, a) }, n.pool(a), preferred)
+	near := func(node string) bool { return n.isNear(node, a) }
+	return n.rankAmong(a, func(node string) bool { return n.announces(node, a) }, n.pool(a), preferred, near)
 }
 
-func (n naive) rankAmong(a netip.Addr, announces func(string) bool, pool *config.Pool, preferred string) int {
+func (n naive) rankAmong(
+	a netip.Addr, announces func(string) bool, pool *config.Pool, preferred string, near func(string) bool,
+) int {
 	var candidates []election.Candidate
 	for _, node := range n.in.Snapshot.Nodes {
-		if n.exclusion(node.Name) != reason.Eligible || !announces(node.Name) {
+		if n.exclusion(node.Name, pool) != reason.Eligible || !announces(node.Name) {
 			continue
 		}
 		weight := pool.Preference(node.Labels)
+		if near(node.Name) {
+			weight += 1000
+		}
 		if node.Name == preferred {
 			weight = math.MaxInt
 		}

@@ -109,7 +109,9 @@ func (d *decider) plan(pool *config.Pool) *plan {
 }
 
 func (d *decider) newPlan(pool *config.Pool) *plan {
-	p := &plan{pool: pool, exclusion: d.exclusion, variants: map[string]*variant{}}
+	p := &plan{pool: pool, exclusion: d.nodes.PoolExclusion(d.in.Self, pool), variants: map[string]*variant{}}
+	// A node that announces the addresses of other pools has no routes of this one to shut down.
+	excluded := p.exclusion == reason.ExcludedByLabel && d.exclusion != reason.ExcludedByLabel
 	selected := fits(pool.NodeSelectors, d.has)
 	if p.exclusion == reason.Eligible && !selected {
 		p.exclusion = reason.NotSelected
@@ -117,7 +119,7 @@ func (d *decider) newPlan(pool *config.Pool) *plan {
 	if p.exclusion != reason.Eligible {
 		p.detail = excludedText(p.exclusion)
 	}
-	p.announces = selected && d.in.mayAnnounce(d.exclusion)
+	p.announces = selected && !excluded && d.in.mayAnnounce(p.exclusion)
 	p.selective = slices.ContainsFunc(pool.Advertisements,
 		func(a config.Advertisement) bool { return len(a.ServiceSelectors) > 0 })
 	return p

@@ -57,6 +57,7 @@ type Address struct {
 	// Peers are the names of the peers that the address is announced to, in the order of the configuration.
 	Peers []string
 	// Rank is the rank of this node among the nodes that announce the address, from 0; -1 when the node is none of them.
-	// In a pool without spread all of them are equal and have rank 0.
+	// In a pool without spread all of them are equal and have rank 0; where nodes with endpoints go first, the others
+	// have rank 1.
 	Rank int
 }

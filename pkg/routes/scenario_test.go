@@ -107,7 +107,8 @@ func (c *testCluster) tables() string {
 //	configured a
 //	pending a 192.0.2.1
 //	draining a
-//	service default/web 192.0.2.1,2001:db8::1 serving=a,b ready=a local prefer=a labels=tier:front
+//	service default/web 192.0.2.1,2001:db8::1 serving=a,b ready=a local prefer=a labels=tier:front from=endpoints
+//	service default/gateway 192.0.2.2 serving=a class=example.com/gateway
 //
 // Without "ready=" all serving endpoints are ready.
 func parseCluster(t *testing.T, text string) (c testCluster) {
@@ -131,7 +132,11 @@ func parseCluster(t *testing.T, text string) (c testCluster) {
 		case "draining":
 			c.draining = words[1:]
 		case "service":
-			c.snapshot.Services = append(c.snapshot.Services, parseService(t, words[1:]))
+			if s := parseService(t, words[1:]); s.Class == "" {
+				c.snapshot.Services = append(c.snapshot.Services, s)
+			} else {
+				c.snapshot.Others = append(c.snapshot.Others, s)
+			}
 		default:
 			t.Fatalf("unknown line %q", line)
 		}
@@ -157,6 +162,8 @@ func parseNode(t *testing.T, words []string) cluster.Node {
 			"out-of-service": &n.OutOfService, "cordoned": &n.Unschedulable,
 		}
 		switch {
+		case key == "address":
+			n.Addresses = append(n.Addresses, netip.MustParseAddr(value))
 		case isLabel:
 			n.Labels[key] = value
 		case flags[w] != nil:
@@ -191,6 +198,10 @@ func parseService(t *testing.T, words []string) *cluster.Service {
 				k, v, _ := strings.Cut(l, ":")
 				s.Labels[k] = v
 			}
+		case "from":
+			s.AnnounceFrom = map[string]cluster.AnnounceFrom{"any": cluster.FromAny, "endpoints": cluster.FromEndpoints}[value]
+		case "class":
+			s.Class, s.Managed, s.AllocatedFrom = value, false, ""
 		case "unmanaged":
 			s.Managed = false
 		case "not-by-us":

@@ -15,7 +15,8 @@ import (
 // announce adds the routes of an address, in a slice of length 1, to the classes. rank is the rank of this node for the
 // address.
 func (d *decider) announce(v *variant, it *item, rank int, addr []netip.Addr) {
-	local := it.local()
+	near, apart := d.nearness(it)
+	local := it.local() || near
 	for i := range d.classes {
 		for _, o := range v.offers[i].of(it.addr, local) {
 			prefix, err := it.addr.Prefix(o.bits)
@@ -29,27 +30,46 @@ func (d *decider) announce(v *variant, it *item, rank int, addr []netip.Addr) {
 					at.first = d.isFirst(aggregate{v.pool, prefix})
 				}
 			}
+			if apart && prefix.IsSingleIP() && v.pool.Spread == 0 {
+				at = standing{spread: true, first: near}
+			}
 			d.classes[i].add(prefix, o.route, at, addr)
 		}
 	}
 }
 
-// rank returns the rank of this node for an address that it announces, 0 in a pool without spread, and -1 when the node
-// is not a candidate because it shuts down.
+// rank returns the rank of this node for an address that it announces, and -1 when the node is not a candidate because it
+// shuts down. In a pool without spread the rank is 0, or 1 for a node that goes after the nodes with endpoints.
 func (d *decider) rank(v *variant, it *item) int {
 	if v.pool.Spread == 0 {
 		if d.exclusion != reason.Eligible {
 			return -1
 		}
+		if near, apart := d.nearness(it); apart && !near {
+			return 1
+		}
 		return 0
 	}
+	candidates := placement.PreferEndpoints(d.candidates(it), it.near())
 	preferred := ""
 	for s := range it.serving {
 		if preferred = s.PreferNode; preferred != "" {
 			break
 		}
 	}
-	return rankOf(d.in.Self, it.addr, placement.Prefer(d.candidates(it), preferred))
+	return rankOf(d.in.Self, it.addr, placement.Prefer(candidates, preferred))
+}
+
+// nearness compares the nodes that announce the address, of which this node is one, by announce-from: endpoints. here
+// means that this node goes first because of a ready endpoint, and anywhere that some node does. Without such a node all
+// nodes are equal.
+func (d *decider) nearness(it *item) (here, anywhere bool) {
+	near := it.near()
+	if len(near) == 0 {
+		return false, false
+	}
+	_, here = slices.BinarySearch(near, d.in.Self)
+	return here, here || len(among(d.candidates(it), near)) > 0
 }
 
 // rankOf returns the rank of a node among candidates, which are sorted by name; -1 if it is none of them.

@@ -119,10 +119,12 @@ func (w watcher) explain(p *placement.Placement) (word, message string) {
 			"the election names node %s; nobody is known to have the address, and this node asks for it at %s as backup", p.Owner, clock(f.Due))
 	case p.Owner != w.self && p.Preferred:
 		return reason.NotElected.String(), fmt.Sprintf("a Service asks for node %s", p.Owner)
+	case p.Owner != w.self && p.NearEndpoint:
+		return reason.NotElected.String(), fmt.Sprintf("the election names node %s, which has a ready endpoint (announce-from)", p.Owner)
 	case p.Owner != w.self:
 		return reason.NotElected.String(), fmt.Sprintf("the election names node %s", p.Owner)
 	case f.State == ownership.Deferred && f.Due.Equal(ownership.Never):
-		why, message := w.explainNever(f.Holder)
+		why, message := w.explainNever(p, f.Holder)
 		return why.String(), message
 	case f.State == ownership.Deferred:
 		return reason.Waiting.String(), fmt.Sprintf("node %s answers, and is left alone until %s", f.Holder, clock(f.Due))
@@ -137,12 +139,14 @@ func (w watcher) explain(p *placement.Placement) (word, message string) {
 }
 
 // explainNever explains why this node waits without end for the node that answers.
-func (w watcher) explainNever(holder string) (why reason.Watch, message string) {
+func (w watcher) explainNever(p *placement.Placement, holder string) (why reason.Watch, message string) {
 	switch {
 	case w.snapshot.Config == nil:
 		return reason.Unconfigured, fmt.Sprintf("node %s answers, and this node has no valid configuration", holder)
 	case w.view.Peer(holder).Newer:
 		return reason.Outdated, fmt.Sprintf("node %s answers, and has seen changes of the cluster that this node has not seen yet", holder)
+	case p.KeepsNear(holder):
+		return reason.Waiting, fmt.Sprintf("node %s answers, and keeps it while it has a ready endpoint (announce-from)", holder)
 	}
 	return reason.Waiting, fmt.Sprintf("node %s answers, and keeps it while it may (failback: never)", holder)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 	"github.com/lanlord/lanlord/pkg/ownership"
 	"github.com/lanlord/lanlord/pkg/peers"
+	"github.com/lanlord/lanlord/pkg/placement"
 	"github.com/lanlord/lanlord/pkg/reason"
 	"github.com/lanlord/lanlord/pkg/status"
 )
@@ -65,7 +66,7 @@ func TestEndlessWaitIsExplained(t *testing.T) {
 			snapshot: cluster.Snapshot{Config: test.config},
 			view:     peers.NewView(map[string]peers.Peer{"b": {Standing: peers.Member, Newer: test.newer}}, nil, 0),
 		}
-		why, message := watcher{Status: st, self: "a"}.explainNever("b")
+		why, message := watcher{Status: st, self: "a"}.explainNever(&placement.Placement{}, "b")
 		if why != want || strings.Contains(message, "failback") != (want == reason.Waiting) {
 			t.Errorf("%s: %s; want %s", why, message, want)
 		}

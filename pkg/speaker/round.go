@@ -10,6 +10,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/notify"
 	"github.com/lanlord/lanlord/pkg/ownership"
 	"github.com/lanlord/lanlord/pkg/placement"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // round makes one round of decisions and applies them.
@@ -22,7 +23,8 @@ func (l *loop) round(now time.Time) {
 	}
 	l.self.configure(l.snapshot.Config)
 	l.decide(now)
-	l.arrivals.update(now, l.self.state == membership.Ready, l.placements, l.snapshot.Services)
+	l.arrivals.update(now, l.self.state == membership.Ready, l.placements,
+		slices.Concat(l.snapshot.Services, l.snapshot.AnnounceOnly()))
 	l.route(now)
 	l.stepAll(now)
 	l.opt.Announcer.Set(l.addrs.targets(l.placements))
@@ -92,6 +94,10 @@ func (l *loop) notify(now time.Time) {
 		First:   first,
 	})
 	for _, p := range unannounced {
+		if p.Reason == reason.NodeAddress {
+			l.opt.Log.Info("a node's own address is not announced", "ip", p.Addr, "service", p.Services, "detail", p.Detail)
+			continue
+		}
 		l.opt.Log.Warn("nobody answers", "ip", p.Addr, "service", p.Services, "reason", p.Reason, "detail", p.Detail)
 	}
 	var blocked []string

@@ -108,7 +108,7 @@ func (r *routing) rest() { r.again = time.Time{} }
 // same reports whether a decision from both inputs is the same. Snapshots share what has not changed.
 func (i *routingInputs) same(o *routingInputs) bool {
 	return i.ready == o.ready && i.snapshot.Config == o.snapshot.Config &&
-		sameSlice(i.snapshot.Services, o.snapshot.Services) &&
+		sameSlice(i.snapshot.Services, o.snapshot.Services) && sameSlice(i.snapshot.Others, o.snapshot.Others) &&
 		sameSlice(i.snapshot.Nodes, o.snapshot.Nodes) && slices.EqualFunc(i.members, o.members, sameMember)
 }
 
