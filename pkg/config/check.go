@@ -89,6 +89,13 @@ func (s source) report(out *bytes.Buffer, c *Config) {
 	c.reportPeers(out)
 	fmt.Fprintln(out)
 	fmt.Fprintf(out, "a released address rests %s\n", seconds(c.Allocation.ReleaseDelay))
+	switch {
+	case c.Allocation.WithdrawDelay > 0:
+		fmt.Fprintf(out, "an address that a change of the configuration takes from a Service stays with the Service for %s\n",
+			seconds(c.Allocation.WithdrawDelay))
+	case c.Allocation.WithdrawDelayGiven:
+		fmt.Fprintln(out, "an address that a change of the configuration takes from a Service is withdrawn at once")
+	}
 	if c.Allocation.AvoidNetworkAddresses {
 		fmt.Fprintln(out, "network and broadcast addresses of the nodes' subnets are not given")
 	} else {

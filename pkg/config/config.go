@@ -23,6 +23,9 @@ type Config struct {
 	// BGP is the top-level key bgp.
 	BGP BGP
 
+	// Past are the configurations whose addresses stay for a withdraw-delay, the newest first. Parse leaves it empty.
+	Past []Past
+
 	// withdrawAll is true when the document says that it is meant to have no pool.
 	withdrawAll bool
 	index       index
@@ -109,6 +112,11 @@ type Allocation struct {
 	// AvoidNetworkAddresses keeps the network and the broadcast addresses of the nodes' subnets from being given. Default
 	// true.
 	AvoidNetworkAddresses bool
+	// WithdrawDelay is how long an address that a new configuration does not give to a Service any more stays with the
+	// Service: 0 to 24 h. Default 0. WithdrawDelayGiven is true when the document has the key; see
+	// [Config.WithdrawDelayAfter].
+	WithdrawDelay      time.Duration
+	WithdrawDelayGiven bool
 }
 
 // Layer2 is what the speakers heed.

@@ -17,12 +17,14 @@ type rawConfig struct {
 	releaseDelay value[time.Duration]
 	avoidNetwork value[bool]
 	withdrawAll  value[bool]
-	refresh      value[time.Duration]
-	rate         value[int64]
-	ping         value[bool]
-	failback     value[time.Duration]
-	moveOnCordon value[bool]
-	drain        value[time.Duration]
+	// withdrawDelay has no default of its own: whether the key is there counts.
+	withdrawDelay value[time.Duration]
+	refresh       value[time.Duration]
+	rate          value[int64]
+	ping          value[bool]
+	failback      value[time.Duration]
+	moveOnCordon  value[bool]
+	drain         value[time.Duration]
 }
 
 type rawPool struct {
@@ -99,6 +101,7 @@ func (r reader) config(root *yaml.Node) rawConfig {
 				{"release-delay", r.duration(&c.releaseDelay)},
 				{"avoid-network-addresses", r.boolean(&c.avoidNetwork)},
 				{"withdraw-all", r.boolean(&c.withdrawAll)},
+				{"withdraw-delay", r.duration(&c.withdrawDelay)},
 			})
 		}},
 		{"layer2", func(n *yaml.Node, at place) {

@@ -139,6 +139,7 @@ func New(o Options) *Store {
 	s.config = configChoice{
 		log: o.Log, used: newBell(), object: s.configRef(""), refusal: fmt.Errorf("ConfigMap %s/%s has not been read yet", o.Namespace, o.ConfigMap),
 	}
+	s.config.changed = newBell()
 	s.services = newTable(s, s.serviceChanged, func(object any) (serviceRow, bool) {
 		row, ours := convertService(object.(*corev1.Service), o.LoadBalancerClass)
 		s.trim(&row)
