@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,7 +25,7 @@ const syncTimeout = 30 * time.Second
 
 // check prints the configuration in file as it is understood, or returns all that is wrong with it. If asked for, it also
 // prints what the configuration would change in the cluster, where it changes nothing itself.
-func check(ctx context.Context, file string, againstCluster bool, flags daemon.Flags, stdout io.Writer) error {
+func check(ctx context.Context, file string, againstCluster bool, set *flag.FlagSet, flags daemon.Flags, stdout io.Writer) error {
 	data, err := readFile(file)
 	if err != nil {
 		return fmt.Errorf("--check-config: %w", err)
@@ -39,14 +40,14 @@ func check(ctx context.Context, file string, againstCluster bool, flags daemon.F
 	if err != nil || !againstCluster {
 		return err
 	}
-	changes, err := preview(ctx, cfg, flags)
+	p, err := preview(ctx, cfg, wantedBy(set, flags, data), flags)
 	if err != nil {
 		return fmt.Errorf("--against-cluster: %w", err)
 	}
-	if err := printChanges(changes, stdout); err != nil {
+	if err := p.print(stdout); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(changes, withdraws) {
+	if slices.ContainsFunc(p.changes, withdraws) {
 		return daemon.ErrFailed // the table says what is wrong
 	}
 	return nil
@@ -78,23 +79,60 @@ func readFile(file string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
+// plan is what a configuration would change in the cluster.
+type plan struct {
+	// at is where the plan is for.
+	at      string
+	changes []controller.Change
+	// notes are what is not known, and what is missing in the cluster.
+	notes []string
+	// delay is how long the addresses that are withdrawn stay.
+	delay time.Duration
+}
+
 // preview reads the cluster and returns what cfg would change in it.
-func preview(ctx context.Context, cfg *config.Config, flags daemon.Flags) ([]controller.Change, error) {
+func preview(ctx context.Context, cfg *config.Config, w wanted, flags daemon.Flags) (plan, error) {
 	client, err := kube.Connect(flags.Kubeconfig, name)
 	if err != nil {
-		return nil, err
+		return plan{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
+	defer cancel()
+	notes, err := locate(ctx, client, w, &flags)
+	if err != nil {
+		return plan{}, err
 	}
 	options := storeOptions(flags, client)
 	options.Log = slog.New(slog.DiscardHandler)
 	store := kube.New(options)
-	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	ended := make(chan error, 1)
 	go func() { ended <- store.Run(ctx) }()
 	defer func() { cancel(); <-ended }()
 	if err := store.WaitSynced(ctx); err != nil {
-		return nil, err
+		return plan{}, err
 	}
-	return controller.Preview(store.Snapshot(), cfg), nil
+	snapshot := store.Snapshot()
+	p := plan{
+		at:      fmt.Sprintf("ConfigMap %s/%s", flags.Namespace, flags.ConfigMap),
+		changes: controller.Preview(snapshot, cfg), notes: notes, delay: cfg.Allocation.WithdrawDelay,
+	}
+	if snapshot.Config != nil {
+		p.delay = cfg.WithdrawDelayAfter(snapshot.Config)
+	}
+	p.checkSecrets(ctx, client, cfg, flags.Namespace)
+	return p, nil
+}
+
+// checkSecrets notes which passwords of peers are not in the namespace of Lanlord.
+func (p *plan) checkSecrets(ctx context.Context, client kube.Client, cfg *config.Config, namespace string) {
+	for _, peer := range cfg.Peers {
+		if peer.PasswordSecret == (config.SecretKey{}) {
+			continue
+		}
+		if problem := kube.MissingSecret(ctx, client, namespace, peer.PasswordSecret.Secret, peer.PasswordSecret.Key); problem != "" {
+			p.notes = append(p.notes, fmt.Sprintf("peer %q: %s", peer.Name, problem))
+		}
+	}
 }
 
 // withdraws reports whether a Service would lose an address.
@@ -102,18 +140,26 @@ func withdraws(c controller.Change) bool {
 	return slices.ContainsFunc(c.Before, func(a netip.Addr) bool { return !slices.Contains(c.After, a) })
 }
 
-func printChanges(changes []controller.Change, out io.Writer) error {
-	if len(changes) == 0 {
+func (p *plan) print(out io.Writer) error {
+	fmt.Fprintf(out, "\nagainst the cluster, as %s\n", p.at)
+	for _, note := range p.notes {
+		fmt.Fprintf(out, "note: %s\n", note)
+	}
+	if len(p.changes) == 0 {
 		_, err := fmt.Fprintln(out, "\nNo Service of the cluster would get another address.")
 		return err
 	}
-	fmt.Fprintf(out, "\n%d Services of the cluster would get other addresses:\n", len(changes))
+	fmt.Fprintf(out, "\n%d Services of the cluster would get other addresses:\n", len(p.changes))
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "SERVICE\tNOW\tTHEN\tREASON")
-	for _, c := range changes {
+	for _, c := range p.changes {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s: %s\n", c.Service, list(c.Before), list(c.After), c.Reason, c.Message)
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil || p.delay == 0 {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "\nAddresses that are withdrawn stay with their Services for %s first (withdraw-delay).\n", p.delay)
+	return err
 }
 
 // list is addresses in a table.

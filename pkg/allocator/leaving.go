@@ -49,7 +49,7 @@ func (a *Allocator) stays(svc *cluster.Service, addr netip.Addr, why *Refusal) (
 		return false, time.Time{}
 	}
 	for _, past := range a.cfg.Past {
-		p := past.Config.PoolOf(addr)
+		p := past.PoolOf(addr)
 		if p != nil && a.gave(p, svc, addr) {
 			ok = true
 			if past.Until.After(until) {

@@ -34,6 +34,13 @@ func Read(data []byte) (*Config, error) {
 	return config, err
 }
 
+// Object returns the namespace and the name of the ConfigMap in data, which is as for Check. Both are empty for the bare
+// document, and the namespace is empty for a manifest without one.
+func Object(data []byte) (namespace, name string) {
+	source, _ := findDocument(data)
+	return source.namespace, source.name
+}
+
 func parseFile(data []byte) (source, *Config, error) {
 	source, problem := findDocument(data)
 	if problem != nil {

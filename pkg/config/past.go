@@ -19,6 +19,9 @@ type Past struct {
 	Until time.Time
 }
 
+// PoolOf returns the pool of the past configuration that may hand out a, or nil.
+func (p Past) PoolOf(a netip.Addr) *Pool { return p.Config.current(a) }
+
 // WithPast returns c with the configurations that were in use before c, the newest first. c does not change.
 func (c *Config) WithPast(past []Past) *Config {
 	with := *c
@@ -38,7 +41,7 @@ func (c *Config) WithdrawDelayAfter(old *Config) time.Duration {
 // poolBefore returns the pool of the newest Past that may hand out a, or nil.
 func (c *Config) poolBefore(a netip.Addr) *Pool {
 	for _, past := range c.Past {
-		if p := past.Config.current(a); p != nil {
+		if p := past.PoolOf(a); p != nil {
 			return p
 		}
 	}

@@ -80,8 +80,8 @@ type Controller struct {
 	// reported is the ConfigMap that was last reported about.
 	reported report
 	contests contests
-	// delayed is the end of the withdraw-delay that was last reported about.
-	delayed     time.Time
+	// delayed is the hash of the configuration whose withdraw-delay was last reported about, 0 for none.
+	delayed     uint64
 	withdrawals withdrawalLog
 }
 
@@ -118,7 +118,7 @@ func New(o Options) *Controller {
 
 // forget makes the loop know as little as after a start of the process: another controller may have decided meanwhile.
 func (c *Controller) forget() {
-	c.pausing, c.turn, c.reported, c.delayed = time.Time{}, 0, report{}, time.Time{}
+	c.pausing, c.turn, c.reported, c.delayed = time.Time{}, 0, report{}, 0
 	c.withdrawals = withdrawalLog{losing: map[cluster.Key]struct{}{}, lost: map[cluster.Key]struct{}{}}
 	c.memory, c.arrivals, c.ledger = newMemory(), arrivals{}, ledger{}
 	c.retries, c.writing, c.results = map[cluster.Key]retry{}, map[cluster.Key]int{}, make(chan result)

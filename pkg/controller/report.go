@@ -52,7 +52,7 @@ func (c *Controller) report(snapshot cluster.Snapshot) {
 	}
 	c.Log.Info("configuration accepted", "version", state.Version, "pools", len(snapshot.Config.Pools))
 	// A controller that has just begun tells nothing that another one before it has told.
-	if now.hash != was.hash && (was != report{} || !state.Known) {
+	if was.rejected || now.hash != was.hash && (was != report{} || !state.Known) {
 		c.configAccepted(state.Object, snapshot.Config)
 	}
 	if len(warnings) > 0 {

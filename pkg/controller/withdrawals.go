@@ -107,7 +107,7 @@ func (w *Withdrawals) note(c *claim, s staying) {
 			w.Untold++
 		}
 	}
-	if slices.ContainsFunc(c.lost, func(l loss) bool { return configTakes(l.why.Reason) }) {
+	if slices.ContainsFunc(c.lost, func(l loss) bool { return configTakes(l.why.Reason) && vouches(c.svc, l.addr) }) {
 		w.Losing = append(w.Losing, c.svc.Key)
 	}
 }
@@ -131,22 +131,22 @@ func (l *withdrawalLog) wrote(key cluster.Key) {
 func (c *Controller) reportWithdrawals(snapshot cluster.Snapshot, plan *Plan) {
 	w := &plan.Withdrawals
 	object := snapshot.ConfigState.Object
-	if w.Untold > 0 && !w.Until.Equal(c.delayed) {
-		c.delayed = w.Until
-		prefix := fmt.Sprintf("%s an address that the configuration does not give to them any more; the first address is withdrawn at %s, "+
-			"and a configuration that gives the addresses again cancels that: ", services(len(w.Staying), "has", "have"),
+	if hash := snapshot.Versions.Config.Hash; w.Untold > 0 && (hash == 0 || hash != c.delayed) {
+		c.delayed = hash
+		prefix := fmt.Sprintf("%s an address that the configuration does not give any more; the first address is withdrawn at %s, "+
+			"and a configuration that gives the addresses again cancels that: ", countServices(len(w.Staying), "has", "have"),
 			w.Until.UTC().Format(time.RFC3339))
 		c.Log.Warn("addresses stay for a withdraw-delay", "services", len(w.Staying), "until", w.Until.UTC())
 		c.configEvent(object, withdrawalDelayed, prefix, names(w.Staying))
 	}
 	if len(w.Staying) == 0 {
-		c.delayed = time.Time{}
+		c.delayed = 0
 	}
 	if len(w.Losing) == 0 && len(c.withdrawals.lost) > 0 {
 		keys := slices.Collect(maps.Keys(c.withdrawals.lost))
 		c.Log.Warn("the configuration took addresses from Services", "services", len(keys))
-		c.configEvent(object, addressesWithdrawn, services(len(keys), "has", "have")+
-			" lost an address that the configuration does not give to them any more: ", names(keys))
+		c.configEvent(object, addressesWithdrawn, countServices(len(keys), "has", "have")+
+			" lost an address that the configuration does not give any more: ", names(keys))
 		c.withdrawals.lost = map[cluster.Key]struct{}{}
 	}
 	c.withdrawals.losing = make(map[cluster.Key]struct{}, len(w.Losing))
@@ -155,8 +155,8 @@ func (c *Controller) reportWithdrawals(snapshot cluster.Snapshot, plan *Plan) {
 	}
 }
 
-// services returns "1 Service has" or "2 Services have".
-func services(n int, one, many string) string {
+// countServices returns "1 Service has" or "2 Services have".
+func countServices(n int, one, many string) string {
 	if n == 1 {
 		return "1 Service " + one
 	}

@@ -26,7 +26,9 @@ type past struct {
 
 func (p past) end() time.Time { return p.since.Add(p.delay) }
 
-func (p past) same(o past) bool { return p.text == o.text && p.since.Equal(o.since) && p.delay == o.delay }
+func (p past) same(o past) bool {
+	return p.text == o.text && p.since.Equal(o.since) && p.delay == o.delay
+}
 
 // savedState is what the ConfigMap lanlord-state says of configurations.
 type savedState struct {
