@@ -49,8 +49,7 @@ func (a *Allocator) stays(svc *cluster.Service, addr netip.Addr, why *Refusal) (
 		return false, time.Time{}
 	}
 	for _, past := range a.cfg.Past {
-		p := past.PoolOf(addr)
-		if p != nil && a.gave(p, svc, addr) {
+		if a.gave(past, svc, addr) {
 			ok = true
 			if past.Until.After(until) {
 				until = past.Until
@@ -68,9 +67,10 @@ func wasGiven(svc *cluster.Service, addr netip.Addr) bool {
 	return svc.Assignment.Has(addr)
 }
 
-// gave reports whether p, a pool of a past configuration, gave addr to svc.
-func (a *Allocator) gave(p *config.Pool, svc *cluster.Service, addr netip.Addr) bool {
-	if svc.RequestedPool != "" && svc.RequestedPool != p.Name {
+// gave reports whether a past configuration let svc have addr.
+func (a *Allocator) gave(past config.Past, svc *cluster.Service, addr netip.Addr) bool {
+	p := past.PoolOf(addr)
+	if p == nil || svc.RequestedPool != p.Name && past.Config.Pool(svc.RequestedPool) != nil {
 		return false
 	}
 	if reserved, ours := p.ReservedFor(addr, config.ServiceName{Namespace: svc.Key.Namespace, Name: svc.Key.Name}); reserved {

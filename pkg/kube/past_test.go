@@ -52,7 +52,9 @@ func runBeside(t *testing.T, api *fakeAPI, leads bool) (s *Store, stop func()) {
 }
 
 // has reports whether the configuration of s has a pool for the address.
-func has(s *Store, addr string) bool { return s.Snapshot().Config.PoolOf(netip.MustParseAddr(addr)) != nil }
+func has(s *Store, addr string) bool {
+	return s.Snapshot().Config.PoolOf(netip.MustParseAddr(addr)) != nil
+}
 
 // ends are the ends of the delays, counted from start.
 func ends(s *Store, start time.Time) (list []time.Duration) {
