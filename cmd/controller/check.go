@@ -79,14 +79,14 @@ func readFile(file string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// plan is what a configuration would change in the cluster.
+// plan lists the changes that a configuration would make in the cluster.
 type plan struct {
-	// at is where the plan is for.
+	// at names the ConfigMap that the configuration would be in.
 	at      string
 	changes []controller.Change
-	// notes are what is not known, and what is missing in the cluster.
+	// notes name facts that are not known, and objects that the cluster lacks.
 	notes []string
-	// delay is how long the addresses that are withdrawn stay.
+	// delay is the withdraw-delay of the change.
 	delay time.Duration
 }
 

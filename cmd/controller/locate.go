@@ -14,11 +14,11 @@ import (
 	"github.com/lanlord/lanlord/pkg/kube"
 )
 
-// wanted is where the user says that Lanlord is. Empty fields are not given.
+// wanted holds the user's choice of an installation. Empty fields are not given.
 type wanted struct {
 	// namespace, configMap and class come from flags.
 	namespace, configMap, class string
-	// fileNamespace and fileName are those of the ConfigMap in the file.
+	// fileNamespace and fileName name the ConfigMap in the file.
 	fileNamespace, fileName string
 }
 
@@ -38,9 +38,9 @@ func wantedBy(set *flag.FlagSet, flags daemon.Flags, data []byte) (w wanted) {
 	return w
 }
 
-// locate finds the Lanlord that the configuration is for, and sets the namespace, the ConfigMap and the class in flags. It
-// looks in the namespace of the flag, then in that of the file, then everywhere. The notes say what locate did not find,
-// so that the plan may be wrong. The error says that the user must name the namespace.
+// locate finds the Lanlord that the configuration is for, and sets the namespace, the ConfigMap and the class in flags. Locate
+// looks in the namespace of the flag, then in the namespace of the file, then everywhere. The notes name what was not
+// found. The error tells the user to name the namespace.
 func locate(ctx context.Context, client kube.Client, w wanted, flags *daemon.Flags) (notes []string, err error) {
 	found, notes, err := search(ctx, client, w, flags.Namespace)
 	if err != nil {

@@ -75,7 +75,7 @@ func TestSafeChange(t *testing.T) {
 	}
 	begin := time.Now()
 	configure(t, r, narrow)
-	r.awaitEvent(t, "WithdrawalDelayed", "2 Services have an address that the configuration does not give any more")
+	r.awaitEvent(t, "WithdrawalDelayed", "2 Services have an address that the configuration no longer gives")
 	ok("say until when", until(ctx, "the conditions to tell", time.Second/10, func() (bool, error) {
 		return strings.Count(r.messages(t), "(withdraw-delay)") == leaving, fmt.Errorf("the conditions say %s", r.messages(t))
 	}))

@@ -24,7 +24,7 @@ type Rest struct {
 type Assignment struct {
 	Addr netip.Addr
 	Pool string
-	// Until is the end of the withdraw-delay where the configuration does not give the address to the Service any more,
+	// Until is the end of the withdraw-delay where the configuration no longer gives the address to the Service,
 	// and zero otherwise.
 	Until time.Time
 }

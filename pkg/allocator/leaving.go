@@ -27,8 +27,8 @@ func (c *catalog) isLeaving(i int) bool { return i >= len(c.cfg.Pools) }
 // configured returns the pools of the configuration.
 func (c *catalog) configured() []pool { return c.pools[:len(c.cfg.Pools)] }
 
-// stays reports whether svc keeps addr for a withdraw-delay, and until when, although the configuration does not give
-// addr to svc any more. why is the refusal by the configuration, nil for an address that only a past configuration has.
+// stays reports whether svc keeps addr for a withdraw-delay, and until when, although the configuration no longer gives
+// addr to svc. why is the refusal by the configuration, nil for an address that only a past configuration has.
 func (a *Allocator) stays(svc *cluster.Service, addr netip.Addr, why *Refusal) (ok bool, until time.Time) {
 	if len(a.cfg.Past) == 0 || !wasGiven(svc, addr) {
 		return false, time.Time{}

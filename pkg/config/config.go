@@ -112,7 +112,7 @@ type Allocation struct {
 	// AvoidNetworkAddresses keeps the network and the broadcast addresses of the nodes' subnets from being given. Default
 	// true.
 	AvoidNetworkAddresses bool
-	// WithdrawDelay is how long an address that a new configuration does not give to a Service any more stays with the
+	// WithdrawDelay is how long an address that a new configuration no longer gives to a Service stays with the
 	// Service: 0 to 24 h. Default 0. WithdrawDelayGiven is true when the document has the key; see
 	// [Config.WithdrawDelayAfter].
 	WithdrawDelay      time.Duration

@@ -101,8 +101,8 @@ func allRanges(pools []Pool) []Range {
 	return merged(all)
 }
 
-// Grants reports whether every Service may keep by c what it may have by old. False may also mean that this is not
-// known: the labels of Services and namespaces are not compared.
+// Grants reports whether c lets every Service keep each address that old lets the Service have. Grants compares the text
+// of selectors, so false may also mean that the answer depends on labels.
 func (c *Config) Grants(old *Config) bool {
 	covered := allRanges(c.Pools)
 	for i := range old.Pools {

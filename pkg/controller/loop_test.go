@@ -126,7 +126,7 @@ web Withdrawing: 192.168.1.10 is about to be withdrawn: no pool contains 192.168
 web = [192.168.1.11]
 web Withdrawn: 192.168.1.10 is withdrawn: no pool contains 192.168.1.10 (pools: "office"); 192.168.1.11 takes its place
 web Assigned: 192.168.1.11 from pool "office"
-config AddressesWithdrawn: 1 Service has lost an address that the configuration does not give any more: default/web`)
+config AddressesWithdrawn: 1 Service has lost an address that the configuration no longer gives: default/web`)
 		f.configure(threeAddresses)
 		f.apply("web", func(svc *cluster.Service) { svc.Ingress = []netip.Addr{netip.MustParseAddr("10.9.9.9")} })
 		f.deliver()

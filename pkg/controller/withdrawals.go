@@ -25,7 +25,7 @@ const (
 // of is recognized by that.
 const delayMark = " (withdraw-delay)"
 
-// staying is what the condition and the Events of a Service say of addresses that stay for a withdraw-delay.
+// staying describes the addresses of a Service that stay for a withdraw-delay, for its condition and its Events.
 type staying struct {
 	text  string
 	until time.Time
@@ -43,7 +43,7 @@ func stayingOf(assignments []allocator.Assignment) (s staying) {
 		}
 	}
 	if len(addrs) > 0 {
-		s.text = fmt.Sprintf("the configuration does not give %s to the Service any more, so the Service keeps it until %s%s",
+		s.text = fmt.Sprintf("the configuration no longer gives %s to the Service, so the Service keeps it until %s%s",
 			strings.Join(addrs, " and "), s.until.UTC().Format(time.RFC3339), delayMark)
 	}
 	return s
@@ -114,7 +114,7 @@ func (w *Withdrawals) note(c *claim, s staying) {
 
 // withdrawalLog follows the Services that the configuration takes addresses from, for the Events on the ConfigMap.
 type withdrawalLog struct {
-	// losing are the Services of the last plan that lose an address, lost those that have lost one since the last Event.
+	// losing has the Services of the last plan that lose an address, lost the Services that lost one since the last Event.
 	losing, lost map[cluster.Key]struct{}
 }
 
@@ -133,7 +133,7 @@ func (c *Controller) reportWithdrawals(snapshot cluster.Snapshot, plan *Plan) {
 	object := snapshot.ConfigState.Object
 	if hash := snapshot.Versions.Config.Hash; w.Untold > 0 && (hash == 0 || hash != c.delayed) {
 		c.delayed = hash
-		prefix := fmt.Sprintf("%s an address that the configuration does not give any more; the first address is withdrawn at %s, "+
+		prefix := fmt.Sprintf("%s an address that the configuration no longer gives; the first address is withdrawn at %s, "+
 			"and a configuration that gives the addresses again cancels that: ", countServices(len(w.Staying), "has", "have"),
 			w.Until.UTC().Format(time.RFC3339))
 		c.Log.Warn("addresses stay for a withdraw-delay", "services", len(w.Staying), "until", w.Until.UTC())
@@ -146,7 +146,7 @@ func (c *Controller) reportWithdrawals(snapshot cluster.Snapshot, plan *Plan) {
 		keys := slices.Collect(maps.Keys(c.withdrawals.lost))
 		c.Log.Warn("the configuration took addresses from Services", "services", len(keys))
 		c.configEvent(object, addressesWithdrawn, countServices(len(keys), "has", "have")+
-			" lost an address that the configuration does not give any more: ", names(keys))
+			" lost an address that the configuration no longer gives: ", names(keys))
 		c.withdrawals.lost = map[cluster.Key]struct{}{}
 	}
 	c.withdrawals.losing = make(map[cluster.Key]struct{}, len(w.Losing))

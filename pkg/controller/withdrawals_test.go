@@ -94,7 +94,7 @@ func TestReportWithdrawals(t *testing.T) {
 		}
 		expect(t, "after the change", strings.Join(onConfig(), "\n"), `
 config ConfigAccepted: in use, with 1 pool of 1 IPv4 and 0 IPv6 addresses: pool "office" with 192.168.1.12
-config WithdrawalDelayed: 2 Services have an address that the configuration does not give any more; the first address is withdrawn at `+
+config WithdrawalDelayed: 2 Services have an address that the configuration no longer gives; the first address is withdrawn at `+
 			`2000-01-01T01:00:00Z, and a configuration that gives the addresses again cancels that: default/a; default/b`)
 		stop()
 		c, _ := start(t, f)
@@ -120,6 +120,6 @@ config WithdrawalDelayed: 2 Services have an address that the configuration does
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		expect(t, "after the delay", strings.Join(onConfig(), "\n"), `
-config AddressesWithdrawn: 2 Services have lost an address that the configuration does not give any more: default/a; default/b`)
+config AddressesWithdrawn: 2 Services have lost an address that the configuration no longer gives: default/a; default/b`)
 	})
 }

@@ -65,8 +65,8 @@ func argument(c *corev1.Container, name, otherwise string) string {
 	return otherwise
 }
 
-// MissingSecret says what is wrong with the entry of a Secret: that it is not there, or that this cannot be looked up. It is
-// empty if the entry is there. The content is not kept.
+// MissingSecret returns "" if the Secret has the entry, and otherwise a sentence: the Secret or the entry does not exist, or
+// the Secret cannot be read. MissingSecret does not keep the content.
 func MissingSecret(ctx context.Context, client Client, namespace, name, key string) string {
 	secret, err := do[*corev1.Secret](ctx, client, Request{Verb: VerbGet, Resource: secrets, Namespace: namespace, Name: name})
 	switch {

@@ -19,7 +19,7 @@ const maxPast = 16
 // past is a configuration that was in use before, whose addresses stay with their Services for a delay.
 type past struct {
 	*accepted
-	// since is when another configuration replaced it, in whole seconds.
+	// since is the time of the change to another configuration, in whole seconds.
 	since time.Time
 	delay time.Duration
 }
@@ -30,18 +30,18 @@ func (p past) same(o past) bool {
 	return p.text == o.text && p.since.Equal(o.since) && p.delay == o.delay
 }
 
-// savedState is what the ConfigMap lanlord-state says of configurations.
+// savedState holds the configurations in the ConfigMap lanlord-state.
 type savedState struct {
 	accepted *accepted
 	past     []past
 }
 
-// withdrawals are the past configurations of the configuration in use, and what decides which count.
+// withdrawals holds the past configurations whose delay runs, and the facts that decide which of them count.
 type withdrawals struct {
-	// past are those whose delay runs, the newest first. effective is the configuration in use with them.
+	// past lists the configurations whose delay runs, the newest first. effective is the configuration in use with its past.
 	past      []past
 	effective *config.Config
-	// base and shown are what effective was made of.
+	// base and shown are the configuration and the past that effective was made of.
 	base  *config.Config
 	shown []past
 	// saved is the content of lanlord-state. Before savedRead it was not read.
@@ -76,8 +76,8 @@ func (c *configChoice) replaced(was *accepted) {
 	c.review()
 }
 
-// readState takes over what lanlord-state says. It reports whether the configuration in use has changed by that. The leading
-// controller writes what replaces what, and since when, so that the other processes and its successor need not know.
+// readState takes over the past configurations of lanlord-state, and reports whether the effective configuration has
+// changed. The leading controller writes lanlord-state; the other processes and the next leader follow.
 func (c *configChoice) readState(row *stateRow) (changed bool) {
 	first := !c.savedRead
 	c.saved, c.savedRead = savedState{row.accepted, row.past}, true
