@@ -77,7 +77,11 @@ func TestSafeChange(t *testing.T) {
 	configure(t, r, narrow)
 	r.awaitEvent(t, "WithdrawalDelayed", "2 Services have an address that the configuration no longer gives")
 	ok("say until when", until(ctx, "the conditions to tell", time.Second/10, func() (bool, error) {
-		return strings.Count(r.messages(t), "(withdraw-delay)") == leaving, fmt.Errorf("the conditions say %s", r.messages(t))
+		text := r.messages(t)
+		if strings.Count(text, "(withdraw-delay)") != leaving {
+			return false, fmt.Errorf("the conditions say %s", text)
+		}
+		return true, nil
 	}))
 	since := kept(t, r)
 	r.answered(t, addrs, begin.Add(delay))
