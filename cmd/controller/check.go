@@ -86,8 +86,9 @@ type plan struct {
 	changes []controller.Change
 	// notes name facts that are not known, and objects that the cluster lacks.
 	notes []string
-	// delay is the withdraw-delay of the change.
-	delay time.Duration
+	// delay is the withdraw-delay of the change, and delayed the number of Services that keep their addresses for it.
+	delay   time.Duration
+	delayed int
 }
 
 // preview reads the cluster and returns what cfg would change in it.
@@ -116,8 +117,10 @@ func preview(ctx context.Context, cfg *config.Config, w wanted, flags daemon.Fla
 		at:      fmt.Sprintf("ConfigMap %s/%s", flags.Namespace, flags.ConfigMap),
 		changes: controller.Preview(snapshot, cfg), notes: notes, delay: cfg.Allocation.WithdrawDelay,
 	}
-	if snapshot.Config != nil {
-		p.delay = cfg.WithdrawDelayAfter(snapshot.Config)
+	if was := snapshot.Config; was != nil {
+		p.delay = cfg.WithdrawDelayAfter(was)
+		atOnce := controller.Preview(snapshot, cfg.WithPast([]config.Past{{Config: was, Until: time.Now().Add(p.delay)}}))
+		p.delayed = countWithdrawing(p.changes) - countWithdrawing(atOnce)
 	}
 	p.checkSecrets(ctx, client, cfg, flags.Namespace)
 	return p, nil
@@ -135,6 +138,15 @@ func (p *plan) checkSecrets(ctx context.Context, client kube.Client, cfg *config
 	}
 }
 
+func countWithdrawing(changes []controller.Change) (n int) {
+	for _, c := range changes {
+		if withdraws(c) {
+			n++
+		}
+	}
+	return n
+}
+
 // withdraws reports whether a Service would lose an address.
 func withdraws(c controller.Change) bool {
 	return slices.ContainsFunc(c.Before, func(a netip.Addr) bool { return !slices.Contains(c.After, a) })
@@ -149,17 +161,24 @@ func (p *plan) print(out io.Writer) error {
 		_, err := fmt.Fprintln(out, "\nNo Service of the cluster would get another address.")
 		return err
 	}
-	fmt.Fprintf(out, "\n%d Services of the cluster would get other addresses:\n", len(p.changes))
+	fmt.Fprintf(out, "\n%s of the cluster would get other addresses:\n", services(len(p.changes)))
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "SERVICE\tNOW\tTHEN\tREASON")
 	for _, c := range p.changes {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s: %s\n", c.Service, list(c.Before), list(c.After), c.Reason, c.Message)
 	}
-	if err := table.Flush(); err != nil || p.delay == 0 {
+	if err := table.Flush(); err != nil || p.delay == 0 || p.delayed == 0 {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "\nAddresses that are withdrawn stay with their Services for %s first (withdraw-delay).\n", p.delay)
+	_, err := fmt.Fprintf(out, "\n%s of these would keep what they have for %s first (withdraw-delay).\n", services(p.delayed), p.delay)
 	return err
+}
+
+func services(n int) string {
+	if n == 1 {
+		return "1 Service"
+	}
+	return fmt.Sprintf("%d Services", n)
 }
 
 // list is addresses in a table.
