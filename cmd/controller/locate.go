@@ -103,7 +103,7 @@ func search(ctx context.Context, client kube.Client, w wanted, fallback string) 
 		for i, l := range list {
 			names[i] = l.Namespace
 		}
-		return kube.Installation{}, nil, fmt.Errorf("Lanlord is in several namespaces (%s); choose one with --namespace", strings.Join(names, ", "))
+		return kube.Installation{}, nil, fmt.Errorf("several namespaces have a Lanlord: %s; choose one with --namespace", strings.Join(names, ", "))
 	}
 	var notes []string
 	if w.fileNamespace != "" && w.fileNamespace != list[0].Namespace {

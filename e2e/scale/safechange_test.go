@@ -153,7 +153,7 @@ func checkNamespaces(t *testing.T, r *Rig, text string) {
 		t.Fatal(err)
 	}
 	r.pretendPod(t, "moved", "controller", "controller", "--config-map=pools")
-	if out, status := r.check(t, text, true); status != 1 || !strings.Contains(out, "Lanlord is in several namespaces (lanlord-system, moved); choose one with --namespace") {
+	if out, status := r.check(t, text, true); status != 1 || !strings.Contains(out, "several namespaces have a Lanlord: lanlord-system, moved; choose one with --namespace") {
 		t.Errorf("with two Lanlords: exit status %d\n%s", status, out)
 	}
 	says := fmt.Sprintf(`{"gateways":[%q]}`, gateway)
