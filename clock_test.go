@@ -33,6 +33,8 @@ var wallClockUses = map[string]string{
 	"pkg/succession/active.go":        "when the node became ready, for the next process",
 	"pkg/succession/place.go":         "when the node became ready, from the process before",
 	"pkg/kube/convert.go":             "times of the API server, told to people",
+	"pkg/kube/past.go":                "the begin of a withdraw-delay, for the next controller; a clock that is set moves the end of the delay",
+	"pkg/controller/withdrawals.go":   "told to people",
 }
 
 // TestNothingGoesByTheWallClock looks for times without a monotonic part in the packages that decide something. A clock that is set cannot

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,7 +25,7 @@ const syncTimeout = 30 * time.Second
 
 // check prints the configuration in file as it is understood, or returns all that is wrong with it. If asked for, it also
 // prints what the configuration would change in the cluster, where it changes nothing itself.
-func check(ctx context.Context, file string, againstCluster bool, flags daemon.Flags, gateways bool, stdout io.Writer) error {
+func check(ctx context.Context, file string, againstCluster bool, set *flag.FlagSet, flags daemon.Flags, gateways bool, stdout io.Writer) error {
 	data, err := readFile(file)
 	if err != nil {
 		return fmt.Errorf("--check-config: %w", err)
@@ -42,17 +43,14 @@ func check(ctx context.Context, file string, againstCluster bool, flags daemon.F
 	if err != nil || !againstCluster {
 		return err
 	}
-	changes, notes, err := preview(ctx, cfg, flags, gateways)
+	p, err := preview(ctx, cfg, wantedBy(set, flags, data), flags, gateways)
 	if err != nil {
 		return fmt.Errorf("--against-cluster: %w", err)
 	}
-	if err := printChanges(changes, stdout); err != nil {
+	if err := p.print(stdout); err != nil {
 		return err
 	}
-	if err := printNotes(notes, stdout); err != nil {
-		return err
-	}
-	if slices.ContainsFunc(changes, withdraws) {
+	if slices.ContainsFunc(p.changes, withdraws) {
 		return daemon.ErrFailed // the table says what is wrong
 	}
 	return nil
@@ -84,25 +82,76 @@ func readFile(file string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
+// plan lists the changes that a configuration would make in the cluster.
+type plan struct {
+	// at names the ConfigMap that the configuration would be in.
+	at      string
+	changes []controller.Change
+	// notes name facts that are not known, and objects that the cluster lacks.
+	notes []string
+	// warnings name what a user should know about the configuration in this cluster.
+	warnings []string
+	// delay is the withdraw-delay of the change, and delayed the number of Services that keep their addresses for it.
+	delay   time.Duration
+	delayed int
+}
+
 // preview reads the cluster and returns what cfg would change in it, and what else a user should know before the change.
-func preview(ctx context.Context, cfg *config.Config, flags daemon.Flags, gateways bool) ([]controller.Change, []string, error) {
+func preview(ctx context.Context, cfg *config.Config, w wanted, flags daemon.Flags, gateways bool) (plan, error) {
 	client, err := kube.Connect(flags.Kubeconfig, name)
 	if err != nil {
-		return nil, nil, err
+		return plan{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
+	defer cancel()
+	notes, err := locate(ctx, client, w, &flags)
+	if err != nil {
+		return plan{}, err
 	}
 	options := storeOptions(flags, client)
 	options.Gateways = gateways
 	options.Log = slog.New(slog.DiscardHandler)
 	store := kube.New(options)
-	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	ended := make(chan error, 1)
 	go func() { ended <- store.Run(ctx) }()
 	defer func() { cancel(); <-ended }()
 	if err := store.WaitSynced(ctx); err != nil {
-		return nil, nil, err
+		return plan{}, err
 	}
 	snapshot := store.Snapshot()
-	return controller.Preview(snapshot, cfg), controller.Notes(snapshot, cfg), nil
+	p := plan{
+		at:      fmt.Sprintf("ConfigMap %s/%s", flags.Namespace, flags.ConfigMap),
+		changes: controller.Preview(snapshot, cfg), notes: notes, warnings: controller.Notes(snapshot, cfg),
+		delay: cfg.Allocation.WithdrawDelay,
+	}
+	if was := snapshot.Config; was != nil {
+		p.delay = cfg.WithdrawDelayAfter(was)
+		atOnce := controller.Preview(snapshot, cfg.WithPast([]config.Past{{Config: was, Until: time.Now().Add(p.delay)}}))
+		p.delayed = countWithdrawing(p.changes) - countWithdrawing(atOnce)
+	}
+	p.checkSecrets(ctx, client, cfg, flags.Namespace)
+	return p, nil
+}
+
+// checkSecrets notes which passwords of peers are not in the namespace of Lanlord.
+func (p *plan) checkSecrets(ctx context.Context, client kube.Client, cfg *config.Config, namespace string) {
+	for _, peer := range cfg.Peers {
+		if peer.PasswordSecret == (config.SecretKey{}) {
+			continue
+		}
+		if problem := kube.MissingSecret(ctx, client, namespace, peer.PasswordSecret.Secret, peer.PasswordSecret.Key); problem != "" {
+			p.notes = append(p.notes, fmt.Sprintf("peer %q: %s", peer.Name, problem))
+		}
+	}
+}
+
+func countWithdrawing(changes []controller.Change) (n int) {
+	for _, c := range changes {
+		if withdraws(c) {
+			n++
+		}
+	}
+	return n
 }
 
 // withdraws reports whether a Service would lose an address.
@@ -110,18 +159,36 @@ func withdraws(c controller.Change) bool {
 	return slices.ContainsFunc(c.Before, func(a netip.Addr) bool { return !slices.Contains(c.After, a) })
 }
 
-func printChanges(changes []controller.Change, out io.Writer) error {
-	if len(changes) == 0 {
+func (p *plan) print(out io.Writer) error {
+	fmt.Fprintf(out, "\nagainst the cluster, as %s\n", p.at)
+	for _, note := range p.notes {
+		fmt.Fprintf(out, "note: %s\n", note)
+	}
+	for _, warning := range p.warnings {
+		fmt.Fprintf(out, "warning: %s\n", warning)
+	}
+	if len(p.changes) == 0 {
 		_, err := fmt.Fprintln(out, "\nNo Service of the cluster would get another address.")
 		return err
 	}
-	fmt.Fprintf(out, "\n%d Services of the cluster would get other addresses:\n", len(changes))
+	fmt.Fprintf(out, "\n%s of the cluster would get other addresses:\n", services(len(p.changes)))
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "SERVICE\tNOW\tTHEN\tREASON")
-	for _, c := range changes {
+	for _, c := range p.changes {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s: %s\n", c.Service, list(c.Before), list(c.After), c.Reason, c.Message)
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil || p.delay == 0 || p.delayed == 0 {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "\n%s of these would keep what they have for %s first (withdraw-delay).\n", services(p.delayed), p.delay)
+	return err
+}
+
+func services(n int) string {
+	if n == 1 {
+		return "1 Service"
+	}
+	return fmt.Sprintf("%d Services", n)
 }
 
 // list is addresses in a table.

@@ -38,7 +38,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	checkConfig := set.String("check-config", "",
 		"check the configuration in `file` (a ConfigMap or the bare document, - for standard input), print what it means, and exit")
 	againstCluster := set.Bool("against-cluster", false,
-		"with --check-config, also print which Services of the cluster would get other addresses, and which")
+		"with --check-config, also print which Services of the cluster would get other addresses, and which; Lanlord is looked for in the "+
+			"namespace of the ConfigMap in the file and then everywhere, unless --namespace is given; the exit status is 1 when a "+
+			"Service would lose an address")
 	fromMetalLB := set.String("from-metallb-crs", "",
 		"read MetalLB's resources in `file` (YAML as kubectl get prints it, - for standard input), print the ConfigMap that means "+
 			"the same, say on standard error what has no counterpart, and exit")
@@ -54,7 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case *fromMetalLB != "":
 		return fromCRs(*fromMetalLB, flags, stdout, stderr)
 	case *checkConfig != "":
-		return check(ctx, *checkConfig, *againstCluster, flags, *gateways, stdout)
+		return check(ctx, *checkConfig, *againstCluster, set, flags, *gateways, stdout)
 	case *againstCluster:
 		return &daemon.UsageError{Problem: "--against-cluster goes with --check-config"}
 	}
@@ -104,6 +106,7 @@ func serve(ctx context.Context, flags daemon.Flags, gateways bool, stderr io.Wri
 		return daemon.RunTasks(ctx,
 			daemon.Task{Name: "decide", Run: decide},
 			daemon.Task{Name: "keep the state", Run: store.KeepState},
+			daemon.Task{Name: "end withdraw-delays", Run: store.EndDelays},
 			daemon.Task{Name: "report routes", Run: (&controller.RoutesReporter{Source: store, Writer: store, Log: log}).Run},
 			daemon.Task{Name: "keep the gossip key", Run: func(ctx context.Context) error {
 				return kube.KeepGossipSecret(ctx, client, flags.Namespace, log)

@@ -21,13 +21,3 @@ func printOwnClass(cfg *config.Config, own string, out io.Writer) error {
 		"its own; give the same flag to this check.\n", what)
 	return err
 }
-
-// printNotes prints what a user should know about the configuration in this cluster.
-func printNotes(notes []string, out io.Writer) error {
-	for _, note := range notes {
-		if _, err := fmt.Fprintf(out, "\nwarning: %s\n", note); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -3,6 +3,7 @@ package allocator
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/reason"
@@ -23,6 +24,9 @@ type Rest struct {
 type Assignment struct {
 	Addr netip.Addr
 	Pool string
+	// Until is the end of the withdraw-delay where the configuration no longer gives the address to the Service,
+	// and zero otherwise.
+	Until time.Time
 }
 
 // Result is the outcome of Assign for a Service.
@@ -118,6 +122,7 @@ func New(snapshot cluster.Snapshot, resting []Rest) *Allocator {
 		}
 		a.reserve(i)
 	}
+	a.addLeaving()
 	a.prepareSelectors(snapshot.Namespaces)
 	slices.SortFunc(a.spans, func(x, y span) int { return x.From.Compare(y.From) })
 	a.bar(snapshot)
@@ -171,10 +176,19 @@ func (a *Allocator) Adopt(svc *cluster.Service, held []Assignment, addr netip.Ad
 	if refusal == nil {
 		refusal = a.unrequested(svc, i, addr)
 	}
-	if refusal != nil {
+	if refusal == nil && !a.isLeaving(i) {
+		return a.take(svc, i, addr), nil
+	}
+	kept, until := a.stays(svc, addr, refusal)
+	switch {
+	case !kept && refusal == nil:
+		return Assignment{}, a.outside(addr)
+	case !kept:
 		return Assignment{}, refusal
 	}
-	return a.take(svc, i, addr), nil
+	taken := a.take(svc, a.poolOf(addr), addr)
+	taken.Until = until
+	return taken, nil
 }
 
 // Leave notes that addr is in the status of svc, and is to be given up. Until that has happened nobody else gets it: were
@@ -193,9 +207,10 @@ func (a *Allocator) Leave(svc *cluster.Service, addr netip.Addr) {
 // Usage returns how much of each pool is in use: the pools in their order, IPv4 before IPv6, and no line for a family
 // that a pool does not have.
 func (a *Allocator) Usage() []Usage {
-	usage := make([]Usage, 0, len(a.pools))
-	for i := range a.pools {
-		p := &a.pools[i]
+	configured := a.configured()
+	usage := make([]Usage, 0, len(configured))
+	for i := range configured {
+		p := &configured[i]
 		for _, f := range [...]cluster.Family{cluster.IPv4, cluster.IPv6} {
 			if s := p.of(f); s.size > 0 {
 				usage = append(usage, Usage{Pool: p.Name, Family: f, Size: s.size, Used: s.used, Resting: s.resting})
@@ -213,7 +228,7 @@ func (a *Allocator) countKept(usage []Usage) {
 		return &usage[slices.IndexFunc(usage, func(u Usage) bool { return u.Pool == name && u.Family == family })]
 	}
 	for addr, b := range a.barred {
-		if _, held := a.used[addr]; held {
+		if _, held := a.used[addr]; held || a.isLeaving(a.poolOf(addr)) {
 			continue
 		}
 		if u := of(addr); b.kind == ofStranger {
@@ -224,7 +239,7 @@ func (a *Allocator) countKept(usage []Usage) {
 	}
 	for addr := range a.claims {
 		_, held := a.used[addr]
-		if _, barred := a.barred[addr]; !held && !barred {
+		if _, barred := a.barred[addr]; !held && !barred && !a.isLeaving(a.poolOf(addr)) {
 			of(addr).Withheld++
 		}
 	}
@@ -254,7 +269,7 @@ func (a *Allocator) take(svc *cluster.Service, i int, addr netip.Addr) Assignmen
 		a.occupy(i, addr)
 	}
 	a.taken = append(a.taken, holding{svc, addr})
-	return Assignment{addr, a.pools[i].Name}
+	return Assignment{Addr: addr, Pool: a.pools[i].Name}
 }
 
 // occupy counts addr, of pool i, which nobody held before, as used.

@@ -113,7 +113,11 @@ func (a *Allocator) open(s *seeker, held []Assignment) {
 	if len(slots) == 2 && slots[0].empty() != slots[1].empty() {
 		for i := range slots {
 			if !slots[i].empty() {
-				slots[i].pool = a.byName[slots[i].Pool]
+				pool, ok := a.byName[slots[i].Pool]
+				if !ok {
+					pool = noPool // the address stays for a withdraw-delay, and its pool is gone
+				}
+				slots[i].pool = pool
 			}
 		}
 	}
@@ -195,13 +199,16 @@ func (a *Allocator) requestAddr(s *seeker, addr netip.Addr) *Refusal {
 				"the Service requests two %s addresses, %s and %s", slot.family, slot.Addr, addr)
 		}
 		in, refusal := a.admit(s.Service, addr)
+		if refusal == nil && a.isLeaving(in) {
+			return a.outside(addr)
+		}
 		if refusal == nil {
 			refusal = a.closed(s, in, addr)
 		}
 		if refusal != nil {
 			return refusal
 		}
-		slot.Assignment, slot.pool = Assignment{addr, a.pools[in].Name}, in
+		slot.Assignment, slot.pool = Assignment{Addr: addr, Pool: a.pools[in].Name}, in
 		return nil
 	}
 	return familyMismatch(s.Service, addr)

@@ -51,14 +51,14 @@ func (c *catalog) admitsNamespace(p *pool, namespace string) bool {
 
 // prepareSelectors notes what selectors look at.
 func (c *catalog) prepareSelectors(namespaces []cluster.Namespace) {
+	if c.cfg.NamespaceLabels() {
+		c.namespaces = make(map[string]map[string]string, len(namespaces))
+		for _, n := range namespaces {
+			c.namespaces[n.Name] = n.Labels
+		}
+	}
 	for i := range c.pools {
 		p := &c.pools[i]
-		if len(p.NamespaceSelectors) > 0 && c.namespaces == nil {
-			c.namespaces = make(map[string]map[string]string, len(namespaces))
-			for _, n := range namespaces {
-				c.namespaces[n.Name] = n.Labels
-			}
-		}
 		if len(p.ServiceSelectors) > 0 {
 			c.selective = append(c.selective, i)
 		}

@@ -199,7 +199,7 @@ func (a *Allocator) fillFormer(s *seeker) {
 	former(s.Service, func(addr netip.Addr) bool {
 		slot, in := s.slotFor(addr), a.poolOf(addr)
 		if slot != nil && in >= 0 && a.returns(s, addr) && a.isOpen(s.Service, addr) && a.mayGive(s, in, addr) {
-			slot.Assignment, slot.pool = Assignment{addr, a.pools[in].Name}, in
+			slot.Assignment, slot.pool = Assignment{Addr: addr, Pool: a.pools[in].Name}, in
 		}
 		return true
 	})

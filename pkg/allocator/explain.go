@@ -95,7 +95,7 @@ func (a *Allocator) explainExhausted(s *seeker, f cluster.Family) *Refusal {
 		return a.explainRequested(s, f)
 	}
 	lack := shortage{family: f, namespace: s.Key.Namespace}
-	for i := range a.pools {
+	for i := range a.configured() {
 		switch why := a.notFor(s, i, f); {
 		case why != "":
 			if lack.others.next() {
@@ -272,11 +272,11 @@ func (c *catalog) notAllowed(svc *cluster.Service, i int) *Refusal {
 }
 
 func (c *catalog) poolNames() string {
-	if len(c.pools) == 0 {
+	if len(c.configured()) == 0 {
 		return "none"
 	}
 	var names list
-	for i := range c.pools {
+	for i := range c.configured() {
 		if names.next() {
 			names.add("%s", quote(c.pools[i].Name))
 		}

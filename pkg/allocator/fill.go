@@ -37,7 +37,7 @@ func (a *Allocator) fillReserved(s *seeker, reserved []netip.Addr) *Refusal {
 			continue
 		}
 		if refusal := a.waitFor(s, addr); refusal == nil {
-			slot.Assignment, slot.pool = Assignment{addr, a.pools[in].Name}, in
+			slot.Assignment, slot.pool = Assignment{Addr: addr, Pool: a.pools[in].Name}, in
 		} else if i := boolInt(addr.Is6()); refusals[i] == nil {
 			refusals[i] = refusal
 		}
@@ -85,7 +85,7 @@ func (a *Allocator) fillOwn(s *seeker, resting []netip.Addr) {
 		addr := resting[len(resting)-1-i]
 		slot, in := s.slotFor(addr), a.poolOf(addr)
 		if slot != nil && in >= 0 && a.isOpen(s.Service, addr) && a.mayGive(s, in, addr) {
-			slot.Assignment, slot.pool = Assignment{addr, a.pools[in].Name}, in
+			slot.Assignment, slot.pool = Assignment{Addr: addr, Pool: a.pools[in].Name}, in
 		}
 	}
 }
@@ -119,7 +119,7 @@ func (a *Allocator) fillShared(s *seeker) {
 				continue
 			}
 			if in := a.poolOf(addr); a.mayGive(s, in, addr) {
-				slot.Assignment, slot.pool = Assignment{addr, a.pools[in].Name}, in
+				slot.Assignment, slot.pool = Assignment{Addr: addr, Pool: a.pools[in].Name}, in
 				break
 			}
 		}
@@ -162,8 +162,8 @@ func (a *Allocator) fillBoth(s *seeker) {
 		if !first.IsValid() || !second.IsValid() {
 			return false
 		}
-		s.slots()[0].Assignment, s.slots()[0].pool = Assignment{first, p.Name}, i
-		s.slots()[1].Assignment, s.slots()[1].pool = Assignment{second, p.Name}, i
+		s.slots()[0].Assignment, s.slots()[0].pool = Assignment{Addr: first, Pool: p.Name}, i
+		s.slots()[1].Assignment, s.slots()[1].pool = Assignment{Addr: second, Pool: p.Name}, i
 		return true
 	}
 	if s.only != noPool {
@@ -227,7 +227,7 @@ func (a *Allocator) fillFrom(s *seeker, slot *slot, in int, from func(*stock) ne
 	if !addr.IsValid() {
 		return false
 	}
-	slot.Assignment, slot.pool = Assignment{addr, a.pools[in].Name}, in
+	slot.Assignment, slot.pool = Assignment{Addr: addr, Pool: a.pools[in].Name}, in
 	return true
 }
 

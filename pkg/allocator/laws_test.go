@@ -282,7 +282,7 @@ func (w world) checkQuotas(t *testing.T, n *naive, held [][]Assignment) {
 				}
 				has++
 				if n.reservedFor(addr) != nil || len(n.perhaps(addr)) > 0 || slices.ContainsFunc(held, func(h []Assignment) bool {
-					return slices.Contains(h, Assignment{addr, p.Name})
+					return slices.Contains(h, Assignment{Addr: addr, Pool: p.Name})
 				}) {
 					had++
 				}

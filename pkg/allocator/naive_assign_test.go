@@ -55,7 +55,7 @@ func (g *naiveGetting) ordered() []Assignment {
 }
 
 func (g *naiveGetting) give(addr netip.Addr) {
-	a := Assignment{addr, g.poolOf(addr).Name}
+	a := Assignment{Addr: addr, Pool: g.poolOf(addr).Name}
 	g.got[cluster.FamilyOf(addr)], g.fresh[cluster.FamilyOf(addr)] = a, a
 }
 

@@ -265,7 +265,7 @@ func (n *naive) adopt(svc *cluster.Service, held []Assignment, addr netip.Addr) 
 		}
 	}
 	n.hold(svc, addr)
-	return Assignment{addr, p.Name}, true
+	return Assignment{Addr: addr, Pool: p.Name}, true
 }
 
 func (n *naive) leave(svc *cluster.Service, addr netip.Addr) {

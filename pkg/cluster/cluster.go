@@ -184,6 +184,8 @@ type ConfigState struct {
 	// Problem is nil when Snapshot.Config came from that ConfigMap. Otherwise Problem says why that ConfigMap is not used, and whether
 	// the last configuration that the controller accepted is in use; Snapshot.Config is older, or nil.
 	Problem error
+	// Known is true when a controller before this one accepted the configuration in use.
+	Known bool
 }
 
 // Key names a Service.

@@ -34,6 +34,13 @@ func Read(data []byte) (*Config, error) {
 	return config, err
 }
 
+// Object returns the namespace and the name of the ConfigMap in data, which is as for Check. Both are empty for the bare
+// document, and the namespace is empty for a manifest without one.
+func Object(data []byte) (namespace, name string) {
+	source, _ := findDocument(data)
+	return source.namespace, source.name
+}
+
 func parseFile(data []byte) (source, *Config, error) {
 	source, problem := findDocument(data)
 	if problem != nil {
@@ -90,6 +97,13 @@ func (s source) report(out *bytes.Buffer, c *Config) {
 	fmt.Fprintln(out)
 	c.reportClasses(out)
 	fmt.Fprintf(out, "a released address rests %s\n", seconds(c.Allocation.ReleaseDelay))
+	switch {
+	case c.Allocation.WithdrawDelay > 0:
+		fmt.Fprintf(out, "an address that a change of the configuration takes from a Service stays with the Service for %s\n",
+			seconds(c.Allocation.WithdrawDelay))
+	case c.Allocation.WithdrawDelayGiven:
+		fmt.Fprintln(out, "an address that a change of the configuration takes from a Service is withdrawn at once")
+	}
 	if c.Allocation.AvoidNetworkAddresses {
 		fmt.Fprintln(out, "network and broadcast addresses of the nodes' subnets are not given")
 	} else {

@@ -26,6 +26,9 @@ type Config struct {
 	// announces these addresses and writes nothing to the Services. The empty class means Services without a class.
 	AnnounceClasses []string
 
+	// Past are the configurations whose addresses stay for a withdraw-delay, the newest first. Parse leaves it empty.
+	Past []Past
+
 	// withdrawAll is true when the document says that it is meant to have no pool.
 	withdrawAll bool
 	index       index
@@ -125,6 +128,11 @@ type Allocation struct {
 	// AllowNodeAddresses means that Services may have the InternalIPs and ExternalIPs of Nodes. Lanlord announces no such
 	// address, because the kernel of the node answers. Default false.
 	AllowNodeAddresses bool
+	// WithdrawDelay is how long an address that a new configuration no longer gives to a Service stays with the
+	// Service: 0 to 24 h. Default 0. WithdrawDelayGiven is true when the document has the key; see
+	// [Config.WithdrawDelayAfter].
+	WithdrawDelay      time.Duration
+	WithdrawDelayGiven bool
 }
 
 // Layer2 is what the speakers heed.

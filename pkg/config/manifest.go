@@ -15,6 +15,8 @@ type source struct {
 	text []byte
 	// object names the ConfigMap that the document is in; empty when the file is the document itself.
 	object string
+	// namespace and name are those of the ConfigMap, empty where they are not given.
+	namespace, name string
 	// offset is what to add to a line of text to get the line of the file, if inFile.
 	offset int
 	// inFile is false where the lines of text are not lines of the file: where the text is quoted or folded.
@@ -68,9 +70,10 @@ func documentIn(n *yaml.Node) (source, *Problem) {
 			describe(text), dataKey)
 	}
 	metadata := child(n, "metadata")
-	s := source{text: []byte(text.Value), object: "ConfigMap " + scalarAt(metadata, "name")}
-	if namespace := scalarAt(metadata, "namespace"); namespace != "" {
-		s.object = fmt.Sprintf("ConfigMap %s/%s", namespace, scalarAt(metadata, "name"))
+	s := source{text: []byte(text.Value), namespace: scalarAt(metadata, "namespace"), name: scalarAt(metadata, "name")}
+	s.object = "ConfigMap " + s.name
+	if s.namespace != "" {
+		s.object = fmt.Sprintf("ConfigMap %s/%s", s.namespace, s.name)
 	}
 	if text.Style&yaml.LiteralStyle != 0 {
 		// A literal block begins on the line after its indicator, and keeps its lines.

@@ -54,7 +54,10 @@ type builder struct {
 
 func (b *builder) config(raw rawConfig) *Config {
 	c := &Config{
-		Allocation: Allocation{ReleaseDelay: raw.releaseDelay.v, AvoidNetworkAddresses: raw.avoidNetwork.v, AllowNodeAddresses: raw.allowNode.v},
+		Allocation: Allocation{
+			ReleaseDelay: raw.releaseDelay.v, AvoidNetworkAddresses: raw.avoidNetwork.v, AllowNodeAddresses: raw.allowNode.v,
+			WithdrawDelay: raw.withdrawDelay.v, WithdrawDelayGiven: raw.withdrawDelay.given,
+		},
 		Layer2: Layer2{
 			Refresh: raw.refresh.v, Rate: int(raw.rate.v), Ping: raw.ping.v,
 			Failback: raw.failback.v, MoveOnCordon: raw.moveOnCordon.v,
@@ -104,6 +107,9 @@ func comparePools(a, b Pool) int {
 
 func (b *builder) checkDurations(raw rawConfig) {
 	if d := raw.releaseDelay; d.ok && (d.v < 0 || d.v > 24*time.Hour) {
+		b.fail(d.at, "must be 0s to 24h, and is %s", d.v)
+	}
+	if d := raw.withdrawDelay; d.ok && (d.v < 0 || d.v > 24*time.Hour) {
 		b.fail(d.at, "must be 0s to 24h, and is %s", d.v)
 	}
 	if d := raw.failback; d.ok && d.v != FailbackNever && (d.v < 0 || d.v > 24*time.Hour) {

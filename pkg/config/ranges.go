@@ -168,9 +168,18 @@ func (c *Config) Pool(name string) *Pool {
 	return &c.Pools[i]
 }
 
-// PoolOf returns the pool that may hand out a (see Pool.Contains), or nil. There is at most one. In a Config that Parse
-// made, the time does not grow with the number of pools.
+// PoolOf returns the pool that may hand out a (see Pool.Contains), or nil. There is at most one. Without one, it is the
+// pool of the newest Past that may hand out a. In a Config that Parse made, the time does not grow with the number of
+// pools.
 func (c *Config) PoolOf(a netip.Addr) *Pool {
+	if p := c.current(a); p != nil {
+		return p
+	}
+	return c.poolBefore(a)
+}
+
+// current returns the one of Pools that may hand out a, or nil.
+func (c *Config) current(a netip.Addr) *Pool {
 	if c.index.owners == nil {
 		i := slices.IndexFunc(c.Pools, func(p Pool) bool { return p.Contains(a) })
 		if i < 0 {

@@ -19,12 +19,14 @@ type rawConfig struct {
 	avoidNetwork value[bool]
 	allowNode    value[bool]
 	withdrawAll  value[bool]
-	refresh      value[time.Duration]
-	rate         value[int64]
-	ping         value[bool]
-	failback     value[time.Duration]
-	moveOnCordon value[bool]
-	drain        value[time.Duration]
+	// withdrawDelay has no default of its own: whether the key is there counts.
+	withdrawDelay value[time.Duration]
+	refresh       value[time.Duration]
+	rate          value[int64]
+	ping          value[bool]
+	failback      value[time.Duration]
+	moveOnCordon  value[bool]
+	drain         value[time.Duration]
 	// layer2Excluded and bgpExcluded are excluded-nodes of layer2 and of bgp.
 	layer2Excluded value[string]
 	bgpExcluded    value[string]
@@ -109,6 +111,7 @@ func (r reader) config(root *yaml.Node) rawConfig {
 				{"avoid-network-addresses", r.boolean(&c.avoidNetwork)},
 				{"withdraw-all", r.boolean(&c.withdrawAll)},
 				{"allow-node-addresses", r.boolean(&c.allowNode)},
+				{"withdraw-delay", r.duration(&c.withdrawDelay)},
 			})
 		}},
 		{"layer2", func(n *yaml.Node, at place) {

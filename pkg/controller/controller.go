@@ -80,6 +80,9 @@ type Controller struct {
 	// reported is the ConfigMap that was last reported about.
 	reported report
 	contests contests
+	// delayed is the hash of the configuration whose withdraw-delay was last reported about, 0 for none.
+	delayed     uint64
+	withdrawals withdrawalLog
 }
 
 // result is the outcome of a write.
@@ -115,7 +118,8 @@ func New(o Options) *Controller {
 
 // forget makes the loop know as little as after a start of the process: another controller may have decided meanwhile.
 func (c *Controller) forget() {
-	c.pausing, c.turn, c.reported = time.Time{}, 0, report{}
+	c.pausing, c.turn, c.reported, c.delayed = time.Time{}, 0, report{}, 0
+	c.withdrawals = withdrawalLog{losing: map[cluster.Key]struct{}{}, lost: map[cluster.Key]struct{}{}}
 	c.memory, c.arrivals, c.ledger = newMemory(), arrivals{}, ledger{}
 	c.retries, c.writing, c.results = map[cluster.Key]retry{}, map[cluster.Key]int{}, make(chan result)
 	c.announced, c.contests = map[cluster.Key]announcement{}, contests{of: map[cluster.Key]*contest{}}
@@ -196,6 +200,7 @@ func (c *Controller) step(ctx context.Context, writes *sync.WaitGroup) time.Time
 	plan := c.ledger.decide(snapshot, c.memory.resting(now, delay))
 	c.summary.Store(&plan.Summary)
 	c.view.Store(&view{snapshot, plan, slices.Clone(c.memory.rests), now})
+	c.reportWithdrawals(snapshot, &plan)
 	decided := time.Now()
 	c.pausing = decided.Add(min(pauseFactor*decided.Sub(now), maxPause))
 	if c.apply(ctx, writes, c.due(ctx, plan.Updates, snapshot, now)) {
@@ -349,6 +354,7 @@ func (c *Controller) ended(r result) bool {
 	if r.err == nil {
 		delete(c.announced, u.Key)
 		c.contests.wrote(u, time.Now())
+		c.withdrawals.wrote(u.Key)
 		if waited, ok := c.arrivals.served(u, time.Now()); ok {
 			c.metrics.assignment.Observe(waited.Seconds())
 		}

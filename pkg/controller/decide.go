@@ -16,6 +16,8 @@ import (
 type Plan struct {
 	// Updates are the Services to write: first the Services that are no longer ours, then ours, the oldest first.
 	Updates []cluster.Update
+	// Withdrawals are what the configuration takes away.
+	Withdrawals Withdrawals
 	Summary
 }
 

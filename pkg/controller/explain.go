@@ -25,7 +25,7 @@ const (
 const maxEvent = 1024
 
 // appendMessage appends the message of the condition of svc that goes with r.
-func appendMessage(text []byte, svc *cluster.Service, r allocator.Result) []byte {
+func appendMessage(text []byte, svc *cluster.Service, r allocator.Result, stays staying) []byte {
 	if r.Refusal != nil {
 		text = append(text, r.Refusal.Message...)
 		if len(r.Assignments) > 0 {
@@ -37,6 +37,9 @@ func appendMessage(text []byte, svc *cluster.Service, r allocator.Result) []byte
 			text = append(text, ", "...)
 		}
 		text = a.AppendTo(text)
+	}
+	if stays.text != "" {
+		text = append(append(text, "; "...), stays.text...)
 	}
 	if len(r.Assignments) > 0 && svc.SharingKey != "" {
 		text = allocator.AppendSharing(append(text, "; "...), svc)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
@@ -36,6 +37,7 @@ type fakeAPI struct {
 	cached map[cluster.Key]cluster.Service
 	shown  map[cluster.Key]*cluster.Service
 	cfg    *config.Config
+	hash   uint64
 	state  cluster.ConfigState
 	writes int
 	// version is the newest resourceVersion, made counts the Services.
@@ -87,11 +89,14 @@ func (f *fakeAPI) configure(document string) {
 	cfg, err := config.Parse([]byte(document))
 	if err == nil {
 		f.cfg = cfg
+		h := fnv.New64a()
+		h.Write([]byte(document))
+		f.hash = h.Sum64()
 	}
 	f.version++
 	f.state = cluster.ConfigState{
 		Object:  cluster.ObjectRef{Kind: "ConfigMap", Namespace: "lanlord-system", Name: "config", UID: "config-uid"},
-		Version: fmt.Sprint(f.version), Problem: err,
+		Version: fmt.Sprint(f.version), Problem: err, Known: true,
 	}
 }
 
@@ -168,7 +173,7 @@ func (f *fakeAPI) Snapshot() cluster.Snapshot {
 
 func (f *fakeAPI) snapshot(cached map[cluster.Key]cluster.Service) cluster.Snapshot {
 	s := f.network
-	s.Config, s.ConfigState = f.cfg, f.state
+	s.Config, s.ConfigState, s.Versions.Config.Hash = f.cfg, f.state, f.hash
 	for _, key := range slices.SortedFunc(maps.Keys(cached), cluster.Key.Compare) {
 		if svc := cached[key]; svc.Managed || svc.Marked() {
 			// Snapshots share what has not changed.

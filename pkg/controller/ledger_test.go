@@ -122,7 +122,11 @@ func (w *town) happen(plan Plan, names int) {
 		}
 	default:
 		if random.IntN(3) == 0 {
+			was := w.Config.WithPast(nil)
 			w.Config = w.configs[random.IntN(len(w.configs))]
+			if random.IntN(2) == 0 {
+				w.Config = w.Config.WithPast([]config.Past{{Config: was, Until: time.Unix(int64(1000+w.version), 0)}})
+			}
 		}
 	}
 }

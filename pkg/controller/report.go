@@ -3,6 +3,7 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"math/big"
 	"strings"
 
 	"github.com/lanlord/lanlord/pkg/allocator"
@@ -12,21 +13,23 @@ import (
 
 // The reasons of Events on the ConfigMap.
 const (
+	configAccepted = "ConfigAccepted"
 	configRejected = "ConfigRejected"
 	configWarning  = "ConfigWarning"
 )
 
-// report names a version of the ConfigMap, and whether it was good.
+// report names a version of the ConfigMap, and whether it was good. hash is of the configuration in use.
 type report struct {
 	uid, version string
 	rejected     bool
+	hash         uint64
 }
 
 // report tells once of each version of the ConfigMap that it is not used, or what of it is not as written.
 func (c *Controller) report(snapshot cluster.Snapshot) {
 	state := snapshot.ConfigState
-	now := report{state.Object.UID, state.Version, state.Problem != nil}
-	if now == c.reported {
+	now, was := report{state.Object.UID, state.Version, state.Problem != nil, snapshot.Versions.Config.Hash}, c.reported
+	if now == was {
 		return
 	}
 	c.reported = now
@@ -48,9 +51,43 @@ func (c *Controller) report(snapshot cluster.Snapshot) {
 		c.Log.Warn("configuration accepted, but not as written", "version", state.Version, "problem", warnings[i])
 	}
 	c.Log.Info("configuration accepted", "version", state.Version, "pools", len(snapshot.Config.Pools))
+	// A controller that has just begun tells nothing that another one before it has told.
+	if was.rejected || now.hash != was.hash && (was != report{} || !state.Known) {
+		c.configAccepted(state.Object, snapshot.Config)
+	}
 	if len(warnings) > 0 {
 		c.configEvent(state.Object, configWarning, "", warnings)
 	}
+}
+
+// configAccepted writes an Event that says what the configuration contains.
+func (c *Controller) configAccepted(object cluster.ObjectRef, cfg *config.Config) {
+	if object.UID == "" {
+		return
+	}
+	v4, v6 := new(big.Int), new(big.Int)
+	lines := make([]string, len(cfg.Pools))
+	for i := range cfg.Pools {
+		p := &cfg.Pools[i]
+		four, six := p.Size()
+		v4.Add(v4, four)
+		v6.Add(v6, six)
+		ranges := make([]string, len(p.Ranges))
+		for j, r := range p.Ranges {
+			ranges[j] = r.String()
+		}
+		lines[i] = fmt.Sprintf("pool %q with %s", p.Name, strings.Join(ranges, ", "))
+	}
+	message := "in use, without any pool"
+	if len(lines) > 0 {
+		noun := "pools"
+		if len(lines) == 1 {
+			noun = "pool"
+		}
+		message = fmt.Sprintf("in use, with %d %s of %s IPv4 and %s IPv6 addresses: ", len(lines), noun, v4, v6)
+		message += enumerate(lines, maxEvent-len(message))
+	}
+	c.Writer.Event(cluster.Event{Object: object, Reason: configAccepted, Message: message})
 }
 
 // configEvent writes an Event about the ConfigMap if there is one.

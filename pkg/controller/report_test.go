@@ -42,9 +42,13 @@ func TestReport(t *testing.T) {
 		f.configure("address-pools: [{name: broken}]")
 		expectEvents("the same document in a new version", "config ConfigRejected: ")
 		f.configure(threeAddresses)
-		expectEvents("a good document")
+		office := `pool "office" with 192.168.1.10-192.168.1.12`
+		expectEvents("a good document", "config ConfigAccepted: in use, with 1 pool of 3 IPv4 and 0 IPv6 addresses: "+office)
+		f.configure(threeAddresses)
+		expectEvents("the same document in a new version")
 		f.configure(threeAddresses + "- {name: far, protocol: bgp, addresses: [10.0.0.0/24]}\n")
-		expectEvents("a document with a bgp pool", `config ConfigWarning: line 3: pool "far"`)
+		expectEvents("a document with a bgp pool", `config ConfigWarning: line 3: pool "far"`,
+			`config ConfigAccepted: in use, with 2 pools of 259 IPv4 and 0 IPv6 addresses: pool "far" with 10.0.0.0-10.0.0.255; `+office)
 		expectEvents("a resync")
 		expect(t, "in the end", f.status(), "web [192.168.1.10]")
 	})

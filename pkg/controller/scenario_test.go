@@ -26,6 +26,7 @@ var update = flag.Bool("update", false, "write the plans into the scenario files
 // TestScenarios plays the stories in testdata. A story is a list of sections:
 //
 //	config      the document under the ConfigMap's key; "none" when there has never been a valid one
+//	change 10m  the same, where the addresses of the document before stay for 10m; "over" ends that
 //	services    what users do: a line makes a Service, or changes its specification and leaves its status, see parseService;
 //	            "delete ns/name" deletes one
 //	namespaces  the namespaces with their labels, all there are: "shop team=web,stage=live"
@@ -103,6 +104,16 @@ func (s *story) play(name, text string) {
 			}
 			s.snapshot.Config = cfg
 		}
+	case "change":
+		delay, err := time.ParseDuration(rest)
+		if err != nil {
+			s.Fatal(err)
+		}
+		was := s.snapshot.Config
+		s.play("config", text)
+		s.snapshot.Config = s.snapshot.Config.WithPast(append([]config.Past{{Config: was, Until: s.now.Add(delay)}}, was.Past...))
+	case "over":
+		s.snapshot.Config = s.snapshot.Config.WithPast(nil)
 	case "wait":
 		d, err := time.ParseDuration(rest)
 		if err != nil {

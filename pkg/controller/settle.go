@@ -33,11 +33,13 @@ func (d *decider) settle(c *claim) {
 	if conflict != nil {
 		d.plan.Conflicts++
 	}
-	d.text = appendMessage(d.text[:0], svc, r)
+	stays := stayingOf(r.Assignments)
+	d.plan.Withdrawals.note(c, stays)
+	d.text = appendMessage(d.text[:0], svc, r, stays)
 	d.fillRecord(svc, r, hosts)
 	if d.isSettled(svc, r, why) && sameCondition(svc.Conflict, conflict) && svc.Assignment.Equal(&d.record) {
 		// The record vouches for all that the Service has.
-		c.settled = c.result == nil && r.Refusal == nil && r.Remark == "" && conflict == nil
+		c.settled = c.result == nil && r.Refusal == nil && r.Remark == "" && conflict == nil && stays.text == ""
 		return
 	}
 	u := cluster.Update{
@@ -58,6 +60,7 @@ func (d *decider) settle(c *claim) {
 	}
 	u.Before, u.Events = d.tell(c, u.Condition, r)
 	u.Events = tellConflict(u.Events, svc, conflict, hosts)
+	u.Events = tellStaying(u.Events, svc, stays, r)
 	d.plan.Updates = append(d.plan.Updates, u)
 }
 

@@ -58,6 +58,7 @@ type configChoice struct {
 	since  time.Time
 	// used rings when another configuration is in use.
 	used bell
+	withdrawals
 }
 
 // choose sets the configuration in use and reports whether another one is in use now.
@@ -78,7 +79,9 @@ func (c *configChoice) choose() (changed bool) {
 		c.inUse, c.source = &accepted{c.inUse.config, best.text, best.version}, source
 		return false
 	}
+	was := c.inUse
 	c.inUse, c.source, c.since = best, source, time.Now()
+	c.replaced(was)
 	c.used.ring()
 	sum := sha256.Sum256([]byte(best.text))
 	c.hash = max(binary.BigEndian.Uint64(sum[:]), 1)
@@ -121,20 +124,15 @@ func (c *configChoice) fallback() string {
 
 // state is what snapshots tell of the newest ConfigMap.
 func (c *configChoice) state() cluster.ConfigState {
-	state := cluster.ConfigState{Object: c.object, Version: c.version, Problem: c.refusal}
+	state := cluster.ConfigState{Object: c.object, Version: c.version, Problem: c.refusal, Known: c.inUse != nil && !c.fresh}
 	if text := c.fallback(); text != "" {
 		state.Problem = fmt.Errorf("%s: %w", text, c.refusal)
 	}
 	return state
 }
 
-// config returns the configuration in use, nil without one.
-func (c *configChoice) config() *config.Config {
-	if c.inUse == nil {
-		return nil
-	}
-	return c.inUse.config
-}
+// config returns the configuration in use, with the past ones whose delay runs, nil without one.
+func (c *configChoice) config() *config.Config { return c.effective }
 
 // shortHash returns the 48 bits of the hash that metrics and status show. A float64 holds them exactly.
 func (c *configChoice) shortHash() uint64 { return c.hash >> 16 }

@@ -20,11 +20,14 @@ import (
 const StateConfigMap = "lanlord-state"
 
 // The entries of the ConfigMap. stateConfig holds a configuration, stateVersion the resourceVersion of the user's ConfigMap that the
-// configuration came from, and stateNodes what the speakers reported, as in {"node-a":{"macs":["02:00:00:00:00:07"]}}.
+// configuration came from, and stateNodes what the speakers reported, as in {"node-a":{"macs":["02:00:00:00:00:07"]}}. statePast holds the
+// configurations before that, whose addresses stay for a withdraw-delay, the newest first, as in
+// [{"config":"address-pools: …","config-version":"17","since":"2026-01-02T03:04:05Z","delay":"10m0s"}].
 const (
 	stateConfig  = "config"
 	stateVersion = "config-version"
 	stateNodes   = "nodes"
+	statePast    = "past-configs"
 )
 
 // nodeMACs are the MAC addresses of each node by its name.
@@ -38,6 +41,9 @@ type stateRow struct {
 	// accepted is the configuration. It is nil without one, and when configProblem is not nil.
 	accepted      *accepted
 	configProblem error
+	// past is empty when pastProblem is not nil.
+	past        []past
+	pastProblem error
 	// macs is nil without the entry, and when nodesProblem is not nil.
 	macs         nodeMACs
 	nodesProblem error
@@ -53,6 +59,7 @@ func convertState(o *corev1.ConfigMap) stateRow {
 			row.accepted = &accepted{cfg, text, acceptedVersion(o)}
 		}
 	}
+	row.past, row.pastProblem = parsePast(o.Data[statePast])
 	if text, found := o.Data[stateNodes]; found {
 		row.macs, row.nodesProblem = parseNodes(text)
 	}
@@ -143,12 +150,15 @@ func (s *Store) stateChanged(_ cluster.Key, _ string, old, row *stateRow) (wake 
 	if !s.stateRead && s.opt.Speakers {
 		s.adoptMACs(row.macs)
 	}
+	wake = s.config.readState(row) || wake
 	return s.config.offer(fromState, row.accepted) || wake
 }
 
 // warnOfState logs what is wrong with the ConfigMap, once for each text.
 func (s *Store) warnOfState(old, row *stateRow) {
-	for entry, problem := range map[string]error{stateConfig: row.configProblem, stateNodes: row.nodesProblem} {
+	for entry, problem := range map[string]error{
+		stateConfig: row.configProblem, stateNodes: row.nodesProblem, statePast: row.pastProblem,
+	} {
 		if problem != nil && (old == nil || old.data[entry] != row.data[entry]) {
 			s.opt.Log.Warn("an entry of a ConfigMap that Lanlord writes is not valid and is ignored",
 				"configmap", s.opt.Namespace+"/"+StateConfigMap, "entry", entry, "err", problem)
@@ -184,13 +194,24 @@ func (s *Store) keptState(had *stateRow) (want map[string]string, version string
 		now = *row
 	}
 	want = make(map[string]string)
-	config := now.data[stateConfig]
-	if a := s.config.inUse; a != nil && (now.accepted == nil || a.text != now.accepted.text && a.version >= now.accepted.version) {
+	config, before := now.data[stateConfig], now.data[statePast]
+	a := s.config.inUse
+	if a != nil && (now.accepted == nil || a.text != now.accepted.text && a.version >= now.accepted.version) {
 		config = a.text
 		want[stateConfig], want[stateVersion] = a.text, strconv.FormatUint(a.version, 10)
 	}
+	if a != nil && a.text == config {
+		var lost int
+		if before, lost = formatPast(s.config.past, mostState-len(config)); before != now.data[statePast] {
+			want[statePast] = before
+			if lost > 0 {
+				s.opt.Log.Warn("not all past configurations fit into the ConfigMap, so a restart ends the withdraw-delay of some addresses",
+					"configmap", s.opt.Namespace+"/"+StateConfigMap, "left out", lost)
+			}
+		}
+	}
 	if s.opt.Speakers && s.opt.Nodes && s.nodes.synced && s.pods.synced {
-		text, beyond := formatNodes(s.reportedMACs(), max(0, mostState-len(config)))
+		text, beyond := formatNodes(s.reportedMACs(), max(0, mostState-len(config)-len(before)))
 		if left = beyond; text != now.data[stateNodes] {
 			want[stateNodes] = text
 		}

@@ -149,6 +149,7 @@ func New(o Options) *Store {
 	s.config = configChoice{
 		log: o.Log, used: newBell(), object: s.configRef(""), refusal: fmt.Errorf("ConfigMap %s/%s has not been read yet", o.Namespace, o.ConfigMap),
 	}
+	s.config.changed = newBell()
 	s.services = newTable(s, s.serviceChanged, func(object any) (serviceRow, bool) {
 		return s.convert(object.(*corev1.Service))
 	})

@@ -215,8 +215,7 @@ func (d *decider) classify() {
 	found := map[string]int{}
 	for _, p := range d.peers {
 		var key strings.Builder
-		for i := range d.config.Pools {
-			pool := &d.config.Pools[i]
+		for pool := range d.config.Announced() {
 			for j := range pool.Advertisements {
 				if reaches(&pool.Advertisements[j], pool, p) {
 					key.WriteByte('+')

@@ -211,11 +211,15 @@ func importance(cfg *config.Config, link membership.Link) int {
 
 // layer2Ranges returns the ranges of the pools with protocol layer2: no frame is read or sent for other addresses.
 func layer2Ranges(cfg *config.Config) (ranges []config.Range) {
-	for _, pool := range cfg.Pools {
-		if pool.Layer2 {
-			ranges = append(ranges, pool.Ranges...)
+	add := func(pools []config.Pool) {
+		for _, pool := range pools {
+			if pool.Layer2 {
+				ranges = append(ranges, pool.Ranges...)
+			}
 		}
 	}
+	add(cfg.Pools)
+	add(cfg.Leaving())
 	return ranges
 }
 
