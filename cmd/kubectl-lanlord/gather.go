@@ -90,7 +90,7 @@ func (p *plugin) gather(ctx context.Context, a access, where installation, s sco
 		func(ctx context.Context) error { return g.askAll(ctx, where.pods) },
 	}
 	if s == thorough {
-		steps = append(steps, g.gatherKubeProxy, g.gatherMetalLB, g.gatherKeys)
+		steps = append(steps, g.gatherKubeProxy, g.gatherMetalLB, g.gatherRivals, g.gatherKeys)
 	}
 	told.say("looking at the cluster")
 	group, ctx := errgroup.WithContext(ctx)

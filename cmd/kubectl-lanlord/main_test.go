@@ -154,6 +154,9 @@ func (w *scenario) reach(clientcmd.ClientConfig) (access, error) {
 			return nil, errors.New("error dialing backend: dial tcp 192.0.2.9:10250: connect: no route to host")
 		},
 		raw: func(_ context.Context, path string) ([]byte, error) {
+			if slices.Contains(w.denied, "get "+path) {
+				return nil, forbidden(path, "")
+			}
 			if text, ok := w.raw[path]; ok {
 				return text, nil
 			}
