@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -33,6 +34,9 @@ type gatherer struct {
 	// fallback is where Services are looked for by those who may not look everywhere.
 	fallback string
 	progress *progress
+	// sealed returns the statuses that the controller passes on. noExec is true once the right to execute was missing.
+	sealed func() statuses
+	noExec atomic.Bool
 
 	mu      sync.Mutex
 	cluster inspect.Cluster
