@@ -253,3 +253,20 @@ func TestOldStatusIsNotShown(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusalIsMissingRight recognizes that the API server refuses to execute, by what the client makes of its answer.
+func TestRefusalIsMissingRight(t *testing.T) {
+	for text, want := range map[string]bool{
+		`unable to upgrade connection: pods "a" is forbidden: User "u" cannot create resource "pods/exec" in API group "" in the namespace "n"`: true,
+		`unable to upgrade connection: pods "a" is forbidden: User "u" cannot get resource "pods/exec" in API group "" in the namespace "n"`:    true,
+		`unable to upgrade connection: container not found ("speaker")`:                                                                         false,
+		`error dialing backend: dial tcp 192.0.2.9:10250: connect: no route to host`:                                                            false,
+	} {
+		if err := refusal(errors.New(text), target{pod: "a"}); apierrors.IsForbidden(err) != want || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s is forbidden: %t", err, !want)
+		}
+	}
+	if refusal(nil, target{}) != nil {
+		t.Error("no error is one")
+	}
+}
