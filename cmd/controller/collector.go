@@ -33,8 +33,8 @@ const (
 	collectTries = 8
 )
 
-// collector collects the encrypted statuses of all processes of Lanlord. It has no key, and passes on what it cannot read.
-// HTTP requests come from several goroutines.
+// collector collects the encrypted statuses of all processes of Lanlord. It has no key, and passes on what it cannot
+// read. HTTP requests come from several goroutines.
 type collector struct {
 	list   func(context.Context) ([]kube.Process, error)
 	client *http.Client

@@ -51,7 +51,9 @@ func TestCollector(t *testing.T) {
 			http.Error(w, "there is no Secret", http.StatusServiceUnavailable)
 		})},
 		{Pod: "long", Addr: serves(t, sealedBy(t, "long", make([]byte, maxAnswer)))},
-		{Pod: "nonsense", Addr: serves(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("nonsense")) })},
+		{Pod: "nonsense", Addr: serves(t, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("nonsense")) // a client that is gone fails the test itself
+		})},
 		{Pod: "elsewhere", Addr: serves(t, func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://"+elsewhere.String(), http.StatusFound)
 		})},
@@ -84,7 +86,8 @@ func TestCollector(t *testing.T) {
 		t.Errorf("passed on %q", said)
 	}
 	want := map[string]string{
-		"old": "version without", "other": "another process answers", "without-key": "there is no Secret", "long": "more than",
+		"old": "version without", "other": "another process answers", "without-key": "there is no Secret",
+		"long":     "more than",
 		"nonsense": "read the answer", "elsewhere": "302", "gone": "connection refused", "no-port": "no address",
 	}
 	for pod, text := range want {

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// openELBAnnotation has the value openelb on a Service that OpenELB serves. openELBDefault is true on an Eip that is for
-	// all Services.
+	// openELBAnnotation has the value openelb on a Service that OpenELB serves. openELBDefault is true on an Eip that
+	// is for all Services.
 	openELBAnnotation = "lb.kubesphere.io/v1alpha1"
 	openELBDefault    = "eip.openelb.kubesphere.io/is-default-eip"
 )
@@ -114,7 +114,8 @@ func (g *gatherer) customs(ctx context.Context, group, version, resource string)
 	return list.Items, nil
 }
 
-// cilium looks for the pools of Cilium LB-IPAM, which sleeps without one. Services may name a class of Cilium's announcers.
+// cilium looks for the pools of Cilium LB-IPAM, which sleeps without one. Services may name a class of Cilium's
+// announcers.
 func (g *gatherer) cilium(ctx context.Context, version string) ([]inspect.Rival, error) {
 	pools, err := g.customs(ctx, "cilium.io", version, "ciliumloadbalancerippools")
 	if err != nil {
@@ -176,7 +177,8 @@ func (g *gatherer) calico(ctx context.Context, version string) ([]inspect.Rival,
 	return append(seen(ipam), seen(bgp)...), nil
 }
 
-// openELB looks for the Eips of OpenELB. Unless one of them is for all Services, OpenELB serves those with its annotation.
+// openELB looks for the Eips of OpenELB. Unless one of them is for all Services, OpenELB serves those with its
+// annotation.
 func (g *gatherer) openELB(ctx context.Context, version string) ([]inspect.Rival, error) {
 	eips, err := g.customs(ctx, "network.kubesphere.io", version, "eips")
 	if err != nil {

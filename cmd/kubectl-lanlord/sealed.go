@@ -89,7 +89,8 @@ func openAll(all daemon.Statuses, key []byte, now time.Time) statuses {
 	for _, sealed := range all.Sealed {
 		text, err := sealed.Open(key)
 		if err != nil {
-			s.problems[sealed.Pod] = fmt.Sprintf("%v; the process may have another key than the Secret %s has now", err, kube.ViewerSecret)
+			s.problems[sealed.Pod] = fmt.Sprintf("%v; the process may have another key than the Secret %s has now", err,
+				kube.ViewerSecret)
 			continue
 		}
 		var told struct{ Time time.Time }
@@ -98,8 +99,8 @@ func openAll(all daemon.Statuses, key []byte, now time.Time) statuses {
 			continue
 		}
 		if age := now.Sub(told.Time); age.Abs() > oldestStatus {
-			s.problems[sealed.Pod] = fmt.Sprintf("its answer is of %s, and here it is %s: the clocks differ, or an old answer was repeated",
-				told.Time.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+			s.problems[sealed.Pod] = fmt.Sprintf("its answer is of %s, and here it is %s: the clocks differ, or an old answer "+
+				"was repeated", told.Time.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 			continue
 		}
 		s.texts[sealed.Pod] = text

@@ -28,8 +28,8 @@ const (
 	speakerPort = "7574"
 )
 
-// TestViewerNeedsNoExec has a user with the roles lanlord-viewer, and no other right, ask both daemons by way of the API
-// server. The user must be able to do nothing in the Pods, and nobody who reaches the ports must learn the status.
+// TestViewerNeedsNoExec has a user with the roles lanlord-viewer, and no other right, ask both daemons by way of the
+// API server. The user must be able to do nothing in the Pods, and nobody who reaches the ports must learn the status.
 func TestViewerNeedsNoExec(t *testing.T) {
 	server, dir := startServer(t)
 	client := server.Admin
@@ -52,22 +52,27 @@ func TestViewerNeedsNoExec(t *testing.T) {
 		})
 	}
 	kubeconfig := viewer(t, client, dir, "https://"+net.JoinHostPort(self.Addr().String(), "6443"))
+	vip := self.Addr().Next().String()
 	var text, problem string
 	if !await(t, func() bool {
-		text, problem = lanlord(t, kubeconfig, "who", self.Addr().Next().String())
+		text, problem = lanlord(t, kubeconfig, "who", vip)
 		return strings.Contains(text, "the node node answers")
 	}) {
 		t.Fatalf("who prints\n%s%s", text, problem)
 	}
-	if text, problem = lanlord(t, kubeconfig, "status"); !strings.Contains(text, "deciding for") || strings.Contains(text, "unasked") {
+	text, problem = lanlord(t, kubeconfig, "status")
+	if !strings.Contains(text, "deciding for") || strings.Contains(text, "unasked") {
 		t.Errorf("status prints\n%s%s", text, problem)
 	}
 	if text, problem = lanlord(t, kubeconfig, "doctor"); !strings.Contains(text, "all could be looked at") {
 		t.Errorf("doctor misses a right:\n%s%s", text, problem)
 	}
 	checkViewer(t, client)
-	for _, url := range []string{"http://" + self.Addr().String() + ":7572/statuses.sealed", "http://127.0.0.1:" + speakerPort + "/status.sealed"} {
-		if body := fetched(t, url); !strings.Contains(body, `"pod":"speaker"`) || strings.Contains(body, self.Addr().Next().String()) || strings.Contains(body, "default/web") {
+	for _, url := range []string{
+		"http://" + self.Addr().String() + ":7572/statuses.sealed", "http://127.0.0.1:" + speakerPort + "/status.sealed",
+	} {
+		body := fetched(t, url)
+		if !strings.Contains(body, `"pod":"speaker"`) || strings.Contains(body, vip) || strings.Contains(body, "default/web") {
 			t.Errorf("%s tells everybody %s", url, body)
 		}
 	}
@@ -92,7 +97,9 @@ func prepareViewer(t *testing.T, client kubernetes.Interface) {
 	must(core.Nodes().UpdateStatus(ctx, made, metav1.UpdateOptions{}))
 	must(core.ConfigMaps(system).Create(ctx, &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: "config"},
-		Data:       map[string]string{"config": fmt.Sprintf("address-pools:\n- {name: a, protocol: layer2, addresses: [%s]}\n", self.Addr().Next())},
+		Data: map[string]string{
+			"config": fmt.Sprintf("address-pools:\n- {name: a, protocol: layer2, addresses: [%s]}\n", self.Addr().Next()),
+		},
 	}, metav1.CreateOptions{}))
 	must(core.Services("default").Create(ctx, &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "web"},
@@ -101,32 +108,51 @@ func prepareViewer(t *testing.T, client kubernetes.Interface) {
 	must(client.DiscoveryV1().EndpointSlices("default").Create(ctx, &discoveryv1.EndpointSlice{
 		ObjectMeta:  metav1.ObjectMeta{Name: "web", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
 		AddressType: discoveryv1.AddressTypeIPv4,
-		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{"10.97.0.1"}, NodeName: new(node), Conditions: discoveryv1.EndpointConditions{Ready: new(true)}}},
+		Endpoints: []discoveryv1.Endpoint{{
+			Addresses: []string{"10.97.0.1"}, NodeName: new(node), Conditions: discoveryv1.EndpointConditions{Ready: new(true)},
+		}},
 	}, metav1.CreateOptions{}))
+	preparePods(t, client)
+}
+
+// preparePods makes the Pods of both daemons, as a kubelet shows them, and the endpoint of the Service lanlord-status.
+func preparePods(t *testing.T, client kubernetes.Interface) {
+	t.Helper()
+	ctx, core := t.Context(), client.CoreV1()
+	must := func(_ any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
 	for component, args := range map[string][]string{controller: nil, speaker: {"--listen=:" + speakerPort}} {
 		pod, err := core.Pods(system).Create(ctx, &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Name: component, Labels: map[string]string{"app.kubernetes.io/name": "lanlord", "component": component}},
-			Spec: corev1.PodSpec{NodeName: node, ServiceAccountName: component, HostNetwork: true, Containers: []corev1.Container{{
-				Name: component, Image: "lanlord/lanlord", Command: []string{"/" + component}, Args: args,
-			}}},
+			ObjectMeta: metav1.ObjectMeta{
+				Name: component, Labels: map[string]string{"app.kubernetes.io/name": "lanlord", "component": component},
+			},
+			Spec: corev1.PodSpec{
+				NodeName: node, ServiceAccountName: component, HostNetwork: true, Containers: []corev1.Container{{
+					Name: component, Image: "lanlord/lanlord", Command: []string{"/" + component}, Args: args,
+				}},
+			},
 		}, metav1.CreateOptions{})
 		must(pod, err)
 		pod.Status = corev1.PodStatus{
 			Phase: corev1.PodRunning, PodIP: self.Addr().String(), PodIPs: []corev1.PodIP{{IP: self.Addr().String()}},
 			Conditions:        []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
-			ContainerStatuses: []corev1.ContainerStatus{{Name: component, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}},
+			ContainerStatuses: []corev1.ContainerStatus{{Name: component, State: running}},
 		}
 		must(core.Pods(system).UpdateStatus(ctx, pod, metav1.UpdateOptions{}))
 	}
 	must(client.DiscoveryV1().EndpointSlices(system).Create(ctx, &discoveryv1.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Name: "lanlord-status", Labels: map[string]string{discoveryv1.LabelServiceName: "lanlord-status"}},
-		AddressType: discoveryv1.AddressTypeIPv4, Ports: []discoveryv1.EndpointPort{{Name: new("status"), Port: new(int32(7572))}},
-		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{self.Addr().String()}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}}},
-	}, metav1.CreateOptions{}))
-	must(core.Endpoints(system).Create(ctx, &corev1.Endpoints{ //nolint:staticcheck // the API server finds a Service's Pods by it
-		ObjectMeta: metav1.ObjectMeta{Name: "lanlord-status"},
-		Subsets: []corev1.EndpointSubset{{ //nolint:staticcheck // the same
-			Addresses: []corev1.EndpointAddress{{IP: self.Addr().String()}}, Ports: []corev1.EndpointPort{{Name: "status", Port: 7572}},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "lanlord-status", Labels: map[string]string{discoveryv1.LabelServiceName: "lanlord-status"},
+		},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Ports:       []discoveryv1.EndpointPort{{Name: new("status"), Port: new(int32(7572))}},
+		Endpoints: []discoveryv1.Endpoint{{
+			Addresses: []string{self.Addr().String()}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)},
 		}},
 	}, metav1.CreateOptions{}))
 }
@@ -145,17 +171,20 @@ func viewer(t *testing.T, client kubernetes.Interface, dir, server string) strin
 	_, err := client.CoreV1().ServiceAccounts("default").Create(ctx, account, metav1.CreateOptions{})
 	if err == nil {
 		_, err = client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Name: viewerName}, RoleRef: ref("ClusterRole"), Subjects: subjects}, metav1.CreateOptions{})
+			ObjectMeta: metav1.ObjectMeta{Name: viewerName}, RoleRef: ref("ClusterRole"), Subjects: subjects,
+		}, metav1.CreateOptions{})
 	}
 	if err == nil {
 		_, err = client.RbacV1().RoleBindings(system).Create(ctx, &rbacv1.RoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Name: viewerName}, RoleRef: ref("Role"), Subjects: subjects}, metav1.CreateOptions{})
+			ObjectMeta: metav1.ObjectMeta{Name: viewerName}, RoleRef: ref("Role"), Subjects: subjects,
+		}, metav1.CreateOptions{})
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	token, err := client.CoreV1().ServiceAccounts("default").CreateToken(ctx, viewerName,
-		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(3600))}}, metav1.CreateOptions{})
+		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(3600))}},
+		metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +207,8 @@ func lanlord(t *testing.T, kubeconfig string, args ...string) (stdout, stderr st
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var out, told bytes.Buffer
-	command := exec.CommandContext(ctx, filepath.Join(os.Getenv(insideEnv), "kubectl-lanlord"), append(args, "--kubeconfig="+kubeconfig)...)
+	program := filepath.Join(os.Getenv(insideEnv), "kubectl-lanlord")
+	command := exec.CommandContext(ctx, program, append(args, "--kubeconfig="+kubeconfig)...)
 	command.Stdout, command.Stderr = &out, &told
 	if err := command.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
 		t.Fatal(err)
@@ -209,9 +239,11 @@ func checkViewer(t *testing.T, client kubernetes.Interface) {
 		{"create", "pods", "attach", speaker, false},
 		{"create", "serviceaccounts", "token", speaker, false},
 	} {
-		review, err := client.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), &authorizationv1.SubjectAccessReview{
+		reviews := client.AuthorizationV1().SubjectAccessReviews()
+		review, err := reviews.Create(t.Context(), &authorizationv1.SubjectAccessReview{
 			Spec: authorizationv1.SubjectAccessReviewSpec{
-				User: "system:serviceaccount:default:" + viewerName, Groups: []string{"system:serviceaccounts", "system:authenticated"},
+				User:   "system:serviceaccount:default:" + viewerName,
+				Groups: []string{"system:serviceaccounts", "system:authenticated"},
 				ResourceAttributes: &authorizationv1.ResourceAttributes{
 					Namespace: system, Verb: r.verb, Resource: r.resource, Subresource: r.subresource, Name: r.name,
 				},
@@ -221,7 +253,8 @@ func checkViewer(t *testing.T, client kubernetes.Interface) {
 			t.Fatal(err)
 		}
 		if review.Status.Allowed != r.allowed {
-			t.Errorf("the viewer may %s %s/%s %s: %t, want %t", r.verb, r.resource, r.subresource, r.name, review.Status.Allowed, r.allowed)
+			t.Errorf("the viewer may %s %s/%s %s: %t, want %t", r.verb, r.resource, r.subresource, r.name,
+				review.Status.Allowed, r.allowed)
 		}
 	}
 	if _, err := client.CoreV1().Secrets(system).Get(t.Context(), "lanlord-viewer", metav1.GetOptions{}); err != nil {

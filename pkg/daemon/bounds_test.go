@@ -135,7 +135,8 @@ func TestScrapesAreFew(t *testing.T) {
 	}
 }
 
-// TestSealedStatusesAreFew computes few encrypted statuses at a time. The other requests wait until their clients give up.
+// TestSealedStatusesAreFew computes few encrypted statuses at a time. The other requests wait until their clients give
+// up.
 func TestSealedStatusesAreFew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		entered, released := 0, make(chan struct{})

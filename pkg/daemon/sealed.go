@@ -63,7 +63,8 @@ func Seal(secret []byte, pod string, status []byte) (Sealed, error) {
 	return Sealed{Pod: pod, Status: aead.Seal(nonce, nonce, packed.Bytes(), []byte(pod))}, nil
 }
 
-// Open returns the status that Seal was given. It returns an error for another secret, and when Pod or Status was changed.
+// Open returns the status that Seal was given. It returns an error for another secret, and when Pod or Status was
+// changed.
 func (s Sealed) Open(secret []byte) ([]byte, error) {
 	aead, err := sealCipher(secret)
 	if err != nil {

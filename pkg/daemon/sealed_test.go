@@ -80,7 +80,8 @@ func TestStatusIsSealedOnThePort(t *testing.T) {
 		t.Errorf("%s, %v", text, err)
 	}
 	problem = errors.New("there is no Secret n/lanlord-viewer")
-	if w := ask(SealedPath); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "there is no Secret") {
+	w = ask(SealedPath)
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "there is no Secret") {
 		t.Errorf("without a key: %d %s", w.Code, w.Body)
 	}
 	for _, path := range []string{"/status.json", StatusesPath, "/"} {

@@ -53,47 +53,48 @@ type rivalText struct {
 func rivalTexts() map[RivalKind]rivalText {
 	return map[RivalKind]rivalText{
 		ServiceLB: {
-			trouble: "it writes the nodes' addresses into the status of the same Services and takes their ports on every node",
-			fix: "start each k3s server with --disable=servicelb (disable: [servicelb] in /etc/rancher/k3s/config.yaml), or give " +
-				"Lanlord a class (--load-balancer-class)",
+			trouble: "it writes the nodes' addresses into the status of the same Services and takes their ports on every " +
+				"node",
+			fix: "start each k3s server with --disable=servicelb (disable: [servicelb] in /etc/rancher/k3s/config.yaml), or " +
+				"give Lanlord a class (--load-balancer-class)",
 			managers: []string{"k3s"},
 		},
 		KubeVIP: {
-			trouble: "it writes the status of the same Services, and sets their addresses on a node, which answers for them beside " +
-				"the node that Lanlord elects",
-			fix: "set svc_enable=false in the Pods of kube-vip, which may go on serving the API server, or lb_class_only=true, or " +
-				"give Lanlord a class (--load-balancer-class)",
+			trouble: "it writes the status of the same Services, and sets their addresses on a node, which answers for them " +
+				"beside the node that Lanlord elects",
+			fix: "set svc_enable=false in the Pods of kube-vip, which may go on serving the API server, or " +
+				"lb_class_only=true, or give Lanlord a class (--load-balancer-class)",
 			managers: []string{"kube-vip"},
 		},
 		PureLB: {
 			trouble: "it assigns an address of its own to the same Services and sets that address on a node",
-			fix: "remove DEFAULT_ANNOUNCER from the Deployment of PureLB's allocator (the chart's value defaultAnnouncer), which then " +
-				"serves the class purelb.io/purelb alone, or give Lanlord a class (--load-balancer-class)",
+			fix: "remove DEFAULT_ANNOUNCER from the Deployment of PureLB's allocator (the chart's value defaultAnnouncer), " +
+				"which then serves the class purelb.io/purelb alone, or give Lanlord a class (--load-balancer-class)",
 			managers: []string{"allocator", "purelb"},
 		},
 		OpenELB: {
 			trouble: "it assigns an address of its own to the same Services and answers ARP for that address",
-			fix: "remove the annotation lb.kubesphere.io/v1alpha1 from the Services and eip.openelb.kubesphere.io/is-default-eip from " +
-				"the Eips, or give Lanlord a class (--load-balancer-class)",
+			fix: "remove the annotation lb.kubesphere.io/v1alpha1 from the Services and " +
+				"eip.openelb.kubesphere.io/is-default-eip from the Eips, or give Lanlord a class (--load-balancer-class)",
 			managers: []string{"openelb-manager"},
 		},
 		CiliumIPAM: {
 			trouble: "it assigns an address of its own to the same Services",
 			fix: "helm upgrade cilium with --set defaultLBServiceIPAM=none (default-lb-service-ipam in the ConfigMap " +
-				"kube-system/cilium-config), or delete the CiliumLoadBalancerIPPools, or give Lanlord a class (--load-balancer-class)",
+				"kube-system/cilium-config), or delete the CiliumLoadBalancerIPPools, or give Lanlord a class " +
+				"(--load-balancer-class)",
 			managers: []string{"cilium-operator", "cilium-operator-generic"},
 		},
 		CalicoIPAM: {
 			trouble: "it assigns an address of its own to the same Services",
 			fix: "kubectl patch kubecontrollersconfigurations.crd.projectcalico.org default --type=merge " +
-				`-p '{"spec":{"controllers":{"loadBalancer":{"assignIPs":"RequestedServicesOnly"}}}}', or delete the IPPools for ` +
-				"load balancers, or give Lanlord a class (--load-balancer-class)",
+				`-p '{"spec":{"controllers":{"loadBalancer":{"assignIPs":"RequestedServicesOnly"}}}}', or delete the IPPools ` +
+				"for load balancers, or give Lanlord a class (--load-balancer-class)",
 			managers: []string{"kube-controllers"},
 		},
 		CalicoBGP: {
 			trouble: "every node announces these addresses by BGP, also nodes that Lanlord does not elect",
-			fix: "take the range out of serviceLoadBalancerIPs of the BGPConfiguration, or out of Lanlord's pools; with Calico as the " +
-				"only BGP speaker, keep the range there and use a pool that Lanlord announces by layer2 elsewhere",
+			fix:     "take the range out of serviceLoadBalancerIPs of the BGPConfiguration, or out of Lanlord's pools",
 		},
 	}
 }
@@ -113,14 +114,16 @@ func checkRivals(c *Cluster, f *findings) string {
 		case is && len(shared) > 0:
 			f.wrong(text.fix, "%s runs too (%s), and serves %s: %s", r.Kind, objects, listed(keyTexts(shared)), text.trouble)
 		case is:
-			f.wrong(text.fix, "%s runs too (%s), and serves the Services that Lanlord serves: %s", r.Kind, objects, text.trouble)
+			f.wrong(text.fix, "%s runs too (%s), and serves the Services that Lanlord serves: %s", r.Kind, objects,
+				text.trouble)
 		default:
 			apart = append(apart, string(r.Kind))
 		}
 		if overlap := c.overlapOf(r.Ranges); overlap != "" && r.Kind == CalicoBGP {
 			f.remark(text.fix, "%s is configured too (%s), and %s: %s", r.Kind, objects, overlap, text.trouble)
 		} else if overlap != "" {
-			f.wrong("take the addresses out of the pools of one of the two", "%s runs too (%s), and %s", r.Kind, objects, overlap)
+			f.wrong("take the addresses out of the pools of one of the two", "%s runs too (%s), and %s", r.Kind, objects,
+				overlap)
 		}
 	}
 	if len(apart) > 0 {

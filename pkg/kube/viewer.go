@@ -17,8 +17,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ViewerSecret is the name of the Secret with the key that encrypts the status of the processes for those who may read the
-// Secret. The entry is key-1.
+// ViewerSecret is the name of the Secret with the key that encrypts the status of the processes for those who may read
+// the Secret. The entry is key-1.
 const ViewerSecret = "lanlord-viewer"
 
 const (
@@ -30,8 +30,8 @@ const (
 	defaultListen = 7572
 )
 
-// KeepViewerSecret creates the Secret lanlord-viewer with a random key whenever there is none, at once and until ctx ends, and
-// then returns nil. Only the leading controller calls it.
+// KeepViewerSecret creates the Secret lanlord-viewer with a random key whenever there is none, at once and until ctx
+// ends, and then returns nil. Only the leading controller calls it.
 func KeepViewerSecret(ctx context.Context, client Client, namespace string, log *slog.Logger) error {
 	ensure := func(ctx context.Context) error {
 		return ensureSecret(ctx, client, namespace, ViewerSecret, "viewer key", log)
@@ -45,8 +45,8 @@ func KeepViewerSecret(ctx context.Context, client Client, namespace string, log 
 	return keepSecret(ctx, "viewer key", log, ensure)
 }
 
-// ViewerKey reads the key in the Secret lanlord-viewer when somebody asks for a status, and at most once in 3 s. A watch
-// would cost each node one more connection for something that is rarely used.
+// ViewerKey reads the key in the Secret lanlord-viewer when somebody asks for a status, and at most once in 3 s. A
+// watch would cost each node one more connection for something that is rarely used.
 type ViewerKey struct {
 	client    Client
 	namespace string
@@ -63,8 +63,8 @@ func NewViewerKey(client Client, namespace string) *ViewerKey {
 	return &ViewerKey{client: client, namespace: namespace}
 }
 
-// Get returns the key, or an error that says to people why there is none. The error has no text of the API server, because
-// everybody who reaches the port of a process may read the error.
+// Get returns the key, or an error that says to people why there is none. The error has no text of the API server,
+// because everybody who reaches the port of a process may read the error.
 func (v *ViewerKey) Get(ctx context.Context) ([]byte, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -43,7 +43,8 @@ func TestViewerKey(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		if len(a.requests) != 1 || a.requests[0].Verb != VerbGet || a.requests[0].Name != ViewerSecret || a.requests[0].Namespace != "n" {
+		if len(a.requests) != 1 || a.requests[0].Verb != VerbGet || a.requests[0].Name != ViewerSecret ||
+			a.requests[0].Namespace != "n" {
 			t.Errorf("made the requests %+v", a.requests)
 		}
 		group := schema.GroupResource{Resource: "secrets"}
@@ -53,7 +54,8 @@ func TestViewerKey(t *testing.T) {
 			want   string
 		}{
 			{nil, apierrors.NewNotFound(group, ViewerSecret), "there is no Secret n/lanlord-viewer"},
-			{nil, apierrors.NewForbidden(group, ViewerSecret, errors.New("somebody may not")), "this process may not read the Secret n/lanlord-viewer"},
+			{nil, apierrors.NewForbidden(group, ViewerSecret, errors.New("somebody may not")),
+				"this process may not read the Secret n/lanlord-viewer"},
 			{nil, errors.New("dial tcp 192.0.2.1: somebody"), "the Secret n/lanlord-viewer could not be read"},
 			{&corev1.Secret{}, nil, "the Secret n/lanlord-viewer has no entry key-1"},
 		} {
