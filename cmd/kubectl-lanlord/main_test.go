@@ -270,3 +270,24 @@ func TestRefusalIsMissingRight(t *testing.T) {
 		t.Error("no error is one")
 	}
 }
+
+// TestAPIServerIsQuoted shows the words of the API server, and not those that the client has for the number of the answer.
+func TestAPIServerIsQuoted(t *testing.T) {
+	said := errors.New("the server is currently unable to handle the request")
+	for body, want := range map[string]string{
+		`{"kind": "Status", "status": "Failure", "message": "no endpoints available", "reason": "ServiceUnavailable", "code": 503}`: "no endpoints available",
+		`the processes could not be listed`: said.Error(),
+		`{"kind": "List"}`:                  said.Error(),
+	} {
+		if err := explained([]byte(body), said); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", body, err, want)
+		}
+	}
+	if err := explained([]byte(`{"kind": "Status", "message": "well"}`), nil); err != nil {
+		t.Errorf("an answer is an error: %v", err)
+	}
+	status := `{"kind": "Status", "message": "no", "reason": "Forbidden", "code": 403}`
+	if err := explained([]byte(status), said); !apierrors.IsForbidden(err) {
+		t.Errorf("%v is no missing right", err)
+	}
+}

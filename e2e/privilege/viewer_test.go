@@ -58,7 +58,8 @@ func TestViewerNeedsNoExec(t *testing.T) {
 		text, problem = lanlord(t, kubeconfig, "who", vip)
 		return strings.Contains(text, "the node node answers")
 	}) {
-		t.Fatalf("who prints\n%s%s", text, problem)
+		t.Fatalf("who prints\n%s%s\nthe controller tells %.300s", text, problem,
+			fetched(t, "http://"+self.Addr().String()+":7572/statuses.sealed"))
 	}
 	text, problem = lanlord(t, kubeconfig, "status")
 	if !strings.Contains(text, "deciding for") || strings.Contains(text, "unasked") {
@@ -153,6 +154,19 @@ func preparePods(t *testing.T, client kubernetes.Interface) {
 		Ports:       []discoveryv1.EndpointPort{{Name: new("status"), Port: new(int32(7572))}},
 		Endpoints: []discoveryv1.Endpoint{{
 			Addresses: []string{self.Addr().String()}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)},
+			TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: system, Name: controller},
+		}},
+	}, metav1.CreateOptions{}))
+	// The API server finds the Pod of a Service by this kind, and only if it names the Pod.
+	//lint:ignore SA1019 the API server uses no other kind for services/proxy
+	must(core.Endpoints(system).Create(ctx, &corev1.Endpoints{
+		ObjectMeta: metav1.ObjectMeta{Name: "lanlord-status"},
+		//lint:ignore SA1019 the same
+		Subsets: []corev1.EndpointSubset{{
+			Addresses: []corev1.EndpointAddress{{
+				IP: self.Addr().String(), TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: system, Name: controller},
+			}},
+			Ports: []corev1.EndpointPort{{Name: "status", Port: 7572}},
 		}},
 	}, metav1.CreateOptions{}))
 }
