@@ -105,7 +105,7 @@ e2e-guests: e2e-ready
 e2e-namespaces:
 	e2e/binaries.sh
 	e2e/packages.sh frr bird2 openbgpd gobgpd tcpdump tshark
-	cd e2e && $(clustertest) ./privilege ./wire ./router ./scale ./soak
+	cd e2e && $(clustertest) ./claims ./privilege ./wire ./router ./scale ./soak
 
 e2e-ready: lab
 	e2e/demo.sh clean

@@ -24,7 +24,7 @@ const syncTimeout = 30 * time.Second
 
 // check prints the configuration in file as it is understood, or returns all that is wrong with it. If asked for, it also
 // prints what the configuration would change in the cluster, where it changes nothing itself.
-func check(ctx context.Context, file string, againstCluster bool, flags daemon.Flags, stdout io.Writer) error {
+func check(ctx context.Context, file string, againstCluster bool, flags daemon.Flags, gateways bool, stdout io.Writer) error {
 	data, err := readFile(file)
 	if err != nil {
 		return fmt.Errorf("--check-config: %w", err)
@@ -39,7 +39,7 @@ func check(ctx context.Context, file string, againstCluster bool, flags daemon.F
 	if err != nil || !againstCluster {
 		return err
 	}
-	changes, err := preview(ctx, cfg, flags)
+	changes, err := preview(ctx, cfg, flags, gateways)
 	if err != nil {
 		return fmt.Errorf("--against-cluster: %w", err)
 	}
@@ -84,12 +84,13 @@ func readFileOutside(file string, folders []string) ([]byte, error) {
 }
 
 // preview reads the cluster and returns what cfg would change in it.
-func preview(ctx context.Context, cfg *config.Config, flags daemon.Flags) ([]controller.Change, error) {
+func preview(ctx context.Context, cfg *config.Config, flags daemon.Flags, gateways bool) ([]controller.Change, error) {
 	client, err := kube.Connect(flags.Kubeconfig, name)
 	if err != nil {
 		return nil, err
 	}
 	options := storeOptions(flags, client)
+	options.Gateways = gateways
 	options.Log = slog.New(slog.DiscardHandler)
 	store := kube.New(options)
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)

@@ -32,9 +32,11 @@ func sealedBy(t *testing.T, pod string, status []byte) http.HandlerFunc {
 			http.NotFound(w, r)
 			return
 		}
-		if err := json.NewEncoder(w).Encode(daemon.Sealed{Pod: pod, Status: status}); err != nil {
+		text, err := json.Marshal(daemon.Sealed{Pod: pod, Status: status})
+		if err != nil {
 			t.Error(err)
 		}
+		_, _ = w.Write(text) // the collector does not read what is too long
 	}
 }
 

@@ -42,6 +42,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fromMetalLB := set.String("from-metallb-crs", "",
 		"read MetalLB's resources in `file` (YAML as kubectl get prints it, - for standard input), print the ConfigMap that means "+
 			"the same, say on standard error what has no counterpart, and exit")
+	gateways := set.Bool("gateways", false,
+		"read the Gateways of the Gateway API: no Service gets the address of one, and the Service of one gets the addresses in its "+
+			"spec; needs the right to list and watch gateways.gateway.networking.k8s.io")
 	if err := flags.Parse(set, about, args, stdout); err != nil {
 		return err
 	}
@@ -51,14 +54,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case *fromMetalLB != "":
 		return fromCRs(*fromMetalLB, flags, stdout, stderr)
 	case *checkConfig != "":
-		return check(ctx, *checkConfig, *againstCluster, flags, stdout)
+		return check(ctx, *checkConfig, *againstCluster, flags, *gateways, stdout)
 	case *againstCluster:
 		return &daemon.UsageError{Problem: "--against-cluster goes with --check-config"}
 	}
-	return serve(ctx, flags, stderr)
+	return serve(ctx, flags, *gateways, stderr)
 }
 
-func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
+func serve(ctx context.Context, flags daemon.Flags, gateways bool, stderr io.Writer) error {
 	log := flags.Logger(stderr)
 	if err := daemon.BridgeKlog(log); err != nil {
 		return err
@@ -70,6 +73,7 @@ func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
 	}
 	var loop *controller.Controller
 	options := storeOptions(flags, client)
+	options.Gateways = gateways
 	options.Log, options.Wake, options.Registerer = log, func() { loop.Wake() }, registry
 	lease := kube.NewLease(kube.LeaseOptions{
 		Client: client, Namespace: flags.Namespace, Name: name, Pod: podIdentity(),

@@ -121,9 +121,11 @@ func (g *gatherer) gatherServices(ctx context.Context) error {
 	}
 	var ours []cluster.Service
 	var foreign []inspect.ForeignService
+	var claims []cluster.Claim
 	for i := range list.Items {
 		o := &list.Items[i]
 		s, is := kube.ServiceOf(o, g.cluster.Class)
+		claims = append(claims, kube.ClaimsOf(o, g.cluster.Class)...)
 		switch {
 		case is && s.Managed:
 			ours = append(ours, s)
@@ -137,7 +139,8 @@ func (g *gatherer) gatherServices(ctx context.Context) error {
 	}
 	slices.SortFunc(ours, func(x, y cluster.Service) int { return x.Key.Compare(y.Key) })
 	slices.SortFunc(foreign, func(x, y inspect.ForeignService) int { return x.Key.Compare(y.Key) })
-	g.result(func(c *inspect.Cluster) { c.Services, c.Foreign = ours, foreign })
+	slices.SortFunc(claims, cluster.Claim.Compare)
+	g.result(func(c *inspect.Cluster) { c.Services, c.Foreign, c.Claims = ours, foreign, claims })
 	return nil
 }
 

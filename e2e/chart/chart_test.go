@@ -117,6 +117,23 @@ func TestNetworkPolicyIsTheManifest(t *testing.T) {
 	compare(t, key, want.Object, got.Object)
 }
 
+// TestGatewaysAreTheOverlay compares the rights that the chart gives for Gateways with those of deploy/gateways, and looks for the
+// flag.
+func TestGatewaysAreTheOverlay(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(deploy, "gateways", "rbac.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := render(t, "--set", "gateways=true")
+	for key, o := range objects(t, text) {
+		compare(t, key, o.Object, all[key].Object)
+	}
+	c := as[appsv1.Deployment](t, all, "Deployment controller").Spec.Template.Spec.Containers[0]
+	if !slices.Contains(c.Args, "--gateways") {
+		t.Errorf("the controller has no --gateways: %v", c.Args)
+	}
+}
+
 // compare reports each field in which two objects differ.
 func compare(t *testing.T, at string, want, got any) {
 	t.Helper()

@@ -34,6 +34,7 @@ func TestNoRightIsSuperfluous(t *testing.T) {
 	if _, err := server.Admin.CoreV1().Nodes().Patch(t.Context(), node, "application/merge-patch+json", []byte(status), metav1.PatchOptions{}, "status"); err != nil {
 		t.Fatal(err)
 	}
+	installGateways(t, server.Admin)
 	var all []*suspect
 	for _, component := range []string{controller, speaker} {
 		have := rights(t, component)
@@ -76,7 +77,10 @@ func work(t *testing.T, all, baseline []*suspect) {
 			}
 		}
 	}
-	for _, name := range []string{"gives an address", "announces the address", "makes the gossip key", "notes its networks", "tells of it", "encrypts its status"} {
+	for _, name := range []string{
+		"gives an address", "gives what the Gateway asks for", "announces the address", "makes the gossip key", "notes its networks", "tells of it",
+		"encrypts its status",
+	} {
 		must(name)
 	}
 	// The same happens twice, so that the same is told twice.

@@ -14,7 +14,11 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-const manifest = "../../deploy/install.yaml"
+// manifest is what every cluster gets, and gatewayRights what a controller with --gateways needs besides.
+const (
+	manifest      = "../../deploy/install.yaml"
+	gatewayRights = "../../deploy/gateways/rbac.yaml"
+)
 
 // right is one verb on one resource, the least that can be taken away.
 type right struct {
@@ -45,9 +49,13 @@ func (r right) rule() rbacv1.PolicyRule {
 // rights returns all that the manifest gives to a component.
 func rights(t *testing.T, component string) []right {
 	t.Helper()
-	text, err := os.ReadFile(manifest)
-	if err != nil {
-		t.Fatal(err)
+	var text []byte
+	for _, file := range []string{manifest, gatewayRights} {
+		more, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(append(text, "\n---\n"...), more...)
 	}
 	var all []right
 	add := func(cluster bool, rules []rbacv1.PolicyRule) {
@@ -68,13 +76,16 @@ func rights(t *testing.T, component string) []right {
 		}
 	}
 	for document := range bytes.SplitSeq(text, []byte("\n---\n")) {
+		if len(bytes.TrimSpace(document)) == 0 {
+			continue
+		}
 		object, _, err := scheme.Codecs.UniversalDeserializer().Decode(document, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		switch o := object.(type) {
 		case *rbacv1.ClusterRole:
-			if o.Name == "lanlord-"+component {
+			if o.Name == "lanlord-"+component || o.Name == "lanlord-"+component+"-gateways" {
 				add(true, o.Rules)
 			}
 		case *rbacv1.Role:

@@ -55,6 +55,13 @@ func (s *suspect) addr() netip.Addr {
 	return netip.AddrFrom4(a)
 }
 
+// requested is the address that the Gateway of the controller's Service asks for, in the same pool.
+func (s *suspect) requested() netip.Addr {
+	a := s.addr().As4()
+	a[2]++
+	return netip.AddrFrom4(a)
+}
+
 func (s *suspect) class() string { return "example.com/" + s.namespace }
 
 // listen is where the daemon serves metrics and the encrypted status.
@@ -84,7 +91,10 @@ func (s *suspect) prepare(t *testing.T) {
 			Ports: []corev1.ServicePort{{Port: 80}},
 		},
 	}
-	if s.component == speaker {
+	if s.component == controller {
+		service.Labels = map[string]string{"gateway.networking.k8s.io/gateway-name": "public"}
+		createGateway(t, s.client, s.namespace, s.requested())
+	} else {
 		service.Annotations = map[string]string{"lanlord.io/ip-allocated-from-pool": "a"} // as the controller writes it
 	}
 	made, err := core.Services(s.namespace).Create(ctx, service, metav1.CreateOptions{})
@@ -128,7 +138,7 @@ func (s *suspect) prepare(t *testing.T) {
 // config is the configuration, or one that makes the daemon tell of it: wrong for the controller, and without the address for
 // the speaker.
 func (s *suspect) config(bad bool) *corev1.ConfigMap {
-	addr, more := s.addr(), ""
+	addr, more := s.addr().String(), ""
 	if s.component == speaker {
 		// The Secret does not exist, so nobody is dialled.
 		more = "peers:\n- {my-asn: 64512, peer-asn: 64513, peer-address: 192.0.2.1, password-secret: lanlord-bgp/tor}\n"
@@ -136,8 +146,10 @@ func (s *suspect) config(bad bool) *corev1.ConfigMap {
 	if bad && s.component == controller {
 		more = "wrong: 1\n"
 	} else if bad {
-		addr = self.Masked().Addr()
-		addr = addr.Next().Next()
+		addr = self.Masked().Addr().Next().Next().String()
+	}
+	if s.component == controller {
+		addr += ", " + s.requested().String()
 	}
 	return &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "config"},
@@ -173,7 +185,9 @@ current-context: e2e
 	}
 	args := []string{"--kubeconfig=" + kubeconfig, "--namespace=" + s.namespace, "--load-balancer-class=" + s.class(),
 		"--listen=" + s.listen(), "--status-listen="}
-	if s.component == speaker {
+	if s.component == controller {
+		args = append(args, "--gateways")
+	} else {
 		args = append(args, "--node-name="+node, "--pod-name="+speaker, "--kube-proxy-metrics=", fmt.Sprintf("--gossip-port=%d", 20000+s.number))
 	}
 	s.process = exec.Command(program, args...)
@@ -249,6 +263,10 @@ func (s *suspect) able() map[string]func(*testing.T) bool {
 	all["gives an address"] = func(t *testing.T) bool {
 		service, err := s.client.CoreV1().Services(s.namespace).Get(t.Context(), "web", metav1.GetOptions{})
 		return err == nil && len(service.Status.LoadBalancer.Ingress) == 1
+	}
+	all["gives what the Gateway asks for"] = func(t *testing.T) bool {
+		service, err := s.client.CoreV1().Services(s.namespace).Get(t.Context(), "web", metav1.GetOptions{})
+		return err == nil && len(service.Status.LoadBalancer.Ingress) == 1 && service.Status.LoadBalancer.Ingress[0].IP == s.requested().String()
 	}
 	all["makes the gossip key"] = func(t *testing.T) bool {
 		_, err := s.client.CoreV1().Secrets(s.namespace).Get(t.Context(), "lanlord-gossip", metav1.GetOptions{})

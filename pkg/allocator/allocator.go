@@ -44,8 +44,8 @@ type Usage struct {
 	// Used addresses are held by Services. Resting addresses were released a short while ago.
 	Used, Resting int
 	// The fields below count addresses that no Service holds, each address once. Quarantined addresses are answered by
-	// a foreign host. Withheld addresses belong to a Node or a gateway, or are an end of a subnet. Reserved addresses
-	// are for certain Services only.
+	// a foreign host. Withheld addresses belong to a Node, a gateway or another object of the API server, or are an end of a
+	// subnet. Reserved addresses are for certain Services only.
 	Quarantined, Withheld, Reserved int
 }
 
@@ -61,6 +61,8 @@ type Allocator struct {
 	// barred are the addresses that no Service gets, reserved the addresses for certain Services only.
 	barred   map[netip.Addr]bar
 	reserved map[netip.Addr]reservation
+	// claims are the addresses that objects of the API server have. A Service that has one keeps it.
+	claims map[netip.Addr][]cluster.Claim
 	// ownReserved are the addresses that are reserved for a Service, ascending, which it gets before anything else.
 	ownReserved map[cluster.Key][]netip.Addr
 	holders
@@ -102,6 +104,7 @@ func New(snapshot cluster.Snapshot, resting []Rest) *Allocator {
 		catalog:     catalog{cfg: cfg, pools: make([]pool, len(cfg.Pools)), byName: make(map[string]int, len(cfg.Pools))},
 		barred:      make(map[netip.Addr]bar),
 		reserved:    make(map[netip.Addr]reservation),
+		claims:      make(map[netip.Addr][]cluster.Claim),
 		ownReserved: make(map[cluster.Key][]netip.Addr),
 		holders:     newHolders(len(snapshot.Services)),
 		quotaUsed:   make(map[poolNamespace]int),
@@ -118,6 +121,8 @@ func New(snapshot cluster.Snapshot, resting []Rest) *Allocator {
 	a.prepareSelectors(snapshot.Namespaces)
 	slices.SortFunc(a.spans, func(x, y span) int { return x.From.Compare(y.From) })
 	a.bar(snapshot)
+	a.claim(snapshot.Claims)
+	a.apart = a.keepsApart()
 	a.Begin(snapshot.Services, resting)
 	a.taken = make([]holding, 0, len(snapshot.Services))
 	return a
@@ -217,9 +222,16 @@ func (a *Allocator) countKept(usage []Usage) {
 			u.Withheld++
 		}
 	}
-	for addr := range a.reserved {
+	for addr := range a.claims {
 		_, held := a.used[addr]
 		if _, barred := a.barred[addr]; !held && !barred {
+			of(addr).Withheld++
+		}
+	}
+	for addr := range a.reserved {
+		_, held := a.used[addr]
+		_, claimed := a.claims[addr]
+		if _, barred := a.barred[addr]; !held && !barred && !claimed {
 			of(addr).Reserved++
 		}
 	}
@@ -276,7 +288,7 @@ func (a *Allocator) admit(svc *cluster.Service, addr netip.Addr) (int, *Refusal)
 		return 0, a.notAllowed(svc, i)
 	}
 	if holder := a.obstacle(svc, addr); holder != nil {
-		return 0, inUse(svc, addr, holder)
+		return 0, a.inUse(svc, addr, holder)
 	}
 	return i, nil
 }

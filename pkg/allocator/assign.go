@@ -40,7 +40,7 @@ type seeker struct {
 //
 // A request is granted as a whole or not at all, and nothing replaces it. When svc lacks an address, the addresses that
 // the configuration reserves for svc count as requested. Otherwise Assign tries in this order: an address that rests
-// for svc, an address that svc may share, both addresses from one pool that has both families, each address from the
+// for svc, an address that svc has had, an address that svc may share, both addresses from one pool that has both families, each address from the
 // first pool that has one, and last an address that rests for another Service. Of two families, PreferDualStack takes
 // what is free, and RequireDualStack takes nothing new unless both are free. Assign never takes a held address away.
 func (a *Allocator) Assign(svc *cluster.Service, held []Assignment) Result {
@@ -66,7 +66,7 @@ func (a *Allocator) Assign(svc *cluster.Service, held []Assignment) Result {
 		}
 	}
 	r := a.result(s.slots(), false, nil, held)
-	r.Remark = remark
+	r.Remark = joined(remark, a.unmet(&s))
 	return r
 }
 
@@ -168,7 +168,7 @@ func (a *Allocator) request(s *seeker) *Refusal {
 			return refusal
 		}
 	}
-	return nil
+	return a.requestWishes(s)
 }
 
 // hasReserved is true when the pool that the Service requests reserves an address for it.
@@ -216,6 +216,9 @@ func (a *Allocator) closed(s *seeker, i int, addr netip.Addr) *Refusal {
 	if b, ok := a.barred[addr]; ok {
 		return b.refuse(addr)
 	}
+	if c, ok := a.claimOn(s.Service, addr); ok {
+		return refuseClaim(c)
+	}
 	if a.pools[i].Disabled {
 		return a.disabled(i)
 	}
@@ -224,7 +227,7 @@ func (a *Allocator) closed(s *seeker, i int, addr netip.Addr) *Refusal {
 			"the quota is reached: %s", a.quotaText(s, i))
 	}
 	if holder := a.doubt(s.Service, addr); holder != nil {
-		return inUse(s.Service, addr, holder)
+		return a.inUse(s.Service, addr, holder)
 	}
 	return nil
 }

@@ -285,10 +285,10 @@ func (c *catalog) poolNames() string {
 }
 
 // inUse is the refusal of an address that holder has and does not share with svc.
-func inUse(svc *cluster.Service, addr netip.Addr, holder *cluster.Service) *Refusal {
-	why := unshared(svc, holder)
+func (a *Allocator) inUse(svc *cluster.Service, addr netip.Addr, holder *cluster.Service) *Refusal {
+	why := a.unshared(svc, holder, addr)
 	problem := cluster.Problem{Reason: reason.AddressInUse, Addr: addr, By: holder.Key.String(), Unshared: why}
-	return refuse(problem, "%s is held by Service %s%s", addr, holder.Key, unsharedText(why, svc, holder))
+	return refuse(problem, "%s is held by Service %s%s", addr, holder.Key, a.unsharedText(why, svc, holder, addr))
 }
 
 // familyMismatch is the refusal of an address of a family that svc does not have.

@@ -12,6 +12,7 @@ func (a *Allocator) fill(s *seeker) *Refusal {
 		return refusal
 	}
 	a.fillOwn(s, a.ownResting[s.Key])
+	a.fillFormer(s)
 	if s.SharingKey != "" {
 		a.fillShared(s)
 	}
@@ -61,6 +62,9 @@ func (a *Allocator) waitFor(s *seeker, addr netip.Addr) *Refusal {
 	if b, ok := a.barred[addr]; ok {
 		return reservedBut(b.refuse(addr))
 	}
+	if c, ok := a.claimOn(s.Service, addr); ok {
+		return reservedBut(refuseClaim(c))
+	}
 	holder := a.obstacle(s.Service, addr)
 	if holder == nil {
 		holder = a.doubt(s.Service, addr)
@@ -68,7 +72,7 @@ func (a *Allocator) waitFor(s *seeker, addr netip.Addr) *Refusal {
 	if holder == nil {
 		return nil
 	}
-	return reservedBut(inUse(s.Service, addr, holder))
+	return reservedBut(a.inUse(s.Service, addr, holder))
 }
 
 func reservedBut(r *Refusal) *Refusal {
@@ -88,7 +92,8 @@ func (a *Allocator) fillOwn(s *seeker, resting []netip.Addr) {
 
 // mayGive is true when addr, of pool i, may be given to the Service by itself, whoever has it.
 func (a *Allocator) mayGive(s *seeker, i int, addr netip.Addr) bool {
-	return !a.leavesOut(i, addr) && !a.isKept(addr) && a.gives(s, i) && a.mayCount(s, i, addr)
+	_, claimed := a.claimOn(s.Service, addr)
+	return !a.leavesOut(i, addr) && !claimed && !a.isBarred(addr) && a.gives(s, i) && a.mayCount(s, i, addr)
 }
 
 // fillShared fills the slots with addresses that the Service may share, those of the oldest Services first.
@@ -132,7 +137,7 @@ func (a *Allocator) triedBy(s *seeker, in sharing) *int {
 	}
 	a.scratch = ports
 	namespace := ""
-	if s.TrafficPolicy == cluster.TrafficLocal {
+	if s.TrafficPolicy == cluster.TrafficLocal || a.apart != nil {
 		namespace = s.Key.Namespace
 	}
 	if tried, ok := a.tried[sharer{in, s.TrafficPolicy, namespace, s.Selector, string(ports)}]; ok {
@@ -226,8 +231,14 @@ func (a *Allocator) fillFrom(s *seeker, slot *slot, in int, from func(*stock) ne
 	return true
 }
 
-// isKept is true for an address that is given to nobody, or only to the Services that it is reserved for.
+// isKept is true for an address that is given to nobody, or only to certain Services.
 func (a *Allocator) isKept(addr netip.Addr) bool {
+	_, claimed := a.claims[addr]
+	return claimed || a.isBarred(addr)
+}
+
+// isBarred is true for an address that is given to nobody, or only to the Services that it is reserved for.
+func (a *Allocator) isBarred(addr netip.Addr) bool {
 	if _, ok := a.barred[addr]; ok {
 		return true
 	}

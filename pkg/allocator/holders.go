@@ -16,6 +16,8 @@ type holders struct {
 	// used has the first holder of each address, more those who share it.
 	used map[netip.Addr]*cluster.Service
 	more map[netip.Addr][]*cluster.Service
+	// apart is true for an address that Services of different namespaces may not share; nil when there is none.
+	apart func(netip.Addr) bool
 	// settled are the addresses that are held between rounds and whose holders have a sharing key.
 	settled map[sharing][]netip.Addr
 	sharers
@@ -52,7 +54,7 @@ type sharing struct {
 type sharer struct {
 	sharing
 	policy cluster.TrafficPolicy
-	// namespace and selector are empty unless policy is TrafficLocal.
+	// namespace is empty unless policy is TrafficLocal or a pool keeps namespaces apart, selector unless policy is TrafficLocal.
 	namespace, selector string
 	// ports has three bytes for each port.
 	ports string
@@ -122,11 +124,11 @@ func (h *holders) obstacle(svc *cluster.Service, addr netip.Addr) *cluster.Servi
 	if !ok {
 		return nil
 	}
-	if !MayShare(svc, holder) {
+	if !h.mayShare(svc, holder, addr) {
 		return holder
 	}
 	for _, holder := range h.more[addr] {
-		if !MayShare(svc, holder) {
+		if !h.mayShare(svc, holder, addr) {
 			return holder
 		}
 	}
@@ -136,7 +138,7 @@ func (h *holders) obstacle(svc *cluster.Service, addr netip.Addr) *cluster.Servi
 // doubt returns the Service that perhaps has addr and would not share it with svc, nil if there is none.
 func (h *holders) doubt(svc *cluster.Service, addr netip.Addr) *cluster.Service {
 	for _, holder := range h.firm[addr] {
-		if holder.Key != svc.Key && !MayShare(svc, holder) {
+		if holder.Key != svc.Key && !h.mayShare(svc, holder, addr) {
 			return holder
 		}
 	}
@@ -189,6 +191,22 @@ func MayShare(x, y *cluster.Service) bool {
 	return !clash
 }
 
+// mayShare is true when two Services may have addr, as far as the Services and the pool of addr go.
+func (h *holders) mayShare(x, y *cluster.Service, addr netip.Addr) bool {
+	return MayShare(x, y) && (x.Key.Namespace == y.Key.Namespace || h.apart == nil || !h.apart(addr))
+}
+
+// keepsApart returns the function for holders.apart.
+func (c *catalog) keepsApart() func(netip.Addr) bool {
+	if !slices.ContainsFunc(c.pools, func(p pool) bool { return p.SeparateNamespaces }) {
+		return nil
+	}
+	return func(addr netip.Addr) bool {
+		i := c.poolOf(addr)
+		return i >= 0 && c.pools[i].SeparateNamespaces
+	}
+}
+
 // commonPort returns the first port that is in both, which are sorted.
 func commonPort(x, y []cluster.Port) (cluster.Port, bool) {
 	for len(x) > 0 && len(y) > 0 {
@@ -204,8 +222,8 @@ func commonPort(x, y []cluster.Port) (cluster.Port, bool) {
 	return cluster.Port{}, false
 }
 
-// unshared returns why svc cannot share an address with its holder.
-func unshared(svc, holder *cluster.Service) reason.Unshared {
+// unshared returns why svc cannot share addr with its holder.
+func (h *holders) unshared(svc, holder *cluster.Service, addr netip.Addr) reason.Unshared {
 	_, clash := commonPort(svc.Ports, holder.Ports)
 	switch {
 	case svc.SharingKey == "":
@@ -218,7 +236,7 @@ func unshared(svc, holder *cluster.Service) reason.Unshared {
 		return reason.SamePort
 	case holder.TrafficPolicy != svc.TrafficPolicy:
 		return reason.OtherTrafficPolicy
-	case svc.TrafficPolicy == cluster.TrafficLocal && holder.Key.Namespace != svc.Key.Namespace:
+	case holder.Key.Namespace != svc.Key.Namespace && (svc.TrafficPolicy == cluster.TrafficLocal || h.apart != nil && h.apart(addr)):
 		return reason.OtherNamespace
 	case svc.TrafficPolicy == cluster.TrafficLocal && holder.Selector != svc.Selector:
 		return reason.OtherSelector
@@ -227,9 +245,9 @@ func unshared(svc, holder *cluster.Service) reason.Unshared {
 	}
 }
 
-// unsharedText returns why svc cannot share an address with its holder, as the end of a sentence that names the holder.
-// The text is empty for a Service without a sharing key.
-func unsharedText(why reason.Unshared, svc, holder *cluster.Service) string {
+// unsharedText returns why svc cannot share addr with its holder, as the end of a sentence that names the holder. The text is
+// empty for a Service without a sharing key.
+func (a *Allocator) unsharedText(why reason.Unshared, svc, holder *cluster.Service, addr netip.Addr) string {
 	switch why {
 	case reason.NotMeant:
 	case reason.NoSharingKey:
@@ -242,6 +260,9 @@ func unsharedText(why reason.Unshared, svc, holder *cluster.Service) string {
 	case reason.OtherTrafficPolicy:
 		return fmt.Sprintf(", whose externalTrafficPolicy is %s and not %s", holder.TrafficPolicy, svc.TrafficPolicy)
 	case reason.OtherNamespace:
+		if svc.TrafficPolicy == cluster.TrafficCluster {
+			return ", which is in another namespace, and pool " + quote(a.pools[a.poolOf(addr)].Name) + " forbids that (share-across-namespaces)"
+		}
 		return ", whose externalTrafficPolicy is Local and whose Pods are in another namespace, so that no node has the endpoints of both"
 	case reason.OtherSelector:
 		return ", whose externalTrafficPolicy is Local and which has another selector"

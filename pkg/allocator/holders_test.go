@@ -39,7 +39,8 @@ func TestMayShare(t *testing.T) {
 		if MayShare(&c.x, &c.y) != MayShare(&c.y, &c.x) {
 			t.Errorf("%s: one says yes and the other no", name)
 		}
-		if !c.want && c.x.SharingKey != "" && unsharedText(unshared(&c.x, &c.y), &c.x, &c.y) == "" {
+		a, addr := new(Allocator), netip.Addr{}
+		if !c.want && c.x.SharingKey != "" && a.unsharedText(a.unshared(&c.x, &c.y, addr), &c.x, &c.y, addr) == "" {
 			t.Errorf("%s: no reason", name)
 		}
 	}

@@ -80,14 +80,42 @@ func newWorld(data []byte) world {
 		w.Services = append(w.Services, newService(b, i, anyAddr))
 	}
 	slices.SortFunc(w.Services, func(x, y *cluster.Service) int { return x.Key.Compare(y.Key) })
+	for range b.pick(4) {
+		w.Claims = append(w.Claims, newClaim(b, anyAddr()))
+	}
+	slices.SortFunc(w.Claims, cluster.Claim.Compare)
 	for range b.pick(5) {
 		w.resting = append(w.resting, Rest{Addr: anyAddr(), Holder: anyKey(b), Firm: b.chance(4)})
 	}
 	return w
 }
 
+// newClaim returns a claim of a Service that there may be, of a Gateway that a Service may be of, or of a Node.
+func newClaim(b *bytes, addr netip.Addr) cluster.Claim {
+	c := cluster.Claim{Addr: addr, By: cluster.ClaimedBy(b.pick(4)), Holder: anyKey(b)}
+	c.Managed = c.By == cluster.ClaimedByExternalIPs && b.chance(2)
+	return c
+}
+
+// wishAndRemember gives svc wishes and a past.
+func wishAndRemember(b *bytes, svc *cluster.Service, anyAddr func() netip.Addr) {
+	if b.chance(5) {
+		svc.ExternalIPs = append(svc.ExternalIPs, anyAddr())
+	}
+	if b.chance(6) {
+		svc.Gateway = anyKey(b)
+		svc.GatewayAddresses = append(svc.GatewayAddresses, anyAddr())
+	}
+	if b.chance(3) {
+		svc.Assignment = &cluster.Assignment{Former: []netip.Addr{anyAddr()}}
+		if b.chance(2) {
+			svc.Assignment.Addresses = []cluster.AssignedAddress{{Addr: anyAddr(), Pool: "a"}}
+		}
+	}
+}
+
 func newRandomPool(b *bytes, name string, addrs []netip.Addr, has func(int) bool) config.Pool {
-	p := config.Pool{Name: name, AutoAssign: !b.chance(5), AvoidBuggyIPs: b.chance(3), Disabled: b.chance(8)}
+	p := config.Pool{Name: name, AutoAssign: !b.chance(5), AvoidBuggyIPs: b.chance(3), Disabled: b.chance(8), SeparateNamespaces: b.chance(3)}
 	if b.chance(4) {
 		p.Namespaces = []string{"blue"}
 	}
@@ -162,6 +190,7 @@ func newService(b *bytes, i int, anyAddr func() netip.Addr) *cluster.Service {
 	if b.chance(5) {
 		svc.RequestedPool = []string{"a", "b", "c", "far", "none"}[b.pick(5)]
 	}
+	wishAndRemember(b, svc, anyAddr)
 	if b.chance(12) {
 		svc.RequestProblem, svc.Requested, svc.RequestedPool = "that makes no sense", nil, ""
 	}
@@ -208,7 +237,7 @@ func (w world) check(t *testing.T) {
 		w.checkResult(t, svc, held[i], r)
 		for _, g := range r.Assignments {
 			for _, other := range owners[g.Addr] {
-				if !naiveShare(svc, other) {
+				if !n.mayShare(svc, other, g.Addr) {
 					t.Fatalf("%s is given to %s and to %s\n%s", g.Addr, other.Key, svc.Key, w)
 				}
 			}
@@ -290,7 +319,7 @@ func (w world) checkUsage(t *testing.T, a *Allocator, n *naive) {
 			case n.isUsed(addr):
 			case n.isTakenByStranger(addr):
 				quarantined++
-			case n.isTaken(addr) || n.isEdge(addr):
+			case n.isTaken(addr) || n.isEdge(addr) || n.hasClaim(addr):
 				withheld++
 			case n.reservedFor(addr) != nil:
 				reserved++
@@ -313,7 +342,7 @@ func (w world) String() string {
 	for _, s := range w.Services {
 		fmt.Fprintf(&text, "%+v\n", *s)
 	}
-	fmt.Fprintf(&text, "resting %v\nnodes %v taken %v subnets %v avoid %t", w.resting, w.Nodes, w.Taken, w.Subnets,
+	fmt.Fprintf(&text, "resting %v\nnodes %v taken %v claims %v subnets %v avoid %t", w.resting, w.Nodes, w.Taken, w.Claims, w.Subnets,
 		w.Config.Allocation.AvoidNetworkAddresses)
 	return text.String()
 }

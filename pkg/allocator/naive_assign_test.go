@@ -84,12 +84,18 @@ func (g *naiveGetting) findPools() bool {
 
 // request gives the Service what it requests, or returns false.
 func (g *naiveGetting) request() bool {
-	for _, addr := range g.svc.Requested {
+	wishes := slices.Clone(g.svc.Requested)
+	for _, f := range g.wanted {
+		if _, has := g.got[f]; !has && g.wishFor(g.svc, f).IsValid() {
+			wishes = append(wishes, g.wishFor(g.svc, f))
+		}
+	}
+	for _, addr := range wishes {
 		f := cluster.FamilyOf(addr)
 		if has, ok := g.got[f]; ok && has.Addr == addr {
 			continue
 		}
-		if !g.needs(addr) || !g.mayHave(g.svc, addr) || g.isEdge(addr) || g.poolOf(addr).Disabled || !g.isOpen(g.svc, addr) ||
+		if !g.needs(addr) || !g.mayHave(g.svc, addr) || g.isEdge(addr) || g.isClaimed(g.svc, addr) || g.poolOf(addr).Disabled || !g.isOpen(g.svc, addr) ||
 			g.reservedFor(addr) == nil && !g.withinQuota(g.svc.Key.Namespace, addr, g.fresh) ||
 			g.svc.RequestedPool != "" && g.poolOf(addr).Name != g.svc.RequestedPool {
 			return false
@@ -101,12 +107,12 @@ func (g *naiveGetting) request() bool {
 
 // free is true when addr may be given to the Service by itself and nobody has it.
 func (g *naiveGetting) free(addr netip.Addr) bool {
-	return g.mayGive(addr) && !g.isUsed(addr)
+	return g.mayGive(addr) && !g.isUsed(addr) && !g.hasClaim(addr)
 }
 
 func (g *naiveGetting) mayGive(addr netip.Addr) bool {
 	return g.needs(addr) && slices.Contains(g.pools, g.poolOf(addr)) && !g.isTaken(addr) && !g.isEdge(addr) &&
-		g.reservedFor(addr) == nil && g.withinQuota(g.svc.Key.Namespace, addr, g.fresh)
+		g.reservedFor(addr) == nil && g.withinQuota(g.svc.Key.Namespace, addr, g.fresh) && !g.isClaimed(g.svc, addr)
 }
 
 func (g *naiveGetting) rests(addr netip.Addr, firm bool) bool {
@@ -125,6 +131,7 @@ func (g *naiveGetting) fill() bool {
 			g.give(r.Addr)
 		}
 	}
+	g.fillFormer()
 	for _, f := range g.wanted {
 		for _, addr := range g.order {
 			if cluster.FamilyOf(addr) == f && g.holders[addr][0].SharingKey == g.svc.SharingKey && g.svc.SharingKey != "" &&
@@ -142,6 +149,22 @@ func (g *naiveGetting) fill() bool {
 	return true
 }
 
+// fillFormer gives the Service what it has had and what does not rest for others.
+func (g *naiveGetting) fillFormer() {
+	if g.svc.Assignment == nil {
+		return
+	}
+	var addrs []netip.Addr
+	for _, a := range g.svc.Assignment.Addresses {
+		addrs = append(addrs, a.Addr)
+	}
+	for _, addr := range append(addrs, g.svc.Assignment.Former...) {
+		if g.poolOf(addr) != nil && g.mayGive(addr) && g.isOpen(g.svc, addr) && (!g.rests(addr, false) || g.restsFor(g.svc, addr)) {
+			g.give(addr)
+		}
+	}
+}
+
 func (g *naiveGetting) fillReserved() bool {
 	blocked := false
 	for _, f := range g.wanted {
@@ -153,7 +176,7 @@ func (g *naiveGetting) fillReserved() bool {
 					g.svc.RequestedPool != "" && p.Name != g.svc.RequestedPool {
 					continue
 				}
-				if waits = g.isTaken(addr) || g.isEdge(addr) || !g.isOpen(g.svc, addr); !waits {
+				if waits = g.isTaken(addr) || g.isEdge(addr) || g.isClaimed(g.svc, addr) || !g.isOpen(g.svc, addr); !waits {
 					g.give(addr)
 				}
 			}

@@ -112,6 +112,50 @@ func naiveShare(x, y *cluster.Service) bool {
 	return x.TrafficPolicy == cluster.TrafficCluster || x.Key.Namespace == y.Key.Namespace && x.Selector == y.Selector
 }
 
+// mayShare is true when two Services may both have addr.
+func (n *naive) mayShare(x, y *cluster.Service, addr netip.Addr) bool {
+	p := n.poolOf(addr)
+	return naiveShare(x, y) && (x.Key.Namespace == y.Key.Namespace || p == nil || !p.SeparateNamespaces)
+}
+
+// isClaimed is true when another object has addr.
+func (n *naive) isClaimed(svc *cluster.Service, addr netip.Addr) bool {
+	return slices.ContainsFunc(n.Claims, func(c cluster.Claim) bool {
+		if c.Addr != addr {
+			return false
+		}
+		if n.isUsed(addr) && (c.Managed || c.By == cluster.ClaimedByGateway) {
+			return false
+		}
+		if c.Managed {
+			return c.Holder != svc.Key && !slices.Contains(svc.ExternalIPs, addr)
+		}
+		return c.By != cluster.ClaimedByGateway || c.Holder != svc.Gateway && !n.restsFor(svc, addr)
+	})
+}
+
+func (n *naive) hasClaim(addr netip.Addr) bool {
+	return slices.ContainsFunc(n.Claims, func(c cluster.Claim) bool { return c.Addr == addr })
+}
+
+func (n *naive) restsFor(svc *cluster.Service, addr netip.Addr) bool {
+	return slices.ContainsFunc(n.resting, func(r Rest) bool { return r.Addr == addr && r.Holder == svc.Key })
+}
+
+// wishFor returns what svc wishes for, the zero Addr for nothing.
+func (n *naive) wishFor(svc *cluster.Service, f cluster.Family) netip.Addr {
+	for _, addr := range slices.Concat(svc.Requested, svc.GatewayAddresses, svc.ExternalIPs) {
+		switch p := n.poolOf(addr); {
+		case cluster.FamilyOf(addr) != f:
+		case slices.Contains(svc.Requested, addr):
+			return netip.Addr{}
+		case p != nil && (svc.RequestedPool == "" || svc.RequestedPool == p.Name):
+			return addr
+		}
+	}
+	return netip.Addr{}
+}
+
 func naiveWanted(svc *cluster.Service) []cluster.Family {
 	if svc.FamilyPolicy == cluster.SingleStack && len(svc.Families) > 1 {
 		return svc.Families[:1]
@@ -131,7 +175,7 @@ func naiveOf(held []Assignment, f cluster.Family) *Assignment {
 // sharesWithAll is true when all who have addr share it with svc.
 func (n *naive) sharesWithAll(svc *cluster.Service, addr netip.Addr) bool {
 	for _, holder := range n.holders[addr] {
-		if !naiveShare(svc, holder) {
+		if !n.mayShare(svc, holder, addr) {
 			return false
 		}
 	}
@@ -152,7 +196,7 @@ func (n *naive) perhaps(addr netip.Addr) []*cluster.Service {
 // isOpen is true when all who have addr, and all who perhaps have it, share it with svc.
 func (n *naive) isOpen(svc *cluster.Service, addr netip.Addr) bool {
 	for _, holder := range n.perhaps(addr) {
-		if holder.Key != svc.Key && !naiveShare(svc, holder) {
+		if holder.Key != svc.Key && !n.mayShare(svc, holder, addr) {
 			return false
 		}
 	}

@@ -21,8 +21,11 @@ type Assignment struct {
 	Problems []Problem
 	// IgnoredNode is the value of the annotation for a preferred node that an Event has reported as not valid.
 	IgnoredNode string
-	// Conflicts are the foreign hosts that an Event has told of, in the order of Addresses.
+	// Conflicts are the foreign hosts and the claims that an Event has told of, in the order of Addresses.
 	Conflicts []Conflict
+	// Former are addresses that the Service has had and does not have any more, at most one of each family that it lacks. The
+	// Service gets them back before any other Service gets them, when they are free and it may have them.
+	Former []netip.Addr
 }
 
 // AssignedAddress is an address and the pool that it came from.
@@ -55,11 +58,14 @@ type Problem struct {
 	Full []string
 }
 
-// Conflict is an address of the Service that foreign hosts answer for.
+// Conflict is an address of the Service that foreign hosts answer for, or that another object of the API server has. At least
+// one of the lists has an entry.
 type Conflict struct {
 	Addr netip.Addr
 	// MACs are the MAC addresses of the hosts, at most MaxConflictMACs of them.
 	MACs []string
+	// Claims are the texts of the claims (Claim.Text), at most MaxConflictMACs of them.
+	Claims []string
 }
 
 // The bounds below keep the record far below the size that Kubernetes allows for annotations, whatever a user writes
@@ -69,7 +75,7 @@ const (
 	MaxRecordedText = 1024
 	// MaxRecordedPorts is the number of ports in a record.
 	MaxRecordedPorts = 1000
-	// MaxConflictMACs is the number of MAC addresses recorded for one address.
+	// MaxConflictMACs is the number of MAC addresses, and that of claims, recorded for one address.
 	MaxConflictMACs = 16
 )
 
@@ -107,7 +113,9 @@ func (p Problem) Same(o Problem) bool {
 }
 
 // Equal reports whether both are the same conflict.
-func (c Conflict) Equal(o Conflict) bool { return c.Addr == o.Addr && slices.Equal(c.MACs, o.MACs) }
+func (c Conflict) Equal(o Conflict) bool {
+	return c.Addr == o.Addr && slices.Equal(c.MACs, o.MACs) && slices.Equal(c.Claims, o.Claims)
+}
 
 // Equal reports whether both records say the same.
 func (a *Assignment) Equal(o *Assignment) bool {
@@ -116,7 +124,7 @@ func (a *Assignment) Equal(o *Assignment) bool {
 	}
 	return slices.Equal(a.Addresses, o.Addresses) && a.Sharing.Equal(o.Sharing) && a.IgnoredNode == o.IgnoredNode &&
 		slices.EqualFunc(a.Problems, o.Problems, Problem.Equal) &&
-		slices.EqualFunc(a.Conflicts, o.Conflicts, Conflict.Equal)
+		slices.EqualFunc(a.Conflicts, o.Conflicts, Conflict.Equal) && slices.Equal(a.Former, o.Former)
 }
 
 // Has reports whether the record says that addr was assigned. A nil record says nothing.
@@ -134,6 +142,21 @@ func (a *Assignment) PoolOf(addr netip.Addr) string {
 		}
 	}
 	return ""
+}
+
+// LastOf returns the address of the family that the Service has or has had last, the zero Addr if the record has none.
+func (a *Assignment) LastOf(f Family) netip.Addr {
+	for _, x := range a.Addresses {
+		if FamilyOf(x.Addr) == f {
+			return x.Addr
+		}
+	}
+	for _, addr := range a.Former {
+		if FamilyOf(addr) == f {
+			return addr
+		}
+	}
+	return netip.Addr{}
 }
 
 // ConflictAt returns the conflict about addr.

@@ -25,8 +25,11 @@ type Snapshot struct {
 	Nodes []Node
 	// Namespaces are sorted by Name. Only readers that watch them fill it.
 	Namespaces []Namespace
-	// Taken are the addresses of other hosts, gateways and nodes. The InternalIPs of Nodes are not among them.
+	// Taken are the addresses of other hosts, gateways and nodes' kernels. The InternalIPs of Nodes are not among them, and their
+	// ExternalIPs are among Claims.
 	Taken []Taken
+	// Claims are the addresses that other objects of the API server have, sorted. Only the controller fills it.
+	Claims []Claim
 	// Subnets are the subnets of the nodes' addresses, masked, as far as the speakers have reported them.
 	Subnets []netip.Prefix
 	// Conflicts are the foreign hosts that answer for an address of a Service that keeps its address, sorted by Addr and then by MAC. A
@@ -113,7 +116,7 @@ type Taken struct {
 type TakenBy uint8
 
 const (
-	// TakenByNode is for an address of a Node: an ExternalIP, or any address of its kernel.
+	// TakenByNode is for an address of a Node's kernel.
 	TakenByNode TakenBy = iota
 	// TakenByGateway is for a default gateway.
 	TakenByGateway
@@ -172,6 +175,13 @@ type Service struct {
 	RequestProblem string
 	// RequestValue is the value that RequestProblem is about, as the user wrote it.
 	RequestValue string
+	// ExternalIPs are those of spec.externalIPs that are addresses, in their order. The first one of each family that a pool
+	// contains counts as requested where Requested has none of the family. Only the controller fills it.
+	ExternalIPs []netip.Addr
+	// Gateway is the Gateway that the Service was generated for, zero for none. Only the controller fills it.
+	Gateway Key
+	// GatewayAddresses are the addresses in spec.addresses of the Gateway. They count like ExternalIPs, and before them.
+	GatewayAddresses []netip.Addr
 
 	// PreferNode is the name of the Node that should announce the addresses rather than others; empty for any.
 	PreferNode string
@@ -318,7 +328,7 @@ type Node struct {
 	Labels map[string]string
 	// Addresses are the Node's InternalIPs, in their order.
 	Addresses []netip.Addr
-	// External are the Node's ExternalIPs, in their order. Snapshot.Taken holds them too.
+	// External are the Node's ExternalIPs, in their order. Snapshot.Claims holds them too.
 	External []netip.Addr
 	// MACs are the MAC addresses that the speaker of the Node reported to the controller, sorted. A Node has them without gossip.
 	MACs [][6]byte

@@ -165,6 +165,9 @@ func (p Pool) report(out *bytes.Buffer) {
 	}
 	row("reserve", reserved...)
 	row("quota", p.quotaTexts()...)
+	if p.SeparateNamespaces {
+		row("share-across-namespaces", "false: Services of different namespaces do not share an address")
+	}
 	row("node-selectors", selectorTexts(p.NodeSelectors, "node")...)
 	row("preferred-nodes", p.preferenceTexts()...)
 	if len(p.Interfaces) > 0 {

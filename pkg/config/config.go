@@ -63,6 +63,8 @@ type Pool struct {
 	// Quotas are the most addresses of the pool that a namespace may have, by namespace; under "" that of each one that
 	// is not named. Without an entry there is no limit.
 	Quotas map[string]int
+	// SeparateNamespaces means that Services of different namespaces may not share an address of the pool. Default false.
+	SeparateNamespaces bool
 	// NodeSelectors choose the nodes that may announce: those that match one of them. Empty for all nodes.
 	NodeSelectors []labels.Selector
 	// PreferredNodes say which of these nodes should announce rather than others, in the order of the document; see

@@ -42,6 +42,8 @@ func (b *builder) pool(raw rawPool, owner int) Pool {
 		Quotas:        b.quotas(raw.quota),
 		Interfaces:    b.distinct(raw.interfaces, checkInterface),
 		Spread:        int(raw.spread.v),
+
+		SeparateNamespaces: !raw.shareAcross.v,
 	}
 	pool.NamespaceSelectors = b.selectors(raw.namespaceSelectors, "namespaces")
 	pool.ServiceSelectors = b.selectors(raw.serviceSelectors, "Services")

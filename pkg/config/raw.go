@@ -43,6 +43,7 @@ type rawPool struct {
 	serviceSelectors   value[[]rawSelector]
 	reserve            value[[]rawReservation]
 	quota              rawQuota
+	shareAcross        value[bool]
 	nodeSelectors      value[[]rawSelector]
 	preferredNodes     value[[]rawPreference]
 	interfaces         value[[]value[string]]
@@ -135,6 +136,7 @@ func (r reader) pool(n *yaml.Node, at place) (rawPool, bool) {
 		{"service-selectors", list(r, &p.serviceSelectors, r.selector)},
 		{"reserve", r.reservations(&p.reserve)},
 		{"quota", r.quota(&p.quota)},
+		{"share-across-namespaces", r.boolean(&p.shareAcross)},
 		{"node-selectors", list(r, &p.nodeSelectors, r.selector)},
 		{"preferred-nodes", list(r, &p.preferredNodes, r.preference)},
 		{"interfaces", r.texts(&p.interfaces)},
@@ -243,6 +245,7 @@ func (c *rawConfig) applyDefaults() {
 	for i := range c.pools.v {
 		p := &c.pools.v[i]
 		p.autoAssign.or(true)
+		p.shareAcross.or(true)
 		for j := range p.advertisements.v {
 			p.advertisements.v[j].length4.or(32)
 			p.advertisements.v[j].length6.or(128)

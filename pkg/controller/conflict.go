@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// addressConflict is the reason of the condition that tells of strangers, and of the Event when they come.
+	// addressConflict is the reason of the condition that tells of strangers and claims, and of the Event when they come.
 	addressConflict = "AddressConflict"
 	// conflictOver is the reason of the Event when they are gone.
 	conflictOver = "AddressConflictOver"
@@ -20,19 +20,26 @@ const (
 // namedStrangers is the number of MAC addresses in a message; further ones are counted.
 const namedStrangers = 3
 
-// conflict returns the condition and the record about the foreign hosts that answer for any of the assignments, nil when
-// there are none.
+// conflict returns the condition and the record about the foreign hosts that answer for any of the assignments, and about the
+// objects that claim one, nil when there are none.
 func (d *decider) conflict(assignments []allocator.Assignment) (*cluster.Condition, []cluster.Conflict) {
-	if len(d.strangers) == 0 {
+	if len(d.strangers) == 0 && len(d.claims) == 0 {
 		return nil, nil
 	}
 	var messages []string
 	var conflicts []cluster.Conflict
 	for _, a := range assignments {
-		if macs := d.answering(a.Addr); len(macs) > 0 {
+		macs, claims := d.answering(a.Addr), d.claiming(a.Addr)
+		if len(macs) > 0 {
 			messages = append(messages, conflictMessage(a.Addr, macs))
+		}
+		if len(claims) > 0 {
+			messages = append(messages, claimMessage(a.Addr, claims))
+		}
+		if len(macs)+len(claims) > 0 {
 			macs = macs[:min(len(macs), cluster.MaxConflictMACs)]
-			conflicts = append(conflicts, cluster.Conflict{Addr: a.Addr, MACs: macs})
+			claims = claims[:min(len(claims), cluster.MaxConflictMACs)]
+			conflicts = append(conflicts, cluster.Conflict{Addr: a.Addr, MACs: macs, Claims: claims})
 		}
 	}
 	if len(messages) == 0 {
@@ -49,6 +56,27 @@ func (d *decider) answering(addr netip.Addr) []string {
 		macs = append(macs, d.strangers[i].MAC)
 	}
 	return macs
+}
+
+// claiming returns what other objects do with addr, which a Service of Lanlord has. The condition of another Service of Lanlord
+// tells of the claim of that Service, and a Gateway shows the address of its Service.
+func (d *decider) claiming(addr netip.Addr) []string {
+	i, _ := slices.BinarySearchFunc(d.claims, addr, func(c cluster.Claim, a netip.Addr) int { return c.Addr.Compare(a) })
+	var texts []string
+	for ; i < len(d.claims) && d.claims[i].Addr == addr; i++ {
+		if c := &d.claims[i]; !c.Managed && c.By != cluster.ClaimedByGateway {
+			texts = append(texts, cluster.Recorded(d.claims[i].Text()))
+		}
+	}
+	return texts
+}
+
+func claimMessage(addr netip.Addr, claims []string) string {
+	text := strings.Join(claims[:min(len(claims), namedStrangers)], " and ")
+	if more := len(claims) - namedStrangers; more > 0 {
+		text += fmt.Sprintf(" and %d more objects have it", more)
+	}
+	return fmt.Sprintf("%s %s; this Service keeps %s: remove it there, or let this Service request another address", addr, text, addr)
 }
 
 func conflictMessage(addr netip.Addr, macs []string) string {
@@ -70,6 +98,14 @@ func sameCondition(was, is *cluster.Condition) bool {
 	return was.True == is.True && was.Reason == is.Reason && was.Message == is.Message
 }
 
+// overMessage is the text of the Event about the end of a conflict.
+func overMessage(svc *cluster.Service) string {
+	if svc.Assignment != nil && !slices.ContainsFunc(svc.Assignment.Conflicts, func(c cluster.Conflict) bool { return len(c.MACs) > 0 }) {
+		return "no other object has the Service's addresses any longer"
+	}
+	return "nobody but the nodes answers for the Service's addresses"
+}
+
 // tellConflict appends the Event about a conflict that begins, changes or ends. Without a record the condition tells only
 // whether there was a conflict.
 func tellConflict(
@@ -81,7 +117,7 @@ func tellConflict(
 	case is == nil && !was:
 		return events
 	case is == nil:
-		return append(events, event(svc, false, conflictOver, "nobody but the nodes answers for the Service's addresses"))
+		return append(events, event(svc, false, conflictOver, overMessage(svc)))
 	case was && (!known || slices.EqualFunc(svc.Assignment.Conflicts, hosts, cluster.Conflict.Equal)):
 		return events
 	}

@@ -42,6 +42,8 @@ type claim struct {
 	doubtful bool
 	// result is the outcome of Assign for a Service that lacked an address, nil for the others.
 	result *allocator.Result
+	// regains is true when it lacks an address that it has had and can have again.
+	regains bool
 	// settled is true when the Service has what it asks for and there is nothing to write.
 	settled bool
 }
@@ -58,8 +60,9 @@ type decider struct {
 	alloc *allocator.Allocator
 	// adopts is false while no pool is configured. What Lanlord never wrote then stays in every status.
 	adopts bool
-	// strangers are the snapshot's Conflicts.
+	// strangers are the snapshot's Conflicts, claims its Claims.
 	strangers []cluster.Stranger
+	claims    []cluster.Claim
 	plan      Plan
 	// text and record are scratch: a Service that nothing happens to costs no allocation.
 	text   []byte
@@ -89,9 +92,11 @@ func (s *slab[T]) take(n int) []T {
 //
 // What is in the status already is adopted first, and stays unless it no longer fits: then it is replaced in the same
 // plan. Of Services that cannot both keep an address, the one whose record (cluster.Assignment) has the address goes first,
-// unless the Service has changed since then how it shares addresses; otherwise the older one. Only then the missing
-// addresses are given, first to the Service that has waited longest. What one Service gives up in a plan no other
-// gets in the same plan, so the order of the writes does not matter.
+// unless the Service has changed since then how it shares addresses; otherwise the older one. Then a Service whose Gateway or
+// spec.externalIPs ask for an address that is free gets that address in the place of its own. Only then the missing
+// addresses are given, first to the Services that have had what they lack and can have it again, and then to the Service that
+// has waited longest. What one Service gives up in a plan no other gets in the same plan, so the order of the writes does not
+// matter.
 //
 // The result depends on nothing else, so deciding again, also after a restart, says the same; and once a plan has been
 // written, the next one contains at most what hands on the addresses given up in it. resting are ordered by how long they
@@ -111,7 +116,7 @@ func newDecider(snapshot cluster.Snapshot, alloc *allocator.Allocator) *decider 
 		alloc:  alloc,
 		adopts: len(snapshot.Config.Pools) > 0,
 
-		strangers: snapshot.Conflicts,
+		strangers: snapshot.Conflicts, claims: snapshot.Claims,
 	}
 }
 
@@ -138,6 +143,9 @@ func (d *decider) decide(services []*cluster.Service) (unmanaged []*cluster.Serv
 		d.adoptOthers(&claims[i])
 	}
 	d.leave(unmanaged, claims)
+	for i := range claims {
+		d.exchange(&claims[i])
+	}
 	d.serve(claims)
 	for i := range claims {
 		d.settle(&claims[i])
@@ -203,6 +211,19 @@ func (d *decider) adopt(c *claim, addr netip.Addr) {
 	c.n++
 }
 
+// exchange replaces the addresses of a Service by those that it wishes for and can get.
+func (d *decider) exchange(c *claim) {
+	for range c.n {
+		i, now, why, ok := d.alloc.Exchange(c.svc, c.held[:c.n])
+		if !ok {
+			return
+		}
+		c.lost = append(c.lost, loss{c.held[i].Addr, why})
+		d.alloc.Leave(c.svc, c.held[i].Addr)
+		c.held[i] = now
+	}
+}
+
 // leave notes all that a status shows and that is to go.
 func (d *decider) leave(unmanaged []*cluster.Service, claims []claim) {
 	for i := range claims {
@@ -219,7 +240,8 @@ func (d *decider) leave(unmanaged []*cluster.Service, claims []claim) {
 	}
 }
 
-// serve assigns addresses to the Services that lack one, first to the Service that has waited longest.
+// serve assigns addresses to the Services that lack one, first to those that regain one, then to the Service that has waited
+// longest.
 func (d *decider) serve(claims []claim) {
 	lacking := 0
 	for i := range claims {
@@ -230,6 +252,7 @@ func (d *decider) serve(claims []claim) {
 	queue := make([]*claim, 0, lacking)
 	for i := range claims {
 		if claims[i].lacks() {
+			claims[i].regains = d.alloc.Regains(claims[i].svc, claims[i].held[:claims[i].n])
 			queue = append(queue, &claims[i])
 		}
 	}
@@ -250,9 +273,15 @@ func (d *decider) serve(claims []claim) {
 
 func (c *claim) lacks() bool { return c.n < len(allocator.Wanted(c.svc)) }
 
-// compareWaits orders Services by how long they have been waiting. One that has been served, and lacks something only
-// now or can do without, comes last.
+// compareWaits orders Services: those that regain an address come first, then those that have been waiting longer. One that has
+// been served, and lacks something only now or can do without, comes last.
 func compareWaits(x, y *claim) int {
+	if x.regains != y.regains {
+		if x.regains {
+			return -1
+		}
+		return 1
+	}
 	xs, xWaits := x.waiting()
 	ys, yWaits := y.waiting()
 	switch {

@@ -33,7 +33,7 @@ allocation: {release-delay: 0s}
 	`address-pools:
 - {name: a, protocol: layer2, addresses: [10.0.0.1-10.0.0.3, "fd00::1-fd00::2"], quota: {each: 2}, priority: 1}
 - {name: b, protocol: layer2, addresses: [10.0.0.4-10.0.0.6, "fd00::3"], reserve: {10.0.0.5: default/s1, 10.0.0.6: [default/s2, default/s3]}}
-- {name: c, protocol: layer2, addresses: [10.0.0.7-10.0.0.8, "fd00::4-fd00::5"], namespace-selectors: [{match-labels: {team: a}}],
+- {name: c, protocol: layer2, share-across-namespaces: false, addresses: [10.0.0.7-10.0.0.8, "fd00::4-fd00::5"], namespace-selectors: [{match-labels: {team: a}}],
    service-selectors: [{match-labels: {tier: front}}]}
 `,
 	`address-pools:
@@ -95,7 +95,7 @@ func randomAddr(random *rand.Rand) netip.Addr {
 
 // chooseNetwork gives a snapshot random namespaces and a random network.
 func chooseNetwork(random *rand.Rand, s *cluster.Snapshot) {
-	s.Nodes, s.Taken, s.Subnets, s.Conflicts = nil, nil, nil, nil
+	s.Nodes, s.Taken, s.Subnets, s.Conflicts, s.Claims = nil, nil, nil, nil, nil
 	s.Namespaces = []cluster.Namespace{{Name: "default"}, {Name: "other", Labels: map[string]string{"team": "a"}}}
 	if random.IntN(2) == 0 {
 		s.Namespaces[0].Labels = map[string]string{"team": "a"}
@@ -108,6 +108,13 @@ func chooseNetwork(random *rand.Rand, s *cluster.Snapshot) {
 	}
 	if random.IntN(3) == 0 {
 		for range 1 + random.IntN(3) {
+			s.Claims = append(s.Claims, randomClaim(random))
+		}
+		slices.SortFunc(s.Claims, cluster.Claim.Compare)
+		s.Claims = slices.Compact(s.Claims)
+	}
+	if random.IntN(3) == 0 {
+		for range 1 + random.IntN(3) {
 			s.Conflicts = append(s.Conflicts, cluster.Stranger{Addr: randomAddr(random), MAC: fmt.Sprintf("02:00:00:00:00:0%d", random.IntN(3))})
 		}
 		slices.SortFunc(s.Conflicts, cluster.Stranger.Compare)
@@ -116,6 +123,21 @@ func chooseNetwork(random *rand.Rand, s *cluster.Snapshot) {
 	if random.IntN(4) == 0 {
 		s.Subnets = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/29"), netip.MustParsePrefix("fd00::/64")}
 	}
+}
+
+func randomClaim(random *rand.Rand) cluster.Claim {
+	return cluster.Claim{
+		Addr: randomAddr(random), By: cluster.ClaimedBy(random.IntN(4)),
+		Holder: cluster.Key{Namespace: "default", Name: fmt.Sprint("s", random.IntN(6))},
+	}
+}
+
+// isContested is true when a stranger or a claim is about one of the addresses.
+func isContested(s *cluster.Snapshot, addrs []netip.Addr) bool {
+	return slices.ContainsFunc(s.Conflicts, func(c cluster.Stranger) bool { return slices.Contains(addrs, c.Addr) }) ||
+		slices.ContainsFunc(s.Claims, func(c cluster.Claim) bool {
+			return !c.Managed && c.By != cluster.ClaimedByGateway && slices.Contains(addrs, c.Addr)
+		})
 }
 
 // randomSnapshot is a cluster in which anything may have happened to the status of Services.
@@ -170,6 +192,9 @@ func chooseRecord(random *rand.Rand, svc *cluster.Service) {
 			svc.Assignment.Addresses = append(svc.Assignment.Addresses, cluster.AssignedAddress{Addr: addr, Pool: "a"})
 		}
 	}
+	if random.IntN(3) == 0 {
+		svc.Assignment.Former = []netip.Addr{randomAddr(random)}
+	}
 	if random.IntN(4) == 0 {
 		svc.Assignment.Sharing = cluster.Sharing{Key: "k", Ports: []cluster.Port{{Number: 53}}}
 	}
@@ -217,7 +242,7 @@ func TestDecideLaws(t *testing.T) {
 			t.Fatalf("there is always something to say:\n%s\n%s", third.text(), fourth.text())
 		}
 		for _, svc := range s.Services {
-			contested := slices.ContainsFunc(s.Conflicts, func(c cluster.Stranger) bool { return slices.Contains(svc.Ingress, c.Addr) })
+			contested := isContested(&s, svc.Ingress)
 			left := len(s.Config.Pools) == 0 && svc.AllocatedFrom == ""
 			if svc.Managed && !left && contested != (svc.Conflict != nil) {
 				t.Fatalf("%s has %v, strangers %v, and in the end the condition %v", svc.Key, svc.Ingress, s.Conflicts, svc.Conflict)
@@ -261,7 +286,7 @@ func checkPlan(t *testing.T, s cluster.Snapshot, p Plan) {
 		if svc.Managed != (u.Condition != nil) {
 			t.Fatalf("%s, managed %t, has the condition %v", u.Key, svc.Managed, u.Condition)
 		}
-		contested := slices.ContainsFunc(s.Conflicts, func(c cluster.Stranger) bool { return slices.Contains(u.Ingress, c.Addr) })
+		contested := isContested(&s, u.Ingress)
 		if svc.Managed && contested != (u.Conflict != nil) || !svc.Managed && u.Conflict != nil {
 			t.Fatalf("%s has %v, strangers %v, and the condition %v", u.Key, u.Ingress, s.Conflicts, u.Conflict)
 		}

@@ -99,5 +99,5 @@ func sameGround(x, y *cluster.Snapshot) bool {
 		slices.EqualFunc(x.Namespaces, y.Namespaces, func(x, y cluster.Namespace) bool {
 			return x.Name == y.Name && maps.Equal(x.Labels, y.Labels)
 		}) &&
-		slices.Equal(x.Taken, y.Taken) && slices.Equal(x.Subnets, y.Subnets) && slices.Equal(x.Conflicts, y.Conflicts)
+		slices.Equal(x.Taken, y.Taken) && slices.Equal(x.Claims, y.Claims) && slices.Equal(x.Subnets, y.Subnets) && slices.Equal(x.Conflicts, y.Conflicts)
 }

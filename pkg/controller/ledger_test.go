@@ -82,11 +82,13 @@ func (w *town) happen(plan Plan, names int) {
 		w.carryOut(plan.Updates)
 	case what < 28:
 		choose(random, &svc)
+		chooseWishes(random, &svc)
 		w.put(svc)
 	case what < 32:
 		if random.IntN(3) > 0 { // most Services are plain
 			svc.Managed, svc.FamilyPolicy, svc.Families = true, cluster.SingleStack, []cluster.Family{cluster.IPv4}
 			svc.Requested, svc.RequestedPool, svc.RequestProblem, svc.SharingKey, svc.Ports = nil, "", "", "", nil
+			svc.ExternalIPs, svc.GatewayAddresses = nil, nil
 		}
 		w.put(svc)
 	case what < 34:

@@ -25,7 +25,8 @@ func (d *decider) fillRecord(svc *cluster.Service, r allocator.Result, conflicts
 	for _, a := range r.Assignments {
 		addresses = append(addresses, cluster.AssignedAddress{Addr: a.Addr, Pool: cluster.Recorded(a.Pool)})
 	}
-	d.record = cluster.Assignment{Addresses: addresses, Sharing: cluster.SharingOf(svc), Conflicts: conflicts}
+	former := appendFormer(d.record.Former[:0], svc, r)
+	d.record = cluster.Assignment{Addresses: addresses, Sharing: cluster.SharingOf(svc), Conflicts: conflicts, Former: former}
 	if r.Refusal != nil {
 		d.record.Problems = r.Refusal.Problems
 	}
@@ -34,12 +35,35 @@ func (d *decider) fillRecord(svc *cluster.Service, r allocator.Result, conflicts
 	}
 }
 
+// appendFormer appends, for each family that svc lacks, the last address that svc has had of that family, unless svc requests
+// another one by now.
+func appendFormer(addrs []netip.Addr, svc *cluster.Service, r allocator.Result) []netip.Addr {
+	if svc.Assignment == nil || len(r.Assignments) == len(allocator.Wanted(svc)) {
+		return addrs
+	}
+	for _, f := range allocator.Wanted(svc) {
+		if slices.ContainsFunc(r.Assignments, func(a allocator.Assignment) bool { return cluster.FamilyOf(a.Addr) == f }) {
+			continue
+		}
+		last := svc.Assignment.LastOf(f)
+		asksForOther := slices.ContainsFunc(svc.Requested, func(a netip.Addr) bool { return cluster.FamilyOf(a) == f && a != last })
+		if last.IsValid() && !asksForOther {
+			addrs = append(addrs, last)
+		}
+	}
+	return addrs
+}
+
 // newRecord returns a copy of d.record that lasts.
 func (d *decider) newRecord() *cluster.Assignment {
 	record := &d.records.take(1)[0]
 	*record = d.record
 	record.Addresses = d.assigned.take(len(d.record.Addresses))
 	copy(record.Addresses, d.record.Addresses)
+	record.Former = slices.Clone(d.record.Former)
+	if len(record.Former) == 0 {
+		record.Former = nil
+	}
 	return record
 }
 

@@ -30,7 +30,8 @@ var update = flag.Bool("update", false, "write the plans into the scenario files
 //	            "delete ns/name" deletes one
 //	namespaces  the namespaces with their labels, all there are: "shop team=web,stage=live"
 //	network     what is known of the network, all of it: "node n1 10.0.0.2", "gateway 10.0.0.1 n1", "stranger 10.0.0.9 MAC",
-//	            "conflict 10.0.0.9 MAC" (sorted), "subnet 10.0.0.0/24"
+//	            "conflict 10.0.0.9 MAC" (sorted), "subnet 10.0.0.0/24", and a claim as "Status 10.0.0.9 ns/name", with the word of
+//	            cluster.ClaimedBy; "ours" after it for a Service of Lanlord
 //	restart     the controller starts anew, and knows nothing but the cluster
 //	wait 30s    time passes
 //	plan        what Decide says now; it is applied before the next section
@@ -115,6 +116,7 @@ func (s *story) play(name, text string) {
 		}
 	case "network":
 		s.snapshot.Nodes, s.snapshot.Taken, s.snapshot.Subnets, s.snapshot.Conflicts = nil, nil, nil, nil
+		s.snapshot.Claims = nil
 		for line := range strings.Lines(text) {
 			s.network(s.words(line))
 		}
@@ -143,8 +145,27 @@ func (s *story) network(words []string) {
 	case "subnet":
 		s.snapshot.Subnets = append(s.snapshot.Subnets, netip.MustParsePrefix(words[1]))
 	default:
-		s.Fatalf("unknown word %q", words[0])
+		s.claim(words)
 	}
+}
+
+// claim reads a claim.
+func (s *story) claim(words []string) {
+	for by := cluster.ClaimedByStatus; by <= cluster.ClaimedByGateway; by++ {
+		if by.String() != words[0] {
+			continue
+		}
+		namespace, name, ok := strings.Cut(words[2], "/")
+		if !ok {
+			namespace, name = "", words[2]
+		}
+		s.snapshot.Claims = append(s.snapshot.Claims, cluster.Claim{
+			Addr: s.addrs(words[1])[0], By: by, Holder: cluster.Key{Namespace: namespace, Name: name}, Managed: len(words) > 3,
+		})
+		slices.SortFunc(s.snapshot.Claims, cluster.Claim.Compare)
+		return
+	}
+	s.Fatalf("unknown word %q", words[0])
 }
 
 // labels reads "a=b,c=d".
@@ -226,6 +247,8 @@ func (s *story) service(words []string) {
 //	prefer | require              its family policy; single stack if there is none
 //	requests ADDR[,ADDR]          the addresses that it requests
 //	pool NAME                     the pool that it requests
+//	external ADDR[,ADDR]          its spec.externalIPs
+//	gateway ns/name ADDR[,ADDR]   the Gateway that it was generated for, and spec.addresses of the Gateway, none for no address
 //	problem "..."                 what is wrong with its request
 //	preference-problem "..."      what is wrong with the node that it prefers
 //	labels a=b,c=d                its labels
@@ -256,6 +279,11 @@ func (s *story) parseService(words []string, svc cluster.Service) cluster.Servic
 			svc.Requested = s.addrs(next())
 		case "pool":
 			svc.RequestedPool = next()
+		case "external":
+			svc.ExternalIPs = s.addrs(next())
+		case "gateway":
+			namespace, name, _ := strings.Cut(next(), "/")
+			svc.Gateway, svc.GatewayAddresses = cluster.Key{Namespace: namespace, Name: name}, s.addrs(next())
 		case "problem":
 			svc.RequestProblem = next()
 			svc.RequestValue = svc.RequestProblem

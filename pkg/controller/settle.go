@@ -37,7 +37,7 @@ func (d *decider) settle(c *claim) {
 	d.fillRecord(svc, r, hosts)
 	if d.isSettled(svc, r, why) && sameCondition(svc.Conflict, conflict) && svc.Assignment.Equal(&d.record) {
 		// The record vouches for all that the Service has.
-		c.settled = c.result == nil && r.Refusal == nil && conflict == nil
+		c.settled = c.result == nil && r.Refusal == nil && r.Remark == "" && conflict == nil
 		return
 	}
 	u := cluster.Update{

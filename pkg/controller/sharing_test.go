@@ -9,6 +9,54 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
+// TestPoolKeepsNamespacesApart has two Services of one sharing key and policy Cluster: in a pool that forbids to share across
+// namespaces, they share an address only within a namespace, also when one of them asks for the address of the other.
+func TestPoolKeepsNamespacesApart(t *testing.T) {
+	for _, c := range []struct {
+		key      string
+		other    string
+		requests bool
+		share    bool
+	}{
+		{"", "two", false, true},
+		{"", "two", true, true},
+		{", share-across-namespaces: false", "two", false, false},
+		{", share-across-namespaces: false", "two", true, false},
+		{", share-across-namespaces: false", "one", false, true},
+		{", share-across-namespaces: false", "one", true, true},
+	} {
+		cfg, err := config.Parse([]byte("address-pools:\n- {name: a, protocol: layer2, addresses: [10.0.0.0/24]" + c.key + "}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		svc := func(namespace, name string, port uint16) *cluster.Service {
+			return &cluster.Service{
+				Key: cluster.Key{Namespace: namespace, Name: name}, UID: name, Version: "1", Created: time.Unix(int64(port), 0),
+				Managed: true, Families: []cluster.Family{cluster.IPv4}, SharingKey: "edge", Ports: []cluster.Port{{Number: port}},
+			}
+		}
+		first, second := svc("one", "a", 80), svc(c.other, "b", 443)
+		if c.requests {
+			second.Requested = []netip.Addr{netip.MustParseAddr("10.0.0.0")}
+		}
+		plan := Decide(cluster.Snapshot{Config: cfg, Services: []*cluster.Service{first, second}}, nil)
+		got := map[string]string{}
+		for _, u := range plan.Updates {
+			got[u.Key.Name] = listed(u.Ingress) + " " + u.Condition.Reason
+		}
+		want := "10.0.0.0 Assigned"
+		switch {
+		case !c.share && c.requests:
+			want = " AddressInUse"
+		case !c.share:
+			want = "10.0.0.1 Assigned"
+		}
+		if got["a"] != "10.0.0.0 Assigned" || got["b"] != want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+}
+
 // TestLocalServicesOfTwoNamespacesDoNotShare has two Services of two namespaces with one sharing key and the same selector.
 // With the policy Local they get two addresses, because a selector chooses Pods of its own namespace: no node has the
 // endpoints of both, and the address would be dark. With the policy Cluster they share one.

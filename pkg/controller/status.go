@@ -137,6 +137,11 @@ func wants(svc *cluster.Service) status.Wants {
 	return w
 }
 
+// shows is true for an address in the status of a Service of ours.
+func (v *view) shows(addr netip.Addr) bool {
+	return slices.ContainsFunc(v.snapshot.Services, func(s *cluster.Service) bool { return slices.Contains(s.Ingress, addr) })
+}
+
 // heldBack lists the addresses of pools that nobody has and that are not given.
 func (v *view) heldBack(cfg *config.Config) []status.HeldBack {
 	type held struct {
@@ -162,6 +167,12 @@ func (v *view) heldBack(cfg *config.Config) []status.HeldBack {
 			add(t.Addr, status.Gateway, t.Name, time.Time{})
 		case cluster.TakenByNode:
 			add(t.Addr, status.NodeAddress, t.Name, time.Time{})
+		}
+	}
+	for _, c := range v.snapshot.Claims {
+		// A Service of ours that claims an address shows it, or waits for it.
+		if !c.Managed && !v.shows(c.Addr) {
+			add(c.Addr, status.Claimed, c.HolderText(), time.Time{})
 		}
 	}
 	for _, r := range v.rests {

@@ -22,6 +22,8 @@ type Cluster struct {
 	Services []cluster.Service
 	// Foreign are the other Services of type LoadBalancer, with their classes.
 	Foreign []ForeignService
+	// Claims are the addresses that Services have without Lanlord, sorted.
+	Claims []cluster.Claim
 	// Nodes are sorted by name.
 	Nodes  []Node
 	Config Config

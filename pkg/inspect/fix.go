@@ -31,7 +31,7 @@ func fixOf(word string) fix {
 	case stateFamilyRefused:
 		return fix{text: "activate the address family for this neighbor on the router"}
 	case stateConflict:
-		return fix{text: "give that host another address, or leave this one out of the pool with exclude"}
+		return fix{text: "give that host or object another address, or leave this one out of the pool with exclude"}
 	case stateDisputed:
 		return fix{"kubectl lanlord doctor tells whether the speakers hear each other", true}
 	case statePending:
@@ -79,7 +79,7 @@ func assignmentFix(a reason.Assignment) string {
 	case reason.AddressReserved:
 		return "ask for another address, or add the Service to the reservation"
 	case reason.AddressTaken:
-		return "ask for another address, or free this one of the host that has it"
+		return "ask for another address, or free this one of the host or object that has it"
 	case reason.NetworkAddress:
 		return "ask for another address"
 	case reason.AddressInUse:

@@ -123,6 +123,11 @@ func (c *Cluster) unowned(addr netip.Addr) (state, detail string) {
 			return stateNoService, "no Service has it, and none gets it, since a host that is no node has it: " + s.MAC
 		}
 	}
+	for _, x := range c.Claims {
+		if x.Addr == addr && !x.Managed {
+			return stateNoService, "no Service of Lanlord has it, and none gets it, since it " + x.Text()
+		}
+	}
 	switch pool := c.poolOf(addr); {
 	case c.Config.Config == nil:
 		return stateNoService, "no Service has it"

@@ -123,6 +123,9 @@ func requests(s *cluster.Service) (list []string) {
 	for _, a := range s.Requested {
 		list = append(list, "the address "+a.String())
 	}
+	for _, a := range s.ExternalIPs {
+		list = append(list, fmt.Sprintf("the address %s by spec.externalIPs, if a pool contains it", a))
+	}
 	if s.RequestedPool != "" {
 		list = append(list, fmt.Sprintf("an address of the pool %q", s.RequestedPool))
 	}

@@ -36,6 +36,7 @@ type (
 		Problems    []problemJSON  `json:"problems,omitempty"`
 		IgnoredNode string         `json:"ignoredNode,omitempty"`
 		Conflicts   []conflictJSON `json:"conflicts,omitempty"`
+		Former      []string       `json:"former,omitempty"`
 	}
 	addressJSON struct {
 		Address string `json:"address"`
@@ -58,7 +59,8 @@ type (
 	}
 	conflictJSON struct {
 		Address string   `json:"address"`
-		MACs    []string `json:"macs"`
+		MACs    []string `json:"macs,omitempty"`
+		Claims  []string `json:"claims,omitempty"`
 	}
 )
 
@@ -88,7 +90,10 @@ func FormatAssignment(a *cluster.Assignment) (string, error) {
 		r.Problems = append(r.Problems, problem)
 	}
 	for _, c := range a.Conflicts {
-		r.Conflicts = append(r.Conflicts, conflictJSON{c.Addr.String(), c.MACs})
+		r.Conflicts = append(r.Conflicts, conflictJSON{c.Addr.String(), c.MACs, c.Claims})
+	}
+	for _, addr := range a.Former {
+		r.Former = append(r.Former, addr.String())
 	}
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -157,10 +162,17 @@ func (r *recordJSON) assignment() (*cluster.Assignment, error) {
 		if err != nil {
 			return nil, fmt.Errorf("conflicts: %w", err)
 		}
-		if len(x.MACs) == 0 || !a.Has(addr) {
-			return nil, fmt.Errorf("conflicts: %s is not assigned, or has no MAC address", addr)
+		if len(x.MACs)+len(x.Claims) == 0 || !a.Has(addr) {
+			return nil, fmt.Errorf("conflicts: %s is not assigned, or has neither a MAC address nor a claim", addr)
 		}
-		a.Conflicts = append(a.Conflicts, cluster.Conflict{Addr: addr, MACs: x.MACs})
+		a.Conflicts = append(a.Conflicts, cluster.Conflict{Addr: addr, MACs: x.MACs, Claims: x.Claims})
+	}
+	for _, text := range r.Former {
+		addr, err := recordedAddr(text)
+		if err != nil {
+			return nil, fmt.Errorf("former: %w", err)
+		}
+		a.Former = append(a.Former, addr)
 	}
 	return a, nil
 }

@@ -45,6 +45,12 @@ var records = []struct {
 		Conflicts: []cluster.Conflict{{Addr: netip.MustParseAddr("10.0.0.1"), MACs: []string{"02:00:00:00:00:09"}}},
 	}, `{"format":1,"addresses":[{"address":"10.0.0.1","pool":"lan"}],` +
 		`"conflicts":[{"address":"10.0.0.1","macs":["02:00:00:00:00:09"]}]}`},
+	{"claimed, and lost another one", cluster.Assignment{
+		Addresses: []cluster.AssignedAddress{{Addr: netip.MustParseAddr("10.0.0.1"), Pool: "lan"}},
+		Conflicts: []cluster.Conflict{{Addr: netip.MustParseAddr("10.0.0.1"), Claims: []string{"is an ExternalIP of Node n1"}}},
+		Former:    []netip.Addr{netip.MustParseAddr("fd00::1")},
+	}, `{"format":1,"addresses":[{"address":"10.0.0.1","pool":"lan"}],` +
+		`"conflicts":[{"address":"10.0.0.1","claims":["is an ExternalIP of Node n1"]}],"former":["fd00::1"]}`},
 }
 
 func TestAssignmentText(t *testing.T) {
@@ -110,7 +116,10 @@ func TestParseAssignmentRefuses(t *testing.T) {
 		"a strange conflict":  `{"format":1,"conflicts":[{"address":"10.0.0.1","macs":["02:00:00:00:00:09"]}]}`,
 		"no MAC address": `{"format":1,"addresses":[{"address":"10.0.0.1","pool":"lan"}],` +
 			`"conflicts":[{"address":"10.0.0.1","macs":[]}]}`,
-		"too long": `{"format":1,"ignoredNode":"` + strings.Repeat("x", maxAssignment) + `"}`,
+		"no claim": `{"format":1,"addresses":[{"address":"10.0.0.1","pool":"lan"}],` +
+			`"conflicts":[{"address":"10.0.0.1"}]}`,
+		"a former address": `{"format":1,"former":["ten"]}`,
+		"too long":         `{"format":1,"ignoredNode":"` + strings.Repeat("x", maxAssignment) + `"}`,
 	} {
 		if got, err := ParseAssignment(text); err == nil {
 			t.Errorf("%s: %s is read as %+v", name, text, got)

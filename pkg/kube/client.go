@@ -100,11 +100,12 @@ var (
 // newScheme returns a scheme of the kinds that the daemons use.
 func newScheme() *runtime.Scheme {
 	s := runtime.NewScheme()
-	for _, r := range []*Resource{services, configMaps, nodes, namespaces, pods, secrets, events, endpointSlices, leases} {
-		s.AddKnownTypes(r.GroupVersion(), r.Object(), r.List())
+	for _, r := range []*Resource{services, configMaps, nodes, namespaces, pods, secrets, events, endpointSlices, leases, gateways} {
+		s.AddKnownTypeWithName(r.GroupVersionKind, r.Object())
+		s.AddKnownTypeWithName(r.GroupVersion().WithKind(r.Kind+"List"), r.List())
 	}
 	metav1.AddToGroupVersion(s, schema.GroupVersion{Version: "v1"}) // Status, the answer to a request that fails
-	for _, group := range []schema.GroupVersion{discoveryv1.SchemeGroupVersion, coordinationv1.SchemeGroupVersion} {
+	for _, group := range []schema.GroupVersion{discoveryv1.SchemeGroupVersion, coordinationv1.SchemeGroupVersion, gatewayVersion} {
 		metav1.AddToGroupVersion(s, group)
 	}
 	return s
@@ -127,6 +128,7 @@ func newRESTClient(cfg *rest.Config) (*restClient, error) {
 	codecs := serializer.NewCodecFactory(scheme).WithoutConversion()
 	for group, path := range map[schema.GroupVersion]string{
 		corev1.SchemeGroupVersion: "/api", discoveryv1.SchemeGroupVersion: "/apis", coordinationv1.SchemeGroupVersion: "/apis",
+		gatewayVersion: "/apis",
 	} {
 		of := rest.CopyConfig(cfg)
 		of.APIPath, of.GroupVersion, of.NegotiatedSerializer = path, &group, codecs

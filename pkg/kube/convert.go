@@ -64,6 +64,10 @@ type serviceRow struct {
 	service cluster.Service
 	// generation goes into the condition's observedGeneration; 0 where the API server does not count.
 	generation int64
+	// claims are the addresses that the Service has without Lanlord. hidden is true for a Service that snapshots do not show, because
+	// it does no more than to claim addresses.
+	claims []cluster.Claim
+	hidden bool
 }
 
 // convertService returns a Service as the core sees it, and false if it is neither ours nor carries anything of ours.

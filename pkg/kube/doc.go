@@ -32,6 +32,7 @@
 //	both        in its namespace  configmaps                          list, watch         that of --config-map, lanlord-state
 //	controller  cluster           services/status                     patch
 //	controller  cluster           namespaces, nodes                   list, watch
+//	controller  cluster           gateway.networking.k8s.io/gateways  list, watch
 //	controller  in its namespace  secrets, configmaps                 create
 //	controller  in its namespace  configmaps                          patch               lanlord-state
 //	controller  in its namespace  pods                                list, watch
@@ -44,5 +45,6 @@
 //
 // A configuration may name other Secrets than lanlord-bgp. Each of them needs the same right.
 //
-// A component that sets Options.Nodes, Options.Namespaces, Options.Speakers, Options.Endpoints or Options.Secret needs the rights for it.
+// A component that sets Options.Nodes, Options.Namespaces, Options.Speakers, Options.Endpoints, Options.Secret or Options.Gateways needs
+// the rights for it. With Options.Gateways, the Store also works without the right.
 package kube

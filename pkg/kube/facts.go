@@ -199,9 +199,6 @@ func (s *Store) publishFacts() {
 		for _, a := range n.Addresses {
 			internal[a] = true
 		}
-		for _, a := range n.External {
-			taken = append(taken, cluster.Taken{Addr: a, By: cluster.TakenByNode, Name: n.Name})
-		}
 	}
 	for f := range s.facts {
 		switch {

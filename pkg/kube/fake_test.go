@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -45,7 +46,8 @@ type fakeAPI struct {
 	log      map[string][]watch.Event
 	watchers map[string][]*fakeWatch
 	held     map[string]bool
-	down     error // what lists and watches return
+	down     error            // what lists and watches return
+	refused  map[string]error // the same for one resource
 	patches  []string
 }
 
@@ -68,6 +70,7 @@ func newFakeAPI(objects ...runtime.Object) *fakeAPI {
 		log:        make(map[string][]watch.Event),
 		watchers:   make(map[string][]*fakeWatch),
 		held:       make(map[string]bool),
+		refused:    make(map[string]error),
 	}
 	lists := map[string]func() runtime.Object{
 		"services":       func() runtime.Object { return &corev1.ServiceList{} },
@@ -77,6 +80,7 @@ func newFakeAPI(objects ...runtime.Object) *fakeAPI {
 		"configmaps":     func() runtime.Object { return &corev1.ConfigMapList{} },
 		"secrets":        func() runtime.Object { return &corev1.SecretList{} },
 		"endpointslices": func() runtime.Object { return &discoveryv1.EndpointSliceList{} },
+		"gateways":       func() runtime.Object { return &gatewayList{} },
 	}
 	for resource, list := range lists {
 		a.PrependReactor("list", resource, func(clienttesting.Action) (bool, runtime.Object, error) {
@@ -119,6 +123,8 @@ func resourceOf(o runtime.Object) string {
 		return "secrets"
 	case *discoveryv1.EndpointSlice:
 		return "endpointslices"
+	case *gateway:
+		return "gateways"
 	}
 	panic(fmt.Sprintf("no resource for %T", o))
 }
@@ -205,8 +211,8 @@ func (a *fakeAPI) pump(resource string) {
 func (a *fakeAPI) listed(resource string, list runtime.Object) (runtime.Object, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.down != nil {
-		return nil, a.down
+	if err := cmp.Or(a.refused[resource], a.down); err != nil {
+		return nil, err
 	}
 	var items []runtime.Object
 	for _, o := range a.objects[resource] {
@@ -223,8 +229,8 @@ func (a *fakeAPI) listed(resource string, list runtime.Object) (runtime.Object, 
 func (a *fakeAPI) watch(resource, version string) (watch.Interface, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.down != nil {
-		return nil, a.down
+	if err := cmp.Or(a.refused[resource], a.down); err != nil {
+		return nil, err
 	}
 	w := &fakeWatch{events: make(chan watch.Event, 1<<14)}
 	w.next = slices.IndexFunc(a.log[resource], func(e watch.Event) bool {
@@ -324,7 +330,7 @@ func inBubble(t *testing.T, api *fakeAPI, test func(t *testing.T, s *Store, wake
 		wakes, log := &counter{}, &lines{}
 		s := New(Options{
 			Client: api, Namespace: "lanlord-system", ConfigMap: "config", Component: "lanlord-test", Host: "here",
-			Nodes: true, Namespaces: true, Speakers: true, Endpoints: true, Secret: true, Wake: wakes.add,
+			Nodes: true, Namespaces: true, Speakers: true, Endpoints: true, Secret: true, Gateways: true, Wake: wakes.add,
 			Log: slog.New(slog.NewTextHandler(log, nil)),
 		})
 		var wg sync.WaitGroup

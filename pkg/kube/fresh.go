@@ -35,7 +35,7 @@ func (s *Store) WaitFresh(ctx context.Context) error {
 func (s *Store) waitFresh(ctx context.Context, w watched) error {
 	newest, err := s.newest(ctx, w)
 	for retry := newKeepRetry(); err != nil; newest, err = s.newest(ctx, w) {
-		if apierrors.IsForbidden(err) && s.isSynced(w) {
+		if (apierrors.IsForbidden(err) || apierrors.IsNotFound(err)) && s.isSynced(w) {
 			return nil // the Store works without the kind
 		}
 		s.opt.Log.Warn("cannot find out whether a watch is up to date; trying again", "kind", w.title, "err", err)

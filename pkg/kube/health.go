@@ -132,6 +132,14 @@ func (h *health) isRefused(kind string) bool {
 	return h.refused[kind] == string(metav1.StatusReasonForbidden)
 }
 
+// isAbsent reports whether the last list or watch of a kind was refused, or the API server does not know the kind.
+func (h *health) isAbsent(kind string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	refused := metav1.StatusReason(h.refused[kind])
+	return refused == metav1.StatusReasonForbidden || refused == metav1.StatusReasonNotFound
+}
+
 // reason is the kind of refusal, which stays the same while details in the text may vary.
 func reason(err error) string { return string(apierrors.ReasonForError(err)) }
 

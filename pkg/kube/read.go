@@ -13,8 +13,14 @@ import (
 // theirs and carries nothing of theirs.
 func ServiceOf(o *corev1.Service, class string) (cluster.Service, bool) {
 	row, ours := convertService(o, class)
+	if ours {
+		row.service.ExternalIPs = hostAddresses(o.Spec.ExternalIPs)
+	}
 	return row.service, ours
 }
+
+// ClaimsOf returns the addresses that a Service has without the controller of this load-balancer class.
+func ClaimsOf(o *corev1.Service, class string) []cluster.Claim { return claims(o, class) }
 
 // NodeOf returns a Node as the controller and the speakers see it.
 func NodeOf(o *corev1.Node) cluster.Node { return convertNode(o) }

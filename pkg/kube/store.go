@@ -33,6 +33,9 @@ type Options struct {
 	Passwords bool
 	// Speakers enables the watch of the speakers' Pods, which report the networks of their nodes.
 	Speakers bool
+	// Gateways enables the watch of the Gateways of the Gateway API. The Store works without them where the API server does not know
+	// the kind.
+	Gateways bool
 	// Component is the source of Events and the field manager of writes, like "lanlord-controller".
 	Component string
 	// Host is the second half of the source of Events: the node's name.
@@ -70,6 +73,7 @@ type Store struct {
 	configMaps *table[configRow]
 	saved      *table[stateRow]
 	secrets    *table[[][]byte]
+	gateways   *table[gatewayRow]
 
 	// own are the results of this process's writes that the watch has not shown yet. A nil row hides the Service.
 	own map[cluster.Key]ownWrite
@@ -92,7 +96,9 @@ type Store struct {
 	publishedTaken     []cluster.Taken
 	publishedSubnets   []netip.Prefix
 	publishedConflicts []cluster.Stranger
-	// dirtyRouted means that publishedRouted is out of date.
+	// dirtyClaims means that publishedClaims is out of date, dirtyRouted the same of publishedRouted.
+	dirtyClaims     bool
+	publishedClaims []cluster.Claim
 	dirtyRouted     bool
 	publishedRouted []cluster.Routed
 	config          configChoice
@@ -143,13 +149,12 @@ func New(o Options) *Store {
 		log: o.Log, used: newBell(), object: s.configRef(""), refusal: fmt.Errorf("ConfigMap %s/%s has not been read yet", o.Namespace, o.ConfigMap),
 	}
 	s.services = newTable(s, s.serviceChanged, func(object any) (serviceRow, bool) {
-		row, ours := convertService(object.(*corev1.Service), o.LoadBalancerClass)
-		s.trim(&row)
-		return row, ours
+		return s.convert(object.(*corev1.Service))
 	})
 	s.services.listing = func(back bool) {
 		if back {
 			clear(s.own)
+			s.dirtyClaims = true
 		}
 	}
 	s.slices = newTable(s, s.sliceChanged, func(object any) (sliceRow, bool) {
@@ -168,6 +173,9 @@ func New(o Options) *Store {
 	s.secrets = newTable(s, s.secretChanged, func(object any) ([][]byte, bool) {
 		secret := object.(*corev1.Secret)
 		return convertKeys(secret), secret.Name == GossipSecret
+	})
+	s.gateways = newTable(s, s.gatewayChanged, func(object any) (gatewayRow, bool) {
+		return convertGateway(object.(*gateway)), true
 	})
 	s.watches = s.watched()
 	s.metrics = newMetrics(s, o.Registerer)
@@ -289,10 +297,11 @@ func (s *Store) Snapshot() cluster.Snapshot {
 	s.publishNodes()
 	s.publishNamespaces()
 	s.publishFacts()
+	s.publishClaims()
 	s.publishRouted()
 	return cluster.Snapshot{
 		Config: s.config.config(), ConfigState: s.config.state(), Services: s.published, Nodes: s.publishedNodes, Namespaces: s.publishedNamespaces,
-		Taken: s.publishedTaken, Subnets: s.publishedSubnets, Conflicts: s.publishedConflicts, Routed: s.publishedRouted,
+		Taken: s.publishedTaken, Claims: s.publishedClaims, Subnets: s.publishedSubnets, Conflicts: s.publishedConflicts, Routed: s.publishedRouted,
 		Versions: cluster.Versions{
 			Config: s.config.versions(), EndpointSlices: s.slices.versions(), Nodes: s.nodes.versions(), Services: s.services.versions(),
 		},

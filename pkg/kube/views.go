@@ -26,7 +26,24 @@ func (s *Store) serviceChanged(key cluster.Key, at string, old, row *serviceRow)
 		return false
 	}
 	s.dirty[key] = struct{}{}
-	return old == nil || row == nil || !sameService(&old.service, &row.service)
+	claims := s.claimsChanged(old, row)
+	return old == nil || row == nil || claims || !sameService(&old.service, &row.service)
+}
+
+// claimsChanged notes whether two rows of a Service claim other addresses, and returns it. Each may be nil.
+func (s *Store) claimsChanged(old, row *serviceRow) bool {
+	var was, is []cluster.Claim
+	if old != nil {
+		was = old.claims
+	}
+	if row != nil {
+		is = row.claims
+	}
+	if slices.Equal(was, is) {
+		return false
+	}
+	s.dirtyClaims = true
+	return true
 }
 
 // sameService reports whether two Services differ at most in their version.
@@ -51,6 +68,7 @@ func (s *Store) keep(key cluster.Key, version string, row *serviceRow) bool {
 		return false
 	}
 	s.serve(row)
+	s.claimsChanged(s.row(key), row)
 	s.own[key] = ownWrite{version: version, row: row}
 	s.dirty[key] = struct{}{}
 	return true
@@ -95,7 +113,12 @@ func (s *Store) refreshEndpoints(service cluster.Key) (wake bool) {
 	if row == nil {
 		return false
 	}
-	// Snapshots share the old row, so it must not change.
+	s.replace(service, row)
+	return true
+}
+
+// replace serves a Service anew, whose row is row. Snapshots share the old row, so it must not change.
+func (s *Store) replace(service cluster.Key, row *serviceRow) {
 	next := *row
 	s.serve(&next)
 	if own, ok := s.own[service]; ok {
@@ -104,12 +127,16 @@ func (s *Store) refreshEndpoints(service cluster.Key) (wake bool) {
 		s.services.rows[service] = &next
 	}
 	s.dirty[service] = struct{}{}
-	return true
 }
 
-// serve writes the endpoints of a Service into its row, which no snapshot shares yet. It does nothing with a nil row.
+// serve writes the endpoints of a Service, and what its Gateway asks for, into its row, which no snapshot shares yet. It does
+// nothing with a nil row.
 func (s *Store) serve(row *serviceRow) {
 	if row != nil {
+		row.service.GatewayAddresses = nil
+		if g := s.gateways.rows[row.service.Gateway]; g != nil {
+			row.service.GatewayAddresses = g.requested
+		}
 		e := s.endpoints[row.service.Key]
 		row.service.HasServing, row.service.ServingNodes, row.service.ReadyNodes = e.serving, e.nodes, e.ready
 	}
@@ -128,7 +155,7 @@ func (s *Store) publishServices() {
 		if rest = rest[i:]; found {
 			rest = rest[1:]
 		}
-		if row := s.row(key); row != nil {
+		if row := s.row(key); row != nil && !row.hidden {
 			next = append(next, &row.service)
 		}
 	}
@@ -140,7 +167,7 @@ func (s *Store) nodeChanged(_ cluster.Key, _ string, old, row *cluster.Node) (wa
 	if old != nil && row != nil && reflect.DeepEqual(*old, *row) {
 		return false
 	}
-	s.dirtyNodes, s.dirtyFacts = true, true
+	s.dirtyNodes, s.dirtyFacts, s.dirtyClaims = true, true, true
 	s.keeping.ring()
 	return true
 }

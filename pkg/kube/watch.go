@@ -73,6 +73,13 @@ func (s *Store) watched() []watched {
 			table: s.secrets, synced: func() bool { return s.secrets.synced },
 		})
 	}
+	if s.opt.Gateways {
+		ws = append(ws, watched{
+			resource: gateways, table: s.gateways,
+			// Most clusters do not have the kind, and the manifest does not grant the right.
+			synced: func() bool { return s.gateways.synced || s.services.synced && s.health.isAbsent(gateways.Name) },
+		})
+	}
 	for i := range ws {
 		if ws[i].title == "" {
 			ws[i].title = ws[i].resource.Name

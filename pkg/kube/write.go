@@ -48,7 +48,7 @@ func (s *Store) patchStatus(
 	s.mu.Lock()
 	row := s.row(key)
 	s.mu.Unlock()
-	if row == nil || row.service.UID != uid || row.service.Version != version {
+	if row == nil || row.hidden || row.service.UID != uid || row.service.Version != version {
 		return fmt.Errorf("write Service %s: %w", key, cluster.ErrChanged)
 	}
 	patch, err := patchOf(row, time.Now())
@@ -69,8 +69,7 @@ func (s *Store) patchStatus(
 		return fmt.Errorf("write Service %s: %w", key, err)
 	}
 	var result *serviceRow
-	if now, ours := convertService(o, s.opt.LoadBalancerClass); ours {
-		s.trim(&now)
+	if now, ok := s.convert(o); ok {
 		result = &now
 	}
 	s.mu.Lock()

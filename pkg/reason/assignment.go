@@ -28,7 +28,7 @@ const (
 	AddressExcluded
 	// AddressReserved: the configuration reserves the address for other Services.
 	AddressReserved
-	// AddressTaken: a Node, a gateway or a foreign host has the address.
+	// AddressTaken: a Node, a gateway, a foreign host or another object of the API server has the address.
 	AddressTaken
 	// NetworkAddress: the address is the network or the broadcast address of a subnet.
 	NetworkAddress

@@ -15,8 +15,8 @@ const (
 	SamePort
 	// OtherTrafficPolicy: the Services differ in externalTrafficPolicy.
 	OtherTrafficPolicy
-	// OtherNamespace: both have externalTrafficPolicy Local, and are in different namespaces, so no node has the endpoints
-	// of both by right.
+	// OtherNamespace: the Services are in different namespaces, and the pool forbids to share across namespaces or both have
+	// externalTrafficPolicy Local, so that no node has the endpoints of both by right.
 	OtherNamespace
 	// OtherSelector: both have externalTrafficPolicy Local, and their selectors differ.
 	OtherSelector

@@ -180,8 +180,8 @@ type HeldBack struct {
 	Pool    string `json:"pool"`
 	// Why is what keeps it back.
 	Why HeldBackWhy `json:"why"`
-	// By is the Service that it rests for ("namespace/name"), the Node that has it or whose gateway it is, or the stranger's MAC
-	// address.
+	// By is the Service that it rests for ("namespace/name"), the Node that has it or whose gateway it is, the stranger's MAC
+	// address, or the object that claims it, with its kind ("Service shop/web").
 	By string `json:"by"`
 	// Until is when it stops resting.
 	Until time.Time `json:"until,omitzero"`
@@ -200,4 +200,7 @@ const (
 	NodeAddress HeldBackWhy = "NodeAddress"
 	// Gateway: it is a default gateway of a Node.
 	Gateway HeldBackWhy = "Gateway"
+	// Claimed: another object of the API server has it: a Service of another class, spec.externalIPs, an ExternalIP of a Node, or a
+	// Gateway.
+	Claimed HeldBackWhy = "Claimed"
 )
