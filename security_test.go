@@ -44,6 +44,22 @@ func TestSecurityNamesTests(t *testing.T) {
 	if held < 8 {
 		t.Errorf("found %d attacks: the test reads the wrong lines", held)
 	}
+	doors := 0
+	_, table, _ = strings.Cut(string(text), "\n## Doors\n")
+	table, _, _ = strings.Cut(table, "\n#")
+	for line := range strings.Lines(table) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 7 || strings.HasPrefix(cells[1], "---") || strings.TrimSpace(cells[1]) == "door" {
+			continue
+		}
+		doors++
+		if open := strings.HasPrefix(strings.TrimSpace(cells[4]), "nothing"); open == name.MatchString(cells[5]) {
+			t.Errorf("the door%sis bounded by%sand held by%q", cells[1], cells[4], strings.TrimSpace(cells[5]))
+		}
+	}
+	if doors < 12 {
+		t.Errorf("found %d doors: the test reads the wrong lines", doors)
+	}
 	for _, match := range name.FindAllStringSubmatch(string(text), -1) {
 		if !defined[match[1]] {
 			t.Errorf("docs/security.md names %s, which does not exist", match[1])

@@ -66,6 +66,11 @@ func readFile(file string) ([]byte, error) {
 	if file == "-" {
 		return io.ReadAll(os.Stdin)
 	}
+	return readFileOutside(file, secretFolders)
+}
+
+// readFileOutside returns the content of a file that is in none of the folders, also behind a symbolic link.
+func readFileOutside(file string, folders []string) ([]byte, error) {
 	path, err := filepath.EvalSymlinks(file)
 	if err != nil {
 		return nil, err
@@ -73,7 +78,7 @@ func readFile(file string) ([]byte, error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
-	for _, folder := range secretFolders {
+	for _, folder := range folders {
 		if strings.HasPrefix(path, folder+"/") {
 			return nil, fmt.Errorf("%s is below %s, where no configuration belongs; give the configuration on standard "+
 				"input, with - for the file", file, folder)

@@ -111,6 +111,9 @@ func serve(ctx context.Context, flags daemon.Flags, gateways bool, stderr io.Wri
 			daemon.Task{Name: "keep the gossip key", Run: func(ctx context.Context) error {
 				return kube.KeepGossipSecret(ctx, client, flags.Namespace, log)
 			}},
+			daemon.Task{Name: "keep the viewer key", Run: func(ctx context.Context) error {
+				return kube.KeepViewerSecret(ctx, client, flags.Namespace, log)
+			}},
 		)
 	}
 	log.Info("starting", "version", daemon.Version())
@@ -120,6 +123,7 @@ func serve(ctx context.Context, flags daemon.Flags, gateways bool, stderr io.Wri
 			return lease.Lead(ctx, lead)
 		}},
 		daemon.Task{Name: "serve HTTP", Run: daemon.NewServer(daemon.ServerOptions{
+			Key: kube.NewViewerKey(client, flags.Namespace).Get, Statuses: newCollector(client, flags.Namespace),
 			Listen: flags.Listen, Status: page.Controller(teller.status), StatusListen: flags.StatusListen, Pod: os.Getenv(podEnv), Metrics: registry, PProf: flags.PProf, Log: log,
 			Checks: []daemon.Check{{Name: "cluster", Ready: func() error {
 				if !store.Synced() {

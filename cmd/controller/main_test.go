@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,7 +95,9 @@ func TestSecretFilesAreNotPrinted(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("LANLORD_TEST", "a: secret")
-	for _, file := range []string{"/proc/self/environ", "/proc/../proc/self/environ", link} {
+	for _, file := range []string{
+		"/proc/self/environ", "/proc/../proc/self/environ", link, "/proc/self/root/proc/self/environ", "/proc/thread-self/root" + link,
+	} {
 		for _, flag := range []string{"--check-config=", "--from-metallb-crs="} {
 			var out bytes.Buffer
 			err := run(t.Context(), []string{flag + file}, &out, &out)
@@ -120,6 +121,69 @@ func TestOwnClassIsNotAnnouncedOnly(t *testing.T) {
 		}
 		if strings.Contains(out.String(), "warning: announce-classes") != warned {
 			t.Errorf("class %q: %s", class, out.String())
+		}
+	}
+}
+
+// TestTokenIsNotRead refuses the token of a ServiceAccount, which is behind two links as the kubelet makes them, by all the
+// names that a file may have.
+func TestTokenIsNotRead(t *testing.T) {
+	secrets, elsewhere := filepath.Join(t.TempDir(), "secrets"), t.TempDir()
+	at := filepath.Join(secrets, "..2026_11_30")
+	if err := os.MkdirAll(at, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(at, "token"), []byte("eyJ"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(elsewhere, "config"), []byte("address-pools: []"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for link, to := range map[string]string{
+		filepath.Join(secrets, "..data"): "..2026_11_30", filepath.Join(secrets, "token"): "..data/token",
+		filepath.Join(elsewhere, "file"): filepath.Join(secrets, "token"), filepath.Join(elsewhere, "folder"): secrets,
+		filepath.Join(elsewhere, "root"): "/proc/self/root",
+	} {
+		if err := os.Symlink(to, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	relative, err := filepath.Rel(here, filepath.Join(secrets, "token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{
+		filepath.Join(secrets, "token"), filepath.Join(secrets, "..data", "token"), relative, secrets + "/../secrets/token",
+		filepath.Join(elsewhere, "file"), filepath.Join(elsewhere, "folder", "token"), "/proc/self/root" + secrets + "/token",
+		"/proc/self/cwd/" + relative, elsewhere + "/root" + secrets + "/token",
+	} {
+		if text, err := readFileOutside(file, []string{secrets}); err == nil || len(text) > 0 {
+			t.Errorf("%s is read: %s", file, text)
+		}
+	}
+	if text, err := readFileOutside(filepath.Join(elsewhere, "config"), []string{secrets}); err != nil || len(text) == 0 {
+		t.Errorf("a configuration is refused: %v", err)
+	}
+}
+
+// TestKubeconfigIsNotRepeated does not repeat what a file has that is no kubeconfig.
+func TestKubeconfigIsNotRepeated(t *testing.T) {
+	const secret = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzcGVha2VyIn0"
+	for name, text := range map[string]string{"token": secret, "pair": "key-1: " + secret, "list": "- " + secret, "broken": "a: [" + secret} {
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		err := run(ctx, []string{"--kubeconfig=" + file, "--listen=127.0.0.1:0", "--status-listen="}, &out, &out)
+		cancel()
+		if err == nil || strings.Contains(err.Error()+out.String(), secret[:12]) {
+			t.Errorf("%s: %v\n%s", name, err, out.String())
 		}
 	}
 }

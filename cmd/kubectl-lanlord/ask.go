@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
@@ -25,6 +26,7 @@ const askedAtOnce = 32
 func (g *gatherer) askAll(ctx context.Context, pods []corev1.Pod) error {
 	var group errgroup.Group
 	group.SetLimit(askedAtOnce)
+	g.sealed = sync.OnceValue(func() statuses { return g.gatherSealed(ctx) })
 	for i := range pods {
 		pod := &pods[i]
 		switch pod.Labels[componentLabel] {
@@ -66,11 +68,9 @@ func ask[T any](ctx context.Context, g *gatherer, pod *corev1.Pod) (*T, string) 
 		return nil, "its container does not run"
 	}
 	g.progress.say("asking %s", pod.Name)
-	text, err := g.execute(ctx, target{
-		namespace: pod.Namespace, pod: pod.Name, container: pod.Spec.Containers[0].Name, command: []string{command, "status"},
-	})
-	if err != nil {
-		return nil, g.silence(err)
+	text, silence := g.statusText(ctx, pod, command)
+	if silence != "" {
+		return nil, silence
 	}
 	said := new(T)
 	if err := json.Unmarshal(text, said); err != nil {
@@ -79,17 +79,26 @@ func ask[T any](ctx context.Context, g *gatherer, pod *corev1.Pod) (*T, string) 
 	return said, ""
 }
 
-// silence says why a process could not be asked. A missing right is noted once.
-func (g *gatherer) silence(err error) string {
-	if apierrors.IsForbidden(err) {
-		right := "create (and get) pods/exec in " + g.namespace
-		g.result(func(c *inspect.Cluster) {
-			if !slices.ContainsFunc(c.Gaps, func(x inspect.Gap) bool { return x.Right == right }) {
-				c.Gaps = append(c.Gaps, inspect.Gap{What: inspect.OfProcesses, Right: right, Reason: err.Error()})
-			}
+// statusText returns the status of the process of a Pod as JSON, or why there is none. Without the right to execute in the
+// Pod, the controller passes the status on, encrypted.
+func (g *gatherer) statusText(ctx context.Context, pod *corev1.Pod, command string) (text []byte, silence string) {
+	if !g.noExec.Load() {
+		text, err := g.execute(ctx, target{
+			namespace: pod.Namespace, pod: pod.Name, container: pod.Spec.Containers[0].Name, command: []string{command, "status"},
 		})
-		return "no right to execute in its Pod"
+		if err == nil {
+			return text, ""
+		}
+		if !apierrors.IsForbidden(err) {
+			return nil, silenceOf(err)
+		}
+		g.noExec.Store(true)
 	}
+	return g.sealed().of(pod.Name)
+}
+
+// silenceOf says why a process could not be asked.
+func silenceOf(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "no answer in time"
 	}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -50,9 +52,19 @@ func connect(config clientcmd.ClientConfig) (access, error) {
 		client:  client,
 		execute: func(ctx context.Context, t target) ([]byte, error) { return execute(ctx, cfg, client, t) },
 		raw: func(ctx context.Context, path string) ([]byte, error) {
-			return client.Discovery().RESTClient().Get().AbsPath(path).SetHeader("Accept", "application/json").DoRaw(ctx)
+			body, err := client.Discovery().RESTClient().Get().AbsPath(path).SetHeader("Accept", "application/json").DoRaw(ctx)
+			return body, explained(body, err)
 		},
 	}, nil
+}
+
+// explained returns err, or the error that the API server gives in the body of its answer and that the client does not read.
+func explained(body []byte, err error) error {
+	var status metav1.Status
+	if err == nil || json.Unmarshal(body, &status) != nil || status.Kind != "Status" || status.Message == "" {
+		return err
+	}
+	return &apierrors.StatusError{ErrStatus: status}
 }
 
 // describe says what to do about an error of the API server or of the kubeconfig.

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -41,5 +43,17 @@ func execute(ctx context.Context, cfg *rest.Config, client kubernetes.Interface,
 	if err != nil && ctx.Err() != nil {
 		err = errors.Join(ctx.Err(), err)
 	}
-	return stdout.Bytes(), err
+	return stdout.Bytes(), refusal(err, t)
+}
+
+// refusal returns err, or the error for a missing right if err says that in words alone: the connection of a stream has no
+// other error.
+func refusal(err error, t target) error {
+	if err == nil || apierrors.IsForbidden(err) {
+		return err
+	}
+	if text := err.Error(); !strings.Contains(text, "is forbidden: User ") || !strings.Contains(text, `resource "pods/exec"`) {
+		return err
+	}
+	return apierrors.NewForbidden(schema.GroupResource{Resource: "pods/exec"}, t.pod, err)
 }

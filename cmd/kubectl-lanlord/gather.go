@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -33,6 +34,9 @@ type gatherer struct {
 	// fallback is where Services are looked for by those who may not look everywhere.
 	fallback string
 	progress *progress
+	// sealed returns the statuses that the controller passes on. noExec is true once the right to execute was missing.
+	sealed func() statuses
+	noExec atomic.Bool
 
 	mu      sync.Mutex
 	cluster inspect.Cluster
@@ -90,7 +94,7 @@ func (p *plugin) gather(ctx context.Context, a access, where installation, s sco
 		func(ctx context.Context) error { return g.askAll(ctx, where.pods) },
 	}
 	if s == thorough {
-		steps = append(steps, g.gatherKubeProxy, g.gatherMetalLB, g.gatherKeys)
+		steps = append(steps, g.gatherKubeProxy, g.gatherMetalLB, g.gatherRivals, g.gatherKeys)
 	}
 	told.say("looking at the cluster")
 	group, ctx := errgroup.WithContext(ctx)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -16,12 +17,15 @@ import (
 
 	"golang.org/x/tools/txtar"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/kubernetes/scheme"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/lanlord/lanlord/pkg/daemon"
 )
 
 var update = flag.Bool("update", false, "write what the commands print into testdata")
@@ -34,6 +38,7 @@ var noon = time.Date(2026, time.June, 1, 12, 0, 0, 0, time.UTC)
 //   - forbidden: rights that are missing, as "verb resource" or "verb resource/name" on a line each;
 //   - says POD: what the process in a Pod prints when it is asked for its status;
 //   - raw PATH: what the API server answers at a path;
+//   - raw POD: why the controller does not pass on the status of a Pod;
 //   - kubectl lanlord ARGUMENTS: what the command prints, and with which status it exits if that is not 0.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -154,12 +159,39 @@ func (w *scenario) reach(clientcmd.ClientConfig) (access, error) {
 			return nil, errors.New("error dialing backend: dial tcp 192.0.2.9:10250: connect: no route to host")
 		},
 		raw: func(_ context.Context, path string) ([]byte, error) {
+			if slices.Contains(w.denied, "get "+path) {
+				return nil, forbidden(path, "")
+			}
+			if path == "/api/v1/namespaces/lanlord-system/services/lanlord-status:status/proxy/statuses.sealed" {
+				return w.statuses()
+			}
 			if text, ok := w.raw[path]; ok {
 				return text, nil
 			}
 			return nil, apierrors.NewNotFound(schema.GroupResource{}, path)
 		},
 	}, nil
+}
+
+// statuses is what the controller passes on: what the processes say, encrypted with the key in the Secret.
+func (w *scenario) statuses() ([]byte, error) {
+	secret, err := w.client.CoreV1().Secrets("lanlord-system").Get(w.t.Context(), "lanlord-viewer", metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	all := daemon.Statuses{Problems: map[string]string{}}
+	for pod, text := range w.says {
+		sealed, err := daemon.Seal(secret.Data["key-1"], pod, text)
+		if err != nil {
+			return nil, err
+		}
+		if problem, is := w.raw[pod]; is {
+			all.Problems[pod] = strings.TrimSpace(string(problem))
+			continue
+		}
+		all.Sealed = append(all.Sealed, sealed)
+	}
+	return json.Marshal(all)
 }
 
 // words splits a line; "" is an empty word.
@@ -191,4 +223,71 @@ func TestMain(m *testing.M) {
 	os.Setenv("KUBECONFIG", "testdata/kubeconfig")
 	os.Setenv("HOME", "/nonexistent")
 	m.Run()
+}
+
+// TestOldStatusIsNotShown refuses a status that somebody has recorded, one of another Pod, and one with another key.
+func TestOldStatusIsNotShown(t *testing.T) {
+	key, other := []byte("0123456789abcdef"), []byte("fedcba9876543210")
+	seal := func(key []byte, pod string, at time.Time) daemon.Sealed {
+		sealed, err := daemon.Seal(key, pod, fmt.Appendf(nil, `{"time": %q}`, at.Format(time.RFC3339)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sealed
+	}
+	renamed := seal(key, "a", noon)
+	renamed.Pod = "renamed"
+	s := openAll(daemon.Statuses{Sealed: []daemon.Sealed{
+		seal(key, "now", noon.Add(time.Minute)), seal(key, "old", noon.Add(-time.Hour)), seal(key, "ahead", noon.Add(time.Hour)),
+		seal(other, "other-key", noon), renamed,
+	}, Problems: map[string]string{"silent": "no route to host"}}, key, noon)
+	if text, silence := s.of("now"); silence != "" || len(text) == 0 {
+		t.Errorf("the status of now is not shown: %s", silence)
+	}
+	for pod, want := range map[string]string{
+		"old": "an old answer was repeated", "ahead": "the clocks differ", "other-key": "another key", "renamed": "decrypt",
+		"silent": "no route to host", "unknown": "did not ask",
+	} {
+		if text, silence := s.of(pod); !strings.Contains(silence, want) || text != nil {
+			t.Errorf("%s: %s, %s", pod, text, silence)
+		}
+	}
+}
+
+// TestRefusalIsMissingRight recognizes that the API server refuses to execute, by what the client makes of its answer.
+func TestRefusalIsMissingRight(t *testing.T) {
+	for text, want := range map[string]bool{
+		`unable to upgrade connection: pods "a" is forbidden: User "u" cannot create resource "pods/exec" in API group "" in the namespace "n"`: true,
+		`unable to upgrade connection: pods "a" is forbidden: User "u" cannot get resource "pods/exec" in API group "" in the namespace "n"`:    true,
+		`unable to upgrade connection: container not found ("speaker")`:                                                                         false,
+		`error dialing backend: dial tcp 192.0.2.9:10250: connect: no route to host`:                                                            false,
+	} {
+		if err := refusal(errors.New(text), target{pod: "a"}); apierrors.IsForbidden(err) != want || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s is forbidden: %t", err, !want)
+		}
+	}
+	if refusal(nil, target{}) != nil {
+		t.Error("no error is one")
+	}
+}
+
+// TestAPIServerIsQuoted shows the words of the API server, and not those that the client has for the number of the answer.
+func TestAPIServerIsQuoted(t *testing.T) {
+	said := errors.New("the server is currently unable to handle the request")
+	for body, want := range map[string]string{
+		`{"kind": "Status", "status": "Failure", "message": "no endpoints available", "reason": "ServiceUnavailable", "code": 503}`: "no endpoints available",
+		`the processes could not be listed`: said.Error(),
+		`{"kind": "List"}`:                  said.Error(),
+	} {
+		if err := explained([]byte(body), said); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", body, err, want)
+		}
+	}
+	if err := explained([]byte(`{"kind": "Status", "message": "well"}`), nil); err != nil {
+		t.Errorf("an answer is an error: %v", err)
+	}
+	status := `{"kind": "Status", "message": "no", "reason": "Forbidden", "code": 403}`
+	if err := explained([]byte(status), said); !apierrors.IsForbidden(err) {
+		t.Errorf("%v is no missing right", err)
+	}
 }

@@ -73,6 +73,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			Listen: f.Listen, Rebindable: true, Pod: os.Getenv(podEnv), Metrics: registry, PProf: f.PProf, Log: log,
 			Checks: []daemon.Check{{Name: "speaker", Ready: p.succession.Ready}},
 			Status: page.Speaker(p.status), StatusListen: f.StatusListen,
+			Key: kube.NewViewerKey(client, f.Namespace).Get,
 		}).Run},
 	)
 }

@@ -16,6 +16,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -227,9 +228,29 @@ func TestValues(t *testing.T) {
 	if port := policy.Spec.Ingress[0].Ports[0].Port; port.IntValue() != 9999 {
 		t.Errorf("the NetworkPolicy lets in to port %v", port)
 	}
-	if ports := policy.Spec.Egress[0].Ports; len(ports) != 1 || ports[0].Port.IntValue() != 16443 {
+	if ports := policy.Spec.Egress[0].Ports; len(ports) != 2 || ports[0].Port.IntValue() != 16443 || ports[1].Port.IntValue() != 9999 {
 		t.Errorf("the NetworkPolicy lets out to %v", ports)
 	}
+	if service := as[corev1.Service](t, all, "Service lanlord-status"); service.Spec.Ports[0].Port != 9999 {
+		t.Errorf("the Service of the status has %+v", service.Spec.Ports)
+	}
+	checkSecrets(t, as[rbacv1.Role](t, all, "Role lanlord-speaker"), []string{"lanlord-gossip", "tor-a", "tor-b"})
+}
+
+// checkSecrets fails the test unless a Role lets list and watch the Secrets of these names, and no others.
+func checkSecrets(t *testing.T, role rbacv1.Role, want []string) {
+	t.Helper()
+	for _, rule := range role.Rules {
+		if slices.Contains(rule.Resources, "secrets") && slices.Contains(rule.Verbs, "list") && !slices.Equal(rule.ResourceNames, want) {
+			t.Errorf("the Role %s lets read the Secrets %q, want %q", role.Name, rule.ResourceNames, want)
+		}
+	}
+}
+
+// TestNoPasswordSecret makes a Role that lets the speakers read the keys of the gossip alone, and never all Secrets.
+func TestNoPasswordSecret(t *testing.T) {
+	all := render(t, "--set-json", "bgp.passwordSecrets=[]")
+	checkSecrets(t, as[rbacv1.Role](t, all, "Role lanlord-speaker"), []string{"lanlord-gossip"})
 }
 
 // checkSubjects fails the test unless every binding is to an account of the release's namespace, and to the right name.
@@ -263,6 +284,8 @@ func TestWrongValues(t *testing.T) {
 		{"metrics.port=99999", "port"},
 		{"gossip.keys.a=short", "keys"},
 		{"speaker.image=x", "image"},
+		{"bgp.passwordSecrets={Upper}", "passwordSecrets"},
+		{"bgp.passwordSecrets={lanlord-gossip}", "passwordSecrets"},
 		{"controller.extraArgs={pprof}", "extraArgs"},
 	} {
 		_, err := helm(t, "template", "lanlord", filepath.Join(deploy, "helm", "lanlord"), "--set", test.set)

@@ -45,13 +45,13 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// build builds both programs out here, where Go's modules can be fetched, and returns the folder with them.
+// build builds all three programs out here, where Go's modules can be fetched, and returns the folder with them.
 func build() (string, error) {
 	dir, err := os.MkdirTemp("", "lanlord-privilege-")
 	if err != nil {
 		return "", err
 	}
-	command := exec.Command("go", "build", "-o", dir, "./cmd/controller", "./cmd/speaker")
+	command := exec.Command("go", "build", "-o", dir, "./cmd/controller", "./cmd/speaker", "./cmd/kubectl-lanlord")
 	command.Dir = "../.."
 	command.Env = append(command.Environ(), "CGO_ENABLED=0")
 	if out, err := command.CombinedOutput(); err != nil {

@@ -77,7 +77,10 @@ func work(t *testing.T, all, baseline []*suspect) {
 			}
 		}
 	}
-	for _, name := range []string{"gives an address", "gives what the Gateway asks for", "announces the address", "makes the gossip key", "notes its networks", "tells of it"} {
+	for _, name := range []string{
+		"gives an address", "gives what the Gateway asks for", "announces the address", "makes the gossip key", "notes its networks", "tells of it",
+		"encrypts its status",
+	} {
 		must(name)
 	}
 	// The same happens twice, so that the same is told twice.

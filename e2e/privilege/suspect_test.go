@@ -2,6 +2,7 @@ package privilege
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -63,6 +64,19 @@ func (s *suspect) requested() netip.Addr {
 
 func (s *suspect) class() string { return "example.com/" + s.namespace }
 
+// listen is where the daemon serves metrics and the encrypted status.
+func (s *suspect) listen() string { return fmt.Sprintf("127.0.0.1:%d", 30000+s.number) }
+
+// encrypts reports whether the daemon tells its status.
+func (s *suspect) encrypts(*testing.T) bool {
+	response, err := http.Get("http://" + s.listen() + "/status.sealed")
+	if err != nil {
+		return false
+	}
+	defer response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
 // prepare makes what the daemon is to work on.
 func (s *suspect) prepare(t *testing.T) {
 	t.Helper()
@@ -102,6 +116,12 @@ func (s *suspect) prepare(t *testing.T) {
 	}
 	if _, err := core.Secrets(s.namespace).Create(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "lanlord-gossip"},
+		Data:       map[string][]byte{"key-1": []byte("0123456789abcdef0123456789abcdef")},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := core.Secrets(s.namespace).Create(ctx, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "lanlord-viewer"},
 		Data:       map[string][]byte{"key-1": []byte("0123456789abcdef0123456789abcdef")},
 	}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -163,7 +183,8 @@ current-context: e2e
 `, server, filepath.Join(dir, "ca.crt"), token.Status.Token), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"--kubeconfig=" + kubeconfig, "--namespace=" + s.namespace, "--load-balancer-class=" + s.class(), "--listen="}
+	args := []string{"--kubeconfig=" + kubeconfig, "--namespace=" + s.namespace, "--load-balancer-class=" + s.class(),
+		"--listen=" + s.listen(), "--status-listen="}
 	if s.component == controller {
 		args = append(args, "--gateways")
 	} else {
@@ -228,6 +249,8 @@ func (s *suspect) able() map[string]func(*testing.T) bool {
 	all := map[string]func(*testing.T) bool{
 		"tells of it":   func(t *testing.T) bool { return s.told(t) > 0 },
 		"tells it anew": func(t *testing.T) bool { return s.told(t) > 1 },
+
+		"encrypts its status": s.encrypts,
 	}
 	if s.component == speaker {
 		all["announces the address"] = func(*testing.T) bool { return strings.Contains(s.logged(), "ownership gained") }

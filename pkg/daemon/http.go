@@ -52,6 +52,11 @@ type ServerOptions struct {
 	// and with Pod under /status.json alone. nil for none.
 	Status       http.Handler
 	StatusListen string
+	// Key returns the secret to encrypt the status with. With Key and Status, Listen serves the encrypted status under
+	// /status.sealed. Key is called from several goroutines. nil for no encrypted status.
+	Key func(context.Context) ([]byte, error)
+	// Statuses is served under /statuses.sealed; nil for none.
+	Statuses http.Handler
 	// Metrics are served under /metrics.
 	Metrics prometheus.Gatherer
 	// Checks decide on /readyz.
@@ -88,6 +93,12 @@ func NewServer(options ServerOptions) *Server {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(options.Metrics, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(options.Log.Handler(), slog.LevelWarn), MaxRequestsInFlight: maxScrapes,
 	}))
+	if options.Status != nil && options.Key != nil {
+		mux.Handle("GET "+SealedPath, newSealer(&options))
+	}
+	if options.Statuses != nil {
+		mux.Handle("GET "+StatusesPath, options.Statuses)
+	}
 	if options.PProf {
 		// The profile of the heap knows what is allocated from here on.
 		runtime.MemProfileRate = memProfileRate

@@ -47,7 +47,7 @@ func Main(name string, run func(ctx context.Context, args []string, stdout, stde
 	if _, set := os.LookupEnv("GOGC"); !set {
 		debug.SetGCPercent(gcPercent)
 	}
-	limitMemory()
+	limitMemory(os.DirFS("/"))
 	runtime.MemProfileRate = 0 // its notes take more than a megabyte; see NewServer
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()

@@ -15,13 +15,13 @@ var memoryFiles = []string{"sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/mem
 // The kernel ends a process at 100 percent.
 const memoryPart = 90
 
-// limitMemory passes the memory limit of the container to Go's runtime, unless the environment variable GOMEMLIMIT is
-// set.
-func limitMemory() {
+// limitMemory passes the memory limit of the container, which is below root, to Go's runtime, unless the environment
+// variable GOMEMLIMIT is set.
+func limitMemory(root fs.FS) {
 	if _, set := os.LookupEnv("GOMEMLIMIT"); set {
 		return
 	}
-	if limit, is := containerMemory(os.DirFS("/")); is {
+	if limit, is := containerMemory(root); is {
 		debug.SetMemoryLimit(limit / 100 * memoryPart)
 	}
 }

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"os"
+	"runtime/debug"
 	"testing"
 	"testing/fstest"
 )
@@ -26,5 +28,23 @@ func TestContainerMemory(t *testing.T) {
 		if want := test.limit != 0; is != want || is && limit != test.limit {
 			t.Errorf("%s: %d, %t, want %d", test.name, limit, is, test.limit)
 		}
+	}
+}
+
+// TestMemoryLimitIsSet has the garbage collector work harder from 90 percent of the container's memory on, unless the
+// user has set GOMEMLIMIT.
+func TestMemoryLimitIsSet(t *testing.T) {
+	before := debug.SetMemoryLimit(-1) // changes nothing
+	t.Cleanup(func() { debug.SetMemoryLimit(before) })
+	root := fstest.MapFS{"sys/fs/cgroup/memory.max": &fstest.MapFile{Data: []byte("1000000000\n")}}
+	t.Setenv("GOMEMLIMIT", "1GiB")
+	if limitMemory(root); debug.SetMemoryLimit(-1) != before {
+		t.Errorf("the limit is %d although GOMEMLIMIT is set", debug.SetMemoryLimit(-1))
+	}
+	if err := os.Unsetenv("GOMEMLIMIT"); err != nil {
+		t.Fatal(err)
+	}
+	if limitMemory(root); debug.SetMemoryLimit(-1) != 900_000_000 {
+		t.Errorf("the limit is %d, want 90 percent of 1000000000", debug.SetMemoryLimit(-1))
 	}
 }

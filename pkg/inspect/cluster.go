@@ -38,6 +38,8 @@ type Cluster struct {
 	KubeProxy *KubeProxy
 	// MetalLB is nil where no Pod of MetalLB was seen.
 	MetalLB *MetalLB
+	// Rivals are the other load balancers that were seen, sorted by kind.
+	Rivals []Rival
 	// GossipKeys is how many usable keys the gossip Secret holds; -1 if that is not known.
 	GossipKeys int
 	// Gaps are what could not be gathered.
@@ -172,6 +174,7 @@ const (
 	OfMetalLB   Subject = "whether MetalLB runs too"
 	OfTheirs    Subject = "the pools of MetalLB"
 	OfEvents    Subject = "the Events about the Service"
+	OfRivals    Subject = "whether other load balancers run too"
 )
 
 // Gap is something that could not be gathered.

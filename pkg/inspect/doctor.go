@@ -95,6 +95,7 @@ func checks() []struct {
 		{"node-addresses", checkNodeAddresses, []Subject{OfServices, OfNodes}},
 		{"kube-proxy", checkKubeProxy, []Subject{OfKubeProxy}},
 		{"metallb", checkMetalLB, []Subject{OfMetalLB}},
+		{"rivals", checkRivals, []Subject{OfServices, OfRivals}},
 	}
 }
 

@@ -216,13 +216,16 @@ func checkMetalLB(c *Cluster, f *findings) string {
 }
 
 // overlap says which pools of Lanlord and MetalLB have an address in common, empty if none have.
-func (c *Cluster) overlap(m *MetalLB) string {
+func (c *Cluster) overlap(m *MetalLB) string { return c.overlapOf(m.Ranges) }
+
+// overlapOf says which pools of Lanlord and of another load balancer have an address in common, empty if none have.
+func (c *Cluster) overlapOf(ranges []PoolRange) string {
 	if c.Config.Config == nil {
 		return ""
 	}
 	for _, ours := range c.Config.Config.Pools {
 		for _, r := range ours.Ranges {
-			for _, theirs := range m.Ranges {
+			for _, theirs := range ranges {
 				if common, ok := common(r, theirs.Range); ok {
 					return fmt.Sprintf("%s is in its pool %q and in Lanlord's pool %q", common, theirs.Pool, ours.Name)
 				}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -183,6 +185,36 @@ func TestPublisherStrangers(t *testing.T) {
 			t.Errorf("told of %d strangers after a rest, want 9", n)
 		}
 	})
+}
+
+// TestManyForeignHostsCostFewWrites lets more hosts than the annotation holds come and go every second.
+func TestManyForeignHostsCostFewWrites(t *testing.T) {
+	const minutes = 10
+	for name, c := range map[string]struct{ changing, most int }{
+		"within the bound": {0, strangersAtOnce + 1 + minutes*int(time.Minute/publishPause)},
+		"beyond the bound": {mostStrangers + 10, 1},
+	} {
+		api := newFakeAPI(pod("speaker-1", "n1", ""))
+		publishing(t, api, "speaker-1", func(t *testing.T, p *Publisher, known *atomic.Pointer[cluster.Networks], log *lines) {
+			var all []cluster.Stranger
+			for i := range mostStrangers + 100 {
+				all = append(all, stranger(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}).String(), "02:00:00:00:00:09", false))
+			}
+			for second := range int(minutes * time.Minute / time.Second) {
+				n := &cluster.Networks{Strangers: slices.Clone(all)}
+				n.Strangers[c.changing].MAC = fmt.Sprintf("02:00:00:00:00:%02x", second%256)
+				known.Store(n)
+				p.Wake()
+				time.Sleep(time.Second)
+			}
+			if _, n := api.written(); n == 0 || n > c.most {
+				t.Errorf("%s: %d writes in %d minutes, want %d at most", name, n, minutes, c.most)
+			}
+			if n := log.count("told the controller"); n > c.most {
+				t.Errorf("%s: %d lines in the log in %d minutes, want %d at most", name, n, minutes, c.most)
+			}
+		})
+	}
 }
 
 // TestPublishedIsSeen has a speaker's Publisher write what a controller's Store reads.

@@ -33,16 +33,23 @@ const (
 // KeepGossipSecret creates the Secret again whenever somebody has deleted it, until ctx ends, and then returns nil. Only the leading
 // controller calls it.
 func KeepGossipSecret(ctx context.Context, client Client, namespace string, log *slog.Logger) error {
+	return keepSecret(ctx, "gossip key", log, func(ctx context.Context) error {
+		return EnsureGossipSecret(ctx, client, namespace, log)
+	})
+}
+
+// keepSecret calls ensure now and then until ctx ends. key says in the log which key ensure creates.
+func keepSecret(ctx context.Context, key string, log *slog.Logger, ensure func(context.Context) error) error {
 	for failing := false; ; {
 		sleep(ctx, secretInterval)
 		if ctx.Err() != nil {
 			return nil
 		}
 		attempt, cancel := context.WithTimeout(ctx, secretLimit)
-		err := EnsureGossipSecret(attempt, client, namespace, log)
+		err := ensure(attempt)
 		cancel()
 		if err != nil && !failing && ctx.Err() == nil {
-			log.Warn("it is not known whether the gossip key exists; trying again", "err", err)
+			log.Warn("it is not known whether the "+key+" exists; trying again", "err", err)
 		}
 		failing = err != nil
 	}
@@ -51,11 +58,16 @@ func KeepGossipSecret(ctx context.Context, client Client, namespace string, log 
 // EnsureGossipSecret creates the Secret with one random key if there is none. It never changes an existing Secret, so keys can be rotated
 // by hand.
 func EnsureGossipSecret(ctx context.Context, client Client, namespace string, log *slog.Logger) error {
+	return ensureSecret(ctx, client, namespace, GossipSecret, "gossip key", log)
+}
+
+// ensureSecret creates a Secret with one random key if there is none. what says in the log which key it is.
+func ensureSecret(ctx context.Context, client Client, namespace, name, what string, log *slog.Logger) error {
 	key := make([]byte, keyLength)
 	rand.Read(key) // never fails
 	// To create the Secret without looking first needs no right to read Secrets.
 	_, err := client.Do(ctx, Request{Verb: VerbCreate, Resource: secrets, Namespace: namespace, Object: &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: GossipSecret, Namespace: namespace},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
 		Type:       corev1.SecretTypeOpaque,
 		Data:       map[string][]byte{firstKey: key},
 	}})
@@ -63,8 +75,8 @@ func EnsureGossipSecret(ctx context.Context, client Client, namespace string, lo
 	case apierrors.IsAlreadyExists(err):
 		return nil
 	case err != nil:
-		return fmt.Errorf("create the Secret %s/%s: %w", namespace, GossipSecret, err)
+		return fmt.Errorf("create the Secret %s/%s: %w", namespace, name, err)
 	}
-	log.Info("gossip key created", "secret", namespace+"/"+GossipSecret)
+	log.Info(what+" created", "secret", namespace+"/"+name)
 	return nil
 }

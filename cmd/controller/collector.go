@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lanlord/lanlord/pkg/daemon"
+	"github.com/lanlord/lanlord/pkg/kube"
+)
+
+const (
+	// collectPause is how long one collection of statuses counts, so that many questions cost little.
+	collectPause = time.Second
+	// collectLimit is how long one process may take to answer, and collectAtOnce the number of processes that are asked at
+	// a time.
+	collectLimit  = 3 * time.Second
+	collectAtOnce = 16
+	// maxAnswer is the greatest size of one encrypted status in bytes, and maxAnswers that of all together.
+	maxAnswer, maxAnswers = 2 << 20, 24 << 20
+	// collectTries is the number of times that the collector asks a port that two processes of a node listen on during an
+	// update. The kernel gives each connection to one of them.
+	collectTries = 8
+)
+
+// collector collects the encrypted statuses of all processes of Lanlord. It has no key, and passes on what it cannot
+// read. HTTP requests come from several goroutines.
+type collector struct {
+	list   func(context.Context) ([]kube.Process, error)
+	client *http.Client
+
+	// turn holds one token. The goroutine that has taken it may use the fields below.
+	turn chan struct{}
+	text []byte
+	ends time.Time
+}
+
+func newCollector(client kube.Client, namespace string) *collector {
+	return &collector{
+		list: func(ctx context.Context) ([]kube.Process, error) { return kube.Processes(ctx, client, namespace) },
+		client: &http.Client{Timeout: collectLimit, Transport: &http.Transport{
+			DisableKeepAlives: true, DisableCompression: true,
+			DialContext: (&net.Dialer{Timeout: collectLimit}).DialContext,
+		}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		turn: make(chan struct{}, 1),
+	}
+}
+
+// ServeHTTP answers with all statuses, which are at most a second old. One collection is made at a time.
+func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	select {
+	case c.turn <- struct{}{}:
+	case <-r.Context().Done():
+		return
+	}
+	text, err := c.collected(r.Context())
+	<-c.turn
+	w.Header().Set("Cache-Control", "no-store")
+	if err != nil {
+		// The error stays here: it has words of the API server, and everybody may ask.
+		http.Error(w, "the processes could not be listed", http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(text) // a client that is gone asks again
+}
+
+func (c *collector) collected(ctx context.Context) ([]byte, error) {
+	if time.Now().Before(c.ends) {
+		return c.text, nil
+	}
+	// Others wait for the same, so that the end of one request does not end the collection.
+	ctx = context.WithoutCancel(ctx)
+	listing, cancel := context.WithTimeout(ctx, collectLimit)
+	processes, err := c.list(listing)
+	cancel()
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(c.collect(ctx, processes))
+	if err != nil {
+		return nil, err
+	}
+	c.text, c.ends = text, time.Now().Add(collectPause)
+	return text, nil
+}
+
+// collect asks all processes.
+func (c *collector) collect(ctx context.Context, processes []kube.Process) daemon.Statuses {
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(collectAtOnce)
+	all, size := daemon.Statuses{Sealed: []daemon.Sealed{}, Problems: map[string]string{}}, 0
+	for _, p := range processes {
+		group.Go(func() error {
+			sealed, err := c.ask(ctx, p)
+			mu.Lock()
+			defer mu.Unlock()
+			if size += len(sealed.Status); err == nil && size > maxAnswers {
+				err = fmt.Errorf("the statuses of all processes have more than %d bytes", maxAnswers)
+			}
+			if err != nil {
+				all.Problems[p.Pod] = err.Error()
+				return nil
+			}
+			all.Sealed = append(all.Sealed, sealed)
+			return nil
+		})
+	}
+	_ = group.Wait() // no error is returned above
+	return all
+}
+
+// ask asks one process.
+func (c *collector) ask(ctx context.Context, p kube.Process) (sealed daemon.Sealed, err error) {
+	if p.Problem != nil {
+		return daemon.Sealed{}, p.Problem
+	}
+	for range collectTries {
+		if sealed, err = c.fetch(ctx, p.Addr); err != nil || sealed.Pod == p.Pod {
+			return sealed, err
+		}
+	}
+	return daemon.Sealed{}, fmt.Errorf("another process answers on %v", p.Addr)
+}
+
+func (c *collector) fetch(ctx context.Context, at netip.AddrPort) (daemon.Sealed, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.String()+daemon.SealedPath, nil)
+	if err != nil {
+		return daemon.Sealed{}, err
+	}
+	response, err := c.client.Do(request)
+	if u, is := errors.AsType[*url.Error](err); is {
+		return daemon.Sealed{}, u.Err // it names the address
+	}
+	if err != nil {
+		return daemon.Sealed{}, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return daemon.Sealed{}, err
+	case len(body) > maxAnswer:
+		return daemon.Sealed{}, fmt.Errorf("the answer of %v has more than %d bytes", at, maxAnswer)
+	case response.StatusCode == http.StatusNotFound:
+		return daemon.Sealed{}, errors.New("the process is of a version without an encrypted status")
+	case response.StatusCode != http.StatusOK:
+		return daemon.Sealed{}, fmt.Errorf("%v answers %s: %.200q", at, response.Status, body)
+	}
+	var sealed daemon.Sealed
+	if err := json.Unmarshal(body, &sealed); err != nil {
+		return daemon.Sealed{}, fmt.Errorf("read the answer of %v: %w", at, err)
+	}
+	return sealed, nil
+}
