@@ -116,10 +116,15 @@ func (n *Notifier) Gained(now time.Time, c ownership.Change, p *placement.Placem
 	}
 }
 
-// ForeignHost records that a host answers for an address and should not.
-func (n *Notifier) ForeignHost(now time.Time, a netip.Addr, h ownership.Host, p *placement.Placement) {
-	n.add(now, foreignHost(a, h, p))
+// ForeignHost records that a host answers for an address and should not. proxied is true when kube-proxy gives the address
+// to the kernels of the nodes (IPVS mode).
+func (n *Notifier) ForeignHost(now time.Time, a netip.Addr, h ownership.Host, p *placement.Placement, proxied bool) {
+	n.add(now, foreignHost(a, h, p, proxied))
 }
+
+// KernelsAnswer records that the kernels of the nodes answer for an address that kube-proxy gives them (IPVS mode without
+// strictARP).
+func (n *Notifier) KernelsAnswer(now time.Time, p *placement.Placement) { n.add(now, kernelsAnswer(p)) }
 
 func (n *Notifier) add(now time.Time, x item) {
 	if len(n.items) == 0 {

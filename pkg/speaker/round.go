@@ -84,6 +84,7 @@ func (l *loop) askPending(now time.Time) {
 
 // notify sends the due Events.
 func (l *loop) notify(now time.Time) {
+	l.reviewKernels(now)
 	ready := l.table.Ready()
 	first := len(ready) == 0 || ready[0].Name == l.opt.Self
 	events, unannounced := l.notifier.Review(now, notify.Round{
