@@ -126,6 +126,16 @@ func (n *Notifier) ForeignHost(now time.Time, a netip.Addr, h ownership.Host, p 
 // strictARP).
 func (n *Notifier) KernelsAnswer(now time.Time, p *placement.Placement) { n.add(now, kernelsAnswer(p)) }
 
+// NodeKernel returns an Event about this Node, whose kernel answers for an address that another node is to announce. The
+// cause is kube-proxy in IPVS mode without strictARP.
+func (n *Notifier) NodeKernel(snap cluster.Snapshot, a netip.Addr) cluster.Event {
+	return cluster.Event{
+		Object: nodeRef(snap, n.self), Warning: true, Reason: KernelsReason,
+		Message: fmt.Sprintf("the kernel of node %q answers ARP requests for addresses that other nodes announce, such as %s, "+
+			"because kube-proxy runs there%s", n.self, a, strictARP),
+	}
+}
+
 func (n *Notifier) add(now time.Time, x item) {
 	if len(n.items) == 0 {
 		n.first = now
