@@ -104,8 +104,8 @@ e2e-guests: e2e-ready
 # Real processes without a cluster.
 e2e-namespaces:
 	e2e/binaries.sh
-	e2e/packages.sh frr bird2 openbgpd gobgpd tcpdump tshark
-	cd e2e && $(clustertest) ./privilege ./wire ./router ./scale ./soak
+	e2e/packages.sh frr bird2 openbgpd gobgpd tcpdump tshark nftables conntrack iptables
+	cd e2e && $(clustertest) ./privilege ./distribution ./wire ./router ./scale ./soak
 
 e2e-ready: lab
 	e2e/demo.sh clean
