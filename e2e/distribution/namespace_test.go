@@ -20,8 +20,8 @@ import (
 // insideEnv is set in the process that is in namespaces of its own: the folder with the speaker.
 const insideEnv = "LANLORD_DISTRIBUTION_NAMESPACE"
 
-// self is the address of the only node.
-var self = netip.MustParsePrefix("10.98.0.1/24")
+// self is the address of the only node, outside of the range of cluster IPs.
+var self = netip.MustParsePrefix("192.168.77.1/24")
 
 // TestMain runs the tests in a process with a network and with mounts of its own, which end with the process.
 func TestMain(m *testing.M) {
