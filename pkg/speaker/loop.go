@@ -24,7 +24,6 @@ type loop struct {
 	arrivals arrivals
 	routing  *routing
 	pending  pending
-	kernels  kernels
 	// snapshot, placements and prevOwners belong to the last round; prevOwners maps each address to its owner in the
 	// round before.
 	snapshot   cluster.Snapshot

@@ -50,7 +50,7 @@ func (l *loop) act(a *ownership.Address, now time.Time, in *ownership.Input, act
 	case ownership.ForeignClaim:
 		l.metrics.conflicts[conflictForeign].Inc()
 	case ownership.ForeignHost:
-		// An address for which the kernels of all nodes answer has an Event of its own; see reviewKernels.
+		// An address for which the kernels of all nodes answer has an Event of its own; see notifyKernels.
 		told := action.Host.Node != "" && l.opt.Announcer.ProxyAnswers(a.Addr)
 		if p := in.Placement; p != nil && !told {
 			l.notifier.ForeignHost(now, a.Addr, action.Host, p, l.opt.Announcer.Proxied(a.Addr))
