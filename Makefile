@@ -98,7 +98,9 @@ e2e-own: e2e-ready
 # What needs MetalLB, Helm, Traefik or metrics-server, which take a quarter of an hour to compile.
 e2e-guests: e2e-ready
 	e2e/cluster.sh load $$(e2e/addons/build.sh)
-	cd e2e && $(clustertest) ./chart ./chapter
+	e2e/binaries.sh
+	e2e/packages.sh nftables conntrack iptables
+	cd e2e && $(clustertest) ./chart ./chapter ./distribution
 	cd e2e && $(clustertest) -run '$(guests)' .
 
 # Real processes without a cluster.

@@ -47,7 +47,9 @@ type program struct {
 func newProgram(f flags, client kube.Client, log *slog.Logger, registry *prometheus.Registry) *program {
 	p := &program{flags: f, log: log, registry: registry, begun: time.Now(), wake: pace.NewWake(),
 		start: make(chan struct{}), routers: newRouters()}
-	p.proxy = serviceproxy.New(serviceproxy.Options{Metrics: f.proxyMetrics, Log: log, Wake: p.wake.Poke})
+	p.proxy = serviceproxy.New(serviceproxy.Options{
+		Metrics: f.proxyMetrics, Forwarded: kube.ThroughClusterIP(client, f.Kubeconfig), Log: log, Wake: p.wake.Poke,
+	})
 	p.store = kube.New(kube.Options{
 		Client: client, Namespace: f.Namespace, ConfigMap: f.ConfigMap, LoadBalancerClass: f.LoadBalancerClass,
 		Nodes: true, Endpoints: true, Secret: true, Passwords: true, Component: name, Host: f.nodeName,

@@ -55,7 +55,7 @@ func template(name string, groups ...string) *x509.Certificate {
 // server returns a certificate for an address, and its key.
 func (a *authority) server(addr netip.Addr) (cert, key []byte, err error) {
 	t := template("kube-apiserver")
-	t.IPAddresses = []net.IP{addr.AsSlice()}
+	t.IPAddresses = []net.IP{addr.AsSlice(), ClusterIP.AsSlice()}
 	t.DNSNames = []string{"kubernetes.default.svc"}
 	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	return a.sign(t)

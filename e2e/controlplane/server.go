@@ -26,6 +26,9 @@ const (
 	startPoll  = 100 * time.Millisecond
 )
 
+// ClusterIP is the address of the Service default/kubernetes, which the API server makes: the first of its range.
+var ClusterIP = netip.MustParseAddr("10.96.0.1")
+
 // Place is where the programs run: nobody else there may use their ports.
 type Place struct {
 	// Addr is one of its addresses, on which the API server listens. etcd listens on the loopback address.
@@ -42,7 +45,7 @@ type Options struct {
 	Binaries string
 	// Dir is an existing directory for what they store, their logs, certificates and kubeconfigs.
 	Dir string
-	// Manifest is the path of Lanlord's manifest, of which all but the workloads is applied.
+	// Manifest is the path of Lanlord's manifest, of which all but the workloads is applied; empty for none.
 	Manifest string
 }
 
@@ -74,6 +77,9 @@ func (s *Server) Start(ctx context.Context, place Place) error {
 		if err := step(); err != nil {
 			return err
 		}
+	}
+	if s.options.Manifest == "" {
+		return nil
 	}
 	if err := s.deploy(ctx); err != nil {
 		return fmt.Errorf("apply %s: %w", s.options.Manifest, err)

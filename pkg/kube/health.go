@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -107,6 +108,7 @@ func (h *health) report(ctx context.Context, kind string, err error) {
 			h.log.Info("API server allows to watch again", "resource", kind)
 			delete(h.refused, kind)
 		}
+	case isWithoutWatchList(err):
 	case !wasRefused || was != reason(err):
 		h.log.Warn("API server refuses to let us watch", "resource", kind, "err", err)
 		h.refused[kind] = reason(err)
@@ -114,6 +116,12 @@ func (h *health) report(ctx context.Context, kind string, err error) {
 	if len(h.refused) == 0 {
 		h.err = nil
 	}
+}
+
+// isWithoutWatchList reports whether the API server does not know a list by way of a watch (sendInitialEvents), as older
+// API servers do not. The reflector then lists and watches instead.
+func isWithoutWatchList(err error) bool {
+	return apierrors.IsInvalid(err) && strings.Contains(err.Error(), "sendInitialEvents")
 }
 
 // isAnswer tells an answer of the API server from the silence of one that is down, starting or behind a dead proxy.

@@ -210,6 +210,21 @@ func (a *Announcer) Serving(addr netip.Addr, interfaces []string) (names []strin
 // out, and so are those that a service proxy gives to the kernel. The list is shared and must not be changed.
 func (a *Announcer) KernelAddrs() []netip.Addr { return a.host.Load().Addrs }
 
+// Proxied reports whether a service proxy has put the IPv4 address on an interface of its own on this host, as kube-proxy
+// does in IPVS mode. Proxied is false for IPv6: the kernel answers neighbour solicitations only for the addresses of the
+// interface on which they arrive.
+func (a *Announcer) Proxied(addr netip.Addr) bool { return addr.Is4() && a.host.Load().proxied(addr) }
+
+// ProxyAnswers reports whether the kernel of this host answers ARP requests for an address that is Proxied, as with
+// kube-proxy in IPVS mode without strictARP. The kernels of the other hosts of the cluster then most likely answer too.
+// ProxyAnswers asks the kernel for its settings.
+func (a *Announcer) ProxyAnswers(addr netip.Addr) bool {
+	network, ok := a.network.(arpNetwork)
+	return ok && a.Proxied(addr) && slices.ContainsFunc(a.Interfaces(), func(i Interface) bool {
+		return i.Up && network.AnswersForeign(i.Name)
+	})
+}
+
 // MACs returns the hardware addresses that frames of this host may carry, sorted: those of all interfaces, excluded ones too, and
 // of the slaves of bonds. The ends of pods' virtual cables are left out: they send nothing themselves. The list is shared and
 // must not be changed.

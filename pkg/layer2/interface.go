@@ -100,6 +100,17 @@ func (s HostState) equal(o HostState) bool {
 	return slices.EqualFunc(s.Interfaces, o.Interfaces, Interface.equal) && slices.Equal(s.Addrs, o.Addrs) && slices.Equal(s.MACs, o.MACs)
 }
 
+// proxied reports whether only a service proxy has given addr to the kernel: addr is an address of the host, and no other
+// station may reach the kernel at addr.
+func (s HostState) proxied(addr netip.Addr) bool {
+	if len(s.Interfaces) == 0 {
+		return false
+	}
+	_, local := slices.BinarySearchFunc(s.Interfaces[0].Local, addr, netip.Addr.Compare)
+	_, own := slices.BinarySearchFunc(s.Addrs, addr, netip.Addr.Compare)
+	return local && !own
+}
+
 // stationMACs returns the hardware addresses of single stations among macs, each once, sorted. It reorders its argument.
 func stationMACs(macs []MAC) []MAC {
 	macs = slices.DeleteFunc(macs, func(m MAC) bool { return m == MAC{} || m.multicast() })
@@ -144,6 +155,13 @@ type Lossy interface {
 	// Lost returns the number of frames lost before the frame that Read returned last, modulo 2^32, or 0 while the number is
 	// unknown. Only the goroutine that reads calls Lost.
 	Lost() uint32
+}
+
+// arpNetwork is a Network that knows for which of the host's addresses the kernel answers ARP requests.
+type arpNetwork interface {
+	// AnswersForeign reports whether the kernel answers ARP requests that arrive on the named interface for an address
+	// of another interface.
+	AnswersForeign(name string) bool
 }
 
 // nodeNetwork is a Network whose interfaces depend on the addresses of the Node.

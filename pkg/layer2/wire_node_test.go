@@ -102,6 +102,9 @@ func runNode(stood func()) error {
 				fmt.Println("set")
 			case "host":
 				fmt.Println("host", a.KernelAddrs(), a.MACs())
+			case "proxied":
+				addr := netip.MustParseAddr(rest)
+				fmt.Println("proxied", addr, a.Proxied(addr), a.ProxyAnswers(addr))
 			case "probe":
 				go printProbe(ctx, a, netip.MustParseAddr(rest))
 			default:

@@ -13,6 +13,8 @@ import (
 const (
 	// ConflictReason concerns an address in use by another host.
 	ConflictReason = "AddressConflict"
+	// KernelsReason concerns an address for which the kernels of the nodes answer.
+	KernelsReason = "KernelsAnswer"
 	// NoSubnetReason concerns an address outside the subnets of all nodes.
 	NoSubnetReason = "NoSubnet"
 	// GossipReason concerns nodes that gossip does not reach.
@@ -52,12 +54,29 @@ func noSubnet(self string, p *placement.Placement) item {
 	}
 }
 
-// foreignHost returns the item about a host that answers for an address and should not.
-func foreignHost(a netip.Addr, h ownership.Host, p *placement.Placement) item {
+// strictARP ends a sentence about a kernel that answers because of kube-proxy.
+const strictARP = " in IPVS mode without strictARP: set ipvs.strictARP: true in the configuration of kube-proxy, and " +
+	"restart kube-proxy"
+
+// kernelsAnswer returns the item about an address for which the kernels of the nodes answer, because of kube-proxy.
+func kernelsAnswer(p *placement.Placement) item {
+	const head, tail = "the kernels of the nodes answer ARP requests for", ", because kube-proxy runs" + strictARP
+	return item{
+		group: group{reason: KernelsReason, warning: true}, addr: p.Addr, placement: p,
+		message: fmt.Sprintf("%s %s%s", head, p.Addr, tail), head: head, tail: tail,
+	}
+}
+
+// foreignHost returns the item about a host that answers for an address and should not. proxied is true when a service
+// proxy gives the address to the kernels of the nodes.
+func foreignHost(a netip.Addr, h ownership.Host, p *placement.Placement, proxied bool) item {
 	if h.Node != "" {
 		head := fmt.Sprintf("the kernel of node %q answers for", h.Node)
-		const fix = ", which no speaker announces: remove the address from that node, or take it out of the pool " +
+		fix := ", which no speaker announces: remove the address from that node, or take it out of the pool " +
 			"with exclude"
+		if proxied {
+			fix = ", because kube-proxy runs there" + strictARP
+		}
 		return item{
 			group: group{reason: ConflictReason, warning: true, why: h.Node}, addr: a, placement: p, host: h,
 			message: fmt.Sprintf("%s %s%s", head, a, fix), head: head, tail: fix,

@@ -116,9 +116,24 @@ func (n *Notifier) Gained(now time.Time, c ownership.Change, p *placement.Placem
 	}
 }
 
-// ForeignHost records that a host answers for an address and should not.
-func (n *Notifier) ForeignHost(now time.Time, a netip.Addr, h ownership.Host, p *placement.Placement) {
-	n.add(now, foreignHost(a, h, p))
+// ForeignHost records that a host answers for an address and should not. proxied is true when kube-proxy gives the address
+// to the kernels of the nodes (IPVS mode).
+func (n *Notifier) ForeignHost(now time.Time, a netip.Addr, h ownership.Host, p *placement.Placement, proxied bool) {
+	n.add(now, foreignHost(a, h, p, proxied))
+}
+
+// KernelsAnswer records that the kernels of the nodes answer for an address that kube-proxy gives them (IPVS mode without
+// strictARP).
+func (n *Notifier) KernelsAnswer(now time.Time, p *placement.Placement) { n.add(now, kernelsAnswer(p)) }
+
+// NodeKernel returns an Event about this Node, whose kernel answers for an address that another node is to announce. The
+// cause is kube-proxy in IPVS mode without strictARP.
+func (n *Notifier) NodeKernel(snap cluster.Snapshot, a netip.Addr) cluster.Event {
+	return cluster.Event{
+		Object: nodeRef(snap, n.self), Warning: true, Reason: KernelsReason,
+		Message: fmt.Sprintf("the kernel of node %q answers ARP requests for addresses that other nodes announce, such as %s, "+
+			"because kube-proxy runs there%s", n.self, a, strictARP),
+	}
 }
 
 func (n *Notifier) add(now time.Time, x item) {

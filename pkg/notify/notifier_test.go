@@ -220,6 +220,9 @@ func TestForeignHost(t *testing.T) {
 		number int
 		want   []string
 	}{
+		{"kernel of a node in IPVS mode", kernel, kernel, 1, []string{
+			`Service s0001 Warning AddressConflict: the kernel of node "b" answers for 10.0.0.1, because kube-proxy runs there in ` +
+				"IPVS mode without strictARP: set ipvs.strictARP: true in the configuration of kube-proxy, and restart kube-proxy"}},
 		{"foreign", stranger, stranger, 1, []string{
 			"Service s0001 Warning AddressConflict: the host with the MAC address 02:00:00:00:00:09, which is no node, answers for 10.0.0.1: " +
 				"give that host another address, or take this one out of the pool with exclude"}},
@@ -235,11 +238,29 @@ func TestForeignHost(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(c.number, old)
 			for n := 1; n <= c.number; n++ {
-				s.ForeignHost(epoch, addr(n), c.host, s.at(n))
+				s.ForeignHost(epoch, addr(n), c.host, s.at(n), strings.Contains(c.name, "IPVS"))
 				s.foreign[addr(n)] = c.after
 			}
 			want(t, s.tell(epoch.Add(quiet)), c.want...)
 		})
+	}
+}
+
+// TestKernelsAnswer has the kernels of all nodes answer for one address, and for many.
+func TestKernelsAnswer(t *testing.T) {
+	const tail = ", because kube-proxy runs in IPVS mode without strictARP: set ipvs.strictARP: true in the configuration " +
+		"of kube-proxy, and restart kube-proxy"
+	for services, event := range map[int]string{
+		1: "Service s0001 Warning KernelsAnswer: the kernels of the nodes answer ARP requests for 10.0.0.1",
+		20: "Node a Warning KernelsAnswer: the kernels of the nodes answer ARP requests for 20 addresses " +
+			"(10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4, 10.0.0.5 and 15 more)",
+	} {
+		s := newStage(services, old)
+		for n := range services {
+			s.owned[addr(n+1)] = false
+			s.KernelsAnswer(epoch, s.at(n+1))
+		}
+		want(t, s.tell(epoch.Add(quiet)), event+tail)
 	}
 }
 

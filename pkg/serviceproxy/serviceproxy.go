@@ -17,7 +17,7 @@ const (
 	proxyPause   = 200 * time.Millisecond
 	proxyTimeout = time.Second
 	// proxySilence limits the wait for a first answer: after a boot, kube-proxy starts a few seconds after or before
-	// the speaker, and many clusters have no kube-proxy.
+	// the speaker. A node without kube-proxy ends the wait sooner, by Options.Forwarded.
 	proxySilence = 15 * time.Second
 	// proxyBound limits the wait for the rules after the first answer.
 	proxyBound = 30 * time.Second
@@ -32,6 +32,10 @@ const (
 type Options struct {
 	// Metrics is the address (host:port) of kube-proxy's metrics. With an empty address, Run does not wait.
 	Metrics string
+	// Forwarded reports whether some service proxy has written rules on this node, by a sign that needs no kube-proxy.
+	// Forwarded is asked while nobody answers at Metrics, until Forwarded returns no error; nil means that no such sign
+	// exists.
+	Forwarded func(context.Context) (bool, error)
 	// Wake is called when Ready has become true. Wake must not block, and may be nil.
 	Wake func()
 	Log  *slog.Logger
@@ -39,6 +43,9 @@ type Options struct {
 
 // Check asks kube-proxy whether the rules of this node are written. After a boot, the speaker may run before
 // kube-proxy, and packets of clients to an address are lost until the rules exist.
+//
+// Clusters without kube-proxy (Cilium, Calico's eBPF mode, OVN-Kubernetes, kube-router) have nobody at Metrics. There
+// Forwarded ends the wait.
 //
 // The speaker uses only Run and Ready of a Check, so another kind of check can replace Check.
 type Check struct {
@@ -72,9 +79,12 @@ func (c *Check) wait(ctx context.Context) {
 	}
 	var first time.Time // time of the first answer of kube-proxy
 	var since time.Time // time of the first rules, of one family at least
-	began := time.Now()
+	began, other := time.Now(), sign{forwarded: c.options.Forwarded}
 	for said := false; ; said = true {
 		rules, err := c.ask(ctx, address)
+		if err != nil && first.IsZero() && other.seen(ctx) {
+			rules = someRules
+		}
 		now := time.Now()
 		if err == nil && first.IsZero() {
 			first = now
@@ -86,9 +96,7 @@ func (c *Check) wait(ctx context.Context) {
 		}
 		switch {
 		case rules == allRules, rules == someRules && now.Sub(since) >= proxySettle:
-			if said {
-				log.Info("kube-proxy has its rules", "waited", now.Sub(began).Round(proxyPause))
-			}
+			c.sayReady(log, said, err != nil, now.Sub(began))
 			return
 		case first.IsZero() && now.Sub(began) >= proxySilence:
 			log.Info("not waiting for kube-proxy any longer: nobody answers where it serves its metrics", "err", err)
@@ -106,6 +114,36 @@ func (c *Check) wait(ctx context.Context) {
 		case <-time.After(proxyPause):
 		}
 	}
+}
+
+// sayReady logs the end of a wait. other is true when the rules are those of another service proxy than kube-proxy.
+func (c *Check) sayReady(log *slog.Logger, said, other bool, waited time.Duration) {
+	waited = waited.Round(proxyPause)
+	switch {
+	case other:
+		log.Info("not waiting for kube-proxy: nobody answers where it serves its metrics, and this node reaches the API "+
+			"server by a cluster IP, so another service proxy has its rules", "waited", waited)
+	case said:
+		log.Info("kube-proxy has its rules", "waited", waited)
+	}
+}
+
+// sign asks Options.Forwarded until the first answer, and keeps the answer.
+type sign struct {
+	forwarded     func(context.Context) (bool, error)
+	answered, yes bool
+}
+
+// seen reports whether the sign of a service proxy is there.
+func (s *sign) seen(ctx context.Context) bool {
+	if s.forwarded == nil || s.answered {
+		return s.yes
+	}
+	ctx, cancel := context.WithTimeout(ctx, proxyTimeout)
+	defer cancel()
+	yes, err := s.forwarded(ctx)
+	s.yes, s.answered = yes && err == nil, err == nil
+	return s.yes
 }
 
 // rules classifies the rules that kube-proxy has written.

@@ -141,6 +141,59 @@ func TestWaitForProxy(t *testing.T) {
 			})
 		})
 	}
+	// Nobody answers at the address of kube-proxy's metrics.
+	unsure := errors.New("the API server does not answer")
+	for name, test := range map[string]struct {
+		answers []answer // of Forwarded; rules other than noRules mean yes
+		comes   time.Duration
+		want    time.Duration
+		asked   int
+	}{
+		"another service proxy":        {[]answer{{0, someRules, nil}}, 0, proxySettle, 1},
+		"another one, a little later":  {[]answer{{0, noRules, unsure}, {second, someRules, nil}}, 0, second + proxySettle, 6},
+		"the API server has no proxy":  {[]answer{{0, noRules, nil}}, 0, proxySilence, 1},
+		"the API server never answers": {[]answer{{0, noRules, unsure}}, 0, proxySilence, 76},
+		"kube-proxy comes meanwhile":   {[]answer{{0, someRules, nil}}, second, second + proxyBound, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began, asked := time.Now(), 0
+				now := func() (now answer) {
+					for _, a := range test.answers {
+						if time.Since(began) >= a.from {
+							now = a
+						}
+					}
+					return now
+				}
+				woken := make(chan time.Duration, 1)
+				s := New(Options{
+					Metrics: "127.0.0.1:10249", Log: slog.New(slog.DiscardHandler),
+					Wake: func() { woken <- time.Since(began) },
+					Forwarded: func(context.Context) (bool, error) {
+						asked++
+						return now().rules != noRules, now().err
+					},
+				})
+				s.ask = func(context.Context, string) (rules, error) {
+					if test.comes > 0 && time.Since(began) >= test.comes {
+						return noRules, nil
+					}
+					return noRules, refused
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- s.Run(ctx) }()
+				if got := <-woken; got != test.want || asked != test.asked {
+					t.Errorf("waited %v and asked %d times, want %v and %d times", got, asked, test.want, test.asked)
+				}
+				cancel()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 	t.Run("no address", func(t *testing.T) {
 		woken := make(chan struct{})
 		s := New(Options{Wake: func() { close(woken) }, Log: slog.New(slog.DiscardHandler)})

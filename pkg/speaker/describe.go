@@ -38,7 +38,7 @@ func (s *Speaker) Describe() status.Speaker {
 		now = s.opt.Routing.Routers.Status()
 	}
 	d.Peers, d.Routes = st.routing.describe(now)
-	w := watcher{&st, s.opt.Self, placement.NewNodes(st.snapshot, st.members)}
+	w := watcher{&st, s.opt.Self, placement.NewNodes(st.snapshot, st.members), s.opt.Announcer.Proxied}
 	for i := range st.Placements {
 		p := &st.Placements[i]
 		if f := st.Addresses[p.Addr]; f.State.Holds() {
@@ -81,6 +81,8 @@ type watcher struct {
 	*Status
 	self  string
 	nodes *placement.Nodes
+	// proxied reports whether kube-proxy gives an address to the kernel of this node.
+	proxied func(netip.Addr) bool
 }
 
 func (w watcher) watched(p *placement.Placement, last ownership.Sighting) status.Watched {
@@ -109,6 +111,9 @@ func (w watcher) explain(p *placement.Placement) (word, message string) {
 		return p.Reason.String(), p.Detail
 	case !p.Eligible(w.self):
 		return reason.NotEligible.String(), "this node is not eligible: " + w.exclusion(p.Addr).Text()
+	case f.State == ownership.Conflict && f.Foreign.Node != "" && w.proxied(p.Addr):
+		return reason.ForeignHost.String(), fmt.Sprintf("the kernel of node %s answers for the address, because kube-proxy runs "+
+			"there in IPVS mode without strictARP", f.Foreign.Node)
 	case f.State == ownership.Conflict && f.Foreign.Node != "":
 		return reason.ForeignHost.String(), fmt.Sprintf("the kernel of node %s answers for the address, which no speaker announces", f.Foreign.Node)
 	case f.State == ownership.Conflict && f.Foreign.Known():

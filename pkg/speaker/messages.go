@@ -50,8 +50,10 @@ func (l *loop) act(a *ownership.Address, now time.Time, in *ownership.Input, act
 	case ownership.ForeignClaim:
 		l.metrics.conflicts[conflictForeign].Inc()
 	case ownership.ForeignHost:
-		if p := in.Placement; p != nil {
-			l.notifier.ForeignHost(now, a.Addr, action.Host, p)
+		// An address for which the kernels of all nodes answer has an Event of its own; see notifyKernels.
+		told := action.Host.Node != "" && l.opt.Announcer.ProxyAnswers(a.Addr)
+		if p := in.Placement; p != nil && !told {
+			l.notifier.ForeignHost(now, a.Addr, action.Host, p, l.opt.Announcer.Proxied(a.Addr))
 		}
 	case ownership.Sighted:
 		l.sightings.note(a.Addr, ownership.Sighting{MAC: action.Host.MAC, At: now})

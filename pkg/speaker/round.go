@@ -86,6 +86,7 @@ func (l *loop) askPending(now time.Time) {
 
 // notify sends the due Events.
 func (l *loop) notify(now time.Time) {
+	l.notifyKernels(now)
 	ready := l.table.Ready()
 	first := len(ready) == 0 || ready[0].Name == l.opt.Self
 	events, unannounced := l.notifier.Review(now, notify.Round{
@@ -111,6 +112,21 @@ func (l *loop) notify(now time.Time) {
 	events = append(events, l.routing.events(now, l.snapshot, first)...)
 	for _, e := range events {
 		l.opt.Event(e)
+	}
+}
+
+// notifyKernels notifies people of the addresses for which the kernels of the nodes answer, because of kube-proxy.
+func (l *loop) notifyKernels(now time.Time) {
+	elected, other := l.self.kernels.review(l.opt.Self, l.placements, l.opt.Announcer)
+	for _, p := range elected {
+		l.notifier.KernelsAnswer(now, p)
+	}
+	if other.IsValid() {
+		l.opt.Event(l.notifier.NodeKernel(l.snapshot, other))
+	}
+	if len(elected) > 0 || other.IsValid() {
+		l.opt.Log.Warn("the kernel answers for addresses: kube-proxy runs in IPVS mode without strictARP",
+			"addresses", len(elected))
 	}
 }
 

@@ -12,7 +12,9 @@ import (
 
 // kernelAnswers returns the answers of the node's kernel to a frame that the interface received. The caller holds the mutex.
 func (c *NIC) kernelAnswers(frame []byte) [][]byte {
-	has := func(addr netip.Addr) bool { return slices.Contains(c.node.addrs, addr) }
+	has := func(addr netip.Addr) bool {
+		return slices.Contains(c.node.addrs, addr) || c.node.lax && addr.Is4() && slices.Contains(c.state.Local, addr)
+	}
 	if p, err := parseARP(frame); err == nil {
 		if p.Operation != arp.OperationRequest || !has(p.TargetIP) || p.SenderIP == p.TargetIP {
 			return nil

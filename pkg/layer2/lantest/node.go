@@ -28,6 +28,7 @@ type Node struct {
 	opened   int
 	addrs    []netip.Addr // of the kernel, besides those of the interfaces
 	macs     []layer2.MAC // of interfaces that the announcer does not use
+	lax      bool         // whether the kernel answers ARP requests for the addresses of SetLocal
 }
 
 var _ layer2.Network = (*Node)(nil)
@@ -197,6 +198,21 @@ func (c *NIC) SetUp(up bool) { c.set(func(i *layer2.Interface) { i.Up = up }) }
 // HostState does not have them.
 func (c *NIC) SetLocal(addrs ...netip.Addr) {
 	c.set(func(i *layer2.Interface) { i.Local = slices.SortedFunc(slices.Values(addrs), netip.Addr.Compare) })
+}
+
+// SetStrictARP(false) has the node's kernel answer ARP requests for the addresses of SetLocal, as kube-proxy in IPVS mode
+// without strictARP causes. A new node is strict.
+func (n *Node) SetStrictARP(strict bool) {
+	n.lan.mu.Lock()
+	defer n.lan.mu.Unlock()
+	n.lax = !strict
+}
+
+// AnswersForeign reports whether the kernel answers ARP requests for the addresses of SetLocal.
+func (n *Node) AnswersForeign(string) bool {
+	n.lan.mu.Lock()
+	defer n.lan.mu.Unlock()
+	return n.lax
 }
 
 // Flap interrupts the carrier so briefly that the interface is up again at the next look.
