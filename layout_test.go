@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"pkg/membership":     {},
 	"pkg/layer2":         {},
 	"pkg/layer2/lantest": {"pkg/layer2"},
-	"pkg/kube":           {"pkg/cluster", "pkg/config", "pkg/reason", "pkg/status"},
+	"pkg/kube":           {"pkg/cluster", "pkg/config", "pkg/metallb", "pkg/reason", "pkg/status"},
 	"pkg/controller":     {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/reason", "pkg/status"},
 	"pkg/placement":      {"pkg/cluster", "pkg/config", "pkg/election", "pkg/layer2", "pkg/membership", "pkg/reason"},
 	"pkg/routes":         {"pkg/cluster", "pkg/config", "pkg/election", "pkg/membership", "pkg/placement", "pkg/reason"},

@@ -185,7 +185,7 @@ func (s *Store) keptState(had *stateRow) (want map[string]string, version string
 	}
 	want = make(map[string]string)
 	config := now.data[stateConfig]
-	if a := s.config.inUse; a != nil && (now.accepted == nil || a.text != now.accepted.text && a.version >= now.accepted.version) {
+	if a := s.config.inUse; a != nil && (now.accepted == nil || a.text != now.accepted.text && a.version >= s.config.rank(now.accepted)) {
 		config = a.text
 		want[stateConfig], want[stateVersion] = a.text, strconv.FormatUint(a.version, 10)
 	}
