@@ -96,6 +96,9 @@ func (s *Store) makeResourceTables() {
 			}
 		}
 		k.table.listed = func() bool {
+			if k.returning && len(k.table.rows) == 0 {
+				k.emptied = time.Now() // the definition came before the resources
+			}
 			k.replacing, k.returning = false, false
 			if first || k.version == 0 {
 				first, k.version = false, number(k.table.seen)
