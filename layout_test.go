@@ -60,7 +60,7 @@ var mayImport = map[string][]string{
 	"cmd/speaker": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/layer2", "pkg/membership", "pkg/speaker", "pkg/daemon", "pkg/status", "pkg/page",
 		"pkg/succession", "pkg/gossip", "pkg/serviceproxy", "pkg/pace", "pkg/schedslice", "pkg/bgp"},
 
-	"cmd/kubectl-lanlord": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/daemon", "pkg/inspect", "pkg/status"},
+	"cmd/kubectl-lanlord": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/daemon", "pkg/inspect", "pkg/metallb", "pkg/status"},
 }
 
 // pure are the packages whose decisions must not depend on clients, sockets or clocks.

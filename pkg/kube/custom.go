@@ -2,7 +2,6 @@ package kube
 
 import (
 	"bytes"
-	"encoding/json"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -86,21 +85,8 @@ type customRow struct {
 
 // convertCustom returns what counts of a resource of this kind.
 func convertCustom(k metallb.Kind, o *customObject) (customRow, bool) {
-	var kept struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
-		Metadata   struct {
-			Name      string            `json:"name"`
-			Namespace string            `json:"namespace,omitempty"`
-			Labels    map[string]string `json:"labels,omitempty"`
-		} `json:"metadata"`
-		Spec json.RawMessage `json:"spec,omitempty"`
-	}
-	kept.APIVersion, kept.Kind = metallbGroup+"/"+k.Version, k.Name
-	kept.Metadata.Name, kept.Metadata.Namespace, kept.Metadata.Labels = o.Name, o.Namespace, o.Labels
-	kept.Spec = o.Spec.Raw
-	text, err := json.Marshal(kept)
-	// Marshal fails for a spec that is not JSON, and the decoder lets none through.
+	text, err := k.Object(o.Name, o.Namespace, o.Labels, o.Spec.Raw)
+	// The decoder lets no spec through that is not JSON.
 	return customRow{string(o.UID), text}, err == nil
 }
 

@@ -348,6 +348,14 @@ func (s *Store) waitSet(ctx context.Context) error {
 	}
 }
 
+// secretRole is the Role that lets the speakers read the Secrets that the configuration names.
+func (s *Store) secretRole() string {
+	if s.opt.MetalLB != "" {
+		return "lanlord-metallb-speaker"
+	}
+	return "lanlord-speaker"
+}
+
 // secretNamespace is the namespace of the Secrets that the configuration names.
 func (s *Store) secretNamespace() string {
 	if s.opt.MetalLB != "" {

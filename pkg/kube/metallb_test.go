@@ -324,4 +324,3 @@ func TestCustomRights(t *testing.T) {
 		t.Errorf("watched are %v", plurals)
 	}
 }
-

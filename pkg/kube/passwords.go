@@ -50,8 +50,8 @@ func (s *Store) Password(of config.SecretKey) (string, error) {
 		return "", fmt.Errorf("the Secret %s has not been read yet", name)
 	case !w.table.synced:
 		return "",
-			fmt.Errorf("the speaker may not read the Secret %s: use the Secret %s, or add the name to the Role lanlord-speaker in "+
-				"the namespace %s", name, PasswordSecret, s.secretNamespace())
+			fmt.Errorf("the speaker may not read the Secret %s: use the Secret %s, or add the name to the Role %s in the "+
+				"namespace %s", name, PasswordSecret, s.secretRole(), s.secretNamespace())
 	}
 	value, has := w.values[of.Key]
 	switch {

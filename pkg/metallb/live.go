@@ -3,6 +3,7 @@ package metallb
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,6 +26,24 @@ type Kind struct {
 
 // Definition returns the name of the CustomResourceDefinition, like "bgppeers.metallb.io".
 func (k Kind) Definition() string { return k.Plural + "." + strings.TrimSuffix(group, "/") }
+
+// Object returns a resource of the kind in the form that [ConvertObjects] reads: JSON without the metadata that do not matter.
+// Equal texts mean the same. The error is that of a spec that is not JSON.
+func (k Kind) Object(name, namespace string, labels map[string]string, spec []byte) ([]byte, error) {
+	var o struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+		Metadata   struct {
+			Name      string            `json:"name"`
+			Namespace string            `json:"namespace,omitempty"`
+			Labels    map[string]string `json:"labels,omitempty"`
+		} `json:"metadata"`
+		Spec json.RawMessage `json:"spec,omitempty"`
+	}
+	o.APIVersion, o.Kind, o.Spec = group+k.Version, k.Name, spec
+	o.Metadata.Name, o.Metadata.Namespace, o.Metadata.Labels = name, namespace, labels
+	return json.Marshal(o)
+}
 
 // Kinds returns all kinds that take part in the configuration.
 func Kinds() []Kind {
