@@ -69,7 +69,7 @@ func TestDefinitionsComeAndGo(t *testing.T) {
 	s.must(t, "web-1", "10.99.0.102")
 
 	t.Log("again")
-	define(t, s.client, metallbVersions[0])
+	define(t, s.client, metallbVersions[len(metallbVersions)-1])
 	for i := range metallbVersions {
 		for _, text := range s.resources(i) {
 			if err := applyCustom(t.Context(), s.client, s.namespace, text); err != nil {
