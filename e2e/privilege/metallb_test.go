@@ -187,7 +187,7 @@ func (s *suspect) withdrawn(t *testing.T) (lost []string) {
 		t.Fatal(err)
 	}
 	for _, e := range list.Items {
-		if e.InvolvedObject.Kind == "Service" && e.Type == corev1.EventTypeWarning && e.Reason != "NoConfiguration" {
+		if e.InvolvedObject.Kind == "Service" && strings.HasPrefix(e.Reason, "Withdraw") {
 			lost = append(lost, e.InvolvedObject.Name+": "+e.Reason+": "+e.Message)
 		}
 	}
