@@ -21,9 +21,9 @@ import (
 	"github.com/lanlord/lanlord/e2e/lab"
 )
 
-// TestMetalLBResourcesWhereTheyAre follows docs/migrate-from-metallb.md with MetalLB v0.13.5 itself, there and back: Lanlord reads
-// MetalLB's resources where they are. Meanwhile the definitions are updated to those of v0.15 and v0.16, and resources come, go
-// and are wrong. The Services keep their addresses all the time.
+// TestMetalLBResourcesWhereTheyAre follows docs/migrate-from-metallb.md with MetalLB v0.13.5 itself, there and back:
+// Lanlord reads MetalLB's resources where they are. Meanwhile the definitions are updated to those of v0.15 and v0.16,
+// and resources come, go and are wrong. The Services keep their addresses all the time.
 func TestMetalLBResourcesWhereTheyAre(t *testing.T) {
 	dir, _ := metalLB(t, "v0.13")
 	l := lab.Open(t)
@@ -70,12 +70,14 @@ func TestMetalLBResourcesWhereTheyAre(t *testing.T) {
 	t.Log("a resource that is wrong")
 	in.applyPool("wrong", free[0])
 	in.WaitFor("the Event on the resource", patience, func(ctx context.Context) error {
-		list, err := in.Clientset.CoreV1().Events(systemNamespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=ConfigRejected"})
+		list, err := in.Clientset.CoreV1().Events(systemNamespace).List(ctx,
+			metav1.ListOptions{FieldSelector: "reason=ConfigRejected"})
 		if err != nil {
 			return err
 		}
 		for _, e := range list.Items {
-			if e.InvolvedObject.Kind == "IPAddressPool" && e.InvolvedObject.Name == "wrong" && strings.Contains(e.Message, "addresses[0]: ") {
+			o := e.InvolvedObject
+			if o.Kind == "IPAddressPool" && o.Name == "wrong" && strings.Contains(e.Message, "addresses[0]: ") {
 				return nil
 			}
 		}

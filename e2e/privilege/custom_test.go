@@ -25,7 +25,8 @@ const (
 	groupPath      = "/apis/metallb.io/"
 )
 
-// definitions returns MetalLB's CustomResourceDefinitions as its own manifest has them, with the webhook that nobody serves.
+// definitions returns MetalLB's CustomResourceDefinitions as its own manifest has them, with the webhook that nobody
+// serves.
 func definitions(t *testing.T, version string) (all []unstructured.Unstructured) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(os.Getenv(insideEnv), version+".yaml"))
@@ -53,8 +54,8 @@ func definitions(t *testing.T, version string) (all []unstructured.Unstructured)
 	return all
 }
 
-// widen makes the 32-bit numbers of a schema 64-bit numbers. MetalLB gives some of them a maximum of 4294967295, which a new API
-// server refuses to compare a number of the format int32 with, so that it refuses every BGPPeer.
+// widen makes the 32-bit numbers of a schema 64-bit numbers. MetalLB gives some of them a maximum of 4294967295, which
+// a new API server refuses to compare a number of the format int32 with, so that it refuses every BGPPeer.
 func widen(schema any) {
 	switch s := schema.(type) {
 	case map[string]any:
@@ -142,7 +143,8 @@ func applyCustom(ctx context.Context, client kubernetes.Interface, namespace, te
 }
 
 func apply(ctx context.Context, client rest.Interface, path string, body []byte) error {
-	err := client.Patch(types.ApplyPatchType).AbsPath(path).Param("fieldManager", "test").Param("force", "true").Body(body).Do(ctx).Error()
+	err := client.Patch(types.ApplyPatchType).AbsPath(path).Param("fieldManager", "test").Param("force", "true").Body(body).
+		Do(ctx).Error()
 	if err != nil {
 		return fmt.Errorf("apply %s: %w", path, err)
 	}

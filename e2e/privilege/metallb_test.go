@@ -13,8 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestDefinitionsComeAndGo runs a controller with the rights of the overlay while MetalLB's CustomResourceDefinitions come, are
-// updated from version to version, go with all their resources, and come again. No Service loses its address.
+// TestDefinitionsComeAndGo runs a controller with the rights of the overlay while MetalLB's CustomResourceDefinitions
+// come, are updated from version to version, go with all their resources, and come again. No Service loses its address.
 func TestDefinitionsComeAndGo(t *testing.T) {
 	server, dir := startServer(t)
 	s := &suspect{client: server.Admin, component: controller, metallb: true, namespace: "lb"}
@@ -94,7 +94,8 @@ func TestDefinitionsComeAndGo(t *testing.T) {
 }
 
 func pool(name, addresses string) string {
-	return fmt.Sprintf("{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: %s}, spec: {addresses: [%q]}}", name, addresses)
+	return fmt.Sprintf("{apiVersion: metallb.io/v1beta1, kind: IPAddressPool, metadata: {name: %s}, spec: {addresses: [%q]}}",
+		name, addresses)
 }
 
 // resources are the i-th pool with what belongs to it: each version of MetalLB adds some.
@@ -104,7 +105,8 @@ func (s *suspect) resources(i int) []string {
 		return []string{
 			pool("a", "10.99.0.100-10.99.0.101"),
 			"{apiVersion: metallb.io/v1beta1, kind: L2Advertisement, metadata: {name: all}}",
-			"{apiVersion: metallb.io/v1beta1, kind: Community, metadata: {name: known}, spec: {communities: [{name: no-export, value: '65535:65281'}]}}",
+			"{apiVersion: metallb.io/v1beta1, kind: Community, metadata: {name: known}, " +
+				"spec: {communities: [{name: no-export, value: '65535:65281'}]}}",
 		}
 	case 1:
 		return []string{
@@ -169,7 +171,8 @@ func (s *suspect) mustTell(t *testing.T, namespace, kind, name, message string) 
 		all = nil
 		for _, e := range list.Items {
 			all = append(all, fmt.Sprintln(e.InvolvedObject.Kind, e.InvolvedObject.Name, e.Reason, e.Message))
-			if o := e.InvolvedObject; o.Kind == kind && o.Name == name && e.Reason == "ConfigRejected" && strings.Contains(e.Message, message) {
+			o := e.InvolvedObject
+			if o.Kind == kind && o.Name == name && e.Reason == "ConfigRejected" && strings.Contains(e.Message, message) {
 				return true
 			}
 		}

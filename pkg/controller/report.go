@@ -64,7 +64,7 @@ func (c *Controller) configEvent(object cluster.ObjectRef, reason, prefix string
 	}
 }
 
-// maxObjects is how many objects get an Event when a set of objects is refused.
+// maxObjects is the greatest number of objects that get an Event when a set of objects is refused.
 const maxObjects = 20
 
 // objectEvents writes an Event about each object that is to blame for a refused set, with all problems of the object.

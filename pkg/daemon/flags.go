@@ -36,7 +36,7 @@ type Flags struct {
 	Kubeconfig string
 	// Namespace is where the ConfigMap, the gossip Secret and the Lease are.
 	Namespace string
-	// ConfigSource is where the configuration is: SourceConfigMap or SourceMetalLB.
+	// ConfigSource names the kind of objects with the configuration: SourceConfigMap or SourceMetalLB.
 	ConfigSource string
 	// ConfigNamespace is the namespace of MetalLB's resources.
 	ConfigNamespace string

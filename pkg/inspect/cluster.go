@@ -72,7 +72,7 @@ func (t Taint) String() string {
 	return t.Key + "=" + t.Value + ":" + t.Effect
 }
 
-// Config is what became of the ConfigMap, or of MetalLB's resources, when they were read anew.
+// Config holds the result of reading the ConfigMap, or MetalLB's resources, anew.
 type Config struct {
 	// Name is the ConfigMap's, in Cluster.Namespace.
 	Name string
@@ -95,10 +95,10 @@ func (c *Cluster) configOrigin() string {
 	return fmt.Sprintf("ConfigMap %s/%s", c.Namespace, c.Config.Name)
 }
 
-// configFix says how to mend a configuration that is refused.
+// configFix returns the way to fix a refused configuration.
 func (c *Cluster) configFix() string {
 	if c.Config.MetalLB != "" {
-		return "mend the resources that are named; nothing is taken over before all of them are valid"
+		return "fix the resources named here; new resources take effect when all resources are valid"
 	}
 	return "mend it; controller --check-config FILE checks it before you apply it"
 }

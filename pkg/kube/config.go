@@ -147,7 +147,7 @@ func (c *configChoice) fallback() string {
 	return fmt.Sprintf("%s, and the last accepted configuration, from resourceVersion %d, is in use", what, c.inUse.version)
 }
 
-// configState is what snapshots tell of the newest ConfigMap or set of resources. It is called with Store.mu held.
+// configState returns the state of the newest ConfigMap or set of resources for snapshots. The caller holds Store.mu.
 func (s *Store) configState() cluster.ConfigState {
 	state := s.config.state()
 	state.Objects = s.set.problems

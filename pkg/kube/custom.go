@@ -76,11 +76,19 @@ func addCustomTypes(s *runtime.Scheme) {
 	}
 }
 
-// customRow is what is kept of a resource of MetalLB.
+// customRow holds the parts of a resource of MetalLB that the Store keeps.
 type customRow struct {
 	uid string
 	// text is the resource in JSON, without the metadata that do not matter. Equal texts mean the same.
 	text []byte
+}
+
+// same reports whether two versions of a resource mean the same. nil is for a resource that does not exist.
+func (r *customRow) same(other *customRow) bool {
+	if r == nil || other == nil {
+		return r == other
+	}
+	return r.uid == other.uid && bytes.Equal(r.text, other.text)
 }
 
 // convertCustom returns what counts of a resource of this kind.

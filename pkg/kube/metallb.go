@@ -19,19 +19,19 @@ import (
 
 // The times of the conversion of MetalLB's resources.
 const (
-	// quietTime is how long no resource must have changed before the set is converted, and quietLimit is the longest time for
-	// which a change waits: kubectl apply of a file changes one resource after the other.
+	// The set is converted when no resource has changed for quietTime, because kubectl apply of a file changes one
+	// resource after the other. No change waits longer than quietLimit.
 	quietTime  = 200 * time.Millisecond
 	quietLimit = 2 * time.Second
-	// emptiedTime is how long the set waits after the last resource of a kind was deleted. When a CustomResourceDefinition is
+	// emptiedTime is the pause after the last resource of a kind was deleted. When a CustomResourceDefinition is
 	// deleted, the API server deletes the resources first and the definition some time later.
 	emptiedTime = 5 * time.Second
 	// absentRetry is the pause between two requests for a kind whose CustomResourceDefinition does not exist.
 	absentRetry = 20 * time.Second
 )
 
-// resourceSet holds the resources of MetalLB in one namespace. Its fields are guarded by Store.mu, unless a comment says
-// otherwise.
+// resourceSet holds the resources of MetalLB in one namespace. Its fields are guarded by Store.mu, unless a comment
+// says otherwise.
 type resourceSet struct {
 	// kinds does not change. It is empty when the configuration is in a ConfigMap.
 	kinds []*resourceKind
@@ -39,11 +39,11 @@ type resourceSet struct {
 	changed bell
 	// first and last are the times of the first and the last change that was not converted yet, zero for none.
 	first, last time.Time
-	// generation counts the changes, and converted is the generation that was converted last. passed is closed and replaced when
-	// converted moves.
+	// generation counts the changes, and converted is the generation that was converted last. passed is closed and
+	// replaced when converted moves.
 	generation, converted uint64
 	passed                chan struct{}
-	// problems are those of single resources in the newest set.
+	// problems lists the problems of single resources in the newest set.
 	problems []cluster.ObjectProblem
 }
 
@@ -54,12 +54,14 @@ type resourceKind struct {
 	table    *table[customRow]
 	// replacing is true while the table takes over a list.
 	replacing bool
-	// absent is true while the API server does not know the kind. returning is true from then on until the kind was listed.
+	// absent is true while the API server does not know the kind. returning is true from then on until the kind was
+	// listed.
 	absent, returning bool
-	// version is the newest resourceVersion at which this process learned that the kind's resources are as they are now: of
-	// the first list, then of each change.
+	// version is the newest resourceVersion at which this process learned that the kind's resources are as they are
+	// now: of the first list, then of each change.
 	version uint64
-	// emptied is when the last resource was deleted, zero when that was long ago or there are resources.
+	// emptied has the time at which the last resource was deleted. It is zero when there are resources, and after the
+	// API server has confirmed that the kind still exists.
 	emptied time.Time
 }
 
@@ -78,7 +80,7 @@ func (s *Store) makeResourceTables() {
 	for _, kind := range metallb.Kinds() {
 		k := &resourceKind{Kind: kind, resource: customResource(kind)}
 		k.table = newTable(s, func(_ cluster.Key, at string, old, row *customRow) bool {
-			if old == nil && row == nil || old != nil && row != nil && old.uid == row.uid && slices.Equal(old.text, row.text) {
+			if old.same(row) {
 				return false
 			}
 			k.version = max(k.version, number(at))
@@ -188,7 +190,8 @@ func (s *Store) keepSet(ctx context.Context) {
 	}
 }
 
-// due returns how long the next conversion waits. patient is true when a configuration is in use, so that there is time.
+// due returns how long the next conversion waits. patient is true when a configuration is in use, so that there is
+// time.
 func (r *resourceSet) due(now time.Time, patient bool) time.Duration {
 	if r.first.IsZero() {
 		return forever
@@ -210,8 +213,8 @@ func (r *resourceSet) due(now time.Time, patient bool) time.Duration {
 	return max(0, at.Sub(now))
 }
 
-// confirmEmpty asks the API server whether the kinds whose last resource was deleted still exist, and reports whether it has an
-// answer for all.
+// confirmEmpty asks the API server whether the kinds whose last resource was deleted still exist, and reports whether
+// it has an answer for all.
 func (s *Store) confirmEmpty(ctx context.Context) (sure bool) {
 	s.mu.Lock()
 	var ask []*resourceKind
@@ -286,8 +289,8 @@ func missingKinds(names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	return fmt.Errorf("the API server has no CustomResourceDefinition %s: apply those of MetalLB again, with the resources, or "+
-		"use --config-source=configmap", strings.Join(names, ", "))
+	return fmt.Errorf("the API server has no CustomResourceDefinition %s: apply those of MetalLB again, with the "+
+		"resources, or use --config-source=configmap", strings.Join(names, ", "))
 }
 
 // takeSet takes over a conversion, or the reason why there is none. It is called with Store.mu held.
@@ -315,7 +318,8 @@ func (s *Store) objectProblems(err error) (problems []cluster.ObjectProblem) {
 	for _, p := range list.List {
 		object := s.config.object
 		for _, k := range s.set.kinds {
-			if row := k.table.rows[cluster.Key{Namespace: s.opt.MetalLB, Name: p.Name}]; k.Name == p.Kind && row != nil {
+			row := k.table.rows[cluster.Key{Namespace: s.opt.MetalLB, Name: p.Name}]
+			if k.Name == p.Kind && row != nil {
 				object = customRef(k.Kind, s.opt.MetalLB, p.Name, row.uid)
 			}
 		}

@@ -107,7 +107,7 @@ func (r *resources) peerEntries() []peerEntry {
 	return all
 }
 
-// tellOfSecret says what is to be done for the speakers to find the password. Live resources have the Secret beside them.
+// tellOfSecret notes how the speakers find the password. Live resources have the Secret in their own namespace.
 func (r *resources) tellOfSecret(p *peer, name string) {
 	other := p.spec.PasswordSecret.Namespace
 	switch {

@@ -41,8 +41,8 @@ func field(path string) string {
 	})
 }
 
-// ofPool returns the resource and the field that a path within a pool's entry comes from: the pool itself, or one of its
-// advertisements.
+// ofPool returns the resource and the field that a path within a pool's entry comes from: the pool itself, or one of
+// its advertisements.
 func (r *resources) ofPool(d *document, i int, path string) origin {
 	p := &r.pools[i]
 	if m := routePath.FindStringSubmatch(path); m != nil && i < len(d.Pools) {

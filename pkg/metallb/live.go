@@ -27,8 +27,8 @@ type Kind struct {
 // Definition returns the name of the CustomResourceDefinition, like "bgppeers.metallb.io".
 func (k Kind) Definition() string { return k.Plural + "." + strings.TrimSuffix(group, "/") }
 
-// Object returns a resource of the kind in the form that [ConvertObjects] reads: JSON without the metadata that do not matter.
-// Equal texts mean the same. The error is that of a spec that is not JSON.
+// Object returns a resource of the kind in the form that [ConvertObjects] reads: JSON without the metadata that do not
+// matter. Equal texts mean the same. The error is that of a spec that is not JSON.
 func (k Kind) Object(name, namespace string, labels map[string]string, spec []byte) ([]byte, error) {
 	var o struct {
 		APIVersion string `json:"apiVersion"`
@@ -74,12 +74,12 @@ type Configuration struct {
 }
 
 // ConvertObjects returns the configuration of all resources of a namespace. Each object is one resource in JSON, with
-// apiVersion, kind, metadata and spec. ConvertObjects refuses the set as a whole: the error is a *[Problems] with everything
-// that is wrong.
+// apiVersion, kind, metadata and spec. ConvertObjects refuses the set as a whole: the error is a *[Problems] with
+// everything that is wrong.
 //
-// A set that no address would be announced for is refused, too: a set without a pool, and a set of IPAddressPools without any
-// advertisement. Most often such a set is on its way out or in: a CustomResourceDefinition is being deleted, or somebody is
-// applying one file after the other.
+// A set that no address would be announced for is refused, too: a set without a pool, and a set of IPAddressPools
+// without any advertisement. Most often such a set is on its way out or in: a CustomResourceDefinition is being
+// deleted, or somebody is applying one file after the other.
 func ConvertObjects(namespace string, objects [][]byte) (*Configuration, error) {
 	r := &resources{live: true}
 	if err := r.readObjects(objects); err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/config/configtest"
 )
 
-// TestConvertObjects reads testdata/live: each file has the resources of a namespace as documents, every set followed by the
-// document that they become, or by what is wrong with them.
+// TestConvertObjects reads testdata/live: each file has the resources of a namespace as documents, every set followed
+// by the document that they become, or by what is wrong with them.
 func TestConvertObjects(t *testing.T) {
 	configtest.CheckResults(t, "testdata/live/*.txtar", *update, func(t *testing.T, data []byte) string {
 		objects := asObjects(t, data)
@@ -62,8 +62,8 @@ func asObjects(t *testing.T, data []byte) (objects [][]byte) {
 	}
 }
 
-// FuzzConvertObjects asserts that no resource makes the conversion panic, that Lanlord accepts every document, that notes and
-// problems are one line each, and that the order of two resources does not matter.
+// FuzzConvertObjects asserts that no resource makes the conversion panic, that Lanlord accepts every document, that
+// notes and problems are one line each, and that the order of two resources does not matter.
 func FuzzConvertObjects(f *testing.F) {
 	const ad = `{"apiVersion":"metallb.io/v1beta1","kind":"L2Advertisement","metadata":{"name":"all"}}`
 	const pool = `{"apiVersion":"metallb.io/v1beta1","kind":"IPAddressPool","metadata":{"name":"a"},"spec":{"addresses":["192.0.2.1/32"]}}`

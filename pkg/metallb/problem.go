@@ -52,7 +52,8 @@ var (
 // origin is the resource that an entry of the document was made of, and the field of the resource.
 type origin struct{ kind, name, field string }
 
-// originOf returns the resource that became the entry with the problem. The kind is empty when there is no such resource.
+// originOf returns the resource that became the entry with the problem. The kind is empty when there is no such
+// resource.
 func (r *resources) originOf(d *document, p config.Problem) origin {
 	m := entryPath.FindStringSubmatch(p.Path)
 	if m == nil {
