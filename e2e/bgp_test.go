@@ -14,6 +14,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
@@ -100,6 +101,22 @@ func (r *routed) by(a netip.Addr, nodes ...lab.Node) {
 	})
 }
 
+// routesAnnounced waits until the condition of a Service about routers has this reason and message.
+func (r *routed) routesAnnounced(name, reason, message string) {
+	r.t.Helper()
+	r.WaitFor("the condition about routers on "+name, patience, func(ctx context.Context) error {
+		s, err := r.service(ctx, name)
+		if err != nil {
+			return err
+		}
+		c := meta.FindStatusCondition(s.Status.Conditions, "lanlord.io/RoutesAnnounced")
+		if c == nil || c.Reason != reason || !strings.Contains(c.Message, message) {
+			return fmt.Errorf("condition %+v", c)
+		}
+		return nil
+	})
+}
+
 // withPods returns the workers that have a pod of a Deployment.
 func (r *routed) withPods(deployment string) (nodes []lab.Node) {
 	r.t.Helper()
@@ -130,6 +147,9 @@ func TestBGP(t *testing.T) {
 	t.Run("the client reaches all pods by all nodes", func(t *testing.T) {
 		r.by(addr, r.workers...)
 		behind.Sub(t).MeetAllPods(lab.URL(addr, 80), r.namespace, "app=web")
+	})
+	t.Run("the Service says by how many nodes it is announced", func(t *testing.T) {
+		r.routesAnnounced("web", "Routed", fmt.Sprintf(" announced by %d nodes to ", len(r.workers)))
 	})
 	t.Run("policy Local: only nodes with a ready pod", func(t *testing.T) { r.local(t) })
 	t.Run("a rollout of the speakers is not seen", func(t *testing.T) { r.rollout(t, addr) })
@@ -170,6 +190,7 @@ func (r *routed) local(t *testing.T) {
 	r.by(addr, r.withPods("local")...)
 	r.MustKubectl("-n", r.namespace, "scale", "deployment", "local", "--replicas", "0")
 	r.by(addr)
+	r.routesAnnounced("local", "NotRouted", "no node announces "+addr.String())
 }
 
 // rollout updates the DaemonSet while the client requests pages. The sessions go on, no route changes, no request

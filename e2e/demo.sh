@@ -1,7 +1,7 @@
 #!/bin/bash
 # The main job on the laboratory's cluster, step by step: every command as a user types it, and what it shows.
 # usage: demo.sh [clean]   (the cluster is up and has the image; make demo sees to that)
-#   clean   removes what the demonstration left on the cluster, Lanlord too
+#   clean   removes what the demonstration and interrupted tests left on the cluster, Lanlord too
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -31,6 +31,8 @@ remove_last_run() {
 
 clean() {
   remove_last_run
+  # A test that was interrupted leaves its namespace, whose Services would take the addresses of the next tests.
+  kubectl get namespaces -o name | { grep ^namespace/e2e- || true; } | xargs -r kubectl delete --wait >/dev/null
   kubectl delete -k deploy/metallb --ignore-not-found --wait >/dev/null
 }
 

@@ -100,6 +100,7 @@ func serve(ctx context.Context, flags daemon.Flags, stderr io.Writer) error {
 		return daemon.RunTasks(ctx,
 			daemon.Task{Name: "decide", Run: decide},
 			daemon.Task{Name: "keep the state", Run: store.KeepState},
+			daemon.Task{Name: "report routes", Run: (&controller.RoutesReporter{Source: store, Writer: store, Log: log}).Run},
 			daemon.Task{Name: "keep the gossip key", Run: func(ctx context.Context) error {
 				return kube.KeepGossipSecret(ctx, client, flags.Namespace, log)
 			}},

@@ -66,6 +66,12 @@ func newProgram(f flags, client kube.Client, log *slog.Logger, registry *prometh
 			}
 			return n
 		},
+		Routed: func() (sets []cluster.RoutedSet, says bool) {
+			if loop := p.loop.Load(); loop != nil {
+				return loop.Routed()
+			}
+			return nil, false
+		},
 	})
 	p.gossip = gossip.New(gossip.Options{
 		Member: membership.Options{

@@ -127,8 +127,9 @@ func TestSessions(t *testing.T) {
 	a, b := n.start(t, "a", as, nil), n.start(t, "b", bs, nil)
 	a.await("up", up)
 	b.await("up", up)
-	for _, s := range a.await("fast", func(s Status) bool { return near(s.DetectionTime/10, slowly.TransmitInterval) }) {
-		if !near(s.TransmitInterval, slowly.TransmitInterval) || s.RemoteState != Up || s.Problem != "" ||
+	fast := func(s Status) bool { return s.RemoteState == Up && near(s.DetectionTime/10, slowly.TransmitInterval) }
+	for _, s := range a.await("fast", fast) {
+		if !near(s.TransmitInterval, slowly.TransmitInterval) || s.Problem != "" ||
 			time.Since(s.Since) > patient {
 			t.Errorf("%+v", s)
 		}

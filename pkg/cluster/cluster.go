@@ -32,6 +32,9 @@ type Snapshot struct {
 	// Conflicts are the foreign hosts that answer for an address of a Service that keeps its address, sorted by Addr and then by MAC. A
 	// foreign host whose address is in quarantine is among Taken. No node is among Conflicts.
 	Conflicts []Stranger
+	// Routed lists what the speakers announce to routers, sorted by node. A node without a speaker that is ready and has
+	// BGP is not among them. Only readers that watch the speakers' Pods fill it.
+	Routed []Routed
 	// Versions say how far the reader has seen the cluster.
 	Versions Versions
 }
@@ -227,11 +230,14 @@ type Service struct {
 	Condition *Condition
 	// Conflict is our other condition, which tells of strangers that answer for Ingress, nil when it is not there.
 	Conflict *Condition
+	// Routes is our condition about the routers that were told Ingress, nil when it is not there.
+	Routes *Condition
 }
 
 // Marked reports whether the Service carries anything that the controller wrote, its addresses aside.
 func (s *Service) Marked() bool {
-	return s.AllocatedFrom != "" || s.Assignment != nil || s.AssignmentProblem != "" || s.Condition != nil || s.Conflict != nil
+	return s.AllocatedFrom != "" || s.Assignment != nil || s.AssignmentProblem != "" || s.Condition != nil || s.Conflict != nil ||
+		s.Routes != nil
 }
 
 // Port is a port of a Service.
@@ -374,6 +380,16 @@ type Update struct {
 	Condition, Conflict *Condition
 	// Before are sent before the write is tried, Events after it has succeeded.
 	Before, Events []Event
+}
+
+// RoutesUpdate changes our condition about routers on a Service, and nothing else.
+type RoutesUpdate struct {
+	Key Key
+	UID string
+	// Version is the resourceVersion that the decision was made on; the write fails if the Service has changed since.
+	Version string
+	// Condition replaces the condition; nil removes it.
+	Condition *Condition
 }
 
 // ObjectRef names an object that an Event is about.

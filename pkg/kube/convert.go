@@ -19,10 +19,12 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// The types of our conditions on a Service. The second one is there only while it is true.
+// The types of our conditions on a Service. AddressConflict is there only while it is true, and RoutesAnnounced while an
+// address of the Service is in a pool with BGP.
 const (
 	ConditionType = "lanlord.io/AddressAssigned"
 	ConflictType  = "lanlord.io/AddressConflict"
+	RoutesType    = "lanlord.io/RoutesAnnounced"
 )
 
 // AllocatedFromAnnotation is written on a Service with its addresses: the names of the pools that they come from.
@@ -75,6 +77,7 @@ func convertService(o *corev1.Service, class string) (serviceRow, bool) {
 		AllocatedFrom: unique.Make(o.Annotations[AllocatedFromAnnotation]).Value(),
 		Condition:     condition(o.Status.Conditions, ConditionType),
 		Conflict:      condition(o.Status.Conditions, ConflictType),
+		Routes:        condition(o.Status.Conditions, RoutesType),
 	}
 	s.Assignment, s.AssignmentProblem = assignment(o)
 	if !s.Managed && !leftBehind(o, s) {

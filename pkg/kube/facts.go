@@ -71,6 +71,7 @@ func (s *Store) podChanged(key cluster.Key, _ string, old, row *podRow) (wake bo
 			"pod", key, "node", row.node, "annotation", NetworksAnnotation, "err", row.problem)
 		row.warned = true
 	}
+	s.dirtyRouted = s.dirtyRouted || routedChanged(old, row)
 	for _, f := range row.facts() {
 		said, known := s.facts[f]
 		wake = wake || !known

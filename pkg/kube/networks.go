@@ -230,6 +230,10 @@ type podRow struct {
 	networks cluster.Networks
 	// problem is the error in the annotation, nil if there is none. With a problem networks is empty.
 	problem error
+	// routed has the addresses that the node announces to routers, nil if the Pod does not tell. ready means that the Pod is
+	// ready: the speaker of a lost node is not.
+	routed *cluster.Routed
+	ready  bool
 	// warned is true once a problem of this Pod was logged.
 	warned bool
 }
@@ -243,5 +247,16 @@ func convertPod(o *corev1.Pod) (podRow, bool) {
 	}
 	row := podRow{node: o.Spec.NodeName}
 	row.networks, row.problem = parseNetworks(text)
+	row.ready = slices.ContainsFunc(o.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+	if text, says := o.Annotations[RoutesAnnotation]; says {
+		routed, err := parseRouted(text)
+		if routed.Node = row.node; err == nil {
+			row.routed = &routed
+		} else if row.problem == nil {
+			row.problem = fmt.Errorf("%s: %w", RoutesAnnotation, err)
+		}
+	}
 	return row, true
 }

@@ -22,6 +22,9 @@ const (
 	// for all of them does not empty the pool.
 	publishPause    = 10 * time.Second
 	strangersAtOnce = 6
+	// routesPoll is the time from one look at the routes to the next. The first two changes are written at once.
+	routesPoll   = 5 * time.Second
+	routesAtOnce = 2
 	// publishLimit is how long one write may take.
 	publishLimit = 10 * time.Second
 	// The pause after a write that failed grows from the first to the second.
@@ -39,11 +42,13 @@ type PublisherOptions struct {
 	Component string
 	// Networks returns what is known now.
 	Networks func() cluster.Networks
+	// Routed returns what this node announces to routers now; says is false without BGP. Nil is for never.
+	Routed func() (sets []cluster.RoutedSet, says bool)
 	// Log is where state transitions go.
 	Log *slog.Logger
 }
 
-// Publisher writes what this node knows of its networks on the speaker's own Pod, where the controller reads it.
+// Publisher writes what this node knows of its networks, and what the node announces to routers, on the speaker's own Pod, where the controller reads it.
 type Publisher struct {
 	opt  PublisherOptions
 	bell bell
@@ -88,14 +93,21 @@ func (p *Publisher) Run(ctx context.Context) error {
 		return nil
 	}
 	said, retry, failing := newNews(cluster.Networks{}), newPublishRetry(), false
-	links, strangers := pace{burst: 1}, pace{burst: strangersAtOnce}
+	links, strangers, routes := pace{burst: 1}, pace{burst: strangersAtOnce}, pace{burst: routesAtOnce}
 	for ctx.Err() == nil {
 		next, now := newNews(p.opt.Networks()), time.Now()
-		if wait := min(links.wait(now, next.links != said.links), strangers.wait(now, next.strangers != said.strangers)); wait > 0 {
+		wait := min(links.wait(now, next.links != said.links), strangers.wait(now, next.strangers != said.strangers))
+		if p.opt.Routed != nil {
+			if sets, says := p.opt.Routed(); says {
+				next.routes = formatRouted(sets)
+			}
+			wait = min(wait, routes.wait(now, next.routes != said.routes), routesPoll)
+		}
+		if wait > 0 {
 			p.bell.wait(ctx, wait)
 			continue
 		}
-		err := p.write(ctx, next.text)
+		err := p.write(ctx, next)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
@@ -105,19 +117,25 @@ func (p *Publisher) Run(ctx context.Context) error {
 			failing = true
 			sleep(ctx, retry.Step())
 		default:
-			p.opt.Log.Info("told the controller of this node's networks", "networks", next.text, "left out", next.left)
+			if next.text != said.text {
+				p.opt.Log.Info("told the controller of this node's networks", "networks", next.text, "left out", next.left)
+			}
+			if next.routes != said.routes {
+				p.opt.Log.Debug("told the controller of this node's routes", "routes", next.routes)
+			}
 			links.spend(now, next.links != said.links)
 			strangers.spend(now, next.strangers != said.strangers)
+			routes.spend(now, next.routes != said.routes)
 			said, retry, failing = next, newPublishRetry(), false
 		}
 	}
 	return nil
 }
 
-// news is what is written, whole and in the two parts that have a pace each.
+// news is what is written: the networks, whole and in the two parts that have a pace each, and the routes.
 type news struct {
-	text, links, strangers string
-	left                   int
+	text, links, strangers, routes string
+	left                           int
 }
 
 func newNews(n cluster.Networks) news {
@@ -172,15 +190,20 @@ func newPublishRetry() wait.Backoff {
 
 // write patches the Pod's status, where an annotation may be written too: the right to patch Pods themselves would be one to
 // exchange their images.
-func (p *Publisher) write(ctx context.Context, text string) error {
+func (p *Publisher) write(ctx context.Context, n news) error {
 	ctx, cancel := context.WithTimeout(ctx, publishLimit)
 	defer cancel()
 	var patch struct {
 		Metadata struct {
-			Annotations map[string]string `json:"annotations"`
+			Annotations map[string]*string `json:"annotations"`
 		} `json:"metadata"`
 	}
-	patch.Metadata.Annotations = map[string]string{NetworksAnnotation: text}
+	patch.Metadata.Annotations = map[string]*string{NetworksAnnotation: &n.text}
+	if n.routes != "" {
+		patch.Metadata.Annotations[RoutesAnnotation] = &n.routes
+	} else if p.opt.Routed != nil {
+		patch.Metadata.Annotations[RoutesAnnotation] = nil
+	}
 	b, err := json.Marshal(patch)
 	if err == nil {
 		_, err = p.opt.Client.Do(ctx, Request{

@@ -95,8 +95,11 @@ type Store struct {
 	publishedTaken     []cluster.Taken
 	publishedSubnets   []netip.Prefix
 	publishedConflicts []cluster.Stranger
-	config             configChoice
-	set                resourceSet
+	// dirtyRouted means that publishedRouted is out of date.
+	dirtyRouted     bool
+	publishedRouted []cluster.Routed
+	config          configChoice
+	set             resourceSet
 	// macs are the MAC addresses in the ConfigMap lanlord-state, and stateRead is true once it was listed. keeping rings when KeepState
 	// may have something to write.
 	macs      nodeMACs
@@ -292,9 +295,10 @@ func (s *Store) Snapshot() cluster.Snapshot {
 	s.publishNodes()
 	s.publishNamespaces()
 	s.publishFacts()
+	s.publishRouted()
 	return cluster.Snapshot{
 		Config: s.config.config(), ConfigState: s.configState(), Services: s.published, Nodes: s.publishedNodes, Namespaces: s.publishedNamespaces,
-		Taken: s.publishedTaken, Subnets: s.publishedSubnets, Conflicts: s.publishedConflicts,
+		Taken: s.publishedTaken, Subnets: s.publishedSubnets, Conflicts: s.publishedConflicts, Routed: s.publishedRouted,
 		Versions: cluster.Versions{
 			Config: s.config.versions(), EndpointSlices: s.slices.versions(), Nodes: s.nodes.versions(), Services: s.services.versions(),
 		},

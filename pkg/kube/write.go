@@ -25,28 +25,48 @@ func (s *Store) Write(ctx context.Context, u cluster.Update) error {
 }
 
 func (s *Store) write(ctx context.Context, u cluster.Update) error {
+	return s.patchStatus(ctx, u.Key, u.UID, u.Version, func(row *serviceRow, now time.Time) ([]byte, error) {
+		return statusPatch(u, row, now)
+	})
+}
+
+// WriteRoutes is Write for the condition about routers alone.
+func (s *Store) WriteRoutes(ctx context.Context, u cluster.RoutesUpdate) error {
+	err := s.patchStatus(ctx, u.Key, u.UID, u.Version, func(row *serviceRow, now time.Time) ([]byte, error) {
+		p := servicePatch{Metadata: patchMetadata{UID: u.UID, ResourceVersion: u.Version}}
+		p.conditionTo(RoutesType, row.service.Routes, u.Condition, row.generation, now)
+		return json.Marshal(p)
+	})
+	s.metrics.wrote(err)
+	return err
+}
+
+// patchStatus patches the status of a Service, if the Service is the one of this UID and version.
+func (s *Store) patchStatus(
+	ctx context.Context, key cluster.Key, uid, version string, patchOf func(*serviceRow, time.Time) ([]byte, error),
+) error {
 	s.mu.Lock()
-	row := s.row(u.Key)
+	row := s.row(key)
 	s.mu.Unlock()
-	if row == nil || row.service.UID != u.UID || row.service.Version != u.Version {
-		return fmt.Errorf("write Service %s: %w", u.Key, cluster.ErrChanged)
+	if row == nil || row.service.UID != uid || row.service.Version != version {
+		return fmt.Errorf("write Service %s: %w", key, cluster.ErrChanged)
 	}
-	patch, err := statusPatch(u, row, time.Now())
+	patch, err := patchOf(row, time.Now())
 	if err != nil {
-		return fmt.Errorf("write Service %s: %w", u.Key, err)
+		return fmt.Errorf("write Service %s: %w", key, err)
 	}
 	if err := s.check(ctx); err != nil {
-		return fmt.Errorf("write Service %s: %w: %w", u.Key, cluster.ErrChanged, err)
+		return fmt.Errorf("write Service %s: %w: %w", key, cluster.ErrChanged, err)
 	}
 	o, err := do[*corev1.Service](ctx, s.opt.Client, Request{
-		Verb: VerbPatch, Resource: services, Namespace: u.Key.Namespace, Name: u.Key.Name, Subresource: "status",
+		Verb: VerbPatch, Resource: services, Namespace: key.Namespace, Name: key.Name, Subresource: "status",
 		Patch: patch, PatchType: types.StrategicMergePatchType, FieldManager: s.opt.Component,
 	})
 	switch {
 	case apierrors.IsConflict(err) || apierrors.IsNotFound(err):
-		return fmt.Errorf("write Service %s: %w: %w", u.Key, cluster.ErrChanged, err)
+		return fmt.Errorf("write Service %s: %w: %w", key, cluster.ErrChanged, err)
 	case err != nil:
-		return fmt.Errorf("write Service %s: %w", u.Key, err)
+		return fmt.Errorf("write Service %s: %w", key, err)
 	}
 	var result *serviceRow
 	if now, ours := convertService(o, s.opt.LoadBalancerClass); ours {
@@ -54,7 +74,7 @@ func (s *Store) write(ctx context.Context, u cluster.Update) error {
 		result = &now
 	}
 	s.mu.Lock()
-	kept := s.keep(u.Key, o.ResourceVersion, result)
+	kept := s.keep(key, o.ResourceVersion, result)
 	s.mu.Unlock()
 	if kept {
 		s.moved(true)
@@ -81,7 +101,7 @@ type (
 		// UID and ResourceVersion make the API server refuse the patch for any other Service than the one decided on.
 		UID             string             `json:"uid"`
 		ResourceVersion string             `json:"resourceVersion"`
-		Annotations     map[string]*string `json:"annotations"`
+		Annotations     map[string]*string `json:"annotations,omitempty"`
 	}
 	patchStatus struct {
 		LoadBalancer *patchLoadBalancer `json:"loadBalancer,omitempty"`
@@ -132,6 +152,9 @@ func statusPatch(u cluster.Update, row *serviceRow, now time.Time) ([]byte, erro
 	}
 	p.conditionTo(ConditionType, row.service.Condition, u.Condition, row.generation, now)
 	p.conditionTo(ConflictType, row.service.Conflict, u.Conflict, row.generation, now)
+	if u.Condition == nil { // the Service is no longer ours
+		p.conditionTo(RoutesType, row.service.Routes, nil, row.generation, now)
+	}
 	return json.Marshal(p)
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -166,6 +167,51 @@ func TestStatusPatch(t *testing.T) {
 			t.Errorf("%s:\n%s %v\nwant\n%s", c.name, got, err, c.want)
 		}
 	}
+}
+
+// TestWriteRoutes writes, changes and removes the condition about routers. All else stays, and the condition goes with the
+// addresses.
+func TestWriteRoutes(t *testing.T) {
+	api := newFakeAPI(service("s"))
+	inBubble(t, api, func(t *testing.T, s *Store, _ *counter, _ *lines) {
+		seen := func() *cluster.Service { return s.Snapshot().Services[0] }
+		if err := s.Write(t.Context(), assign(seen(), "10.0.0.1")); err != nil {
+			t.Fatal(err)
+		}
+		before := *seen()
+		for _, c := range []*cluster.Condition{
+			{True: true, Reason: "Routed", Message: "by 2 nodes"}, {True: true, Reason: "Routed", Message: "by 3 nodes"},
+			{Reason: "NotRouted", Message: "by no node"}, nil,
+		} {
+			u := cluster.RoutesUpdate{Key: before.Key, UID: before.UID, Version: seen().Version, Condition: c}
+			if err := s.WriteRoutes(t.Context(), u); err != nil {
+				t.Fatal(err)
+			}
+			is := *seen()
+			if got := is.Routes; (got == nil) != (c == nil) || c != nil && (got.True != c.True || got.Message != c.Message) {
+				t.Errorf("written %+v, read %+v", c, is.Routes)
+			}
+			if err := s.WriteRoutes(t.Context(), u); c != nil && !errors.Is(err, cluster.ErrChanged) {
+				t.Errorf("written twice from one version: %v", err)
+			}
+			is.Version, is.Routes = before.Version, nil
+			if !reflect.DeepEqual(is, before) {
+				t.Errorf("with %+v the Service has changed to\n%+v, was\n%+v", c, is, before)
+			}
+		}
+		c := &cluster.Condition{True: true, Reason: "Routed", Message: "by 2 nodes"}
+		u := cluster.RoutesUpdate{Key: before.Key, UID: before.UID, Version: seen().Version, Condition: c}
+		if err := s.WriteRoutes(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+		clear := cluster.Update{Key: before.Key, UID: before.UID, Version: seen().Version}
+		if err := s.Write(t.Context(), clear); err != nil {
+			t.Fatal(err)
+		}
+		if list := s.Snapshot().Services; len(list) != 1 || list[0].Marked() {
+			t.Errorf("something of Lanlord's is left: %+v", *list[0])
+		}
+	})
 }
 
 func TestOwnWritesShow(t *testing.T) {

@@ -16,21 +16,21 @@ const (
 	growthRuns   = 5
 )
 
-// CheckGrowth fails the test if the CPU time that work takes grows with the square of n. prepare returns the work on n things, which is
-// done several times, each time prepared anew. The shortest run counts, so that a busy machine fails nothing.
+// CheckGrowth fails the test if the CPU time that work takes grows with the square of n. prepare returns the work on n
+// things, which is done several times, each time prepared anew. The small and the large case take turns, so that both see
+// the same machine, and the shortest run of each counts, so that a busy machine fails nothing.
 func CheckGrowth(t testing.TB, n int, prepare func(n int) (work func())) {
 	t.Helper()
-	shortest := func(n int) time.Duration {
-		least := time.Duration(math.MaxInt64)
-		for range growthRuns {
-			work := prepare(n)
-			start := cpuTime(t)
-			work()
-			least = min(least, cpuTime(t)-start)
-		}
-		return least
+	took := func(n int) time.Duration {
+		work := prepare(n)
+		start := cpuTime(t)
+		work()
+		return cpuTime(t) - start
 	}
-	few, many := shortest(n/growthFactor), shortest(n)
+	few, many := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
+	for range growthRuns {
+		few, many = min(few, took(n/growthFactor), took(n/growthFactor)), min(many, took(n))
+	}
 	t.Logf("%d: %v, %d: %v", n/growthFactor, few, n, many)
 	if many > mostGrowth*few {
 		t.Errorf("%d took %v of CPU time, and %d took %v, more than %d times as long", n/growthFactor, few, n, many, mostGrowth)

@@ -1,0 +1,258 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/reason"
+)
+
+const (
+	// routedPoll is the time from one look at the reports of the speakers to the next.
+	routedPoll = 5 * time.Second
+	// routedTurn is the time for which a Service must be announced, or not be announced, before its condition says so.
+	// routedCount is that time for a change of the numbers of nodes: a node that starts again must not cause a write to
+	// every Service.
+	routedTurn  = 2 * routedPoll
+	routedCount = time.Minute
+	// routedPace is the time from one write to the next, and routedBatch the number of writes between two looks.
+	routedPace  = 100 * time.Millisecond
+	routedBatch = 50
+)
+
+// notRouted is the reason of the condition about routers when no node announces an address of the Service.
+const notRouted = "NotRouted"
+
+// RoutesWriter writes the condition about routers. [github.com/lanlord/lanlord/pkg/kube.Store] implements RoutesWriter.
+type RoutesWriter interface {
+	// WriteRoutes makes the condition as the RoutesUpdate says. An error that wraps cluster.ErrChanged means that nothing was
+	// written.
+	WriteRoutes(context.Context, cluster.RoutesUpdate) error
+}
+
+// RoutesReporter writes on each Service with an address in a pool with BGP by how many nodes the addresses are announced
+// to which peers. The speakers report what they announce every few seconds.
+type RoutesReporter struct {
+	Source Source
+	Writer RoutesWriter
+	Log    *slog.Logger
+}
+
+// Run writes until ctx ends, and then returns nil.
+func (r *RoutesReporter) Run(ctx context.Context) error {
+	p := routedPlanner{}
+	timer := time.NewTicker(routedPoll)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-timer.C:
+			if err := r.write(ctx, p.plan(now, r.Source.Snapshot())); err != nil && ctx.Err() == nil {
+				r.Log.Warn("the condition about routers is not written; trying again", "err", err)
+			}
+		}
+	}
+}
+
+// write makes the writes one after the other, and returns the first error. A Service that has changed waits for the next
+// plan.
+func (r *RoutesReporter) write(ctx context.Context, updates []cluster.RoutesUpdate) error {
+	for _, u := range updates {
+		bounded, cancel := context.WithTimeout(ctx, writeTimeout)
+		err := r.Writer.WriteRoutes(bounded, u)
+		cancel()
+		if err != nil && !errors.Is(err, cluster.ErrChanged) {
+			return err
+		}
+		pause(ctx, routedPace)
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// routedPlanner decides which Services are due for a write.
+type routedPlanner struct {
+	// pending maps each Service whose condition is to change to the new condition and the time since which it is the same.
+	pending map[cluster.Key]pendingRoutes
+	// last are the inputs of the last plan.
+	last cluster.Snapshot
+}
+
+type pendingRoutes struct {
+	condition *cluster.Condition
+	since     time.Time
+}
+
+// plan returns the writes that are due at now.
+func (p *routedPlanner) plan(now time.Time, s cluster.Snapshot) (due []cluster.RoutesUpdate) {
+	if len(p.pending) == 0 && sameSlice(s.Services, p.last.Services) && sameSlice(s.Routed, p.last.Routed) &&
+		s.Config == p.last.Config {
+		return nil
+	}
+	p.last = s
+	pending := map[cluster.Key]pendingRoutes{}
+	for _, svc := range s.Services {
+		is, known := routesOf(svc, s.Config, s.Routed)
+		if !known || sameCondition(svc.Routes, is) {
+			continue
+		}
+		change, before := p.pending[svc.Key]
+		if !before || !sameCondition(change.condition, is) {
+			change = pendingRoutes{is, now}
+		}
+		if now.Sub(change.since) < delayOf(svc.Routes, is) {
+			pending[svc.Key] = change
+			continue
+		}
+		pending[svc.Key] = change // until a snapshot shows the write
+		due = append(due, cluster.RoutesUpdate{Key: svc.Key, UID: svc.UID, Version: svc.Version, Condition: is})
+	}
+	p.pending = pending
+	// A Service that is announced now, or no longer, goes first.
+	turns := func(u cluster.RoutesUpdate) int {
+		if delayOf(s.Service(u.Key).Routes, u.Condition) == routedCount {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(due, func(x, y cluster.RoutesUpdate) int { return turns(x) - turns(y) })
+	return due[:min(len(due), routedBatch)]
+}
+
+// delayOf returns how long a change of the condition must last before it is written.
+func delayOf(was, is *cluster.Condition) time.Duration {
+	switch {
+	case is == nil:
+		return 0
+	case was == nil || was.True != is.True:
+		return routedTurn
+	}
+	return routedCount
+}
+
+// routesOf returns the condition of a Service, nil for none. known is false when the reports do not tell.
+func routesOf(svc *cluster.Service, cfg *config.Config, reports []cluster.Routed) (is *cluster.Condition, known bool) {
+	if !svc.Managed {
+		return nil, false // the Service loses the condition with its addresses
+	}
+	var addrs []netip.Addr
+	for _, a := range svc.Ingress {
+		if cfg == nil {
+			return nil, false
+		}
+		if pool := cfg.PoolOf(a); pool != nil && pool.BGP {
+			addrs = append(addrs, a)
+		}
+	}
+	if len(addrs) == 0 {
+		return nil, true
+	}
+	if len(reports) == 0 {
+		return nil, false
+	}
+	is = &cluster.Condition{True: true, Reason: reason.Routed.String()}
+	var told []string // what is said about the addresses, and by the same sentence about several
+	var of [][]netip.Addr
+	for _, a := range addrs {
+		text, known := announced(a, cfg.Peers, reports)
+		if !known {
+			return nil, false
+		}
+		if text == "" {
+			is.True, is.Reason = false, notRouted
+		}
+		at := slices.Index(told, text)
+		if at < 0 {
+			at = len(told)
+			told, of = append(told, text), append(of, nil)
+		}
+		of[at] = append(of[at], a)
+	}
+	var sentences []string
+	for i, text := range told {
+		if text == "" {
+			sentences = append(sentences, fmt.Sprintf("no node announces %s to a router; kubectl lanlord why %s -n %s says why",
+				listed(of[i]), svc.Key.Name, svc.Key.Namespace))
+			continue
+		}
+		verb := "is"
+		if len(of[i]) > 1 {
+			verb = "are"
+		}
+		sentences = append(sentences, fmt.Sprintf("%s %s announced by %s", listed(of[i]), verb, text))
+	}
+	is.Message = strings.Join(sentences, "; ")
+	return is, true
+}
+
+// announced says by how many nodes a is announced to which peers, like "3 nodes to tor-a and tor-b"; empty for by none.
+// known is false when a report has no room for all addresses, and may leave a out.
+func announced(a netip.Addr, peers []config.Peer, reports []cluster.Routed) (text string, known bool) {
+	counts := map[string]int{}
+	for i := range reports {
+		told := reports[i].PeersOf(a)
+		if told == nil && reports[i].Partial {
+			return "", false
+		}
+		for _, name := range told {
+			counts[name]++
+		}
+	}
+	type group struct {
+		nodes int
+		peers []string
+	}
+	var groups []group // by the number of nodes, in the order of the configuration
+	for i := range peers {
+		n := counts[peers[i].Name]
+		if n == 0 {
+			continue
+		}
+		at := slices.IndexFunc(groups, func(g group) bool { return g.nodes == n })
+		if at < 0 {
+			at = len(groups)
+			groups = append(groups, group{nodes: n})
+		}
+		groups[at].peers = append(groups[at].peers, peers[i].Name)
+	}
+	var parts []string
+	for _, g := range groups {
+		nodes := "1 node"
+		if g.nodes > 1 {
+			nodes = fmt.Sprintf("%d nodes", g.nodes)
+		}
+		parts = append(parts, nodes+" to "+joined(g.peers))
+	}
+	return strings.Join(parts, ", and by "), true
+}
+
+// joined returns "a", "a and b", or "a, b and c".
+func joined(words []string) string {
+	if last := len(words) - 1; last > 0 {
+		return strings.Join(words[:last], ", ") + " and " + words[last]
+	}
+	return strings.Join(words, "")
+}
+
+// sameSlice reports whether both slices are the same memory.
+func sameSlice[T any](x, y []T) bool { return len(x) == len(y) && (len(x) == 0 || &x[0] == &y[0]) }
