@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"pkg/membership":     {},
 	"pkg/layer2":         {},
 	"pkg/layer2/lantest": {"pkg/layer2"},
-	"pkg/kube":           {"pkg/cluster", "pkg/config", "pkg/reason", "pkg/status"},
+	"pkg/kube":           {"pkg/cluster", "pkg/config", "pkg/metallb", "pkg/reason", "pkg/status"},
 	"pkg/controller":     {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/reason", "pkg/status"},
 	"pkg/placement":      {"pkg/cluster", "pkg/config", "pkg/election", "pkg/layer2", "pkg/membership", "pkg/reason"},
 	"pkg/routes":         {"pkg/cluster", "pkg/config", "pkg/election", "pkg/membership", "pkg/placement", "pkg/reason"},
@@ -60,7 +60,7 @@ var mayImport = map[string][]string{
 	"cmd/speaker": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/layer2", "pkg/membership", "pkg/speaker", "pkg/daemon", "pkg/status", "pkg/page",
 		"pkg/succession", "pkg/gossip", "pkg/serviceproxy", "pkg/pace", "pkg/schedslice", "pkg/bgp"},
 
-	"cmd/kubectl-lanlord": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/daemon", "pkg/inspect", "pkg/status"},
+	"cmd/kubectl-lanlord": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/daemon", "pkg/inspect", "pkg/metallb", "pkg/status"},
 }
 
 // pure are the packages whose decisions must not depend on clients, sockets or clocks.

@@ -18,7 +18,7 @@ import (
 
 const (
 	name  = "lanlord-controller"
-	about = "Assigns an address to every Service of type LoadBalancer, out of the ranges of a ConfigMap. As \"controller status\" it only " +
+	about = "Assigns an address to every Service of type LoadBalancer, out of the ranges of a ConfigMap, or of MetalLB's custom resources. As \"controller status\" it only " +
 		"asks the one that runs in the same Pod, which the environment variable POD_NAME names, and prints as JSON what that one knows."
 )
 
@@ -138,7 +138,7 @@ func serve(ctx context.Context, flags daemon.Flags, gateways bool, stderr io.Wri
 // storeOptions returns the options of the controller's Store.
 func storeOptions(flags daemon.Flags, client kube.Client) kube.Options {
 	return kube.Options{
-		Client: client, Namespace: flags.Namespace, ConfigMap: flags.ConfigMap, LoadBalancerClass: flags.LoadBalancerClass,
+		Client: client, Namespace: flags.Namespace, ConfigMap: flags.ConfigMap, MetalLB: flags.MetalLB(), LoadBalancerClass: flags.LoadBalancerClass,
 		Nodes: true, Namespaces: true, Speakers: true, Component: name, Host: hostname(),
 	}
 }

@@ -87,6 +87,7 @@ func (p *plugin) gather(ctx context.Context, a access, where installation, s sco
 		if pod := &where.pods[i]; pod.Labels[componentLabel] == controllerComponent && len(pod.Spec.Containers) > 0 {
 			g.cluster.Class = flagOf(&pod.Spec.Containers[0], "load-balancer-class", "")
 			g.cluster.Config.Name = flagOf(&pod.Spec.Containers[0], "config-map", "config")
+			g.cluster.Config.MetalLB = configNamespace(&pod.Spec.Containers[0])
 		}
 	}
 	steps := []func(context.Context) error{
@@ -161,6 +162,9 @@ func (g *gatherer) gatherNodes(ctx context.Context) error {
 
 func (g *gatherer) gatherConfig(ctx context.Context) error {
 	name := g.cluster.Config.Name
+	if g.cluster.Config.MetalLB != "" {
+		return g.gatherResources(ctx)
+	}
 	found := inspect.Config{Name: name, Known: true}
 	o, err := g.client.CoreV1().ConfigMaps(g.namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {

@@ -51,7 +51,7 @@ func newProgram(f flags, client kube.Client, log *slog.Logger, registry *prometh
 		Metrics: f.proxyMetrics, Forwarded: kube.ThroughClusterIP(client, f.Kubeconfig), Log: log, Wake: p.wake.Poke,
 	})
 	p.store = kube.New(kube.Options{
-		Client: client, Namespace: f.Namespace, ConfigMap: f.ConfigMap, LoadBalancerClass: f.LoadBalancerClass,
+		Client: client, Namespace: f.Namespace, ConfigMap: f.ConfigMap, MetalLB: f.MetalLB(), LoadBalancerClass: f.LoadBalancerClass,
 		Nodes: true, Endpoints: true, Secret: true, Passwords: true, Component: name, Host: f.nodeName,
 		Log: log, Wake: pace.New(p.wake.Poke).Call, Registerer: registry,
 	})

@@ -20,6 +20,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/lanlord/lanlord/e2e/controlplane"
 )
 
 const deploy = "../../deploy"
@@ -104,6 +106,64 @@ func TestDefaultsAreTheManifest(t *testing.T) {
 			t.Errorf("the chart has %s, and the manifest has not", key)
 		}
 	}
+}
+
+// TestMetalLBIsTheOverlay compares, field by field, what the chart makes for MetalLB's resources with deploy/metallb-crs.
+func TestMetalLBIsTheOverlay(t *testing.T) {
+	command := exec.CommandContext(t.Context(), "kubectl", "kustomize", filepath.Join(deploy, "metallb-crs"))
+	binaries, err := controlplane.Binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command.Path, command.Err = filepath.Join(binaries, "hyperkube"), nil
+	text, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, got := objects(t, text), render(t, "--set", "configSource=metallb", "--set", "config.inline.address-pools=null")
+	delete(want, "Namespace lanlord-system")
+	for key, o := range want {
+		if other, ok := got[key]; ok {
+			compare(t, key, sorted(o.Object), sorted(other.Object))
+		} else {
+			t.Errorf("the chart has no %s", key)
+		}
+	}
+	for key := range got {
+		if _, ok := want[key]; !ok {
+			t.Errorf("the chart has %s, and the overlay has not", key)
+		}
+	}
+	all := render(t, "--set", "configSource=metallb", "--set", "metallb.namespace=lb", "--set-json", "metallb.passwordSecrets=[]")
+	for _, key := range []string{"Deployment controller", "DaemonSet speaker"} {
+		o := all[key]
+		if text := fmt.Sprint(o.Object); !strings.Contains(text, "--config-source=metallb --config-namespace=lb") {
+			t.Errorf("%s does not read the namespace lb: %s", key, text)
+		}
+	}
+	for _, name := range []string{"controller", "speaker", "viewer"} {
+		o := all["Role lanlord-metallb-"+name]
+		if o.GetNamespace() != "lb" || strings.Contains(fmt.Sprint(o.Object), "secrets") {
+			t.Errorf("the Role of the %s is %v", name, o.Object)
+		}
+	}
+}
+
+// sorted sorts the arguments of the containers of a workload: their order does not matter.
+func sorted(object map[string]any) map[string]any {
+	containers, found, err := unstructured.NestedSlice(object, "spec", "template", "spec", "containers")
+	if err != nil || !found {
+		return object
+	}
+	for _, c := range containers {
+		if args, ok := c.(map[string]any)["args"].([]any); ok {
+			slices.SortFunc(args, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		}
+	}
+	if err := unstructured.SetNestedSlice(object, containers, "spec", "template", "spec", "containers"); err != nil {
+		return object
+	}
+	return object
 }
 
 // TestNetworkPolicyIsTheManifest compares the chart's with deploy/networkpolicy.yaml.

@@ -1,11 +1,13 @@
 package privilege
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -57,7 +59,34 @@ func build() (string, error) {
 	if out, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
+	for _, version := range metallbVersions {
+		if err := fetchMetalLB(version, filepath.Join(dir, version+".yaml")); err != nil {
+			return "", err
+		}
+	}
 	return dir, nil
+}
+
+// metallbVersions are the versions of MetalLB whose CustomResourceDefinitions the tests have.
+var metallbVersions = []string{"v0.13", "v0.15", "v0.16"}
+
+// fetchMetalLB writes MetalLB's own manifest, of the module in ../metallb, into a file.
+func fetchMetalLB(version, file string) error {
+	command := exec.Command("go", "mod", "download", "-json", "go.universe.tf/metallb")
+	command.Dir = filepath.Join("../metallb", version)
+	out, err := command.Output()
+	if err != nil {
+		return fmt.Errorf("download MetalLB %s: %w\n%s", version, err, out)
+	}
+	var module struct{ Dir string }
+	if err := json.Unmarshal(out, &module); err != nil {
+		return fmt.Errorf("download MetalLB %s: %w", version, err)
+	}
+	text, err := os.ReadFile(filepath.Join(module.Dir, "config", "manifests", "metallb-native.yaml"))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0o600)
 }
 
 // lan makes an interface with the node's address, and whoever hears it.

@@ -50,9 +50,8 @@ func TestOthers(t *testing.T) {
 		s := &suspect{client: server.Admin, component: component, number: 80 + i, namespace: "others-" + component}
 		grant(t, server.Admin, s.namespace, rights(t, component))
 		s.prepare(t)
-		text := s.config(false)
-		text.Data["config"] = othersConfig
-		if _, err := core.ConfigMaps(s.namespace).Update(ctx, text, metav1.UpdateOptions{}); err != nil {
+		text := s.config(false).WithData(map[string]string{"config": othersConfig})
+		if _, err := core.ConfigMaps(s.namespace).Apply(ctx, text, metav1.ApplyOptions{FieldManager: "test", Force: true}); err != nil {
 			t.Fatal(err)
 		}
 		s.start(t, filepath.Join(os.Getenv(insideEnv), component), dir, url)

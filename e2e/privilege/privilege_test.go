@@ -35,18 +35,25 @@ func TestNoRightIsSuperfluous(t *testing.T) {
 		t.Fatal(err)
 	}
 	installGateways(t, server.Admin)
+	define(t, server.Admin, "v0.13")
 	var all []*suspect
+	add := func(component, name string, metallb bool, missing *right, granted []right) {
+		s := &suspect{client: server.Admin, component: component, metallb: metallb, number: len(all), namespace: name, missing: missing}
+		grant(t, server.Admin, s.namespace, granted)
+		s.prepare(t)
+		all = append(all, s)
+	}
 	for _, component := range []string{controller, speaker} {
 		have := rights(t, component)
-		for i := -1; i < len(have); i++ {
-			s := &suspect{client: server.Admin, component: component, number: len(all), namespace: fmt.Sprintf("%s-%d", component, i+1)}
-			granted := have
-			if i >= 0 {
-				s.missing, granted = &have[i], without(have, i)
-			}
-			grant(t, server.Admin, s.namespace, granted)
-			s.prepare(t)
-			all = append(all, s)
+		add(component, component+"-0", false, nil, have)
+		for i := range have {
+			add(component, fmt.Sprintf("%s-%d", component, i+1), false, &have[i], without(have, i))
+		}
+		// With MetalLB's resources only what is different.
+		have, more := metallbRights(t, component)
+		add(component, component+"-metallb-0", true, nil, have)
+		for i := range more {
+			add(component, fmt.Sprintf("%s-metallb-%d", component, i+1), true, &more[i], without(have, slices.Index(have, more[i])))
 		}
 	}
 	for _, s := range all {
@@ -87,7 +94,7 @@ func work(t *testing.T, all, baseline []*suspect) {
 	write := func(bad bool, times int) {
 		t.Helper()
 		each(all, func(s *suspect) {
-			if _, err := s.client.CoreV1().ConfigMaps(s.namespace).Update(t.Context(), s.config(bad), metav1.UpdateOptions{}); err != nil {
+			if err := s.configure(t.Context(), bad); err != nil {
 				t.Error(err)
 			}
 		})

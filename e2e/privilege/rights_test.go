@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -12,12 +14,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
+
+	"github.com/lanlord/lanlord/e2e/controlplane"
 )
 
-// manifest is what every cluster gets, and gatewayRights what a controller with --gateways needs besides.
 const (
+	// manifest is what every cluster gets, and gatewayRights what a controller with --gateways needs besides.
 	manifest      = "../../deploy/install.yaml"
 	gatewayRights = "../../deploy/gateways/rbac.yaml"
+	// overlay is Lanlord with MetalLB's resources as its configuration.
+	overlay = "../../deploy/metallb-crs"
 )
 
 // right is one verb on one resource, the least that can be taken away.
@@ -57,6 +63,41 @@ func rights(t *testing.T, component string) []right {
 		}
 		text = append(append(text, "\n---\n"...), more...)
 	}
+	return rightsIn(t, text, component, "lanlord-"+component, "lanlord-"+component+"-gateways")
+}
+
+// metallbRights returns all that the overlay gives to a component, and which of these the manifest does not give.
+func metallbRights(t *testing.T, component string) (all, more []right) {
+	t.Helper()
+	all = rightsIn(t, kustomize(t, overlay), component, "lanlord-"+component, "lanlord-metallb-"+component)
+	without := rights(t, component)
+	for _, r := range all {
+		if !slices.Contains(without, r) {
+			more = append(more, r)
+		}
+	}
+	return all, more
+}
+
+// kustomize renders an overlay.
+func kustomize(t *testing.T, folder string) []byte {
+	t.Helper()
+	binaries, err := controlplane.Binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(filepath.Join(binaries, "hyperkube"), "kustomize", folder)
+	command.Args[0] = "kubectl"
+	text, err := command.Output()
+	if err != nil {
+		t.Fatalf("kubectl kustomize %s: %v", folder, err)
+	}
+	return text
+}
+
+// rightsIn returns all that the Roles and ClusterRoles with these names give.
+func rightsIn(t *testing.T, text []byte, component string, names ...string) []right {
+	t.Helper()
 	var all []right
 	add := func(cluster bool, rules []rbacv1.PolicyRule) {
 		for _, rule := range rules {
@@ -85,17 +126,17 @@ func rights(t *testing.T, component string) []right {
 		}
 		switch o := object.(type) {
 		case *rbacv1.ClusterRole:
-			if o.Name == "lanlord-"+component || o.Name == "lanlord-"+component+"-gateways" {
+			if slices.Contains(names, o.Name) {
 				add(true, o.Rules)
 			}
 		case *rbacv1.Role:
-			if o.Name == "lanlord-"+component {
+			if slices.Contains(names, o.Name) {
 				add(false, o.Rules)
 			}
 		}
 	}
 	if len(all) == 0 {
-		t.Fatalf("%s gives no rights to %s", manifest, component)
+		t.Fatalf("%v give no rights to %s", names, component)
 	}
 	return all
 }

@@ -1,6 +1,7 @@
 package privilege
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -17,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes"
 )
 
@@ -31,6 +33,8 @@ const (
 type suspect struct {
 	client    kubernetes.Interface
 	component string
+	// metallb is true for one with MetalLB's resources as its configuration, which are in its own namespace.
+	metallb   bool
 	missing   *right
 	namespace string
 	number    int
@@ -42,10 +46,14 @@ type suspect struct {
 }
 
 func (s *suspect) String() string {
-	if s.missing == nil {
-		return s.component + " with all rights"
+	name := s.component
+	if s.metallb {
+		name += " of MetalLB's resources"
 	}
-	return s.component + " without " + s.missing.String()
+	if s.missing == nil {
+		return name + " with all rights"
+	}
+	return name + " without " + s.missing.String()
 }
 
 // addr is the only address of its pool.
@@ -81,7 +89,7 @@ func (s *suspect) encrypts(*testing.T) bool {
 func (s *suspect) prepare(t *testing.T) {
 	t.Helper()
 	ctx, core := t.Context(), s.client.CoreV1()
-	if _, err := core.ConfigMaps(s.namespace).Create(ctx, s.config(false), metav1.CreateOptions{}); err != nil {
+	if err := s.configure(ctx, false); err != nil {
 		t.Fatal(err)
 	}
 	service := &corev1.Service{
@@ -135,26 +143,62 @@ func (s *suspect) prepare(t *testing.T) {
 	}
 }
 
+// wanted is the address in the configuration.
+func (s *suspect) wanted(bad bool) netip.Addr {
+	if bad && s.component == speaker {
+		return self.Masked().Addr().Next().Next()
+	}
+	return s.addr()
+}
+
+// configure writes the configuration, good or bad, where the daemon reads it.
+func (s *suspect) configure(ctx context.Context, bad bool) error {
+	if s.metallb {
+		return s.configureResources(ctx, bad)
+	}
+	_, err := s.client.CoreV1().ConfigMaps(s.namespace).Apply(ctx, s.config(bad), metav1.ApplyOptions{FieldManager: "test", Force: true})
+	return err
+}
+
+// configureResources writes the same as MetalLB's resources.
+func (s *suspect) configureResources(ctx context.Context, bad bool) error {
+	addresses := s.wanted(bad).String() + "/32"
+	if bad && s.component == controller {
+		addresses = "10.99.0.9-10.99.0.3"
+	}
+	objects := []string{
+		fmt.Sprintf(`{"apiVersion":"metallb.io/v1beta1","kind":"IPAddressPool","metadata":{"name":"a"},"spec":{"addresses":[%q]}}`, addresses),
+		`{"apiVersion":"metallb.io/v1beta1","kind":"L2Advertisement","metadata":{"name":"all"},"spec":{}}`,
+	}
+	if s.component == speaker {
+		// The Secret does not exist, so nobody is dialled.
+		objects = append(objects, `{"apiVersion":"metallb.io/v1beta2","kind":"BGPPeer","metadata":{"name":"tor"},"spec":`+
+			`{"myASN":64512,"peerASN":64513,"peerAddress":"192.0.2.1","passwordSecret":{"name":"lanlord-bgp"}}}`)
+	}
+	for _, text := range objects {
+		if err := applyCustom(ctx, s.client, s.namespace, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // config is the configuration, or one that makes the daemon tell of it: wrong for the controller, and without the address for
 // the speaker.
-func (s *suspect) config(bad bool) *corev1.ConfigMap {
-	addr, more := s.addr().String(), ""
+func (s *suspect) config(bad bool) *applycorev1.ConfigMapApplyConfiguration {
+	addr, more := s.wanted(bad).String(), ""
 	if s.component == speaker {
 		// The Secret does not exist, so nobody is dialled.
 		more = "peers:\n- {my-asn: 64512, peer-asn: 64513, peer-address: 192.0.2.1, password-secret: lanlord-bgp/tor}\n"
 	}
 	if bad && s.component == controller {
 		more = "wrong: 1\n"
-	} else if bad {
-		addr = self.Masked().Addr().Next().Next().String()
 	}
 	if s.component == controller {
 		addr += ", " + s.requested().String()
 	}
-	return &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "config"},
-		Data:       map[string]string{"config": fmt.Sprintf("address-pools:\n- {name: a, protocol: layer2, addresses: [%s]}\n%s", addr, more)},
-	}
+	return applycorev1.ConfigMap("config", s.namespace).WithData(
+		map[string]string{"config": fmt.Sprintf("address-pools:\n- {name: a, protocol: layer2, addresses: [%s]}\n%s", addr, more)})
 }
 
 // marks are what it logs each time that it has seen a good configuration, and a bad one.
@@ -185,6 +229,9 @@ current-context: e2e
 	}
 	args := []string{"--kubeconfig=" + kubeconfig, "--namespace=" + s.namespace, "--load-balancer-class=" + s.class(),
 		"--listen=" + s.listen(), "--status-listen="}
+	if s.metallb {
+		args = append(args, "--config-source=metallb", "--config-namespace="+s.namespace)
+	}
 	if s.component == controller {
 		args = append(args, "--gateways")
 	} else {

@@ -175,17 +175,27 @@ const (
 // String returns one word.
 func (t TakenBy) String() string { return [...]string{"Node", "Gateway", "Stranger"}[t] }
 
-// ConfigState describes the newest ConfigMap of the user.
+// ConfigState describes the newest ConfigMap of the user, or the newest set of MetalLB's resources.
 type ConfigState struct {
-	// Object is the ConfigMap. Its UID is empty while the ConfigMap does not exist.
+	// Object is the ConfigMap, with an empty UID while the ConfigMap does not exist; or the Namespace of MetalLB's resources.
 	Object ObjectRef
-	// Version is the resourceVersion of the newest ConfigMap seen, empty while it does not exist.
+	// Version is the resourceVersion of the newest ConfigMap or set seen, empty while there is none.
 	Version string
 	// Problem is nil when Snapshot.Config came from that ConfigMap. Otherwise Problem says why that ConfigMap is not used, and whether
 	// the last configuration that the controller accepted is in use; Snapshot.Config is older, or nil.
 	Problem error
 	// Known is true when a controller before this one accepted the configuration in use.
 	Known bool
+	// Objects are the objects that Problem is about, when the configuration is made of several objects.
+	Objects []ObjectProblem
+}
+
+// ObjectProblem is a problem of one of the objects that a configuration is made of.
+type ObjectProblem struct {
+	// Object is the Namespace of the objects for a problem of all of them together.
+	Object ObjectRef
+	// Message names the field, says what is wrong and what would be right.
+	Message string
 }
 
 // Key names a Service.
@@ -460,10 +470,11 @@ type RoutesUpdate struct {
 
 // ObjectRef names an object that an Event is about.
 type ObjectRef struct {
-	Kind      string // "Service", "ConfigMap" or "Node"
-	Namespace string // empty for a Node
-	Name      string
-	UID       string
+	APIVersion string // empty for "v1"
+	Kind       string // "Service", "ConfigMap", "Node", "Namespace", or a kind of MetalLB
+	Namespace  string // empty for a Node and a Namespace
+	Name       string
+	UID        string
 }
 
 // Event is a Kubernetes Event to be written. Events are for transitions only, never for a state that goes on.

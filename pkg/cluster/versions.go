@@ -12,7 +12,8 @@ type Versions struct {
 type ConfigVersion struct {
 	// Hash is a hash of the text, 0 for no configuration.
 	Hash uint64
-	// Version is the resourceVersion of the ConfigMap that held the text, 0 if it is not known.
+	// Version is the resourceVersion of the ConfigMap that held the text, 0 if it is not known. For a text made of several
+	// objects, Version is the newest resourceVersion at which the node learned that the objects are as they are.
 	Version uint64
 }
 

@@ -100,6 +100,17 @@ func (f *fakeAPI) configure(document string) {
 	}
 }
 
+// refuse puts a set of objects with problems into the caches; the last good configuration stays in use.
+func (f *fakeAPI) refuse(err error, problems ...cluster.ObjectProblem) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.version++
+	f.state = cluster.ConfigState{
+		Object:  cluster.ObjectRef{Kind: "Namespace", Name: "metallb-system"},
+		Version: fmt.Sprint(f.version), Problem: err, Objects: problems,
+	}
+}
+
 // apply makes a Service, or gives it another specification, as users do.
 func (f *fakeAPI) apply(name string, change func(*cluster.Service)) {
 	f.mu.Lock()

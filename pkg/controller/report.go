@@ -25,7 +25,7 @@ type report struct {
 	hash         uint64
 }
 
-// report tells once of each version of the ConfigMap that it is not used, or what of it is not as written.
+// report tells once of each version of the ConfigMap, or of the set of objects in its place, that it is not used, or what of it is not as written.
 func (c *Controller) report(snapshot cluster.Snapshot) {
 	state := snapshot.ConfigState
 	now, was := report{state.Object.UID, state.Version, state.Problem != nil, snapshot.Versions.Config.Hash}, c.reported
@@ -39,6 +39,10 @@ func (c *Controller) report(snapshot cluster.Snapshot) {
 			fallback = "the last good one stays in use"
 		}
 		c.Log.Warn("configuration rejected; "+fallback, "version", state.Version, "err", state.Problem)
+		if len(state.Objects) > 0 {
+			c.objectEvents(state.Objects, "not valid, "+fallback+" for all objects: ")
+			return
+		}
 		c.configEvent(state.Object, configRejected, "not valid, "+fallback+": ", problems(state.Problem))
 		return
 	}
@@ -94,6 +98,27 @@ func (c *Controller) configAccepted(object cluster.ObjectRef, cfg *config.Config
 func (c *Controller) configEvent(object cluster.ObjectRef, reason, prefix string, lines []string) {
 	if object.UID != "" {
 		c.Writer.Event(cluster.Event{Object: object, Warning: true, Reason: reason, Message: prefix + enumerate(lines, maxEvent-len(prefix))})
+	}
+}
+
+// maxObjects is the greatest number of objects that get an Event when a set of objects is refused.
+const maxObjects = 20
+
+// objectEvents writes an Event about each object that is to blame for a refused set, with all problems of the object.
+func (c *Controller) objectEvents(list []cluster.ObjectProblem, prefix string) {
+	lines := make(map[cluster.ObjectRef][]string)
+	var objects []cluster.ObjectRef
+	for _, p := range list {
+		if lines[p.Object] == nil {
+			objects = append(objects, p.Object)
+		}
+		lines[p.Object] = append(lines[p.Object], p.Message)
+	}
+	for _, object := range objects[:min(len(objects), maxObjects)] {
+		c.Writer.Event(cluster.Event{
+			Object: object, Warning: true, Reason: configRejected,
+			Message: prefix + enumerate(lines[object], maxEvent-len(prefix)),
+		})
 	}
 }
 

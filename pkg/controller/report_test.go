@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -66,6 +67,24 @@ func TestReportWithoutConfig(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 		expect(t, "in the end", f.status(), "web [203.0.113.9]")
+	})
+}
+
+// TestReportObjects tells each object of a refused set of its own problems, and the Namespace of those of the set.
+func TestReportObjects(t *testing.T) {
+	pool := cluster.ObjectRef{APIVersion: "metallb.io/v1beta1", Kind: "IPAddressPool", Namespace: "metallb-system", Name: "a", UID: "1"}
+	whole := cluster.ObjectRef{Kind: "Namespace", Name: "metallb-system"}
+	inBubble(t, func(t *testing.T, f *fakeAPI) {
+		f.refuse(errors.New("refused"), cluster.ObjectProblem{Object: pool, Message: "addresses[0]: wrong"},
+			cluster.ObjectProblem{Object: whole, Message: "nothing is announced"},
+			cluster.ObjectProblem{Object: pool, Message: "addresses[1]: wrong, too"})
+		f.deliver()
+		start(t, f)
+		const prefix = " ConfigRejected: not valid, the last good one stays in use for all objects: "
+		want := "a" + prefix + "addresses[0]: wrong; addresses[1]: wrong, too\nmetallb-system" + prefix + "nothing is announced"
+		if got := f.took(); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
 	})
 }
 

@@ -21,12 +21,25 @@ const (
 	serviceAccountNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 )
 
+// The values of --config-source.
+const (
+	SourceConfigMap = "configmap"
+	SourceMetalLB   = "metallb"
+)
+
+// metallbNamespace is the namespace that MetalLB's own manifests use.
+const metallbNamespace = "metallb-system"
+
 // Flags are the flags that both binaries have.
 type Flags struct {
 	// Kubeconfig is a file's path; empty means the service account of the pod.
 	Kubeconfig string
 	// Namespace is where the ConfigMap, the gossip Secret and the Lease are.
 	Namespace string
+	// ConfigSource names the kind of objects with the configuration: SourceConfigMap or SourceMetalLB.
+	ConfigSource string
+	// ConfigNamespace is the namespace of MetalLB's resources.
+	ConfigNamespace string
 	// ConfigMap is the name of the ConfigMap with the configuration.
 	ConfigMap string
 	// LoadBalancerClass is the class of the Services to serve; empty means those without a class.
@@ -61,6 +74,12 @@ func (f *Flags) register(set *flag.FlagSet, namespace string) {
 			namespaceEnv+", else from the service account of the pod, else it is "+namespaceFallback)
 	set.StringVar(&f.ConfigMap, "config-map", "config",
 		"`name` of the ConfigMap with the configuration, under its key \"config\"")
+	set.StringVar(&f.ConfigSource, "config-source", SourceConfigMap,
+		"`kind` of the objects with the configuration: "+SourceConfigMap+", or "+SourceMetalLB+" for MetalLB's custom resources "+
+			"(IPAddressPool, L2Advertisement, BGPPeer, BGPAdvertisement, Community, BFDProfile)")
+	set.StringVar(&f.ConfigNamespace, "config-namespace", metallbNamespace,
+		"with --config-source="+SourceMetalLB+", the `namespace` of MetalLB's resources, and of the Secrets with the passwords of "+
+			"BGPPeers")
 	set.StringVar(&f.LoadBalancerClass, "load-balancer-class", "",
 		"serve the Services whose spec.loadBalancerClass is this `class`; empty means those that have none")
 	set.StringVar(&f.Listen, "listen", ":7572",
@@ -97,6 +116,14 @@ func (f *Flags) Parse(set *flag.FlagSet, about string, args []string, stdout io.
 	return f.check()
 }
 
+// MetalLB returns the namespace of MetalLB's resources when they are the configuration, else nothing.
+func (f *Flags) MetalLB() string {
+	if f.ConfigSource == SourceMetalLB {
+		return f.ConfigNamespace
+	}
+	return ""
+}
+
 // printed is the error after output that is all there was to do.
 func printed(_ int, err error) error {
 	if err != nil {
@@ -118,6 +145,11 @@ func (f *Flags) check() error {
 		return invalid("namespace", f.Namespace, "the name of a namespace: at most 63 of a-z, 0-9 and '-', no '-' at either end")
 	case len(validation.IsDNS1123Subdomain(f.ConfigMap)) > 0:
 		return invalid("config-map", f.ConfigMap, "the name of a ConfigMap: at most 253 of a-z, 0-9, '-' and '.', no '-' or '.' at either end")
+	case f.ConfigSource != SourceConfigMap && f.ConfigSource != SourceMetalLB:
+		return invalid("config-source", f.ConfigSource, SourceConfigMap+" or "+SourceMetalLB)
+	case len(validation.IsDNS1123Label(f.ConfigNamespace)) > 0:
+		return invalid("config-namespace", f.ConfigNamespace,
+			"the name of a namespace: at most 63 of a-z, 0-9 and '-', no '-' at either end")
 	case f.LoadBalancerClass != "" && len(validation.IsQualifiedName(f.LoadBalancerClass)) > 0:
 		return invalid("load-balancer-class", f.LoadBalancerClass, "a name such as lanlord or example.com/lanlord")
 	case f.Listen != "" && !isListenAddress(f.Listen):

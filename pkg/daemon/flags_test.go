@@ -45,7 +45,7 @@ func parse(args ...string) (Flags, string, error) {
 func TestDefaults(t *testing.T) {
 	got, stdout, err := parse()
 	want := Flags{
-		Namespace: "lanlord-system", ConfigMap: "config", Listen: ":7572", StatusListen: "127.0.0.1:7573",
+		Namespace: "lanlord-system", ConfigSource: SourceConfigMap, ConfigNamespace: "metallb-system", ConfigMap: "config", Listen: ":7572", StatusListen: "127.0.0.1:7573",
 		LogLevel: slog.LevelInfo, LogFormat: LogText,
 	}
 	if err != nil || got != want || stdout != "" {
@@ -56,12 +56,12 @@ func TestDefaults(t *testing.T) {
 func TestAllFlags(t *testing.T) {
 	got, _, err := parse("--kubeconfig=/k", "-namespace", "metallb-system", "--config-map", "my.config",
 		"--load-balancer-class=example.com/lanlord", "--listen=[::1]:0", "--status-listen=", "--pprof", "--log-level=debug", "--log-format=json",
-		"--gossip-port=1")
+		"--gossip-port=1", "--config-source=metallb", "--config-namespace=lb")
 	want := Flags{
-		Kubeconfig: "/k", Namespace: "metallb-system", ConfigMap: "my.config", LoadBalancerClass: "example.com/lanlord",
+		Kubeconfig: "/k", Namespace: "metallb-system", ConfigSource: SourceMetalLB, ConfigNamespace: "lb", ConfigMap: "my.config", LoadBalancerClass: "example.com/lanlord",
 		Listen: "[::1]:0", PProf: true, LogLevel: slog.LevelDebug, LogFormat: LogJSON,
 	}
-	if err != nil || got != want {
+	if err != nil || got != want || got.MetalLB() != "lb" {
 		t.Errorf("the flags are %+v, %v, want %+v", got, err, want)
 	}
 }
@@ -79,6 +79,8 @@ func TestBadFlags(t *testing.T) {
 		{"--namespace=My_Own", `invalid value "My_Own" for --namespace: must be the name of a namespace: at most 63 of a-z, 0-9 and '-', no '-' at either end`},
 		{"--namespace=", `invalid value "" for --namespace: must be the name of a namespace: at most 63 of a-z, 0-9 and '-', no '-' at either end`},
 		{"--config-map=a/b", `invalid value "a/b" for --config-map: must be the name of a ConfigMap: at most 253 of a-z, 0-9, '-' and '.', no '-' or '.' at either end`},
+		{"--config-source=MetalLB", `invalid value "MetalLB" for --config-source: must be configmap or metallb`},
+		{"--config-namespace=", `invalid value "" for --config-namespace: must be the name of a namespace: at most 63 of a-z, 0-9 and '-', no '-' at either end`},
 		{"--load-balancer-class=a/b/c", `invalid value "a/b/c" for --load-balancer-class: must be a name such as lanlord or example.com/lanlord`},
 		{"--listen=7572", `invalid value "7572" for --listen: must be empty, or host:port with an IP address or nothing as host and a port of 0 to 65535`},
 		{"--listen=:70000", `invalid value ":70000" for --listen: must be empty, or host:port with an IP address or nothing as host and a port of 0 to 65535`},

@@ -46,7 +46,7 @@ func (d *differ) config(before, after *Cluster) {
 	if !was.Known || !is.Known || was.Found == is.Found && was.Version == is.Version {
 		return
 	}
-	object := fmt.Sprintf("ConfigMap %s/%s", after.Namespace, is.Name)
+	object := after.configOrigin()
 	switch {
 	case !is.Found:
 		d.tell(object, "ConfigGone", "it was deleted; the last good configuration stays in use")

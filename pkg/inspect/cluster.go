@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -77,10 +78,12 @@ func (t Taint) String() string {
 	return t.Key + "=" + t.Value + ":" + t.Effect
 }
 
-// Config is what became of the ConfigMap when it was read anew.
+// Config holds the result of reading the ConfigMap, or MetalLB's resources, anew.
 type Config struct {
 	// Name is the ConfigMap's, in Cluster.Namespace.
 	Name string
+	// MetalLB is the namespace of MetalLB's resources, empty when the configuration is in the ConfigMap.
+	MetalLB string
 	// Found is false when there is no such ConfigMap; Known is false when nobody could look.
 	Found, Known bool
 	// Version is its resourceVersion.
@@ -88,6 +91,22 @@ type Config struct {
 	// Config is nil when Problem is not.
 	Config  *config.Config
 	Problem error
+}
+
+// configOrigin names the objects with the configuration in a sentence.
+func (c *Cluster) configOrigin() string {
+	if c.Config.MetalLB != "" {
+		return "set of MetalLB's resources in the namespace " + c.Config.MetalLB
+	}
+	return fmt.Sprintf("ConfigMap %s/%s", c.Namespace, c.Config.Name)
+}
+
+// configFix returns the way to fix a refused configuration.
+func (c *Cluster) configFix() string {
+	if c.Config.MetalLB != "" {
+		return "fix the resources named here; new resources take effect when all resources are valid"
+	}
+	return "mend it; controller --check-config FILE checks it before you apply it"
 }
 
 // Pod is one of Lanlord's.

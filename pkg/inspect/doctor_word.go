@@ -50,13 +50,13 @@ func checkVersions(c *Cluster, f *findings) string {
 
 // checkConfiguration looks at the ConfigMap, and whether all processes use it.
 func checkConfiguration(c *Cluster, f *findings) string {
-	object := fmt.Sprintf("ConfigMap %s/%s", c.Namespace, c.Config.Name)
+	object := c.configOrigin()
 	switch {
 	case !c.Config.Known:
 	case !c.Config.Found:
 		f.wrong("create it with an entry \"config\"; deploy/config.example.yaml has all keys", "there is no %s, so no Service gets an address; %s", object, c.fallback())
 	case c.Config.Problem != nil:
-		f.wrong("mend it; controller --check-config FILE checks it before you apply it",
+		f.wrong(c.configFix(),
 			"the %s is refused, and %s: %s", object, c.fallback(), strings.ReplaceAll(c.Config.Problem.Error(), "\n", "; "))
 	default:
 		if len(c.Config.Config.Pools) == 0 {

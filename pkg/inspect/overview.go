@@ -153,6 +153,9 @@ func (c *Cluster) controllerRow() ControllerRow {
 
 func (c *Cluster) configRow() ConfigRow {
 	row := ConfigRow{Source: c.Namespace + "/" + c.Config.Name, Valid: c.Config.Config != nil, Problem: c.configProblem()}
+	if c.Config.MetalLB != "" {
+		row.Source = c.configOrigin()
+	}
 	if c.Config.Config != nil {
 		row.Pools = len(c.Config.Config.Pools)
 	}

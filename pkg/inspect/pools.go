@@ -232,7 +232,7 @@ func (c *Cluster) configProblem() string {
 	case !c.Config.Found:
 		return fmt.Sprintf("There is no ConfigMap %s in the namespace %s, so no Service gets an address.", c.Config.Name, c.Namespace)
 	case c.Config.Problem != nil:
-		return fmt.Sprintf("The ConfigMap %s/%s is refused: %s", c.Namespace, c.Config.Name, sentence(c.Config.Problem.Error()))
+		return fmt.Sprintf("The %s is refused: %s", c.configOrigin(), sentence(c.Config.Problem.Error()))
 	}
 	return ""
 }

@@ -108,6 +108,7 @@ func newScheme() *runtime.Scheme {
 	for _, group := range []schema.GroupVersion{discoveryv1.SchemeGroupVersion, coordinationv1.SchemeGroupVersion, gatewayVersion} {
 		metav1.AddToGroupVersion(s, group)
 	}
+	addCustomTypes(s)
 	return s
 }
 
@@ -132,6 +133,14 @@ func newRESTClient(cfg *rest.Config) (*restClient, error) {
 	} {
 		of := rest.CopyConfig(cfg)
 		of.APIPath, of.GroupVersion, of.NegotiatedSerializer = path, &group, codecs
+		if c.groups[group], err = rest.RESTClientForConfigAndClient(of, transport); err != nil {
+			return nil, err
+		}
+	}
+	for _, group := range metallbVersions {
+		of := rest.CopyConfig(cfg)
+		of.APIPath, of.GroupVersion, of.NegotiatedSerializer = "/apis", &group, codecs
+		of.ContentType, of.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON // custom resources have no protobuf
 		if c.groups[group], err = rest.RESTClientForConfigAndClient(of, transport); err != nil {
 			return nil, err
 		}

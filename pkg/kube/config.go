@@ -9,6 +9,7 @@ import (
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/metallb"
 )
 
 // accepted is a valid configuration.
@@ -23,7 +24,7 @@ type accepted struct {
 type configSource uint8
 
 const (
-	// fromUser is the user's ConfigMap.
+	// fromUser is the user's ConfigMap, or MetalLB's resources.
 	fromUser configSource = iota
 	// fromState is the ConfigMap lanlord-state, in which the controller keeps the last configuration that it accepted.
 	fromState
@@ -45,6 +46,8 @@ type configChoice struct {
 	object  cluster.ObjectRef
 	version string
 	refusal error
+	// metallb is true when MetalLB's resources take the place of the user's ConfigMap.
+	metallb bool
 	// read is true once the user's ConfigMap was listed. Nothing is chosen before that.
 	read bool
 	// last is the last valid configuration of each source, nil without one.
@@ -61,12 +64,26 @@ type configChoice struct {
 	withdrawals
 }
 
+// newConfigChoice returns the choice before anything was read.
+func newConfigChoice(o Options) configChoice {
+	c := configChoice{log: o.Log, used: newBell(), metallb: o.MetalLB != ""}
+	c.changed = newBell()
+	if c.metallb {
+		c.object = cluster.ObjectRef{Kind: "Namespace", Name: o.MetalLB}
+		c.refusal = fmt.Errorf("MetalLB's resources in the namespace %s have not been read yet", o.MetalLB)
+		return c
+	}
+	c.object = configRef(o, "")
+	c.refusal = fmt.Errorf("ConfigMap %s/%s has not been read yet", o.Namespace, o.ConfigMap)
+	return c
+}
+
 // choose sets the configuration in use and reports whether another one is in use now.
 func (c *configChoice) choose() (changed bool) {
 	source, best := fromUser, c.last[fromUser]
 	if c.refusal != nil {
 		for _, other := range []configSource{fromState, fromHandover} {
-			if a := c.last[other]; a != nil && (best == nil || a.version > best.version) {
+			if a := c.last[other]; a != nil && (best == nil || c.rank(a) > c.rank(best)) {
 				source, best = other, a
 			}
 		}
@@ -90,6 +107,15 @@ func (c *configChoice) choose() (changed bool) {
 			"source", source.String(), "version", best.version, "err", c.refusal)
 	}
 	return true
+}
+
+// rank returns the version of a configuration, or 0, which is older than any, for one of another kind of source: somebody has
+// switched from MetalLB's resources to the ConfigMap, or back.
+func (c *configChoice) rank(a *accepted) uint64 {
+	if metallb.IsLive(a.text) != c.metallb {
+		return 0
+	}
+	return a.version
 }
 
 // offer sets the configuration of a source that may stand in for the user's ConfigMap, unless the source had a newer one before.
@@ -116,10 +142,20 @@ func (c *configChoice) fallback() string {
 		return ""
 	}
 	what := "the newest ConfigMap is refused"
-	if c.object.UID == "" {
+	switch {
+	case c.metallb:
+		what = "MetalLB's resources are refused"
+	case c.object.UID == "":
 		what = "the ConfigMap is missing"
 	}
 	return fmt.Sprintf("%s, and the last accepted configuration, from resourceVersion %d, is in use", what, c.inUse.version)
+}
+
+// configState returns the state of the newest ConfigMap or set of resources for snapshots. The caller holds Store.mu.
+func (s *Store) configState() cluster.ConfigState {
+	state := s.config.state()
+	state.Objects = s.set.problems
+	return state
 }
 
 // state is what snapshots tell of the newest ConfigMap.
@@ -181,7 +217,7 @@ func (s *Store) configChanged(_ cluster.Key, _ string, old, row *configRow) (wak
 	case row == nil && old == nil:
 		return false
 	case row == nil:
-		c.object, c.version, c.refusal = s.configRef(""), "", s.missingConfig()
+		c.object, c.version, c.refusal = configRef(s.opt, ""), "", s.missingConfig()
 		c.choose()
 		return true
 	case old != nil && old.uid == row.uid && old.text == row.text && old.found == row.found:
@@ -190,15 +226,15 @@ func (s *Store) configChanged(_ cluster.Key, _ string, old, row *configRow) (wak
 	default:
 		wake = true
 	}
-	c.object, c.version, c.refusal = s.configRef(row.uid), row.version, row.problem
+	c.object, c.version, c.refusal = configRef(s.opt, row.uid), row.version, row.problem
 	if row.problem == nil {
 		c.last[fromUser] = &accepted{row.config, row.text, number(row.version)}
 	}
 	return c.choose() || wake
 }
 
-func (s *Store) configRef(uid string) cluster.ObjectRef {
-	return cluster.ObjectRef{Kind: "ConfigMap", Namespace: s.opt.Namespace, Name: s.opt.ConfigMap, UID: uid}
+func configRef(o Options, uid string) cluster.ObjectRef {
+	return cluster.ObjectRef{Kind: "ConfigMap", Namespace: o.Namespace, Name: o.ConfigMap, UID: uid}
 }
 
 // missingConfig is the problem of a ConfigMap that does not exist.

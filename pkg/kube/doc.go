@@ -14,6 +14,7 @@
 //	input                       missing or not valid                              read before
 //	the user's ConfigMap        the newest valid configuration of this process,   stays in use
 //	                            of lanlord-state, or of the previous process
+//	MetalLB's resources         the same, for the set as a whole                  stays in use
 //	lanlord-state, config       no fallback                                       stays the fallback
 //	lanlord-state, nodes        Nodes have no MACs                                stay
 //	a Pod's networks            the facts count for ten more minutes              the same
@@ -42,6 +43,15 @@
 //	speaker     cluster           discovery.k8s.io/endpointslices     list, watch
 //	speaker     in its namespace  secrets                             list, watch         lanlord-gossip, lanlord-bgp
 //	speaker     in its namespace  pods/status                         patch
+//
+// With Options.MetalLB the ConfigMap of --config-map is not read, nor Secrets in the namespace of Lanlord. These rights take
+// their place, in the namespace of MetalLB's resources:
+//
+//	component   resource                                              verbs               only these names
+//	both        metallb.io/ipaddresspools, l2advertisements,          list, watch
+//	            bgpadvertisements, bgppeers, communities,
+//	            bfdprofiles, addresspools
+//	speaker     secrets                                               list, watch         those of the BGPPeers
 //
 // A configuration may name other Secrets than lanlord-bgp. Each of them needs the same right.
 //

@@ -26,6 +26,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/lanlord/lanlord/pkg/metallb"
 )
 
 // client-go's handler of errors sleeps until a millisecond has passed since the last one, wherever that happened; from real
@@ -49,6 +51,8 @@ type fakeAPI struct {
 	down     error            // what lists and watches return
 	refused  map[string]error // the same for one resource
 	patches  []string
+	// undefined are the resources of MetalLB without a CustomResourceDefinition.
+	undefined map[string]bool
 }
 
 // fakeWatch is one watch, which has delivered the log up to next.
@@ -101,6 +105,7 @@ func newFakeAPI(objects ...runtime.Object) *fakeAPI {
 		return true, o, err
 	})
 	a.reactToConfigMaps()
+	a.reactToCustom()
 	for _, o := range objects {
 		a.put(o)
 	}
@@ -108,7 +113,13 @@ func newFakeAPI(objects ...runtime.Object) *fakeAPI {
 }
 
 func resourceOf(o runtime.Object) string {
-	switch o.(type) {
+	switch o := o.(type) {
+	case *customObject:
+		for _, k := range metallb.Kinds() {
+			if k.Name == o.Kind {
+				return k.Plural
+			}
+		}
 	case *corev1.Service:
 		return "services"
 	case *corev1.Node:
@@ -326,10 +337,16 @@ func (c *counter) take() int {
 // inBubble runs test with a synced Store of all kinds on a fake API server.
 func inBubble(t *testing.T, api *fakeAPI, test func(t *testing.T, s *Store, wakes *counter, log *lines)) {
 	t.Helper()
+	inBubbleOf(t, api, "", test)
+}
+
+// inBubbleOf is inBubble for a Store whose configuration is in MetalLB's resources in a namespace, if it is not empty.
+func inBubbleOf(t *testing.T, api *fakeAPI, namespace string, test func(t *testing.T, s *Store, wakes *counter, log *lines)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		wakes, log := &counter{}, &lines{}
 		s := New(Options{
-			Client: api, Namespace: "lanlord-system", ConfigMap: "config", Component: "lanlord-test", Host: "here",
+			Client: api, Namespace: "lanlord-system", ConfigMap: "config", MetalLB: namespace, Component: "lanlord-test", Host: "here",
 			Nodes: true, Namespaces: true, Speakers: true, Endpoints: true, Secret: true, Gateways: true, Wake: wakes.add,
 			Log: slog.New(slog.NewTextHandler(log, nil)),
 		})
@@ -392,3 +409,52 @@ func (s *signal) Handle(_ context.Context, r slog.Record) error {
 
 func (s *signal) WithAttrs([]slog.Attr) slog.Handler { return s }
 func (s *signal) WithGroup(string) slog.Handler      { return s }
+
+// custom returns a resource of MetalLB in the namespace metallb-system.
+func custom(kind, name, spec string) *customObject {
+	o := &customObject{Spec: runtime.RawExtension{Raw: []byte(spec)}}
+	o.Kind, o.Namespace, o.Name, o.UID = kind, "metallb-system", name, types.UID("uid-"+name)
+	return o
+}
+
+// reactToCustom serves the kinds of MetalLB, as long as they are not in a.undefined.
+func (a *fakeAPI) reactToCustom() {
+	a.undefined = make(map[string]bool)
+	missing := func(resource string) error {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.undefined[resource] {
+			return apierrors.NewNotFound(schema.GroupResource{Group: metallbGroup, Resource: resource}, "")
+		}
+		return nil
+	}
+	for _, k := range metallb.Kinds() {
+		a.PrependReactor("list", k.Plural, func(clienttesting.Action) (bool, runtime.Object, error) {
+			if err := missing(k.Plural); err != nil {
+				return true, nil, err
+			}
+			o, err := a.listed(k.Plural, new(customList))
+			return true, o, err
+		})
+		a.PrependWatchReactor(k.Plural, func(action clienttesting.Action) (bool, watch.Interface, error) {
+			if err := missing(k.Plural); err != nil {
+				return true, nil, err
+			}
+			w, err := a.watch(k.Plural, action.(clienttesting.WatchActionImpl).ListOptions.ResourceVersion)
+			return true, w, err
+		})
+	}
+}
+
+// define says whether the CustomResourceDefinition of a kind exists. Without it the watches of the kind end.
+func (a *fakeAPI) define(resource string, exists bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.undefined[resource] = !exists
+	if !exists {
+		for _, w := range a.watchers[resource] {
+			w.end()
+		}
+		a.watchers[resource] = nil
+	}
+}

@@ -25,17 +25,20 @@ type progressing interface {
 // now. A watch may lag behind, and a new leader must know the last assignments of the previous one, the Nodes, the
 // namespaces, the reports of the speakers and the configuration before it assigns anything.
 func (s *Store) WaitFresh(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, watching := errgroup.WithContext(ctx)
 	for _, w := range s.watches {
-		group.Go(func() error { return s.waitFresh(ctx, w) })
+		group.Go(func() error { return s.waitFresh(watching, w) })
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return s.waitSet(ctx)
 }
 
 func (s *Store) waitFresh(ctx context.Context, w watched) error {
 	newest, err := s.newest(ctx, w)
 	for retry := newKeepRetry(); err != nil; newest, err = s.newest(ctx, w) {
-		if (apierrors.IsForbidden(err) || apierrors.IsNotFound(err)) && s.isSynced(w) {
+		if (apierrors.IsForbidden(err) || apierrors.IsNotFound(err)) && s.isSynced(w) || w.kind != nil && apierrors.IsNotFound(err) {
 			return nil // the Store works without the kind
 		}
 		s.opt.Log.Warn("cannot find out whether a watch is up to date; trying again", "kind", w.title, "err", err)

@@ -45,6 +45,15 @@ func (h *health) begin(kind string, again func()) {
 	h.again[kind] = again
 }
 
+// restart makes the watch of a kind begin again.
+func (h *health) restart(kind string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if again := h.again[kind]; again != nil {
+		again()
+	}
+}
+
 // forget removes a kind that is watched no more.
 func (h *health) forget(kind string) {
 	h.mu.Lock()

@@ -40,7 +40,7 @@ type passwordWatch struct {
 func (s *Store) Password(of config.SecretKey) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	name := s.opt.Namespace + "/" + of.Secret
+	name := s.secretNamespace() + "/" + of.Secret
 	if of.Secret == GossipSecret {
 		return "", fmt.Errorf("the Secret %s has the keys of the gossip and cannot be used for passwords", name)
 	}
@@ -50,8 +50,8 @@ func (s *Store) Password(of config.SecretKey) (string, error) {
 		return "", fmt.Errorf("the Secret %s has not been read yet", name)
 	case !w.table.synced:
 		return "",
-			fmt.Errorf("the speaker may not read the Secret %s: use the Secret %s, or add the name to the Role lanlord-speaker",
-				name, PasswordSecret)
+			fmt.Errorf("the speaker may not read the Secret %s: use the Secret %s, or add the name to the Role %s in the "+
+				"namespace %s", name, PasswordSecret, s.secretRole(), s.secretNamespace())
 	}
 	value, has := w.values[of.Key]
 	switch {
@@ -108,7 +108,7 @@ func (s *Store) choosePasswords(ctx context.Context) (starts []func()) {
 			defer stop()
 			defer s.health.forget(passwordTitle(name))
 			s.keepWatching(watching, watched{
-				title: passwordTitle(name), resource: secrets, namespace: s.opt.Namespace, name: name, table: w.table,
+				title: passwordTitle(name), resource: secrets, namespace: s.secretNamespace(), name: name, table: w.table,
 			})
 		})
 	}

@@ -149,7 +149,7 @@ func TestPasswordRefused(t *testing.T) {
 		if got, err := s.Password(config.SecretKey{Secret: "lanlord-bgp", Key: "key"}); got != "y" {
 			t.Errorf("got %q, %v", got, err)
 		}
-		const want = "the speaker may not read the Secret lanlord-system/mine: use the Secret lanlord-bgp, or add the name to the Role lanlord-speaker"
+		const want = "the speaker may not read the Secret lanlord-system/mine: use the Secret lanlord-bgp, or add the name to the Role lanlord-speaker in the namespace lanlord-system"
 		if _, err := s.Password(config.SecretKey{Secret: "mine", Key: "key"}); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}

@@ -196,7 +196,7 @@ func (s *Store) keptState(had *stateRow) (want map[string]string, version string
 	want = make(map[string]string)
 	config, before := now.data[stateConfig], now.data[statePast]
 	a := s.config.inUse
-	if a != nil && (now.accepted == nil || a.text != now.accepted.text && a.version >= now.accepted.version) {
+	if a != nil && (now.accepted == nil || a.text != now.accepted.text && a.version >= s.config.rank(now.accepted)) {
 		config = a.text
 		want[stateConfig], want[stateVersion] = a.text, strconv.FormatUint(a.version, 10)
 	}

@@ -24,6 +24,9 @@ type Options struct {
 	Namespace string
 	// ConfigMap is the name of the ConfigMap that holds the configuration.
 	ConfigMap string
+	// MetalLB is the namespace of MetalLB's resources that make up the configuration. If MetalLB is empty, the ConfigMap holds
+	// the configuration. The Secrets with the passwords of routers are in the same namespace as the configuration.
+	MetalLB string
 	// LoadBalancerClass is the spec.loadBalancerClass of Lanlord's Services; empty for Services without a class.
 	LoadBalancerClass string
 	// Nodes, Namespaces, Endpoints and Secret enable watches besides those of the Services and the two ConfigMaps. With Namespaces the
@@ -103,6 +106,7 @@ type Store struct {
 	dirtyRouted     bool
 	publishedRouted []cluster.Routed
 	config          configChoice
+	set             resourceSet
 	// macs are the MAC addresses in the ConfigMap lanlord-state, and stateRead is true once it was listed. keeping rings when KeepState
 	// may have something to write.
 	macs      nodeMACs
@@ -146,10 +150,7 @@ func New(o Options) *Store {
 		keeping:   newBell(),
 		passwords: make(map[string]*passwordWatch),
 	}
-	s.config = configChoice{
-		log: o.Log, used: newBell(), object: s.configRef(""), refusal: fmt.Errorf("ConfigMap %s/%s has not been read yet", o.Namespace, o.ConfigMap),
-	}
-	s.config.changed = newBell()
+	s.config = newConfigChoice(s.opt)
 	s.services = newTable(s, s.serviceChanged, func(object any) (serviceRow, bool) {
 		return s.convert(object.(*corev1.Service))
 	})
@@ -172,6 +173,7 @@ func New(o Options) *Store {
 		return convertPod(object.(*corev1.Pod))
 	})
 	s.makeConfigTables()
+	s.makeResourceTables()
 	s.secrets = newTable(s, s.secretChanged, func(object any) ([][]byte, bool) {
 		secret := object.(*corev1.Secret)
 		return convertKeys(secret), secret.Name == GossipSecret
@@ -244,6 +246,9 @@ func (s *Store) Run(ctx context.Context) error {
 		wg.Go(func() { s.keepWatching(ctx, w) })
 	}
 	wg.Go(func() { s.sendEvents(ctx) })
+	if s.opt.MetalLB != "" {
+		wg.Go(func() { s.keepSet(ctx) })
+	}
 	if s.opt.Passwords {
 		wg.Go(func() { s.keepPasswords(ctx) })
 	}
@@ -302,7 +307,7 @@ func (s *Store) Snapshot() cluster.Snapshot {
 	s.publishClaims()
 	s.publishRouted()
 	return cluster.Snapshot{
-		Config: s.config.config(), ConfigState: s.config.state(), Services: s.published, Others: s.publishedOthers, Nodes: s.publishedNodes,
+		Config: s.config.config(), ConfigState: s.configState(), Services: s.published, Others: s.publishedOthers, Nodes: s.publishedNodes,
 		Namespaces: s.publishedNamespaces, Taken: s.publishedTaken, Claims: s.publishedClaims, Subnets: s.publishedSubnets, Conflicts: s.publishedConflicts,
 		Routed: s.publishedRouted,
 		Versions: cluster.Versions{

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
@@ -76,7 +77,7 @@ func (t *told) event(of *toldOf, e cluster.Event) *corev1.Event {
 	return &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: util.GenerateEventName(e.Object.Name, of.named)},
 		InvolvedObject: corev1.ObjectReference{
-			APIVersion: "v1", Kind: e.Object.Kind, Namespace: e.Object.Namespace, Name: e.Object.Name, UID: types.UID(e.Object.UID),
+			APIVersion: cmp.Or(e.Object.APIVersion, "v1"), Kind: e.Object.Kind, Namespace: e.Object.Namespace, Name: e.Object.Name, UID: types.UID(e.Object.UID),
 		},
 		Reason: e.Reason, Message: e.Message, Type: kind, Source: t.source,
 		FirstTimestamp: now, LastTimestamp: now, Count: 1,

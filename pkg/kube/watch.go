@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -24,6 +25,8 @@ type watched struct {
 	table     progressing
 	// synced is called with Store.mu held. It is nil for a watch that the Store can do without.
 	synced func() bool
+	// kind is set for a kind of MetalLB, which may not exist.
+	kind *resourceKind
 }
 
 // narrow limits a list or a watch to the objects of w.
@@ -39,17 +42,20 @@ func (s *Store) watched() []watched {
 	namespace := s.opt.Namespace
 	ws := []watched{
 		{resource: services, table: s.services, synced: func() bool { return s.services.synced }},
-		{
+	}
+	if s.opt.MetalLB == "" {
+		ws = append(ws, watched{
 			resource: configMaps, namespace: namespace, name: s.opt.ConfigMap,
 			table: s.configMaps, synced: func() bool { return s.configMaps.synced },
-		},
+		})
 	}
+	ws = append(ws, s.watchedResources()...)
 	if s.opt.ConfigMap != StateConfigMap {
 		title := configMaps.Name + "/" + StateConfigMap
 		ws = append(ws, watched{
 			title: title, resource: configMaps, namespace: namespace, name: StateConfigMap, table: s.saved,
 			// The manifest of an older version does not grant the right to read it. Then the user's ConfigMap alone must do.
-			synced: func() bool { return s.saved.synced || s.configMaps.synced && s.health.isRefused(title) },
+			synced: func() bool { return s.saved.synced || s.config.read && s.health.isRefused(title) },
 		})
 	}
 	if s.opt.Endpoints {
@@ -117,6 +123,7 @@ func (s *Store) reflector(w watched) *cache.Reflector {
 			s.health.wait(w.title, false)
 			list, err := s.opt.Client.Do(ctx, Request{Verb: VerbList, Resource: w.resource, Namespace: w.namespace, Options: o})
 			s.report(ctx, w, err)
+			s.pauseAbsent(ctx, w, err)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
@@ -149,7 +156,14 @@ func (s *Store) reflector(w watched) *cache.Reflector {
 // report notes the outcome of a list or watch. A refusal may complete the Store, too.
 func (s *Store) report(ctx context.Context, w watched, err error) {
 	before := s.health.isRefused(w.title)
-	s.health.report(ctx, w.title, err)
+	seen := err
+	if w.kind != nil && w.kind.Optional && apierrors.IsNotFound(err) {
+		seen = nil // as it should be
+	}
+	s.health.report(ctx, w.title, seen)
+	if ctx.Err() == nil {
+		s.reportKind(w.kind, err)
+	}
 	if err != nil {
 		// Password tells of a refusal of its Secret.
 		s.moved(w.synced == nil && s.health.isRefused(w.title) != before)

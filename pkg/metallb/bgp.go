@@ -91,7 +91,7 @@ func (r *resources) peerEntries() []peerEntry {
 		}
 		if name := s.PasswordSecret.Name; name != "" {
 			e.PasswordSecret = name + "/password"
-			r.note("%s: copy the Secret %s into the namespace of Lanlord, and let the speakers read it", p, name)
+			r.tellOfSecret(p, name)
 		}
 		if s.ConnectTime != "" {
 			r.note("%s: connectTime has no counterpart: Lanlord connects again at once, and then after 1 to 30 seconds", p)
@@ -105,6 +105,17 @@ func (r *resources) peerEntries() []peerEntry {
 		all = append(all, e)
 	}
 	return all
+}
+
+// tellOfSecret notes how the speakers find the password. Live resources have the Secret in their own namespace.
+func (r *resources) tellOfSecret(p *peer, name string) {
+	other := p.spec.PasswordSecret.Namespace
+	switch {
+	case !r.live:
+		r.note("%s: copy the Secret %s into the namespace of Lanlord, and let the speakers read it", p, name)
+	case other != "" && other != p.Metadata.Namespace:
+		r.note("%s: passwordSecret.namespace is not heeded: the Secret %s is read in the namespace of the BGPPeer", p, name)
+	}
 }
 
 func (r *resources) profileEntries() []profileEntry {
@@ -143,6 +154,7 @@ func plain(value string) string { return strings.TrimPrefix(value, "large:") }
 func (r *resources) route(p *pool, e *poolEntry, ads []*advertisement) {
 	for _, a := range ads {
 		b := a.route.entry()
+		b.from = a.Metadata.Name
 		b.NodeSelectors, b.ServiceSelectors = entries(a.spec.NodeSelectors), entries(a.spec.ServiceSelectors)
 		known := r.known(b.Peers)
 		if len(known) == 0 && len(b.Peers) > 0 {
@@ -171,9 +183,15 @@ func (r *resources) known(peers []string) []string {
 
 // add adds an advertisement, unless there is the same already.
 func (e *poolEntry) add(b bgpEntry) {
-	if !slices.ContainsFunc(e.Advertisements, func(other bgpEntry) bool { return reflect.DeepEqual(b, other) }) {
+	if !slices.ContainsFunc(e.Advertisements, b.same) {
 		e.Advertisements = append(e.Advertisements, b)
 	}
+}
+
+// same reports whether two entries say the same, wherever they come from.
+func (b bgpEntry) same(other bgpEntry) bool {
+	b.from, other.from = "", ""
+	return reflect.DeepEqual(b, other)
 }
 
 func (s *routeSpec) entry() bgpEntry {

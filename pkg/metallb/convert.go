@@ -1,13 +1,7 @@
 package metallb
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"reflect"
-	"regexp"
-	"strconv"
-	"strings"
 
 	"github.com/lanlord/lanlord/pkg/config"
 )
@@ -33,25 +27,11 @@ func Convert(data []byte, namespace, name string) (*Result, error) {
 	if len(r.pools) == 0 {
 		r.note("there is no IPAddressPool, so no Service gets an address")
 	}
-	doc := document{Pools: []poolEntry{}}
-	for i := range r.pools {
-		doc.Pools = append(doc.Pools, r.convert(&r.pools[i]))
-	}
-	doc.Communities, doc.Profiles, doc.Peers = r.aliases(), r.profileEntries(), r.peerEntries()
-	r.tellOfAdvertisements()
-	var text bytes.Buffer
-	if err := encode(&text, doc); err != nil {
+	text, _, err := r.document("")
+	if err != nil {
 		return nil, err
 	}
-	accepted, err := config.Parse(text.Bytes())
-	if err != nil {
-		return nil, doc.inObjects(err)
-	}
-	for _, w := range accepted.Warnings {
-		where, _ := doc.object(w)
-		r.note("%s: %s", where, lineOfPool.ReplaceAllString(w.Message, ""))
-	}
-	out, err := manifest(namespace, name, text.Bytes(), r.notes)
+	out, err := manifest(namespace, name, []byte(text), r.notes)
 	if err != nil {
 		return nil, err
 	}
@@ -60,50 +40,6 @@ func Convert(data []byte, namespace, name string) (*Result, error) {
 		return nil, fmt.Errorf("the configuration cannot be written as YAML: %w", err)
 	}
 	return &Result{Manifest: out, Notes: r.notes}, nil
-}
-
-var (
-	// entryPath is the path of an entry of one of the lists of the document, and what follows.
-	entryPath = regexp.MustCompile(`^([a-z-]+)\[(\d+)\]\.?(.*)$`)
-	// Lines are those of the document, which nobody has seen.
-	lineOfPool = regexp.MustCompile(` \(line \d+\)| on line \d+`)
-)
-
-// object names the object that became the entry with the problem, and the key in the entry.
-func (d *document) object(p config.Problem) (name, key string) {
-	m := entryPath.FindStringSubmatch(p.Path)
-	if m == nil {
-		if alias, ok := strings.CutPrefix(p.Path, "bgp-communities."); ok {
-			return "Community " + alias, ""
-		}
-		return "", p.Path
-	}
-	i, err := strconv.Atoi(m[2])
-	switch {
-	case err != nil:
-	case m[1] == "peers" && i < len(d.Peers):
-		return "BGPPeer " + d.Peers[i].Name, m[3]
-	case m[1] == "bfd-profiles" && i < len(d.Profiles):
-		return "BFDProfile " + d.Profiles[i].Name, m[3]
-	}
-	return "IPAddressPool " + p.Pool, m[3]
-}
-
-// inObjects names the objects in place of the lines of the document.
-func (d *document) inObjects(err error) error {
-	problems, ok := errors.AsType[*config.Problems](err)
-	if !ok {
-		return err
-	}
-	var all []error
-	for _, p := range problems.List {
-		where, key := d.object(p)
-		if key != "" {
-			where = strings.TrimPrefix(where+": "+key, ": ")
-		}
-		all = append(all, fmt.Errorf("%s: %s", oneLine(where), lineOfPool.ReplaceAllString(oneLine(p.Message), "")))
-	}
-	return errors.Join(all...)
 }
 
 func (r *resources) convert(p *pool) poolEntry {
@@ -123,7 +59,7 @@ func (r *resources) convert(p *pool) poolEntry {
 	} else {
 		r.announce(p, &e)
 	}
-	if len(e.Advertisements) == 1 && reflect.DeepEqual(e.Advertisements[0], bgpEntry{}) {
+	if len(e.Advertisements) == 1 && e.Advertisements[0].same(bgpEntry{}) {
 		e.Advertisements = nil // the default
 	}
 	return e

@@ -35,6 +35,9 @@ type poolEntry struct {
 }
 
 type bgpEntry struct {
+	// from is the name of the BGPAdvertisement, empty for an entry of an AddressPool.
+	from string
+
 	AggregationLength   *int            `yaml:"aggregation-length,omitempty"`
 	AggregationLengthV6 *int            `yaml:"aggregation-length-v6,omitempty"`
 	LocalPref           uint32          `yaml:"localpref,omitempty"`

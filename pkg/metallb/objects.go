@@ -92,6 +92,8 @@ type resources struct {
 	profiles    []profile
 	communities []community
 	notes       []string
+	// live is true for resources that are read where they are, with the Secrets beside them.
+	live bool
 }
 
 // read reads documents in YAML or JSON, each an object or a List of objects.
@@ -217,10 +219,11 @@ func encoded(node *yaml.Node) []byte {
 }
 
 func (o *object) problem(err error) error {
+	message := err.Error()
 	if unread, ok := errors.AsType[*yaml.TypeError](err); ok {
-		return fmt.Errorf("%s: %s", o, strings.Join(unread.Errors, "; "))
+		message = strings.Join(unread.Errors, "; ")
 	}
-	return fmt.Errorf("%s: %w", o, err)
+	return &Problems{List: []Problem{{o.Kind, o.Metadata.Name, oneLine(message)}}}
 }
 
 // check refuses what cannot be the configuration of one MetalLB.

@@ -197,7 +197,8 @@ func (c *common) configured() {
 	}
 	c.Facts = append(c.Facts, f)
 	if conf.Stale {
-		text := "The ConfigMap " + conf.Source + " is not valid; the last good configuration stays in use."
+		origin := conf.Origin()
+		text := "T" + origin[1:] + " is not valid; the last good configuration stays in use."
 		if conf.Hash == "" {
 			text = "There is no configuration: no address is given, and what was given stays."
 		}

@@ -33,10 +33,31 @@ type Process struct {
 	Configuration Configuration `json:"configuration"`
 }
 
+// SourceKind is the kind of objects that hold the configuration.
+type SourceKind string
+
+// The kinds of sources.
+const (
+	// FromConfigMap is for a ConfigMap.
+	FromConfigMap SourceKind = "configmap"
+	// FromMetalLB is for MetalLB's custom resources in a namespace.
+	FromMetalLB SourceKind = "metallb"
+)
+
+// Origin names the source in a sentence, like "the ConfigMap lanlord-system/config".
+func (c *Configuration) Origin() string {
+	if c.Kind == FromMetalLB {
+		return "the set of MetalLB's resources in the namespace " + c.Source
+	}
+	return "the ConfigMap " + c.Source
+}
+
 // Configuration says what became of the ConfigMap.
 type Configuration struct {
-	// Source is "namespace/name" of the ConfigMap.
+	// Source is "namespace/name" of the ConfigMap, or the namespace of MetalLB's resources.
 	Source string `json:"source"`
+	// Kind is the kind of the source. Empty, from a process of an earlier version, means FromConfigMap.
+	Kind SourceKind `json:"kind,omitempty"`
 	// Version is the resourceVersion of the newest ConfigMap seen, empty while there is none.
 	Version string `json:"version,omitempty"`
 	// Hash is the first 48 bits of the SHA-256 of the document in use, in hexadecimal: where it is the same, the configuration is.

@@ -8,7 +8,12 @@
 {{- if ne .Values.logFormat "text" }}
 - --log-format={{ .Values.logFormat }}
 {{- end }}
-{{- if ne .Values.config.name "config" }}
+{{- if eq .Values.configSource "metallb" }}
+- --config-source=metallb
+{{- if ne .Values.metallb.namespace "metallb-system" }}
+- --config-namespace={{ .Values.metallb.namespace }}
+{{- end }}
+{{- else if ne .Values.config.name "config" }}
 - --config-map={{ .Values.config.name }}
 {{- end }}
 {{- with .Values.loadBalancerClass }}
@@ -17,6 +22,11 @@
 {{- if ne (int .Values.metrics.port) 7572 }}
 - --listen=:{{ .Values.metrics.port }}
 {{- end }}
+{{- end }}
+
+{{- /* The ConfigMaps that both daemons read, as a list in YAML. */ -}}
+{{- define "lanlord.configMaps" -}}
+{{- if eq .Values.configSource "metallb" }}[lanlord-state]{{ else }}[{{ .Values.config.name }}, lanlord-state]{{ end }}
 {{- end }}
 
 {{- /* What is equal in the specs of the pods; a list of the root and the daemon's values. */ -}}
