@@ -66,7 +66,7 @@ func (c *Controller) report(snapshot cluster.Snapshot) {
 
 // configAccepted writes an Event that says what the configuration contains.
 func (c *Controller) configAccepted(object cluster.ObjectRef, cfg *config.Config) {
-	if object.UID == "" {
+	if !exists(object) {
 		return
 	}
 	v4, v6 := new(big.Int), new(big.Int)
@@ -94,9 +94,12 @@ func (c *Controller) configAccepted(object cluster.ObjectRef, cfg *config.Config
 	c.Writer.Event(cluster.Event{Object: object, Reason: configAccepted, Message: message})
 }
 
+// exists reports whether there is an object for Events: the ConfigMap, or the Namespace of a set of objects.
+func exists(object cluster.ObjectRef) bool { return object.UID != "" || object.Kind == "Namespace" }
+
 // configEvent writes an Event about the ConfigMap if there is one.
 func (c *Controller) configEvent(object cluster.ObjectRef, reason, prefix string, lines []string) {
-	if object.UID != "" {
+	if exists(object) {
 		c.Writer.Event(cluster.Event{Object: object, Warning: true, Reason: reason, Message: prefix + enumerate(lines, maxEvent-len(prefix))})
 	}
 }

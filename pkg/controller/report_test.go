@@ -85,6 +85,16 @@ func TestReportObjects(t *testing.T) {
 		if got := f.took(); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
+		f.configure("address-pools: [{name: small, protocol: layer2, addresses: [10.0.0.1]}]")
+		f.mu.Lock()
+		f.state.Object = whole
+		f.mu.Unlock()
+		f.deliver()
+		synctest.Wait()
+		want = `metallb-system ConfigAccepted: in use, with 1 pool of 1 IPv4 and 0 IPv6 addresses: pool "small" with 10.0.0.1`
+		if got := f.took(); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
 	})
 }
 
