@@ -1,10 +1,10 @@
 package reason
 
-// Route tells whether a node announces an address to routers, and if not, the reason.
+// Route is the reason why a node does not announce an address to routers, or Routed.
 type Route uint8
 
-// The reasons of a route. When several apply, the first in the following order counts, and RouteNodeAddress before all but
-// RouteNotInPool.
+// The reasons of a route. When several apply, the first in the following order counts. As an exception,
+// RouteNodeAddress counts before all others except RouteNotInPool.
 const (
 	// Routed: the node announces the address to at least one router.
 	Routed Route = iota
@@ -18,11 +18,12 @@ const (
 	NodeNotEligible
 	// RulesNotReady: the service proxy of the node does not have the rules of a new address yet.
 	RulesNotReady
-	// DrainingNode: the node is about to stop, or may not serve any longer.
+	// DrainingNode: the node is about to stop, or may not serve the address any longer.
 	DrainingNode
 	// NoPeer: the configuration has no peer for this node and this address.
 	NoPeer
-	// RouteNodeAddress: the address is a Node's own, which the configuration allows. Routers know the way to the node.
+	// RouteNodeAddress: the address belongs to a Node, and the configuration allows such addresses. Routers know the
+	// way to the node.
 	RouteNodeAddress
 
 	// RouteCount is the number of Route values.
