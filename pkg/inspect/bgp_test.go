@@ -192,7 +192,7 @@ func TestRoutedState(t *testing.T) {
 	}
 }
 
-// TestBothProtocols requires both announcements of an address with both protocols.
+// TestBothProtocols checks that an address with both protocols counts as announced only with both announcements.
 func TestBothProtocols(t *testing.T) {
 	c := routedCluster()
 	c.Config.Config.Pools[0].Layer2 = true

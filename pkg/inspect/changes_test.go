@@ -41,7 +41,7 @@ func answered(owner, elected string) *Cluster {
 	return c
 }
 
-// silenced returns the cluster after no speaker could be asked.
+// silenced removes the answers of all speakers from c, and returns c.
 func silenced(c *Cluster) *Cluster {
 	for i := range c.Speakers {
 		c.Speakers[i].Says, c.Speakers[i].Silence = nil, "no answer in time"

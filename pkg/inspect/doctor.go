@@ -31,7 +31,7 @@ type Diagnosis struct {
 
 // Check is the result of one check.
 type Check struct {
-	// Name is one word, the same in every version.
+	// Name is one word that stays the same in every version.
 	Name string `json:"name"`
 	// Verdict is the worst verdict of the findings, OK without findings.
 	Verdict Verdict `json:"verdict"`

@@ -92,8 +92,8 @@ func (c *Cluster) checkUnreached(f *findings, mend string, told func(node, other
 	return nodes
 }
 
-// checkMembers checks the members that each speaker reports. told holds the nodes that gossip does not reach, which
-// need no second remark.
+// checkMembers checks the members that each speaker reports. told holds the nodes that gossip does not reach. Those
+// nodes get no second remark.
 func (c *Cluster) checkMembers(f *findings, told map[string]bool) {
 	asked := map[string]bool{}
 	for _, s := range c.speakers() {
@@ -138,7 +138,7 @@ func cutOff(deaf map[string][]string, speakers int) (nodes []string) {
 	return nodes
 }
 
-// gossipPort returns the port of gossip that the speakers report.
+// gossipPort returns the gossip port that the speakers report, or the default port.
 func (c *Cluster) gossipPort() string {
 	for _, s := range c.speakers() {
 		for _, m := range s.Says.Members {

@@ -163,7 +163,7 @@ func exclusionFixes(nodes map[string]int) string {
 	return strings.Join(texts, "; ")
 }
 
-// watchHint explains what a node waits for that does not answer for an address.
+// watchHint explains the event for which a node waits before it answers for an address.
 func watchHint(w reason.Watch) string {
 	switch w {
 	case reason.NotElected:

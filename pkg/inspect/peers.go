@@ -26,7 +26,7 @@ type PeerList struct {
 type PeerRow struct {
 	Node string `json:"node"`
 	status.Peer
-	// Fix is the remedy for a session that is down; empty for an established session.
+	// Fix explains the fix for a session that is down; empty for an established session.
 	Fix string `json:"fix,omitempty"`
 }
 

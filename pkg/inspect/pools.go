@@ -30,11 +30,12 @@ type PoolRow struct {
 	Size *big.Int `json:"size"`
 	// Used counts the addresses that Services have.
 	Used int `json:"used"`
-	// Free is the number of addresses that the controller could assign now.
+	// Free is the number of addresses that the controller could assign now. Without a report of the leader, reserved
+	// and withheld addresses count as free.
 	Free *big.Int `json:"free"`
 	// Resting counts the addresses in cool-down, Reserved the addresses that are reserved for certain Services, and
-	// Withheld the addresses of nodes, gateways and other objects and the ends of subnets. All are nil if no leader
-	// could be asked.
+	// Withheld the addresses of nodes, gateways and other objects and the ends of subnets. All three are nil without a
+	// report of the leader.
 	Resting  *int `json:"resting,omitempty"`
 	Reserved *int `json:"reserved,omitempty"`
 	Withheld *int `json:"withheld,omitempty"`
@@ -55,8 +56,7 @@ func (r *PoolRow) tell(s status.Stock) {
 	}
 }
 
-// free returns the number of addresses that are neither used nor in quarantine, and never less than 0. free does not
-// know the reserved and withheld addresses.
+// free returns the number of addresses that are neither used nor in quarantine, never less than 0.
 func free(size *big.Int, u use) *big.Int {
 	n := new(big.Int).Sub(size, big.NewInt(int64(u.used+u.quarantined)))
 	if n.Sign() < 0 {

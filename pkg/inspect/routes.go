@@ -183,7 +183,7 @@ func quoted(text string) string {
 	return fmt.Sprintf("%q", sentence(text))
 }
 
-// write writes the routers with their nodes, and the nodes that announce nothing.
+// write writes the routers with their nodes, and the gaps in the announcement.
 func (t *Routing) write(out io.Writer) error {
 	if len(t.Routers) > 0 {
 		rows := [][]string{{"ROUTER", "PREFIX", "NODES"}}

@@ -22,7 +22,7 @@ type Routing struct {
 	Prefixes []string `json:"prefixes"`
 	// Routers are the peers that received the announcement, sorted by name.
 	Routers []RouterNodes `json:"routers"`
-	// Missing lists the nodes that do not announce the address to any or to one of their peers. The largest group of
+	// Missing lists the nodes that announce the address to no peer, or not to all of their peers. The largest group of
 	// nodes comes first.
 	Missing []RouteGap `json:"missing,omitempty"`
 
@@ -117,7 +117,7 @@ func (t *Routing) add(s *Speaker, a netip.Addr, r *status.Route) {
 	}
 }
 
-// untold explains why a peer did not receive an announcement that is meant for the peer.
+// untold explains why a peer has not received an announcement yet.
 func untold(sessions []status.Peer, peer, family string) RouteGap {
 	i := slices.IndexFunc(sessions, func(p status.Peer) bool { return p.Name == peer })
 	switch {
@@ -192,7 +192,7 @@ func (v *view) routing(a netip.Addr) *Routing {
 	return &whole
 }
 
-// routed returns the state of an address that BGP announces, and why no node announces the address.
+// routed returns the state of an address that BGP announces. detail explains why no node announces the address.
 func (v *view) routed(a netip.Addr) (state, detail string) {
 	t := v.routes[a]
 	switch {

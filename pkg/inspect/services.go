@@ -40,8 +40,8 @@ type ServiceRow struct {
 type AddressRow struct {
 	Address netip.Addr `json:"address"`
 	Pool    string     `json:"pool,omitempty"`
-	// Nodes are the nodes whose speakers report that they answer, the latest takeover first; normally one node. Since
-	// is the time of the latest takeover.
+	// Nodes are the answering nodes, as the speakers report, the latest takeover first; normally one node. Since is the
+	// time of the latest takeover.
 	Nodes []string   `json:"nodes"`
 	Since *time.Time `json:"since,omitempty"`
 	// State is Announced; NodeAddress for the allowed address of a Node; AddressConflict; Disputed when several nodes

@@ -23,8 +23,7 @@ type Controller struct {
 // Speaker is the Pod of a speaker with the status of the process.
 type Speaker struct {
 	Pod
-	// Networks describes the networks of the node, from the speaker's report to the controller in an annotation of the
-	// Pod.
+	// Networks describes the networks of the node, as the Pod reports them to the controller.
 	Networks cluster.Networks
 	// Says is nil if the process could not be asked. Silence then gives the reason.
 	Says    *status.Speaker
@@ -58,9 +57,9 @@ func (c *Cluster) speakers() (list []*Speaker) {
 	return list
 }
 
-// strangers returns the foreign hosts that answer for addresses, sorted, each once. A speaker reports the hosts in its
-// status. If a speaker could not be asked, the annotation of its Pod counts. A single speaker may not know all nodes,
-// so strangers leaves out each host whose MAC address any Pod reports as its node's own.
+// strangers returns the foreign hosts that answer for addresses, sorted, each once. The hosts come from the status of
+// each speaker, or from the report in the speaker's Pod if the speaker could not be asked. A single speaker may not
+// know all nodes, so strangers leaves out every MAC address that belongs to the node of any speaker.
 func (c *Cluster) strangers() (list []cluster.Stranger) {
 	for i := range c.Speakers {
 		s := &c.Speakers[i]
@@ -122,7 +121,7 @@ func (s *Speaker) waitsFor() string {
 
 // facts combines the reports of all speakers about an address.
 type facts struct {
-	// answering lists the nodes whose speakers report that they answer, the latest takeover first.
+	// answering lists the answering nodes, as the speakers report, the latest takeover first.
 	answering []holding
 	// owner is the elected node; reason and detail explain why no node is elected.
 	owner, reason, detail string

@@ -17,8 +17,8 @@ type Answer struct {
 	// Services are the Services with the address; empty if no Service has the address.
 	Services []string `json:"services"`
 	Pool     string   `json:"pool,omitempty"`
-	// Nodes are the nodes whose speakers report that they answer, the latest takeover first; normally one node. Since
-	// and Cause are the time and the cause of the latest takeover.
+	// Nodes are the answering nodes, as the speakers report, the latest takeover first; normally one node. Since and
+	// Cause are the time and the cause of the latest takeover.
 	Nodes []string   `json:"nodes"`
 	Since *time.Time `json:"since,omitempty"`
 	Cause string     `json:"cause,omitempty"`
@@ -146,7 +146,7 @@ func (c *Cluster) unowned(addr netip.Addr) (state, detail string) {
 // Well reports whether the address is announced without a conflict, or belongs to a node and may do so.
 func (a Answer) Well() bool { return isWell(a.State) }
 
-// Known reports whether a speaker could be asked.
+// Known reports whether the state is known. The state is unknown if the necessary speakers could not be asked.
 func (a Answer) Known() bool { return a.State != stateUnknown }
 
 // speaks reports whether the view contains any information.

@@ -46,7 +46,7 @@ const (
 	FromMetalLB SourceKind = "metallb"
 )
 
-// Origin names the source in a sentence, like "the ConfigMap lanlord-system/config".
+// Origin names the source as a part of a sentence, like "the ConfigMap lanlord-system/config".
 func (c *Configuration) Origin() string {
 	if c.Kind == FromMetalLB {
 		return "the set of MetalLB's resources in the namespace " + c.Source
@@ -207,8 +207,8 @@ type HeldBack struct {
 	Pool    string `json:"pool"`
 	// Why is the reason.
 	Why HeldBackWhy `json:"why"`
-	// By is the Service for which the address is in cool-down ("namespace/name"), the Node with the address or the
-	// gateway, the MAC address of the foreign host, or the object that claims the address, with its kind ("Service
+	// By is the Service for which the address is in cool-down ("namespace/name"), the Node that has the address or uses
+	// the gateway, the MAC address of the foreign host, or the object that claims the address, with the kind ("Service
 	// shop/web").
 	By string `json:"by"`
 	// Until is the end of the cool-down.

@@ -66,7 +66,7 @@ type Watched struct {
 	Services []string     `json:"services"`
 	// Elected is the elected node, empty for none.
 	Elected string `json:"elected,omitempty"`
-	// Answers is the last host that this node has heard to answer; left out without such a host.
+	// Answers describes the host that this node last heard to answer; left out if this node has heard no host.
 	Answers *Sighting `json:"answers,omitempty"`
 	// Reason is the reason why this node does not answer: the word of a reason.Announcement when no node should answer,
 	// otherwise the word of a reason.Watch. Message is the same as a sentence.
