@@ -10,7 +10,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// RouteList lists the addresses and the routers that have received them.
+// RouteList lists the addresses that BGP announces, each with the routers that have received the announcement.
 type RouteList struct {
 	Addresses []RouteRow `json:"addresses"`
 	NotKnown  []Gap      `json:"notKnown,omitempty"`

@@ -143,7 +143,8 @@ func (c *Cluster) unowned(addr netip.Addr) (state, detail string) {
 	}
 }
 
-// Well reports whether the address is announced without a conflict, or belongs to a node and may do so.
+// Well reports whether the address is announced without a conflict, or belongs to a Node with the permission of the
+// configuration.
 func (a Answer) Well() bool { return isWell(a.State) }
 
 // Known reports whether the state is known. The state is unknown if the necessary speakers could not be asked.
