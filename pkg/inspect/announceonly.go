@@ -11,7 +11,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// announceOnlyReason is the reason of a Service that Lanlord announces without having given the address.
+// announceOnlyReason is the reason of a Service whose addresses Lanlord announces but did not assign.
 const announceOnlyReason = "AnnounceOnly"
 
 // announceHint tells users of other controllers about announce-classes.
@@ -20,10 +20,10 @@ const announceHint = "if another controller gives the address, list the class un
 // stateNodeAddress is the word of reason.NodeAddress.
 const stateNodeAddress = "NodeAddress"
 
-// isWell reports whether an address in this state is reached.
+// isWell reports whether clients can reach an address in this state.
 func isWell(state string) bool { return state == stateAnnounced || state == stateNodeAddress }
 
-// announces reports whether Lanlord announces the addresses that another controller gives to Services of the class.
+// announces reports whether Lanlord announces the addresses that another controller assigns to Services of the class.
 func (c *Cluster) announces(class string) bool {
 	return class != c.Class && c.Config.Config != nil && c.Config.Config.Announces(class)
 }
@@ -45,7 +45,7 @@ func (c *Cluster) usesExcluded() bool {
 	})
 }
 
-// excludedAnnounce reports whether nodes with the exclude label may answer for all of the addresses.
+// excludedAnnounce reports whether nodes with the exclude label may answer for every given address.
 func (c *Cluster) excludedAnnounce(addrs []netip.Addr) bool {
 	return c.Config.Config != nil && !slices.ContainsFunc(addrs, func(a netip.Addr) bool {
 		p := c.Config.Config.PoolOf(a)
@@ -94,7 +94,7 @@ func whyAnnounceOnly(c *Cluster, key cluster.Key, class string) Explanation {
 	return e
 }
 
-// fail notes the first address that is not as it should be, and what to do.
+// fail makes the problem of the first failed address the result of the explanation. mend explains the fix.
 func (e *Explanation) fail(row AddressRow, mend string) {
 	if e.Well {
 		e.Well, e.Reason, e.Message, e.Mend = false, row.State, fmt.Sprintf("%s: %s", row.Address, row.Detail), mend

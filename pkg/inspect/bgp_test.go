@@ -16,7 +16,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// routedCluster is a cluster of two nodes that announce the address of default/web to one router.
+// routedCluster returns a cluster of two nodes that announce the address of default/web to one router.
 func routedCluster() *Cluster {
 	c := answered("", "")
 	c.Config.Config.Pools = []config.Pool{{Name: "lan", BGP: true, Ranges: []config.Range{{From: addr, To: addr}}}}
@@ -64,7 +64,7 @@ func bgpCheck(c *Cluster) (Verdict, []string) {
 	return "", nil
 }
 
-// TestDoctorOfBGP breaks a cluster in one way at a time.
+// TestDoctorOfBGP changes one thing at a time in a healthy cluster.
 func TestDoctorOfBGP(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -151,8 +151,8 @@ func TestDoctorOfBGP(t *testing.T) {
 	}
 }
 
-// TestRoutersNeedNoInterface has nodes without an interface for layer 2: that is a problem only where a pool needs
-// one.
+// TestRoutersNeedNoInterface examines nodes without an interface for layer 2. The missing interface is a problem only
+// if a pool has protocol layer2.
 func TestRoutersNeedNoInterface(t *testing.T) {
 	for _, layer2 := range []bool{false, true} {
 		c := routedCluster()
@@ -165,8 +165,8 @@ func TestRoutersNeedNoInterface(t *testing.T) {
 	}
 }
 
-// TestRoutedState has both nodes give up the address for different reasons: the state is the reason of the node
-// that came nearest to an announcement.
+// TestRoutedState lets both nodes withhold the address for different reasons. The state must be the reason of the node
+// that passed more checks.
 func TestRoutedState(t *testing.T) {
 	for _, test := range []struct{ one, other, want string }{
 		{"RouteNoEndpoints", "RouteNoEndpoints", "RouteNoEndpoints"},
@@ -192,7 +192,7 @@ func TestRoutedState(t *testing.T) {
 	}
 }
 
-// TestBothProtocols requires both announcements of an address with both protocols.
+// TestBothProtocols checks that an address with both protocols counts as announced only with both announcements.
 func TestBothProtocols(t *testing.T) {
 	c := routedCluster()
 	c.Config.Config.Pools[0].Layer2 = true
@@ -211,7 +211,7 @@ func TestBothProtocols(t *testing.T) {
 	}
 }
 
-// TestSilentSpeakersAreCounted has one speaker that could not be asked.
+// TestSilentSpeakersAreCounted examines a cluster with one speaker that could not be asked.
 func TestSilentSpeakersAreCounted(t *testing.T) {
 	c := routedCluster()
 	c.Speakers[1].Says, c.Speakers[1].Silence = nil, "no answer in time"
@@ -225,7 +225,7 @@ func TestSilentSpeakersAreCounted(t *testing.T) {
 	}
 }
 
-// TestUntold names each reason for which an eligible node does not reach a router.
+// TestUntold checks each reason why an eligible node does not reach a router.
 func TestUntold(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -248,8 +248,7 @@ func TestUntold(t *testing.T) {
 	}
 }
 
-// TestChangesOfRoutes reports a session that takes a node from the routers, and says nothing while nothing
-// changes.
+// TestChangesOfRoutes checks that Changes reports the loss of a session, and reports nothing between equal Clusters.
 func TestChangesOfRoutes(t *testing.T) {
 	after := routedCluster()
 	down(after.Speakers[0].Says, "Refused", "refused")
@@ -270,7 +269,7 @@ func TestChangesOfRoutes(t *testing.T) {
 	}
 }
 
-// TestMoveNeedsLayer2 refuses to move an address that every node announces.
+// TestMoveNeedsLayer2 checks that an address with protocol bgp alone, which every node announces, cannot move.
 func TestMoveNeedsLayer2(t *testing.T) {
 	c := routedCluster()
 	if err := MayMove(c, key, "n1"); err == nil || !strings.Contains(err.Error(), "by BGP") {
@@ -281,8 +280,7 @@ func TestMoveNeedsLayer2(t *testing.T) {
 	}
 }
 
-// TestEverySessionReasonIsExplained checks that no reason of a session was added without a fix here and a row in
-// docs/status.md.
+// TestEverySessionReasonIsExplained checks that each reason of a session has a fix here and a row in docs/status.md.
 func TestEverySessionReasonIsExplained(t *testing.T) {
 	docs := readDocs(t, "status.md")
 	if len(sessionWords) < bgp.ReasonCount {
@@ -304,7 +302,7 @@ func TestEverySessionReasonIsExplained(t *testing.T) {
 	}
 }
 
-// sessionWords are the words of bgp.Reason in their order.
+// sessionWords holds the words of bgp.Reason in their order.
 var sessionWords = [...]string{
 	"None", "Refused", "NoRoute", "Timeout", "PasswordMissing", "PasswordWrong", "PasswordUnexpected", "WrongASN",
 	"HoldTimeExpired", "BFDDown",

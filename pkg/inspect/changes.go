@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Change is something that is different than it was.
+// Change describes a difference between two Clusters.
 type Change struct {
 	At time.Time `json:"at"`
-	// Object is what has changed, like "Service default/web", "Node n1" or "ConfigMap lanlord-system/config".
+	// Object is the changed object, like "Service default/web", "Node n1" or "ConfigMap lanlord-system/config".
 	Object string `json:"object"`
-	// Reason is one word.
+	// Reason names the change in one word.
 	Reason string `json:"reason"`
-	// Message is a sentence.
+	// Message describes the change in a sentence.
 	Message string `json:"message"`
 }
 
@@ -23,7 +23,7 @@ func (c Change) String() string {
 	return fmt.Sprintf("%s  %-16s  %s: %s", c.At.Local().Format(time.TimeOnly), c.Reason, c.Object, sentence(c.Message))
 }
 
-// Changes tells what has changed from one look to the next. What could not be looked at has not changed.
+// Changes returns the changes between two Clusters. Data that could not be gathered does not count as changed.
 func Changes(before, after *Cluster) []Change {
 	d := differ{after: after}
 	d.config(before, after)

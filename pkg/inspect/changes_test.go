@@ -17,7 +17,8 @@ var (
 	key  = cluster.Key{Namespace: "default", Name: "web"}
 )
 
-// answered is a cluster of two nodes in which owner answers for the address of default/web, and elected is to.
+// answered returns a cluster of two nodes. owner answers for the address of default/web, and elected is the elected
+// node.
 func answered(owner, elected string) *Cluster {
 	c := &Cluster{
 		At: time.Date(2026, time.June, 1, 12, 0, 0, 0, time.UTC), Namespace: "lanlord-system",
@@ -40,7 +41,7 @@ func answered(owner, elected string) *Cluster {
 	return c
 }
 
-// silenced is a cluster in which nobody could be asked.
+// silenced removes the answers of all speakers from c, and returns c.
 func silenced(c *Cluster) *Cluster {
 	for i := range c.Speakers {
 		c.Speakers[i].Says, c.Speakers[i].Silence = nil, "no answer in time"
@@ -87,7 +88,7 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// TestHandedOver has two nodes answer during a planned move: the one that is leaving does not count.
+// TestHandedOver lets two nodes answer during a planned move. The leaving node must not count.
 func TestHandedOver(t *testing.T) {
 	c := answered("n1", "n2")
 	c.Speakers[0].Says.Owned[0].Leaving = true
@@ -106,7 +107,7 @@ func TestHandedOver(t *testing.T) {
 	}
 }
 
-// TestMayMove finds what is in the way of a move before anything is changed.
+// TestMayMove checks that MayMove finds each obstacle.
 func TestMayMove(t *testing.T) {
 	shared := cluster.Key{Namespace: "default", Name: "first"}
 	for _, test := range []struct {

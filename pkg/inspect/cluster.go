@@ -10,20 +10,20 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// Cluster is what was gathered of a cluster and its Lanlord at one moment.
+// Cluster holds the data about a cluster and its Lanlord, gathered at one moment.
 type Cluster struct {
-	// At is when it was gathered.
+	// At is the time of the gathering.
 	At time.Time
-	// Namespace is where Lanlord is, Others are the namespaces where one is too, sorted.
+	// Namespace is the namespace of Lanlord. Others are the other namespaces with a Lanlord, sorted.
 	Namespace string
 	Others    []string
-	// Class is the load-balancer class of the Services that are Lanlord's; empty for those without one.
+	// Class is the load-balancer class that Lanlord serves; empty if Lanlord serves Services without a class.
 	Class string
-	// Services are Lanlord's, sorted by Key.
+	// Services are the Services that Lanlord manages, sorted by Key.
 	Services []cluster.Service
 	// Foreign are the other Services of type LoadBalancer, with their classes.
 	Foreign []ForeignService
-	// Claims are the addresses that Services have without Lanlord, sorted.
+	// Claims are the addresses that Services claim although Lanlord has not assigned them, sorted.
 	Claims []cluster.Claim
 	// Nodes are sorted by name.
 	Nodes  []Node
@@ -31,43 +31,43 @@ type Cluster struct {
 	// Controllers and Speakers are sorted by node, then by name.
 	Controllers []Controller
 	Speakers    []Speaker
-	// DaemonSet is the speakers'; nil if there is none, or none was seen.
+	// DaemonSet is the DaemonSet of the speakers; nil if none exists or none was seen.
 	DaemonSet *DaemonSet
-	// Lease is the controller's; nil if there is none, or none was seen.
+	// Lease is the Lease of the controller; nil if none exists or none was seen.
 	Lease *Lease
-	// KubeProxy is nil where kube-proxy has no ConfigMap that could be read.
+	// KubeProxy is nil if no ConfigMap of kube-proxy could be read.
 	KubeProxy *KubeProxy
-	// MetalLB is nil where no Pod of MetalLB was seen.
+	// MetalLB is nil if no Pod of MetalLB was seen.
 	MetalLB *MetalLB
-	// Rivals are the other load balancers that were seen, sorted by kind.
+	// Rivals are the other load balancers in the cluster, sorted by kind.
 	Rivals []Rival
-	// GossipKeys is how many usable keys the gossip Secret holds; -1 if that is not known.
+	// GossipKeys is the number of usable keys in the gossip Secret; -1 if unknown.
 	GossipKeys int
-	// Gaps are what could not be gathered.
+	// Gaps lists the data that could not be gathered.
 	Gaps []Gap
 }
 
-// ForeignService is a Service of type LoadBalancer that is not Lanlord's.
+// ForeignService is a Service of type LoadBalancer that Lanlord does not manage.
 type ForeignService struct {
 	Key cluster.Key
-	// Class is its spec.loadBalancerClass, empty if it has none.
+	// Class is the spec.loadBalancerClass, empty without one.
 	Class string
-	// Service is the Service as the speakers see it; empty for one without a cluster IP.
+	// Service is the Service in the view of the speakers; empty for a Service without a cluster IP.
 	Service cluster.Service
 }
 
-// Node is a Node with what matters to who looks at it.
+// Node is a Node with the properties that matter for announcements.
 type Node struct {
 	cluster.Node
-	// Ready is the Node's condition.
+	// Ready is the Ready condition of the Node.
 	Ready bool
-	// Linux is false for nodes that no speaker can run on.
+	// Linux is false for a node that cannot run a speaker.
 	Linux bool
-	// Taints are those that keep Pods away, like "key=value:NoSchedule".
+	// Taints are the taints that keep Pods off the Node, like "key=value:NoSchedule".
 	Taints []Taint
 }
 
-// Taint keeps Pods off a Node.
+// Taint is a taint of a Node.
 type Taint struct{ Key, Value, Effect string }
 
 // String returns the taint as kubectl writes it.
@@ -78,22 +78,22 @@ func (t Taint) String() string {
 	return t.Key + "=" + t.Value + ":" + t.Effect
 }
 
-// Config holds the result of reading the ConfigMap, or MetalLB's resources, anew.
+// Config holds the result of a new read of the ConfigMap, or of MetalLB's resources.
 type Config struct {
-	// Name is the ConfigMap's, in Cluster.Namespace.
+	// Name is the name of the ConfigMap in Cluster.Namespace.
 	Name string
-	// MetalLB is the namespace of MetalLB's resources, empty when the configuration is in the ConfigMap.
+	// MetalLB is the namespace of MetalLB's resources, empty for a configuration in the ConfigMap.
 	MetalLB string
-	// Found is false when there is no such ConfigMap; Known is false when nobody could look.
+	// Found is false if the ConfigMap does not exist. Known is false if the ConfigMap could not be read.
 	Found, Known bool
-	// Version is its resourceVersion.
+	// Version is the resourceVersion of the ConfigMap.
 	Version string
-	// Config is nil when Problem is not.
+	// Config is nil if Problem is not nil.
 	Config  *config.Config
 	Problem error
 }
 
-// configOrigin names the objects with the configuration in a sentence.
+// configOrigin names the source of the configuration as a part of a sentence.
 func (c *Cluster) configOrigin() string {
 	if c.Config.MetalLB != "" {
 		return "set of MetalLB's resources in the namespace " + c.Config.MetalLB
@@ -109,33 +109,33 @@ func (c *Cluster) configFix() string {
 	return "mend it; controller --check-config FILE checks it before you apply it"
 }
 
-// Pod is one of Lanlord's.
+// Pod is a Pod of Lanlord.
 type Pod struct {
 	Name, Node string
-	// Ready is the Pod's condition; Deleting is true for one that was told to go.
+	// Ready is the Ready condition of the Pod. Deleting is true for a Pod that is being deleted.
 	Ready, Deleting bool
-	// Problem says why it is not ready, as far as the API server knows; empty when that is not known.
+	// Problem explains why the Pod is not ready, as far as the API server knows; empty if unknown.
 	Problem string
-	// Image is what its container was made of.
+	// Image is the image of the container.
 	Image string
-	// Restarts counts those of its container.
+	// Restarts counts the restarts of the container.
 	Restarts int
-	// HostNetwork and RawSockets say what the Pod was given: the node's network, and CAP_NET_RAW.
+	// HostNetwork and RawSockets are true for a Pod with the node's network and with CAP_NET_RAW.
 	HostNetwork, RawSockets bool
 }
 
-// DaemonSet says where speakers are to run.
+// DaemonSet describes the nodes on which speakers should run.
 type DaemonSet struct {
 	Name string
-	// Selector is the nodeSelector of its Pods, Tolerations what they put up with.
+	// Selector and Tolerations are the nodeSelector and the tolerations of the Pods.
 	Selector    map[string]string
 	Tolerations []Toleration
 }
 
-// Toleration is one of a Pod's. An empty Key tolerates all keys, an empty Effect all effects.
+// Toleration is a toleration of a Pod. An empty Key tolerates all keys, an empty Effect all effects.
 type Toleration struct {
 	Key, Value, Effect string
-	// Exists is true when the value does not matter.
+	// Exists is true when the toleration accepts any value.
 	Exists bool
 }
 
@@ -143,40 +143,40 @@ func (t Toleration) tolerates(x Taint) bool {
 	return (t.Effect == "" || t.Effect == x.Effect) && (t.Key == "" && t.Exists || t.Key == x.Key && (t.Exists || t.Value == x.Value))
 }
 
-// Lease says which controller decides.
+// Lease is the Lease for leader election among the controllers.
 type Lease struct {
-	// Holder is the identity of the process, which begins with its Pod's name; empty for none.
+	// Holder is the identity of the leader, which begins with the name of the Pod; empty for none.
 	Holder  string
 	Renewed time.Time
-	// Lasts is how long it counts after Renewed.
+	// Lasts is the time after Renewed at which the Lease expires.
 	Lasts time.Duration
 }
 
-// KubeProxy is how kube-proxy is configured.
+// KubeProxy is the configuration of kube-proxy.
 type KubeProxy struct {
-	// Mode is like "iptables" or "ipvs", empty for the default.
+	// Mode is a mode like "iptables" or "ipvs", empty for the default.
 	Mode      string
 	StrictARP bool
 }
 
-// MetalLB is a MetalLB that runs in the same cluster.
+// MetalLB describes a MetalLB in the same cluster.
 type MetalLB struct {
-	// Pods are those that run, as namespace/name, sorted.
+	// Pods are the running Pods as namespace/name, sorted.
 	Pods []string
-	// Class is the load-balancer class that it serves; empty for none.
+	// Class is the load-balancer class that MetalLB serves; empty for none.
 	Class string
-	// Ranges are the addresses that it may give, by pool. Known is false when they could not be read.
+	// Ranges are the addresses that MetalLB may assign, by pool. Known is false if the ranges could not be read.
 	Ranges []PoolRange
 	Known  bool
 }
 
-// PoolRange is some addresses of a pool.
+// PoolRange is a range of addresses in a pool.
 type PoolRange struct {
 	Pool  string
 	Range config.Range
 }
 
-// Subject is a part of what is gathered, in words.
+// Subject names a part of the gathered data for people.
 type Subject string
 
 // The subjects.
@@ -196,17 +196,17 @@ const (
 	OfRivals    Subject = "whether other load balancers run too"
 )
 
-// Gap is something that could not be gathered.
+// Gap describes data that could not be gathered.
 type Gap struct {
-	// What could not be looked at.
+	// What names the data.
 	What Subject `json:"what"`
-	// Right is the one that is missing, like "list nodes"; empty when that is not the reason.
+	// Right is the missing permission, like "list nodes"; empty if another reason applies.
 	Right string `json:"right,omitempty"`
-	// Reason is what was said instead.
+	// Reason is the error message.
 	Reason string `json:"reason"`
 }
 
-// gaps returns those that are about one of the subjects.
+// gaps returns the gaps in the given subjects.
 func (c *Cluster) gaps(about ...Subject) (list []Gap) {
 	for _, g := range c.Gaps {
 		if slices.Contains(about, g.What) {
@@ -232,7 +232,7 @@ func (c *Cluster) node(name string) *Node {
 	return &c.Nodes[i]
 }
 
-// Service returns one of Lanlord's Services, nil if it is none.
+// Service returns a Service that Lanlord manages, nil if Lanlord does not manage such a Service.
 func (c *Cluster) Service(key cluster.Key) *cluster.Service {
 	i, found := slices.BinarySearchFunc(c.Services, key, func(s cluster.Service, k cluster.Key) int { return s.Key.Compare(k) })
 	if !found {
@@ -241,7 +241,7 @@ func (c *Cluster) Service(key cluster.Key) *cluster.Service {
 	return &c.Services[i]
 }
 
-// Holders returns the Services that have an address, sorted.
+// Holders returns the Services to which Lanlord has assigned an address, sorted.
 func (c *Cluster) Holders(addr netip.Addr) (keys []cluster.Key) {
 	for i := range c.Services {
 		if slices.Contains(c.Services[i].Ingress, addr) && c.Services[i].AllocatedFrom != "" {
@@ -251,7 +251,7 @@ func (c *Cluster) Holders(addr netip.Addr) (keys []cluster.Key) {
 	return keys
 }
 
-// poolOf returns the name of the pool that an address is in, empty if it is in none or nothing is known of the pools.
+// poolOf returns the name of the pool with an address; empty if no pool contains the address or the pools are unknown.
 func (c *Cluster) poolOf(addr netip.Addr) string {
 	if c.Config.Config == nil {
 		return ""

@@ -1,7 +1,7 @@
-// Package inspect explains a cluster's Lanlord to a person: from what was gathered of it at one moment it makes reports, each of
-// which has one shape as JSON and one as text.
+// Package inspect explains the state of Lanlord in a cluster to a person. The package makes reports from data that was
+// gathered at one moment. Each report can be written as JSON and as text.
 //
-// A Cluster is what was gathered, from the API server and from the processes themselves. All functions are of values: they ask
-// nobody, and the same Cluster gives the same report. What could not be gathered is a Gap, and no report takes its absence for
-// an answer.
+// A Cluster holds the gathered data, from the API server and from the processes of Lanlord. All functions work on
+// values and ask nobody: the same Cluster gives the same report. A Gap names data that could not be gathered. Reports
+// show such data as unknown, and never treat missing data as an answer.
 package inspect

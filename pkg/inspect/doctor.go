@@ -6,49 +6,49 @@ import (
 	"strings"
 )
 
-// Verdict is what a check came to.
+// Verdict is the result of a check.
 type Verdict string
 
 // The verdicts, from the best to the worst.
 const (
 	// OK means that nothing is wrong.
 	OK Verdict = "ok"
-	// Remark is for what may be meant so.
+	// Remark means that the finding may be intended.
 	Remark Verdict = "remark"
-	// Unchecked is for what could not be looked at.
+	// Unchecked means that the data for the check could not be gathered.
 	Unchecked Verdict = "unchecked"
-	// Wrong is for what is to be mended.
+	// Wrong means a problem that needs a fix.
 	Wrong Verdict = "problem"
 )
 
-// Diagnosis is what Examine found.
+// Diagnosis is the result of Examine.
 type Diagnosis struct {
 	Namespace string `json:"namespace"`
-	// Verdict is the worst of all checks'.
+	// Verdict is the worst verdict of all checks.
 	Verdict Verdict `json:"verdict"`
 	Checks  []Check `json:"checks"`
 }
 
-// Check is one thing that was looked at.
+// Check is the result of one check.
 type Check struct {
-	// Name is one word, the same in every version.
+	// Name is one word that stays the same in every version.
 	Name string `json:"name"`
-	// Verdict is the worst of the findings', OK if there are none.
+	// Verdict is the worst verdict of the findings, OK without findings.
 	Verdict Verdict `json:"verdict"`
-	// Summary says in a sentence what was found to be well; empty unless the verdict is OK.
+	// Summary describes the checked state in a sentence; empty unless the verdict is OK.
 	Summary  string    `json:"summary,omitempty"`
 	Findings []Finding `json:"findings,omitempty"`
 }
 
-// Finding is one thing that is wrong, or worth knowing.
+// Finding describes a problem, a remark or missing data.
 type Finding struct {
 	Verdict Verdict `json:"verdict"`
 	Message string  `json:"message"`
-	// Mend says what to do; empty where there is nothing to be done.
+	// Mend explains the fix; empty if no fix is needed.
 	Mend string `json:"mend,omitempty"`
 }
 
-// findings gathers those of one check.
+// findings collects the findings of one check.
 type findings []Finding
 
 func (f *findings) wrong(mend, format string, args ...any) {
@@ -59,13 +59,14 @@ func (f *findings) remark(mend, format string, args ...any) {
 	*f = append(*f, Finding{Remark, fmt.Sprintf(format, args...), mend})
 }
 
-// unchecked says that something could not be looked at.
+// unchecked adds a finding about data that could not be gathered.
 func (f *findings) unchecked(format string, args ...any) {
 	*f = append(*f, Finding{Unchecked, fmt.Sprintf(format, args...), ""})
 }
 
-// checks are all, in the order in which one explains the next. Each returns what is well in a sentence, and what is not. With a
-// gap in what it needs, that it has found nothing means nothing.
+// checks returns all checks. A problem of an earlier check may explain the problems of later checks. look returns a
+// sentence for the case without findings, and adds the findings. needs names the required data: with a gap in this
+// data, a check without findings is unchecked.
 func checks() []struct {
 	name  string
 	look  func(*Cluster, *findings) (well string)
@@ -99,7 +100,7 @@ func checks() []struct {
 	}
 }
 
-// Examine looks for all that is wrong.
+// Examine runs all checks.
 func Examine(c *Cluster) Diagnosis {
 	d := Diagnosis{Namespace: c.Namespace, Verdict: OK}
 	for _, each := range checks() {
@@ -137,7 +138,7 @@ func worse(a, b Verdict) Verdict {
 	return a
 }
 
-// String says what could not be looked at, and why.
+// String describes the gap and the cause.
 func (g Gap) String() string {
 	if g.Right == "" {
 		return fmt.Sprintf("%s could not be looked at: %s", g.What, sentence(g.Reason))

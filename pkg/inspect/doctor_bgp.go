@@ -13,7 +13,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// slowHold is the hold time in seconds from which the doctor hints at BFD.
+// slowHold is the minimum hold time in seconds for a remark of the doctor about BFD.
 const slowHold = 30
 
 // grouped collects the nodes with the same finding, so that 100 nodes with one router make one line.
@@ -32,7 +32,7 @@ func (g *grouped[K]) add(key K, node string) {
 	g.nodes[key] = append(g.nodes[key], node)
 }
 
-// checkBGP looks at the sessions, the peers of the configuration and the announced addresses.
+// checkBGP checks the sessions, the peers of the configuration and the announced addresses.
 func checkBGP(c *Cluster, f *findings) string {
 	up, sessions := checkSessions(c, f)
 	pools := checkBGPPeers(c, f)
@@ -44,7 +44,8 @@ func checkBGP(c *Cluster, f *findings) string {
 		addressCount(addrs))
 }
 
-// checkSessions looks for BGP sessions that are down, refuse routes or notice a failure late, and counts them.
+// checkSessions looks for BGP sessions that are down, refuse routes or notice a failure late. checkSessions counts the
+// established sessions and all sessions.
 func checkSessions(c *Cluster, f *findings) (up, total int) {
 	type down struct{ peer, reason, message string }
 	type refused struct{ peer, family string }
@@ -185,7 +186,7 @@ func (c *Cluster) checkPeer(p *config.Peer, f *findings) {
 	}
 }
 
-// checkNodesWithoutPeer looks for nodes with a ready speaker that no peer is for.
+// checkNodesWithoutPeer looks for nodes with a ready speaker and without a peer.
 func (c *Cluster) checkNodesWithoutPeer(f *findings) {
 	var without []string
 	for _, s := range c.speakers() {
@@ -200,8 +201,8 @@ func (c *Cluster) checkNodesWithoutPeer(f *findings) {
 	}
 }
 
-// checkRoutes looks for addresses that BGP should announce and no node announces, and counts all that BGP should
-// announce.
+// checkRoutes looks for addresses that BGP should announce and no node announces. total counts all addresses that BGP
+// should announce.
 func checkRoutes(c *Cluster, f *findings) (total int) {
 	type cause struct{ state, detail, fix string }
 	var causes grouped[cause]

@@ -11,7 +11,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// The checks here look at what the API server knows.
+// The checks in this file examine data from the API server.
 
 func checkInstallation(c *Cluster, f *findings) string {
 	if len(c.Others) > 0 {
@@ -66,7 +66,7 @@ func colon(text string) string {
 	return ": " + sentence(text)
 }
 
-// checkSpeakers looks for nodes without a speaker that is ready.
+// checkSpeakers looks for nodes without a ready speaker.
 func checkSpeakers(c *Cluster, f *findings) string {
 	byNode := map[string][]*Speaker{}
 	for i := range c.Speakers {
@@ -98,7 +98,7 @@ func checkSpeakers(c *Cluster, f *findings) string {
 	return fmt.Sprintf("%d of %s have a speaker that is ready", ready, count(len(c.Nodes), "node"))
 }
 
-// unready says why a node's speaker is not ready.
+// unready explains why the speaker of a node is not ready.
 func (c *Cluster) unready(s *Speaker, n *Node, f *findings) {
 	if !n.Ready {
 		f.wrong("see why: kubectl describe node "+n.Name, "the node %s is not ready, and neither is its speaker; others announce meanwhile", n.Name)
@@ -115,7 +115,7 @@ func (c *Cluster) unready(s *Speaker, n *Node, f *findings) {
 	f.wrong(mend, "the speaker on %s is not ready%s", n.Name, colon(why))
 }
 
-// missing says why there is no speaker on a node.
+// missing explains why a node has no speaker.
 func (c *Cluster) missing(n *Node, f *findings) {
 	if c.DaemonSet == nil {
 		f.wrong("kubectl -n "+c.Namespace+" get daemonsets", "the node %s has no speaker", n.Name)
@@ -137,7 +137,7 @@ func (c *Cluster) missing(n *Node, f *findings) {
 	f.wrong("kubectl -n "+c.Namespace+" describe daemonset "+c.DaemonSet.Name, "the node %s has no speaker", n.Name)
 }
 
-// checkPrivileges looks at what the speakers' pods were given.
+// checkPrivileges checks the privileges of the speakers' Pods.
 func checkPrivileges(c *Cluster, f *findings) string {
 	var without, apart []string
 	for _, s := range c.Speakers {
@@ -159,7 +159,7 @@ func checkPrivileges(c *Cluster, f *findings) string {
 	return "all speakers have CAP_NET_RAW and their nodes' network"
 }
 
-// checkNodes looks for nodes that may not announce.
+// checkNodes looks for nodes that are excluded from announcements by their label.
 func checkNodes(c *Cluster, f *findings) string {
 	var excluded []string
 	able := 0
@@ -215,10 +215,11 @@ func checkMetalLB(c *Cluster, f *findings) string {
 	return fmt.Sprintf("MetalLB runs too, for the class %q and with other pools", m.Class)
 }
 
-// overlap says which pools of Lanlord and MetalLB have an address in common, empty if none have.
+// overlap describes an address that pools of Lanlord and of MetalLB have in common, empty without one.
 func (c *Cluster) overlap(m *MetalLB) string { return c.overlapOf(m.Ranges) }
 
-// overlapOf says which pools of Lanlord and of another load balancer have an address in common, empty if none have.
+// overlapOf describes an address range that pools of Lanlord and of another load balancer have in common, empty without
+// one.
 func (c *Cluster) overlapOf(ranges []PoolRange) string {
 	if c.Config.Config == nil {
 		return ""

@@ -14,7 +14,7 @@ import (
 // checkGossip looks for speakers that do not hear each other.
 func checkGossip(c *Cluster, f *findings) string {
 	speakers := c.speakers()
-	deaf := map[string][]string{} // by node, the nodes that it does not hear
+	deaf := map[string][]string{} // by node, the nodes that the node does not hear
 	for _, s := range speakers {
 		heard := map[string]bool{}
 		for _, m := range s.Says.Members {
@@ -58,9 +58,9 @@ func checkGossip(c *Cluster, f *findings) string {
 	return fmt.Sprintf("all %d speakers hear each other, on port %s", len(speakers), port)
 }
 
-// checkUnreached reports the nodes that gossip does not reach, and returns them. It leaves out the pairs that told
-// names, because they were reported before, unless an open port does not help. A node that may be off is no problem of
-// gossip.
+// checkUnreached reports and returns the nodes that gossip does not reach. told reports whether a pair of nodes has a
+// finding already; checkUnreached leaves such a pair out, unless an open port does not help. A node that may be off is
+// no problem of gossip.
 func (c *Cluster) checkUnreached(f *findings, mend string, told func(node, other string) bool) map[string]bool {
 	found := map[status.Unreached][]string{}
 	for _, s := range c.speakers() {
@@ -92,8 +92,8 @@ func (c *Cluster) checkUnreached(f *findings, mend string, told func(node, other
 	return nodes
 }
 
-// checkMembers looks at what the speakers say of their members. told has the nodes that gossip does not reach, which
-// need no second remark.
+// checkMembers checks the members that each speaker reports. told holds the nodes that gossip does not reach. Those
+// nodes get no second remark.
 func (c *Cluster) checkMembers(f *findings, told map[string]bool) {
 	asked := map[string]bool{}
 	for _, s := range c.speakers() {
@@ -113,8 +113,8 @@ func (c *Cluster) checkMembers(f *findings, told map[string]bool) {
 	}
 }
 
-// cutOff returns the nodes that hear none of the others, or that none of the others hears, sorted. Of two nodes both
-// are such, so that says nothing.
+// cutOff returns the nodes that hear no other node, or that no other node hears, sorted. Of two speakers both would be
+// cut off, so cutOff needs at least three.
 func cutOff(deaf map[string][]string, speakers int) (nodes []string) {
 	if speakers < 3 {
 		return nil
@@ -138,7 +138,7 @@ func cutOff(deaf map[string][]string, speakers int) (nodes []string) {
 	return nodes
 }
 
-// gossipPort returns the port of gossip that the speakers report.
+// gossipPort returns the gossip port that the speakers report, or the default port.
 func (c *Cluster) gossipPort() string {
 	for _, s := range c.speakers() {
 		for _, m := range s.Says.Members {

@@ -9,7 +9,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// subnets are those that the nodes are in, as the speakers say.
+// subnets returns the subnets of the nodes, as the speakers report them.
 func (c *Cluster) subnets() (list []netip.Prefix) {
 	for i := range c.Speakers {
 		s := &c.Speakers[i]
@@ -29,7 +29,7 @@ func (c *Cluster) subnets() (list []netip.Prefix) {
 	return slices.Compact(list)
 }
 
-// routed reports whether only routers learn of the address: its pool has protocol bgp alone.
+// routed reports whether only routers learn of the address, because its pool has protocol bgp alone.
 func (c *Cluster) routed(a netip.Addr) bool {
 	if c.Config.Config == nil {
 		return false
@@ -38,7 +38,7 @@ func (c *Cluster) routed(a netip.Addr) bool {
 	return p != nil && !p.Layer2
 }
 
-// checkSubnets looks for pools whose protocol does not go with the subnets of the nodes.
+// checkSubnets looks for pools with a protocol that does not fit the subnets of the nodes.
 func checkSubnets(c *Cluster, f *findings) string {
 	subnets := c.subnets()
 	if c.Config.Config == nil {
@@ -63,7 +63,8 @@ func checkSubnets(c *Cluster, f *findings) string {
 	return well
 }
 
-// checkOutside looks for addresses of a layer2 pool that are in no subnet. With protocol bgp too, routers find them.
+// checkOutside looks for addresses of a layer2 pool outside all subnets. A pool with protocol bgp too is fine, because
+// routers know the way.
 func checkOutside(p *config.Pool, subnets []netip.Prefix, held map[netip.Addr][]cluster.Key, f *findings) {
 	within := func(a netip.Addr) bool {
 		return slices.ContainsFunc(subnets, func(p netip.Prefix) bool { return p.Contains(a) })
@@ -93,7 +94,8 @@ func checkOutside(p *config.Pool, subnets []netip.Prefix, held map[netip.Addr][]
 		sentence(p.Name), listed(outside), text)
 }
 
-// checkInside looks for addresses of a bgp pool that are in a subnet, whose hosts ask by ARP and NDP and get no answer.
+// checkInside looks for addresses of a bgp pool inside a subnet. The hosts of the subnet ask by ARP and NDP, and get no
+// answer.
 func checkInside(p *config.Pool, subnets []netip.Prefix, f *findings) {
 	for _, subnet := range subnets {
 		whole := config.Range{From: subnet.Addr(), To: last(subnet)}

@@ -12,9 +12,9 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// The checks here look at what Lanlord's processes say of themselves and of each other.
+// The checks in this file examine the reports of Lanlord's processes about themselves and each other.
 
-// checkVersions looks for processes of different builds.
+// checkVersions looks for processes of different versions.
 func checkVersions(c *Cluster, f *findings) string {
 	versions := map[string][]string{}
 	note := func(version, who string) {
@@ -48,7 +48,7 @@ func checkVersions(c *Cluster, f *findings) string {
 	return "all processes are of version " + list[0]
 }
 
-// checkConfiguration looks at the ConfigMap, and whether all processes use it.
+// checkConfiguration checks the configuration, and whether all processes use it.
 func checkConfiguration(c *Cluster, f *findings) string {
 	object := c.configOrigin()
 	switch {
@@ -68,12 +68,12 @@ func checkConfiguration(c *Cluster, f *findings) string {
 		c.behind(f)
 	}
 	if c.Config.Config == nil {
-		return "" // there is a finding, or a gap
+		return "" // a finding or a gap explains this
 	}
 	return fmt.Sprintf("the %s is valid, has %s, and is in use everywhere", object, count(len(c.Config.Config.Pools), "pool"))
 }
 
-// fallback says what is in use instead of a configuration that is not.
+// fallback describes the configuration in use while the newest configuration is missing or refused.
 func (c *Cluster) fallback() string {
 	for _, p := range c.processes() {
 		if p.Configuration.Hash != "" {
@@ -83,7 +83,7 @@ func (c *Cluster) fallback() string {
 	return "there is no earlier one to use"
 }
 
-// processes are all that could be asked.
+// processes returns all processes that could be asked.
 func (c *Cluster) processes() (list []*status.Process) {
 	for i := range c.Controllers {
 		if s := c.Controllers[i].Says; s != nil {
@@ -98,7 +98,8 @@ func (c *Cluster) processes() (list []*status.Process) {
 	return list
 }
 
-// behind looks for processes that use another configuration than the others, or have lost the API server.
+// behind looks for processes with another configuration than most processes, and for processes without a connection to
+// the API server.
 func (c *Cluster) behind(f *findings) {
 	hashes := map[string]int{}
 	for _, p := range c.processes() {
@@ -124,7 +125,8 @@ func (c *Cluster) behind(f *findings) {
 	}
 }
 
-// checkKeys looks at the Secret with the keys of gossip, if it could be read, and at what the speakers wait for.
+// checkKeys checks the Secret with the gossip keys, if the Secret could be read, and looks for speakers that wait for a
+// key.
 func checkKeys(c *Cluster, f *findings) string {
 	mend := fmt.Sprintf("restart the controller, which creates it: kubectl -n %s rollout restart deployment controller", c.Namespace)
 	if c.GossipKeys == 0 {
@@ -145,7 +147,7 @@ func checkKeys(c *Cluster, f *findings) string {
 	return fmt.Sprintf("the Secret %s/lanlord-gossip has %s", c.Namespace, count(c.GossipKeys, "key"))
 }
 
-// checkInterfaces looks for nodes that cannot announce on any interface.
+// checkInterfaces looks for nodes without an interface for announcements.
 func checkInterfaces(c *Cluster, f *findings) string {
 	onLayer2 := func(p config.Pool) bool { return p.Layer2 }
 	if cfg := c.Config.Config; cfg != nil && len(cfg.Pools) > 0 && !slices.ContainsFunc(cfg.Pools, onLayer2) {
@@ -180,7 +182,7 @@ func checkInterfaces(c *Cluster, f *findings) string {
 	return "every speaker that could be asked has an interface to announce on"
 }
 
-// checkPools looks for pools that are full, or nearly.
+// checkPools looks for pools that are full or nearly full.
 func checkPools(c *Cluster, f *findings) string {
 	const nearly = 0.9
 	list := Pools(c)
@@ -209,7 +211,7 @@ func wait(n int) string {
 	return fmt.Sprintf("%d Services wait", n)
 }
 
-// checkServices looks for Services that have not what they need.
+// checkServices looks for Services that are not assigned, and for preferred nodes that do not exist.
 func checkServices(c *Cluster, f *findings) string {
 	type cause struct{ reason, message string }
 	byCause := map[cause][]string{}
@@ -247,7 +249,7 @@ func checkServices(c *Cluster, f *findings) string {
 	return text
 }
 
-// checkOwners looks for addresses that nobody answers for, or more than one node.
+// checkOwners looks for addresses for which no node or several nodes answer.
 func checkOwners(c *Cluster, f *findings) string {
 	v := newView(c)
 	if !v.asked {
@@ -295,7 +297,7 @@ func checkOwners(c *Cluster, f *findings) string {
 	return fmt.Sprintf("%d addresses, each answered for by one node", announced)
 }
 
-// checkStrangers looks for hosts that are no nodes and have addresses of the pools.
+// checkStrangers looks for foreign hosts that have addresses of the pools.
 func checkStrangers(c *Cluster, f *findings) string {
 	byAddr := map[netip.Addr][]cluster.Stranger{}
 	for _, s := range c.strangers() {

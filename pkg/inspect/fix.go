@@ -7,14 +7,14 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// fix says what to do about a reason.
+// fix describes the fix for a reason.
 type fix struct {
 	text string
-	// doctor is true when the text says to run the doctor, which is no help to somebody who has just done so.
+	// doctor is true when the text refers to the doctor. Such a text does not help a user who has just run the doctor.
 	doctor bool
 }
 
-// fixOf returns the fix for the word of a reason or of an address's state. A word of a later version has none.
+// fixOf returns the fix for the word of a reason or of an address's state. A word of a later version has no fix.
 func fixOf(word string) fix {
 	if a, ok := reason.ParseAssignment(word); ok {
 		return fix{text: assignmentFix(a)}
@@ -45,7 +45,7 @@ func fixOf(word string) fix {
 // mendOf returns the text of the fix.
 func mendOf(word string) string { return fixOf(word).text }
 
-// mendHere returns the text of the fix for somebody who has run the doctor.
+// mendHere returns the text of the fix for the report of the doctor.
 func mendHere(word string) string {
 	f := fixOf(word)
 	if f.doctor {
@@ -54,7 +54,7 @@ func mendHere(word string) string {
 	return f.text
 }
 
-// assignmentFix says what to do about a Service that lacks an address. It is empty for Assigned only.
+// assignmentFix returns the fix for a Service that lacks an address. The fix is empty for Assigned only.
 func assignmentFix(a reason.Assignment) string {
 	switch a {
 	case reason.Assigned:
@@ -101,7 +101,7 @@ func assignmentFix(a reason.Assignment) string {
 	return ""
 }
 
-// announcementFix says what to do about an address that no node announces. It is empty for Announced only.
+// announcementFix returns the fix for an address that no node announces. The fix is empty for Announced only.
 func announcementFix(a reason.Announcement) fix {
 	switch a {
 	case reason.Announced:
@@ -117,7 +117,7 @@ func announcementFix(a reason.Announcement) fix {
 	return fix{}
 }
 
-// exclusionFix says what makes a node eligible. It is empty for Eligible only.
+// exclusionFix returns the fix that makes a node eligible. The fix is empty for Eligible only.
 func exclusionFix(e reason.Exclusion) string {
 	switch e {
 	case reason.Eligible:
@@ -151,7 +151,8 @@ func exclusionFix(e reason.Exclusion) string {
 	return ""
 }
 
-// exclusionFixes joins the fixes for the exclusions that nodes were counted under, by their words.
+// exclusionFixes joins the fixes for all exclusions with at least one node. nodes counts the nodes by the word of the
+// exclusion.
 func exclusionFixes(nodes map[string]int) string {
 	var texts []string
 	for _, e := range reason.Exclusions() {
@@ -162,7 +163,7 @@ func exclusionFixes(nodes map[string]int) string {
 	return strings.Join(texts, "; ")
 }
 
-// watchHint says what a node that does not answer for an address waits for.
+// watchHint explains the event for which a node waits before it answers for an address.
 func watchHint(w reason.Watch) string {
 	switch w {
 	case reason.NotElected:

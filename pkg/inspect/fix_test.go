@@ -13,7 +13,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// TestEveryReasonIsExplained checks that no reason was added without a fix here and a row in docs/status.md.
+// TestEveryReasonIsExplained checks that each reason has a fix here and a row in docs/status.md.
 func TestEveryReasonIsExplained(t *testing.T) {
 	docs := readDocs(t, "status.md")
 	check := func(word, text string) {
@@ -53,9 +53,9 @@ func TestEveryReasonIsExplained(t *testing.T) {
 	}
 }
 
-// TestEveryStateIsExplained checks that no state of an address was added without a text, a row in docs/ownership.md and
-// a word in docs/status.md. An address in each state is shown by who and by why; Owner and Standby are the usual
-// states, of which the text says yes or no.
+// TestEveryStateIsExplained checks that each state of an address has a text, a row in docs/ownership.md and a word in
+// docs/status.md. The reports who and why must show the state, except for the usual states Owner and Standby, which
+// appear as yes or no only.
 func TestEveryStateIsExplained(t *testing.T) {
 	states, columns := readDocs(t, "ownership.md"), readDocs(t, "status.md")
 	for i := range ownership.StateCount {

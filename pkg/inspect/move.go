@@ -16,32 +16,32 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// Move is what became of a wish for a node.
+// Move describes the result of a request to announce a Service from a certain node.
 type Move struct {
 	Service string `json:"service"`
-	// Node is the one that the Service asks for now, empty for none any more.
+	// Node is the node that the Service prefers now, empty for no preference.
 	Node string `json:"node,omitempty"`
-	// Along are the Services that share an address with it, and move with it.
+	// Along are the Services that share an address with the Service, and move together with it.
 	Along []string `json:"along,omitempty"`
-	// Addresses are where they were and are.
+	// Addresses lists the previous and the present node of each address.
 	Addresses []MovedAddress `json:"addresses"`
-	// Done is true when each is where it is to be.
+	// Done is true when each address is at the right node.
 	Done bool `json:"done"`
-	// Message says what is still to happen; empty when nothing is.
+	// Message explains what remains to happen; empty when nothing remains.
 	Message string `json:"message,omitempty"`
 }
 
-// MovedAddress is one address in a Move.
+// MovedAddress describes one address in a Move.
 type MovedAddress struct {
 	Address netip.Addr `json:"address"`
-	// From and To are the nodes that answered before and that answer now, empty for none.
+	// From and To are the nodes that answered before and answer now, empty for none.
 	From string `json:"from,omitempty"`
 	To   string `json:"to,omitempty"`
-	// Elected is the node that the election names now.
+	// Elected is the node that is elected now.
 	Elected string `json:"elected,omitempty"`
 }
 
-// Along returns the Services that share an address with this one, sorted: they move with it.
+// Along returns the Services that share an address with the Service, sorted. These Services move together.
 func Along(c *Cluster, key cluster.Key) (others []cluster.Key) {
 	s := c.Service(key)
 	held := holdersOf(c)
@@ -56,8 +56,8 @@ func Along(c *Cluster, key cluster.Key) (others []cluster.Key) {
 	return others
 }
 
-// MayMove returns an error that says what is in the way of moving a Service to a node, as far as can be seen before; nil if
-// nothing is.
+// MayMove returns an error that explains why a Service cannot move to a node, nil if no obstacle is known before the
+// move.
 func MayMove(c *Cluster, key cluster.Key, node string) error {
 	s := c.Service(key)
 	if len(s.Ingress) == 0 {
@@ -87,7 +87,7 @@ func MayMove(c *Cluster, key cluster.Key, node string) error {
 			}
 		}
 	}
-	// Of Services that share an address the wish of the first one counts.
+	// If several Services share an address, the preference of the first Service counts.
 	for _, k := range Along(c, key) {
 		if o := c.Service(k); k.Compare(key) < 0 && o.PreferNode != "" && o.PreferNode != node {
 			return fmt.Errorf("%s shares an address with %s, whose wish for the node %s goes first; move %s instead", key, k, o.PreferNode, k)
@@ -108,7 +108,8 @@ func announces(p *config.Pool, n *Node) bool {
 	return false
 }
 
-// Moved compares what was before a wish, or its end, with what is now. node is empty for the end of a wish.
+// Moved compares the Clusters before and after a change of the preferred node. node is empty when the change removed
+// the preference.
 func Moved(before, now *Cluster, key cluster.Key, node string) Move {
 	m := Move{Service: key.String(), Node: node, Addresses: []MovedAddress{}, Done: true}
 	for _, k := range Along(before, key) {
@@ -133,7 +134,7 @@ func Moved(before, now *Cluster, key cluster.Key, node string) Move {
 	return m
 }
 
-// Elects tells whether the speakers see the wish: the election names the node for all addresses.
+// Elects reports whether the speakers know the preference: the node is elected for all addresses.
 func (m Move) Elects() bool {
 	return !slices.ContainsFunc(m.Addresses, func(a MovedAddress) bool { return a.Elected != m.Node })
 }
@@ -145,7 +146,7 @@ func first(names []string) string {
 	return names[0]
 }
 
-// lacks says what is still to happen.
+// lacks explains what remains to happen.
 func (m Move) lacks(now *Cluster) string {
 	for _, a := range m.Addresses {
 		switch {
@@ -161,7 +162,7 @@ func (m Move) lacks(now *Cluster) string {
 	return "the addresses have not moved yet"
 }
 
-// whenTaken describes when the elected node takes an address that another node has.
+// whenTaken explains when the elected node takes an address that another node has.
 func (c *Cluster) whenTaken(addr netip.Addr, elected string) string {
 	delay := FailbackOf(c)
 	why, known := reason.ParseWatch(c.watched(elected, addr).Reason)
@@ -176,8 +177,8 @@ func (c *Cluster) whenTaken(addr netip.Addr, elected string) string {
 	return fmt.Sprintf("goes to %s about %v after it has been elected (failback)", elected, delay)
 }
 
-// watched returns what the speaker of a node says of an address that the node does not own; nothing when it says
-// nothing.
+// watched returns the report of a node's speaker about an address that the node does not own; the zero Watched without
+// such a report.
 func (c *Cluster) watched(node string, addr netip.Addr) status.Watched {
 	text := addr.String()
 	for _, s := range c.speakers() {
@@ -190,7 +191,7 @@ func (c *Cluster) watched(node string, addr netip.Addr) status.Watched {
 	return status.Watched{}
 }
 
-// FailbackOf is how long an elected node waits before it takes an address from another one that may keep it.
+// FailbackOf returns the delay before an elected node takes an address from another node that may keep the address.
 func FailbackOf(c *Cluster) time.Duration {
 	if c.Config.Config == nil {
 		return time.Minute

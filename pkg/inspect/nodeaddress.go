@@ -7,27 +7,27 @@ import (
 	"strings"
 )
 
-// NodeAddress is a Node that has an address as one of its own.
+// NodeAddress is a Node that has a given address as its own.
 type NodeAddress struct {
 	Node string `json:"node"`
 	// Kind is KindInternalIP, KindExternalIP or KindKernel.
 	Kind NodeAddressKind `json:"kind"`
 }
 
-// NodeAddressKind is the place in which a Node has an address.
+// NodeAddressKind is the place where a Node has an address.
 type NodeAddressKind string
 
 // The kinds.
 const (
-	// KindInternalIP and KindExternalIP are in the Node's status.
+	// KindInternalIP and KindExternalIP mean an address in the Node's status.
 	KindInternalIP NodeAddressKind = "InternalIP"
 	KindExternalIP NodeAddressKind = "ExternalIP"
-	// KindKernel is an address of the node's kernel, on any interface, as the node's speaker reports.
+	// KindKernel means an address of the node's kernel, on any interface, as the node's speaker reports.
 	KindKernel NodeAddressKind = "Kernel"
 )
 
-// nodeAddress returns the Nodes that have the address, sorted by name, each once, with the first of the kinds that
-// fits.
+// nodeAddress returns the Nodes with the address, sorted by name. Each Node appears once, with the first kind that
+// applies.
 func (c *Cluster) nodeAddress(addr netip.Addr) (list []NodeAddress) {
 	add := func(node string, kind NodeAddressKind) {
 		if node != "" && !slices.ContainsFunc(list, func(x NodeAddress) bool { return x.Node == node }) {
@@ -51,8 +51,8 @@ func (c *Cluster) nodeAddress(addr netip.Addr) (list []NodeAddress) {
 	return list
 }
 
-// allowedAddress returns the Nodes with the address in their status, where the configuration lets Services have such an
-// address; nothing otherwise.
+// allowedAddress returns the Nodes with the address in their status, if the configuration allows Services to have such
+// an address; otherwise nothing.
 func (c *Cluster) allowedAddress(addr netip.Addr) (list []NodeAddress) {
 	if cfg := c.Config.Config; cfg == nil || !cfg.Allocation.AllowNodeAddresses {
 		return nil
@@ -65,7 +65,7 @@ func (c *Cluster) allowedAddress(addr netip.Addr) (list []NodeAddress) {
 	return list
 }
 
-// nodeAddressText returns a noun phrase for people.
+// nodeAddressText describes the Nodes with an address as a noun phrase for people.
 func nodeAddressText(list []NodeAddress) string {
 	texts := make([]string, len(list))
 	for i, x := range list {

@@ -12,7 +12,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// Overview is a Lanlord at a glance.
+// Overview summarizes the state of Lanlord.
 type Overview struct {
 	Namespace     string         `json:"namespace"`
 	Class         string         `json:"loadBalancerClass,omitempty"`
@@ -22,67 +22,68 @@ type Overview struct {
 	Addresses     map[string]int `json:"addresses"`
 	Speakers      []SpeakerRow   `json:"speakers"`
 	Pools         []PoolRow      `json:"pools"`
-	// Waiting are the Services that have not what they need.
+	// Waiting lists the Services that are not assigned.
 	Waiting []ServiceRow `json:"waiting"`
-	// Problems are what Examine finds wrong in what was gathered.
+	// Problems lists the problems that Examine finds in the gathered data.
 	Problems []Finding `json:"problems"`
 	NotKnown []Gap     `json:"notKnown,omitempty"`
 
 	at time.Time
 }
 
-// ControllerRow is the controller that decides.
+// ControllerRow describes the leader, or another controller when no leader is known.
 type ControllerRow struct {
 	Pod     string `json:"pod,omitempty"`
 	Node    string `json:"node,omitempty"`
 	Ready   bool   `json:"ready"`
 	Version string `json:"version,omitempty"`
-	// Since is when it began to decide.
+	// Since is the time at which the controller became leader.
 	Since *time.Time `json:"since,omitempty"`
 }
 
-// ConfigRow is the ConfigMap.
+// ConfigRow describes the source of the configuration: the ConfigMap, or MetalLB's resources.
 type ConfigRow struct {
 	Source string `json:"source"`
 	Valid  bool   `json:"valid"`
 	Pools  int    `json:"pools"`
-	// Loaded is when the controller read the configuration that is in use.
+	// Loaded is the time at which the controller began to use the configuration.
 	Loaded  *time.Time `json:"loaded,omitempty"`
 	Hash    string     `json:"hash,omitempty"`
 	Problem string     `json:"problem,omitempty"`
 }
 
-// ServiceCount says how many Services there are, and why some wait.
+// ServiceCount counts the Services. Waiting counts the Services that are not assigned, by reason.
 type ServiceCount struct {
 	Total    int            `json:"total"`
 	Assigned int            `json:"assigned"`
 	Waiting  map[string]int `json:"waiting,omitempty"`
 }
 
-// SpeakerRow is one node's speaker.
+// SpeakerRow describes the speaker of one node.
 type SpeakerRow struct {
 	Node string `json:"node"`
 	Pod  string `json:"pod,omitempty"`
-	// State is what it says of itself; "missing" for a node without one, "unasked" for one that could not be asked.
+	// State is the state that the speaker reports; "missing" for a node without a speaker, "unasked" for a ready
+	// speaker that could not be asked.
 	State string `json:"state"`
-	// Addresses is how many its node answers for, Members how many ready speakers it knows, itself included; nil when it could
-	// not be asked.
+	// Addresses counts the addresses that the node owns. Members counts the ready speakers that the speaker knows,
+	// including itself. Both are nil if the speaker could not be asked.
 	Addresses *int `json:"addresses,omitempty"`
 	Members   *int `json:"members,omitempty"`
-	// Sessions counts the BGP sessions of the node; nil without any.
+	// Sessions counts the BGP sessions of the node; nil without sessions.
 	Sessions   *SessionCount `json:"bgpSessions,omitempty"`
 	Interfaces string        `json:"interfaces,omitempty"`
 	Version    string        `json:"version,omitempty"`
 	Problem    string        `json:"problem,omitempty"`
 }
 
-// SessionCount counts BGP sessions.
+// SessionCount counts the BGP sessions of a node.
 type SessionCount struct {
 	Established int `json:"established"`
 	Total       int `json:"total"`
 }
 
-// sessionCount counts the BGP sessions of a node, nil without any.
+// sessionCount counts the BGP sessions of a node, nil without sessions.
 func sessionCount(peers []status.Peer) *SessionCount {
 	if len(peers) == 0 {
 		return nil
@@ -96,7 +97,7 @@ func sessionCount(peers []status.Peer) *SessionCount {
 	return &n
 }
 
-// Look is a Lanlord at a glance.
+// Look returns the overview.
 func Look(c *Cluster) Overview {
 	o := Overview{
 		Namespace: c.Namespace, Class: c.Class, Controller: c.controllerRow(), Configuration: c.configRow(), Pools: Pools(c).Pools,
@@ -202,7 +203,7 @@ func (c *Cluster) speakerRows() []SpeakerRow {
 	return rows
 }
 
-// interfaceText names the interfaces that are announced on.
+// interfaceText names the interfaces that the speaker uses for announcements.
 func interfaceText(list []status.Interface) string {
 	var names []string
 	for _, i := range list {
@@ -216,13 +217,13 @@ func interfaceText(list []status.Interface) string {
 	return strings.Join(names, ",")
 }
 
-// Well tells whether nothing is known to be wrong.
+// Well reports whether no problem is known.
 func (o Overview) Well() bool { return len(o.Problems) == 0 }
 
-// WriteText writes it for people.
+// WriteText writes the overview for people.
 func (o Overview) WriteText(out io.Writer) error { return o.write(out, false) }
 
-// WriteWide adds versions and Pods.
+// WriteWide writes the overview with versions and Pods.
 func (o Overview) WriteWide(out io.Writer) error { return o.write(out, true) }
 
 func (o Overview) write(out io.Writer, wide bool) error {
@@ -267,7 +268,7 @@ func (o Overview) write(out io.Writer, wide bool) error {
 	return err
 }
 
-// heading is the lines above the tables.
+// heading returns the lines above the tables.
 func (o Overview) heading() [][2]string {
 	controller := "none"
 	if p := o.Controller; p.Pod != "" {

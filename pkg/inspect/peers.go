@@ -11,22 +11,22 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// PeerList is the BGP sessions of all nodes.
+// PeerList lists the BGP sessions of all nodes.
 type PeerList struct {
 	// Sessions are sorted by node, then in the order of the configuration.
 	Sessions []PeerRow `json:"sessions"`
-	// Silent are the nodes whose speakers could not be asked, sorted.
+	// Silent lists the nodes whose speakers could not be asked, sorted.
 	Silent   []string `json:"silent,omitempty"`
 	NotKnown []Gap    `json:"notKnown,omitempty"`
 
 	at time.Time
 }
 
-// PeerRow is the session of one node with one peer.
+// PeerRow describes the session of one node with one peer.
 type PeerRow struct {
 	Node string `json:"node"`
 	status.Peer
-	// Fix is the remedy for a session that is down; empty for an established session.
+	// Fix explains the fix for a session that is down; empty for an established session.
 	Fix string `json:"fix,omitempty"`
 }
 
@@ -103,7 +103,7 @@ func (p *PeerRow) why() string {
 	return none
 }
 
-// bfdText is the state of a BFD session with the interval and the detection time in milliseconds.
+// bfdText returns the state of a BFD session with the interval and the detection time in milliseconds.
 func bfdText(b *status.BFD) string {
 	if b == nil {
 		return none

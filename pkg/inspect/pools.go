@@ -12,41 +12,43 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// PoolList is the pools of the configuration, in the order in which addresses are taken from them.
+// PoolList lists the pools of the configuration, in the order in which the controller takes addresses from them.
 type PoolList struct {
 	Pools []PoolRow `json:"pools"`
-	// Problem says why there is nothing to tell of, if there is not.
+	// Problem explains why the newest configuration could not be used; empty if the configuration is in use.
 	Problem  string `json:"problem,omitempty"`
 	NotKnown []Gap  `json:"notKnown,omitempty"`
 }
 
-// PoolRow is one family of one pool.
+// PoolRow describes one family of one pool.
 type PoolRow struct {
 	Name   string `json:"name"`
 	Family string `json:"family"`
-	// Protocols are "layer2", "bgp" or both; nil when they are not known.
+	// Protocols are "layer2", "bgp" or both; nil if unknown.
 	Protocols []string `json:"protocols"`
-	// Size is how many addresses it has; exact, however many.
+	// Size is the exact number of addresses.
 	Size *big.Int `json:"size"`
-	// Used are those that Services have.
+	// Used counts the addresses that Services have.
 	Used int `json:"used"`
-	// Free is how many a Service could be given now.
+	// Free is the number of addresses that the controller could assign now. Without a report of the leader, reserved
+	// and withheld addresses count as free.
 	Free *big.Int `json:"free"`
-	// Resting are those that were given back a moment ago, Reserved those that are kept for certain Services, Withheld those of
-	// nodes and gateways and the ends of subnets; nil when no controller could be asked.
+	// Resting counts the addresses in cool-down, Reserved the addresses that are reserved for certain Services, and
+	// Withheld the addresses of nodes, gateways and other objects and the ends of subnets. All three are nil without a
+	// report of the leader.
 	Resting  *int `json:"resting,omitempty"`
 	Reserved *int `json:"reserved,omitempty"`
 	Withheld *int `json:"withheld,omitempty"`
-	// Quarantined are those that a host has which is no node.
+	// Quarantined counts the addresses for which a foreign host answers.
 	Quarantined int      `json:"quarantined"`
 	AutoAssign  bool     `json:"autoAssign"`
 	Disabled    bool     `json:"disabled"`
 	Ranges      []string `json:"ranges"`
-	// Waiting is how many Services wait for an address of it.
+	// Waiting counts the Services that wait for an address of the pool.
 	Waiting int `json:"waiting"`
 }
 
-// tell takes over what the controller says.
+// tell applies the counts from the controller.
 func (r *PoolRow) tell(s status.Stock) {
 	r.Resting, r.Reserved, r.Withheld = &s.Resting, &s.Reserved, &s.Withheld
 	if free, ok := new(big.Int).SetString(s.Free, 10); ok {
@@ -54,7 +56,7 @@ func (r *PoolRow) tell(s status.Stock) {
 	}
 }
 
-// free is how many are neither used nor in quarantine, as far as that tells.
+// free returns the number of addresses that are neither used nor in quarantine, never less than 0.
 func free(size *big.Int, u use) *big.Int {
 	n := new(big.Int).Sub(size, big.NewInt(int64(u.used+u.quarantined)))
 	if n.Sign() < 0 {
@@ -98,7 +100,7 @@ func Pools(c *Cluster) PoolList {
 	return list
 }
 
-// inForce returns the pools that the controller uses.
+// inForce returns the pools that the leader uses.
 func (c *Cluster) inForce() []PoolRow {
 	rows := []PoolRow{}
 	l := c.leader()
@@ -128,7 +130,7 @@ type poolFamily struct {
 
 type use struct{ used, quarantined, waiting int }
 
-// poolUse counts what the pools' addresses are used for.
+// poolUse counts the used and quarantined addresses and the waiting Services of each pool.
 func poolUse(c *Cluster) map[poolFamily]use {
 	count := map[poolFamily]use{}
 	add := func(a netip.Addr, change func(*use)) {
@@ -172,10 +174,10 @@ func rangeTexts(p *config.Pool, family cluster.Family) (texts []string) {
 	return texts
 }
 
-// WriteText writes a table with a line for each family of a pool.
+// WriteText writes a table with one line for each family of a pool.
 func (l PoolList) WriteText(out io.Writer) error { return l.write(out, false) }
 
-// WriteWide adds the ranges.
+// WriteWide writes the table with the ranges.
 func (l PoolList) WriteWide(out io.Writer) error { return l.write(out, true) }
 
 func (l PoolList) write(out io.Writer, wide bool) error {
@@ -224,7 +226,7 @@ func (l PoolList) rows(wide bool) [][]string {
 	return rows
 }
 
-// configProblem says why there is no configuration, empty if there is one.
+// configProblem explains why there is no configuration, empty if there is one.
 func (c *Cluster) configProblem() string {
 	switch {
 	case !c.Config.Known:

@@ -13,7 +13,7 @@ import (
 // RivalKind names a load balancer other than Lanlord and MetalLB.
 type RivalKind string
 
-// The load balancers that doctor knows by their objects.
+// The load balancers that the doctor recognizes by their objects.
 const (
 	ServiceLB  RivalKind = "k3s ServiceLB"
 	KubeVIP    RivalKind = "kube-vip"
@@ -21,31 +21,31 @@ const (
 	OpenELB    RivalKind = "OpenELB"
 	CiliumIPAM RivalKind = "Cilium LB-IPAM"
 	CalicoIPAM RivalKind = "Calico's LoadBalancer IPAM"
-	// CalicoBGP announces the addresses in status.loadBalancer, and assigns none.
+	// CalicoBGP announces the addresses in status.loadBalancer, and assigns no addresses.
 	CalicoBGP RivalKind = "Calico's BGP"
 )
 
 // Rival is a load balancer that runs in the same cluster.
 type Rival struct {
 	Kind RivalKind
-	// Objects are the objects that show the load balancer, like "DaemonSet kube-system/svclb-web", sorted.
+	// Objects are the objects that belong to the load balancer, like "DaemonSet kube-system/svclb-web", sorted.
 	Objects []string
-	// Classless is true for a load balancer that serves Services without spec.loadBalancerClass. Class is the class that
-	// it serves besides; empty if there is none, or none is known.
+	// Classless is true for a load balancer that serves Services without spec.loadBalancerClass. Class is the class
+	// that the load balancer also serves; empty if unknown or without one.
 	Classless bool
 	Class     string
-	// Services are the Services that the load balancer serves, sorted; nil if its objects do not name them.
+	// Services are the Services that the load balancer serves, sorted; nil if the objects do not name the Services.
 	Services []cluster.Key
 	// Ranges are the addresses that the load balancer may assign or announce.
 	Ranges []PoolRange
-	// Unread says why Ranges are not known; empty if they are known or there are none.
+	// Unread explains why Ranges are unknown; empty for known ranges, or without any ranges.
 	Unread string
 }
 
-// rivalText says of one load balancer what goes wrong beside Lanlord, and what resolves it.
+// rivalText describes the conflict of one load balancer with Lanlord, and the fix.
 type rivalText struct {
 	trouble, fix string
-	// managers are the field managers with which the load balancer writes the status of Services.
+	// managers are the field managers that the load balancer uses to write the status of Services.
 	managers []string
 }
 
@@ -132,7 +132,8 @@ func checkRivals(c *Cluster, f *findings) string {
 	return "no other load balancer is known to run in this cluster"
 }
 
-// shares reports whether a rival serves Services of Lanlord, and returns them as far as the rival's objects name them.
+// shares reports whether a rival serves Services of Lanlord. shared lists these Services, if the rival's objects name
+// them.
 func (c *Cluster) shares(r *Rival) (shared []cluster.Key, is bool) {
 	if r.Services != nil {
 		for _, key := range r.Services {
@@ -148,8 +149,8 @@ func (c *Cluster) shares(r *Rival) (shared []cluster.Key, is bool) {
 	return nil, c.Class == r.Class
 }
 
-// checkContested reports the Services whose status another controller keeps changing, by the field manager of that
-// controller.
+// checkContested reports the Services whose status another controller keeps changing, grouped by the field manager of
+// that controller.
 func (c *Cluster) checkContested(f *findings, texts map[RivalKind]rivalText) {
 	by := map[string][]cluster.Key{}
 	for i := range c.Services {
@@ -178,7 +179,7 @@ func (c *Cluster) checkContested(f *findings, texts map[RivalKind]rivalText) {
 	}
 }
 
-// managerIn returns the field manager that the message of a condition StatusContested names, empty if it names none.
+// managerIn returns the field manager named in the message of a condition StatusContested, empty without one.
 func managerIn(message string) string {
 	_, rest, _ := strings.Cut(message, `field manager "`)
 	manager, _, closed := strings.Cut(rest, `"`)

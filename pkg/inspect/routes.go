@@ -10,14 +10,14 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// RouteList shows which addresses are announced to which routers.
+// RouteList lists the addresses that BGP announces, each with the routers that have received the announcement.
 type RouteList struct {
 	Addresses []RouteRow `json:"addresses"`
 	NotKnown  []Gap      `json:"notKnown,omitempty"`
 
 	// detailed adds the routers and the missing nodes of each address to the text.
 	detailed bool
-	// subject is the Service or address that was asked for, empty for all.
+	// subject is the requested Service or address, empty for all.
 	subject string
 }
 
@@ -26,8 +26,8 @@ type RouteRow struct {
 	Address  netip.Addr `json:"address"`
 	Pool     string     `json:"pool,omitempty"`
 	Services []string   `json:"services"`
-	// State is Announced when at least one node announces the address to a router, else the reason why no node
-	// does; Detail explains the reason.
+	// State is Announced when at least one node announces the address to a router. Otherwise State is the reason why no
+	// node does, and Detail explains the reason.
 	State   string   `json:"state"`
 	Detail  string   `json:"detail,omitempty"`
 	Routing *Routing `json:"routing"`
@@ -38,14 +38,14 @@ func Routes(c *Cluster) RouteList {
 	return routesOf(c, func(netip.Addr) bool { return true })
 }
 
-// RoutesOfAddress shows the announcement of one address.
+// RoutesOfAddress returns the announcement of one address.
 func RoutesOfAddress(c *Cluster, addr netip.Addr) RouteList {
 	l := routesOf(c, func(a netip.Addr) bool { return a == addr })
 	l.detailed, l.subject = true, addr.String()
 	return l
 }
 
-// RoutesOfService shows the announcements of the addresses of a Service, which must exist.
+// RoutesOfService returns the announcements of the addresses of a Service, which must exist.
 func RoutesOfService(c *Cluster, key cluster.Key) RouteList {
 	s := c.Service(key)
 	l := routesOf(c, func(a netip.Addr) bool { return slices.Contains(s.Ingress, a) })
@@ -94,10 +94,10 @@ func (l RouteList) Known() bool {
 	return !slices.ContainsFunc(l.Addresses, func(r RouteRow) bool { return r.State == stateUnknown })
 }
 
-// WriteText writes a table with one line for each address, or the details of the addresses that were asked for.
+// WriteText writes a table with one line for each address, or the details of the requested addresses.
 func (l RouteList) WriteText(out io.Writer) error { return l.write(out, false) }
 
-// WriteWide adds the reasons of the nodes that do not announce an address.
+// WriteWide writes the table with the reasons of the nodes that do not announce an address.
 func (l RouteList) WriteWide(out io.Writer) error { return l.write(out, true) }
 
 func (l RouteList) write(out io.Writer, wide bool) error {
@@ -124,7 +124,8 @@ func (l RouteList) write(out io.Writer, wide bool) error {
 	return writeGaps(out, l.NotKnown)
 }
 
-// rows are the lines of the table. The last column counts the nodes that do not announce the address, by reason.
+// rows returns the lines of the table. The last column of the narrow table counts the nodes that do not announce the
+// address, by reason.
 func (l RouteList) rows(wide bool) [][]string {
 	rows := [][]string{{"ADDRESS", "SERVICE", "PREFIX", "NODES", "ROUTERS", "STATE", "NOT ANNOUNCED"}}
 	if wide {
@@ -182,7 +183,7 @@ func quoted(text string) string {
 	return fmt.Sprintf("%q", sentence(text))
 }
 
-// write writes the routers with their nodes, and the nodes that are missing.
+// write writes the routers with their nodes, and the gaps in the announcement.
 func (t *Routing) write(out io.Writer) error {
 	if len(t.Routers) > 0 {
 		rows := [][]string{{"ROUTER", "PREFIX", "NODES"}}

@@ -12,7 +12,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// Routing is the announcement of one address by BGP, put together from the reports of all speakers.
+// Routing combines the reports of all speakers about the announcement of one address by BGP.
 type Routing struct {
 	// Nodes counts the nodes that announce the address to at least one router with an established session, and
 	// OfNodes the nodes with a speaker.
@@ -22,11 +22,11 @@ type Routing struct {
 	Prefixes []string `json:"prefixes"`
 	// Routers are the peers that received the announcement, sorted by name.
 	Routers []RouterNodes `json:"routers"`
-	// Missing lists the nodes that do not announce the address, or not to each of their peers. The largest group
-	// of nodes comes first.
+	// Missing lists the nodes that announce the address to no peer, or not to all of their peers. The largest group of
+	// nodes comes first.
 	Missing []RouteGap `json:"missing,omitempty"`
 
-	// words are the reasons of the nodes that announce nothing.
+	// words holds the reasons of the nodes that announce nothing, by node.
 	words map[string]string
 }
 
@@ -36,7 +36,7 @@ type RouterNodes struct {
 	Nodes []string `json:"nodes"`
 }
 
-// RouteGap is a reason for which nodes do not announce an address.
+// RouteGap is a reason why nodes do not announce an address.
 type RouteGap struct {
 	// Peer is the peer that does not receive the announcement; empty for all peers.
 	Peer string `json:"peer,omitempty"`
@@ -57,7 +57,8 @@ const (
 	stateFamilyRefused = "FamilyRefused"
 )
 
-// protocols returns the protocols that announce an address. Without a pool the reports of the speakers decide.
+// protocols returns the protocols that announce an address. For an address without a pool, the reports of the speakers
+// count.
 func (v *view) protocols(a netip.Addr) (layer2, bgp bool) {
 	if cfg := v.cluster.Config.Config; cfg != nil {
 		if p := cfg.PoolOf(a); p != nil && (p.Layer2 || p.BGP) {
@@ -116,7 +117,7 @@ func (t *Routing) add(s *Speaker, a netip.Addr, r *status.Route) {
 	}
 }
 
-// untold explains why a peer did not receive an announcement that is meant for the peer.
+// untold explains why a peer has not received an announcement yet.
 func untold(sessions []status.Peer, peer, family string) RouteGap {
 	i := slices.IndexFunc(sessions, func(p status.Peer) bool { return p.Name == peer })
 	switch {
@@ -191,7 +192,7 @@ func (v *view) routing(a netip.Addr) *Routing {
 	return &whole
 }
 
-// routed returns the state of an address that BGP announces, and why no node announces the address.
+// routed returns the state of an address that BGP announces. detail explains why no node announces the address.
 func (v *view) routed(a netip.Addr) (state, detail string) {
 	t := v.routes[a]
 	switch {
@@ -202,8 +203,8 @@ func (v *view) routed(a netip.Addr) (state, detail string) {
 	case t == nil:
 		return statePending, "no speaker has decided on the address yet"
 	}
-	// The reasons have an order: a node with a later reason has passed all checks before that reason, so the
-	// latest reason of all nodes is the one that keeps the cluster from announcing the address.
+	// The reasons have an order: a node with a later reason has passed the checks for all earlier reasons. The latest
+	// reason of all nodes therefore keeps the cluster from announcing the address.
 	rank := func(word string) int {
 		if r, ok := reason.ParseRoute(word); ok {
 			return int(r)
@@ -230,7 +231,7 @@ func toPeer(peer string) string {
 	return "to " + peer + ": "
 }
 
-// fix returns what to do about the gaps of a state, each advice once.
+// fix joins the fixes for the gaps with this reason, each fix once.
 func (t *Routing) fix(state string) string {
 	var texts []string
 	for _, g := range t.Missing {
@@ -249,7 +250,7 @@ func (t *Routing) Summary() string {
 	return fmt.Sprintf("routed by %d of %s to %s", t.Nodes, count(t.OfNodes, "node"), count(len(t.Routers), "router"))
 }
 
-// routeFixOf returns the remedy for the decision of a node, empty without one.
+// routeFixOf returns the fix for the decision of a node, empty without one.
 func routeFixOf(r *status.Route) string {
 	if e, ok := reason.ParseExclusion(r.Exclusion); ok && e != reason.Eligible {
 		return exclusionFix(e)
@@ -260,7 +261,7 @@ func routeFixOf(r *status.Route) string {
 	return ""
 }
 
-// routeFix returns the remedy for a node that does not announce an address by BGP, empty for Routed only.
+// routeFix returns the fix for a node that does not announce an address by BGP. The fix is empty for Routed only.
 func routeFix(r reason.Route) string {
 	switch r {
 	case reason.Routed:

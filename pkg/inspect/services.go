@@ -12,7 +12,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// ServiceList is all of Lanlord's Services, or those of one namespace.
+// ServiceList lists the Services that Lanlord manages, in all namespaces or in one.
 type ServiceList struct {
 	Services []ServiceRow `json:"services"`
 	NotKnown []Gap        `json:"notKnown,omitempty"`
@@ -20,56 +20,58 @@ type ServiceList struct {
 	at time.Time
 }
 
-// ServiceRow is one Service.
+// ServiceRow describes one Service.
 type ServiceRow struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
-	// Assigned is true when it has every address that it needs. Reason and Message are those of its condition, empty when the
-	// controller has not said anything yet; Since is when Assigned became what it is.
+	// Assigned is true when the Service has all required addresses. Reason and Message come from the condition of the
+	// Service, and are empty before the first decision of the controller. Since is the time of the last change of
+	// Assigned.
 	Assigned bool       `json:"assigned"`
 	Reason   string     `json:"reason,omitempty"`
 	Message  string     `json:"message,omitempty"`
 	Since    *time.Time `json:"since,omitempty"`
-	// PreferNode is the node that it asks for.
+	// PreferNode is the node that the Service prefers.
 	PreferNode string       `json:"preferNode,omitempty"`
 	Addresses  []AddressRow `json:"addresses"`
 }
 
-// AddressRow is one address of a Service.
+// AddressRow describes one address of a Service.
 type AddressRow struct {
 	Address netip.Addr `json:"address"`
 	Pool    string     `json:"pool,omitempty"`
-	// Nodes are those that say that they answer for it, which should be one, since the first of them does.
+	// Nodes are the answering nodes, as the speakers report, the latest takeover first; normally one node. Since is the
+	// time of the latest takeover.
 	Nodes []string   `json:"nodes"`
 	Since *time.Time `json:"since,omitempty"`
-	// State is Announced, AddressConflict, Disputed for more nodes than one, Unknown when no speaker could be asked, or the
-	// speakers' reason why nobody answers.
+	// State is Announced; NodeAddress for the allowed address of a Node; AddressConflict; Disputed when several nodes
+	// answer; Pending; Unknown when the speakers could not be asked; or the reason why no node announces the address.
 	State  string `json:"state"`
 	Detail string `json:"detail,omitempty"`
-	// SpeakerStates has the state of the address on each node where that is not Standby, by node.
+	// SpeakerStates holds the state of the address on each node that is not in Standby, by node.
 	SpeakerStates map[string]status.AddressState `json:"speakerStates,omitempty"`
 	// Routing is the announcement by BGP; left out for an address that BGP does not announce.
 	Routing *Routing `json:"routing,omitempty"`
-	// SharedWith are the other Services that have it.
+	// SharedWith lists the other Services with the address.
 	SharedWith []string `json:"sharedWith,omitempty"`
 }
 
-// The states of an address beside the speakers' reasons.
+// The states of an address besides the reasons from the speakers.
 const (
 	stateAnnounced = "Announced"
 	stateConflict  = "AddressConflict"
 	stateDisputed  = "Disputed"
-	statePending   = "Pending" // a node is to answer, and does not yet
+	statePending   = "Pending" // a node should answer, and does not answer yet
 	stateUnknown   = "Unknown"
 )
 
-// reasonUndecided is for a Service that the controller has said nothing of.
+// reasonUndecided and undecided describe a Service without a decision of the controller.
 const (
 	reasonUndecided = "Undecided"
 	undecided       = "the controller has not said anything of it yet"
 )
 
-// Services lists all Services, or those of a namespace if it is not empty.
+// Services lists the Services in a namespace, or all Services if namespace is empty.
 func Services(c *Cluster, namespace string) ServiceList {
 	list := ServiceList{Services: []ServiceRow{}, NotKnown: c.gaps(OfServices, OfOthers, OfProcesses), at: c.At}
 	view := newView(c)
@@ -121,8 +123,9 @@ func (v *view) address(a netip.Addr, s *cluster.Service) AddressRow {
 	return row
 }
 
-// inConflict reports whether a foreign host answers for a, an address of s. A Service of an earlier version has no record of
-// conflicts, and only its condition for all of its addresses.
+// inConflict reports whether a foreign host answers for a, an address of s. A Service from an earlier version of
+// Lanlord has no record of conflicts, only one condition for all of its addresses; the condition counts only if the
+// Service has a single address.
 func inConflict(s *cluster.Service, a netip.Addr) bool {
 	if s.Conflict == nil || !s.Conflict.True {
 		return false
@@ -134,8 +137,8 @@ func inConflict(s *cluster.Service, a netip.Addr) bool {
 	return found
 }
 
-// state says in a word how an address stands, and in a sentence why, if not well. An address of both protocols is
-// announced when both announce it.
+// state returns the state of an address as a word, and explains a problem in a sentence. An address of a pool with both
+// protocols is announced only if both protocols announce the address.
 func (v *view) state(a netip.Addr, f facts) (state, detail string) {
 	if list := v.cluster.allowedAddress(a); len(list) > 0 {
 		return stateNodeAddress, "it is " + nodeAddressText(list) + ", which alone serves it (allow-node-addresses)"
@@ -149,7 +152,7 @@ func (v *view) state(a netip.Addr, f facts) (state, detail string) {
 	return v.routed(a)
 }
 
-// answered is the state of an address on layer 2.
+// answered returns the state of an address on layer 2.
 func (v *view) answered(f facts) (state, detail string) {
 	switch {
 	case len(f.answering) > 1:
@@ -171,10 +174,10 @@ func (v *view) answered(f facts) (state, detail string) {
 	return statePending, "no speaker knows of it yet"
 }
 
-// WriteText writes a table with a line for each address.
+// WriteText writes a table with one line for each address.
 func (l ServiceList) WriteText(out io.Writer) error { return l.write(out, false) }
 
-// WriteWide adds the messages.
+// WriteWide writes the table with the messages.
 func (l ServiceList) WriteWide(out io.Writer) error { return l.write(out, true) }
 
 func (l ServiceList) write(out io.Writer, wide bool) error {
@@ -214,7 +217,7 @@ func (s ServiceRow) rows(now time.Time, wide bool) (rows [][]string) {
 	return rows
 }
 
-// nodeText names the node that answers for the address, and counts the nodes that announce it by BGP.
+// nodeText names the node that answers for the address, and counts the nodes that announce the address by BGP.
 func (a *AddressRow) nodeText() string {
 	text := strings.Join(a.Nodes, ",")
 	switch {
@@ -226,7 +229,7 @@ func (a *AddressRow) nodeText() string {
 	return fmt.Sprintf("%s%d of %s", text, a.Routing.Nodes, count(a.Routing.OfNodes, "node"))
 }
 
-// waiting are the Services that have not what they need.
+// waiting returns the Services that are not assigned.
 func (c *Cluster) waiting() (list []*cluster.Service) {
 	for i := range c.Services {
 		if s := &c.Services[i]; s.Condition == nil || !s.Condition.True {
@@ -236,7 +239,7 @@ func (c *Cluster) waiting() (list []*cluster.Service) {
 	return list
 }
 
-// writeGaps says below a table what is missing in it.
+// writeGaps lists, below a table, the data that could not be gathered.
 func writeGaps(out io.Writer, gaps []Gap) error {
 	for _, g := range gaps {
 		if err := line(out, "Note: "+g.String()); err != nil {
@@ -251,7 +254,7 @@ func line(out io.Writer, text string) error {
 	return err
 }
 
-// holdersOf returns which Services have which address.
+// holdersOf returns the Services with each address, sorted.
 func holdersOf(c *Cluster) map[netip.Addr][]cluster.Key {
 	holders := make(map[netip.Addr][]cluster.Key, len(c.Services))
 	for i := range c.Services {

@@ -1,7 +1,7 @@
 package inspect
 
-// sessionFix returns the remedy for a session that is down, by the word of the reason in status.Peer. The remedy
-// is empty for the word of a later version.
+// sessionFix returns the fix for a session that is down, by the word of the reason in status.Peer. The fix is empty for
+// the word of a later version.
 func sessionFix(word string) string {
 	switch word {
 	case "None":

@@ -10,13 +10,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 )
 
-// none stands in tables for what is not there, as kubectl has it, and unknown for what nobody could tell.
+// none marks a missing value in a table, like kubectl does. unknown marks a value that could not be determined.
 const (
 	none    = "<none>"
 	unknown = "<unknown>"
 )
 
-// writeTable writes rows under a header, in columns as wide as they must be. The first row is the header.
+// writeTable writes rows in aligned columns. The first row is the header.
 func writeTable(out io.Writer, rows [][]string) error {
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	for _, row := range rows {
@@ -25,7 +25,7 @@ func writeTable(out io.Writer, rows [][]string) error {
 	return table.Flush()
 }
 
-// age is the time from t to now as kubectl writes it; none if t is zero.
+// age returns the time from t to now in the format of kubectl; none if t is zero.
 func age(t *time.Time, now time.Time) string {
 	if t == nil || t.IsZero() {
 		return none
@@ -33,7 +33,7 @@ func age(t *time.Time, now time.Time) string {
 	return duration.HumanDuration(max(0, now.Sub(*t)))
 }
 
-// or returns the text, or what stands for it when there is none.
+// or returns the text, or the alternative for an empty text.
 func or(text, otherwise string) string {
 	if text == "" {
 		return otherwise
@@ -41,7 +41,7 @@ func or(text, otherwise string) string {
 	return text
 }
 
-// count is a number and a noun, which gets an s unless the number is 1.
+// count returns a number with a noun. The noun gets an s unless the number is 1.
 func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -49,7 +49,7 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// listed joins names, at most some of them and then how many more there are.
+// listed joins names with commas. From a longer list, listed joins the first eight names and counts the others.
 func listed(names []string) string {
 	const most = 8
 	if len(names) <= most {
@@ -58,7 +58,7 @@ func listed(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
-// sentence has no line breaks, as a cell of a table must not.
+// sentence returns the text without line breaks, for a cell of a table.
 func sentence(text string) string {
 	return strings.Join(strings.Fields(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")), " ")
 }

@@ -2,14 +2,14 @@ package inspect
 
 import "io"
 
-// Versions are those of the plugin and of all processes that could be asked.
+// Versions holds the versions of the plugin and of all processes that could be asked.
 type Versions struct {
 	Plugin    string           `json:"plugin"`
 	Processes []ProcessVersion `json:"processes,omitempty"`
 	NotKnown  []Gap            `json:"notKnown,omitempty"`
 }
 
-// ProcessVersion is that of one process.
+// ProcessVersion is the version of one process.
 type ProcessVersion struct {
 	Kind    string `json:"kind"`
 	Pod     string `json:"pod"`
@@ -18,7 +18,7 @@ type ProcessVersion struct {
 	Version string `json:"version,omitempty"`
 }
 
-// VersionsOf returns the versions of a Lanlord and of the plugin.
+// VersionsOf returns the versions of the plugin and of Lanlord's processes.
 func VersionsOf(c *Cluster, plugin string) Versions {
 	v := Versions{Plugin: plugin, NotKnown: c.Gaps}
 	add := func(kind string, p Pod, version string) {

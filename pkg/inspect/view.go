@@ -12,31 +12,32 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// Controller is a controller's Pod, and what its process says.
+// Controller is the Pod of a controller with the status of the process.
 type Controller struct {
 	Pod
-	// Says is nil when the process could not be asked; Silence says why then.
+	// Says is nil if the process could not be asked. Silence then gives the reason.
 	Says    *status.Controller
 	Silence string
 }
 
-// Speaker is a speaker's Pod, and what its process says.
+// Speaker is the Pod of a speaker with the status of the process.
 type Speaker struct {
 	Pod
-	// Networks is what the Pod tells the controller of its node's networks.
+	// Networks describes the networks of the node, as the Pod reports them to the controller.
 	Networks cluster.Networks
-	// Says is nil when the process could not be asked; Silence says why then.
+	// Says is nil if the process could not be asked. Silence then gives the reason.
 	Says    *status.Speaker
 	Silence string
 }
 
-// stateUpdating is that of a speaker which answers beside the one that it is to follow.
+// stateUpdating is the state of a new speaker process that waits, during an update, to take over from the present
+// process.
 const stateUpdating = status.SpeakerStandby
 
-// stateJoining is the state of a speaker that is not a member yet.
+// stateJoining is the state of a speaker that is not a gossip member yet.
 const stateJoining = "joining"
 
-// leader is the controller that decides, nil if none is known.
+// leader returns the controller that holds the Lease, nil if none is known.
 func (c *Cluster) leader() *Controller {
 	for i := range c.Controllers {
 		if s := c.Controllers[i].Says; s != nil && s.Role == status.Leader {
@@ -46,7 +47,7 @@ func (c *Cluster) leader() *Controller {
 	return nil
 }
 
-// speakers are those that speak for their nodes and could be asked: not those that are about to follow another one.
+// speakers returns the speakers that could be asked, without the new processes that wait during an update.
 func (c *Cluster) speakers() (list []*Speaker) {
 	for i := range c.Speakers {
 		if s := &c.Speakers[i]; s.Says != nil && s.Says.State != stateUpdating {
@@ -56,8 +57,9 @@ func (c *Cluster) speakers() (list []*Speaker) {
 	return list
 }
 
-// strangers are the hosts that answer for addresses and are no nodes: as the speakers say, and for those that could not be asked
-// as their Pods tell the controller. A speaker may not know each node; together they do. Sorted, each once.
+// strangers returns the foreign hosts that answer for addresses, sorted, each once. The hosts come from the status of
+// each speaker, or from the report in the speaker's Pod if the speaker could not be asked. A single speaker may not
+// know all nodes, so strangers leaves out every MAC address that belongs to the node of any speaker.
 func (c *Cluster) strangers() (list []cluster.Stranger) {
 	for i := range c.Speakers {
 		s := &c.Speakers[i]
@@ -78,7 +80,7 @@ func (c *Cluster) strangers() (list []cluster.Stranger) {
 	return slices.Compact(list)
 }
 
-// speakerStates are how the speakers stand, by node.
+// speakerStates returns the state of the speaker on each node.
 func (c *Cluster) speakerStates() map[string]string {
 	states := map[string]string{}
 	for i := range c.Speakers {
@@ -90,7 +92,7 @@ func (c *Cluster) speakerStates() map[string]string {
 	return states
 }
 
-// state is how a speaker stands, in a word.
+// state returns the state of the speaker in a word.
 func (s *Speaker) state() string {
 	switch {
 	case s.Says != nil:
@@ -103,13 +105,13 @@ func (s *Speaker) state() string {
 	return "not ready"
 }
 
-// hasNotJoined reports whether the speaker still waits for the cluster, for its Node or for a gossip key. A speaker that has
-// joined knows at least itself as a member.
+// hasNotJoined reports whether the speaker still waits for the cluster, for its Node or for a gossip key. A speaker
+// that has joined lists at least itself as a member.
 func (s *Speaker) hasNotJoined() bool {
 	return s.Says != nil && !s.Says.Ready && s.Says.State == stateJoining && len(s.Says.Members) == 0
 }
 
-// waitsFor is what a speaker that is not ready says of itself.
+// waitsFor returns the reason of a speaker that is not ready.
 func (s *Speaker) waitsFor() string {
 	if s.Says == nil {
 		return s.Silence
@@ -117,21 +119,21 @@ func (s *Speaker) waitsFor() string {
 	return s.Says.NotReady
 }
 
-// facts are what the speakers say together of an address.
+// facts combines the reports of all speakers about an address.
 type facts struct {
-	// answering are the nodes whose speakers say that they answer, the one that began last first.
+	// answering lists the answering nodes, as the speakers report, the latest takeover first.
 	answering []holding
-	// owner is the node that the election names; reason and detail say why there is none.
+	// owner is the elected node; reason and detail explain why no node is elected.
 	owner, reason, detail string
 	// exclusions counts the nodes that are not eligible, by the word of the reason.Exclusion.
 	exclusions map[string]int
-	// suspended are the nodes that own the address and do not answer for it at the moment.
+	// suspended lists the nodes that own the address and do not answer at the moment.
 	suspended []string
-	// states has the nodes that are in another state than Standby.
+	// states holds the state of the address on each node that is not in Standby.
 	states map[string]status.AddressState
 }
 
-// enter notes the state of the address on a node.
+// enter records the state of the address on a node.
 func (f *facts) enter(node string, state status.AddressState) {
 	if state == "" || state == status.StateStandby {
 		return
@@ -149,27 +151,28 @@ func (f facts) nodes() (names []string) {
 	return names
 }
 
-// holding is one node's word that it answers for an address.
+// holding is the report of one node that answers for an address.
 type holding struct {
 	node, cause, from string
 	since             time.Time
 	leaving           bool
-	// fresh is true when it began so short a while before it was asked that the others may have been asked before that.
+	// fresh is true for a takeover shortly before the speaker was asked: the other speakers may have been asked before
+	// the takeover.
 	fresh bool
 }
 
-// freshness is how much later one speaker may be asked than another.
+// freshness is the assumed maximum time between the questions to two speakers.
 const freshness = 3 * time.Second
 
-// view is a Cluster with what is looked up in it again and again.
+// view adds lookup tables to a Cluster.
 type view struct {
 	cluster *Cluster
 	holders map[netip.Addr][]cluster.Key
-	// asked is true when at least one speaker could be asked, silent holds the nodes whose speakers could not.
+	// asked is true when at least one speaker could be asked. silent holds the nodes whose speakers could not be asked.
 	asked  bool
 	silent map[string]bool
 	byAddr map[netip.Addr]facts
-	// routes are the announcements by BGP.
+	// routes holds the announcements by BGP.
 	routes map[netip.Addr]*Routing
 }
 
@@ -213,15 +216,15 @@ func newView(c *Cluster) *view {
 func (v *view) note(address string, change func(*facts)) {
 	a, err := netip.ParseAddr(address)
 	if err != nil {
-		return // a later version may say more than addresses
+		return // a later version may list more than addresses
 	}
 	f := v.byAddr[a]
 	change(&f)
 	v.byAddr[a] = f
 }
 
-// facts returns what the speakers say of an address. A node that keeps it only until its successor is heard does not count
-// where that one answers already, nor does one that was asked before the other took it.
+// facts returns the reports of all speakers about an address. A draining node does not count if its successor answers
+// already. When another node took the address only shortly before, older reports do not count either.
 func (v *view) facts(a netip.Addr) facts {
 	f := v.byAddr[a]
 	slices.SortFunc(f.answering, func(x, y holding) int {
@@ -238,7 +241,7 @@ func (v *view) facts(a netip.Addr) facts {
 	return f
 }
 
-// opinions are what each speaker says of an address, by node.
+// opinions returns the report of each speaker about an address, by node.
 func (v *view) opinions(a netip.Addr) (list []SpeakerView) {
 	text := a.String()
 	for i := range v.cluster.Speakers {
@@ -299,7 +302,7 @@ func (v *view) opinions(a netip.Addr) (list []SpeakerView) {
 	return list
 }
 
-// controllerTrouble says why no controller may have looked at anything, empty when one decides.
+// controllerTrouble explains why no controller decides; empty if a controller is ready.
 func (c *Cluster) controllerTrouble() string {
 	switch {
 	case len(c.Controllers) == 0:
@@ -310,7 +313,7 @@ func (c *Cluster) controllerTrouble() string {
 	return ""
 }
 
-// stock is what the controller that decides says of one family of a pool.
+// stock returns the leader's counts for one family of a pool.
 func (c *Cluster) stock(pool string, family cluster.Family) (status.Stock, bool) {
 	if l := c.leader(); l != nil {
 		for _, p := range l.Says.Pools {

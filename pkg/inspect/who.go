@@ -11,66 +11,70 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// Answer says who answers for an address.
+// Answer describes the nodes that answer for an address.
 type Answer struct {
 	Address netip.Addr `json:"address"`
-	// Services are those that have it; empty if none has.
+	// Services are the Services with the address; empty if no Service has the address.
 	Services []string `json:"services"`
 	Pool     string   `json:"pool,omitempty"`
-	// Nodes are those that say that they answer for it: one, if all is well. Since is when the first began, Cause why.
+	// Nodes are the answering nodes, as the speakers report, the latest takeover first; normally one node. Since and
+	// Cause are the time and the cause of the latest takeover.
 	Nodes []string   `json:"nodes"`
 	Since *time.Time `json:"since,omitempty"`
 	Cause string     `json:"cause,omitempty"`
-	// State is as in AddressRow, or NoService, or TakenByNode for the address of a Node.
+	// State is a state as in AddressRow, or NoService, or TakenByNode for the address of a Node.
 	State  string `json:"state"`
 	Detail string `json:"detail,omitempty"`
-	// Owner is the node that the election names, which goes on waiting while another one may keep the address.
+	// Owner is the elected node. The elected node waits while another node may keep the address.
 	Owner string `json:"owner,omitempty"`
-	// Strangers are the hosts that answer for it too and are no nodes, by MAC address.
+	// Strangers are the MAC addresses of the foreign hosts that answer for the address.
 	Strangers []string `json:"strangers,omitempty"`
-	// NodeAddress says which Nodes have the address as one of their own.
+	// NodeAddress lists the Nodes with this address as their own.
 	NodeAddress []NodeAddress `json:"nodeAddress,omitempty"`
-	// Routing is the announcement by BGP; left out for an address that BGP does not announce.
+	// Routing describes the announcement by BGP; left out for an address that BGP does not announce.
 	Routing *Routing `json:"routing,omitempty"`
-	// Speakers is what each one says.
+	// Speakers holds the report of each speaker.
 	Speakers []SpeakerView `json:"speakers"`
 	NotKnown []Gap         `json:"notKnown,omitempty"`
 
 	at time.Time
 }
 
-// SpeakerView is what one speaker says of an address.
+// SpeakerView is the report of one speaker about an address.
 type SpeakerView struct {
 	Node string `json:"node"`
-	// Answers is true when it says that its node answers for the address, since Since, for Cause.
+	// Answers is true when the speaker reports that its node answers for the address. Since and Cause are the time and
+	// the cause of the takeover.
 	Answers bool       `json:"answers"`
 	Since   *time.Time `json:"since,omitempty"`
 	Cause   string     `json:"cause,omitempty"`
-	// Owner is the node that is to answer, as this speaker sees the cluster; Reason and Detail say why there is none.
+	// Owner is the elected node in the view of this speaker. Reason and Detail explain why the node does not answer, or
+	// why no node is elected.
 	Owner  string `json:"owner,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	Detail string `json:"detail,omitempty"`
-	// State is the state of the address on the node; empty when the speaker is of a version that does not say it.
+	// State is the state of the address on the node; empty when the version of the speaker does not report the state.
 	State status.AddressState `json:"state,omitempty"`
-	// Exclusion is the word of the reason.Exclusion of a node that is not eligible.
+	// Exclusion is the word of the reason.Exclusion that makes the node ineligible.
 	Exclusion string `json:"exclusion,omitempty"`
-	// WaitsFor says what has to happen before this node answers; Fix says what makes an excluded node eligible.
+	// WaitsFor explains what has to happen before this node answers. Fix explains how to make an excluded node
+	// eligible.
 	WaitsFor string `json:"waitsFor,omitempty"`
 	Fix      string `json:"fix,omitempty"`
-	// Problem says why the speaker could not be asked, empty if it was.
+	// Problem explains why the speaker could not be asked; empty if the speaker was asked.
 	Problem string `json:"problem,omitempty"`
 }
 
-// The states of an address that is no Service's.
+// The states of an address that no Service has.
 const (
 	stateNoService   = "NoService"
 	stateTakenByNode = "TakenByNode"
 )
 
-// standsIn is the cause of a node that answers in place of the one that the election names.
+// standsIn is the cause of a backup takeover: a node answers in place of the elected node.
 const standsIn = "stand-in"
 
-// Who says who answers for an address, and what each speaker thinks.
+// Who returns the nodes that answer for an address, and the report of each speaker.
 func Who(c *Cluster, addr netip.Addr) Answer {
 	v := newView(c)
 	f := v.facts(addr)
@@ -114,7 +118,7 @@ func Who(c *Cluster, addr netip.Addr) Answer {
 	return a
 }
 
-// unowned says what an address is that no Service has.
+// unowned returns the state of an address that no Service has.
 func (c *Cluster) unowned(addr netip.Addr) (state, detail string) {
 	if list := c.nodeAddress(addr); len(list) > 0 {
 		return stateTakenByNode, "it is " + nodeAddressText(list)
@@ -139,18 +143,19 @@ func (c *Cluster) unowned(addr netip.Addr) (state, detail string) {
 	}
 }
 
-// Well tells whether one node answers for the address, and nobody else, or a Service may have the address of a node.
+// Well reports whether the address is announced without a conflict, or belongs to a Node with the permission of the
+// configuration.
 func (a Answer) Well() bool { return isWell(a.State) }
 
-// Known is false when nobody could be asked who answers.
+// Known reports whether the state is known. The state is unknown if the necessary speakers could not be asked.
 func (a Answer) Known() bool { return a.State != stateUnknown }
 
-// speaks tells whether there is anything to read in the view.
+// speaks reports whether the view contains any information.
 func (s SpeakerView) speaks() bool {
 	return s.Answers || s.Owner != "" || s.Reason != "" || s.Problem != ""
 }
 
-// answers says whether the node answers, with the state when that is neither Owner nor Standby.
+// answers returns yes or no, with the state unless the state is Owner or Standby.
 func (s SpeakerView) answers() string {
 	text := "no"
 	if s.Answers {
@@ -162,7 +167,7 @@ func (s SpeakerView) answers() string {
 	return fmt.Sprintf("%s (%s)", text, s.State)
 }
 
-// owner returns the state of the address on the node that answers, empty for plain Owner.
+// owner returns the state of the address on the first answering node, empty for Owner.
 func (a Answer) owner() status.AddressState {
 	for _, s := range a.Speakers {
 		if s.Node == a.Nodes[0] && s.State != status.StateOwner {
@@ -172,7 +177,7 @@ func (a Answer) owner() status.AddressState {
 	return ""
 }
 
-// WriteText writes a sentence, and a table of what each speaker says.
+// WriteText writes a sentence, and a table with the report of each speaker.
 func (a Answer) WriteText(out io.Writer) error {
 	if err := line(out, a.summary()); err != nil {
 		return err
@@ -202,7 +207,7 @@ func (a Answer) WriteText(out io.Writer) error {
 	return writeGaps(out, a.NotKnown)
 }
 
-// summary says it in a sentence.
+// summary returns the answer as a sentence.
 func (a Answer) summary() string {
 	of := ""
 	if len(a.Services) > 0 {
@@ -232,7 +237,7 @@ func (a Answer) summary() string {
 	return fmt.Sprintf("%s%s: nobody answers (%s).", a.Address, of, a.State)
 }
 
-// routed returns the summary of the announcement by BGP after a joint, empty without BGP.
+// routed returns the summary of the announcement by BGP after the text joint, empty without BGP.
 func (a Answer) routed(joint string) string {
 	if a.Routing == nil {
 		return ""
@@ -240,7 +245,7 @@ func (a Answer) routed(joint string) string {
 	return joint + a.Routing.Summary()
 }
 
-// conflict names a conflict as Events and conditions do.
+// conflict names a conflict with the word from Events and conditions.
 func (a Answer) conflict() string {
 	if a.State != stateConflict {
 		return ""
@@ -248,7 +253,7 @@ func (a Answer) conflict() string {
 	return " (" + stateConflict + ")"
 }
 
-// causeText is a cause of the speakers' in a sentence; elected is the node that the election names.
+// causeText explains a cause in a sentence; elected is the elected node.
 func causeText(cause, elected string) string {
 	if text, ok := map[string]string{
 		"new":        "as it was new",

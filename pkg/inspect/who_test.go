@@ -10,7 +10,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// TestWhoTellsOfStandIn has a node answer in place of one that does not know of the address: both are told.
+// TestWhoTellsOfStandIn lets a node answer in place of an elected node that does not know of the address. The report
+// must name both nodes.
 func TestWhoTellsOfStandIn(t *testing.T) {
 	c := answered("n1", "n2")
 	c.Speakers[0].Says.Owned[0].Reason = standsIn
@@ -30,7 +31,8 @@ func TestWhoTellsOfStandIn(t *testing.T) {
 	}
 }
 
-// TestMovePromisesNoFailback has the elected node wait because its watches lag: failback has nothing to do with that.
+// TestMovePromisesNoFailback lets the elected node wait because its watches lag. The message must not promise a
+// failback.
 func TestMovePromisesNoFailback(t *testing.T) {
 	for _, why := range reason.Watches() {
 		c := answered("n1", "n2")
@@ -44,8 +46,8 @@ func TestMovePromisesNoFailback(t *testing.T) {
 	}
 }
 
-// TestNodeAddress names a Node once for each address, and does not call the kernel's copy of an InternalIP a second
-// address.
+// TestNodeAddress checks that the report names each Node once for an address, and does not call the kernel's copy of an
+// InternalIP a second address.
 func TestNodeAddress(t *testing.T) {
 	parse := netip.MustParseAddr
 	c := &Cluster{

@@ -11,18 +11,18 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// Explanation says how a Service stands, and why.
+// Explanation explains the state of a Service.
 type Explanation struct {
 	Service string `json:"service"`
-	// Well is true when the Service has what it needs and its addresses are announced.
+	// Well is true when the Service has all required addresses and the addresses are announced.
 	Well bool `json:"well"`
-	// Reason is one word: that of the Service's condition, or that of an address which is not announced.
+	// Reason is the word of the Service's condition, or of the state of an address that is not announced.
 	Reason string `json:"reason"`
-	// Message is a sentence.
+	// Message explains the reason in a sentence.
 	Message string `json:"message"`
-	// Mend says what to do; empty when nothing is to be done.
+	// Mend explains the fix; empty if no fix is needed.
 	Mend string `json:"mend,omitempty"`
-	// Requests are what the Service asks for, in sentences.
+	// Requests lists the requests of the Service as text.
 	Requests  []string     `json:"requests,omitempty"`
 	Addresses []AddressRow `json:"addresses"`
 	Events    []Event      `json:"events,omitempty"`
@@ -31,7 +31,7 @@ type Explanation struct {
 	at time.Time
 }
 
-// Event is one about a Service.
+// Event is an Event about a Service.
 type Event struct {
 	Last    time.Time `json:"last"`
 	Type    string    `json:"type"`
@@ -40,10 +40,10 @@ type Event struct {
 	Message string    `json:"message"`
 }
 
-// mostEvents is how many of the newest Events an explanation has.
+// mostEvents is the maximum number of Events in an explanation; the newest Events count.
 const mostEvents = 10
 
-// Why explains a Service of Lanlord's, which there must be.
+// Why explains a Service that Lanlord manages. The Service must exist in the Cluster.
 func Why(c *Cluster, key cluster.Key, events []Event) Explanation {
 	v := newView(c)
 	s := c.Service(key)
@@ -81,7 +81,7 @@ func Why(c *Cluster, key cluster.Key, events []Event) Explanation {
 	return e
 }
 
-// WhyNot explains a Service that is not Lanlord's. kind is its spec.type.
+// WhyNot explains why Lanlord does not manage a Service. kind is the spec.type of the Service.
 func WhyNot(c *Cluster, key cluster.Key, kind, class string) Explanation {
 	e := Explanation{Service: key.String(), Addresses: []AddressRow{}, at: c.At, Reason: "NotManaged"}
 	switch {
@@ -110,7 +110,7 @@ func colonOr(text string) string {
 	return ": " + text
 }
 
-// statesText names the nodes where the address is in another state than Owner and Standby.
+// statesText names the nodes on which the address is in another state than Owner or Standby.
 func (a *AddressRow) statesText() string {
 	text := ""
 	for _, node := range slices.Sorted(keysOf(a.SpeakerStates)) {
@@ -121,7 +121,7 @@ func (a *AddressRow) statesText() string {
 	return text
 }
 
-// requests says what a Service asks for.
+// requests lists the requests of a Service as text.
 func requests(s *cluster.Service) (list []string) {
 	for _, a := range s.Requested {
 		list = append(list, "the address "+a.String())
@@ -152,7 +152,7 @@ func requests(s *cluster.Service) (list []string) {
 	return list
 }
 
-// Known is false when it could not be found out how the Service stands.
+// Known reports whether the state of the Service could be determined.
 func (e Explanation) Known() bool { return e.Reason != stateUnknown }
 
 // WriteText writes the explanation for people.

@@ -10,10 +10,10 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// nearlyFull is how much of a pool, in percent, may be in use before that is worth knowing.
+// nearlyFull is the use of a pool, in percent, from which the page warns.
 const nearlyFull = 90
 
-// controllerView is what the controller's page shows.
+// controllerView holds the content of the controller's page.
 type controllerView struct {
 	common
 	Pools    []poolRow
@@ -21,21 +21,22 @@ type controllerView struct {
 	HeldBack table[heldRow]
 }
 
-// poolRow is what a pool has of one family.
+// poolRow describes one family of a pool.
 type poolRow struct {
 	status.Pool
 	status.Stock
-	// Ranges are its addresses of the family.
+	// Ranges are the ranges of the family.
 	Ranges string
-	// Bars are the widths of the parts of its bar, in hundredths of it: used, resting, and not to be given.
+	// The widths of the parts of the bar, in hundredths of the bar: used addresses, addresses in cool-down, and
+	// addresses that no Service gets.
 	Used100, Resting100, Kept100 int
 	Mark                         mark
 	State                        string
-	// Notes say what is special about the pool.
+	// Notes lists the special properties of the pool.
 	Notes []string
 }
 
-// serviceRow is one Service.
+// serviceRow describes one Service.
 type serviceRow struct {
 	status.Service
 	Mark  mark
@@ -44,7 +45,7 @@ type serviceRow struct {
 	order int
 }
 
-// heldRow is one address that is not given.
+// heldRow describes one address that the controller does not assign.
 type heldRow struct {
 	status.HeldBack
 	Ends moment
@@ -94,7 +95,7 @@ func (v *controllerView) services(s *status.Controller) {
 			rows = append(rows, row)
 		}
 	}
-	// What somebody may have to do something about comes first.
+	// Services with a problem come first.
 	slices.SortStableFunc(rows, func(x, y serviceRow) int { return x.order - y.order })
 	v.Services = cut(v.query, "page", rows, len(s.Services))
 
@@ -148,7 +149,7 @@ func (v *controllerView) fits(row serviceRow) bool {
 	return v.query.matches(append(texts, row.Asks...)...)
 }
 
-// asks lists what a Service asks for beside an address of its family.
+// asks lists the requests of a Service, the families first.
 func asks(w *status.Wants) []string {
 	list := []string{strings.Join(w.Families, " and ")}
 	if len(w.Families) == 2 {
@@ -207,7 +208,7 @@ func (v *controllerView) pools(s *status.Controller) {
 	v.Facts = append(v.Facts, f)
 }
 
-// rangesOf returns those ranges of a list that are of the family.
+// rangesOf returns the ranges of the family from a list.
 func rangesOf(list, family string) string {
 	ranges := slices.DeleteFunc(strings.Split(list, ", "), func(r string) bool { return strings.Contains(r, ":") != (family == "IPv6") })
 	return strings.Join(ranges, ", ")
@@ -241,7 +242,7 @@ func number(digits string) *big.Int {
 	return n
 }
 
-// share returns part in hundredths of the whole, rounded up, so that what is not nothing can be seen.
+// share returns part in hundredths of the whole, rounded up, so that a small part stays visible.
 func share(part int64, whole *big.Int) int {
 	if part <= 0 || whole.Sign() <= 0 {
 		return 0

@@ -47,7 +47,7 @@ func (v *controllerView) writePools(w *writer) {
 	w.endTable().raw("\n</section>\n")
 }
 
-// bar draws how much of a pool is in use, resting, and not to be given.
+// bar draws the use of a pool: used addresses, addresses in cool-down, and addresses that no Service gets.
 func (w *writer) bar(p *poolRow) {
 	part := func(class markup, x, width int) {
 		w.raw(`<rect`).class(class)

@@ -1,6 +1,7 @@
-// Package page shows a status to people: one page for the controller and one for a speaker, of one look, and the same as JSON.
+// Package page serves a status as an HTML page for people and as JSON: one page for the controller and one for a
+// speaker, with the same design.
 //
-// The pages are made on the server and work without JavaScript. Where there is JavaScript, a script of a screenful fetches the page again
-// every two seconds and puts its main part in the place of the old one. Nothing is loaded from elsewhere, nothing can be changed
-// through a page, and a Content-Security-Policy allows the page's own style and script and nothing else.
+// The server renders the pages, and the pages work without JavaScript. With JavaScript, a short script fetches the page
+// again every two seconds and replaces the main part. A page loads nothing from other hosts and can change nothing. A
+// Content-Security-Policy allows the style and the script of the page only.
 package page

@@ -5,29 +5,29 @@ import (
 	"html"
 )
 
-// markup is HTML that is written as it is. A constant may be markup without more; a string that came from elsewhere does not
-// compile as such, and is for text.
+// markup is HTML that the writer writes without escaping. An untyped constant converts to markup; a string variable
+// does not compile as markup, and must be written with text.
 type markup string
 
-// writer writes the HTML of a page. It takes the place of html/template, which looks methods up by their names: in a program that
-// does so the linker keeps every method of every type, and that is a quarter of it.
+// writer writes the HTML of a page. writer replaces html/template, because html/template looks up methods by name. The
+// linker then keeps every method of every type, and these methods make up a quarter of the program.
 type writer struct {
 	bytes.Buffer
-	// columns are those of the table that is being written, at is the next one's index, and open is what ends the cell and the row
-	// that were begun.
+	// columns are the columns of the present table, and at is the index of the next column. cellEnd ends the present
+	// cell. rowBegun is true once the table has a row.
 	columns  []column
 	at       int
 	cellEnd  markup
 	rowBegun bool
 }
 
-// column is a column of a table.
+// column describes a column of a table.
 type column struct {
 	Name  string
 	Class markup
 }
 
-// columnsOf returns columns of text.
+// columnsOf returns text columns with these names.
 func columnsOf(names ...string) []column {
 	columns := make([]column, len(names))
 	for i, name := range names {
@@ -36,44 +36,44 @@ func columnsOf(names ...string) []column {
 	return columns
 }
 
-// raw writes markup.
+// raw writes markup without escaping.
 func (w *writer) raw(m markup) *writer {
 	w.WriteString(string(m))
 	return w
 }
 
-// text writes what is shown as text, or is the value of a quoted attribute.
+// text writes escaped text, as content or as the value of a quoted attribute.
 func (w *writer) text(s string) *writer {
 	w.WriteString(html.EscapeString(s))
 	return w
 }
 
-// element writes an element that holds text only.
+// element writes an element that contains only text.
 func (w *writer) element(begin markup, text string, end markup) *writer {
 	return w.raw(begin).text(text).raw(end)
 }
 
-// dim writes what matters less.
+// dim writes less important text.
 func (w *writer) dim(s string) *writer { return w.element(`<span class="dim">`, s, `</span>`) }
 
-// tag writes what is special about the first cell of a row.
+// tag writes a special property after the first cell's text.
 func (w *writer) tag(s string) *writer { return w.element(` <span class="tag">`, s, `</span>`) }
 
 // code writes an address.
 func (w *writer) code(s string) *writer { return w.element(`<code>`, s, `</code>`) }
 
-// reason writes a reason, which is one word.
+// reason writes the word of a reason.
 func (w *writer) reason(s string) *writer { return w.element(`<b class="reason">`, s, `</b>`) }
 
-// none says that there is nothing to show.
+// none writes the text for an empty section.
 func (w *writer) none(s string) *writer { return w.element(`<p class="none">`, s, `</p>`) }
 
-// mark writes a symbol, which those who listen to the page need not hear.
+// mark writes a symbol, hidden from screen readers.
 func (w *writer) mark(m mark) *writer {
 	return w.raw(`<span class="mark" aria-hidden="true">`).raw(m.Symbol).raw(`</span>`)
 }
 
-// when writes how long something is ago, nothing if that is not known.
+// when writes the time that has passed since the moment, nothing for an unknown moment.
 func (w *writer) when(m moment) *writer {
 	if m.Text == "" {
 		return w
@@ -81,7 +81,7 @@ func (w *writer) when(m moment) *writer {
 	return w.raw(`<time datetime="`).text(m.Exact).raw(`" title="`).text(m.Exact).raw(`">`).text(m.Text).raw(`</time>`)
 }
 
-// list writes texts with commas between them.
+// list writes texts, separated by commas.
 func (w *writer) list(texts []string) *writer {
 	for i, s := range texts {
 		if i > 0 {
@@ -97,7 +97,7 @@ func (w *writer) heading(id, title markup) *writer {
 	return w.raw(`<section aria-labelledby="`).raw(id).raw(`">` + "\n" + `<h2 id="`).raw(id).raw(`">`).raw(title)
 }
 
-// counted begins a section and says how many rows its table has.
+// counted begins a section with the number of rows in the heading.
 func (w *writer) counted(id, title markup, e *Extent) {
 	w.heading(id, title).raw(` <span class="dim">`)
 	if e.Found != e.All {
@@ -106,21 +106,21 @@ func (w *writer) counted(id, title markup, e *Extent) {
 	w.text(groupDigits(e.All)).raw("</span></h2>\n")
 }
 
-// What is said where a table of addresses is empty.
+// The texts for an empty table of addresses.
 const (
 	noAddress     = "None."
 	noAddressFits = "None of them fits the filter."
 )
 
-// listing is a section with a table that may be long, and shown in part.
+// listing describes a section with a table that may be long and is shown in pages.
 type listing struct {
 	id, title, caption markup
 	columns            []column
-	// empty is said where there is nothing, and unfit where nothing fits the filter.
+	// empty is the text when there are no rows, and unfit the text when no row fits the filter.
 	empty, unfit string
 }
 
-// listing writes the section with so many rows.
+// listing writes the section. rows is the number of shown rows, and row writes one row.
 func (w *writer) listing(l listing, e *Extent, rows int, row func(i int)) {
 	w.counted(l.id, l.title, e)
 	switch {
@@ -139,7 +139,7 @@ func (w *writer) listing(l listing, e *Extent, rows int, row func(i int)) {
 	w.raw("\n</section>\n")
 }
 
-// pages writes what leads to the other rows of a table.
+// pages writes the links to the other pages of a table.
 func (w *writer) pages(what markup, e *Extent) {
 	if e.Previous == "" && e.Next == "" {
 		return
@@ -155,8 +155,8 @@ func (w *writer) pages(what markup, e *Extent) {
 	w.raw(`</nav>`)
 }
 
-// table begins a table of the section of that id. The roles are said because a narrow window shows tables as lists, and browsers
-// then forget that they are tables.
+// table begins the table of a section; id is the id of the section. The table has explicit ARIA roles, because a narrow
+// window shows tables as lists, and browsers then drop the table semantics.
 func (w *writer) table(id, caption markup, columns []column) {
 	w.columns, w.rowBegun = columns, false
 	w.raw(`<table role="table" aria-labelledby="`).raw(id).raw(`">` + "\n" + `<caption class="hidden">`).raw(caption)
@@ -174,7 +174,7 @@ func (w *writer) class(c markup) *writer {
 	return w
 }
 
-// row begins a row, and ends the one before.
+// row ends the previous row and begins a row.
 func (w *writer) row(class markup) {
 	w.endRow()
 	w.at, w.cellEnd, w.rowBegun = 0, "", true
@@ -187,10 +187,10 @@ func (w *writer) endRow() {
 	}
 }
 
-// cell begins the next cell of a row, and ends the one before.
+// cell ends the previous cell of the row and begins the next cell.
 func (w *writer) cell() *writer { return w.titledCell("") }
 
-// titledCell is cell with a title, which may be empty.
+// titledCell does the same as cell, and sets the title attribute unless title is empty.
 func (w *writer) titledCell(title string) *writer {
 	c := w.next(`</td>`)
 	w.raw(`<td role="cell" data-label="`).text(c.Name).raw(`"`).class(c.Class)
@@ -200,7 +200,7 @@ func (w *writer) titledCell(title string) *writer {
 	return w.raw(`>`)
 }
 
-// head is cell, for the cell that names the row.
+// head does the same as cell for the header cell of the row.
 func (w *writer) head() *writer {
 	w.next(`</th>`)
 	return w.raw(`<th role="rowheader" scope="row">`)

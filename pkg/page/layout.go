@@ -1,10 +1,10 @@
 package page
 
-// view is what one kind of page shows.
+// view is the content of one kind of page.
 type view interface {
-	// top is what both kinds begin with.
+	// top returns the part that both kinds of page share.
 	top() *common
-	// content writes the rest of the main part.
+	// content writes the sections below the facts and the issues.
 	content(*writer)
 }
 

@@ -13,15 +13,15 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// atOnce is how many answers are put together at once. More requests wait: whoever looks on must not take the processor from what is
-// looked at.
+// atOnce limits the number of responses that are built at the same time; further requests wait. The pages must not take
+// the CPU from the observed process.
 const atOnce = 2
 
 //go:embed assets
 var assets embed.FS
 
-// Controller serves the page of a controller, and what tell returns as JSON under /status.json. tell is called from several
-// goroutines, at most two at a time.
+// Controller returns a handler that serves the page of a controller, and the result of tell as JSON under /status.json.
+// Several goroutines call tell, at most two at a time.
 func Controller(tell func() status.Controller) http.Handler {
 	return newHandler(func() any { return tell() }, func(r *http.Request) view {
 		s := tell()
@@ -29,7 +29,7 @@ func Controller(tell func() status.Controller) http.Handler {
 	})
 }
 
-// Speaker is what Controller is, for a speaker.
+// Speaker does the same as Controller for a speaker.
 func Speaker(tell func() status.Speaker) http.Handler {
 	return newHandler(func() any { return tell() }, func(r *http.Request) view {
 		s := tell()
@@ -64,7 +64,7 @@ func newHandler(plain func() any, view func(*http.Request) view) http.Handler {
 	return mux
 }
 
-// asset returns an embedded file, which is there unless the build is broken.
+// asset returns an embedded file. A missing file means that the build is broken, so asset panics.
 func asset(name string) string {
 	text, err := assets.ReadFile("assets/" + name)
 	if err != nil {
@@ -79,7 +79,7 @@ func digest(text string) string {
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// wait reports whether it is this request's turn before its client gives up. done is to be called then.
+// wait waits for a slot. ok is false when the client gives up first. With a slot, the caller must call done at the end.
 func (h *handler) wait(r *http.Request) (done func(), ok bool) {
 	select {
 	case h.slots <- struct{}{}:
@@ -104,7 +104,7 @@ func (h *handler) page(w http.ResponseWriter, r *http.Request) {
 	h.answer(w, http.StatusOK, "text/html; charset=utf-8", text.Bytes())
 }
 
-// prefersJSON is true for a client that accepts JSON and does not ask for HTML, which browsers do.
+// prefersJSON reports whether a client accepts JSON and does not accept HTML. Browsers accept HTML.
 func prefersJSON(accept string) bool {
 	return strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/html")
 }
@@ -123,7 +123,7 @@ func (h *handler) json(w http.ResponseWriter, r *http.Request) {
 	h.answer(w, http.StatusOK, "application/json", append(text, '\n'))
 }
 
-// answer writes one answer. What the client does not receive it asks for again, so there is nobody to tell.
+// answer writes one response. answer ignores a write error, because a client that misses the response asks again.
 func (h *handler) answer(w http.ResponseWriter, code int, kind string, body []byte) {
 	header := w.Header()
 	header.Set("Content-Type", kind)
@@ -138,43 +138,43 @@ func (h *handler) answer(w http.ResponseWriter, code int, kind string, body []by
 	_, _ = w.Write(body)
 }
 
-// common is what both pages begin with.
+// common holds the part that both pages share.
 type common struct {
 	status.Process
 	query query
-	// Title is the page's, and Name what it is about: a Node, or "controller".
+	// Title is the title of the page. Name is the subject: the speaker of a Node, or "controller".
 	Title, Name string
-	// Filter is the text that was asked for.
+	// Filter is the filter text of the request.
 	Filter string
-	// Now is when the status was put together.
+	// Now is the time of the status.
 	Now moment
-	// Facts are the cards at the top, Issues what somebody should look at.
+	// Facts are the cards at the top. Issues need attention.
 	Facts  []fact
 	Issues []issue
 }
 
-// What is said before the moment of a fact.
+// The texts before the moment of a fact.
 const (
 	lasting markup = "for "
 	loaded  markup = "loaded "
 )
 
-// fact is one card.
+// fact is one card at the top of the page.
 type fact struct {
 	Name, Value string
 	Mark        mark
 	Detail      string
-	// When is shown after Since, which is lasting or loaded.
+	// When is shown after Since. Since is lasting or loaded.
 	When  moment
 	Since markup
 }
 
-// issue is something wrong, or worth knowing.
+// issue describes a problem, or a remark.
 type issue struct {
 	Mark  mark
 	Text  string
 	Lines []string
-	// Query leads to the rows in question, empty when there are none.
+	// Query links to the affected rows, empty without such rows.
 	Query string
 	Link  string
 }
@@ -185,7 +185,7 @@ func newCommon(p status.Process, q query, name string) common {
 	return c
 }
 
-// configured adds what is said of the configuration, which is the same for both.
+// configured adds the fact and the issues about the configuration, which are the same on both pages.
 func (c *common) configured() {
 	conf := &c.Configuration
 	f := fact{Name: "Configuration", Value: "in use", Mark: good, Detail: conf.Hash, When: c.ago(conf.Loaded), Since: loaded}

@@ -26,7 +26,8 @@ import (
 
 var update = flag.Bool("update", false, "write the pages into the files of testdata instead of comparing them")
 
-// handlerOf returns the handler of the kind that a file of testdata is named after, for the status that it holds.
+// handlerOf returns the handler for the status in a testdata file. The name of the file selects the kind of the
+// handler.
 func handlerOf(t *testing.T, file string, text []byte) http.Handler {
 	t.Helper()
 	decode := func(to any) {
@@ -56,11 +57,11 @@ func get(t *testing.T, h http.Handler, target string) *httptest.ResponseRecorder
 	return w
 }
 
-// shown is the part of a page that depends on the status.
+// shown matches the part of a page that depends on the status.
 var shown = regexp.MustCompile(`(?s)<main.*</main>\n`)
 
-// TestPages compares what is shown of the states in testdata. A file has a section status.json, which is also what is told as JSON, and
-// then one for each request, named after its target, with the main part of the page.
+// TestPages compares the pages with the files in testdata. The section status.json of a file holds the status and the
+// expected JSON. Each further section is named after the target of a request and holds the main part of the page.
 func TestPages(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) < 6 {
@@ -96,7 +97,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// spoil writes text into every string that v holds, and makes of every list one of two.
+// spoil sets every string in v to text, and gives every list two elements.
 func spoil(v reflect.Value, text string) {
 	switch v.Kind() {
 	case reflect.String:
@@ -128,7 +129,7 @@ func spoil(v reflect.Value, text string) {
 	}
 }
 
-// TestEscaping has markup in every text of a status, and in what was asked for: it is shown, and is none.
+// TestEscaping puts markup into every text of a status and into the filter. The page must show the markup as text.
 func TestEscaping(t *testing.T) {
 	const evil, harmless = `"><b x='&`, "&#34;&gt;&lt;b x=&#39;&amp;"
 	var c status.Controller
@@ -147,8 +148,8 @@ func TestEscaping(t *testing.T) {
 	}
 }
 
-// TestStatesAndReasonsAreExplained has a page with each state and each reason of an address: the word is there, and its
-// explanation.
+// TestStatesAndReasonsAreExplained renders each state and each reason of an address. The page must contain the word and
+// the explanation.
 func TestStatesAndReasonsAreExplained(t *testing.T) {
 	var s status.Speaker
 	var want []string
@@ -167,7 +168,7 @@ func TestStatesAndReasonsAreExplained(t *testing.T) {
 		want = append(want, fmt.Sprintf("title=\"%s\"><b class=\"reason\">%s</b>", html.EscapeString(text), word))
 	}
 	for _, a := range reason.Announcements() {
-		if a != reason.Announced { // the reason of a Watch takes its place
+		if a != reason.Announced { // the reason of a Watch is shown instead
 			add(a.String(), a.Text())
 		}
 	}
@@ -190,7 +191,7 @@ func TestStatesAndReasonsAreExplained(t *testing.T) {
 			t.Errorf("the page lacks %s", part)
 		}
 	}
-	// What an elected node waits for is not idle.
+	// A row for an elected node that does not answer yet is not idle.
 	for _, w := range reason.Watches() {
 		if idle := w == reason.NotElected || w == reason.NotEligible; waits(w.String()) == idle {
 			t.Errorf("an address with the reason %s is marked as if nothing were going on: %t", w, !waits(w.String()))
@@ -198,7 +199,7 @@ func TestStatesAndReasonsAreExplained(t *testing.T) {
 	}
 }
 
-// TestPolicy allows the style and the script that are in the page, by their digests, and nothing else.
+// TestPolicy checks that the policy allows only the style and the script of the page, by their digests.
 func TestPolicy(t *testing.T) {
 	h := Controller(func() status.Controller { return status.Controller{} })
 	w := get(t, h, "/")
@@ -224,7 +225,7 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-// TestRequests answers GET and HEAD of what there is.
+// TestRequests checks the responses to GET and HEAD, and the refusal of other methods and paths.
 func TestRequests(t *testing.T) {
 	h := Speaker(func() status.Speaker { return status.Speaker{} })
 	for _, test := range []struct {
@@ -254,7 +255,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// many is a controller with so many Services, every tenth of which waits.
+// many returns the status of a controller with n Services. Every tenth Service waits.
 func many(n int) status.Controller {
 	s := status.Controller{Role: status.Leader, Pools: []status.Pool{}, HeldBack: []status.HeldBack{}}
 	s.Time = time.Date(2026, 11, 25, 1, 30, 0, 0, time.UTC)
@@ -273,7 +274,7 @@ func many(n int) status.Controller {
 	return s
 }
 
-// TestPaging leads from one page of the rows to the next, in which every row is shown once, those that wait first.
+// TestPaging follows the links from page to page. The pages must show every row once, the waiting Services first.
 func TestPaging(t *testing.T) {
 	s := many(2000)
 	h := Controller(func() status.Controller { return s })
@@ -306,7 +307,7 @@ func TestPaging(t *testing.T) {
 	}
 }
 
-// BenchmarkPage is the cost of a page with 2,000 Services.
+// BenchmarkPage measures a page with 2,000 Services.
 func BenchmarkPage(b *testing.B) {
 	s := many(2000)
 	h := Controller(func() status.Controller { return s })

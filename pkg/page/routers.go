@@ -9,7 +9,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// sessionRow is a BGP session.
+// sessionRow describes a BGP session.
 type sessionRow struct {
 	status.Peer
 	Mark  mark
@@ -17,7 +17,7 @@ type sessionRow struct {
 	BFD   string
 }
 
-// routeRow is the decision on an address of a pool with protocol bgp.
+// routeRow describes the decision about an address of a pool with protocol bgp.
 type routeRow struct {
 	status.Route
 	Mark    mark
@@ -25,8 +25,7 @@ type routeRow struct {
 	order   int
 }
 
-// sessions adds the BGP sessions, and a fact and an issue about them. Without sessions the page does not mention
-// them.
+// sessions adds the BGP sessions, and a fact and an issue about the sessions. Without sessions, sessions adds nothing.
 func (v *speakerView) sessions(s *status.Speaker) {
 	var down []string
 	for _, p := range s.Peers {
@@ -53,7 +52,7 @@ func (v *speakerView) sessions(s *status.Speaker) {
 	v.Facts = append(v.Facts, f)
 }
 
-// bfdText is the state of a BFD session with its timers, "off" without BFD.
+// bfdText returns the state of a BFD session with the timers, or "off" without BFD.
 func bfdText(b *status.BFD) string {
 	switch {
 	case b == nil:
@@ -65,7 +64,7 @@ func bfdText(b *status.BFD) string {
 	return fmt.Sprintf("%s, every %d ms, down after %d ms", b.State, b.Interval, b.Detection)
 }
 
-// routed adds the addresses that BGP announces. Addresses that no router has been told of come first.
+// routed adds the addresses of pools with protocol bgp. Addresses that some router has not received come first.
 func (v *speakerView) routed(s *status.Speaker) {
 	rows := []routeRow{}
 	for _, r := range s.Routes {

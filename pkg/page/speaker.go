@@ -10,18 +10,18 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// speakerView is what a speaker's page shows.
+// speakerView holds the content of a speaker's page.
 type speakerView struct {
 	common
 	Owned   table[ownedRow]
 	Watched table[watchedRow]
 	Changes table[changeRow]
-	// Interfaces are those that are used; Unused are the others.
+	// Interfaces lists the used interfaces, Unused the others.
 	Interfaces, Unused []interfaceRow
 	Members            []memberRow
 	Conflicts          []conflictRow
 	Unreached          []status.Unreached
-	// Sessions and Routes are empty where BGP is not used.
+	// Sessions and Routes are empty for a node without BGP.
 	Sessions []sessionRow
 	Routes   table[routeRow]
 }
@@ -64,7 +64,7 @@ type conflictRow struct {
 	Heard moment
 }
 
-// dark are the reasons for which no node answers for an address.
+// dark reports whether the word is a reason why no node answers for an address.
 func dark(word string) bool {
 	a, known := reason.ParseAnnouncement(word)
 	return known && a != reason.Announced
@@ -76,7 +76,7 @@ func waits(word string) bool {
 	return known && w != reason.NotElected && w != reason.NotEligible
 }
 
-// reasonText explains the reason for which a node does not answer, empty for the word of a later version.
+// reasonText explains the reason why a node does not answer; empty for the word of a later version.
 func reasonText(word string) string {
 	if a, known := reason.ParseAnnouncement(word); known {
 		return a.Text()
@@ -87,7 +87,7 @@ func reasonText(word string) string {
 	return ""
 }
 
-// exclusionList lists the words of exclusions with the numbers of nodes.
+// exclusionList lists the words of exclusions, each with the number of nodes.
 func exclusionList(nodes map[string]int) string {
 	var texts []string
 	for _, word := range slices.Sorted(maps.Keys(nodes)) {
@@ -204,7 +204,7 @@ func (v *speakerView) members(s *status.Speaker) {
 	v.Facts = append(v.Facts, f)
 }
 
-// unreached shows the nodes that gossip does not reach. A node that may be off is no problem of gossip.
+// unreached adds the nodes that gossip does not reach. A node that may be off is only a remark, not a problem.
 func (v *speakerView) unreached(s *status.Speaker) {
 	v.Unreached = s.Unreached
 	var blocked, away []status.Unreached

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// pageSize is how many rows of a table are shown at once.
+// pageSize is the number of rows on one page of a table.
 const pageSize = 100
 
-// mark is a symbol that says without colour how something stands; what it says is said in words, too.
+// mark is a symbol for a state that is readable without color. The page says the same in words.
 type mark struct{ Class, Symbol markup }
 
 // The marks.
@@ -24,10 +24,10 @@ var (
 	idle = mark{"idle", "–"}
 )
 
-// moment is a time as it is shown: how long ago, and exactly.
+// moment is a time for display: Exact is the time, and Text the distance from now.
 type moment struct{ Exact, Text string }
 
-// query is what was asked for.
+// query holds the parameters of a request.
 type query struct {
 	filter string
 	words  []string
@@ -41,7 +41,7 @@ func newQuery(r *http.Request) query {
 	return q
 }
 
-// moment returns t as seen at now; what is zero is shown as nothing.
+// moment returns t as seen at now; the zero moment for the zero time.
 func (q query) moment(t, now time.Time) moment {
 	if t.IsZero() {
 		return moment{}
@@ -49,7 +49,7 @@ func (q query) moment(t, now time.Time) moment {
 	return moment{Exact: t.UTC().Format("2006-01-02T15:04:05Z"), Text: span(now.Sub(t))}
 }
 
-// span returns a duration in its two largest units.
+// span returns a duration in its one or two largest units.
 func span(d time.Duration) string {
 	d = max(d, -d)
 	s := int(d / time.Second)
@@ -64,7 +64,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d d %d h", s/86400, s/3600%24)
 }
 
-// matches reports whether every word that was asked for is in one of the texts.
+// matches reports whether each word of the filter occurs in one of the texts.
 func (q query) matches(texts ...string) bool {
 	for _, word := range q.words {
 		if !anyHolds(texts, word) {
@@ -83,21 +83,22 @@ func anyHolds(texts []string, word string) bool {
 	return false
 }
 
-// Extent is which rows of a table are shown.
+// Extent describes the part of a table that is shown.
 type Extent struct {
-	// From and To are the numbers of the first and last row shown, Found how many fit the filter, of All.
+	// From and To are the numbers of the first and the last shown row. Found counts the rows that fit the filter, All
+	// counts all rows.
 	From, To, Found, All int
-	// Previous and Next lead to the rows around these, empty where there are none.
+	// Previous and Next link to the previous and the next page, empty where there is none.
 	Previous, Next string
 }
 
-// table is the rows of one table that are shown.
+// table holds the shown rows of one table.
 type table[R any] struct {
 	Rows []R
 	Extent
 }
 
-// cut returns the part of the rows that the parameter named key asks for.
+// cut returns the page of rows whose number is in the parameter key.
 func cut[R any](q query, key string, rows []R, all int) table[R] {
 	number, err := strconv.Atoi(q.values.Get(key))
 	last := max(0, len(rows)-1) / pageSize
@@ -120,7 +121,7 @@ func cut[R any](q query, key string, rows []R, all int) table[R] {
 	return t
 }
 
-// with returns the query with one parameter changed. The result is encoded, so that it can be a link.
+// with returns the query with one parameter changed, encoded for a link.
 func (q query) with(key, value string) string {
 	values := url.Values{}
 	for k, v := range q.values {
@@ -130,7 +131,7 @@ func (q query) with(key, value string) string {
 	return "?" + values.Encode()
 }
 
-// groupDigits returns a whole number with commas.
+// groupDigits returns a whole number with commas between groups of three digits.
 func groupDigits[N int | string](n N) string {
 	digits := fmt.Sprint(n)
 	var b strings.Builder
@@ -143,7 +144,8 @@ func groupDigits[N int | string](n N) string {
 	return b.String()
 }
 
-// shortNumber returns a decimal number as it can be read: one of more than nine digits roughly, like "≈ 1.8 × 10¹⁹".
+// shortNumber returns a decimal number in readable form. A number of more than nine digits is rounded down to two
+// digits, like "≈ 1.8 × 10¹⁹".
 func shortNumber(digits string) string {
 	if len(digits) <= 9 {
 		return groupDigits(digits)
@@ -152,7 +154,7 @@ func shortNumber(digits string) string {
 	return "≈ " + digits[:1] + "." + digits[1:2] + " × 10" + superscript.Replace(strconv.Itoa(len(digits)-1))
 }
 
-// capital returns the text with an upper-case ASCII letter at its beginning.
+// capital returns the text with an upper-case first letter. The first letter must be ASCII.
 func capital(text string) string {
 	if text == "" {
 		return ""

@@ -1,6 +1,6 @@
 package reason
 
-// Announcement tells whether a node should announce an address, and if not, the reason.
+// Announcement is the reason why no node should announce an address, or Announced.
 type Announcement uint8
 
 // The reasons of an announcement.
@@ -13,7 +13,8 @@ const (
 	NoEligibleNode
 	// NotInPool: no pool of the configuration contains the address. The controller is about to replace the address.
 	NotInPool
-	// NodeAddress: the address is a Node's own, which the configuration allows. The kernel of the node answers.
+	// NodeAddress: the address belongs to a Node, and the configuration allows such addresses. The kernel of the node
+	// answers.
 	NodeAddress
 
 	// AnnouncementCount is the number of Announcement values.

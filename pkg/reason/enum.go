@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// word returns the entry of the table for v. For an unknown value, word returns the number instead of a panic in a log
-// line.
+// word returns the entry of the table for v. For an unknown value, word returns the type and the number, because a log
+// line must not panic.
 func word[T ~uint8](table []string, v T) string {
 	if int(v) < len(table) {
 		return table[v]

@@ -15,10 +15,10 @@ const (
 	SamePort
 	// OtherTrafficPolicy: the Services differ in externalTrafficPolicy.
 	OtherTrafficPolicy
-	// OtherNamespace: the Services are in different namespaces, and the pool forbids to share across namespaces or both have
-	// externalTrafficPolicy Local, so that no node has the endpoints of both by right.
+	// OtherNamespace: the Services are in different namespaces. Either the pool forbids sharing across namespaces, or
+	// both Services have externalTrafficPolicy Local, so that no node is sure to have endpoints of both.
 	OtherNamespace
-	// OtherSelector: both have externalTrafficPolicy Local, and their selectors differ.
+	// OtherSelector: both Services have externalTrafficPolicy Local, and their selectors differ.
 	OtherSelector
 	// Leaving: the other Service is about to lose the address.
 	Leaving

@@ -11,15 +11,15 @@ const (
 	NotEligible
 	// Asking: the election names this node, and this node probes whether any host answers.
 	Asking
-	// Waiting: the election names this node, and it leaves the address with the present owner for now.
+	// Waiting: the election names this node, and this node leaves the address with the present owner for now.
 	Waiting
-	// ForeignHost: a host outside the cluster answers for the address, or the kernel of a node that should not have it.
+	// ForeignHost: a foreign host answers for the address, or the kernel of a node that should not have the address.
 	ForeignHost
 	// Outdated: the election names this node, and the present owner has seen changes of the cluster that this node has
 	// not seen.
 	Outdated
-	// Unconfigured: the election names this node, which has no valid configuration and so takes no address from another
-	// node.
+	// Unconfigured: the election names this node. This node has no valid configuration, so it takes no address from
+	// another node.
 	Unconfigured
 
 	// WatchCount is the number of Watch values.

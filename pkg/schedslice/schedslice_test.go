@@ -24,7 +24,8 @@ func TestAskForSlice(t *testing.T) {
 	if err := Ask(); err != nil {
 		t.Fatal(err)
 	}
-	// A goroutine that locks and ends its thread gets an existing thread, or a new thread.
+	// The goroutine ends while its thread is locked, so the thread ends too. Each further goroutine therefore runs on
+	// another existing thread or on a new thread.
 	for range 20 {
 		attr := make(chan *unix.SchedAttr)
 		go func() {

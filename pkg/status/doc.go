@@ -1,7 +1,7 @@
-// Package status is the shape of what the controller and the speakers tell of themselves: the JSON of `controller status`,
-// `speaker status` and /status.json.
+// Package status defines the status of the controller and the speakers as JSON: the output of `controller status` and
+// `speaker status`, and the file /status.json.
 //
-// All of it is plain values. Fields are added, and none is renamed, removed or given another meaning while Format stays the
-// same. Times are RFC 3339 in UTC; a time that is not known is left out. Lists that are empty are empty and not null. Words
-// like reasons are the same as in Events, conditions, metrics and logs.
+// All types are plain values. While Format stays the same, new versions only add fields: they do not rename or remove a
+// field, and do not change the meaning of a field. Times are RFC 3339 in UTC; an unknown time is left out. An empty
+// list is empty and not null. Words like reasons are the same as in Events, conditions, metrics and logs.
 package status

@@ -1,10 +1,9 @@
 package status
 
-// AddressState is the state of an address on one node; docs/ownership.md describes what leads from one state to the
-// next.
+// AddressState is the state of an address on one node. docs/ownership.md describes the transitions between the states.
 type AddressState string
 
-// The states. A node that owns an address is in one of the first three.
+// The states. A node in one of the first three states owns the address.
 const (
 	StateOwner     AddressState = "Owner"
 	StateSuspended AddressState = "Suspended"
