@@ -48,8 +48,8 @@ func (p *plugin) completeNamespaces(c *cobra.Command, _ []string, _ string) ([]s
 	})
 }
 
-// completeServices offers Lanlord's Services. If the user has typed a namespace, completeServices offers names with
-// namespaces, else the names in the namespace of -n or of the context.
+// completeServices offers Lanlord's Services as namespace/name, and the Services in the namespace of -n or of the
+// context also by name alone. For the second argument of move, completeServices offers nodes.
 func (p *plugin) completeServices(c *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
 	switch {
 	case len(given) > 1, len(given) == 1 && c.Name() != "move":

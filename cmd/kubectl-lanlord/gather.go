@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// leaseName is the Lease of the controller.
+	// leaseName is the name of the controller's Lease.
 	leaseName = "lanlord-controller"
 	// shortestKey is the least length of a gossip key in bytes.
 	shortestKey = 16

@@ -32,8 +32,8 @@ const (
 // errWrong is the error of a command that has printed what is wrong with the cluster.
 var errWrong = errors.New("something is wrong")
 
-// errUnsure is the error of a command that has printed what it could not find out, and has found nothing wrong in the
-// rest.
+// errUnsure is the error of a command that could not find out everything, and has found nothing wrong in the rest. The
+// command has printed the gaps.
 var errUnsure = errors.New("not all could be found out")
 
 func main() {

@@ -135,7 +135,7 @@ func rangesOf(cfg *config.Config) (ranges []inspect.PoolRange) {
 	return ranges
 }
 
-// gatherKubeProxy reads the mode of kube-proxy from the ConfigMap that kubeadm makes.
+// gatherKubeProxy reads the mode and strictARP of kube-proxy from the ConfigMap that kubeadm makes.
 func (g *gatherer) gatherKubeProxy(ctx context.Context) error {
 	o, err := g.client.CoreV1().ConfigMaps("kube-system").Get(ctx, "kube-proxy", metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {

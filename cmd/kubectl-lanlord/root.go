@@ -73,12 +73,12 @@ func (p *plugin) flags(set *pflag.FlagSet) {
 	set.Lookup("namespace").Usage = "Namespace of the Services; the default is that of the context"
 }
 
-// config returns the kubeconfig with the flags applied.
+// config returns the kubeconfig with the overrides in the flags.
 func (p *plugin) config() clientcmd.ClientConfig {
 	return clientcmd.NewInteractiveDeferredLoadingClientConfig(p.rules, &p.overrides, os.Stdin)
 }
 
-// rawConfig returns the kubeconfig without the flags.
+// rawConfig returns the kubeconfig without the overrides in flags such as --context.
 func (p *plugin) rawConfig() (api.Config, error) { return p.config().RawConfig() }
 
 // serviceKey returns the Service in an argument: namespace/name, or a name in the namespace of -n or of the context.

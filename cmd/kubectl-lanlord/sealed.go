@@ -19,8 +19,8 @@ const (
 	statusService = "lanlord-status:status"
 	// viewerKey is the entry of the Secret lanlord-viewer.
 	viewerKey = "key-1"
-	// oldestStatus is the greatest allowed difference between the time of a status and the local clock. The limit stops
-	// a host on the path from repeating a recorded status.
+	// oldestStatus is the greatest allowed difference between the time of a status and the local clock. The limit
+	// bounds the time in which a host on the path can repeat a recorded status.
 	oldestStatus = 5 * time.Minute
 )
 
@@ -61,7 +61,8 @@ func (g *gatherer) gatherSealed(ctx context.Context) statuses {
 	case apierrors.IsForbidden(err):
 		return none(fmt.Sprintf("get the secret %s in %s", kube.ViewerSecret, g.namespace), err)
 	case apierrors.IsNotFound(err):
-		// This version of Lanlord does not encrypt its status; pods/exec is the only way to the status.
+		// Without the Secret, Lanlord is of a version that does not encrypt its status. Only pods/exec gives that
+		// status.
 		return none("create (and get) pods/exec in "+g.namespace, err)
 	case err != nil:
 		return none("", err)
