@@ -16,8 +16,8 @@ import (
 )
 
 // TestConnectionsAreBounded opens hundreds of silent connections, from several addresses, to a running server. A client
-// still gets an answer, the server keeps no more connections than its limits allow, and a connection with a request in
-// progress stays open.
+// still gets an answer, the number of connections stays within the limits, and a connection with a request in progress
+// stays open.
 func TestConnectionsAreBounded(t *testing.T) {
 	release := make(chan struct{})
 	entered := make(chan struct{})

@@ -15,8 +15,8 @@ import (
 const (
 	// statusPath is the path of the status as JSON.
 	statusPath = "/status.json"
-	// statusTimeout is the time in which Status must receive the whole answer. maxStatus is the greatest number of
-	// bytes that Status reads.
+	// statusTimeout is the time in which Status must receive the whole answer. maxStatus is the greatest size in bytes
+	// of a status that this package reads.
 	statusTimeout = 10 * time.Second
 	maxStatus     = 64 << 20
 	// statusRetry is the time from a failure to listen for the status page to the next attempt.

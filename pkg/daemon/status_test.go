@@ -93,7 +93,7 @@ func TestStatusListen(t *testing.T) {
 	start(t, ServerOptions{Pod: "other-" + rand.Text(), Status: teller(2), StatusListen: address})
 	reserved.Close()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		// Each of the servers logs its first address. The other address may open a moment later.
+		// start waits for the first address of each server. The other address may open a moment later.
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 		response, err := client.Get("http://" + address + "/")
 		if err == nil {

@@ -17,9 +17,10 @@ const (
 	logTry      = time.Millisecond
 )
 
-// openStderr returns a writer to standard error that never blocks for long. In a container, standard error is a pipe.
-// If the disk for logs is full or the runtime is stuck, nobody reads the pipe, and a process that waited for its log
-// would stop answering. The writer drops and counts lines in that case.
+// openStderr returns a writer to standard error. If standard error is a pipe, as in a container, a write takes at most
+// about logPatience. If the disk for logs is full or the runtime is stuck, nobody reads the pipe, and a process that
+// waited for its log would stop answering. The writer drops and counts lines in that case. openStderr returns any other
+// file unchanged.
 func openStderr(stderr *os.File) io.Writer {
 	info, err := stderr.Stat()
 	if err != nil || info.Mode()&os.ModeNamedPipe == 0 {

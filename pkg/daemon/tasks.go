@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Task is one part of a program. Run blocks until ctx ends and then returns nil. If Run returns earlier, or returns
-// another error than that of ctx, the program ends.
+// Task is one part of a program. Run blocks until ctx ends and then returns nil. If Run returns earlier, or returns an
+// error other than the error of ctx, the program ends.
 type Task struct {
 	Name string
 	Run  func(ctx context.Context) error

@@ -21,14 +21,14 @@
 //     all addresses of an offer, S calls Answering with the offer. From here on both processes answer. The answers are
 //     equal, so they do no harm.
 //  3. S reports ready (readiness probe) only after its first Answering. Therefore the update stops H only now.
-//  4. H is told to stop. If Successor reports false, H leaves in the ordinary way: the other nodes take over, and S
-//     sees Vanished. Otherwise H makes no more decisions, calls Set for the last time, closes its gossip sockets
-//     without leaving the gossip, and only then calls HandOver: for S, the message to take over means that the gossip
-//     port is free. HandOver waits until S has acknowledged the last place, so that S is known to listen, and only then
-//     calls detach: H stops reading and writing its sessions with routers (BGP, BFD). HandOver sends the sockets by
-//     SCM_RIGHTS, each session in its own message, and then the final place. The gossip is silent during steps 4 to 7.
-//     The sessions are silent from detach to step 5, for a few milliseconds; a router with BFD waits for at most three
-//     intervals of perhaps 50 ms. Therefore the gossip closes first and the sessions last.
+//  4. H receives the signal to stop. If Successor reports false, H leaves in the ordinary way: the other nodes take
+//     over, and S sees Vanished. Otherwise H stops making decisions, calls Set for the last time, closes its gossip
+//     sockets without leaving the gossip, and only then calls HandOver: for S, the message to take over means that the
+//     gossip port is free. HandOver waits until S has acknowledged the last place, so that S is known to listen, and
+//     only then calls detach: H stops reading and writing its sessions with routers (BGP, BFD). HandOver sends the
+//     sockets by SCM_RIGHTS, each session in its own message, and then the final place. The gossip is silent during
+//     steps 4 to 7. The sessions are silent from detach to step 5, for a few milliseconds; a router with BFD waits for
+//     at most three intervals of perhaps 50 ms. Therefore the gossip closes first and the sessions last.
 //  5. S receives the final Offer with the sessions, and adopts the sessions at once, before any other work. When S
 //     answers for all addresses of the offer, S calls Answering. S changes nothing else until its Run has returned.
 //  6. HandOver receives the acknowledgement, closes the name, then the connection, and returns nil. H stops answering
@@ -51,7 +51,7 @@
 //     processes must never write to one connection.
 //   - H dies after sending sessions and before the message to take over: S sees Vanished and adopts the sessions that
 //     have arrived.
-//   - S takes no sessions (the hello of an older version shows so), or H has no sessions to give: H sends no files, and
+//   - S takes no sessions (the hello of S shows an older version), or H has no sessions to give: H sends no files, and
 //     the kernel closes the connections of H when H exits. The routers keep the routes for the time of graceful
 //     restart, and S connects anew.
 //   - A file is lost on the way, because S has no free descriptors: Lost of S returns the reason, and S makes the

@@ -33,7 +33,8 @@ const (
 	acceptPause = time.Second
 	// nameRetry is the pause between two attempts to take a name that a process of another user has.
 	nameRetry = 5 * time.Second
-	// lastWordTimeout is the time in which a refused or replaced process must receive the message about that.
+	// lastWordTimeout is the time in which a refused or replaced process must receive the message about the refusal or
+	// replacement.
 	lastWordTimeout = time.Second
 )
 

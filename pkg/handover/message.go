@@ -15,7 +15,7 @@ const (
 	// process. An optional field needs no new version.
 	protocol = 1
 	// maxLine is the greatest length of a message in bytes, with the newline. 10,000 addresses and 5,000 members take
-	// 1.1 MB. A configuration usually takes up to 1 MiB.
+	// 1.1 MB. A configuration takes up to 1 MiB, unless JSON escapes make the text longer.
 	maxLine = 4 << 20
 	// readSize is the size of a reader's buffer in bytes: more than the default buffer of a Unix socket, and a fraction
 	// of maxLine.
@@ -33,7 +33,7 @@ const (
 	kindSession   kind = "session"   // the holder, before go: a session with its files, if the successor adopts
 	kindReplaced  kind = "replaced"  // the holder: another successor has connected
 	kindRefused   kind = "refused"   // the holder: no successor is accepted, for a reason
-	kindAnswering kind = "answering" // the successor: this process answers for the place with that number
+	kindAnswering kind = "answering" // the successor: it answers for the place with that number
 )
 
 // message holds one line.

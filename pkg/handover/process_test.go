@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// placeEnv makes this test binary a process that holds the place of that name until a signal kills the process.
+// placeEnv is the environment variable that makes this test binary hold the place of the given name until a signal
+// kills the process.
 const placeEnv = "LANLORD_TEST_PLACE"
 
 func TestMain(m *testing.M) {

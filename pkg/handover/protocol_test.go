@@ -38,8 +38,8 @@ func raw(t *testing.T, name string) *net.UnixConn {
 
 const hello = `{"version":1,"kind":"hello"}` + "\n"
 
-// TestBadSuccessor sends invalid messages of a successor. The holder sends the reason or closes the connection, logs
-// the reason, and keeps its former successor.
+// TestBadSuccessor sends invalid messages of a successor. The holder sends the reason or closes the connection, and
+// logs the reason.
 func TestBadSuccessor(t *testing.T) {
 	for _, test := range []struct{ name, says, told, log string }{
 		{"nothing", "", "no hello", "i/o timeout"},
