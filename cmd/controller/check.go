@@ -20,11 +20,12 @@ import (
 	"github.com/lanlord/lanlord/pkg/kube"
 )
 
-// syncTimeout is how long the cluster may take to be read.
+// syncTimeout is the time in which the cluster must be read.
 const syncTimeout = 30 * time.Second
 
-// check prints the configuration in file as it is understood, or returns all that is wrong with it. If asked for, it also
-// prints what the configuration would change in the cluster, where it changes nothing itself.
+// check prints the meaning of the configuration in file, or returns all errors in the configuration. With
+// againstCluster, check also prints the changes that the configuration would make in the cluster. check itself changes
+// nothing, and returns daemon.ErrFailed if a Service would lose an address.
 func check(ctx context.Context, file string, againstCluster bool, set *flag.FlagSet, flags daemon.Flags, gateways bool, stdout io.Writer) error {
 	data, err := readFile(file)
 	if err != nil {
@@ -51,13 +52,14 @@ func check(ctx context.Context, file string, againstCluster bool, set *flag.Flag
 		return err
 	}
 	if slices.ContainsFunc(p.changes, withdraws) {
-		return daemon.ErrFailed // the table says what is wrong
+		return daemon.ErrFailed // the table shows the lost addresses
 	}
 	return nil
 }
 
-// secretFolders are the folders whose files readFile refuses: the tokens and Secrets of a container, and the kernel's
-// view of other processes. A person who may only run commands in the container must not be able to print these files.
+// secretFolders lists the folders from which readFile refuses to read: the tokens and Secrets of a container, and the
+// kernel's view of other processes. A person who may only run commands in the container must not be able to print these
+// files.
 var secretFolders = []string{"/run/secrets", "/var/run/secrets", "/proc", "/sys"}
 
 // readFile returns the content of a file, or of standard input if the file is called -. readFile refuses files in
@@ -69,7 +71,7 @@ func readFile(file string) ([]byte, error) {
 	return readFileOutside(file, secretFolders)
 }
 
-// readFileOutside returns the content of a file that is in none of the folders, also behind a symbolic link.
+// readFileOutside returns the content of a file outside of the folders. A symbolic link into a folder counts as inside.
 func readFileOutside(file string, folders []string) ([]byte, error) {
 	path, err := filepath.EvalSymlinks(file)
 	if err != nil {
@@ -89,19 +91,20 @@ func readFileOutside(file string, folders []string) ([]byte, error) {
 
 // plan lists the changes that a configuration would make in the cluster.
 type plan struct {
-	// at names the ConfigMap that the configuration would be in.
+	// at names the ConfigMap for the configuration.
 	at      string
 	changes []controller.Change
-	// notes name facts that are not known, and objects that the cluster lacks.
+	// notes list unknown facts, and objects that the cluster lacks.
 	notes []string
-	// warnings name what a user should know about the configuration in this cluster.
+	// warnings list facts about the configuration in this cluster that a user should know.
 	warnings []string
-	// delay is the withdraw-delay of the change, and delayed the number of Services that keep their addresses for it.
+	// delay is the withdraw-delay of the change. delayed is the number of Services that keep their addresses for delay.
 	delay   time.Duration
 	delayed int
 }
 
-// preview reads the cluster and returns what cfg would change in it, and what else a user should know before the change.
+// preview reads the cluster and returns the changes that cfg would make, and other facts that a user should know before
+// the change.
 func preview(ctx context.Context, cfg *config.Config, w wanted, flags daemon.Flags, gateways bool) (plan, error) {
 	client, err := kube.Connect(flags.Kubeconfig, name)
 	if err != nil {
@@ -138,7 +141,7 @@ func preview(ctx context.Context, cfg *config.Config, w wanted, flags daemon.Fla
 	return p, nil
 }
 
-// checkSecrets notes which passwords of peers are not in the namespace of Lanlord.
+// checkSecrets adds notes about passwords of peers that are missing in the namespace of Lanlord.
 func (p *plan) checkSecrets(ctx context.Context, client kube.Client, cfg *config.Config, namespace string) {
 	for _, peer := range cfg.Peers {
 		if peer.PasswordSecret == (config.SecretKey{}) {
@@ -196,7 +199,7 @@ func services(n int) string {
 	return fmt.Sprintf("%d Services", n)
 }
 
-// list is addresses in a table.
+// list joins addresses for a table.
 func list(addrs []netip.Addr) string {
 	if len(addrs) == 0 {
 		return "none"

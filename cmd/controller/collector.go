@@ -20,26 +20,26 @@ import (
 )
 
 const (
-	// collectPause is how long one collection of statuses counts, so that many questions cost little.
+	// collectPause is the time in which ServeHTTP repeats a collection of statuses, so that many requests cost little.
 	collectPause = time.Second
-	// collectLimit is how long one process may take to answer, and collectAtOnce the number of processes that are asked at
-	// a time.
+	// collectLimit is the time in which a process must answer. collectAtOnce is the number of processes that the
+	// collector asks at the same time.
 	collectLimit  = 3 * time.Second
 	collectAtOnce = 16
-	// maxAnswer is the greatest size of one encrypted status in bytes, and maxAnswers that of all together.
+	// maxAnswer is the greatest size of one encrypted status in bytes. maxAnswers is the greatest size of all together.
 	maxAnswer, maxAnswers = 2 << 20, 24 << 20
-	// collectTries is the number of times that the collector asks a port that two processes of a node listen on during an
-	// update. The kernel gives each connection to one of them.
+	// collectTries is the number of requests to one port. During an update two processes of a node listen on the port,
+	// and the kernel gives each connection to one of them.
 	collectTries = 8
 )
 
-// collector collects the encrypted statuses of all processes of Lanlord. It has no key, and passes on what it cannot
-// read. HTTP requests come from several goroutines.
+// collector collects the encrypted statuses of all processes of Lanlord. A collector has no key, and passes on the
+// statuses without reading them. HTTP requests come from several goroutines.
 type collector struct {
 	list   func(context.Context) ([]kube.Process, error)
 	client *http.Client
 
-	// turn holds one token. The goroutine that has taken it may use the fields below.
+	// turn holds one token. The goroutine that holds the token may use the fields below.
 	turn chan struct{}
 	text []byte
 	ends time.Time
@@ -56,7 +56,7 @@ func newCollector(client kube.Client, namespace string) *collector {
 	}
 }
 
-// ServeHTTP answers with all statuses, which are at most a second old. One collection is made at a time.
+// ServeHTTP answers with all statuses, which are at most one second old. Only one collection runs at a time.
 func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	select {
 	case c.turn <- struct{}{}:
@@ -67,7 +67,8 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	<-c.turn
 	w.Header().Set("Cache-Control", "no-store")
 	if err != nil {
-		// The error stays here: it has words of the API server, and everybody may ask.
+		// The error may quote the API server, and any client may send requests. Therefore the answer leaves the error
+		// out.
 		http.Error(w, "the processes could not be listed", http.StatusServiceUnavailable)
 		return
 	}
@@ -79,7 +80,7 @@ func (c *collector) collected(ctx context.Context) ([]byte, error) {
 	if time.Now().Before(c.ends) {
 		return c.text, nil
 	}
-	// Others wait for the same, so that the end of one request does not end the collection.
+	// Other requests wait for the same collection, so the end of one request must not end the collection.
 	ctx = context.WithoutCancel(ctx)
 	listing, cancel := context.WithTimeout(ctx, collectLimit)
 	processes, err := c.list(listing)
@@ -141,7 +142,7 @@ func (c *collector) fetch(ctx context.Context, at netip.AddrPort) (daemon.Sealed
 	}
 	response, err := c.client.Do(request)
 	if u, is := errors.AsType[*url.Error](err); is {
-		return daemon.Sealed{}, u.Err // it names the address
+		return daemon.Sealed{}, u.Err // u.Err already names the address
 	}
 	if err != nil {
 		return daemon.Sealed{}, err

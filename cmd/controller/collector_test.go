@@ -24,7 +24,7 @@ func serves(t *testing.T, handler http.HandlerFunc) netip.AddrPort {
 	return netip.MustParseAddrPort(s.Listener.Addr().String())
 }
 
-// sealedBy answers as the process of a Pod does.
+// sealedBy answers like the process of a Pod.
 func sealedBy(t *testing.T, pod string, status []byte) http.HandlerFunc {
 	t.Helper()
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -36,11 +36,12 @@ func sealedBy(t *testing.T, pod string, status []byte) http.HandlerFunc {
 		if err != nil {
 			t.Error(err)
 		}
-		_, _ = w.Write(text) // the collector does not read what is too long
+		_, _ = w.Write(text) // the collector does not read a text that is too long
 	}
 }
 
-// TestCollector passes on what processes say, and says of every other one why it says nothing.
+// TestCollector checks that the collector passes on the statuses of the processes, and the reason for each missing
+// status.
 func TestCollector(t *testing.T) {
 	var redirected atomic.Bool
 	elsewhere := serves(t, func(http.ResponseWriter, *http.Request) { redirected.Store(true) })
@@ -62,7 +63,7 @@ func TestCollector(t *testing.T) {
 		{Pod: "gone", Addr: netip.MustParseAddrPort("127.0.0.1:1")},
 		{Pod: "no-port", Problem: errors.New("the Pod has no address")},
 	}
-	// Two processes of one node have the port during an update.
+	// During an update, two processes of one node listen on the port.
 	shared := serves(t, func(w http.ResponseWriter, r *http.Request) {
 		pod := "before"
 		if turns.Add(1)%3 == 0 {
@@ -102,7 +103,7 @@ func TestCollector(t *testing.T) {
 	}
 }
 
-// TestCollectionsAreFew makes one collection of many questions at once.
+// TestCollectionsAreFew checks that many requests at once cause few collections.
 func TestCollectionsAreFew(t *testing.T) {
 	var asked, listed atomic.Int64
 	at := serves(t, func(w http.ResponseWriter, r *http.Request) {
@@ -131,7 +132,7 @@ func TestCollectionsAreFew(t *testing.T) {
 	}
 }
 
-// TestAllStatusesAreBounded leaves out what exceeds the bound of all answers together.
+// TestAllStatusesAreBounded checks that statuses above the limit of all answers together are left out.
 func TestAllStatusesAreBounded(t *testing.T) {
 	const processes = maxAnswers/(1<<20) + 3
 	var list []kube.Process
@@ -145,7 +146,7 @@ func TestAllStatusesAreBounded(t *testing.T) {
 	}
 }
 
-// TestListErrorIsNotRepeated tells whoever asks nothing of what the API server says.
+// TestListErrorIsNotRepeated checks that the answer does not quote the API server.
 func TestListErrorIsNotRepeated(t *testing.T) {
 	c := newCollector(nil, "n")
 	c.list = func(context.Context) ([]kube.Process, error) {

@@ -14,7 +14,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/kube"
 )
 
-// wanted holds the user's choice of an installation. Empty fields are not given.
+// wanted holds the user's choice of an installation. A field is empty if the user did not choose.
 type wanted struct {
 	// namespace, configMap and class come from flags.
 	namespace, configMap, class string
@@ -22,7 +22,7 @@ type wanted struct {
 	fileNamespace, fileName string
 }
 
-// wantedBy reads the flags that were given, and the file.
+// wantedBy returns the choice in the flags that the user set, and in the file.
 func wantedBy(set *flag.FlagSet, flags daemon.Flags, data []byte) (w wanted) {
 	w.fileNamespace, w.fileName = config.Object(data)
 	set.Visit(func(f *flag.Flag) {
@@ -38,9 +38,9 @@ func wantedBy(set *flag.FlagSet, flags daemon.Flags, data []byte) (w wanted) {
 	return w
 }
 
-// locate finds the Lanlord that the configuration is for, and sets the namespace, the ConfigMap and the class in flags. Locate
-// looks in the namespace of the flag, then in the namespace of the file, then everywhere. The notes name what was not
-// found. The error tells the user to name the namespace.
+// locate finds the installation for the configuration, and sets the namespace, the ConfigMap and the class in flags.
+// With --namespace, locate looks in that namespace only. Otherwise locate looks in the namespace of the file, then
+// everywhere. The notes name missing objects. The error tells the user to name the namespace.
 func locate(ctx context.Context, client kube.Client, w wanted, flags *daemon.Flags) (notes []string, err error) {
 	found, notes, err := search(ctx, client, w, flags.Namespace)
 	if err != nil {
@@ -67,7 +67,8 @@ func locate(ctx context.Context, client kube.Client, w wanted, flags *daemon.Fla
 	return notes, nil
 }
 
-// search returns the installation. Its ConfigMap is empty if no controller was found; fallback is then its namespace.
+// search returns the installation. If there is no controller, the ConfigMap of the installation is empty, and the
+// namespace is w.namespace, w.fileNamespace or fallback.
 func search(ctx context.Context, client kube.Client, w wanted, fallback string) (kube.Installation, []string, error) {
 	for _, namespace := range []string{w.namespace, w.fileNamespace} {
 		if namespace == "" {
@@ -112,7 +113,7 @@ func search(ctx context.Context, client kube.Client, w wanted, fallback string) 
 	return list[0], notes, nil
 }
 
-// searchOwn looks in the namespace of this Pod, for one who may not look everywhere.
+// searchOwn looks in the namespace of this Pod, for a user who may not look everywhere.
 func searchOwn(ctx context.Context, client kube.Client, namespace string, forbidden error) (kube.Installation, []string, error) {
 	list, err := kube.Installations(ctx, client, namespace)
 	if err == nil && len(list) > 0 {
@@ -122,7 +123,7 @@ func searchOwn(ctx context.Context, client kube.Client, namespace string, forbid
 		errors.Join(forbidden, err))
 }
 
-// absent is the note that no controller runs there.
+// absent returns the note that no controller runs at a place.
 func absent(where string) string {
 	return "no controller of Lanlord was found " + where + ", so the gateways and the network addresses of the nodes are not known, and a " +
 		"Service may get another address than the plan says; name the namespace of Lanlord with --namespace"

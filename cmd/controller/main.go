@@ -22,8 +22,9 @@ const (
 		"asks the one that runs in the same Pod, which the environment variable POD_NAME names, and prints as JSON what that one knows."
 )
 
-// firstNetworks is how long the first addresses of a new cluster wait for a speaker to report the gateways, which no Service may get. A
-// cluster without speakers waits no longer than that.
+// firstNetworks is the longest time that the first addresses of a new cluster wait for a speaker to report the
+// gateways. No Service may get the address of a gateway. In a cluster without speakers the addresses wait for that
+// time.
 const firstNetworks = 5 * time.Second
 
 func main() { os.Exit(daemon.Main(name, run)) }
@@ -87,7 +88,7 @@ func serve(ctx context.Context, flags daemon.Flags, gateways bool, stderr io.Wri
 
 	teller := &teller{store: store, loop: loop, started: time.Now()}
 
-	// Only the holder of the Lease decides, and only after it has seen the last writes of the holder before it.
+	// Only the holder of the Lease decides, and only after seeing the last writes of the previous holder.
 	decide := func(ctx context.Context) error {
 		if err := store.WaitFresh(ctx); err != nil {
 			return err
@@ -143,8 +144,8 @@ func storeOptions(flags daemon.Flags, client kube.Client) kube.Options {
 	}
 }
 
-// podIdentity identifies the Pod of this process for the Lease. It is empty outside of a Pod, and for a manifest of an
-// earlier version.
+// podIdentity identifies the Pod of this process for the Lease. podIdentity returns an empty string outside of a Pod,
+// and with a manifest of an earlier version.
 func podIdentity() string {
 	if uid := os.Getenv(podUIDEnv); uid != "" {
 		return hostname() + "_" + uid
@@ -152,7 +153,8 @@ func podIdentity() string {
 	return ""
 }
 
-// identity distinguishes this process from all others of its Pod, and outside of a Pod from all others.
+// identity distinguishes this process from all other processes of its Pod, and outside of a Pod from all other
+// processes.
 func identity() string {
 	if podIdentity() != "" {
 		return rand.Text()[:8]
@@ -160,7 +162,7 @@ func identity() string {
 	return hostname() + "_" + rand.Text()[:8]
 }
 
-// hostname returns the name of this process in Events. In a Pod it is the name of the Pod.
+// hostname returns the name of this process in Events. In a Pod, that name is the name of the Pod.
 func hostname() string {
 	h, err := os.Hostname()
 	if err != nil {

@@ -24,7 +24,7 @@ func TestBadFlags(t *testing.T) {
 	})
 }
 
-// TestHelpIsDocumented holds docs/flags.md to what --help prints.
+// TestHelpIsDocumented compares docs/flags.md with the output of --help.
 func TestHelpIsDocumented(t *testing.T) {
 	daemontest.HelpIsDocumented(t, run, "../../docs/flags.md")
 }
@@ -47,7 +47,8 @@ func TestCheckConfig(t *testing.T) {
 	}
 }
 
-// TestFromMetalLB prints a ConfigMap that --check-config accepts, and tells on standard error what has no counterpart.
+// TestFromMetalLB prints a ConfigMap that --check-config accepts. Standard error names the features without a
+// counterpart.
 func TestFromMetalLB(t *testing.T) {
 	dir := t.TempDir()
 	file, result := filepath.Join(dir, "crs.yaml"), filepath.Join(dir, "config.yaml")
@@ -78,7 +79,7 @@ func TestFromMetalLB(t *testing.T) {
 	}
 }
 
-// TestStopsWithoutCluster starts against an API server that is not there, and is told to stop.
+// TestStopsWithoutCluster starts against an unreachable API server, and is told to stop.
 func TestStopsWithoutCluster(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(100*time.Millisecond, cancel)
@@ -88,8 +89,8 @@ func TestStopsWithoutCluster(t *testing.T) {
 	}
 }
 
-// TestSecretFilesAreNotPrinted refuses files that a person without rights to Secrets could print by an error message,
-// also behind a symbolic link.
+// TestSecretFilesAreNotPrinted checks that readFile refuses files that a person without rights to Secrets could print
+// by an error message, also behind a symbolic link.
 func TestSecretFilesAreNotPrinted(t *testing.T) {
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink("/proc/self/environ", link); err != nil {
@@ -109,7 +110,8 @@ func TestSecretFilesAreNotPrinted(t *testing.T) {
 	}
 }
 
-// TestOwnClassIsNotAnnouncedOnly warns of an entry of announce-classes for the Services that Lanlord itself serves.
+// TestOwnClassIsNotAnnouncedOnly checks the warning about an entry of announce-classes for the Services that Lanlord
+// itself serves.
 func TestOwnClassIsNotAnnouncedOnly(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(file, []byte("announce-classes: [\"\"]\naddress-pools: [{name: a, protocol: layer2, addresses: [10.0.0.1]}]\n"), 0o600); err != nil {
@@ -126,8 +128,8 @@ func TestOwnClassIsNotAnnouncedOnly(t *testing.T) {
 	}
 }
 
-// TestTokenIsNotRead refuses the token of a ServiceAccount, which is behind two links as the kubelet makes them, by all the
-// names that a file may have.
+// TestTokenIsNotRead checks that readFileOutside refuses the token of a ServiceAccount by all names that the file may
+// have. As in a Pod, the token is behind two links.
 func TestTokenIsNotRead(t *testing.T) {
 	secrets, elsewhere := filepath.Join(t.TempDir(), "secrets"), t.TempDir()
 	at := filepath.Join(secrets, "..2026_11_30")
@@ -171,7 +173,7 @@ func TestTokenIsNotRead(t *testing.T) {
 	}
 }
 
-// TestKubeconfigIsNotRepeated does not repeat what a file has that is no kubeconfig.
+// TestKubeconfigIsNotRepeated checks that the error for an invalid kubeconfig does not quote the file.
 func TestKubeconfigIsNotRepeated(t *testing.T) {
 	const secret = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzcGVha2VyIn0"
 	for name, text := range map[string]string{"token": secret, "pair": "key-1: " + secret, "list": "- " + secret, "broken": "a: [" + secret} {

@@ -8,7 +8,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/metallb"
 )
 
-// fromCRs prints the ConfigMap that means the same as MetalLB's resources in file, and on stderr what has no counterpart.
+// fromCRs prints a ConfigMap that means the same as MetalLB's resources in file. fromCRs prints on stderr the features
+// without a counterpart.
 func fromCRs(file string, flags daemon.Flags, stdout, stderr io.Writer) error {
 	data, err := readFile(file)
 	if err != nil {

@@ -25,8 +25,8 @@ import (
 
 var update = flag.Bool("update", false, "write what is found to testdata instead of comparing")
 
-// TestMetrics pins the names, types, labels and help of all metrics of the controller. docs/metrics.md, the alerts and the dashboard
-// are held to the same file.
+// TestMetrics compares the names, types, labels and help of all metrics of the controller with a file. Tests of
+// docs/metrics.md, the alerts and the dashboard use the same file.
 func TestMetrics(t *testing.T) {
 	registry := daemon.NewRegistry()
 	if _, err := kube.ConnectMeasured(daemontest.Unreachable(t), name, registry); err != nil {
@@ -84,7 +84,7 @@ func TestMetrics(t *testing.T) {
 	daemontest.CheckMetrics(t, registry, "testdata/metrics.txt", *update)
 }
 
-// holding is an API server that holds these objects, and lets nobody change them.
+// holding is an API server with fixed objects that refuses every change.
 type holding []runtime.Object
 
 func (h holding) Do(_ context.Context, r kube.Request) (runtime.Object, error) {
@@ -105,5 +105,5 @@ func (h holding) Watch(context.Context, kube.Request) (watch.Interface, error) {
 	return watch.NewFake(), nil
 }
 
-// IsWatchListSemanticsUnSupported tells the reflector that a watch here begins without what is there already.
+// IsWatchListSemanticsUnSupported tells the reflector that a watch here does not begin with the existing objects.
 func (h holding) IsWatchListSemanticsUnSupported() bool { return true }

@@ -16,7 +16,8 @@ const (
 	podEnv = "POD_NAME"
 	// podUIDEnv is the environment variable in which the manifest passes the UID of the Pod.
 	podUIDEnv = "POD_UID"
-	// statusCommand makes this binary print the status of the controller that runs in the same Pod. The image holds no other client.
+	// statusCommand makes this binary print the status of the controller in the same Pod. The image holds no other
+	// client.
 	statusCommand = "status"
 )
 
@@ -29,7 +30,7 @@ type teller struct {
 	leading atomic.Pointer[time.Time]
 }
 
-// lead records that this process holds the Lease now. The result records that it does not hold the Lease any longer.
+// lead records that this process holds the Lease now. The returned function records the loss of the Lease.
 func (t *teller) lead() (end func()) {
 	t.leading.Store(new(time.Now()))
 	return func() { t.leading.Store(nil) }

@@ -18,11 +18,11 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// askedAtOnce is how many processes are asked at the same time: each is a connection by way of the API server and a process on a
-// node.
+// askedAtOnce is the number of processes that askAll asks at the same time. Each request needs a connection through the
+// API server and starts a process on a node.
 const askedAtOnce = 32
 
-// askAll asks all of Lanlord's processes what they know.
+// askAll asks all of Lanlord's processes for their status.
 func (g *gatherer) askAll(ctx context.Context, pods []corev1.Pod) error {
 	var group errgroup.Group
 	group.SetLimit(askedAtOnce)
@@ -40,7 +40,7 @@ func (g *gatherer) askAll(ctx context.Context, pods []corev1.Pod) error {
 		case speakerComponent:
 			group.Go(func() error {
 				s := inspect.Speaker{Pod: convertPod(pod)}
-				s.Networks, _ = kube.NetworksOf(pod) // the controller tells of what it cannot read
+				s.Networks, _ = kube.NetworksOf(pod) // the controller reports unreadable networks
 				s.Says, s.Silence = ask[status.Speaker](ctx, g, pod)
 				g.result(func(all *inspect.Cluster) { all.Speakers = append(all.Speakers, s) })
 				return nil
@@ -61,7 +61,7 @@ func byNode(x, y inspect.Pod) int {
 	return cmp.Or(cmp.Compare(x.Node, y.Node), cmp.Compare(x.Name, y.Name))
 }
 
-// ask returns what the process of a Pod says, or why it could not be asked.
+// ask returns the status of the process of a Pod, or the reason why the status is missing.
 func ask[T any](ctx context.Context, g *gatherer, pod *corev1.Pod) (*T, string) {
 	command, ok := running(pod)
 	if !ok {
@@ -79,8 +79,8 @@ func ask[T any](ctx context.Context, g *gatherer, pod *corev1.Pod) (*T, string) 
 	return said, ""
 }
 
-// statusText returns the status of the process of a Pod as JSON, or why there is none. Without the right to execute in the
-// Pod, the controller passes the status on, encrypted.
+// statusText returns the status of the process of a Pod as JSON, or the reason why the status is missing. If the user
+// may not execute commands in the Pod, statusText uses the encrypted status that the controller passes on.
 func (g *gatherer) statusText(ctx context.Context, pod *corev1.Pod, command string) (text []byte, silence string) {
 	if !g.noExec.Load() {
 		text, err := g.execute(ctx, target{
@@ -97,7 +97,7 @@ func (g *gatherer) statusText(ctx context.Context, pod *corev1.Pod, command stri
 	return g.sealed().of(pod.Name)
 }
 
-// silenceOf says why a process could not be asked.
+// silenceOf returns the reason why a process could not be asked.
 func silenceOf(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "no answer in time"
@@ -105,7 +105,7 @@ func silenceOf(err error) string {
 	return err.Error()
 }
 
-// running returns the program of a Pod's first container, and false if it does not run.
+// running returns the program of a Pod's first container. ok is false if the container does not run.
 func running(pod *corev1.Pod) (program string, ok bool) {
 	if len(pod.Spec.Containers) == 0 || len(pod.Spec.Containers[0].Command) == 0 {
 		return "", false

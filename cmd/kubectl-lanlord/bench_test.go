@@ -15,10 +15,10 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// manyServices is how many the numbers in docs/kubectl-plugin.md are for.
+// manyServices is the number of Services for the figures in docs/kubectl-plugin.md.
 const manyServices = 2000
 
-// newManyServices is the healthy cluster with many Services more.
+// newManyServices returns the healthy cluster with manyServices additional Services.
 func newManyServices(tb testing.TB) *scenario {
 	archive, err := txtar.ParseFile("testdata/healthy.txtar")
 	if err != nil {
@@ -65,7 +65,7 @@ func newManyServices(tb testing.TB) *scenario {
 	return w
 }
 
-// BenchmarkTables prints each table of a cluster with 2,000 Services, all that happens after the API server has answered included.
+// BenchmarkTables measures the commands on a cluster with 2,000 Services, without the time that the API server takes.
 func BenchmarkTables(b *testing.B) {
 	w := newManyServices(b)
 	for _, command := range []string{"services", "status", "doctor"} {
@@ -79,7 +79,8 @@ func BenchmarkTables(b *testing.B) {
 	}
 }
 
-// TestManyServices keeps what is done with many Services from growing with their square: that would take minutes.
+// TestManyServices guards against work that grows with the square of the number of Services. Such work would take
+// minutes.
 func TestManyServices(t *testing.T) {
 	w := newManyServices(t)
 	began := time.Now()

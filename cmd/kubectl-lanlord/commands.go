@@ -39,7 +39,7 @@ func (p *plugin) look(ctx context.Context, s scope) (*inspect.Cluster, access, e
 	return c, a, err
 }
 
-// command is one that looks at the cluster and prints a report of it.
+// command returns a command that looks at the cluster and prints a report.
 func (p *plugin) command(use, short string, positional cobra.PositionalArgs, s scope,
 	make func(ctx context.Context, c *inspect.Cluster, a access, args []string) (report, error)) *cobra.Command {
 	command := &cobra.Command{Use: use, Short: short, Args: positional}
@@ -82,7 +82,7 @@ func (p *plugin) services() *cobra.Command {
 	command := p.command("services", "List the Services with their addresses, and who answers for them", args("", 0, 0), ordinary,
 		func(_ context.Context, c *inspect.Cluster, _ access, _ []string) (report, error) {
 			namespace := ""
-			if p.overrides.Context.Namespace != "" { // of all namespaces unless one is named
+			if p.overrides.Context.Namespace != "" { // an empty namespace means all namespaces
 				namespace = p.overrides.Context.Namespace
 			}
 			return inspect.Services(c, namespace), nil
@@ -113,7 +113,7 @@ func (p *plugin) who() *cobra.Command {
 	return command
 }
 
-// verdict is the error that stands for how something is.
+// verdict returns nil if all is well, errUnsure if the state is not known, and errWrong otherwise.
 func verdict(well, known bool) error {
 	switch {
 	case well:
@@ -151,7 +151,7 @@ func (p *plugin) why() *cobra.Command {
 	return command
 }
 
-// explain explains a Service, also one that is not Lanlord's.
+// explain explains a Service of Lanlord, or why a Service does not belong to Lanlord.
 func (p *plugin) explain(ctx context.Context, c *inspect.Cluster, a access, key cluster.Key) (inspect.Explanation, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()

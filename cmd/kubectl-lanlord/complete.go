@@ -12,10 +12,11 @@ import (
 	"github.com/lanlord/lanlord/pkg/inspect"
 )
 
-// completionLimit is how long somebody who has pressed the tab key is kept waiting.
+// completionLimit is the longest time that a user waits after a press of the tab key.
 const completionLimit = 3 * time.Second
 
-// completions asks the API server for words that begin with what was typed. Without an answer there are none.
+// completions returns the words that ask gets from the API server. If the API server does not answer, completions
+// returns no words.
 func (p *plugin) completions(c *cobra.Command, ask func(context.Context, access) []string) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(c.Context(), completionLimit)
 	defer cancel()
@@ -47,7 +48,8 @@ func (p *plugin) completeNamespaces(c *cobra.Command, _ []string, _ string) ([]s
 	})
 }
 
-// completeServices offers Lanlord's Services: with their namespaces if one was begun, else those of the namespace of -n or the context.
+// completeServices offers Lanlord's Services as namespace/name, and the Services in the namespace of -n or of the
+// context also by name alone. For the second argument of move, completeServices offers nodes.
 func (p *plugin) completeServices(c *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
 	switch {
 	case len(given) > 1, len(given) == 1 && c.Name() != "move":
@@ -97,7 +99,7 @@ func (p *plugin) completeAddresses(c *cobra.Command, given []string, _ string) (
 	})
 }
 
-// servicesOf returns a Cluster with Services alone.
+// servicesOf returns a Cluster that holds only Services.
 func (p *plugin) servicesOf(ctx context.Context, a access) *inspect.Cluster {
 	namespace, _, err := p.config().Namespace()
 	if err != nil {
@@ -111,6 +113,6 @@ func (p *plugin) servicesOf(ctx context.Context, a access) *inspect.Cluster {
 			}
 		}
 	}
-	_ = g.gatherServices(ctx) // without an answer there is nothing to complete
+	_ = g.gatherServices(ctx) // without an answer, completion offers nothing
 	return &g.cluster
 }

@@ -15,22 +15,22 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// access is how a cluster is reached.
+// access holds the functions that reach a cluster.
 type access struct {
 	client kubernetes.Interface
-	// execute runs a command in a Pod's container and returns what it printed.
+	// execute runs a command in a Pod's container and returns the standard output.
 	execute func(ctx context.Context, t target) ([]byte, error)
-	// raw gets a path of the API server that client knows no type for.
+	// raw gets a path of the API server for which the client has no type.
 	raw func(ctx context.Context, path string) ([]byte, error)
 }
 
-// target is a command in a container.
+// target names a container, and a command to run there.
 type target struct {
 	namespace, pod, container string
 	command                   []string
 }
 
-// connector reaches the cluster that a kubeconfig names.
+// connector connects to the cluster of a kubeconfig.
 type connector func(clientcmd.ClientConfig) (access, error)
 
 func connect(config clientcmd.ClientConfig) (access, error) {
@@ -43,7 +43,7 @@ func connect(config clientcmd.ClientConfig) (access, error) {
 	typed := rest.CopyConfig(cfg)
 	typed.ContentType = "application/vnd.kubernetes.protobuf"
 	typed.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
-	// One set of connections for all requests of both configurations.
+	// Typed and raw requests share one client and its connections.
 	client, err := kubernetes.NewForConfig(typed)
 	if err != nil {
 		return access{}, fmt.Errorf("make a client for %s: %w", cfg.Host, err)
@@ -58,7 +58,8 @@ func connect(config clientcmd.ClientConfig) (access, error) {
 	}, nil
 }
 
-// explained returns err, or the error that the API server gives in the body of its answer and that the client does not read.
+// explained returns err, or the error in the body of the API server's answer. The client of a raw request does not read
+// that body.
 func explained(body []byte, err error) error {
 	var status metav1.Status
 	if err == nil || json.Unmarshal(body, &status) != nil || status.Kind != "Status" || status.Message == "" {
@@ -67,7 +68,7 @@ func explained(body []byte, err error) error {
 	return &apierrors.StatusError{ErrStatus: status}
 }
 
-// describe says what to do about an error of the API server or of the kubeconfig.
+// describe adds advice to an error of the API server or of the kubeconfig.
 func describe(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		if n, ok := errors.AsType[net.Error](err); ok && n.Timeout() {

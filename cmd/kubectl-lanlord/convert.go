@@ -47,7 +47,7 @@ func convertPod(o *corev1.Pod) inspect.Pod {
 	return p
 }
 
-// podProblem says why a Pod is not ready, as far as its status tells.
+// podProblem returns the reason in a Pod's status why the Pod is not ready. The reason is empty if the status has none.
 func podProblem(o *corev1.Pod) string {
 	for _, c := range o.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
@@ -67,7 +67,8 @@ func podProblem(o *corev1.Pod) string {
 	return ""
 }
 
-// ended says how a container ended: the last that it said, which the kubelet takes from its log.
+// ended returns the exit status of a container and the last line of its termination message. The kubelet takes the
+// termination message from the container's log.
 func ended(t *corev1.ContainerStateTerminated) string {
 	lines := strings.Split(strings.TrimSpace(t.Message), "\n")
 	return joinWords(fmt.Sprintf("ended with status %d", t.ExitCode), lines[len(lines)-1])
@@ -80,7 +81,7 @@ func joinWords(reason, message string) string {
 	return reason + ": " + message
 }
 
-// rawSockets tells whether a container has CAP_NET_RAW, which only root gets by being given it.
+// rawSockets reports whether a container has CAP_NET_RAW. Added capabilities take effect only for root.
 func rawSockets(o *corev1.Pod, c *corev1.Container) bool {
 	s := c.SecurityContext
 	if s == nil {
@@ -97,7 +98,7 @@ func rawSockets(o *corev1.Pod, c *corev1.Container) bool {
 		return false
 	}
 	if s.Capabilities == nil {
-		return true // it is among those that a runtime gives by default
+		return true // container runtimes give NET_RAW by default
 	}
 	names := func(list []corev1.Capability, capability corev1.Capability) bool {
 		return slices.Contains(list, capability) || slices.Contains(list, "CAP_"+capability) || slices.Contains(list, "ALL")
@@ -112,7 +113,7 @@ func convertDaemonSet(o *appsv1.DaemonSet) *inspect.DaemonSet {
 			Key: t.Key, Value: t.Value, Effect: string(t.Effect), Exists: t.Operator == corev1.TolerationOpExists,
 		})
 	}
-	// The DaemonSet's controller adds these to all its Pods.
+	// The DaemonSet controller adds these tolerations to all Pods of a DaemonSet.
 	for _, key := range []string{
 		corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable, corev1.TaintNodeDiskPressure, corev1.TaintNodeMemoryPressure,
 		corev1.TaintNodePIDPressure, corev1.TaintNodeUnschedulable, corev1.TaintNodeNetworkUnavailable,
@@ -136,7 +137,8 @@ func convertLease(o *coordinationv1.Lease) *inspect.Lease {
 	return l
 }
 
-// flagOf returns the value of a flag in a container's arguments, which stand for the defaults of the daemons.
+// flagOf returns the value of a flag in a container's command and arguments, or otherwise if the flag is missing.
+// Callers pass the default of the daemon as otherwise.
 func flagOf(c *corev1.Container, name, otherwise string) string {
 	words := append(slices.Clone(c.Command), c.Args...)
 	for i, word := range words {
@@ -152,8 +154,8 @@ func flagOf(c *corev1.Container, name, otherwise string) string {
 	return otherwise
 }
 
-// convertEvents returns the Events about a Service. (The API server has chosen them by that already; a field selector is a
-// wish where it does not know the field.)
+// convertEvents returns the Events about a Service. The API server has already selected by kind and name, but an API
+// server may ignore a field selector for a field that it does not know.
 func convertEvents(list []corev1.Event, service string) (events []inspect.Event) {
 	for i := range list {
 		o := &list[i]

@@ -16,39 +16,39 @@ import (
 )
 
 const (
-	// openELBAnnotation has the value openelb on a Service that OpenELB serves. openELBDefault is true on an Eip that
-	// is for all Services.
+	// openELBAnnotation has the value openelb on a Service of OpenELB. openELBDefault has the value true on an Eip for
+	// all Services.
 	openELBAnnotation = "lb.kubesphere.io/v1alpha1"
 	openELBDefault    = "eip.openelb.kubesphere.io/is-default-eip"
 )
 
-// block is a range of addresses.
+// block holds a range of addresses.
 type block struct{ CIDR, Start, Stop string }
 
-// custom is a custom resource of any of the rivals, with the fields that count.
+// custom holds the relevant fields of a custom resource of any rival.
 type custom struct {
 	Metadata struct {
 		Name        string
 		Annotations map[string]string
 	}
 	Spec struct {
-		// Cilium; versions before 1.15 have cidrs.
+		// Cilium has Blocks. Versions before 1.15 have CIDRs.
 		Blocks, CIDRs []block
-		// Calico: IPPool, BGPConfiguration and KubeControllersConfiguration.
+		// Calico has these fields in IPPool, BGPConfiguration and KubeControllersConfiguration.
 		CIDR                   string
 		AllowedUses            []string
 		ServiceLoadBalancerIPs []block
 		Controllers            struct {
 			LoadBalancer *struct{ AssignIPs string }
 		}
-		// OpenELB.
+		// OpenELB has Address.
 		Address string
-		// Disabled is true for a pool of Cilium, Calico or (as disable) OpenELB that assigns nothing.
+		// Disabled (in OpenELB: Disable) is true for a pool of Cilium, Calico or OpenELB that assigns nothing.
 		Disabled, Disable bool
 	}
 }
 
-// resourceRivals looks for the custom resources of rivals, of the API groups that the API server has.
+// resourceRivals looks for the custom resources of rivals in the API groups of the API server.
 func (g *gatherer) resourceRivals(ctx context.Context) ([]inspect.Rival, error) {
 	groups, err := g.groups(ctx)
 	if err != nil {
@@ -76,7 +76,7 @@ func (g *gatherer) resourceRivals(ctx context.Context) ([]inspect.Rival, error) 
 	return found, nil
 }
 
-// groups returns the versions of each API group, the preferred ones first.
+// groups returns the versions of each API group, the preferred version first.
 func (g *gatherer) groups(ctx context.Context) (map[string][]string, error) {
 	text, err := g.raw(ctx, "/apis")
 	if apierrors.IsNotFound(err) {
@@ -98,7 +98,7 @@ func (g *gatherer) groups(ctx context.Context) (map[string][]string, error) {
 	return groups, nil
 }
 
-// customs lists resources. It returns none where the right is missing, which is a gap.
+// customs lists resources. If the user may not list them, customs records a gap and returns no resources.
 func (g *gatherer) customs(ctx context.Context, group, version, resource string) ([]custom, error) {
 	text, err := g.raw(ctx, "/apis/"+group+"/"+version+"/"+resource)
 	if apierrors.IsNotFound(err) {
@@ -114,8 +114,8 @@ func (g *gatherer) customs(ctx context.Context, group, version, resource string)
 	return list.Items, nil
 }
 
-// cilium looks for the pools of Cilium LB-IPAM, which sleeps without one. Services may name a class of Cilium's
-// announcers.
+// cilium looks for the pools of Cilium LB-IPAM. LB-IPAM does nothing without a pool. Services may name a class of
+// Cilium's announcers.
 func (g *gatherer) cilium(ctx context.Context, version string) ([]inspect.Rival, error) {
 	pools, err := g.customs(ctx, "cilium.io", version, "ciliumloadbalancerippools")
 	if err != nil {
@@ -177,7 +177,7 @@ func (g *gatherer) calico(ctx context.Context, version string) ([]inspect.Rival,
 	return append(seen(ipam), seen(bgp)...), nil
 }
 
-// openELB looks for the Eips of OpenELB. Unless one of them is for all Services, OpenELB serves those with its
+// openELB looks for the Eips of OpenELB. Unless an Eip is for all Services, OpenELB serves the Services with OpenELB's
 // annotation.
 func (g *gatherer) openELB(ctx context.Context, version string) ([]inspect.Rival, error) {
 	eips, err := g.customs(ctx, "network.kubesphere.io", version, "eips")
@@ -209,7 +209,7 @@ func (g *gatherer) openELB(ctx context.Context, version string) ([]inspect.Rival
 	return seen(r), nil
 }
 
-// addPool notes an object with addresses, which are written as in the ConfigMap.
+// addPool adds an object and its addresses to a rival. The addresses have the same syntax as in the ConfigMap.
 func addPool(r *inspect.Rival, kind, name string, addresses []string) {
 	r.Objects = append(r.Objects, kind+" "+name)
 	document, err := yaml.Marshal(map[string]any{"address-pools": []any{map[string]any{
@@ -225,7 +225,7 @@ func addPool(r *inspect.Rival, kind, name string, addresses []string) {
 	r.Unread = fmt.Sprintf("%s %s: %v", kind, name, err)
 }
 
-// seen returns the rival if it has any objects.
+// seen returns the rival, or nil if the rival has no objects.
 func seen(r inspect.Rival) []inspect.Rival {
 	if len(r.Objects) == 0 {
 		return nil

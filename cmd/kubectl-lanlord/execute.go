@@ -17,7 +17,8 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 )
 
-// execute runs a command in a container, over a WebSocket, or SPDY where the API server or a proxy does not know that.
+// execute runs a command in a container over a WebSocket, or over SPDY if the API server or a proxy does not support
+// WebSockets.
 func execute(ctx context.Context, cfg *rest.Config, client kubernetes.Interface, t target) ([]byte, error) {
 	request := client.CoreV1().RESTClient().Post().Namespace(t.namespace).Resource("pods").Name(t.pod).SubResource("exec").
 		VersionedParams(&corev1.PodExecOptions{Container: t.container, Command: t.command, Stdout: true, Stderr: true}, scheme.ParameterCodec)
@@ -46,8 +47,8 @@ func execute(ctx context.Context, cfg *rest.Config, client kubernetes.Interface,
 	return stdout.Bytes(), refusal(err, t)
 }
 
-// refusal returns err, or the error for a missing right if err says that in words alone: the connection of a stream has no
-// other error.
+// refusal returns err, or a Forbidden error if the text of err reports a missing right. On the connection of a stream,
+// the client returns the refusal of the API server as text only.
 func refusal(err error, t target) error {
 	if err == nil || apierrors.IsForbidden(err) {
 		return err

@@ -14,26 +14,27 @@ import (
 )
 
 const (
-	// lanlordLabel is on all of Lanlord's Pods, in every overlay.
+	// lanlordLabel selects all Pods of Lanlord, in every overlay.
 	lanlordLabel = "app.kubernetes.io/name=lanlord"
-	// componentLabel says which of the two a Pod is.
+	// componentLabel is the label with the component of a Pod: controller or speaker.
 	componentLabel      = "component"
 	controllerComponent = "controller"
 	speakerComponent    = "speaker"
 )
 
-// usual are the namespaces that Lanlord is in for those who may not look everywhere.
+// usual lists the namespaces to search if the user may not list Pods in all namespaces.
 var usual = [...]string{"lanlord-system", "metallb-system"}
 
-// installation is where Lanlord is, and its Pods there.
+// installation holds the namespace and the Pods of one Lanlord.
 type installation struct {
 	namespace string
-	// others are the namespaces where there is one too.
+	// others lists further namespaces with Pods of Lanlord.
 	others []string
 	pods   []corev1.Pod
 }
 
-// find looks for Lanlord's Pods: in the namespace that was named, else everywhere, else where it usually is.
+// find returns the installation in the namespace of --lanlord-namespace. Without the flag, find searches all
+// namespaces, or the usual namespaces if the user may not list Pods in all namespaces.
 func (p *plugin) find(ctx context.Context, a access) (installation, error) {
 	pods, err := listLanlord(ctx, a, p.namespace)
 	if apierrors.IsForbidden(err) && p.namespace == "" {
@@ -66,7 +67,7 @@ func (p *plugin) find(ctx context.Context, a access) (installation, error) {
 		"kubectl get deployments,daemonsets -A -l %s shows whether it is installed", lanlordLabel, lanlordLabel)
 }
 
-// only refuses to choose among several.
+// only returns an error if several namespaces have Pods of Lanlord.
 func (i installation) only() error {
 	if len(i.others) == 0 {
 		return nil
@@ -79,7 +80,7 @@ func listLanlord(ctx context.Context, a access, namespace string) ([]corev1.Pod,
 	if err != nil {
 		return nil, err
 	}
-	// What has ended for good, as after an eviction, takes no part.
+	// Pods that have ended for good, for example after an eviction, do not count.
 	return slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool {
 		return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 	}), nil

@@ -21,20 +21,21 @@ import (
 )
 
 const (
-	// leaseName and the other names are those that Lanlord gives to what it makes.
+	// leaseName is the name of the controller's Lease.
 	leaseName = "lanlord-controller"
 	// shortestKey is the least length of a gossip key in bytes.
 	shortestKey = 16
 )
 
-// gatherer fills an inspect.Cluster from many goroutines.
+// gatherer fills an inspect.Cluster. Many goroutines may call its methods.
 type gatherer struct {
 	access
 	namespace string
-	// fallback is where Services are looked for by those who may not look everywhere.
+	// fallback is the namespace to list Services in, if the user may not list Services in all namespaces.
 	fallback string
 	progress *progress
-	// sealed returns the statuses that the controller passes on. noExec is true once the right to execute was missing.
+	// sealed returns the statuses that the controller passes on. noExec is true after the API server has refused
+	// pods/exec.
 	sealed func() statuses
 	noExec atomic.Bool
 
@@ -42,14 +43,15 @@ type gatherer struct {
 	cluster inspect.Cluster
 }
 
-// result notes what was gathered.
+// result calls note to store something in the cluster.
 func (g *gatherer) result(note func(*inspect.Cluster)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	note(&g.cluster)
 }
 
-// miss notes that something could not be gathered, and returns nil; the error if it is none that the rest can do without.
+// miss records a gap: some part of the cluster could not be read. miss returns nil after recording the gap, and returns
+// err without a gap if the API server cannot be reached.
 func (g *gatherer) miss(what inspect.Subject, right string, err error) error {
 	if apierrors.IsForbidden(err) {
 		g.result(func(c *inspect.Cluster) {
@@ -64,17 +66,17 @@ func (g *gatherer) miss(what inspect.Subject, right string, err error) error {
 	return nil
 }
 
-// scope says how much is gathered.
+// scope selects how much gather reads.
 type scope uint8
 
 const (
-	// ordinary is what every report needs.
+	// ordinary reads the objects and statuses for every report.
 	ordinary scope = iota
-	// thorough adds what only doctor looks at.
+	// thorough also reads the objects that only doctor needs.
 	thorough
 )
 
-// gather looks at the cluster once.
+// gather reads the cluster once.
 func (p *plugin) gather(ctx context.Context, a access, where installation, s scope, told *progress) (*inspect.Cluster, error) {
 	fallback, _, err := p.config().Namespace()
 	if err != nil {
@@ -205,7 +207,8 @@ func (g *gatherer) gatherDaemonSet(ctx context.Context) error {
 	return nil
 }
 
-// gatherKeys counts the gossip keys. Few may read Secrets, and the speakers say themselves when they have none.
+// gatherKeys counts the gossip keys. Most users may not read Secrets; gatherKeys records no gap for them, because a
+// speaker without keys reports the missing keys in its status.
 func (g *gatherer) gatherKeys(ctx context.Context) error {
 	o, err := g.client.CoreV1().Secrets(g.namespace).Get(ctx, kube.GossipSecret, metav1.GetOptions{})
 	keys := 0

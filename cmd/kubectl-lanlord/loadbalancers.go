@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// serviceLBName and serviceLBNamespace are the labels with the Service on a DaemonSet of k3s ServiceLB.
+	// serviceLBName and serviceLBNamespace are labels on a DaemonSet of k3s ServiceLB. The labels name the Service.
 	serviceLBName      = "svccontroller.k3s.cattle.io/svcname"
 	serviceLBNamespace = "svccontroller.k3s.cattle.io/svcnamespace"
-	// kubeVIPClass is the class of kube-vip unless lb_class_name says something else.
+	// kubeVIPClass is the default class of kube-vip. The setting lb_class_name replaces the default.
 	kubeVIPClass = "kube-vip.io/kube-vip-class"
 )
 
@@ -36,7 +36,7 @@ func (g *gatherer) gatherRivals(ctx context.Context) error {
 	return nil
 }
 
-// serviceLB looks for the DaemonSets of k3s ServiceLB, one for each Service.
+// serviceLB looks for the DaemonSets of k3s ServiceLB. Each Service has its own DaemonSet.
 func (g *gatherer) serviceLB(ctx context.Context) ([]inspect.Rival, error) {
 	list, err := g.client.AppsV1().DaemonSets("").List(ctx, metav1.ListOptions{LabelSelector: serviceLBName})
 	if err != nil {
@@ -56,7 +56,7 @@ func (g *gatherer) serviceLB(ctx context.Context) ([]inspect.Rival, error) {
 	return []inspect.Rival{r}, nil
 }
 
-// podRivals looks for Pods by their images: kube-vip, whose static Pods have no labels, and PureLB's allocator.
+// podRivals looks for the images of kube-vip and of PureLB's allocator. The static Pods of kube-vip have no labels.
 func (g *gatherer) podRivals(ctx context.Context) ([]inspect.Rival, error) {
 	list, err := g.client.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -91,7 +91,7 @@ func (g *gatherer) podRivals(ctx context.Context) ([]inspect.Rival, error) {
 	return found, nil
 }
 
-// imageName returns the last part of an image's name, without its tag and digest.
+// imageName returns the last part of an image's name, without tag and digest.
 func imageName(image string) string {
 	image, _, _ = strings.Cut(image, "@")
 	image = image[strings.LastIndex(image, "/")+1:]
@@ -99,8 +99,8 @@ func imageName(image string) string {
 	return image
 }
 
-// setting returns the value of a flag, else of an environment variable of a container; empty if it has neither. A flag
-// without a value is true.
+// setting returns the value of a container's flag, else of its environment variable, else an empty string. A flag
+// without a value counts as true.
 func setting(c *corev1.Container, variable, flag string) string {
 	if slices.Contains(c.Args, "--"+flag) {
 		return "true"

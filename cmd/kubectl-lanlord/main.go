@@ -1,5 +1,5 @@
-// Command kubectl-lanlord is a plugin of kubectl (kubectl lanlord) that shows what Lanlord does in a cluster, who has which
-// address and why, and what is wrong.
+// Command kubectl-lanlord is a plugin of kubectl (kubectl lanlord). The plugin shows the state of Lanlord in a cluster,
+// which node answers for which address and why, and what is wrong.
 package main
 
 import (
@@ -19,20 +19,21 @@ import (
 	"github.com/lanlord/lanlord/pkg/daemon"
 )
 
-// completer is the name under which kubectl looks for what completes the plugin's arguments.
+// completer is the name of the program that kubectl runs to complete the plugin's arguments.
 const completer = "kubectl_complete-lanlord"
 
 // The exit statuses.
 const (
 	exitOK    = 0
-	exitWrong = 1 // what was asked about is not as it should be
-	exitError = 2 // it could not be found out, or done
+	exitWrong = 1 // the command has found something wrong
+	exitError = 2 // the command has failed, or could not find out everything
 )
 
-// errWrong is returned by a command that has said what is wrong with the cluster.
+// errWrong is the error of a command that has printed what is wrong with the cluster.
 var errWrong = errors.New("something is wrong")
 
-// errUnsure is returned by a command that has said what could not be found out, and found nothing wrong in the rest.
+// errUnsure is the error of a command that could not find out everything, and has found nothing wrong in the rest. The
+// command has printed the gaps.
 var errUnsure = errors.New("not all could be found out")
 
 func main() {
@@ -41,15 +42,15 @@ func main() {
 	os.Exit(run(ctx, os.Args, world{connect, time.Now, daemon.Version()}, os.Stdout, os.Stderr))
 }
 
-// world is what the program meets outside of itself.
+// world holds the program's access to the outside. Tests replace the parts.
 type world struct {
 	connect connector
 	now     func() time.Time
-	// version is the plugin's.
+	// version is the plugin's version.
 	version string
 }
 
-// run runs the command line args, which begin with the program's name, and returns the exit status.
+// run runs the command line args and returns the exit status. The first element of args is the program's name.
 func run(ctx context.Context, args []string, w world, stdout, stderr io.Writer) int {
 	terminal := stderr
 	stdout, stderr = &plainWriter{to: stdout}, &plainWriter{to: stderr}
@@ -67,13 +68,14 @@ func run(ctx context.Context, args []string, w world, stdout, stderr io.Writer) 
 	case errors.Is(err, errUnsure):
 		return exitError
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		return exitError // interrupted; whoever did that knows
+		return exitError // the user who interrupted the command needs no message
 	}
 	fmt.Fprintf(stderr, "error: %v\n", err)
 	return exitError
 }
 
-// arguments are those for the root command. Under the name that kubectl completes by, they are what is to be completed.
+// arguments returns the arguments for the root command. kubectl completes arguments with a program called completer;
+// under that name, arguments requests the completion of the other arguments.
 func arguments(args []string) []string {
 	if strings.TrimSuffix(filepath.Base(args[0]), ".exe") == completer {
 		return append([]string{cobra.ShellCompRequestCmd}, args[1:]...)

@@ -30,16 +30,16 @@ import (
 
 var update = flag.Bool("update", false, "write what the commands print into testdata")
 
-// noon is when the commands of the scenarios run.
+// noon is the time at which the commands of the scenarios run.
 var noon = time.Date(2026, time.June, 1, 12, 0, 0, 0, time.UTC)
 
-// TestScenarios runs the command lines in testdata against clusters there. A file's part is
+// TestScenarios runs the command lines in testdata against the clusters there. A file has these parts:
 //   - objects.yaml: the objects of the API server;
-//   - forbidden: rights that are missing, as "verb resource" or "verb resource/name" on a line each;
-//   - says POD: what the process in a Pod prints when it is asked for its status;
-//   - raw PATH: what the API server answers at a path;
-//   - raw POD: why the controller does not pass on the status of a Pod;
-//   - kubectl lanlord ARGUMENTS: what the command prints, and with which status it exits if that is not 0.
+//   - forbidden: missing rights, as "verb resource" or "verb resource/name" on a line each;
+//   - says POD: the status that the process in a Pod prints;
+//   - raw PATH: the answer of the API server at a path;
+//   - raw POD: the reason why the controller does not pass on the status of a Pod;
+//   - kubectl lanlord ARGUMENTS: the output of the command, and the exit status if the status is not 0.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -73,14 +73,14 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// scenario is a cluster that stands still.
+// scenario is a cluster that does not change by itself.
 type scenario struct {
 	t      testing.TB
 	client *fake.Clientset
 	says   map[string][]byte
 	raw    map[string][]byte
 	denied []string
-	// asked replaces says if it is not nil.
+	// asked replaces says if asked is not nil.
 	asked func(target) ([]byte, error)
 	now   func() time.Time
 }
@@ -119,7 +119,7 @@ func decode(t testing.TB, data []byte) (objects []runtime.Object) {
 	return objects
 }
 
-// forbids denies what is in the part "forbidden".
+// forbids denies the requests in the part "forbidden".
 func (w *scenario) forbids(action clienttesting.Action) (bool, runtime.Object, error) {
 	right, name := action.GetVerb()+" "+action.GetResource().Resource, ""
 	if get, ok := action.(clienttesting.GetAction); ok {
@@ -173,7 +173,7 @@ func (w *scenario) reach(clientcmd.ClientConfig) (access, error) {
 	}, nil
 }
 
-// statuses is what the controller passes on: what the processes say, encrypted with the key in the Secret.
+// statuses returns the statuses that the controller passes on, encrypted with the key in the Secret.
 func (w *scenario) statuses() ([]byte, error) {
 	secret, err := w.client.CoreV1().Secrets("lanlord-system").Get(w.t.Context(), "lanlord-viewer", metav1.GetOptions{})
 	if err != nil {
@@ -194,7 +194,7 @@ func (w *scenario) statuses() ([]byte, error) {
 	return json.Marshal(all)
 }
 
-// words splits a line; "" is an empty word.
+// words splits a line into words. The word "" stands for an empty word.
 func words(line string) []string {
 	words := strings.Fields(line)
 	for i, w := range words {
@@ -203,7 +203,7 @@ func words(line string) []string {
 	return words
 }
 
-// run runs a command line and returns what it prints.
+// run runs a command line and returns the output.
 func (w *scenario) run(args ...string) string {
 	var stdout, stderr bytes.Buffer
 	status := w.start(w.t.Context(), &stdout, &stderr, args...)
@@ -225,7 +225,8 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// TestOldStatusIsNotShown refuses a status that somebody has recorded, one of another Pod, and one with another key.
+// TestOldStatusIsNotShown checks that openAll refuses a recorded status, the status of another Pod, and a status
+// encrypted with another key.
 func TestOldStatusIsNotShown(t *testing.T) {
 	key, other := []byte("0123456789abcdef"), []byte("fedcba9876543210")
 	seal := func(key []byte, pod string, at time.Time) daemon.Sealed {
@@ -254,7 +255,8 @@ func TestOldStatusIsNotShown(t *testing.T) {
 	}
 }
 
-// TestRefusalIsMissingRight recognizes that the API server refuses to execute, by what the client makes of its answer.
+// TestRefusalIsMissingRight checks that refusal recognizes a missing right to execute in the text of the client's
+// error.
 func TestRefusalIsMissingRight(t *testing.T) {
 	for text, want := range map[string]bool{
 		`unable to upgrade connection: pods "a" is forbidden: User "u" cannot create resource "pods/exec" in API group "" in the namespace "n"`: true,
@@ -271,7 +273,8 @@ func TestRefusalIsMissingRight(t *testing.T) {
 	}
 }
 
-// TestAPIServerIsQuoted shows the words of the API server, and not those that the client has for the number of the answer.
+// TestAPIServerIsQuoted checks that the error has the message of the API server instead of the client's text for the
+// status code.
 func TestAPIServerIsQuoted(t *testing.T) {
 	said := errors.New("the server is currently unable to handle the request")
 	for body, want := range map[string]string{

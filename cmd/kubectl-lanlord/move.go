@@ -19,13 +19,15 @@ import (
 )
 
 const (
-	// moveWait is how long a move is waited for, beyond what the configuration lets a node wait.
+	// moveWait is the longest time to wait for a move. With --back, the failback delay of the configuration is added.
 	moveWait = 30 * time.Second
 	// moveLook is the time from one look to the next.
 	moveLook = 250 * time.Millisecond
-	// wishSeen is how long the speakers may take to see a wish. What they do not elect then they are not going to.
+	// wishSeen is the longest time until the speakers see the annotation. If the election still names another node
+	// after wishSeen, the election is not going to change.
 	wishSeen = 10 * time.Second
-	// wishGone is how long they may take to see that a wish is gone: until then the election still names the node of the wish.
+	// wishGone is the longest time until the speakers see that the annotation is gone. Before that, the election still
+	// names the node in the annotation.
 	wishGone = time.Second
 )
 
@@ -73,7 +75,7 @@ func (p *plugin) move() *cobra.Command {
 	return command
 }
 
-// moveTo has a Service ask for a node, or for none if node is empty.
+// moveTo makes node the preferred node of a Service. An empty node removes the preference.
 func (p *plugin) moveTo(ctx context.Context, key cluster.Key, node string, wait bool) (inspect.Move, error) {
 	before, a, err := p.look(ctx, ordinary)
 	if err != nil {
@@ -103,7 +105,7 @@ func (p *plugin) moveTo(ctx context.Context, key cluster.Key, node string, wait 
 	return p.waitMoved(ctx, before, key, node)
 }
 
-// prefer sets or removes the annotation.
+// prefer sets the annotation, or removes the annotation if node is empty.
 func prefer(ctx context.Context, a access, key cluster.Key, node string) error {
 	var value *string
 	if node != "" {
@@ -123,7 +125,7 @@ func prefer(ctx context.Context, a access, key cluster.Key, node string) error {
 	return nil
 }
 
-// waitMoved looks until the addresses are where they are to be, or it has taken too long.
+// waitMoved waits until the addresses have moved, or until the limit or the election shows that they will not move.
 func (p *plugin) waitMoved(ctx context.Context, before *inspect.Cluster, key cluster.Key, node string) (inspect.Move, error) {
 	limit := moveWait
 	if failback := inspect.FailbackOf(before); node == "" && failback != config.FailbackNever {
@@ -162,7 +164,7 @@ func (p *plugin) waitMoved(ctx context.Context, before *inspect.Cluster, key clu
 	}
 }
 
-// interrupted is nil when nothing but the time is over.
+// interrupted returns nil if the time limit of ctx has passed, else the error of ctx.
 func interrupted(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return nil

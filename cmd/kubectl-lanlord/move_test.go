@@ -18,11 +18,12 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// mover makes the speakers of a scenario follow the wishes of default/web, as real ones do: what they elect changes at once, and
-// who answers a while later.
+// mover makes the speakers of a scenario follow the preferred node of default/web as real speakers do: the election
+// changes at once, and the owner changes after a delay.
 type mover struct {
 	*scenario
-	// elects is the node that goes before others without a wish, delay is how long a move takes, unable is a node that may not answer.
+	// elects is the elected node without a preferred node. unable is a node that may not answer. delay is the duration
+	// of a move.
 	elects, unable string
 	delay          time.Duration
 
@@ -78,7 +79,7 @@ func (m *mover) answer(asked target) ([]byte, error) {
 	return json.Marshal(s)
 }
 
-// command runs a command line and returns what it prints and how long it took.
+// command runs a command line and returns the output and the elapsed time.
 func (m *mover) command(line string) (string, time.Duration) {
 	began := time.Now()
 	return m.run(strings.Fields(line)...), time.Since(began)
@@ -122,7 +123,7 @@ func TestMoveWithoutWaiting(t *testing.T) {
 	})
 }
 
-// TestMoveInVain asks for a node that may not answer, as the election shows after a while.
+// TestMoveInVain asks for a node that may not answer. The election shows after a while that the node is not elected.
 func TestMoveInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMover(t)
@@ -134,7 +135,7 @@ func TestMoveInVain(t *testing.T) {
 	})
 }
 
-// TestMoveRefused changes nothing when it can be seen before that it would be in vain.
+// TestMoveRefused checks that move changes nothing if the move cannot succeed.
 func TestMoveRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMover(t)
@@ -156,7 +157,7 @@ func TestMoveRefused(t *testing.T) {
 	})
 }
 
-// TestWatch tells of a move while it happens, and of nothing else.
+// TestWatch checks that watch prints a move, and nothing else.
 func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMover(t)

@@ -10,12 +10,12 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// report is what a command prints: text for people, or its fields as JSON or YAML.
+// report is the output of a command: text for people, or the exported fields as JSON or YAML.
 type report interface {
 	WriteText(io.Writer) error
 }
 
-// wide is a report that has more columns to offer.
+// wide is a report with further columns for -o wide.
 type wide interface {
 	WriteWide(io.Writer) error
 }
@@ -25,7 +25,7 @@ func outputFlag(c *cobra.Command) *string {
 	return c.Flags().StringP("output", "o", "", "Output format: wide, json or yaml; by default a table")
 }
 
-// checkOutput refuses what is no format.
+// checkOutput returns an error for an unknown format.
 func checkOutput(format string) error {
 	if !slices.Contains([]string{"", "wide", "json", "yaml"}, format) {
 		return fmt.Errorf("unknown output format %q: must be wide, json or yaml", format)

@@ -10,10 +10,11 @@ import (
 	"golang.org/x/term"
 )
 
-// patience is how long something may take before a person is told what it waits for.
+// patience is the time until progress tells a user what the command waits for.
 const patience = 700 * time.Millisecond
 
-// progress tells on a terminal what is waited for, in one line that goes away. Where standard error is no terminal it says nothing.
+// progress shows on a terminal what the command waits for, in one line that done removes. If standard error is not a
+// terminal, progress shows nothing.
 type progress struct {
 	out io.Writer
 
@@ -23,7 +24,7 @@ type progress struct {
 	timer *time.Timer
 }
 
-// newProgress returns one that writes to stderr if that is a terminal.
+// newProgress returns a progress that writes to stderr if stderr is a terminal.
 func newProgress(stderr io.Writer) *progress {
 	p := &progress{}
 	if file, ok := stderr.(*os.File); ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb" {
@@ -32,7 +33,7 @@ func newProgress(stderr io.Writer) *progress {
 	return p
 }
 
-// say sets what is waited for. It is shown after a moment, so that what is quick does not flicker.
+// say sets the text. The text appears after patience, so that a fast command does not flicker.
 func (p *progress) say(format string, args ...any) {
 	if p.out == nil {
 		return
@@ -56,10 +57,11 @@ func (p *progress) say(format string, args ...any) {
 	}
 }
 
-// show writes the line over the one before: back to its beginning, and clear to its end (ECMA-48, EL).
+// show writes the line over the previous line. The carriage return moves to the beginning of the line, and EL (ECMA-48)
+// clears the rest of the line.
 func (p *progress) show() { fmt.Fprintf(p.out, "\r%s ...\x1b[K", p.text) }
 
-// done takes the line away.
+// done removes the line.
 func (p *progress) done() {
 	if p.out == nil {
 		return

@@ -24,7 +24,7 @@ func configNamespace(c *corev1.Container) string {
 	return flagOf(c, "config-namespace", "metallb-system")
 }
 
-// gatherResources reads MetalLB's resources as the processes do.
+// gatherResources reads MetalLB's resources in the same way as the controller and the speakers.
 func (g *gatherer) gatherResources(ctx context.Context) error {
 	found := inspect.Config{Name: g.cluster.Config.Name, MetalLB: g.cluster.Config.MetalLB, Known: true, Found: true}
 	var texts [][]byte
@@ -56,7 +56,7 @@ func (g *gatherer) gatherResources(ctx context.Context) error {
 	return nil
 }
 
-// resource is one of MetalLB's resources.
+// resource holds one of MetalLB's resources.
 type resource struct {
 	text    []byte
 	version uint64
@@ -81,7 +81,7 @@ func (g *gatherer) listResources(ctx context.Context, k metallb.Kind, namespace 
 	for i, item := range list.Items {
 		version, err := strconv.ParseUint(item.Metadata.ResourceVersion, 10, 64)
 		if err != nil {
-			version = 0 // the text still tells a change of the configuration
+			version = 0 // a change of the text still shows a change of the configuration
 		}
 		text, err := k.Object(item.Metadata.Name, item.Metadata.Namespace, item.Metadata.Labels, item.Spec)
 		if err != nil {

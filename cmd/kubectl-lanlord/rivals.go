@@ -17,16 +17,17 @@ import (
 	"github.com/lanlord/lanlord/pkg/inspect"
 )
 
-// metalLBLabels are on MetalLB's Pods: those of its manifests, and of its chart and operator.
+// metalLBLabels lists the labels of MetalLB's Pods: first the label of its manifests, then the label of its chart and
+// operator.
 var metalLBLabels = [...]string{"app=metallb", "app.kubernetes.io/name=metallb"}
 
-// metalLBPools is where the API server has the pools of MetalLB v0.13 and later.
+// metalLBPools is the path of the pools of MetalLB v0.13 and later on the API server.
 const metalLBPools = "/apis/metallb.io/v1beta1/ipaddresspools"
 
-// gatherMetalLB looks for a MetalLB that runs too.
+// gatherMetalLB looks for Pods of a MetalLB in the same cluster.
 func (g *gatherer) gatherMetalLB(ctx context.Context) error {
 	var m inspect.MetalLB
-	var old *corev1.Pod // a controller of v0.12 or before, which reads a ConfigMap
+	var old *corev1.Pod // a controller of v0.12 or before reads a ConfigMap
 	for _, label := range metalLBLabels {
 		list, err := g.client.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: label})
 		if err != nil {
@@ -64,7 +65,7 @@ func (g *gatherer) gatherMetalLB(ctx context.Context) error {
 	return nil
 }
 
-// missPools notes that MetalLB's pools could not be read, whatever the reason: they are not ours to mend.
+// missPools records that MetalLB's pools could not be read, for any reason. Lanlord cannot fix MetalLB's pools.
 func (g *gatherer) missPools(err error) error {
 	right := ""
 	if apierrors.IsForbidden(err) {
@@ -97,7 +98,7 @@ func (g *gatherer) metalLBRanges(ctx context.Context, old *corev1.Pod) ([]inspec
 	return parsePools(text)
 }
 
-// parsePools reads a list of IPAddressPools, whose addresses are written as in the ConfigMap.
+// parsePools reads a list of IPAddressPools. An IPAddressPool has the same syntax for addresses as the ConfigMap.
 func parsePools(text []byte) ([]inspect.PoolRange, error) {
 	var list struct {
 		Items []struct {
@@ -134,11 +135,11 @@ func rangesOf(cfg *config.Config) (ranges []inspect.PoolRange) {
 	return ranges
 }
 
-// gatherKubeProxy reads how kube-proxy is configured, where it has the ConfigMap that kubeadm makes.
+// gatherKubeProxy reads the mode and strictARP of kube-proxy from the ConfigMap that kubeadm makes.
 func (g *gatherer) gatherKubeProxy(ctx context.Context) error {
 	o, err := g.client.CoreV1().ConfigMaps("kube-system").Get(ctx, "kube-proxy", metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil // a distribution that starts it in another way, or has something else
+		return nil // this distribution starts kube-proxy in another way, or has no kube-proxy
 	}
 	if err != nil {
 		return g.miss(inspect.OfKubeProxy, "get the configmap kube-proxy in kube-system", err)

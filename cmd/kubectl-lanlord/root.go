@@ -17,7 +17,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// plugin is one run of the program.
+// plugin holds the state of one run of the program.
 type plugin struct {
 	world
 	stdout, stderr io.Writer
@@ -26,12 +26,12 @@ type plugin struct {
 
 	rules     *clientcmd.ClientConfigLoadingRules
 	overrides clientcmd.ConfigOverrides
-	// namespace is where Lanlord is; empty to look for it.
+	// namespace is Lanlord's namespace. An empty namespace makes find search for Lanlord.
 	namespace string
 	timeout   time.Duration
 }
 
-// visible are the flags of all commands that help shows; the others are those of kubectl.
+// visible lists the flags of all commands that help shows. Help hides the other flags, which kubectl has too.
 var visible = [...]string{"kubeconfig", "context", "namespace", "lanlord-namespace", "timeout"}
 
 func (p *plugin) root() *cobra.Command {
@@ -60,7 +60,7 @@ func (p *plugin) root() *cobra.Command {
 	return root
 }
 
-// flags defines those of all commands: kubectl's, and a few.
+// flags defines the flags of all commands: kubectl's flags, --lanlord-namespace and --timeout.
 func (p *plugin) flags(set *pflag.FlagSet) {
 	p.rules = clientcmd.NewDefaultClientConfigLoadingRules()
 	p.rules.MigrationRules = nil
@@ -73,15 +73,15 @@ func (p *plugin) flags(set *pflag.FlagSet) {
 	set.Lookup("namespace").Usage = "Namespace of the Services; the default is that of the context"
 }
 
-// config is the kubeconfig as the flags say.
+// config returns the kubeconfig with the overrides in the flags.
 func (p *plugin) config() clientcmd.ClientConfig {
 	return clientcmd.NewInteractiveDeferredLoadingClientConfig(p.rules, &p.overrides, os.Stdin)
 }
 
-// rawConfig is the kubeconfig as it is.
+// rawConfig returns the kubeconfig without the overrides in flags such as --context.
 func (p *plugin) rawConfig() (api.Config, error) { return p.config().RawConfig() }
 
-// serviceKey is the Service that an argument names: namespace/name, or a name in the namespace of -n or of the context.
+// serviceKey returns the Service in an argument: namespace/name, or a name in the namespace of -n or of the context.
 func (p *plugin) serviceKey(argument string) (cluster.Key, error) {
 	namespace, name, both := strings.Cut(argument, "/")
 	if !both || slices.Contains([]string{"service", "services", "svc"}, namespace) {
@@ -99,7 +99,7 @@ func (p *plugin) serviceKey(argument string) (cluster.Key, error) {
 	return cluster.Key{Namespace: namespace, Name: name}, nil
 }
 
-// args says what a command takes when it was given something else.
+// args returns a check of the number of arguments. The error of the check describes the arguments of the command.
 func args(what string, least, most int) cobra.PositionalArgs {
 	return func(c *cobra.Command, given []string) error {
 		if len(given) >= least && len(given) <= most {

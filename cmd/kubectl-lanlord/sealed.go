@@ -15,24 +15,24 @@ import (
 )
 
 const (
-	// statusService is the Service of the controller and the name of its port, as a right names both.
+	// statusService is the name of the controller's Service and the name of the port, in the form that a Role uses.
 	statusService = "lanlord-status:status"
 	// viewerKey is the entry of the Secret lanlord-viewer.
 	viewerKey = "key-1"
-	// oldestStatus is the greatest difference between the time of a status and the clock here. Whoever is on the way may
-	// repeat a status that was recorded.
+	// oldestStatus is the greatest allowed difference between the time of a status and the local clock. The limit
+	// bounds the time in which a host on the path can repeat a recorded status.
 	oldestStatus = 5 * time.Minute
 )
 
-// statuses are the statuses of the processes by Pod, and for the others the reasons.
+// statuses maps the Pods of Lanlord to their statuses. For a Pod without a status, statuses holds the reason.
 type statuses struct {
 	texts    map[string][]byte
 	problems map[string]string
-	// problem is the reason why there are none at all.
+	// problem is the reason why no Pod has a status.
 	problem string
 }
 
-// of returns the status of the process of a Pod, or why there is none.
+// of returns the status of the process of a Pod, or the reason why the status is missing.
 func (s statuses) of(pod string) (text []byte, silence string) {
 	switch text, has := s.texts[pod]; {
 	case has:
@@ -61,7 +61,8 @@ func (g *gatherer) gatherSealed(ctx context.Context) statuses {
 	case apierrors.IsForbidden(err):
 		return none(fmt.Sprintf("get the secret %s in %s", kube.ViewerSecret, g.namespace), err)
 	case apierrors.IsNotFound(err):
-		// A version that does not encrypt its status can be asked in one way.
+		// Without the Secret, Lanlord is of a version that does not encrypt its status. Only pods/exec gives that
+		// status.
 		return none("create (and get) pods/exec in "+g.namespace, err)
 	case err != nil:
 		return none("", err)

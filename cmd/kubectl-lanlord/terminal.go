@@ -7,12 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// plainWriter passes text on to a terminal, with escapes like \x1b in the place of characters that control the terminal
-// or change the direction of text. Events and annotations are written by other people, and must not move the cursor,
-// hide text or set the title of the window. One goroutine writes.
+// plainWriter passes text on to a terminal. plainWriter replaces characters that control the terminal or change the
+// direction of text by escapes like \x1b. Other people write Events and annotations, and their text must not move the
+// cursor, hide text or set the title of the window. Only one goroutine may write.
 type plainWriter struct {
 	to io.Writer
-	// rest is the beginning of a character whose other bytes have not been written yet.
+	// rest holds the first bytes of a character, until Write gets the other bytes of the character.
 	rest []byte
 }
 
@@ -41,7 +41,7 @@ func (w *plainWriter) Write(b []byte) (int, error) {
 }
 
 // controls reports whether a character of size bytes controls a terminal: a control character, a character that changes
-// the direction or the form of the following text, or a byte that is no valid UTF-8.
+// the direction or the form of the following text, or a byte that is not valid UTF-8.
 func controls(r rune, size int) bool {
 	switch {
 	case r == '\n', r == '\t':
@@ -52,7 +52,7 @@ func controls(r rune, size int) bool {
 	return unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Cf, r)
 }
 
-// escape appends the escapes of the bytes.
+// escape appends one escape for each byte.
 func escape(to, bytes []byte) []byte {
 	for _, b := range bytes {
 		to = fmt.Appendf(to, `\x%02x`, b)

@@ -12,7 +12,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/inspect"
 )
 
-// shortestInterval is the least time between two looks: each asks every speaker.
+// shortestInterval is the least time between two looks. Each look asks every speaker.
 const shortestInterval = 500 * time.Millisecond
 
 func (p *plugin) watch() *cobra.Command {
@@ -42,7 +42,7 @@ func (p *plugin) watch() *cobra.Command {
 	return command
 }
 
-// follow tells of changes until ctx ends.
+// follow prints changes until ctx ends.
 func (p *plugin) follow(ctx context.Context, interval time.Duration, format string) error {
 	before, _, err := p.look(ctx, ordinary)
 	if err != nil {
@@ -66,7 +66,7 @@ func (p *plugin) follow(ctx context.Context, interval time.Duration, format stri
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			// It goes on: what is watched for is often the same that keeps the API server from answering.
+			// Go on: the trouble that the user watches for often makes the API server unreachable as well.
 			if failing != err.Error() {
 				failing = err.Error()
 				fmt.Fprintf(p.stderr, "%s  %v\n", p.now().Format(time.TimeOnly), err)

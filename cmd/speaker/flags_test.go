@@ -2,7 +2,7 @@ package main
 
 import "testing"
 
-// TestPodName takes the name from the flag, else from the environment.
+// TestPodName checks that the name comes from the flag, else from the environment.
 func TestPodName(t *testing.T) {
 	t.Setenv("POD_NAME", "speaker-1")
 	for want, args := range map[string][]string{

@@ -21,8 +21,8 @@ const (
 		"yes, 1 for no. As \"speaker status\" it prints as JSON what that one knows."
 )
 
-// podEnv names the environment variable with the name of the speaker's Pod, as set by the manifest. Speaker and probe
-// both read podEnv and not --pod-name, because the probe does not see that flag.
+// podEnv names the environment variable with the name of the speaker's Pod. The manifest sets the variable. Speaker and
+// probe both read podEnv instead of --pod-name, because the probe does not see that flag.
 const podEnv = "POD_NAME"
 
 func main() { os.Exit(daemon.Main(name, run)) }

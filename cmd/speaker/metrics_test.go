@@ -50,7 +50,8 @@ func (a alone) Snapshot() cluster.Snapshot {
 	}
 }
 
-// testRouters leads to a router that accepts the session, one that refuses the session, and nobody.
+// testRouters connects to a router that accepts the session, and to a router that refuses the session. No other address
+// has a router.
 type testRouters struct{}
 
 var routerUp, routerRefuses = netip.MustParseAddr("192.0.2.11"), netip.MustParseAddr("192.0.2.12")

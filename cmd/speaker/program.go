@@ -126,7 +126,7 @@ func (p *program) wait(ctx context.Context) error {
 	if err == nil {
 		snapshot := p.store.Snapshot()
 		if n := snapshot.Node(p.nodeName); n != nil {
-			p.announcer.SetNodeAddrs(n.Addresses) // before this process answers beside another one
+			p.announcer.SetNodeAddrs(n.Addresses) // before this process answers at the same time as another process
 		}
 		close(p.start)
 	}

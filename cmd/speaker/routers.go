@@ -13,7 +13,7 @@ import (
 )
 
 // routers holds the sessions with routers. The sessions begin when this process gets the place of its node, or when the
-// process before this one passes its sessions on.
+// previous process hands its sessions over.
 type routers struct {
 	*bgp.Speaker
 	begun chan struct{} // closed when Speaker is set
@@ -45,8 +45,8 @@ func (p *program) adopt(i succession.Inheritance, sessions []bgp.Detached) {
 	speaker.Inherit(p.routing(), p.nodeName, p.announcer, p.store.Snapshot(), i.Members)
 }
 
-// leaveAlone stops using the adopted sessions of a process that ends before it gets the place: another process of this
-// node goes on with the sessions.
+// leaveAlone closes the adopted sessions silently if this process ends before getting the place. Another process of
+// this node continues the sessions.
 func (p *program) leaveAlone(ctx context.Context) {
 	select {
 	case <-p.routers.begun:
@@ -66,7 +66,7 @@ func (p *program) routing() speaker.Routing {
 	return speaker.Routing{Routers: p.routers.Speaker, Password: p.store.Password, Uptime: p.uptime}
 }
 
-// uptime returns the time since the node booted, 0 when the kernel does not say.
+// uptime returns the time since the node booted, or 0 if the kernel does not tell the time.
 func (p *program) uptime() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {

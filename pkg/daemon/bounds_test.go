@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// pipes is a listener whose connections are pipes, so that their time is that of a test.
+// pipes is a listener with pipes as connections, so that synctest controls the time.
 type pipes struct {
 	conns chan net.Conn
 	done  chan struct{}
@@ -46,7 +46,8 @@ func (p *pipes) Close() error {
 
 func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
 
-// TestIdleConnectionsEnd closes a connection without a request after 5 s, and one that has had an answer after 15 s.
+// TestIdleConnectionsEnd checks that the server closes a connection without a request after 5 s, and a connection after
+// an answer after 15 s.
 func TestIdleConnectionsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(ServerOptions{Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
@@ -91,7 +92,8 @@ func TestIdleConnectionsEnd(t *testing.T) {
 	})
 }
 
-// slowMetric takes until released is closed, and counts how many ask for it at a time.
+// slowMetric blocks each collection until released is closed. slowMetric sends to entered at the start of each
+// collection.
 type slowMetric struct {
 	entered  chan struct{}
 	released chan struct{}
@@ -104,7 +106,7 @@ func (s *slowMetric) Collect(chan<- prometheus.Metric) {
 	<-s.released
 }
 
-// TestScrapesAreFew answers some requests for metrics at a time, and refuses the others.
+// TestScrapesAreFew checks that the server answers some requests for metrics at a time, and refuses the others.
 func TestScrapesAreFew(t *testing.T) {
 	const clients = 5 * maxScrapes
 	slow := &slowMetric{entered: make(chan struct{}, clients), released: make(chan struct{})}
@@ -135,8 +137,8 @@ func TestScrapesAreFew(t *testing.T) {
 	}
 }
 
-// TestSealedStatusesAreFew computes few encrypted statuses at a time. The other requests wait until their clients give
-// up.
+// TestSealedStatusesAreFew checks that the server computes few encrypted statuses at a time. The other requests wait
+// until their clients give up.
 func TestSealedStatusesAreFew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		entered, released := 0, make(chan struct{})

@@ -9,17 +9,18 @@ import (
 )
 
 const (
-	// maxConnections is the number of open connections of one listener, and maxHostConnections the number from one
-	// address. A connection takes some 20 kB. A kubelet and a few scrapers need fewer.
+	// maxConnections is the greatest number of open connections of one listener. maxHostConnections is the greatest
+	// number from one address. A connection takes some 20 kB. A kubelet and a few scrapers need fewer connections.
 	maxConnections     = 64
 	maxHostConnections = 16
-	// maxScrapes is the number of answers to /metrics that are computed at a time.
+	// maxScrapes is the greatest number of answers to /metrics that the server computes at the same time.
 	maxScrapes = 4
 )
 
-// connections bounds the open connections of one listener. A new connection over a bound takes the place of the
-// connection that has waited longest without a request, from the same address if that address has too many; so many
-// idle connections keep nobody out. The server calls connections from several goroutines.
+// connections limits the open connections of one listener. A new connection over a limit replaces the connection that
+// has been idle longest: among the connections of the same address if that address has too many, else among all
+// connections. Therefore many idle connections keep no client out. The server calls connections from several
+// goroutines.
 type connections struct {
 	mu   sync.Mutex
 	open map[net.Conn]*connection
@@ -27,7 +28,7 @@ type connections struct {
 
 type connection struct {
 	host netip.Addr
-	// idle is the time since when the connection has no request; zero while a request is answered.
+	// idle is the time since which the connection has had no request. idle is zero during a request.
 	idle time.Time
 }
 
@@ -38,7 +39,7 @@ func (c *connections) note(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// update notes the state of a connection and returns the connection to close, nil for none.
+// update records the state of a connection and returns the connection to close, or nil.
 func (c *connections) update(conn net.Conn, state http.ConnState, now time.Time) (victim net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -80,8 +81,8 @@ func (c *connections) count(host netip.Addr) (n int) {
 	return n
 }
 
-// oldest returns the connection that has been idle longest, of one host if host is valid. The connection that was just
-// added is idle, so there always is one.
+// oldest returns the connection that has been idle longest, among the connections of host if host is valid. The newest
+// connection is idle, so oldest always finds a connection.
 func (c *connections) oldest(host netip.Addr) (found net.Conn) {
 	var since time.Time
 	for conn, x := range c.open {
@@ -95,7 +96,7 @@ func (c *connections) oldest(host netip.Addr) (found net.Conn) {
 	return found
 }
 
-// hostOf returns the address of the client, which is not valid for a Unix socket.
+// hostOf returns the address of the client. For a Unix socket, the address is not valid.
 func hostOf(conn net.Conn) netip.Addr {
 	if tcp, is := conn.RemoteAddr().(*net.TCPAddr); is {
 		return tcp.AddrPort().Addr().Unmap().WithZone("")

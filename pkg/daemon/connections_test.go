@@ -15,9 +15,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// TestConnectionsAreBounded opens hundreds of connections that say nothing, from several addresses, to a running server.
-// A client still gets an answer, the server keeps no more connections than its bounds allow, and a connection with a
-// request in progress is not closed.
+// TestConnectionsAreBounded opens hundreds of silent connections, from several addresses, to a running server. A client
+// still gets an answer, the number of connections stays within the limits, and a connection with a request in progress
+// stays open.
 func TestConnectionsAreBounded(t *testing.T) {
 	release := make(chan struct{})
 	entered := make(chan struct{})
@@ -100,7 +100,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
-// TestConnectionsOfOneHost keeps one host from taking all connections, and closes that host's oldest idle connection.
+// TestConnectionsOfOneHost checks that one host cannot take all connections: update closes the oldest idle connection
+// of that host.
 func TestConnectionsOfOneHost(t *testing.T) {
 	var c connections
 	now := time.Unix(0, 0)

@@ -1,6 +1,6 @@
-// Package daemon is what both binaries share: flags, exit statuses, logging, version, and the HTTP server for metrics,
-// health and status, with the commands that ask it.
+// Package daemon provides the common parts of both binaries: flags, exit statuses, logging, version, and the HTTP
+// server for metrics, health and status, with the commands that query the server.
 //
-// Nothing here keeps package state. The one thing of a whole process that it touches is klog's sink, in BridgeKlog, which
-// main calls before it starts anything.
+// The package keeps no package state. BridgeKlog changes klog's sink, which belongs to the whole process; main calls
+// BridgeKlog before main starts anything.
 package daemon

@@ -17,7 +17,7 @@ import (
 const (
 	namespaceEnv      = "LANLORD_NAMESPACE"
 	namespaceFallback = "lanlord-system"
-	// serviceAccountNamespace is where Kubernetes tells a pod its namespace.
+	// serviceAccountNamespace is the file in which Kubernetes gives a pod its namespace.
 	serviceAccountNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 )
 
@@ -30,11 +30,11 @@ const (
 // metallbNamespace is the namespace that MetalLB's own manifests use.
 const metallbNamespace = "metallb-system"
 
-// Flags are the flags that both binaries have.
+// Flags holds the flags of both binaries.
 type Flags struct {
-	// Kubeconfig is a file's path; empty means the service account of the pod.
+	// Kubeconfig is the path of a kubeconfig. An empty path means the service account of the pod.
 	Kubeconfig string
-	// Namespace is where the ConfigMap, the gossip Secret and the Lease are.
+	// Namespace is the namespace of the ConfigMap, the gossip Secret and the Lease.
 	Namespace string
 	// ConfigSource names the kind of objects with the configuration: SourceConfigMap or SourceMetalLB.
 	ConfigSource string
@@ -42,25 +42,26 @@ type Flags struct {
 	ConfigNamespace string
 	// ConfigMap is the name of the ConfigMap with the configuration.
 	ConfigMap string
-	// LoadBalancerClass is the class of the Services to serve; empty means those without a class.
+	// LoadBalancerClass is the class of the Services to serve. An empty class means the Services without a class.
 	LoadBalancerClass string
-	// Listen is the address of the HTTP server in the form host:port; empty means none.
+	// Listen is the address of the HTTP server in the form host:port. An empty address means no server.
 	Listen string
-	// StatusListen is the address of the status page in the form host:port; empty means none.
+	// StatusListen is the address of the status page in the form host:port. An empty address means no page.
 	StatusListen string
 	// PProf adds /debug/pprof/ to the HTTP server.
 	PProf bool
 	// AddressMetrics adds metrics with a series for each address.
 	AddressMetrics bool
-	// LogLevel is the least level that is logged.
+	// LogLevel is the least level to log.
 	LogLevel slog.Level
-	// LogFormat is the form of the log lines.
+	// LogFormat is the format of the log lines.
 	LogFormat LogFormat
 
 	version bool
 }
 
-// Register defines the common flags on set, which stores their values in f. A binary's own flags are defined beside them.
+// Register defines the common flags on set. The flags store their values in f. Each binary defines further flags on
+// set.
 func (f *Flags) Register(set *flag.FlagSet) {
 	f.register(set, defaultNamespace(os.Getenv(namespaceEnv), serviceAccountNamespace))
 }
@@ -96,8 +97,8 @@ func (f *Flags) register(set *flag.FlagSet, namespace string) {
 	set.BoolVar(&f.version, "version", false, "print the version and exit")
 }
 
-// Parse parses args into the flags of set, on which f is registered. It returns nil; or ErrDone after it has written the
-// help or the version to stdout; or a *UsageError. about is the sentence that --help begins with.
+// Parse parses args into the flags of set. The caller must have called Register with set before. Parse returns nil; or
+// ErrDone after writing the help or the version to stdout; or a *UsageError. about is the first sentence of --help.
 func (f *Flags) Parse(set *flag.FlagSet, about string, args []string, stdout io.Writer) error {
 	set.Init(set.Name(), flag.ContinueOnError)
 	set.SetOutput(io.Discard)
@@ -116,7 +117,7 @@ func (f *Flags) Parse(set *flag.FlagSet, about string, args []string, stdout io.
 	return f.check()
 }
 
-// MetalLB returns the namespace of MetalLB's resources when they are the configuration, else nothing.
+// MetalLB returns the namespace of MetalLB's resources if they are the configuration, else an empty string.
 func (f *Flags) MetalLB() string {
 	if f.ConfigSource == SourceMetalLB {
 		return f.ConfigNamespace
@@ -124,7 +125,7 @@ func (f *Flags) MetalLB() string {
 	return ""
 }
 
-// printed is the error after output that is all there was to do.
+// printed returns ErrDone, or the error of a failed write to standard output.
 func printed(_ int, err error) error {
 	if err != nil {
 		return fmt.Errorf("write to standard output: %w", err)
@@ -132,10 +133,10 @@ func printed(_ int, err error) error {
 	return ErrDone
 }
 
-// mustListen says what a listen address must be.
+// mustListen describes a valid listen address, for an error.
 const mustListen = "empty, or host:port with an IP address or nothing as host and a port of 0 to 65535"
 
-// check reports the first value that cannot be used.
+// check returns an error about the first invalid value.
 func (f *Flags) check() error {
 	invalid := func(name, value, must string) error {
 		return &UsageError{fmt.Sprintf("invalid value %q for --%s: must be %s", value, name, must)}
@@ -160,7 +161,7 @@ func (f *Flags) check() error {
 	return nil
 }
 
-// isListenAddress reports whether s is an address that can be listened on without asking a name server.
+// isListenAddress reports whether the program can listen on s without asking a name server.
 func isListenAddress(s string) bool {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
@@ -172,7 +173,7 @@ func isListenAddress(s string) bool {
 	return host == "" || host == "localhost" || net.ParseIP(host) != nil
 }
 
-// defaultNamespace is the namespace when no flag names one: env, else what the file holds, else the fallback.
+// defaultNamespace returns the default of --namespace: env, else the content of the file, else the fallback.
 func defaultNamespace(env, file string) string {
 	if env != "" {
 		return env
@@ -185,7 +186,7 @@ func defaultNamespace(env, file string) string {
 	return namespaceFallback
 }
 
-// flagProblem rewords an error of package flag: two dashes as in the help, and shorter.
+// flagProblem shortens an error of package flag and writes two dashes, as in the help.
 func flagProblem(err error) string {
 	return strings.NewReplacer(
 		"flag provided but not defined: -", "unknown flag --",

@@ -31,7 +31,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// parse parses args as the binary "speaker" with a flag of its own.
+// parse parses args as the binary "speaker" with one additional flag.
 func parse(args ...string) (Flags, string, error) {
 	set := flag.NewFlagSet("speaker", flag.ContinueOnError)
 	var flags Flags

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// helpWidth is the greatest width of a line of --help, that of a plain terminal.
+// helpWidth is the greatest width of a line of --help in columns, equal to the width of a plain terminal.
 const helpWidth = 80
 
-// help returns the text of --help: what the binary is, and all flags of set in the order of their names.
+// help returns the text of --help: about, and all flags of set in alphabetical order.
 func help(set *flag.FlagSet, about string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%sUsage: %s [flags]\n\nFlags:\n", wrap(about, ""), set.Name())
@@ -30,14 +30,14 @@ func help(set *flag.FlagSet, about string) string {
 	return b.String()
 }
 
-// isBool reports whether a flag needs no value, as package flag finds out.
+// isBool reports whether a flag needs no value. Package flag uses the same test.
 func isBool(v flag.Value) bool {
 	b, ok := v.(interface{ IsBoolFlag() bool })
 	return ok && b.IsBoolFlag()
 }
 
-// wrap breaks text between words so that no line is wider than helpWidth, unless a word is. Each line begins with indent
-// and ends with a newline.
+// wrap breaks text between words so that no line is wider than helpWidth, except for a single longer word. Each line
+// begins with indent and ends with a newline.
 func wrap(text, indent string) string {
 	var b strings.Builder
 	width := 0

@@ -23,58 +23,58 @@ import (
 const (
 	readTimeout  = 5 * time.Second
 	writeTimeout = 30 * time.Second
-	// profileTimeout leaves room for a CPU profile or trace of a few minutes.
+	// profileTimeout is long enough for a CPU profile or trace of a few minutes.
 	profileTimeout = 5 * time.Minute
 	// idleTimeout is shorter than the usual interval of two scrapes: a scraper connects again.
 	idleTimeout    = 15 * time.Second
 	maxHeaderBytes = 16 << 10
-	// shutdownTimeout is how long answers that have begun may take when the server stops.
+	// shutdownTimeout is the time in which started answers must finish when the server stops.
 	shutdownTimeout = 2 * time.Second
 )
 
-// Check is one condition for being ready. Ready returns nil, or what is missing. It is called on every request of
-// /readyz, from several goroutines, and must not block.
+// Check is one condition for readiness. Ready returns nil, or an error that describes the missing condition. Several
+// goroutines call Ready, on every request of /readyz. Ready must not block.
 type Check struct {
 	Name  string
 	Ready func() error
 }
 
-// ServerOptions are what a Server is made of.
+// ServerOptions configures a Server.
 type ServerOptions struct {
-	// Listen is host:port; empty for no TCP port.
+	// Listen is host:port. An empty Listen opens no TCP port.
 	Listen string
-	// Rebindable lets another process of the same user listen on the same port (SO_REUSEPORT, socket(7)), if that one says so
-	// too. While both do, the kernel gives each connection to one of them.
+	// Rebindable lets another process of the same user listen on the same port (SO_REUSEPORT, socket(7)), if that
+	// process sets Rebindable too. While both processes listen, the kernel gives each connection to one of them.
 	Rebindable bool
-	// Pod is the name of this process's pod, for Probe; empty when nobody is going to probe.
+	// Pod is the name of this process's pod, for Probe. An empty Pod opens no socket for probes.
 	Pod string
-	// Status serves the status page, and the status as JSON under /status.json. It is served on StatusListen, which is like Listen,
-	// and with Pod under /status.json alone. nil for none.
+	// Status serves the status page, and the status as JSON under /status.json. The server uses Status on StatusListen,
+	// an address like Listen, and on the socket of Pod for /status.json only. A nil Status serves no status.
 	Status       http.Handler
 	StatusListen string
-	// Key returns the secret to encrypt the status with. With Key and Status, Listen serves the encrypted status under
-	// /status.sealed. Key is called from several goroutines. nil for no encrypted status.
+	// Key returns the secret for the encryption of the status. With Key and Status, Listen serves the encrypted status
+	// under /status.sealed. Several goroutines call Key. A nil Key serves no encrypted status.
 	Key func(context.Context) ([]byte, error)
-	// Statuses is served under /statuses.sealed; nil for none.
+	// Statuses serves /statuses.sealed. A nil Statuses serves nothing there.
 	Statuses http.Handler
 	// Metrics are served under /metrics.
 	Metrics prometheus.Gatherer
-	// Checks decide on /readyz.
+	// Checks decide the answer of /readyz.
 	Checks []Check
 	// PProf adds /debug/pprof/.
 	PProf bool
 	Log   *slog.Logger
 }
 
-// Server serves /metrics, /healthz and /readyz over HTTP, the latter two also for Probe, and the status on an address of its own and for
-// the function Status.
+// Server serves /metrics, /healthz and /readyz over HTTP. On the socket of a pod, Server serves /healthz and /readyz
+// for Probe and the status for Status. Server serves the status page on an address of its own.
 type Server struct {
 	options ServerOptions
 	handler http.Handler
 	health  http.Handler
 }
 
-// memProfileRate is Go's own: one allocation is noted in so many bytes.
+// memProfileRate is Go's default: one sample for each 512 KiB of allocations on average.
 const memProfileRate = 512 * 1024
 
 // NewServer returns a server that does nothing until Run.
@@ -100,7 +100,7 @@ func NewServer(options ServerOptions) *Server {
 		mux.Handle("GET "+StatusesPath, options.Statuses)
 	}
 	if options.PProf {
-		// The profile of the heap knows what is allocated from here on.
+		// The heap profile includes the allocations from here on.
 		runtime.MemProfileRate = memProfileRate
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -111,7 +111,7 @@ func NewServer(options ServerOptions) *Server {
 	return &Server{options: options, handler: mux, health: health}
 }
 
-// readiness answers 200, or 503 with a line for each check that fails.
+// readiness answers 200, or 503 with a line for each failed check.
 func readiness(checks []Check) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		var missing strings.Builder
@@ -128,7 +128,7 @@ func readiness(checks []Check) http.HandlerFunc {
 	}
 }
 
-// answer writes plain text. What the client does not receive it asks for again, so there is nobody to tell.
+// answer writes plain text. answer ignores a failed write, because the client asks again.
 func answer(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
@@ -136,8 +136,8 @@ func answer(w http.ResponseWriter, status int, text string) {
 	_, _ = io.WriteString(w, text)
 }
 
-// Run listens and serves until ctx ends, lets answers that have begun finish for a moment, and returns nil. It returns an
-// error when it cannot listen.
+// Run listens and serves until ctx ends, gives started answers a moment to finish, and returns nil. Run returns an
+// error if it cannot listen.
 func (s *Server) Run(ctx context.Context) error {
 	group, serving := errgroup.WithContext(ctx)
 	var config net.ListenConfig
@@ -165,7 +165,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// sharePort lets others of the same user listen on the port of a socket.
+// sharePort lets other processes of the same user listen on the port of a socket.
 func sharePort(_, _ string, socket syscall.RawConn) error {
 	var failed error
 	if err := socket.Control(func(fd uintptr) {
@@ -183,7 +183,7 @@ func (s *Server) listen(ctx context.Context, config net.ListenConfig, network, a
 	case err != nil && ctx.Err() != nil:
 		return nil
 	case err != nil:
-		// The operation and the address are in our own words already.
+		// The error below already names the operation and the address.
 		if op, ok := errors.AsType[*net.OpError](err); ok {
 			err = op.Err
 		}
@@ -192,7 +192,7 @@ func (s *Server) listen(ctx context.Context, config net.ListenConfig, network, a
 	return s.serve(ctx, listener, handler)
 }
 
-// serve serves on listener until ctx ends, and closes it.
+// serve serves on listener until ctx ends, and closes listener.
 func (s *Server) serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{
 		Handler:           handler,
@@ -202,7 +202,7 @@ func (s *Server) serve(ctx context.Context, listener net.Listener, handler http.
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ConnState:         new(connections).note,
-		// A client that speaks nonsense is no event of ours.
+		// A client's invalid request is no event of the server.
 		ErrorLog: slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
 		// A running profile ends with the server.
 		BaseContext: func(net.Listener) context.Context { return ctx },
@@ -223,7 +223,7 @@ func (s *Server) serve(ctx context.Context, listener net.Listener, handler http.
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil {
 		s.options.Log.Warn("HTTP server closed before all answers were finished", "err", err)
-		_ = server.Close() // what it would say was said
+		_ = server.Close() // the warning above has reported the failure
 	}
 	<-failed
 	return nil

@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// serve runs a server on a free port and returns its URL. It stops with the test.
+// serve runs a server on a free port until the test ends, and returns the URL of the server.
 func serve(t *testing.T, options ServerOptions) string {
 	t.Helper()
 	options.Log = slog.New(slog.NewTextHandler(t.Output(), nil))

@@ -21,7 +21,7 @@ const (
 	LogJSON                  // one JSON object a line
 )
 
-// String returns the format as --log-format spells it.
+// String returns the format in the spelling of --log-format.
 func (f LogFormat) String() string { return [...]string{"text", "json"}[f] }
 
 // Set makes *LogFormat a flag.Value.
@@ -35,7 +35,8 @@ func (f *LogFormat) Set(s string) error {
 	return errors.New("must be text or json")
 }
 
-// levelValue is a slog.Level as a flag.Value. Unlike slog's own parser it accepts no offsets and no other case.
+// levelValue is a slog.Level as a flag.Value. Unlike slog's own parser, levelValue accepts no offsets and no upper
+// case.
 type levelValue slog.Level
 
 func (v *levelValue) String() string { return strings.ToLower(slog.Level(*v).String()) }
@@ -50,7 +51,7 @@ func (v *levelValue) Set(s string) error {
 	return errors.New("must be debug, info, warn or error")
 }
 
-// Logger returns a logger that writes to w as the flags say.
+// Logger returns a logger that writes to w with the level and format of the flags.
 func (f *Flags) Logger(w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: f.LogLevel}
 	if f.LogFormat == LogJSON {
@@ -59,11 +60,11 @@ func (f *Flags) Logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// BridgeKlog sends what client-go logs (through klog) to log. Its errors stay errors. All else becomes debugging, since
-// information is kept for transitions of our own; that includes klog's warnings, which reach a logger as information.
-// When log is at debug level, klog's verbosity is raised to 2, where client-go tells of watches that end.
+// BridgeKlog sends the messages of client-go (through klog) to log. Errors stay errors. All other messages become debug
+// messages, including klog's warnings, which reach a logger as information: Lanlord uses Info for its own transitions
+// only. If log is at debug level, BridgeKlog raises klog's verbosity to 2, where client-go reports watches that end.
 //
-// It changes the whole process. Call it once, before anything of client-go is used.
+// BridgeKlog changes the whole process. Call BridgeKlog once, before the first use of client-go.
 func BridgeKlog(log *slog.Logger) error {
 	klog.SetSlogLogger(slog.New(demoteInfo{log.Handler()}))
 	if !log.Enabled(context.Background(), slog.LevelDebug) {
@@ -77,7 +78,7 @@ func BridgeKlog(log *slog.Logger) error {
 	return nil
 }
 
-// demoteInfo is a handler for which everything below a warning is debugging.
+// demoteInfo is a handler that turns every level below a warning into debug.
 type demoteInfo struct{ slog.Handler }
 
 func demoted(level slog.Level) slog.Level {

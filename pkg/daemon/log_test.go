@@ -34,8 +34,8 @@ func TestLogger(t *testing.T) {
 	}
 }
 
-// klogTo returns what klog's messages become at a level. The bridge is of the whole process, so these tests do not run in
-// parallel.
+// klogTo returns the log of klog's messages at a level. The bridge changes the whole process, so these tests do not run
+// in parallel.
 func klogTo(t *testing.T, level slog.Level) string {
 	var b bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{

@@ -31,8 +31,8 @@ func TestContainerMemory(t *testing.T) {
 	}
 }
 
-// TestMemoryLimitIsSet has the garbage collector work harder from 90 percent of the container's memory on, unless the
-// user has set GOMEMLIMIT.
+// TestMemoryLimitIsSet checks that the garbage collector works harder above 90 percent of the container's memory,
+// unless the user has set GOMEMLIMIT.
 func TestMemoryLimitIsSet(t *testing.T) {
 	before := debug.SetMemoryLimit(-1) // changes nothing
 	t.Cleanup(func() { debug.SetMemoryLimit(before) })

@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	// maxProbeSocket is the most bytes of an abstract socket's name (unix(7)).
+	// maxProbeSocket is the greatest length of an abstract socket's name in bytes (unix(7)).
 	maxProbeSocket = 107
-	// probeTimeout is how long a probe waits for its answer. It is less than the kubelet does, which would keep the reason to
-	// itself.
+	// probeTimeout is the time in which a probe must get its answer. The kubelet waits longer; if the kubelet ended the
+	// probe, the kubelet would not show the reason.
 	probeTimeout = 2 * time.Second
-	// maxProbeAnswer is as much of an answer in bytes as a probe repeats.
+	// maxProbeAnswer is the greatest number of bytes of an answer that a probe prints.
 	maxProbeAnswer = 4 << 10
 )
 
-// probeSocket returns the name of the abstract socket on which the process of a pod answers probes. A hash stands for a name that is too
-// long.
+// probeSocket returns the name of the abstract socket on which the process of a pod answers probes. A hash replaces a
+// pod name that is too long.
 func probeSocket(pod string) string {
 	const prefix = "@lanlord/"
 	if len(prefix)-1+len(pod) <= maxProbeSocket {
@@ -35,8 +35,8 @@ func probeSocket(pod string) string {
 	return prefix + hex.EncodeToString(sum[:])
 }
 
-// ProbeCommand does what the words "probe live" and "probe ready" of a command line ask for: it asks the process in the same pod, as Probe
-// does. It returns a *UsageError for other words, and ErrFailed when the name of the pod is empty.
+// ProbeCommand runs the commands "probe live" and "probe ready" of a command line: ProbeCommand calls Probe for the
+// process in the same pod. It returns a *UsageError for other words, and ErrFailed if the name of the pod is empty.
 func ProbeCommand(ctx context.Context, pod string, args []string, stdout io.Writer) error {
 	if len(args) != 1 {
 		return &UsageError{fmt.Sprintf("probe takes one word, live or ready, not %d", len(args))}
@@ -50,9 +50,10 @@ func ProbeCommand(ctx context.Context, pod string, args []string, stdout io.Writ
 	return Probe(ctx, pod, args[0], stdout)
 }
 
-// Probe asks the process of a pod on this host, over the socket that ServerOptions.Pod makes it listen on, for what is
-// "live" or "ready". It prints the answer to stdout. It returns nil when the answer is yes; ErrFailed when it is no, or when there is
-// none within two seconds or before ctx ends; and a *UsageError when what is neither of the two.
+// Probe asks the process of a pod on this host whether the process is "live" or "ready", and prints the answer to
+// stdout. Probe connects to the socket of ServerOptions.Pod. Probe returns nil if the answer is yes. Probe returns
+// ErrFailed if the answer is no, or does not arrive within two seconds or before ctx ends, and a *UsageError if what is
+// neither "live" nor "ready".
 func Probe(ctx context.Context, pod, what string, stdout io.Writer) error {
 	path, known := map[string]string{"live": "/healthz", "ready": "/readyz"}[what]
 	if !known {
@@ -73,7 +74,8 @@ func Probe(ctx context.Context, pod, what string, stdout io.Writer) error {
 	return nil
 }
 
-// ask returns the answer to a request on an abstract socket, at most limit bytes of it, or as an error why it is not yes.
+// ask returns at most limit bytes of the answer to a request on an abstract socket. For every status but 200, the
+// answer becomes the error.
 func ask(ctx context.Context, socket, path string, limit int64) (string, error) {
 	began := time.Now()
 	transport := &http.Transport{

@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// start runs a server until the test ends, or the function that it returns is called.
+// start runs a server until the test ends or the caller calls stop.
 func start(t *testing.T, options ServerOptions) (stop func()) {
 	t.Helper()
 	options.Metrics = prometheus.NewRegistry()
@@ -43,14 +43,14 @@ func start(t *testing.T, options ServerOptions) (stop func()) {
 	return stop
 }
 
-// announced is a log that waits until the server has said of all its addresses that it listens.
+// announced is a log that waits for the line "listening" of each address of the server.
 type announced struct {
 	t    *testing.T
 	want int
 	all  chan struct{}
 }
 
-// Write is called under the lock of the handler.
+// Write runs under the lock of the handler.
 func (a *announced) Write(line []byte) (int, error) {
 	if bytes.Contains(line, []byte("listening")) {
 		if a.want--; a.want == 0 {
@@ -103,7 +103,8 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// TestProbeServesHealthAlone keeps what the probes' socket offers small: any process of the host's network reaches it.
+// TestProbeServesHealthAlone checks that the socket for probes serves only health. Any process in the host's network
+// namespace can reach that socket.
 func TestProbeServesHealthAlone(t *testing.T) {
 	pod := "speaker-" + rand.Text()
 	start(t, ServerOptions{Pod: pod, PProf: true})
@@ -148,7 +149,8 @@ func TestProbeSocket(t *testing.T) {
 	}
 }
 
-// TestRebindable lets one server follow another on a port, and keeps out who does not say so.
+// TestRebindable checks that one server can follow another server on a port, and that a server without Rebindable
+// cannot take the port.
 func TestRebindable(t *testing.T) {
 	reserved, err := (&net.ListenConfig{Control: sharePort}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -168,7 +170,7 @@ func TestRebindable(t *testing.T) {
 	}
 }
 
-// TestOneAddressFails ends both when one cannot be opened.
+// TestOneAddressFails checks that Run ends both listeners if one address cannot be opened.
 func TestOneAddressFails(t *testing.T) {
 	pod := "speaker-" + rand.Text()
 	taken, err := net.Listen("unix", probeSocket(pod))

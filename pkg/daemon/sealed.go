@@ -23,24 +23,24 @@ const (
 	StatusesPath = "/statuses.sealed"
 	// sealInfo binds the derived key to its use (RFC 5869, 3.2).
 	sealInfo = "lanlord status 1"
-	// minSealSecret is the least length in bytes of a secret that a key is derived from.
+	// minSealSecret is the least length in bytes of a secret. The key is derived from the secret.
 	minSealSecret = 16
-	// maxSeals is the number of encrypted statuses that are computed at a time.
+	// maxSeals is the greatest number of encrypted statuses that a sealer computes at the same time.
 	maxSeals = 2
 )
 
-// Sealed is the status of a process, encrypted with a key that is derived from a secret.
+// Sealed is the encrypted status of a process. The key is derived from a secret.
 type Sealed struct {
-	// Pod is the name of the Pod of the process. The encryption protects it from changes.
+	// Pod is the name of the Pod of the process. The encryption protects Pod from changes.
 	Pod string `json:"pod"`
 	// Status is a nonce of 12 bytes and the compressed JSON, encrypted by AES-256-GCM.
 	Status []byte `json:"status"`
 }
 
-// Statuses are the encrypted statuses of all processes, as ServerOptions.Statuses tells them in JSON.
+// Statuses holds the encrypted statuses of all processes, as ServerOptions.Statuses serves them in JSON.
 type Statuses struct {
 	Sealed []Sealed `json:"sealed"`
-	// Problems says for each Pod without a status why there is none.
+	// Problems holds the reason for each Pod without a status.
 	Problems map[string]string `json:"problems,omitempty"`
 }
 
@@ -63,8 +63,8 @@ func Seal(secret []byte, pod string, status []byte) (Sealed, error) {
 	return Sealed{Pod: pod, Status: aead.Seal(nonce, nonce, packed.Bytes(), []byte(pod))}, nil
 }
 
-// Open returns the status that Seal was given. It returns an error for another secret, and when Pod or Status was
-// changed.
+// Open returns the status that Seal encrypted. Open returns an error for another secret, and for a changed Pod or
+// Status.
 func (s Sealed) Open(secret []byte) ([]byte, error) {
 	aead, err := sealCipher(secret)
 	if err != nil {
@@ -129,7 +129,7 @@ func (s *sealer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(text) // a client that is gone asks again
+	_, _ = w.Write(text) // a client that has disconnected asks again
 }
 
 func (s *sealer) seal(ctx context.Context) ([]byte, error) {

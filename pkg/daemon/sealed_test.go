@@ -16,7 +16,7 @@ import (
 
 var viewerSecret = []byte("0123456789abcdef0123456789abcdef")
 
-// TestSealedStatusNeedsTheKey opens a sealed status with the right key alone, and only unchanged.
+// TestSealedStatusNeedsTheKey checks that only the right key opens a sealed status, and only an unchanged status.
 func TestSealedStatusNeedsTheKey(t *testing.T) {
 	status := []byte(`{"services": ["shop/cart"]}`)
 	sealed, err := Seal(viewerSecret, "speaker-1", status)
@@ -53,7 +53,7 @@ func TestSealedStatusNeedsTheKey(t *testing.T) {
 	}
 }
 
-// TestStatusIsSealedOnThePort asks the port on the node's network for the status, which is encrypted there or not told.
+// TestStatusIsSealedOnThePort checks that the port on the node's network serves the status only in encrypted form.
 func TestStatusIsSealedOnThePort(t *testing.T) {
 	problem := error(nil)
 	s := NewServer(ServerOptions{
@@ -91,7 +91,7 @@ func TestStatusIsSealedOnThePort(t *testing.T) {
 	}
 }
 
-// FuzzSealed opens what anybody may send.
+// FuzzSealed opens any bytes that a network peer may send.
 func FuzzSealed(f *testing.F) {
 	sealed, err := Seal(viewerSecret, "speaker-1", []byte("{}"))
 	if err != nil {

@@ -13,17 +13,19 @@ import (
 )
 
 const (
-	// statusPath is where the status is told as JSON.
+	// statusPath is the path of the status as JSON.
 	statusPath = "/status.json"
-	// statusTimeout is how long Status waits for the whole answer, and maxStatus is as much of it in bytes as it repeats.
+	// statusTimeout is the time in which Status must receive the whole answer. maxStatus is the greatest size in bytes
+	// of a status that this package reads.
 	statusTimeout = 10 * time.Second
 	maxStatus     = 64 << 20
-	// statusRetry is how long after a failure it is tried again to listen for the status page.
+	// statusRetry is the time from a failure to listen for the status page to the next attempt.
 	statusRetry = 30 * time.Second
 )
 
-// Status asks the process of a pod on this host, over the socket that ServerOptions.Pod makes it listen on, for its status, and writes
-// the JSON to stdout. It returns an error when there is no answer within ten seconds or before ctx ends.
+// Status gets the status of the process of a pod on this host, and writes the JSON to stdout. Status connects to the
+// socket of ServerOptions.Pod. Status returns an error if the answer does not arrive within ten seconds or before ctx
+// ends.
 func Status(ctx context.Context, pod string, stdout io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
@@ -37,7 +39,8 @@ func Status(ctx context.Context, pod string, stdout io.Writer) error {
 	return nil
 }
 
-// serveStatus serves the status page until ctx ends. That its address cannot be had is no reason to end what the page tells of.
+// serveStatus serves the status page until ctx ends. If serveStatus cannot listen, serveStatus tries again later: a
+// missing status page is no reason to end the process.
 func (s *Server) serveStatus(ctx context.Context, config net.ListenConfig) {
 	handler := s.options.Status
 	if isLoopback(s.options.StatusListen) {
@@ -74,8 +77,8 @@ func isLoopbackHost(host string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// loopbackOnly refuses requests that name another host than this one: a page of somebody else's could have made a browser send them,
-// by letting its own name stand for this address (DNS rebinding), and read the answers.
+// loopbackOnly refuses requests for another host name than this host. A foreign web page can make a browser send such
+// requests, if the name of the page resolves to this address (DNS rebinding), and could read the answers.
 func loopbackOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)
@@ -91,11 +94,11 @@ func loopbackOnly(next http.Handler) http.Handler {
 	})
 }
 
-// errNoPod says that there is nobody to ask.
+// errNoPod means that the pod of the process is unknown.
 var errNoPod = errors.New("POD_NAME is not set, so no process of this Pod can be asked for its status")
 
-// StatusCommand is what the words "status ..." of a command line do: it prints the status of the process in the same pod. It returns a
-// *UsageError when there are more words.
+// StatusCommand runs the command "status ..." of a command line: StatusCommand prints the status of the process in the
+// same pod. It returns a *UsageError if args is not empty.
 func StatusCommand(ctx context.Context, pod string, args []string, stdout io.Writer) error {
 	switch {
 	case len(args) > 0:

@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// teller answers with a status of so many bytes.
+// teller answers with a status of size bytes.
 func teller(size int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %s", r.URL.Path, strings.Repeat("x", size))
 	})
 }
 
-// TestStatus asks over the pod's socket, for more than a probe would repeat.
+// TestStatus gets a status over the pod's socket. The status is larger than an answer to a probe may be.
 func TestStatus(t *testing.T) {
 	pod := "speaker-" + rand.Text()
 	const size = 3 << 20
@@ -56,7 +56,7 @@ func TestStatusOfNobody(t *testing.T) {
 	}
 }
 
-// TestLoopbackOnly refuses what a browser was made to send under another name.
+// TestLoopbackOnly checks that loopbackOnly refuses a browser's request for another host name.
 func TestLoopbackOnly(t *testing.T) {
 	handler := loopbackOnly(teller(0))
 	for host, want := range map[string]int{
@@ -79,7 +79,8 @@ func TestLoopbackOnly(t *testing.T) {
 	}
 }
 
-// TestStatusListen serves the page on an address of its own, to two processes of a node as well, and goes on without when it is taken.
+// TestStatusListen serves the page on an address of its own, from two processes of a node at the same time. A third
+// process continues without the page, because the address is taken.
 func TestStatusListen(t *testing.T) {
 	reserved, err := (&net.ListenConfig{Control: sharePort}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -92,7 +93,7 @@ func TestStatusListen(t *testing.T) {
 	start(t, ServerOptions{Pod: "other-" + rand.Text(), Status: teller(2), StatusListen: address})
 	reserved.Close()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		// Two servers announce themselves once each, for the socket or the page; the other address comes a moment later.
+		// start waits for the first address of each server. The other address may open a moment later.
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 		response, err := client.Get("http://" + address + "/")
 		if err == nil {

@@ -11,20 +11,22 @@ import (
 )
 
 const (
-	// logPatience is how long a write to standard error may take while it is read, and logTry while it is not.
+	// logPatience is the time limit of a write to standard error while somebody reads. logTry is the limit after a
+	// dropped line.
 	logPatience = 100 * time.Millisecond
 	logTry      = time.Millisecond
 )
 
-// openStderr returns standard error, such that nobody waits for whoever reads it for long. In a container it is a pipe: when the
-// disk for logs is full, or the runtime is stuck, nobody reads it, and a process that waited for its log would answer nobody. Lines are
-// dropped then, and counted.
+// openStderr returns a writer to standard error. If standard error is a pipe, as in a container, a write takes at most
+// about logPatience. If the disk for logs is full or the runtime is stuck, nobody reads the pipe, and a process that
+// waited for its log would stop answering. The writer drops and counts lines in that case. openStderr returns any other
+// file unchanged.
 func openStderr(stderr *os.File) io.Writer {
 	info, err := stderr.Stat()
 	if err != nil || info.Mode()&os.ModeNamedPipe == 0 {
 		return stderr
 	}
-	// Opened anew, since not to block is a property that all who have a pipe open share.
+	// The pipe is opened anew, because all processes with the same open pipe share the flag O_NONBLOCK.
 	pipe, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", stderr.Fd()), os.O_WRONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return stderr
@@ -32,15 +34,15 @@ func openStderr(stderr *os.File) io.Writer {
 	return &impatient{pipe: pipe}
 }
 
-// impatient writes to a pipe, unless that takes long.
+// impatient writes to a pipe, and drops lines if a write takes too long.
 type impatient struct {
-	// mu guards the rest: what is logged comes from many goroutines, and more than one logger may write here.
+	// mu guards the fields below. Many goroutines log, and more than one logger may write here.
 	mu      sync.Mutex
 	pipe    *os.File
 	dropped int
 }
 
-// Write implements [io.Writer]. What it drops counts as written.
+// Write implements [io.Writer]. A dropped line counts as written.
 func (w *impatient) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -61,7 +63,7 @@ func (w *impatient) Write(line []byte) (int, error) {
 	return n, err
 }
 
-// try writes within a time.
+// try writes line within a time limit.
 func (w *impatient) try(line []byte, within time.Duration) (int, error) {
 	if err := w.pipe.SetWriteDeadline(time.Now().Add(within)); err != nil {
 		return 0, err

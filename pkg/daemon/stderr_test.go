@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestStuckLogHoldsNobodyUp writes far more than a pipe takes while nobody reads it, and then reads what there is.
+// TestStuckLogHoldsNobodyUp writes far more than a pipe holds while nobody reads, and then reads the pipe.
 func TestStuckLogHoldsNobodyUp(t *testing.T) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -23,7 +23,7 @@ func TestStuckLogHoldsNobodyUp(t *testing.T) {
 	}
 	line := []byte(strings.Repeat("x", 1023) + "\n")
 	start := time.Now()
-	for range 300 { // a pipe takes 64 of them
+	for range 300 { // a pipe holds 64 lines
 		if n, err := log.Write(line); n != len(line) || err != nil {
 			t.Fatalf("wrote %d bytes, error %v", n, err)
 		}
@@ -31,7 +31,7 @@ func TestStuckLogHoldsNobodyUp(t *testing.T) {
 	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("300 lines that nobody reads took %v", took)
 	}
-	// Whoever starts to read gets whole lines, and is told how many are missing.
+	// A later reader gets whole lines, and a line with the number of dropped lines.
 	if _, err := io.ReadFull(reader, make([]byte, 32*len(line))); err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestStuckLogHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-// TestStderrThatIsAFile is left as it is.
+// TestStderrThatIsAFile checks that openStderr returns a file unchanged.
 func TestStderrThatIsAFile(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {

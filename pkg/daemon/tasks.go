@@ -8,18 +8,18 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Task is one part of a program. Run blocks until ctx ends and then returns nil; whatever else it returns, and also that
-// it returns earlier, ends the program.
+// Task is one part of a program. Run blocks until ctx ends and then returns nil. If Run returns earlier, or returns an
+// error other than the error of ctx, the program ends.
 type Task struct {
 	Name string
 	Run  func(ctx context.Context) error
 }
 
-// errEnded says that a task returned nil although nobody had told it to stop.
+// errEnded means that a task returned nil before its context ended.
 var errEnded = errors.New("ended without being told to")
 
-// RunTasks runs all tasks and waits for all of them. The first that fails cancels the context of the others, and its
-// error is returned with its name in front.
+// RunTasks runs all tasks and waits for all of them. The first failed task cancels the context of the others. RunTasks
+// returns the error of that task, with the name of the task in front.
 func RunTasks(ctx context.Context, tasks ...Task) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, task := range tasks {

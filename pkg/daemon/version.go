@@ -9,16 +9,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// Set by the linker: -X github.com/lanlord/lanlord/pkg/daemon.version=v1.2.3, likewise commit.
+// The linker sets version by -X github.com/lanlord/lanlord/pkg/daemon.version=v1.2.3, and commit in the same way.
 var version, commit string
 
-// Version returns the version, the commit and the Go release that this binary was built from, as --version prints them.
+// Version returns the version, the commit and the Go release of this binary, in the format of --version.
 func Version() string {
 	v, c := build()
 	return fmt.Sprintf("%s (commit %s, %s)", v, c, runtime.Version())
 }
 
-// build returns what the linker was told, else what the go command noted, else "unknown".
+// build returns the version and the commit from the linker, else from the go command, else "unknown".
 func build() (v, c string) {
 	info, _ := debug.ReadBuildInfo()
 	return buildFrom(version, commit, info)
@@ -44,7 +44,7 @@ func buildFrom(v, c string, info *debug.BuildInfo) (string, string) {
 	return v, c
 }
 
-// NewRegistry returns a registry that holds the metrics of the Go runtime, of the process and of the build.
+// NewRegistry returns a registry with the metrics of the Go runtime, of the process and of the build.
 func NewRegistry() *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	v, c := build()

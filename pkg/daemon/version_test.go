@@ -32,7 +32,8 @@ func TestBuildFrom(t *testing.T) {
 	}
 }
 
-// TestMetrics pins names, types and help of our own metrics; those of Go and the process belong to others.
+// TestMetrics compares names, types and help of the metrics of this package. The test skips the metrics of Go and of
+// the process, because they belong to other projects.
 func TestMetrics(t *testing.T) {
 	registry := NewRegistry()
 	problems, err := testutil.GatherAndLint(registry)

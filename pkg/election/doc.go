@@ -1,11 +1,11 @@
-// Package election says which one of several candidate nodes owns an address.
+// Package election selects the owner of an address among candidate nodes.
 //
-// It is rendezvous hashing: each pair of an address and a node has a score, and the node with the highest score owns the
-// address. So every speaker that knows the same candidates names the same owner without a word to the others, a node that
-// owns nothing can go without anything moving, and a node that comes takes over its share and no more.
+// The package uses rendezvous hashing: each pair of an address and a node has a score, and the node with the highest
+// score owns the address. So all speakers with the same candidates select the same owner without communication. If a
+// node that owns nothing leaves, no address moves. A new node takes over its share and nothing else.
 //
-// A weight, such as that of a preferred node, goes before the score.
+// A weight, such as the weight of a preferred node, takes precedence over the score.
 //
-// The scores are a contract between speakers of different versions: were they to change, a rolling update would have two
-// owners for an address.
+// The scores are a contract between speakers of different versions: if the scores changed, an address would have two
+// owners during a rolling update.
 package election

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// nodes returns n candidates, named like the nodes of a cluster.
+// nodes returns n candidates with names like the nodes of a cluster.
 func nodes(n int) []Candidate {
 	candidates := make([]Candidate, n)
 	for i := range candidates {
@@ -29,7 +29,7 @@ func addresses(first string, n int) []netip.Addr {
 	return addrs
 }
 
-// winner is Winner for tests in which there are candidates.
+// winner returns the Winner, and fails the test if there is no winner.
 func winner(t testing.TB, addr netip.Addr, among []Candidate) Candidate {
 	t.Helper()
 	won, ok := Winner(addr, among)
@@ -39,8 +39,8 @@ func winner(t testing.TB, addr netip.Addr, among []Candidate) Candidate {
 	return won
 }
 
-// TestGolden pins owners. If it fails, the new version and the old one disagree, and during a rolling update addresses
-// have two owners: the change is wrong, not the test.
+// TestGolden compares the owners with fixed owners. If TestGolden fails, the new version and the old version disagree,
+// and during a rolling update addresses have two owners: the change is wrong, not the test.
 func TestGolden(t *testing.T) {
 	among := []Candidate{NewCandidate("control-plane"), NewCandidate("worker"), NewCandidate("worker2"), NewCandidate("worker3")}
 	for _, test := range []struct{ addr, want string }{
@@ -83,8 +83,8 @@ func TestOrderOfCandidatesDoesNotMatter(t *testing.T) {
 	}
 }
 
-// TestRankedIsSuccession checks that each rank wins when those before it are gone, and that the loss of any loser moves
-// nothing.
+// TestRankedIsSuccession checks that each candidate of Ranked wins if all candidates before it are gone, and that the
+// loss of any loser moves nothing.
 func TestRankedIsSuccession(t *testing.T) {
 	for _, addr := range addresses("fd00::", 200) {
 		among := nodes(7)
@@ -106,7 +106,8 @@ func TestRankedIsSuccession(t *testing.T) {
 	}
 }
 
-// TestNewcomerTakesItsShare checks that a node more takes about 1/n from the others, and that nothing else moves.
+// TestNewcomerTakesItsShare checks that an additional node takes about 1/n from the others, and that nothing else
+// moves.
 func TestNewcomerTakesItsShare(t *testing.T) {
 	const n, count = 10, 20000
 	among := nodes(n)
@@ -122,13 +123,13 @@ func TestNewcomerTakesItsShare(t *testing.T) {
 		}
 		moved++
 	}
-	// The inputs are fixed, so the bound is on the quality of the hash and cannot be missed by chance.
+	// The inputs are fixed, so chance cannot fail this check of the hash's quality.
 	if share := float64(moved) * n / count; share < 0.93 || share > 1.07 {
 		t.Errorf("the newcomer took %.3f of its share", share)
 	}
 }
 
-// TestShares checks that no node owns much more or less than its share, for address patterns as they are in use.
+// TestShares checks that no node owns much more or less than its share, for usual address patterns.
 func TestShares(t *testing.T) {
 	const count = 20000
 	strided := make([]netip.Addr, count)
@@ -167,7 +168,7 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// TestEveryBitMatters flips each bit of an address, and asks that about half of the bits of its hash change.
+// TestEveryBitMatters flips each bit of an address, and checks that about half of the bits of the hash change.
 func TestEveryBitMatters(t *testing.T) {
 	for _, first := range []string{"::", "fd00::1", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "192.0.2.1"} {
 		addr := netip.MustParseAddr(first)
@@ -189,7 +190,7 @@ func TestEveryBitMatters(t *testing.T) {
 	}
 }
 
-// TestSameHash checks that names decide when hashes cannot.
+// TestSameHash checks that the names decide if the hashes are equal.
 func TestSameHash(t *testing.T) {
 	a, b := Candidate{name: "a", hash: 7}, Candidate{name: "b", hash: 7}
 	for _, among := range [][]Candidate{{a, b}, {b, a}} {
@@ -199,8 +200,8 @@ func TestSameHash(t *testing.T) {
 	}
 }
 
-// TestWeightGoesFirst gives some candidates weights: the heaviest own everything, in the order that they have among
-// themselves, and the others stand in for them.
+// TestWeightGoesFirst gives some candidates a weight. The candidates with the weight come first, ranked among
+// themselves, and the other candidates follow.
 func TestWeightGoesFirst(t *testing.T) {
 	light, heavy := nodes(20)[:10], nodes(20)[10:]
 	for i, c := range heavy {
@@ -230,7 +231,7 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// naive is the definition: score all pairs, sort by score, then by name, take the first.
+// naive implements the definition: score all pairs, sort by score, then by name, and take the first.
 func naive(addr netip.Addr, among []Candidate) string {
 	type scored struct {
 		name  string
@@ -295,7 +296,7 @@ func ExampleWinner() {
 	// 192.168.56.13 bob
 }
 
-// BenchmarkWinner elects the owners of 10,000 addresses among 200 nodes, for which 0.1 s is the budget of everything.
+// BenchmarkWinner elects the owners of 10,000 addresses among 200 nodes. The budget for the whole decision is 0.1 s.
 func BenchmarkWinner(b *testing.B) {
 	among, addrs := nodes(200), addresses("10.0.0.0", 10000)
 	b.ReportAllocs()
@@ -312,7 +313,7 @@ func BenchmarkNewCandidate(b *testing.B) {
 	}
 }
 
-// TestRankIsThePlace compares Rank with the places in Ranked, for candidates of different weights too.
+// TestRankIsThePlace compares Rank with the positions in Ranked, also for candidates with different weights.
 func TestRankIsThePlace(t *testing.T) {
 	among := nodes(9)
 	among[3], among[5] = among[3].Weighing(2), among[5].Weighing(1)

@@ -1,57 +1,73 @@
-// Package handover passes one node's place from the process that holds it to the process that is to follow, so that an update
-// of the program moves nothing: what the holder answers for, whom it knows, its sessions with routers, and the word to go.
+// Package handover hands the place of one node over from the running process to its successor, so that an update of the
+// program moves no address. A place comprises the addresses that the process answers for, the gossip members that the
+// process knows, the sessions with routers, and the message to take over.
 //
-// Both are on one host, in one network namespace. The holder listens on an abstract Unix socket (unix(7)), which lives exactly as
-// long as the process and only in that namespace; nothing is left on a disk. Each side checks that the other runs as the same
-// user. They speak JSON, one message a line, each with the version of this protocol. Each side ignores fields that it does not know, so a
-// field that the other side can do without needs no new version.
+// Both processes run on one host, in one network namespace. The holder listens on an abstract Unix socket (unix(7)). An
+// abstract socket lives exactly as long as the process, only in the network namespace, and leaves nothing on a disk.
+// Each process checks that the other process runs as the same user. The processes speak JSON, one message a line. Each
+// message carries the version of this protocol. A process ignores unknown fields, so an optional field needs no new
+// version.
 //
-// # Who does what when
+// # Sequence
 //
-// A holder H is in place, and the process S is started beside it.
+// A holder H has the place, and the process S starts on the same host.
 //
-//  1. S calls Begin. Without a holder it is the holder itself, and there is nothing to take over. Otherwise it is the successor: it
-//     opens all its sockets but those of gossip, whose port H still has, and reads the cluster.
-//  2. H calls Set whenever the addresses, the members or the configuration in use change. S receives the newest from Places, answers for those
-//     addresses with the same MAC, without announcing them, since the hosts of the LAN need learn nothing; it takes
-//     Place.Members for the members there are. When its sockets answer for all of an offer it calls Answering with it.
-//     From here on both answer, and it does no harm: the answers are equal.
-//  3. After its first Answering S is ready for whoever asks (its readiness probe), and not before. The update therefore stops H only now.
-//  4. H is told to stop. If Successor reports false it leaves in the ordinary way: the other nodes take over, and S sees
-//     Vanished. Otherwise it decides nothing any more, calls Set for the last time, closes its gossip sockets without taking
-//     leave, and only then calls HandOver, for S takes the word to go as: the gossip port is free. HandOver waits until S has
-//     acknowledged the last place, so that S is known to listen, and only then calls detach: H stops reading and writing its
-//     sessions with routers (BGP, BFD). The sockets follow by SCM_RIGHTS, each session in a message of its own, and then the final place.
-//     Gossip is silent for the time of 4 to 7, and the sessions for the time of detach to 5: a few milliseconds, because a router with BFD
-//     waits no longer than three intervals of perhaps 50 ms. So gossip closes first and the sessions last.
-//  5. S receives the final Offer with the sessions and adopts them at once, before anything else. When it answers for all of the offer, it calls
-//     Answering. S changes nothing else until its Run has returned.
-//  6. HandOver has the acknowledgement: H closes the name, then the connection, and HandOver returns nil. H stops answering and
-//     exits, without a word on the wire or in gossip.
-//  7. Run of S returns, and End says HandedOver. S calls Begin again and is the holder now: it starts gossip under the same member name, in the state
-//     that H had (ready), with Place.Members as the peers to join. From 4 to here the node has no gossip, for some milliseconds; the
-//     peers hold still for a second. Then S runs Serve and decides for itself.
+//  1. S calls Begin. Without a holder, S becomes the holder, and there is nothing to take over. Otherwise S becomes the
+//     successor: S reads the cluster and opens all its sockets except the gossip sockets, because H still has the
+//     gossip port.
+//  2. H calls Set whenever the addresses, the members or the configuration in use change. S receives the newest place
+//     from Places and answers for its addresses with the same MAC. S does not announce the addresses, because nothing
+//     changes for the hosts of the LAN. S uses Place.Members as the current members. When the sockets of S answer for
+//     all addresses of an offer, S calls Answering with the offer. From here on both processes answer. The answers are
+//     equal, so they do no harm.
+//  3. S reports ready (readiness probe) only after its first Answering. Therefore the update stops H only now.
+//  4. H receives the signal to stop. If Successor reports false, H leaves in the ordinary way: the other nodes take
+//     over, and S sees Vanished. Otherwise H stops making decisions, calls Set for the last time, closes its gossip
+//     sockets without leaving the gossip, and only then calls HandOver: for S, the message to take over means that the
+//     gossip port is free. HandOver waits until S has acknowledged the last place, so that S is known to listen, and
+//     only then calls detach: H stops reading and writing its sessions with routers (BGP, BFD). HandOver sends the
+//     sockets by SCM_RIGHTS, each session in its own message, and then the final place. The gossip is silent during
+//     steps 4 to 7. The sessions are silent from detach to step 5, for a few milliseconds; a router with BFD waits for
+//     at most three intervals of perhaps 50 ms. Therefore the gossip closes first and the sessions last.
+//  5. S receives the final Offer with the sessions, and adopts the sessions at once, before any other work. When S
+//     answers for all addresses of the offer, S calls Answering. S changes nothing else until its Run has returned.
+//  6. HandOver receives the acknowledgement, closes the name, then the connection, and returns nil. H stops answering
+//     and exits, without a message to the LAN or the gossip.
+//  7. Run of S returns, and End returns HandedOver. S calls Begin again and becomes the holder. S starts gossip under
+//     the same member name, in the state of H (ready), with Place.Members as the peers to join. From step 4 to here the
+//     node has had no gossip for some milliseconds; the peers wait for one second before they react. Then S runs Serve
+//     and makes its own decisions.
 //
-// When it goes otherwise:
+// # Failures
 //
-//   - H dies: Run of S returns with Vanished. S goes on as in 7 with the last offer, which it answers for already.
-//   - S dies: Successor of H reports false, and nothing else happens. If it dies between 5 and 6, HandOver returns ErrGone: H
-//     has no gossip, so it stops answering and exits, and the other nodes take over as after a crash. H still has its descriptors of the
-//     sessions. No other process has them any more, so H resumes the sessions and ends them in the ordinary way.
-//   - S does not acknowledge within the ctx of HandOver: the same; and if S lives, it goes on as in 7 as soon as H has exited. H resumes the
-//     sessions only if detach was not called: S may have adopted them, and two processes must never write into one connection.
-//   - H dies after it has sent sessions and before the word to go: S adopts the sessions that it has, with Vanished.
-//   - S takes no sessions (it is of an older version, as its hello shows) or H has none to give: no file is sent, and the kernel closes the
-//     connections of H when H exits. The routers keep the routes for the time of graceful restart, and S connects anew.
-//   - A file is lost on the way, because S has no free descriptors: Lost of S says so, and S makes that session anew.
-//   - Another S connects: it takes the place of the one before, whose Run returns with Replaced. That one must answer no more and end.
-//   - The two cannot understand each other (Begin returns an error such as ErrVersion or ErrRefused, or End is Broken): S answers
-//     for nothing, reports ready, so that the update goes on, and calls Begin again, once a second, until H has left in the
-//     ordinary way. It waits likewise when the ctx of Begin has ended, since H hangs then, but it does not report ready.
-//   - Two processes find nobody at once: one of them gets the name, and Begin makes the other its successor.
+//   - H dies: Run of S returns, and End returns Vanished. S continues with step 7 and the last offer. S already answers
+//     for the last offer.
+//   - S dies: Successor of H reports false, and nothing else happens. If S dies between steps 5 and 6, HandOver returns
+//     ErrGone: H has no gossip, so H stops answering and exits, and the other nodes take over as after a crash. H still
+//     has its descriptors of the sessions, and no other process has them, so H resumes the sessions and ends them in
+//     the ordinary way.
+//   - S does not acknowledge within the ctx of HandOver: H does the same. If S lives, S continues with step 7 as soon
+//     as H has exited. H resumes the sessions only if detach was not called: S may have adopted the sessions, and two
+//     processes must never write to one connection.
+//   - H dies after sending sessions and before the message to take over: S sees Vanished and adopts the sessions that
+//     have arrived.
+//   - S takes no sessions (the hello of S shows an older version), or H has no sessions to give: H sends no files, and
+//     the kernel closes the connections of H when H exits. The routers keep the routes for the time of graceful
+//     restart, and S connects anew.
+//   - A file is lost on the way, because S has no free descriptors: Lost of S returns the reason, and S makes the
+//     session anew.
+//   - Another S connects: the new successor replaces the former successor. Run of the former successor returns, and End
+//     returns Replaced. The former successor must stop answering and exit.
+//   - The processes do not understand each other (Begin returns an error such as ErrVersion or ErrRefused, or End
+//     returns Broken): S answers for no address, reports ready, so that the update continues, and calls Begin again
+//     once a second until H has left in the ordinary way. If the ctx of Begin has ended, H hangs: S calls Begin again
+//     in the same way, but does not report ready.
+//   - Two processes find no holder at the same time: one process gets the name, and Begin makes the other process its
+//     successor.
 //
 // # Concurrency
 //
-// Set, Successor and Answering may be called from any goroutine and never wait for the other side. Serve and Run own the
-// connections. All that waits ends with its context. The files of an Offer belong to its receiver.
+// Any goroutine may call Set, Successor and Answering. These methods never wait for the other process. Serve and Run
+// own the connections. Every call that waits ends with its context. The receiver of an Offer owns the files of the
+// Offer.
 package handover

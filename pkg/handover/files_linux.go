@@ -11,11 +11,12 @@ import (
 )
 
 const (
-	// maxControl is the most file descriptors that the kernel puts into one control message (SCM_MAX_FD in
+	// maxControl is the greatest number of file descriptors in one control message of the kernel (SCM_MAX_FD in
 	// net/scm.h).
 	maxControl = 253
-	// maxPending is the most received files that wait for the message that names them. The files of a message never
-	// arrive after its first byte, so more files than one message has are an error of the other process.
+	// maxPending is the greatest number of received files that wait for the message that names them. The files of a
+	// message never arrive after the first byte of the message. Therefore more files than one message can have are an
+	// error of the other process.
 	maxPending = maxControl
 )
 
@@ -27,9 +28,9 @@ type inbox struct {
 	conn    *net.UnixConn
 	control []byte
 
-	mu    sync.Mutex // guards the rest
+	mu    sync.Mutex // guards the fields below
 	files []*os.File
-	err   error // why files are missing
+	err   error // the reason why files are missing
 	ended bool
 }
 
@@ -37,13 +38,13 @@ func newInbox(conn *net.UnixConn) *inbox {
 	return &inbox{conn: conn, control: make([]byte, unix.CmsgSpace(maxControl*4))}
 }
 
-// Read implements [io.Reader]. One call never returns bytes from beyond the message that its files belong to.
+// Read implements [io.Reader]. If files arrive, Read returns no bytes from beyond the message of the files.
 func (i *inbox) Read(b []byte) (int, error) {
 	n, size, flags, _, err := i.conn.ReadMsgUnix(b, i.control)
 	if size > 0 || flags&unix.MSG_CTRUNC != 0 {
 		i.receive(i.control[:size], flags&unix.MSG_CTRUNC != 0)
 	}
-	return max(n, 0), err // n is -1 with an error
+	return max(n, 0), err // n is -1 if there is an error
 }
 
 // receive takes the files out of control messages.
@@ -66,7 +67,7 @@ func (i *inbox) receive(control []byte, truncated bool) {
 	}
 }
 
-// take returns the next n files, which the caller closes.
+// take returns the next n files. The caller closes the files.
 func (i *inbox) take(n int) ([]*os.File, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -83,7 +84,7 @@ func (i *inbox) take(n int) ([]*os.File, error) {
 	return files, nil
 }
 
-// end closes the files that nobody has taken, and those that still come.
+// end closes the files that were not taken, and the files that arrive later.
 func (i *inbox) end() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -97,7 +98,7 @@ func (i *inbox) drop() {
 	i.files = nil
 }
 
-// filesOf returns the files in control messages. With an error it has closed all of them.
+// filesOf returns the files in control messages. If filesOf returns an error, all the files are closed.
 func filesOf(control []byte) (files []*os.File, err error) {
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
@@ -125,12 +126,12 @@ func closeFiles(files []*os.File) {
 	}
 }
 
-// sendFiles writes a line whose first byte carries the files. The kernel duplicates the descriptors, and this process
-// keeps its own.
+// sendFiles writes a line. The first byte of the line carries the files. The kernel duplicates the descriptors, and
+// this process keeps its own descriptors.
 func sendFiles(conn *net.UnixConn, line []byte, files []*os.File) error {
 	fds := make([]int, 0, len(files))
 	for _, f := range files {
-		// not Fd, which makes the socket blocking for both processes
+		// The method Fd would make the socket blocking for both processes.
 		raw, err := f.SyscallConn()
 		if err != nil {
 			return fmt.Errorf("file of a session: %w", err)

@@ -5,12 +5,13 @@ import (
 	"os"
 )
 
-// Session is a connection of the node to another host, such as a BGP session with a router, and its open sockets.
+// Session is a connection of the node to another host, such as a BGP session with a router. A Session includes the open
+// sockets.
 type Session struct {
-	// State describes the session, as its package encodes it. At most [MaxState] bytes.
+	// State describes the session in the encoding of its package. State has at most [MaxState] bytes.
 	State []byte
-	// Files are the sockets, in an order that State determines; at most [MaxFiles]. Both processes have descriptors of
-	// the same sockets, and the kernel closes a socket with its last descriptor.
+	// Files are the sockets, in an order that State determines. There are at most [MaxFiles]. Both processes have
+	// descriptors of the same sockets, and the kernel closes a socket with its last descriptor.
 	Files []*os.File
 }
 
@@ -25,7 +26,8 @@ const (
 // Close closes the descriptors of this process.
 func (s Session) Close() { closeFiles(s.Files) }
 
-// handed describes a session in a message. The bytes of State follow the message: no encoding makes them longer.
+// handed describes a session in a message. The bytes of State follow the message, because the JSON encoding would make
+// them longer.
 type handed struct {
 	// Size is the number of bytes of State.
 	Size int `json:"size"`
@@ -33,7 +35,7 @@ type handed struct {
 	Files int `json:"files"`
 }
 
-// check returns what makes h no session.
+// check returns an error if h does not describe a valid session.
 func (h handed) check() error {
 	switch {
 	case h.Size < 0 || h.Size > MaxState:

@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 )
 
-// TestHandOver goes through the sequence of the package's documentation.
+// TestHandOver runs the sequence in the documentation of the package.
 func TestHandOver(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -63,11 +63,11 @@ func TestHandOver(t *testing.T) {
 		t.Errorf("HandOver: %v", err)
 	}
 	s.ended(HandedOver)
-	// The former holder still serves, and the name is free all the same.
+	// The former holder still serves, but the name is free.
 	hold(t, name)
 }
 
-// TestNewestWins lets a successor be slow: it sees the newest place and no other.
+// TestNewestWins checks that a slow successor receives the newest place, and no older place after a newer place.
 func TestNewestWins(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -93,9 +93,9 @@ func TestNewestWins(t *testing.T) {
 	h.until(true)
 }
 
-// TestUnreadPlace receives nothing for a while: an older place is never in the way of a newer one.
+// TestUnreadPlace checks that an unread older place does not block a newer place.
 func TestUnreadPlace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // which fails at once when all wait
+	synctest.Test(t, func(t *testing.T) { // synctest fails at once if all goroutines wait
 		s := &Successor{places: make(chan Offer, 1)}
 		for n := range byte(3) {
 			s.pass(Offer{Place: place(n)})
@@ -106,7 +106,7 @@ func TestUnreadPlace(t *testing.T) {
 	})
 }
 
-// TestSetCopies changes what was given to Set, which the race detector watches.
+// TestSetCopies changes the argument of Set. The race detector would report a shared access.
 func TestSetCopies(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -137,7 +137,7 @@ func TestReplaced(t *testing.T) {
 	h.until(true)
 }
 
-// TestSuccessorLost ends a successor.
+// TestSuccessorLost ends a successor before HandOver.
 func TestSuccessorLost(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -151,7 +151,7 @@ func TestSuccessorLost(t *testing.T) {
 	if err := h.HandOver(testContext(t), nil); !errors.Is(err, ErrNobody) {
 		t.Errorf("HandOver: %v, want %v", err, ErrNobody)
 	}
-	// It is as if it had not been called.
+	// HandOver has had no effect.
 	h.Set(place(2))
 	again := follow(t, name)
 	o := again.next()
@@ -174,7 +174,7 @@ func TestNothingSet(t *testing.T) {
 	h.until(true)
 }
 
-// TestHolderEnds lets the holder leave without handing over. The name is free as soon as the successor knows.
+// TestHolderEnds ends the holder without a handover. The name is free as soon as the successor learns of the end.
 func TestHolderEnds(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -187,7 +187,7 @@ func TestHolderEnds(t *testing.T) {
 	hold(t, name)
 }
 
-// TestNoAcknowledgement bounds HandOver. The successor goes on when the holder has ended.
+// TestNoAcknowledgement checks that HandOver ends with its ctx. The successor continues when the holder has ended.
 func TestNoAcknowledgement(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -206,7 +206,7 @@ func TestNoAcknowledgement(t *testing.T) {
 	if err := <-handed; !errors.Is(err, impatient) {
 		t.Errorf("HandOver: %v, want %v", err, impatient)
 	}
-	h.Set(place(9)) // has no effect, there is nobody to see it
+	h.Set(place(9)) // has no effect after HandOver
 	if _, err := Connect(testContext(t), name); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "being handed over") {
 		t.Errorf("another successor: %v, want %v", err, ErrRefused)
 	}
@@ -251,7 +251,8 @@ func TestNames(t *testing.T) {
 	hold(t, (testName(t) + strings.Repeat("n", 107))[:107])
 }
 
-// TestBegin starts several at once: one holds, and each of the others is a successor, or was replaced while it connected.
+// TestBegin starts several processes at once: one process becomes the holder, and each other process becomes a
+// successor or is replaced while connecting.
 func TestBegin(t *testing.T) {
 	name := testName(t)
 	ctx := testContext(t)
@@ -289,7 +290,7 @@ func TestBegin(t *testing.T) {
 	}
 }
 
-// TestEnd names all ends.
+// TestEnd checks that all outcomes have different names.
 func TestEnd(t *testing.T) {
 	seen := map[string]bool{}
 	for e := Following; e <= Broken; e++ {
@@ -300,8 +301,8 @@ func TestEnd(t *testing.T) {
 	}
 }
 
-// BenchmarkHandOver measures from the word to go to the name being free, that is how long there is no gossip, if the successor answers
-// for everything already.
+// BenchmarkHandOver measures the time from the message to take over to the free name. That is the time without gossip,
+// if the successor already answers for all addresses.
 func BenchmarkHandOver(b *testing.B) {
 	for _, n := range []int{10, 2000} {
 		b.Run(fmt.Sprintf("%d addresses", n), func(b *testing.B) {

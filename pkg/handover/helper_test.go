@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// long ends a test that would hang. Nothing that works takes any part of it.
+// long is the time after which a hanging test fails. A working test needs only a small part of that time.
 const long = 30 * time.Second
 
 func testName(tb testing.TB) string { return "lanlord-test/" + rand.Text() }
@@ -42,7 +42,7 @@ type holding struct {
 	served chan error
 }
 
-// lines is a log.
+// lines is a log in memory.
 type lines struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -62,7 +62,7 @@ func (l *lines) has(s string) bool {
 
 func hold(t testing.TB, name string) *holding { return holdFor(t, name, long) }
 
-// holdFor holds with a patience for who connects and says nothing.
+// holdFor starts a holder that waits for a hello for the time patience.
 func holdFor(t testing.TB, name string, patience time.Duration) *holding {
 	t.Helper()
 	h := &holding{t: t, woken: make(chan struct{}, 1), log: new(lines), served: make(chan error, 1)}
@@ -84,7 +84,7 @@ func holdFor(t testing.TB, name string, patience time.Duration) *holding {
 	return h
 }
 
-// stop ends the holder without a word, and waits until it has.
+// stop ends the holder without a handover, and waits for the end of Serve.
 func (h *holding) stop() {
 	h.cancel()
 	if err := <-h.served; err != nil {
@@ -93,7 +93,7 @@ func (h *holding) stop() {
 	h.served <- nil
 }
 
-// until waits for wake-ups until Successor says what it should.
+// until waits until Successor returns want.
 func (h *holding) until(want bool) {
 	h.t.Helper()
 	timeout := time.After(long)
@@ -142,7 +142,7 @@ func (f *following) next() Offer {
 	panic("unreachable")
 }
 
-// ended waits until Run has returned without an error, and checks how.
+// ended checks that Run returns no error, and that the outcome is want.
 func (f *following) ended(want End) {
 	f.t.Helper()
 	if err := f.wait(); err != nil {
@@ -151,7 +151,7 @@ func (f *following) ended(want End) {
 	f.closed(want)
 }
 
-// closed waits until Places is closed, and checks how it ended.
+// closed waits until Places is closed, and checks the outcome.
 func (f *following) closed(want End) {
 	f.t.Helper()
 	timeout := time.After(long)

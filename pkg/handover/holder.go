@@ -10,74 +10,76 @@ import (
 	"time"
 )
 
-// What Connect, Listen and HandOver return, wrapped, where the caller has a choice.
+// Connect, Listen and HandOver return these errors, wrapped, if the caller can choose how to continue.
 var (
-	// ErrNobody: no process has the name; for HandOver, no successor is connected.
+	// ErrNobody means that no process has the name or, from HandOver, that no successor is connected.
 	ErrNobody = errors.New("nobody is there")
-	// ErrTaken: another process has the name.
+	// ErrTaken means that another process has the name.
 	ErrTaken = errors.New("another process holds the place")
-	// ErrVersion: the other process speaks another version of the protocol.
+	// ErrVersion means that the other process speaks another version of the protocol.
 	ErrVersion = errors.New("version of the protocol is not understood")
-	// ErrRefused: the holder takes no successor, for a reason that it tells.
+	// ErrRefused means that the holder takes no successor. The holder sends the reason.
 	ErrRefused = errors.New("the holder takes no successor")
-	// ErrForeign: a process of another user has the name, or has connected.
+	// ErrForeign means that a process of another user has the name, or has connected.
 	ErrForeign = errors.New("a process of another user")
-	// ErrGone: the successor went away before it had acknowledged.
+	// ErrGone means that the successor disconnected before acknowledging.
 	ErrGone = errors.New("the successor is gone")
 )
 
 const (
-	// helloTimeout is how long a process that connects may take to say hello.
+	// helloTimeout is the time in which a connecting process must send hello.
 	helloTimeout = 5 * time.Second
-	// acceptPause is how long no connection is accepted after that failed, for want of file descriptors.
+	// acceptPause is the pause after a failed accept, for example without free file descriptors.
 	acceptPause = time.Second
 	// nameRetry is the pause between two attempts to take a name that a process of another user has.
 	nameRetry = 5 * time.Second
-	// lastWordTimeout is how long a process that is refused or replaced may take to receive that.
+	// lastWordTimeout is the time in which a refused or replaced process must receive the message about the refusal or
+	// replacement.
 	lastWordTimeout = time.Second
 )
 
-// Options are what a Holder needs. The zero value is valid.
+// Options configures a Holder. The zero value is valid.
 type Options struct {
-	// Log receives who connects and goes (Info) and what is wrong with what it says (Warn). Without it nothing is logged.
+	// Log receives the arrival and departure of successors (Info) and errors in their messages (Warn). Without Log,
+	// nothing is logged.
 	Log *slog.Logger
-	// Wake is called after Successor may have changed, from goroutines of Serve. It must not block.
+	// Wake is called from goroutines of Serve after the result of Successor may have changed. Wake must not block.
 	Wake func()
 }
 
 // Holder has the name, and offers its place to one successor at a time.
 type Holder struct {
 	name string
-	// listener is nil while a process of another user has the name. Serve sets it then, with mu held.
+	// listener is nil while a process of another user has the name. In that case Serve sets listener, with mu held.
 	listener *net.UnixListener
 	log      *slog.Logger
 	wake     func()
 	patience time.Duration
 
-	// A mutex and no goroutine, since Set and Successor are for loops that must not wait, whether Serve runs or not. It is
-	// held for some assignments, never while anything is read, written or called.
+	// mu is a mutex instead of a goroutine, because loops that must not wait call Set and Successor, whether Serve runs
+	// or not. A goroutine holds mu for some assignments, never during a read, a write or a call.
 	mu      sync.Mutex
 	place   Place // never changed, only replaced
 	seq     uint64
-	going   bool     // HandOver was called: no other place and no other successor is taken
-	final   bool     // the place is the final one
-	session *session // the successor, if there is one
+	going   bool     // HandOver was called: no other place and no other successor is accepted
+	final   bool     // the place is the final place
+	session *session // the successor, or nil
 }
 
-// session is the connection to one successor. Its plain fields are guarded by the holder's mutex.
+// session is the connection to one successor. The holder's mutex guards the plain fields.
 type session struct {
 	conn     *net.UnixConn
-	wake     chan struct{} // of capacity 1: there is something to send
+	wake     chan struct{} // of capacity 1: there is a message to send
 	acked    uint64
 	replaced bool
 	adopts   bool          // the successor takes sessions
 	sessions []Session     // to send before the final place
 	acks     chan struct{} // of capacity 1: acked has changed
-	ended    chan struct{} // closed when the connection is no use any more
+	ended    chan struct{} // closed when the connection is of no further use
 }
 
-// Listen takes the name, of 1 to 107 bytes, for this process. It returns ErrTaken if another process has it. Serve must follow,
-// which gives the name back at its end.
+// Listen takes the name for this process. The name has 1 to 107 bytes. Listen returns ErrTaken if another process has
+// the name. The caller must call Serve, which gives the name back at its end.
 func Listen(name string, options Options) (*Holder, error) {
 	listener, err := listen(name)
 	if err != nil {
@@ -88,7 +90,7 @@ func Listen(name string, options Options) (*Holder, error) {
 	return h, nil
 }
 
-// newHolder returns a Holder that does not have the name yet.
+// newHolder returns a Holder without the name.
 func newHolder(name string, options Options) *Holder {
 	h := &Holder{name: name, log: options.Log, wake: options.Wake, patience: helloTimeout}
 	if h.log == nil {
@@ -100,9 +102,9 @@ func newHolder(name string, options Options) *Holder {
 	return h
 }
 
-// Set says what this process holds now. The newest is sent to the successor at once; what it has not yet been sent of
-// older ones it never sees. After HandOver has sent the final place, Set has no effect. A place that a message cannot hold
-// (see Member for the limits, and 4 MiB in all) costs the successor its connection, with an error in the log.
+// Set stores the current place of this process. Serve sends the newest place to the successor at once, and skips older
+// places that were not sent yet. Set has no effect after HandOver. If a place does not fit into a message (see Member
+// for the limits, and 4 MiB in all), the holder logs an error and closes the connection to the successor.
 func (h *Holder) Set(place Place) {
 	place = place.clone()
 	h.mu.Lock()
@@ -115,7 +117,7 @@ func (h *Holder) Set(place Place) {
 	h.session.poke()
 }
 
-// poke makes a session look for something to send.
+// poke makes a session look for a message to send.
 func (s *session) poke() {
 	if s == nil {
 		return
@@ -133,17 +135,18 @@ func (h *Holder) Successor() bool {
 	return h.session != nil && h.seq > 0 && h.session.acked == h.seq
 }
 
-// HandOver sends the newest place as the final one, with the word to go, and waits until the successor acknowledges that it
-// answers for all of it. Then it closes the name and the connection, in this order, and returns nil. Serve must be
-// running.
+// HandOver sends the newest place as the final place, with the message to take over, and waits until the successor
+// acknowledges that it answers for the whole place. Then HandOver closes the name and the connection, in this order,
+// and returns nil. Serve must be running.
 //
-// detach returns the sessions to hand over, and may be nil. HandOver calls detach when the successor has acknowledged the
-// newest place, so that it is known to listen at that moment, and not at all when the successor takes no sessions. From then on the caller
-// must not use the sessions, until HandOver returns ErrGone.
+// detach returns the sessions to hand over, and may be nil. HandOver calls detach when the successor has acknowledged
+// the newest place, so that the successor is known to listen at that moment. HandOver does not call detach if the
+// successor takes no sessions. After detach, the caller must not use the sessions unless HandOver returns ErrGone.
 //
-// HandOver returns ErrNobody when no successor is connected or nothing was Set; in that case the name is kept. It returns
-// ErrGone when the successor goes first (no other is taken from then on), and the cause of ctx when that ends first: then the successor, if it lives,
-// takes over when the connection ends, that is at the end of Serve.
+// HandOver returns ErrNobody if no successor is connected or nothing was Set; then the holder keeps the name. HandOver
+// returns ErrGone if the successor disconnects first; from then on the holder accepts no other successor. HandOver
+// returns the cause of ctx if ctx ends first; then a living successor takes over when the connection ends, at the end
+// of Serve.
 func (h *Holder) HandOver(ctx context.Context, detach func() []Session) error {
 	h.mu.Lock()
 	s, seq := h.session, h.seq
@@ -166,9 +169,9 @@ func (h *Holder) HandOver(ctx context.Context, detach func() []Session) error {
 	if err := h.await(ctx, s, h.finish(s)); err != nil {
 		return err
 	}
-	// The successor takes the end of the connection for leave to take the name.
+	// For the successor, the end of the connection means that the name is free.
 	err := h.listener.Close()
-	_ = s.conn.Close() // it was for reading only, and all is read
+	_ = s.conn.Close() // the connection was only read, and everything is read
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("hand over: %w", err)
 	}
@@ -187,7 +190,7 @@ func (h *Holder) finish(s *session) uint64 {
 	return h.seq
 }
 
-// await waits until the successor has acknowledged the place of a number.
+// await waits until the successor has acknowledged the place with the number seq.
 func (h *Holder) await(ctx context.Context, s *session, seq uint64) error {
 	for {
 		h.mu.Lock()
@@ -199,7 +202,7 @@ func (h *Holder) await(ctx context.Context, s *session, seq uint64) error {
 		select {
 		case <-s.acks:
 		case <-s.ended:
-			// Whoever has acknowledged may close at once.
+			// A successor may close the connection immediately after an acknowledgement.
 			h.mu.Lock()
 			acked = s.acked
 			h.mu.Unlock()
@@ -213,8 +216,8 @@ func (h *Holder) await(ctx context.Context, s *session, seq uint64) error {
 	}
 }
 
-// Serve takes successors until ctx ends, also after HandOver, and returns nil. At its end it gives the name back, and
-// closes the connection after that.
+// Serve accepts successors until ctx ends, also after HandOver, and returns nil. At its end, Serve gives the name back,
+// and then closes the connection.
 func (h *Holder) Serve(ctx context.Context) error {
 	if !h.takeName(ctx) {
 		return nil
@@ -240,7 +243,7 @@ func (h *Holder) Serve(ctx context.Context) error {
 	return nil
 }
 
-// takeName waits until this process has the name. It returns false when ctx ends before.
+// takeName waits until this process has the name. takeName returns false if ctx ends first.
 func (h *Holder) takeName(ctx context.Context) bool {
 	for h.listener == nil {
 		listener, err := listen(h.name)

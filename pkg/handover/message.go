@@ -11,47 +11,49 @@ import (
 )
 
 const (
-	// protocol is the version that every message carries. It changes when an older process could not go on with a newer one;
-	// a field that may be ignored needs no new version.
+	// protocol is the version in every message. The version changes if an older process cannot work with a newer
+	// process. An optional field needs no new version.
 	protocol = 1
-	// maxLine is the most bytes of a message, with its newline. 10,000 addresses and 5,000 members take 1.1 MB, a configuration up to 1 MiB
-	// as a rule.
+	// maxLine is the greatest length of a message in bytes, with the newline. 10,000 addresses and 5,000 members take
+	// 1.1 MB. A configuration takes up to 1 MiB, unless JSON escapes make the text longer.
 	maxLine = 4 << 20
-	// readSize is the buffer of a reader, in bytes: more than a Unix socket holds by default, and a part of maxLine.
+	// readSize is the size of a reader's buffer in bytes: more than the default buffer of a Unix socket, and a fraction
+	// of maxLine.
 	readSize = maxLine / 16
 )
 
-// kind says what a message is.
+// kind is the kind of a message.
 type kind string
 
-// The kinds, with who sends them.
+// The kinds, each with its sender.
 const (
 	kindHello     kind = "hello"     // both, first
 	kindPlace     kind = "place"     // the holder: its newest place
-	kindGo        kind = "go"        // the holder: its final place, and that the successor is to take over
-	kindSession   kind = "session"   // the holder, before go: a session with its files, to a successor that adopts
+	kindGo        kind = "go"        // the holder: its final place; the successor is to take over
+	kindSession   kind = "session"   // the holder, before go: a session with its files, if the successor adopts
 	kindReplaced  kind = "replaced"  // the holder: another successor has connected
-	kindRefused   kind = "refused"   // the holder: no successor is taken, for a reason
-	kindAnswering kind = "answering" // the successor: it answers for the place of that number
+	kindRefused   kind = "refused"   // the holder: no successor is accepted, for a reason
+	kindAnswering kind = "answering" // the successor: it answers for the place with that number
 )
 
-// message is one line.
+// message holds one line.
 type message struct {
 	Version int  `json:"version"`
 	Kind    kind `json:"kind"`
-	// Seq is the number of a place, from 1, for place, go and answering; else 0.
+	// Seq is the number of a place, from 1, in place, go and answering; else 0.
 	Seq uint64 `json:"seq,omitempty"`
-	// Place is there for place and go.
+	// Place is present in place and go.
 	Place *Place `json:"place,omitempty"`
-	// Reason is there for refused.
+	// Reason is present in refused.
 	Reason string `json:"reason,omitempty"`
-	// Adopts says in the hello of a successor that it takes sessions with their files.
+	// Adopts is true in the hello of a successor that takes sessions with their files.
 	Adopts bool `json:"adopts,omitempty"`
-	// Session is there for session.
+	// Session is present in session.
 	Session *handed `json:"session,omitempty"`
 }
 
-// encode returns m as a line, without its configuration when the line would be too long. It fails when m is no message that decode accepts.
+// encode returns m as a line, without the configuration if the line would be too long. encode returns an error if
+// decode would not accept m.
 func encode(m message) ([]byte, error) {
 	m.Version = protocol
 	if err := m.check(); err != nil {
@@ -62,7 +64,8 @@ func encode(m message) ([]byte, error) {
 		return nil, err
 	}
 	if len(line)+1 > maxLine && m.Place != nil && m.Place.Config != (Config{}) {
-		// A text of control characters, or of <, > and &, grows sixfold in JSON. The successor can do without the configuration.
+		// A text of control characters, or of <, > and &, takes six times the space in JSON. The successor can work
+		// without the configuration.
 		place := *m.Place
 		place.Config = Config{}
 		m.Place = &place
@@ -74,7 +77,8 @@ func encode(m message) ([]byte, error) {
 	return append(line, '\n'), nil
 }
 
-// decode returns the message in line, which has no newline. Of another version it knows only that, and returns ErrVersion.
+// decode returns the message in line. The line has no newline. For a message of another version, decode reads only the
+// version and returns ErrVersion.
 func decode(line []byte) (message, error) {
 	var version struct {
 		Version int `json:"version"`
@@ -95,7 +99,7 @@ func decode(line []byte) (message, error) {
 	return m, m.check()
 }
 
-// check returns what makes m no message.
+// check returns an error if m is not a valid message.
 func (m message) check() error {
 	var numbered, placed, session bool
 	switch m.Kind {
@@ -128,19 +132,19 @@ func (m message) check() error {
 	return nil
 }
 
-// excerpt is as much of text as is worth an error.
+// excerpt returns the beginning of text, for an error.
 func excerpt(text []byte) []byte { return text[:min(len(text), 60)] }
 
 // reader reads messages from one connection.
 type reader struct {
 	buffer *bufio.Reader
-	long   []byte // a line that is longer than the buffer
+	long   []byte // a line longer than the buffer
 }
 
 func newReader(r io.Reader) *reader { return &reader{buffer: bufio.NewReaderSize(r, readSize)} }
 
-// next returns the next message; io.EOF when the other side has closed the connection or died, also within a message; net.ErrClosed
-// when this side has closed it; else what is wrong with what was read.
+// next returns the next message. next returns io.EOF if the other process has closed the connection or died, also
+// within a message; net.ErrClosed if this process has closed the connection; else an error about invalid input.
 func (r *reader) next() (message, error) {
 	line, err := r.line()
 	if err != nil {
@@ -178,10 +182,10 @@ func (r *reader) bytes(n int) ([]byte, error) {
 	return b, nil
 }
 
-// readError returns the error of a connection in the terms of next.
+// readError converts an error of the connection to an error of next.
 func readError(err error) error {
 	switch {
-	// The kernel resets the connection of a process that dies with something unread.
+	// The kernel resets the connection of a process that dies with unread bytes.
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		return io.EOF
 	case errors.Is(err, net.ErrClosed):

@@ -7,43 +7,45 @@ import (
 	"slices"
 )
 
-// Place is what a process holds for its node. A process of another release may omit the fields after Members, and may send fields that this
-// one ignores.
+// Place is the state of one node that the holder offers. A process of another release may omit the fields after
+// Members, and may send fields that this release ignores.
 type Place struct {
-	// Addrs are the addresses that it answers for.
+	// Addrs are the addresses that the process answers for.
 	Addrs []netip.Addr `json:"addrs,omitempty"`
-	// Members are the members of the gossip that it knows, itself included if it likes.
+	// Members are the gossip members that the process knows. The list may include the process itself.
 	Members []Member `json:"members,omitempty"`
-	// Config is the configuration in use. It is zero when there is none, and when the text has more than MaxConfig bytes.
+	// Config is the configuration in use. Config is zero without a configuration, and for a text of more than MaxConfig
+	// bytes.
 	Config Config `json:"config,omitzero"`
-	// Since is when the node became ready, in seconds of Unix time; 0 when the node is not ready, or the time is not known.
+	// Since is the time at which the node became ready, in seconds of Unix time. Since is 0 if the node is not ready or
+	// the time is not known.
 	Since int64 `json:"since,omitempty"`
 }
 
-// Config is a configuration as its ConfigMap had it.
+// Config holds a configuration as read from its ConfigMap.
 type Config struct {
 	Text string `json:"text"`
 	// Version is the resourceVersion of the ConfigMap.
 	Version uint64 `json:"version"`
 }
 
-// MaxConfig is the most bytes of a configuration's text that a Place carries: as much as a ConfigMap can hold.
+// MaxConfig is the greatest length in bytes of a configuration in a Place, equal to the limit of a ConfigMap.
 const MaxConfig = 1 << 20
 
 // Member is one member of the gossip.
 type Member struct {
 	// Name is the member's name, 1 to 253 bytes.
 	Name string `json:"name"`
-	// MACs are the addresses it answers from, as its holder spells them, each of 1 to 64 bytes.
+	// MACs are the addresses that the member answers from, in the spelling of the holder, each of 1 to 64 bytes.
 	MACs []string `json:"macs,omitempty"`
 }
 
 const (
-	maxName = 253 // of a Node, as Kubernetes has it
+	maxName = 253 // the limit of Kubernetes for the name of a Node
 	maxMAC  = 64  // the 20 bytes of InfiniBand take 59
 )
 
-// clone returns a copy that shares nothing with p, its addresses without zones, and IPv4 not mapped to IPv6.
+// clone returns a copy that shares no memory with p. The copy has addresses without zones, and no IPv4-mapped IPv6.
 func (p Place) clone() Place {
 	c := Place{Addrs: slices.Clone(p.Addrs), Members: slices.Clone(p.Members)}
 	for i, a := range c.Addrs {
@@ -56,7 +58,7 @@ func (p Place) clone() Place {
 	return c
 }
 
-// bounded returns c, or the zero value when its text is too long.
+// bounded returns c, or the zero value if the text of c is too long.
 func (c Config) bounded() Config {
 	if len(c.Text) > MaxConfig {
 		return Config{}
@@ -64,7 +66,7 @@ func (c Config) bounded() Config {
 	return c
 }
 
-// check returns all that makes p no place.
+// check returns all errors in p.
 func (p Place) check() error {
 	var problems []error
 	for i, a := range p.Addrs {

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// placeEnv makes this test binary a process that holds the place of that name until it is killed.
+// placeEnv is the environment variable that makes this test binary hold the place of the given name until a signal
+// kills the process.
 const placeEnv = "LANLORD_TEST_PLACE"
 
 func TestMain(m *testing.M) {
@@ -30,7 +31,7 @@ func holdUntilKilled(name string) {
 	panic(h.Serve(context.Background()))
 }
 
-// TestKilled kills a holder of another process. The successor has all it needs, and is the holder at once.
+// TestKilled kills a holder in another process. The successor has everything to become the holder at once.
 func TestKilled(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -61,7 +62,8 @@ func TestKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.ended(Vanished)
-	// The kernel closes a dying process's sockets one after the other, and Begin waits for that of the name.
+	// The kernel closes a dying process's sockets one after the other. Begin waits until the kernel has closed the
+	// socket with the name.
 	h, again, err := Begin(testContext(t), name, Options{})
 	if err != nil || h == nil {
 		t.Fatalf("Begin: %v, %v, %v, want a holder", h, again, err)

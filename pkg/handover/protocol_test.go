@@ -38,8 +38,8 @@ func raw(t *testing.T, name string) *net.UnixConn {
 
 const hello = `{"version":1,"kind":"hello"}` + "\n"
 
-// TestBadSuccessor says what no successor says. It is told why or loses its connection, the log has the reason, and the holder
-// goes on with the one it had.
+// TestBadSuccessor sends invalid messages of a successor. The holder sends the reason or closes the connection, and
+// logs the reason.
 func TestBadSuccessor(t *testing.T) {
 	for _, test := range []struct{ name, says, told, log string }{
 		{"nothing", "", "no hello", "i/o timeout"},
@@ -59,7 +59,7 @@ func TestBadSuccessor(t *testing.T) {
 			h := holdFor(t, name, patience)
 			h.Set(place(1))
 			conn := raw(t, name)
-			_, _ = io.WriteString(conn, test.says) // it may be told before it has said all
+			_, _ = io.WriteString(conn, test.says) // the holder may answer before the write is complete
 			told, err := io.ReadAll(conn)
 			if err != nil && !errors.Is(err, unix.ECONNRESET) {
 				t.Fatal(err)
@@ -67,7 +67,7 @@ func TestBadSuccessor(t *testing.T) {
 			if !strings.Contains(string(told), test.told) {
 				t.Errorf("it is told %q, want %q", told, test.told)
 			}
-			h.stop() // so that all is logged
+			h.stop() // so that the log is complete
 			if !h.log.has(test.log) {
 				t.Errorf("the log has no %q:\n%s", test.log, h.log.text.String())
 			}
@@ -75,7 +75,7 @@ func TestBadSuccessor(t *testing.T) {
 	}
 }
 
-// TestBadSuccessorChangesNothing connects nonsense beside a good successor.
+// TestBadSuccessorChangesNothing connects a process with invalid messages while a good successor is connected.
 func TestBadSuccessorChangesNothing(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -95,7 +95,8 @@ func TestBadSuccessorChangesNothing(t *testing.T) {
 	}
 }
 
-// TestLateAcknowledgement acknowledges a place when there is a newer one, as happens when both are on their way.
+// TestLateAcknowledgement acknowledges a place when there is a newer place already. That happens when an
+// acknowledgement and a new place cross.
 func TestLateAcknowledgement(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -121,11 +122,11 @@ func TestLateAcknowledgement(t *testing.T) {
 	}
 }
 
-// TestBadHolder follows one that says what no holder says.
+// TestBadHolder follows a holder that sends invalid messages.
 func TestBadHolder(t *testing.T) {
 	for _, test := range []struct {
 		name, says string
-		end        End // of Run; Following when Connect fails
+		end        End // of Run; Following if Connect fails
 		want       string
 	}{
 		{"another version", `{"version":2,"kind":"hello"}` + "\n", Following, "version of the protocol is not understood: 2, this is 1"},
@@ -187,7 +188,7 @@ func TestBadHolder(t *testing.T) {
 	}
 }
 
-// TestSilentHolder bounds Connect.
+// TestSilentHolder checks that Connect ends with its ctx.
 func TestSilentHolder(t *testing.T) {
 	name := testName(t)
 	listener, err := listen(name)
@@ -209,7 +210,7 @@ func TestSilentHolder(t *testing.T) {
 	}
 }
 
-// TestPlaceTooLarge offers what no message holds.
+// TestPlaceTooLarge offers places that fit into no message.
 func TestPlaceTooLarge(t *testing.T) {
 	for _, p := range []Place{
 		{Members: []Member{{Name: ""}}},
@@ -232,7 +233,7 @@ func TestPlaceTooLarge(t *testing.T) {
 	}
 }
 
-// TestLargePlace holds maxLine to what its comment says.
+// TestLargePlace checks the figures in the comment of maxLine.
 func TestLargePlace(t *testing.T) {
 	var p Place
 	for i := range 10_000 {
@@ -247,7 +248,7 @@ func TestLargePlace(t *testing.T) {
 	}
 }
 
-// TestOtherUser connects as another user, which only root can.
+// TestOtherUser connects as another user. Only root can do that.
 func TestOtherUser(t *testing.T) {
 	if err := allowed(&unix.Ucred{Uid: uint32(os.Geteuid()) + 1}, os.Geteuid()); !errors.Is(err, ErrForeign) {
 		t.Errorf("another user is allowed: %v", err)
@@ -259,7 +260,7 @@ func TestOtherUser(t *testing.T) {
 	h := hold(t, name)
 	fd := make(chan int)
 	go func() {
-		// The thread ends with the goroutine, as it is never unlocked; the other threads stay root.
+		// The thread ends with the goroutine, because nothing unlocks the thread. The other threads stay root.
 		runtime.LockOSThread()
 		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, 65534, 65534, 65534); errno != 0 {
 			t.Error(errno)
@@ -286,7 +287,7 @@ func TestOtherUser(t *testing.T) {
 }
 
 // TestNameTakenByOtherUser has a process of another user take the name before the first process of the node starts. The
-// first process works without the name, and takes the name as soon as it is free.
+// first process works without the name, and takes the name as soon as the name is free.
 func TestNameTakenByOtherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("not root: cannot listen as another user")
@@ -294,7 +295,7 @@ func TestNameTakenByOtherUser(t *testing.T) {
 	name := testName(t)
 	taken := make(chan int)
 	go func() {
-		// The thread ends with the goroutine, as it is never unlocked; the other threads stay root.
+		// The thread ends with the goroutine, because nothing unlocks the thread. The other threads stay root.
 		runtime.LockOSThread()
 		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, 65534, 65534, 65534); errno != 0 {
 			t.Error(errno)
@@ -369,8 +370,8 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// TestOtherReleases reads what a process without the later fields sends, and what one with still later fields sends. Then it reads the
-// message of this release with the fields of an older one.
+// TestOtherReleases reads the messages of a process without the later fields and of a process with still later fields.
+// Then the test reads the message of this release with the fields of an older release.
 func TestOtherReleases(t *testing.T) {
 	addrs := []netip.Addr{netip.MustParseAddr("192.0.2.1")}
 	members := []Member{{"a", []string{"02:00:00:00:00:01"}}}
@@ -404,8 +405,8 @@ func TestOtherReleases(t *testing.T) {
 	}
 }
 
-// TestConfigIsCarried hands over a configuration of the largest size, and drops one that is larger or grows too much in JSON. The rest of
-// the place arrives all the same.
+// TestConfigIsCarried hands over a configuration of the largest size, and checks that a larger configuration, or a
+// configuration that grows too much in JSON, is dropped. The rest of the place arrives in each case.
 func TestConfigIsCarried(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -439,7 +440,7 @@ func TestConfigIsCarried(t *testing.T) {
 	}
 }
 
-// FuzzMessages reads anything. What is accepted can be sent, and says the same then.
+// FuzzMessages reads any bytes. Each accepted message must survive encoding and decoding unchanged.
 func FuzzMessages(f *testing.F) {
 	for _, seed := range []string{
 		hello,
@@ -479,7 +480,7 @@ func FuzzMessages(f *testing.F) {
 	})
 }
 
-// tidy makes no difference between no list and an empty one, which mean the same.
+// tidy replaces missing lists by empty lists, because both mean the same.
 func tidy(m message) message {
 	if m.Place == nil {
 		return m

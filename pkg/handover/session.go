@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// attend talks to one process that has connected, until either side closes the connection or ctx ends.
+// attend serves one connection until either process closes the connection or ctx ends.
 func (h *Holder) attend(ctx context.Context, conn *net.UnixConn) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
@@ -44,7 +44,7 @@ func (h *Holder) attend(ctx context.Context, conn *net.UnixConn) {
 	}
 }
 
-// greet checks who has connected, and that it says hello.
+// greet checks the user of the connecting process, and waits for the hello.
 func (h *Holder) greet(conn *net.UnixConn, messages *reader) (hello message, err error) {
 	if err := sameUser(conn); err != nil {
 		return hello, err
@@ -62,8 +62,8 @@ func (h *Holder) greet(conn *net.UnixConn, messages *reader) (hello message, err
 	return hello, conn.SetReadDeadline(time.Time{})
 }
 
-// refuse tells a process why it cannot be the successor; one of another version learns of this one's by it. What does not
-// arrive, the end of the connection says.
+// refuse sends the reason why a process cannot be the successor. The message also shows this version to a process of
+// another version. If the message does not arrive, the process still sees the end of the connection.
 func refuse(conn *net.UnixConn, reason error) {
 	if conn.SetWriteDeadline(time.Now().Add(lastWordTimeout)) == nil {
 		_ = send(conn, message{Kind: kindRefused, Reason: reason.Error()})
@@ -80,7 +80,7 @@ func send(conn io.Writer, m message) error {
 	return err
 }
 
-// admit makes s the successor, in the place of the one before.
+// admit makes s the successor, and replaces the former successor.
 func (h *Holder) admit(s *session) error {
 	h.mu.Lock()
 	before, going := h.session, h.going
@@ -96,7 +96,7 @@ func (h *Holder) admit(s *session) error {
 	}
 	s.poke()
 	if before != nil {
-		// It may have stopped reading.
+		// The former successor may have stopped reading.
 		_ = before.conn.SetWriteDeadline(time.Now().Add(lastWordTimeout))
 		before.poke()
 		h.wake()
@@ -104,7 +104,7 @@ func (h *Holder) admit(s *session) error {
 	return nil
 }
 
-// dismiss makes s no successor any more.
+// dismiss ends the role of s as successor.
 func (h *Holder) dismiss(s *session) {
 	h.mu.Lock()
 	if h.session == s {
@@ -115,11 +115,11 @@ func (h *Holder) dismiss(s *session) {
 	h.wake()
 }
 
-// offer says hello, and sends the newest place whenever there is one. It returns when the session ends: nil, or why a place
-// cannot be sent.
+// offer sends hello, and then each new place. offer returns when the session ends: an error if a place cannot be
+// encoded, else nil.
 func (h *Holder) offer(s *session) error {
 	if err := send(s.conn, message{Kind: kindHello}); err != nil {
-		return nil // it has gone already, as the reader sees
+		return nil // the successor has gone already, and the reader notices
 	}
 	var sent uint64
 	for {
@@ -149,7 +149,7 @@ func (h *Holder) offer(s *session) error {
 			_ = s.conn.Close()
 			return nil
 		}
-		// A successor that does not read is seen by whoever waits for it, and one that has died by the reader.
+		// A caller of HandOver notices a successor that does not read. The reader notices a successor that has died.
 		if _, err := s.conn.Write(line); err != nil || replaced {
 			_ = s.conn.Close()
 			return nil
@@ -158,8 +158,8 @@ func (h *Holder) offer(s *session) error {
 	}
 }
 
-// give sends the sessions, each with its files. A session that no message holds stays behind: its router sees the end of the
-// connection when this process ends. give returns an error when the successor cannot be written to.
+// give sends the sessions, each with its files. A session that fits into no message stays behind: its router sees the
+// end of the connection when this process ends. give returns an error if writing to the successor fails.
 func (h *Holder) give(s *session, sessions []Session) error {
 	for n, session := range sessions {
 		line, err := encode(message{Kind: kindSession, Session: &handed{len(session.State), len(session.Files)}})
@@ -177,8 +177,8 @@ func (h *Holder) give(s *session, sessions []Session) error {
 	return nil
 }
 
-// listenTo notes what the successor acknowledges. It returns nil when the connection ends, else what is wrong with what it
-// said.
+// listenTo reads the acknowledgements of the successor. listenTo returns nil when the connection ends, else an error
+// about an invalid message.
 func (h *Holder) listenTo(s *session, messages *reader) error {
 	for {
 		m, err := messages.next()
@@ -197,7 +197,7 @@ func (h *Holder) listenTo(s *session, messages *reader) error {
 	}
 }
 
-// acknowledged notes that the successor answers for the place of a number.
+// acknowledged records that the successor answers for the place with the number seq.
 func (h *Holder) acknowledged(s *session, seq uint64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -16,14 +16,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// testSession is a session over TCP with a router of this process.
+// testSession is a session over TCP with a router in this process.
 type testSession struct {
 	Session
-	conn   net.Conn // this end, whose descriptor is in Files
+	conn   net.Conn // the end of this node; Files has its descriptor
 	router net.Conn
 }
 
-// dialTest connects to a router and returns the session, with files more descriptors of its socket.
+// dialTest connects to a router and returns the session. Session.Files has the given number of additional descriptors
+// of the socket.
 func dialTest(t testing.TB, state string, files int) *testSession {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -54,7 +55,7 @@ func dialTest(t testing.TB, state string, files int) *testSession {
 	return s
 }
 
-// end closes all descriptors of this process's end.
+// end closes all descriptors of the node's end.
 func (s *testSession) end() {
 	s.conn.Close()
 	s.Close()
@@ -75,7 +76,7 @@ func adopted(t testing.TB, s Session) net.Conn {
 	return conn
 }
 
-// hears checks what the router reads next.
+// hears checks the next bytes that the router reads.
 func (s *testSession) hears(t testing.TB, want string) {
 	t.Helper()
 	b := make([]byte, len(want))
@@ -94,7 +95,7 @@ func descriptors(t testing.TB) int {
 	return len(entries)
 }
 
-// untilDescriptors waits until no more descriptors than before are open.
+// untilDescriptors waits until at most want descriptors are open.
 func untilDescriptors(t testing.TB, want int) {
 	t.Helper()
 	for deadline := time.Now().Add(long); descriptors(t) > want; time.Sleep(time.Millisecond) {
@@ -168,7 +169,7 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// TestNonblocking holds the sockets to the mode that the poller of both processes needs.
+// TestNonblocking checks that the sockets stay nonblocking. The poller of both processes needs nonblocking sockets.
 func TestNonblocking(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -194,7 +195,7 @@ func TestNonblocking(t *testing.T) {
 	}
 }
 
-// TestOldSuccessor hands over to a process that says nothing of sessions: nothing is detached, no file is sent.
+// TestOldSuccessor hands over to a process that does not take sessions: nothing is detached, no file is sent.
 func TestOldSuccessor(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -228,7 +229,7 @@ func TestOldSuccessor(t *testing.T) {
 	}
 }
 
-// TestSuccessorDiesWithSessions ends the successor when it has the sessions. The holder goes on with its own
+// TestSuccessorDiesWithSessions ends the successor after the sessions have arrived. The holder continues with its own
 // descriptors.
 func TestSuccessorDiesWithSessions(t *testing.T) {
 	name := testName(t)
@@ -272,8 +273,8 @@ func TestDeafSuccessor(t *testing.T) {
 	}
 }
 
-// TestTooManySessions hands over more sessions than a handover may have, and a state that is too large. Those stay
-// behind.
+// TestTooManySessions hands over a session with too large a state, and more sessions than a handover may have. The
+// excess sessions stay behind.
 func TestTooManySessions(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -341,7 +342,7 @@ const (
 	goLine      = `{"version":1,"kind":"go","seq":1,"place":{"addrs":["192.0.2.1"]}}` + "\n"
 )
 
-// TestHolderDiesWithSessions ends a holder after it has sent two of its sessions, and a part of the third.
+// TestHolderDiesWithSessions ends a holder that has sent two sessions and a part of the third session.
 func TestHolderDiesWithSessions(t *testing.T) {
 	session := dialTest(t, "state", 1)
 	s, offers := says(t, func(conn *net.UnixConn) {
@@ -361,16 +362,17 @@ func TestHolderDiesWithSessions(t *testing.T) {
 		t.Error(err)
 	}
 	session.hears(t, "new")
-	// the third descriptor is closed: the router sees the end as soon as the first is
+	// The third descriptor is closed: the router sees the end of the connection as soon as the first descriptor is
+	// closed.
 	s.Answering(offers[0])
 }
 
-// TestBadFiles sends sessions whose files are not those that they name. The place is handed over all the same, and no
+// TestBadFiles sends sessions with other files than the messages name. The place is handed over nevertheless, and no
 // descriptor stays open.
 func TestBadFiles(t *testing.T) {
 	for _, test := range []struct {
 		name     string
-		control  int // the size of the buffer for control messages, 0 for the usual one
+		control  int // the size of the buffer for control messages, 0 for the usual size
 		send     func(t *testing.T, conn *net.UnixConn, files []*os.File)
 		sessions int
 		lost     string
@@ -460,7 +462,7 @@ func pair() (a, b *net.UnixConn, err error) {
 	return conns[0], conns[1], nil
 }
 
-// TestRefusedSessions ends the successor in other ways after sessions have come: no descriptor stays open.
+// TestRefusedSessions ends the successor in other ways after sessions have arrived: no descriptor stays open.
 func TestRefusedSessions(t *testing.T) {
 	for _, test := range []struct {
 		name, line string
@@ -486,7 +488,7 @@ func TestRefusedSessions(t *testing.T) {
 	}
 }
 
-// BenchmarkSessions measures from detach to the sessions in the hands of the successor.
+// BenchmarkSessions measures the time from detach until the successor has the sessions.
 func BenchmarkSessions(b *testing.B) {
 	for _, size := range []int{1 << 10, 500 << 10} {
 		b.Run(fmt.Sprintf("2 sessions of %d bytes", size), func(b *testing.B) {

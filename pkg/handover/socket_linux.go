@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxSocket is the most bytes of an abstract name: sun_path without its leading zero byte (unix(7)).
+// maxSocket is the greatest length of an abstract name in bytes: sun_path without its leading zero byte (unix(7)).
 const maxSocket = 107
 
 // socketAddr returns the abstract address of a name.
@@ -36,7 +36,7 @@ func listen(name string) (*net.UnixListener, error) {
 	return listener, err
 }
 
-// dial connects to who has the name, or returns ErrNobody.
+// dial connects to the process that has the name, or returns ErrNobody.
 func dial(ctx context.Context, name string) (*net.UnixConn, error) {
 	addr, err := socketAddr(name)
 	if err != nil {
@@ -52,8 +52,8 @@ func dial(ctx context.Context, name string) (*net.UnixConn, error) {
 	return conn.(*net.UnixConn), nil
 }
 
-// sameUser returns nil when the process at the other end of conn has, or had when it connected or began to listen, the
-// user of this one (SO_PEERCRED, unix(7)).
+// sameUser returns nil if the process at the other end of conn has the same user as this process. The kernel records
+// the user when the other process connects or begins to listen (SO_PEERCRED, unix(7)).
 func sameUser(conn *net.UnixConn) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -72,7 +72,7 @@ func sameUser(conn *net.UnixConn) error {
 	return allowed(peer, os.Geteuid())
 }
 
-// allowed refuses to speak to a process of another user.
+// allowed returns ErrForeign if the peer has another user than self.
 func allowed(peer *unix.Ucred, self int) error {
 	if int(peer.Uid) != self {
 		return fmt.Errorf("%w: process %d runs as user %d, this one as %d", ErrForeign, peer.Pid, peer.Uid, self)

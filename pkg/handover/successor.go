@@ -10,52 +10,52 @@ import (
 	"sync/atomic"
 )
 
-// End is how following a holder has ended.
+// End is the outcome of following a holder.
 type End uint8
 
 // The ends.
 const (
-	Following  End = iota // not yet
-	HandedOver            // the holder gave the word to go: take the name
+	Following  End = iota // the successor still follows
+	HandedOver            // the holder has sent the message to take over: take the name
 	Vanished              // the holder died or left: take the name
-	Replaced              // another successor has connected: answer no more
+	Replaced              // another successor has connected: stop answering
 	Stopped               // the context of Run ended
-	Broken                // the holder lives, but it said something that is not understood; Run returns what
+	Broken                // the holder lives, but refused or sent an invalid message; Run returns the error
 )
 
-// String returns the end as a log shows it.
+// String returns the name of the end in a log.
 func (e End) String() string {
 	return [...]string{"following", "handed over", "vanished", "replaced", "stopped", "broken"}[e]
 }
 
-// Offer is what the holder holds, for the successor to answer for too.
+// Offer is the place of the holder. The successor answers for the same addresses.
 type Offer struct {
 	Place Place
-	// Final says that the holder goes: its gossip sockets are closed, and this is its last place.
+	// Final marks the last place of the holder. The gossip sockets of the holder are closed.
 	Final bool
-	// Sessions are the sessions that come with a final offer, for the receiver to use or to close.
+	// Sessions are the sessions of a final offer. The receiver uses or closes them.
 	Sessions []Session
 
 	seq uint64
 }
 
-// Successor follows a holder until it may take its place.
+// Successor follows a holder until this process may take the place.
 type Successor struct {
 	conn     *net.UnixConn
 	inbox    *inbox
 	messages *reader
 	sessions []Session // received, and not yet in an offer
-	lost     error     // why sessions are missing
-	place    Place     // the newest
+	lost     error     // the reason why sessions are missing
+	place    Place     // the newest place
 	places   chan Offer
 	acked    atomic.Uint64
-	wake     chan struct{} // of capacity 1: there is something to acknowledge
+	wake     chan struct{} // of capacity 1: there is a place to acknowledge
 	end      atomic.Uint32
 }
 
-// Connect becomes the successor of whoever has the name, in place of another one. It returns ErrNobody when there is no holder,
-// ErrVersion or ErrRefused when that one cannot be followed, and waits for an answer no longer than ctx. Run must
-// follow, which closes the connection.
+// Connect makes this process the successor of the holder, and replaces the former successor. Connect returns ErrNobody
+// if there is no holder, and ErrVersion or ErrRefused if this process cannot follow the holder. Connect waits for an
+// answer until ctx ends. The caller must call Run, which closes the connection.
 func Connect(ctx context.Context, name string) (*Successor, error) {
 	conn, err := dial(ctx, name)
 	if err != nil {
@@ -71,14 +71,14 @@ func Connect(ctx context.Context, name string) (*Successor, error) {
 	return &Successor{conn: conn, inbox: files, messages: messages, places: make(chan Offer, 1), wake: make(chan struct{}, 1)}, nil
 }
 
-// meet checks who holds the name and exchanges hellos.
+// meet checks the user of the holder and exchanges hellos.
 func meet(ctx context.Context, conn *net.UnixConn, messages *reader) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	err := func() error {
 		if err := sameUser(conn); err != nil {
 			return fmt.Errorf("%w: %w", ErrRefused, err)
 		}
-		// What cannot be written is told by what can be read: a refusal, or the end.
+		// A failed write needs no check: the next read returns a refusal, or the end of the connection.
 		_ = send(conn, message{Kind: kindHello, Adopts: true})
 		m, err := messages.next()
 		switch {
@@ -99,11 +99,12 @@ func meet(ctx context.Context, conn *net.UnixConn, messages *reader) error {
 	return err
 }
 
-// Places returns the channel of what the holder holds: always the newest, without those that nobody has received
-// in time. Run closes it when no more will come.
+// Places returns the channel of the holder's offers. The channel holds only the newest offer: a newer offer replaces an
+// offer that was not received in time. Run closes the channel after the last offer.
 func (s *Successor) Places() <-chan Offer { return s.places }
 
-// Answering acknowledges that this process answers for all of an offer, and by that for all before it. It does not wait.
+// Answering acknowledges that this process answers for all addresses of an offer, and of all earlier offers. Answering
+// does not wait.
 func (s *Successor) Answering(offer Offer) {
 	for {
 		acked := s.acked.Load()
@@ -120,12 +121,12 @@ func (s *Successor) Answering(offer Offer) {
 	}
 }
 
-// End returns how it ended. It is HandedOver as soon as Places is closed after a final offer, and all other ends are there by
-// then too; but the name is free only when Run has returned.
+// End returns the outcome. The outcome is HandedOver as soon as Places is closed after a final offer. All other
+// outcomes are set before Places is closed, too. The name is free only when Run has returned.
 func (s *Successor) End() End { return End(s.end.Load()) }
 
-// Run receives what the holder says and sends what Answering acknowledges, until the holder has closed the connection or ctx
-// ends. It returns nil, and an error with the end Broken alone.
+// Run receives the messages of the holder and sends the acknowledgements of Answering, until the holder has closed the
+// connection or ctx ends. Run returns an error only if the outcome is Broken.
 func (s *Successor) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { _ = s.conn.Close() })()
 	ended := make(chan struct{})
@@ -141,18 +142,20 @@ func (s *Successor) Run(ctx context.Context) error {
 		s.finish(end)
 		return err
 	}
-	// Until the holder has closed its name it holds the connection too. Nothing more is to come.
+	// The holder closes the connection after the name. No further message follows.
 	for err == nil {
 		_, err = s.messages.next()
 	}
 	return nil
 }
 
-// Lost returns why sessions of the holder did not arrive, nil if all did. It is valid when Places is closed.
+// Lost returns the reason why sessions of the holder did not arrive, or nil if all sessions arrived. The result is
+// valid after Places is closed.
 func (s *Successor) Lost() error { return s.lost }
 
-// leave ends the sessions that arrived without the word to go. When the holder has died, they are in an offer of their own, with
-// the place before: the routers have not noticed yet.
+// leave handles the sessions that arrived without the message to take over. If the holder has died, leave offers the
+// sessions with the previous place, because the routers have not noticed the death yet. Otherwise leave closes the
+// sessions.
 func (s *Successor) leave(end End) {
 	if end == Vanished && len(s.sessions) > 0 {
 		s.pass(Offer{Place: s.place, Final: true, Sessions: s.sessions})
@@ -163,13 +166,14 @@ func (s *Successor) leave(end End) {
 	}
 }
 
-// finish tells the end to who ranges over Places.
+// finish publishes the outcome and closes Places.
 func (s *Successor) finish(end End) {
 	s.end.Store(uint32(end))
 	close(s.places)
 }
 
-// receive passes on places until there is an end, which for HandedOver it has told already.
+// receive passes on places until the outcome is known. receive publishes only the outcome HandedOver; the caller
+// publishes the other outcomes.
 func (s *Successor) receive(ctx context.Context) (End, error) {
 	for {
 		m, err := s.messages.next()
@@ -210,8 +214,8 @@ func (s *Successor) receive(ctx context.Context) (End, error) {
 	}
 }
 
-// adopt takes the files of a session. A session without all of its files is lost, and nothing else: the successor makes a new
-// one.
+// adopt takes the files of a session. If files of the session are missing, only this session is lost: the successor
+// makes a new session.
 func (s *Successor) adopt(h *handed) error {
 	if len(s.sessions) == MaxSessions {
 		return fmt.Errorf("more than %d sessions", MaxSessions)
@@ -229,7 +233,7 @@ func (s *Successor) adopt(h *handed) error {
 	return nil
 }
 
-// pass puts an offer into the channel in the place of one that nobody has received. There is no other sender.
+// pass puts an offer into the channel, and replaces an offer that was not received. pass is the only sender.
 func (s *Successor) pass(offer Offer) {
 	select {
 	case <-s.places:
@@ -238,7 +242,8 @@ func (s *Successor) pass(offer Offer) {
 	s.places <- offer
 }
 
-// acknowledge sends the number of the newest offer that is answered for. A holder that has died is seen by receive.
+// acknowledge sends the number of the newest offer that this process answers for. receive notices the death of the
+// holder.
 func (s *Successor) acknowledge(ended <-chan struct{}) {
 	for {
 		select {
@@ -252,11 +257,11 @@ func (s *Successor) acknowledge(ended <-chan struct{}) {
 	}
 }
 
-// Begin finds out which of the two this process is: its holder if nobody has the name, else the successor of the one who
-// has. One of the results is nil. It returns what else Connect and Listen return, and waits no longer than ctx.
+// Begin makes this process the holder if no process has the name, else the successor of the holder. One of the results
+// is nil. Begin returns the other errors of Connect and Listen, and waits until ctx ends.
 //
-// A process of another user that has the name does not keep this one from its work, because any local user can take an
-// abstract name. Then the holder has no name and no successor until Serve gets the name.
+// Any local user can take an abstract name. Therefore a process of another user that has the name does not stop this
+// process: Begin returns a holder without a name. Such a holder has no successor until Serve gets the name.
 func Begin(ctx context.Context, name string, options Options) (*Holder, *Successor, error) {
 	for {
 		s, err := Connect(ctx, name)

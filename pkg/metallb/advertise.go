@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// announce sets who announces the pool, and where: in MetalLB every node that one of its advertisements fits, on the interfaces of
-// all that fit the node.
+// announce sets the nodes and interfaces that announce the pool. In MetalLB, every node that matches one of the pool's
+// advertisements announces the pool, on the interfaces of all advertisements that match the node.
 func (r *resources) announce(p *pool, e *poolEntry) {
 	layer2, bgp := r.of(p, r.layer2), r.of(p, r.bgp)
 	switch {
@@ -41,12 +41,12 @@ func (r *resources) announce(p *pool, e *poolEntry) {
 	}
 }
 
-// noNode are node selectors that fit no node.
+// noNode returns node selectors that match no node.
 func noNode() []selectorEntry {
 	return []selectorEntry{{MatchExpressions: []expressionEntry{{Key: nowhere, Operator: "Exists"}}}}
 }
 
-// nodesOf returns the node selectors of all advertisements, nil for all nodes when one of them has none.
+// nodesOf returns the node selectors of all advertisements, or nil (all nodes) if an advertisement has no selector.
 func nodesOf(ads []*advertisement) []selectorEntry {
 	var all []selectorEntry
 	for _, a := range ads {
@@ -62,7 +62,8 @@ func nodesOf(ads []*advertisement) []selectorEntry {
 	return all
 }
 
-// interfacesOf returns the interfaces of all advertisements, nil for all interfaces when one of them names none.
+// interfacesOf returns the interfaces of all advertisements, or nil (all interfaces) if an advertisement names no
+// interface.
 func interfacesOf(ads []*advertisement) []string {
 	var all []string
 	for _, a := range ads {
@@ -78,7 +79,8 @@ func interfacesOf(ads []*advertisement) []string {
 	return all
 }
 
-// tellOfUnion says how several advertisements became one set of keys, and whether that means the same.
+// tellOfUnion adds notes about the merge of several advertisements into one set of keys: whether the merge changes the
+// meaning.
 func (r *resources) tellOfUnion(p *pool, ads []*advertisement) {
 	same := func(key func(*advertisement) any) bool {
 		return !slices.ContainsFunc(ads, func(a *advertisement) bool { return !reflect.DeepEqual(key(a), key(ads[0])) })
@@ -96,7 +98,7 @@ func (r *resources) tellOfUnion(p *pool, ads []*advertisement) {
 	}
 }
 
-// tellOfAdvertisements tells of what no pool could take over.
+// tellOfAdvertisements adds notes about parts of advertisements that no pool could take over.
 func (r *resources) tellOfAdvertisements() {
 	for i := range r.layer2 {
 		a := &r.layer2[i]
@@ -124,7 +126,8 @@ func (r *resources) tellOfMissing(a *advertisement) {
 	}
 }
 
-// of returns the advertisements that choose the pool: by name, by its labels, or all pools when they say nothing.
+// of returns the advertisements that select the pool: by name or by labels. An advertisement without both selects all
+// pools.
 func (r *resources) of(p *pool, ads []advertisement) []*advertisement {
 	var all []*advertisement
 	for i := range ads {

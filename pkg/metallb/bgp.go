@@ -67,7 +67,7 @@ type community struct {
 	}
 }
 
-// restartTime is the restart time that MetalLB's routers are told with enableGracefulRestart.
+// restartTime is the restart time that MetalLB announces to routers with enableGracefulRestart.
 const restartTime = "120s"
 
 func (r *resources) peerEntries() []peerEntry {
@@ -107,7 +107,8 @@ func (r *resources) peerEntries() []peerEntry {
 	return all
 }
 
-// tellOfSecret notes how the speakers find the password. Live resources have the Secret in their own namespace.
+// tellOfSecret adds a note about the Secret with the password, if the user must act or the namespace is ignored. Live
+// resources have the Secret in their own namespace.
 func (r *resources) tellOfSecret(p *peer, name string) {
 	other := p.spec.PasswordSecret.Namespace
 	switch {
@@ -130,7 +131,7 @@ func (r *resources) profileEntries() []profileEntry {
 	return all
 }
 
-// aliases returns the names of all Communities.
+// aliases returns the names and values of all Communities.
 func (r *resources) aliases() map[string]string {
 	all := map[string]string{}
 	for i := range r.communities {
@@ -147,10 +148,10 @@ func (r *resources) aliases() map[string]string {
 	return all
 }
 
-// plain is a community as Lanlord writes it: a large one is known by its three numbers.
+// plain returns a community in Lanlord's spelling. Lanlord recognizes a large community by its three numbers.
 func plain(value string) string { return strings.TrimPrefix(value, "large:") }
 
-// route adds what the nodes announce to routers.
+// route adds the advertisements to routers.
 func (r *resources) route(p *pool, e *poolEntry, ads []*advertisement) {
 	for _, a := range ads {
 		b := a.route.entry()
@@ -158,7 +159,7 @@ func (r *resources) route(p *pool, e *poolEntry, ads []*advertisement) {
 		b.NodeSelectors, b.ServiceSelectors = entries(a.spec.NodeSelectors), entries(a.spec.ServiceSelectors)
 		known := r.known(b.Peers)
 		if len(known) == 0 && len(b.Peers) > 0 {
-			continue // announced to nobody
+			continue // no router gets this advertisement
 		}
 		b.Peers = known
 		e.add(b)
@@ -170,7 +171,7 @@ func (r *resources) route(p *pool, e *poolEntry, ads []*advertisement) {
 	}
 }
 
-// known returns those of the names that a BGPPeer has.
+// known returns the names that belong to a BGPPeer.
 func (r *resources) known(peers []string) []string {
 	var all []string
 	for _, name := range peers {
@@ -181,14 +182,14 @@ func (r *resources) known(peers []string) []string {
 	return all
 }
 
-// add adds an advertisement, unless there is the same already.
+// add adds an advertisement, unless the pool already has an equal advertisement.
 func (e *poolEntry) add(b bgpEntry) {
 	if !slices.ContainsFunc(e.Advertisements, b.same) {
 		e.Advertisements = append(e.Advertisements, b)
 	}
 }
 
-// same reports whether two entries say the same, wherever they come from.
+// same reports whether two entries are equal apart from their BGPAdvertisements.
 func (b bgpEntry) same(other bgpEntry) bool {
 	b.from, other.from = "", ""
 	return reflect.DeepEqual(b, other)
@@ -196,7 +197,7 @@ func (b bgpEntry) same(other bgpEntry) bool {
 
 func (s *routeSpec) entry() bgpEntry {
 	b := bgpEntry{LocalPref: s.LocalPref, Peers: s.Peers}
-	// Defaults are not written: the API server fills them in.
+	// Default values are left out, because the API server fills them in.
 	if n := s.AggregationLength; n != nil && *n != 32 {
 		b.AggregationLength = n
 	}

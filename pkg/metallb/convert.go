@@ -6,19 +6,20 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// nowhere is a label that no node has, for pools that no node is to announce.
+// nowhere is a label that no node has, for pools that no node should announce.
 const nowhere = "lanlord.io/announced-nowhere"
 
-// Result is what became of MetalLB's resources.
+// Result is the result of a conversion.
 type Result struct {
-	// Manifest is a ConfigMap in YAML, with Notes as comments above. Lanlord accepts it.
+	// Manifest is a ConfigMap in YAML, with Notes as comments above. Lanlord accepts Manifest.
 	Manifest []byte
-	// Notes say in one line each what has no counterpart, and what became of it.
+	// Notes name in one line each a feature without a counterpart, and the result.
 	Notes []string
 }
 
-// Convert returns the ConfigMap of this namespace and name that means the same as MetalLB's resources in data: YAML or JSON as
-// kubectl get prints it, several documents, Lists. The error names all objects that Lanlord would refuse.
+// Convert returns a ConfigMap with the given namespace and name that means the same as MetalLB's resources in data.
+// data is YAML or JSON in the output format of kubectl get, with several documents or Lists. The error names all
+// objects that Lanlord would refuse.
 func Convert(data []byte, namespace, name string) (*Result, error) {
 	r, err := read(data)
 	if err != nil {
@@ -35,7 +36,7 @@ func Convert(data []byte, namespace, name string) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	// To the letter: what is written must be read as what was meant.
+	// Reading the written YAML must give exactly the intended configuration.
 	if _, err := config.Read(out); err != nil {
 		return nil, fmt.Errorf("the configuration cannot be written as YAML: %w", err)
 	}
@@ -65,7 +66,7 @@ func (r *resources) convert(p *pool) poolEntry {
 	return e
 }
 
-// announceOld is for an AddressPool, which needs no advertisement.
+// announceOld converts an AddressPool. An AddressPool needs no advertisement.
 func (r *resources) announceOld(p *pool, e *poolEntry) {
 	if p.spec.Protocol != "" {
 		e.Protocol = p.spec.Protocol

@@ -11,13 +11,13 @@ import (
 
 var update = flag.Bool("update", false, "write the results into testdata")
 
-// TestConvert reads testdata: each file has MetalLB's resources, every one followed by what becomes of them. Lanlord must accept
-// each ConfigMap, and understands it as the last file says.
+// TestConvert reads testdata. Each file holds inputs with MetalLB's resources, and the expected outcome after each
+// input. Lanlord must accept each ConfigMap.
 func TestConvert(t *testing.T) {
 	configtest.CheckResults(t, "testdata/*.txtar", *update, outcome)
 }
 
-// outcome is the manifest, or "refused" and the error.
+// outcome returns the manifest, or "refused" and the error.
 func outcome(t *testing.T, data []byte) string {
 	result, err := Convert(data, "lanlord-system", "config")
 	if err != nil {
@@ -35,8 +35,8 @@ func outcome(t *testing.T, data []byte) string {
 	return string(result.Manifest) + "\n"
 }
 
-// FuzzConvert asserts that nothing makes the conversion panic or hang, that what it prints is a configuration with the pools that
-// came in, and that notes are one line each.
+// FuzzConvert checks that no input makes the conversion panic or hang, that the output is a configuration with all
+// pools and peers of the input, and that each note is one line.
 func FuzzConvert(f *testing.F) {
 	for _, seed := range []string{
 		"apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: \"a\\n---\\nb\"}\nspec: {addresses: [10.0.0.1/32]}\n",

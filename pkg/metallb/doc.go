@@ -1,3 +1,3 @@
-// Package metallb turns MetalLB's custom resources (metallb.io/v1beta1 and v1beta2, of v0.13 and later) into the ConfigMap that
-// Lanlord reads, and says of each thing that has no counterpart what became of it.
+// Package metallb converts MetalLB's custom resources (metallb.io/v1beta1 and v1beta2, of v0.13 and later) into
+// Lanlord's ConfigMap, and reports the result for each feature without a counterpart.
 package metallb

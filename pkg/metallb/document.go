@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The types of the document, with the keys of deploy/config.example.yaml in its order.
+// The types below describe the document. The keys have the order of deploy/config.example.yaml.
 
 type document struct {
 	Pools       []poolEntry       `yaml:"address-pools"`
@@ -35,7 +35,7 @@ type poolEntry struct {
 }
 
 type bgpEntry struct {
-	// from is the name of the BGPAdvertisement, empty for an entry of an AddressPool.
+	// from is the name of the BGPAdvertisement, or empty for an entry of an AddressPool.
 	from string
 
 	AggregationLength   *int            `yaml:"aggregation-length,omitempty"`
@@ -108,7 +108,7 @@ func entries(selectors []labelSelector) []selectorEntry {
 	return all
 }
 
-// manifest is the ConfigMap with the document, below the notes.
+// manifest returns a ConfigMap with the document, below the notes.
 func manifest(namespace, name string, text []byte, notes []string) ([]byte, error) {
 	var out bytes.Buffer
 	for _, n := range notes {
@@ -141,5 +141,5 @@ func encode(out *bytes.Buffer, v any) error {
 	return encoder.Close()
 }
 
-// list is names in a sentence.
+// list joins names for a sentence.
 func list(names []string) string { return strings.Join(names, ", ") }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// fieldNames are the fields of MetalLB whose names are not those of Lanlord's keys in another spelling.
+// fieldNames maps keys of Lanlord to fields of MetalLB, where the names differ by more than the spelling.
 var fieldNames = map[string]string{
 	"my-asn": "myASN", "peer-asn": "peerASN", "router-id": "routerID", "peer-interface": "interface",
 	"graceful-restart": "enableGracefulRestart", "ebgp-multihop": "ebgpMultiHop", "avoid-buggy-ips": "avoidBuggyIPs",
@@ -15,19 +15,19 @@ var fieldNames = map[string]string{
 	"namespace-selectors": "serviceAllocation.namespaceSelectors",
 }
 
-// layer2Fields are the keys of a pool that come from its L2Advertisements.
+// layer2Fields maps keys of a pool to fields of the pool's L2Advertisements.
 var layer2Fields = map[string]string{
 	"node-selectors": "nodeSelectors", "interfaces": "interfaces", "preferred-nodes": "preferredNodeSelectors",
 }
 
 var (
-	// pathWord is one key in a path like "addresses[0].x-y".
+	// pathWord matches one key in a path like "addresses[0].x-y".
 	pathWord = regexp.MustCompile(`[a-z0-9]+(-[a-z0-9]+)*`)
-	// routePath is the path of an entry of bgp-advertisements in a pool, and the rest of the path.
+	// routePath matches the path of an entry of bgp-advertisements in a pool, and the rest of the path.
 	routePath = regexp.MustCompile(`^bgp-advertisements\[(\d+)\]\.?(.*)$`)
 )
 
-// field returns the name of MetalLB's field for a path of Lanlord's keys within an entry.
+// field returns MetalLB's field for a path of Lanlord's keys within an entry.
 func field(path string) string {
 	return pathWord.ReplaceAllStringFunc(path, func(key string) string {
 		if name, known := fieldNames[key]; known {
@@ -41,8 +41,8 @@ func field(path string) string {
 	})
 }
 
-// ofPool returns the resource and the field that a path within a pool's entry comes from: the pool itself, or one of
-// its advertisements.
+// ofPool returns the resource and the field for a path within a pool's entry: the pool itself, or one of the pool's
+// advertisements.
 func (r *resources) ofPool(d *document, i int, path string) origin {
 	p := &r.pools[i]
 	if m := routePath.FindStringSubmatch(path); m != nil && i < len(d.Pools) {

@@ -13,22 +13,23 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// Kind is a kind of resource that takes part in the configuration.
+// Kind is a kind of resource that contributes to the configuration.
 type Kind struct {
-	// Name is the kind, like "BGPPeer", and Plural its name in paths and access rights, like "bgppeers".
+	// Name is the kind, like "BGPPeer". Plural is the name of the kind in paths and access rights, like "bgppeers".
 	Name, Plural string
-	// Version is the version of the API group metallb.io that holds the most of the kind.
+	// Version is the version of the API group metallb.io with the most fields of the kind.
 	Version string
-	// Optional is true for a kind that not every MetalLB from v0.13 on has. If its CustomResourceDefinition is missing,
-	// there are no resources of the kind. If the definition of another kind is missing, the set is not known.
+	// Optional is true for a kind that some MetalLB releases from v0.13 on lack. If the CustomResourceDefinition of an
+	// optional kind is missing, there are no resources of the kind. If the definition of another kind is missing, the
+	// set is not known.
 	Optional bool
 }
 
 // Definition returns the name of the CustomResourceDefinition, like "bgppeers.metallb.io".
 func (k Kind) Definition() string { return k.Plural + "." + strings.TrimSuffix(group, "/") }
 
-// Object returns a resource of the kind in the form that [ConvertObjects] reads: JSON without the metadata that do not
-// matter. Equal texts mean the same. The error is that of a spec that is not JSON.
+// Object returns a resource of the kind in the form that [ConvertObjects] reads: JSON with the relevant metadata only.
+// Resources with the same meaning give equal texts. Object returns an error for a spec that is not JSON.
 func (k Kind) Object(name, namespace string, labels map[string]string, spec []byte) ([]byte, error) {
 	var o struct {
 		APIVersion string `json:"apiVersion"`
@@ -45,7 +46,7 @@ func (k Kind) Object(name, namespace string, labels map[string]string, spec []by
 	return json.Marshal(o)
 }
 
-// Kinds returns all kinds that take part in the configuration.
+// Kinds returns all kinds that contribute to the configuration.
 func Kinds() []Kind {
 	return []Kind{
 		{Name: "IPAddressPool", Plural: "ipaddresspools", Version: "v1beta1"},
@@ -54,7 +55,7 @@ func Kinds() []Kind {
 		{Name: "BGPPeer", Plural: "bgppeers", Version: "v1beta2"},
 		{Name: "Community", Plural: "communities", Version: "v1beta1"},
 		{Name: "BFDProfile", Plural: "bfdprofiles", Version: "v1beta1"},
-		// MetalLB v0.13 alone has AddressPool.
+		// Only MetalLB v0.13 has AddressPool.
 		{Name: "AddressPool", Plural: "addresspools", Version: "v1beta1", Optional: true},
 	}
 }
@@ -62,24 +63,25 @@ func Kinds() []Kind {
 // liveHead begins every document of [ConvertObjects].
 const liveHead = "# Made of MetalLB's resources in the namespace "
 
-// IsLive reports whether text is a document that [ConvertObjects] made.
+// IsLive reports whether [ConvertObjects] made text.
 func IsLive(text string) bool { return strings.HasPrefix(text, liveHead) }
 
-// Configuration is the configuration of a set of resources.
+// Configuration is the configuration from a set of resources.
 type Configuration struct {
-	// Text is the document. The same resources give the same text, in whatever order they come.
+	// Text is the document. The same resources give the same text in any order.
 	Text string
-	// Config is the parsed document. Its Warnings say in one line each what has no counterpart, and what became of it.
+	// Config is the parsed document. Each of its Warnings names in one line a feature without a counterpart, and the
+	// result.
 	Config *config.Config
 }
 
 // ConvertObjects returns the configuration of all resources of a namespace. Each object is one resource in JSON, with
-// apiVersion, kind, metadata and spec. ConvertObjects refuses the set as a whole: the error is a *[Problems] with
-// everything that is wrong.
+// apiVersion, kind, metadata and spec. If a resource has an error, ConvertObjects refuses the whole set: the error is a
+// *[Problems] with all errors.
 //
-// A set that no address would be announced for is refused, too: a set without a pool, and a set of IPAddressPools
-// without any advertisement. Most often such a set is on its way out or in: a CustomResourceDefinition is being
-// deleted, or somebody is applying one file after the other.
+// ConvertObjects also refuses a set without a pool, and a set of IPAddressPools without any advertisement, because
+// Lanlord would announce no address. Most often such a set is temporary: somebody is deleting a
+// CustomResourceDefinition, or is applying one file after the other.
 func ConvertObjects(namespace string, objects [][]byte) (*Configuration, error) {
 	r := &resources{live: true}
 	if err := r.readObjects(objects); err != nil {
@@ -129,7 +131,7 @@ func (r *resources) readObjects(objects [][]byte) error {
 	return problems.sorted()
 }
 
-// checkSet refuses a set that no address would be announced for.
+// checkSet returns an error for a set that would announce no address.
 func (r *resources) checkSet(namespace string) error {
 	if len(r.pools) == 0 {
 		return ofSet("there is no IPAddressPool in the namespace %s: create one; to withdraw all addresses, delete the "+
@@ -143,7 +145,7 @@ func (r *resources) checkSet(namespace string) error {
 	return nil
 }
 
-// document returns the text of the configuration below a head, and what Lanlord understands.
+// document returns the text of the configuration below head, and the parsed configuration.
 func (r *resources) document(head string) (string, *config.Config, error) {
 	doc := document{Pools: []poolEntry{}}
 	for i := range r.pools {

@@ -15,8 +15,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/config/configtest"
 )
 
-// TestConvertObjects reads testdata/live: each file has the resources of a namespace as documents, every set followed
-// by the document that they become, or by what is wrong with them.
+// TestConvertObjects reads testdata/live. Each file holds sets of resources of a namespace, and after each set the
+// resulting document or the problems.
 func TestConvertObjects(t *testing.T) {
 	configtest.CheckResults(t, "testdata/live/*.txtar", *update, func(t *testing.T, data []byte) string {
 		objects := asObjects(t, data)
@@ -45,7 +45,7 @@ func TestConvertObjects(t *testing.T) {
 	})
 }
 
-// asObjects returns the documents as the API server sends them.
+// asObjects returns the documents in the form that the API server sends.
 func asObjects(t *testing.T, data []byte) (objects [][]byte) {
 	t.Helper()
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -62,8 +62,8 @@ func asObjects(t *testing.T, data []byte) (objects [][]byte) {
 	}
 }
 
-// FuzzConvertObjects asserts that no resource makes the conversion panic, that Lanlord accepts every document, that
-// notes and problems are one line each, and that the order of two resources does not matter.
+// FuzzConvertObjects checks that no resource makes the conversion panic, that Lanlord accepts every document, that each
+// note and problem is one line, and that the order of two resources does not matter.
 func FuzzConvertObjects(f *testing.F) {
 	const ad = `{"apiVersion":"metallb.io/v1beta1","kind":"L2Advertisement","metadata":{"name":"all"}}`
 	const pool = `{"apiVersion":"metallb.io/v1beta1","kind":"IPAddressPool","metadata":{"name":"a"},"spec":{"addresses":["192.0.2.1/32"]}}`
@@ -99,7 +99,7 @@ func FuzzConvertObjects(f *testing.F) {
 	})
 }
 
-// different reports whether two resources have different names or kinds, as any two of a namespace.
+// different reports whether two resources differ in kind or name. Any two resources of a namespace do.
 func different(a, b []byte) bool {
 	var x, y object
 	return yaml.Unmarshal(a, &x) == nil && yaml.Unmarshal(b, &y) == nil && x.String() != y.String()

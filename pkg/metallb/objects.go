@@ -14,7 +14,7 @@ import (
 // group is the API group of MetalLB's resources.
 const group = "metallb.io/"
 
-// object is one resource as it was found.
+// object is one resource in the input.
 type object struct {
 	APIVersion string `yaml:"apiVersion"`
 	Kind       string
@@ -29,10 +29,10 @@ type object struct {
 	line int
 }
 
-// String names the object as a user would.
+// String returns the kind and the name, as a user would write them.
 func (o *object) String() string { return o.Kind + " " + o.Metadata.Name }
 
-// labelSelector is metav1.LabelSelector; empty it fits everything.
+// labelSelector is metav1.LabelSelector. An empty labelSelector matches everything.
 type labelSelector struct {
 	MatchLabels      map[string]string `yaml:"matchLabels"`
 	MatchExpressions []struct {
@@ -42,7 +42,7 @@ type labelSelector struct {
 	} `yaml:"matchExpressions"`
 }
 
-// poolSpec is the spec of an IPAddressPool, and of an AddressPool, which v0.13 had beside it.
+// poolSpec is the spec of an IPAddressPool, and of an AddressPool, the former kind that v0.13 still has.
 type poolSpec struct {
 	Addresses         []string
 	AutoAssign        *bool `yaml:"autoAssign"`
@@ -53,12 +53,12 @@ type poolSpec struct {
 		NamespaceSelectors []labelSelector `yaml:"namespaceSelectors"`
 		ServiceSelectors   []labelSelector `yaml:"serviceSelectors"`
 	} `yaml:"serviceAllocation"`
-	// Of an AddressPool alone.
+	// Only an AddressPool has Protocol and BGPAdvertisements.
 	Protocol          string
 	BGPAdvertisements []routeSpec `yaml:"bgpAdvertisements"`
 }
 
-// advertisementSpec is the spec of an L2Advertisement, and what a BGPAdvertisement has in common with it.
+// advertisementSpec is the spec of an L2Advertisement, and the common part of the spec of a BGPAdvertisement.
 type advertisementSpec struct {
 	IPAddressPools         []string        `yaml:"ipAddressPools"`
 	IPAddressPoolSelectors []labelSelector `yaml:"ipAddressPoolSelectors"`
@@ -79,11 +79,11 @@ type pool struct {
 type advertisement struct {
 	object
 	spec advertisementSpec
-	// route is of a BGPAdvertisement.
+	// route belongs to a BGPAdvertisement.
 	route routeSpec
 }
 
-// resources are the objects of one file, each kind in the order of the file.
+// resources holds the objects of one file, each kind in the order of the file.
 type resources struct {
 	pools []pool
 	layer2,
@@ -92,11 +92,11 @@ type resources struct {
 	profiles    []profile
 	communities []community
 	notes       []string
-	// live is true for resources that are read where they are, with the Secrets beside them.
+	// live is true for the resources of ConvertObjects. Their Secrets are in the same namespace.
 	live bool
 }
 
-// read reads documents in YAML or JSON, each an object or a List of objects.
+// read reads documents in YAML or JSON. Each document is an object or a List of objects.
 func read(data []byte) (*resources, error) {
 	r := &resources{}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -115,7 +115,7 @@ func read(data []byte) (*resources, error) {
 	}
 }
 
-// add sorts in one document, or an item of a list.
+// add adds one document, or an item of a list.
 func (r *resources) add(node *yaml.Node) error {
 	o := object{line: node.Line}
 	if node.Kind == yaml.DocumentNode && len(node.Content) == 1 {
@@ -180,14 +180,14 @@ func (r *resources) sort(o object) error {
 		r.profiles = append(r.profiles, profile{object: o})
 		return r.spec(&o, &r.profiles[len(r.profiles)-1].spec)
 	case "ServiceL2Status", "ServiceBGPStatus", "ConfigurationState":
-		// What MetalLB reports, and nobody configures.
+		// MetalLB writes these kinds to report its state. They configure nothing.
 	default:
 		r.note("%s: left out, the kind is not known", &o)
 	}
 	return nil
 }
 
-// spec reads the spec of o into the struct behind to. Keys that it has not are told of, since a new version may have brought them.
+// spec decodes the spec of o into to. Unknown keys give notes, because a newer version may have added the keys.
 func (r *resources) spec(o *object, to any) error {
 	if o.Spec.Kind == 0 {
 		return nil
@@ -209,7 +209,7 @@ func (r *resources) spec(o *object, to any) error {
 	return nil
 }
 
-// encoded is a node that was decoded before, so that it can be encoded.
+// encoded encodes a node again. The node was decoded before, so the encoding cannot fail.
 func encoded(node *yaml.Node) []byte {
 	text, err := yaml.Marshal(node)
 	if err != nil {
@@ -226,7 +226,7 @@ func (o *object) problem(err error) error {
 	return &Problems{List: []Problem{{o.Kind, o.Metadata.Name, oneLine(message)}}}
 }
 
-// check refuses what cannot be the configuration of one MetalLB.
+// check returns an error if the objects cannot be the configuration of one MetalLB.
 func (r *resources) check() error {
 	var namespaces []string
 	see := func(o *object) {
@@ -263,7 +263,7 @@ func (r *resources) note(format string, args ...any) {
 	r.notes = append(r.notes, oneLine(fmt.Sprintf(format, args...)))
 }
 
-// oneLine keeps a note on its line, whatever names are in it.
+// oneLine keeps a note on one line, even if a name has line breaks.
 func oneLine(text string) string {
 	return strings.Map(func(c rune) rune {
 		if c < ' ' || c == 0x7f || c == 0x85 || c == 0x2028 || c == 0x2029 {

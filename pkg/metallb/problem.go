@@ -11,11 +11,11 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// Problem is one thing that is wrong with a resource, or with the set of all resources.
+// Problem describes one error in a resource, or in the set of all resources.
 type Problem struct {
-	// Kind and Name are those of the resource. Both are empty for a problem of the set.
+	// Kind and Name are the kind and the name of the resource. Both are empty for a problem of the set.
 	Kind, Name string
-	// Message names the field, says what is wrong and what would be right. It has no line break.
+	// Message names the field, the error and the valid values. Message has no line break.
 	Message string
 }
 
@@ -27,7 +27,7 @@ func (p Problem) String() string {
 	return oneLine(p.Kind+" "+p.Name) + ": " + p.Message
 }
 
-// Problems is the error of resources that were refused: everything that is wrong with them.
+// Problems is the error for refused resources. Problems holds all errors in the resources.
 type Problems struct {
 	// List is never empty.
 	List []Problem
@@ -43,17 +43,16 @@ func (p *Problems) Error() string {
 }
 
 var (
-	// entryPath is the path of an entry of one of the lists of the document, and the rest of the path.
+	// entryPath matches the path of an entry in one of the lists of the document, and the rest of the path.
 	entryPath = regexp.MustCompile(`^([a-z-]+)\[(\d+)\]\.?(.*)$`)
-	// lineOfPool is a line of the document, which nobody has seen.
+	// lineOfPool matches a line number of the document. Users never see the document, so the number would mean nothing.
 	lineOfPool = regexp.MustCompile(` \(line \d+\)| on line \d+`)
 )
 
-// origin is the resource that an entry of the document was made of, and the field of the resource.
+// origin names the resource of an entry in the document, and the field of the resource.
 type origin struct{ kind, name, field string }
 
-// originOf returns the resource that became the entry with the problem. The kind is empty when there is no such
-// resource.
+// originOf returns the resource of the entry with the problem. The kind is empty if there is no such resource.
 func (r *resources) originOf(d *document, p config.Problem) origin {
 	m := entryPath.FindStringSubmatch(p.Path)
 	if m == nil {
@@ -75,7 +74,7 @@ func (r *resources) originOf(d *document, p config.Problem) origin {
 	return origin{"IPAddressPool", p.Pool, m[3]}
 }
 
-// communityOf returns the name of the first Community that has the alias.
+// communityOf returns the name of the first Community with the alias.
 func (r *resources) communityOf(alias string) string {
 	for i := range r.communities {
 		for _, c := range r.communities[i].spec.Communities {
@@ -87,7 +86,7 @@ func (r *resources) communityOf(alias string) string {
 	return alias
 }
 
-// inObjects names the resources in place of the lines of the document.
+// inObjects replaces the lines of the document in err by the names of the resources.
 func (r *resources) inObjects(d *document, err error) error {
 	problems, ok := errors.AsType[*config.Problems](err)
 	if !ok {
@@ -105,7 +104,7 @@ func (r *resources) inObjects(d *document, err error) error {
 	return all
 }
 
-// gather adds an error of one resource, which may be a list of problems.
+// gather adds an error of one resource. The error may be a list of problems.
 func (p *Problems) gather(o *object, err error) {
 	if list, ok := errors.AsType[*Problems](err); ok {
 		p.List = append(p.List, list.List...)
@@ -114,7 +113,7 @@ func (p *Problems) gather(o *object, err error) {
 	p.List = append(p.List, Problem{o.Kind, o.Metadata.Name, oneLine(err.Error())})
 }
 
-// sorted orders the problems by kind and name, so that the same resources have the same error.
+// sorted sorts the problems by kind and name, so that the same resources give the same error.
 func (p *Problems) sorted() *Problems {
 	slices.SortStableFunc(p.List, func(a, b Problem) int {
 		return strings.Compare(a.Kind+" "+a.Name, b.Kind+" "+b.Name)
@@ -122,7 +121,7 @@ func (p *Problems) sorted() *Problems {
 	return p
 }
 
-// ofSet is a problem of the set of all resources.
+// ofSet returns a problem of the set of all resources.
 func ofSet(format string, args ...any) *Problems {
 	return &Problems{List: []Problem{{Message: oneLine(fmt.Sprintf(format, args...))}}}
 }

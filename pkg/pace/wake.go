@@ -1,6 +1,6 @@
 package pace
 
-// Wake is a channel that merges wake-ups: a wake-up is dropped while an earlier one waits for the receiver.
+// Wake is a channel that merges wake-ups: a new wake-up is dropped while an earlier wake-up waits for the receiver.
 type Wake chan struct{}
 
 // NewWake returns an empty Wake.

@@ -1,2 +1,2 @@
-// Package daemontest has what the tests of both programs share.
+// Package daemontest holds the helpers that the tests of both programs share.
 package daemontest

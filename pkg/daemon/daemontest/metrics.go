@@ -10,7 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// CheckMetrics lints the metrics, and holds the names, types, labels and help texts of our own to a file, or writes them there.
+// CheckMetrics lints the metrics, and compares the names, types, labels and help texts of Lanlord's metrics with a
+// file. With update, CheckMetrics writes the file instead.
 func CheckMetrics(t *testing.T, registry *prometheus.Registry, file string, update bool) {
 	t.Helper()
 	if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {

@@ -13,7 +13,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/daemon"
 )
 
-// Program is what a program's main calls.
+// Program is the function that main calls.
 type Program func(ctx context.Context, args []string, stdout, stderr io.Writer) error
 
 const unreachable = `apiVersion: v1
@@ -23,7 +23,7 @@ contexts: [{name: gone, context: {cluster: gone}}]
 current-context: gone
 `
 
-// Unreachable returns the path of a kubeconfig of an API server that is not there.
+// Unreachable returns the path of a kubeconfig that names an unreachable API server.
 func Unreachable(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "kubeconfig")
@@ -33,7 +33,8 @@ func Unreachable(t *testing.T) string {
 	return path
 }
 
-// BadArguments runs the program with arguments, separated by blanks, that it must refuse, and so say why.
+// BadArguments checks the usage error of the program for invalid arguments. problems maps arguments, separated by
+// blanks, to the error.
 func BadArguments(t *testing.T, run Program, problems map[string]string) {
 	t.Helper()
 	for args, want := range problems {
@@ -45,7 +46,7 @@ func BadArguments(t *testing.T, run Program, problems map[string]string) {
 	}
 }
 
-// HelpIsDocumented holds a page to what the program prints with --help.
+// HelpIsDocumented checks that a page contains the output of --help.
 func HelpIsDocumented(t *testing.T, run Program, page string) {
 	t.Helper()
 	var help bytes.Buffer
@@ -61,8 +62,8 @@ func HelpIsDocumented(t *testing.T, run Program, page string) {
 	}
 }
 
-// Start runs the program of this pod, whose name the environment variable POD_NAME must say, until the test ends, and returns when
-// it can be asked for its status.
+// Start runs the program until the test ends, and returns as soon as the program answers requests for its status. The
+// environment variable POD_NAME must be pod.
 func Start(t *testing.T, run Program, pod string, args ...string) {
 	t.Helper()
 	log := &listening{t: t, pod: pod, listens: make(chan struct{})}
@@ -83,7 +84,7 @@ func Start(t *testing.T, run Program, pod string, args ...string) {
 	})
 }
 
-// listening is a log that tells when the program can be asked.
+// listening is a log that closes listens when the program answers requests.
 type listening struct {
 	t       *testing.T
 	pod     string
