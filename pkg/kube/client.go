@@ -141,7 +141,8 @@ func newRESTClient(cfg *rest.Config) (*restClient, error) {
 	for _, group := range metallbVersions {
 		of := rest.CopyConfig(cfg)
 		of.APIPath, of.GroupVersion, of.NegotiatedSerializer = "/apis", &group, codecs
-		of.ContentType, of.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON // custom resources have no protobuf
+		// Custom resources have no protobuf.
+		of.ContentType, of.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
 		if c.groups[group], err = rest.RESTClientForConfigAndClient(of, transport); err != nil {
 			return nil, err
 		}
