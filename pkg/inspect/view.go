@@ -176,7 +176,7 @@ type view struct {
 func newView(c *Cluster) *view {
 	v := &view{cluster: c, holders: holdersOf(c), silent: map[string]bool{}, byAddr: map[netip.Addr]facts{}, routes: map[netip.Addr]*Routing{}}
 	for i := range c.Speakers {
-		if s := &c.Speakers[i]; s.Says == nil {
+		if s := &c.Speakers[i]; s.Says == nil && s.Node != "" {
 			v.silent[s.Node] = true
 		}
 	}

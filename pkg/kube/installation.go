@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -34,6 +35,10 @@ func Installations(ctx context.Context, client Client, namespace string) ([]Inst
 		}
 		return nil, fmt.Errorf("list Pods %s: %w", where, err)
 	}
+	// Of several Pods in a namespace, as during an update, the first by name counts.
+	slices.SortFunc(list.Items, func(a, b corev1.Pod) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	})
 	var found []Installation
 	for i := range list.Items {
 		pod := &list.Items[i]
@@ -45,7 +50,6 @@ func Installations(ctx context.Context, client Client, namespace string) ([]Inst
 			Namespace: pod.Namespace, ConfigMap: argument(c, "config-map", "config"), LoadBalancerClass: argument(c, "load-balancer-class", ""),
 		})
 	}
-	slices.SortFunc(found, func(a, b Installation) int { return strings.Compare(a.Namespace, b.Namespace) })
 	return found, nil
 }
 
