@@ -31,7 +31,7 @@ const (
 // with the addresses.
 const AllocatedFromAnnotation = "lanlord.io/ip-allocated-from-pool"
 
-// With these annotations a Service requests addresses or a pool.
+// These annotations request addresses or a pool for the Service.
 const (
 	AddressesAnnotation = "lanlord.io/load-balancer-ips"
 	PoolAnnotation      = "lanlord.io/address-pool"
@@ -314,7 +314,8 @@ type sliceRow struct {
 	nodes, ready []string
 }
 
-// convertSlice converts an EndpointSlice. It returns false if the slice has no endpoint that is ready or serving.
+// convertSlice converts an EndpointSlice. It returns false for a slice of DNS names or without a Service, and for a
+// slice without an endpoint that is ready or serving.
 func convertSlice(o *discoveryv1.EndpointSlice) (sliceRow, bool) {
 	row := sliceRow{service: cluster.Key{Namespace: o.Namespace, Name: o.Labels[discoveryv1.LabelServiceName]}}
 	if row.service.Name == "" || o.AddressType == discoveryv1.AddressTypeFQDN {
