@@ -17,17 +17,18 @@ import (
 )
 
 // AssignmentAnnotation holds the record of an assignment (cluster.Assignment) as JSON. The controller writes the
-// annotation together with the status. Users may read it; the controller replaces what others write into it.
+// annotation together with the status. Users may read the annotation; the controller overwrites changes by others.
 const AssignmentAnnotation = "lanlord.io/assignment"
 
-// assignmentFormat is the version of the JSON. A reader takes a record of another version for none.
+// assignmentFormat is the version of the JSON. A reader ignores a record of another version.
 const assignmentFormat = 1
 
-// maxAssignment is the length of the longest record that is read, in bytes: that of all annotations of an object
+// maxAssignment is the greatest length of a record that is read, in bytes: the limit for all annotations of an object
 // together.
 const maxAssignment = 256 << 10
 
-// The JSON of a record. Ports are like "TCP/80"; families, reasons and policies are the words of their types.
+// These types are the JSON of a record. Ports look like "TCP/80"; families, reasons and policies are the names of their
+// types' values.
 type (
 	recordJSON struct {
 		Format      int            `json:"format"`
@@ -64,7 +65,7 @@ type (
 	}
 )
 
-// FormatAssignment returns a record as the annotation holds it.
+// FormatAssignment returns a record as the text of the annotation.
 func FormatAssignment(a *cluster.Assignment) (string, error) {
 	r := recordJSON{Format: assignmentFormat, IgnoredNode: a.IgnoredNode}
 	for _, x := range a.Addresses {
@@ -104,8 +105,8 @@ func FormatAssignment(a *cluster.Assignment) (string, error) {
 	return strings.TrimSuffix(text.String(), "\n"), nil
 }
 
-// ParseAssignment reads a record. It accepts only what FormatAssignment writes, so that a record which somebody has
-// edited by hand counts as none rather than as half a truth.
+// ParseAssignment reads a record. It accepts only the exact output of FormatAssignment, so that a record with a manual
+// change is ignored as a whole.
 func ParseAssignment(text string) (*cluster.Assignment, error) {
 	if len(text) > maxAssignment {
 		return nil, fmt.Errorf("the record has %d bytes, and more than %d are not read", len(text), maxAssignment)
@@ -177,7 +178,7 @@ func (r *recordJSON) assignment() (*cluster.Assignment, error) {
 	return a, nil
 }
 
-// recordedAddr reads an address, which must be one that a Service can have.
+// recordedAddr reads an address that a Service can have.
 func recordedAddr(text string) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(text)
 	if err != nil {

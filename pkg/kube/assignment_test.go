@@ -10,7 +10,8 @@ import (
 	reasons "github.com/lanlord/lanlord/pkg/reason"
 )
 
-// records are records of every kind, with the text of each. The text is a contract: users and later versions read it.
+// records lists records of every kind, each with its text. The text is a contract: users and later versions read the
+// text.
 var records = []struct {
 	name   string
 	record cluster.Assignment
@@ -127,7 +128,7 @@ func TestParseAssignmentRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParseAssignment checks that whatever is read is written again as it was.
+// FuzzParseAssignment checks that FormatAssignment restores the text of every parsed record.
 func FuzzParseAssignment(f *testing.F) {
 	for _, c := range records {
 		f.Add(c.text)
@@ -149,8 +150,8 @@ func FuzzParseAssignment(f *testing.F) {
 	})
 }
 
-// TestWriteAssignment checks that the record is written with the status in one request, is seen again, and is removed, also
-// when somebody has made it unreadable.
+// TestWriteAssignment checks that Write writes the record together with the status in one request, that the next
+// snapshot has the record, and that Write also removes a record that a change by hand has made unreadable.
 func TestWriteAssignment(t *testing.T) {
 	api := newFakeAPI(service("s"))
 	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {

@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// BenchmarkSnapshot is a snapshot of 10,000 Services after one of them has changed.
+// BenchmarkSnapshot takes a snapshot of 10,000 Services after a change of one Service.
 func BenchmarkSnapshot(b *testing.B) {
 	s := New(Options{Client: newFakeAPI(), Log: textLog(&lines{})})
 	var objects []any
@@ -38,7 +38,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	}
 }
 
-// BenchmarkEndpoints is one change of a Service's endpoints, as every rollout brings by the hundred.
+// BenchmarkEndpoints changes the endpoints of one Service. Every rollout brings hundreds of such changes.
 func BenchmarkEndpoints(b *testing.B) {
 	s := New(Options{Client: newFakeAPI(), Log: textLog(&lines{})})
 	nodes := make([]string, 100)

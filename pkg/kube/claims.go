@@ -9,11 +9,12 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// gatewayLabel is the label that generated Services carry: the name of their Gateway, which is in the same namespace.
+// gatewayLabel is a label on generated Services. Its value names the Gateway, which is in the namespace of the Service.
 const gatewayLabel = "gateway.networking.k8s.io/gateway-name"
 
-// convert returns the row of a Service. A reader of namespaces assigns addresses. For such a reader, the row has the addresses that
-// the Service claims and asks for by other fields than those of Lanlord, and a Service that only claims addresses has a hidden row.
+// convert returns the row of a Service, and false for none. A Store with Options.Namespaces assigns addresses. In such
+// a Store, the row also has the claims, the external IPs and the Gateway of the Service, and a Service that only claims
+// addresses has a hidden row.
 func (s *Store) convert(o *corev1.Service) (row serviceRow, ok bool) {
 	row, ok = convertService(o, s.opt.LoadBalancerClass)
 	s.trim(&row)
@@ -54,7 +55,7 @@ func claims(o *corev1.Service, class string) (all []cluster.Claim) {
 	return all
 }
 
-// hostAddresses returns the addresses among the texts that a pool can hold, each once.
+// hostAddresses parses the texts and returns the addresses that a pool can hold, each address once.
 func hostAddresses(texts []string) (addrs []netip.Addr) {
 	for _, text := range texts {
 		addr, err := netip.ParseAddr(text)
@@ -65,7 +66,7 @@ func hostAddresses(texts []string) (addrs []netip.Addr) {
 	return addrs
 }
 
-// publishClaims brings the claims of the snapshot up to date. It is called with Store.mu held.
+// publishClaims updates the claims of the snapshot. The caller holds Store.mu.
 func (s *Store) publishClaims() {
 	if !s.dirtyClaims {
 		return

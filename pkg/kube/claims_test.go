@@ -16,7 +16,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// claimed shows the claims of a snapshot as text.
+// claimed returns the claims of a snapshot as text.
 func claimed(s cluster.Snapshot) string {
 	var parts []string
 	for _, c := range s.Claims {
@@ -29,7 +29,8 @@ func claimed(s cluster.Snapshot) string {
 	return strings.Join(parts, "; ")
 }
 
-// shown shows the names of the Services in a snapshot, with what they wish for.
+// shown returns the names of the Services in a snapshot, with the external IPs and the Gateway addresses of each
+// Service.
 func shown(s cluster.Snapshot) string {
 	var parts []string
 	for _, svc := range s.Services {
@@ -38,7 +39,7 @@ func shown(s cluster.Snapshot) string {
 	return strings.Join(parts, " ")
 }
 
-// with returns a Service with external addresses and addresses in its status.
+// with returns a Service with external IPs and with addresses in the status.
 func with(o *corev1.Service, external []string, shown ...string) *corev1.Service {
 	o.Spec.ExternalIPs, o.Status.LoadBalancer.Ingress = external, nil
 	for _, ip := range shown {
@@ -63,7 +64,8 @@ func gatewayWith(name, requested, shows string) *gateway {
 	}
 }
 
-// TestClaims shows the addresses of other objects to the controller, and no Service that does no more than to claim some.
+// TestClaims checks that the controller sees the addresses of other objects, and that snapshots hide a Service that
+// only claims addresses.
 func TestClaims(t *testing.T) {
 	foreign := func(external []string, shown ...string) *corev1.Service {
 		o := with(service("foreign"), external, shown...)
@@ -106,7 +108,7 @@ func TestClaims(t *testing.T) {
 		api.put(foreign([]string{"10.0.0.4"}, "10.0.0.3", "fe80::1"))
 		expect("another address", "Status 10.0.0.3 a/foreign; ExternalIPs 10.0.0.4 a/foreign; "+ours+"ExternalIPs 10.0.0.9 a/plain; Node 203.0.113.1 /n1", one, true)
 
-		// An own write changes nothing of that, also before the watch has shown the write.
+		// An own write does not change the claims, even before the watch has shown the write.
 		api.hold("services")
 		seen := s.Snapshot().Services[0]
 		update := cluster.Update{Key: seen.Key, UID: seen.UID, Version: seen.Version, Ingress: []netip.Addr{netip.MustParseAddr("10.0.0.7")}}
@@ -119,7 +121,7 @@ func TestClaims(t *testing.T) {
 		api.release("services")
 		wakes.take()
 
-		// A hidden Service is none to write, and it may become one of ours.
+		// Write refuses a hidden Service. A hidden Service may become one of Lanlord's.
 		key := cluster.Key{Namespace: "a", Name: "plain"}
 		if err := s.Write(t.Context(), cluster.Update{Key: key}); !errors.Is(err, cluster.ErrChanged) {
 			t.Errorf("a hidden Service is written: %v", err)
@@ -133,7 +135,8 @@ func TestClaims(t *testing.T) {
 	})
 }
 
-// TestGateways shows what Gateways have, and what they ask for to their Services.
+// TestGateways checks that the addresses of Gateways are claims, and that Services see the addresses that their
+// Gateways request.
 func TestGateways(t *testing.T) {
 	generated := service("web")
 	generated.Labels = map[string]string{gatewayLabel: "public"}
@@ -171,8 +174,8 @@ func TestGateways(t *testing.T) {
 	})
 }
 
-// TestGatewaysAreUnknown works without Gateways where the API server does not know the kind or refuses to show it, and finds them
-// when that is over.
+// TestGatewaysAreUnknown checks that the Store works while the API server does not know the kind of Gateways or refuses
+// access, and that the Store finds the Gateways afterwards.
 func TestGatewaysAreUnknown(t *testing.T) {
 	group := schema.GroupResource{Group: gatewayVersion.Group, Resource: "gateways"}
 	for _, refusal := range []error{apierrors.NewNotFound(group, ""), apierrors.NewForbidden(group, "", errors.New("no right"))} {

@@ -17,16 +17,16 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Client makes requests of the API server. [Connect] returns one that knows the kinds this package uses and no others: with
-// client-go's clientset every process would have all that Kubernetes has in memory.
+// Client makes requests of the API server. [Connect] returns a Client that knows only the kinds of this package:
+// client-go's clientset would hold all types of Kubernetes in the memory of every process.
 type Client interface {
-	// Do makes one request and returns the object that answers it.
+	// Do makes one request and returns the object in the answer.
 	Do(context.Context, Request) (runtime.Object, error)
-	// Watch begins the watch of what Resource, Namespace and Options of the Request say.
+	// Watch starts a watch with Resource, Namespace and Options of the Request.
 	Watch(context.Context, Request) (watch.Interface, error)
 }
 
-// Verb is what a Request asks for, in the words of Kubernetes' access rights.
+// Verb is the verb of a Request, in the words of Kubernetes' access rights.
 type Verb string
 
 // The verbs of [Client.Do].
@@ -42,29 +42,30 @@ const (
 type Request struct {
 	Verb     Verb
 	Resource *Resource
-	// Namespace is empty for objects that are in none, and to list or watch those of all.
+	// Namespace is empty for cluster-scoped objects, and to list or watch all namespaces.
 	Namespace string
-	// Name is empty to list, watch and create.
+	// Name is empty for list, watch and create.
 	Name string
-	// Subresource is what of the object is meant, as "status"; empty is all of it.
+	// Subresource names a subresource such as "status"; empty means the whole object.
 	Subresource string
-	// Options are for List and Watch.
+	// Options apply to List and Watch.
 	Options metav1.ListOptions
-	// Object is what is to be created or updated.
+	// Object is the object to create or update.
 	Object runtime.Object
-	// Patch is a patch of PatchType.
+	// Patch is a patch of type PatchType.
 	Patch     []byte
 	PatchType types.PatchType
-	// FieldManager is the name that managedFields notes for a Patch; empty is the user agent's.
+	// FieldManager is the name in managedFields for a Patch. If FieldManager is empty, the API server derives the name
+	// from the user agent.
 	FieldManager string
 }
 
 // Resource is a kind of object.
 type Resource struct {
 	schema.GroupVersionKind
-	// Name is as it is in paths and in access rights, like "services".
+	// Name is the plural name in paths and access rights, like "services".
 	Name string
-	// Object and List return an empty one.
+	// Object and List return an empty object and an empty list.
 	Object, List func() runtime.Object
 }
 
@@ -82,7 +83,7 @@ func resource[T any, P interface {
 	}
 }
 
-// The resources that the daemons use.
+// These are the resources that the daemons use.
 var (
 	services       = resource[corev1.Service, *corev1.Service, corev1.ServiceList](corev1.SchemeGroupVersion, "Service", "services")
 	configMaps     = resource[corev1.ConfigMap, *corev1.ConfigMap, corev1.ConfigMapList](corev1.SchemeGroupVersion, "ConfigMap", "configmaps")
@@ -97,14 +98,14 @@ var (
 		coordinationv1.SchemeGroupVersion, "Lease", "leases")
 )
 
-// newScheme returns a scheme of the kinds that the daemons use.
+// newScheme returns a scheme with the kinds that the daemons use.
 func newScheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	for _, r := range []*Resource{services, configMaps, nodes, namespaces, pods, secrets, events, endpointSlices, leases, gateways} {
 		s.AddKnownTypeWithName(r.GroupVersionKind, r.Object())
 		s.AddKnownTypeWithName(r.GroupVersion().WithKind(r.Kind+"List"), r.List())
 	}
-	metav1.AddToGroupVersion(s, schema.GroupVersion{Version: "v1"}) // Status, the answer to a request that fails
+	metav1.AddToGroupVersion(s, schema.GroupVersion{Version: "v1"}) // Status answers a failed request
 	for _, group := range []schema.GroupVersion{discoveryv1.SchemeGroupVersion, coordinationv1.SchemeGroupVersion, gatewayVersion} {
 		metav1.AddToGroupVersion(s, group)
 	}
@@ -112,13 +113,13 @@ func newScheme() *runtime.Scheme {
 	return s
 }
 
-// restClient is the Client of a real API server.
+// restClient implements Client with a real API server.
 type restClient struct {
 	groups     map[schema.GroupVersion]rest.Interface
 	parameters runtime.ParameterCodec
 }
 
-// newRESTClient returns a client that makes its requests by way of cfg, with one connection for all.
+// newRESTClient returns a client for cfg. All requests share one connection.
 func newRESTClient(cfg *rest.Config) (*restClient, error) {
 	transport, err := clientFor(cfg)
 	if err != nil {
@@ -140,7 +141,8 @@ func newRESTClient(cfg *rest.Config) (*restClient, error) {
 	for _, group := range metallbVersions {
 		of := rest.CopyConfig(cfg)
 		of.APIPath, of.GroupVersion, of.NegotiatedSerializer = "/apis", &group, codecs
-		of.ContentType, of.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON // custom resources have no protobuf
+		// Custom resources have no protobuf.
+		of.ContentType, of.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
 		if c.groups[group], err = rest.RESTClientForConfigAndClient(of, transport); err != nil {
 			return nil, err
 		}
@@ -184,7 +186,7 @@ func (c *restClient) Watch(ctx context.Context, r Request) (watch.Interface, err
 		NamespaceIfScoped(r.Namespace, r.Namespace != "").Resource(r.Resource.Name).Watch(ctx)
 }
 
-// narrow adds the options of a list or watch to its request.
+// narrow adds the options of a list or watch to a request.
 func (c *restClient) narrow(request *rest.Request, o metav1.ListOptions) *rest.Request {
 	if o.TimeoutSeconds != nil {
 		request = request.Timeout(time.Duration(*o.TimeoutSeconds) * time.Second)
@@ -192,7 +194,7 @@ func (c *restClient) narrow(request *rest.Request, o metav1.ListOptions) *rest.R
 	return request.VersionedParams(&o, c.parameters)
 }
 
-// do makes a request whose answer is a T.
+// do makes a request and returns the answer as a T.
 func do[T runtime.Object](ctx context.Context, c Client, r Request) (T, error) {
 	o, err := c.Do(ctx, r)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
-// fakeClient asks client-go's fake clientset, with its reactors and its record of what was asked.
+// fakeClient implements Client with client-go's fake clientset, including the reactors and the record of actions.
 type fakeClient struct{ *fake.Clientset }
 
 var (
@@ -47,7 +47,7 @@ func (c fakeClient) Do(_ context.Context, r Request) (runtime.Object, error) {
 	return c.Invokes(action, r.Resource.Object())
 }
 
-// selected leaves in a list what a label selector selects.
+// selected reduces a list to the objects that match a label selector.
 func selected(list runtime.Object, selector string) error {
 	labelled, err := labels.Parse(selector)
 	if err != nil {

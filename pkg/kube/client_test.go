@@ -28,7 +28,7 @@ import (
 
 const protobuf = "application/vnd.kubernetes.protobuf"
 
-// asked is what a request looks like on the wire.
+// asked describes a request on the wire.
 type asked struct {
 	method, path string
 	query        url.Values
@@ -38,7 +38,7 @@ type asked struct {
 	body         string
 }
 
-// recorder is an API server that notes what it is asked, and refuses it.
+// recorder returns an API server that records and refuses every request.
 func recorder(t *testing.T) (server *httptest.Server, last func() asked) {
 	requests := make(chan asked, 1)
 	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -55,8 +55,8 @@ func recorder(t *testing.T) (server *httptest.Server, last func() asked) {
 	return server, func() asked { return <-requests }
 }
 
-// TestAsksLikeClientset sends the requests of this package with our client and with client-go's clientset, whose bytes are the
-// measure.
+// TestAsksLikeClientset sends the requests of this package with Lanlord's client and with client-go's clientset, and
+// checks that both send the same bytes.
 func TestAsksLikeClientset(t *testing.T) {
 	server, last := recorder(t)
 	ours, err := Connect(kubeconfig(t, server.URL), "lanlord-test")
@@ -145,7 +145,7 @@ func TestAsksLikeClientset(t *testing.T) {
 	}
 }
 
-// second leaves the error.
+// second returns a function that drops the result of f and keeps the error.
 func second(f func() (any, error)) func() error {
 	return func() error {
 		_, err := f()
@@ -153,7 +153,7 @@ func second(f func() (any, error)) func() error {
 	}
 }
 
-// ask makes a Request, a watch if it has no verb.
+// ask makes a Request. A Request without a verb is a watch.
 func ask(ctx context.Context, c Client, r Request) error {
 	if r.Verb != "" {
 		_, err := c.Do(ctx, r)
@@ -163,7 +163,7 @@ func ask(ctx context.Context, c Client, r Request) error {
 	return err
 }
 
-// TestReads has objects of each kind answered in protobuf and in JSON, in lists and in watches.
+// TestReads decodes objects of each kind in protobuf and in JSON, from lists and from watches.
 func TestReads(t *testing.T) {
 	objects := map[*Resource]runtime.Object{
 		services:       &corev1.Service{Spec: corev1.ServiceSpec{ClusterIP: "10.0.0.1"}},
@@ -248,7 +248,7 @@ func reads(t *testing.T, media string, r *Resource, object runtime.Object) {
 	}
 }
 
-// sameObject compares without the kind, which encodings differ in saying.
+// sameObject compares two objects without their kinds, because only some encodings contain the kind.
 func sameObject(a, b runtime.Object) bool {
 	a, b = a.DeepCopyObject(), b.DeepCopyObject()
 	for _, o := range []runtime.Object{a, b} {
@@ -257,7 +257,7 @@ func sameObject(a, b runtime.Object) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// TestReadsRefusals reads the reason of a refusal, on which much depends.
+// TestReadsRefusals decodes the reason of a refusal, which decides on the reaction.
 func TestReadsRefusals(t *testing.T) {
 	for _, media := range []string{protobuf, "application/json"} {
 		t.Run(media, func(t *testing.T) {

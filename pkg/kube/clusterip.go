@@ -11,11 +11,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// hostEnv is the variable in which the kubelet gives each pod the cluster IP of the API server.
+// hostEnv is the environment variable in which the kubelet gives each pod the cluster IP of the API server.
 const hostEnv = "KUBERNETES_SERVICE_HOST"
 
-// ThroughClusterIP returns a function that reports whether this pod reaches the API server by a cluster IP of the
-// Service default/kubernetes. On the network of a node only a service proxy leads from a cluster IP to the API server:
+// ThroughClusterIP returns a function that reports whether this pod reaches the API server through a cluster IP of the
+// Service default/kubernetes. On the network of a node, only a service proxy leads from a cluster IP to the API server:
 // a true result means that some service proxy has written rules on this node. The function makes one request, and
 // returns an error when the API server does not answer.
 //

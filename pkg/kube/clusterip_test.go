@@ -9,7 +9,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 )
 
-// TestIsClusterIP asks for the addresses of the API server's Service, and for others.
+// TestIsClusterIP checks the addresses of the API server's Service, and other addresses.
 func TestIsClusterIP(t *testing.T) {
 	object := func(namespace, name string, addrs ...string) *corev1.Service {
 		return &corev1.Service{
@@ -19,7 +19,7 @@ func TestIsClusterIP(t *testing.T) {
 	client := fakeClient{fake.NewClientset(object("default", "kubernetes", "10.96.0.1", "fd00:96::1"), object("default", "web", "10.96.0.2"),
 		object("team", "kubernetes", "10.96.0.3"))}
 	for text, want := range map[string]bool{
-		"10.96.0.1": true, "fd00:96:0::1": true, // the second is written in another way than in the Service
+		"10.96.0.1": true, "fd00:96:0::1": true, // the second address is spelt differently in the Service
 		"10.96.0.2": false, "10.96.0.3": false, "192.0.2.10": false,
 	} {
 		if got, err := isClusterIP(t.Context(), client, netip.MustParseAddr(text)); got != want || err != nil {
@@ -31,7 +31,8 @@ func TestIsClusterIP(t *testing.T) {
 	}
 }
 
-// TestThroughClusterIP has no sign outside of a pod, with a kubeconfig, and with a name in place of an address.
+// TestThroughClusterIP checks that there is no function outside of a pod, with a kubeconfig, and with a name in place
+// of an address.
 func TestThroughClusterIP(t *testing.T) {
 	for _, test := range []struct {
 		host, kubeconfig string

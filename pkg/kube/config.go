@@ -16,11 +16,12 @@ import (
 type accepted struct {
 	config *config.Config
 	text   string
-	// version is the resourceVersion of the user's ConfigMap that held the text, 0 if it is not known.
+	// version is the resourceVersion of the user's ConfigMap with the text, or of the newest change of MetalLB's
+	// resources. It is 0 if unknown.
 	version uint64
 }
 
-// configSource is where a configuration came from.
+// configSource is the origin of a configuration.
 type configSource uint8
 
 const (
@@ -28,43 +29,44 @@ const (
 	fromUser configSource = iota
 	// fromState is the ConfigMap lanlord-state, in which the controller keeps the last configuration that it accepted.
 	fromState
-	// fromHandover is the process before this one.
+	// fromHandover is the previous process.
 	fromHandover
 	configSources
 )
 
-// String names the source in the log.
+// String returns the name of the source in the log.
 func (c configSource) String() string {
 	return [...]string{"the user's ConfigMap", "the ConfigMap " + StateConfigMap, "the process before this one"}[c]
 }
 
-// configChoice chooses the configuration in use: the newest ConfigMap of the user if it is valid, else the newest valid configuration of
-// any source. Nothing replaces a configuration by none.
+// configChoice chooses the configuration in use: the user's newest ConfigMap if it is valid, else the newest valid
+// configuration of any source. A configuration in use is never replaced by none.
 type configChoice struct {
 	log *slog.Logger
-	// object and version are those of the user's newest ConfigMap. refusal is the reason why that ConfigMap is not used, nil if it is.
+	// object and version belong to the user's newest ConfigMap. refusal is the reason to refuse that ConfigMap, nil if
+	// it is used.
 	object  cluster.ObjectRef
 	version string
 	refusal error
-	// metallb is true when MetalLB's resources take the place of the user's ConfigMap.
+	// metallb is true when MetalLB's resources replace the user's ConfigMap.
 	metallb bool
-	// read is true once the user's ConfigMap was listed. Nothing is chosen before that.
+	// read is true once the user's ConfigMap was listed. Nothing is chosen before.
 	read bool
-	// last is the last valid configuration of each source, nil without one.
+	// last holds the last valid configuration of each source, nil for none.
 	last [configSources]*accepted
 
-	// inUse is nil without a configuration. source, hash and since belong to it: hash is the beginning of the SHA-256 of its text, never
-	// 0, and since is when this process began to use it.
+	// inUse is nil without a configuration. source, hash and since belong to inUse: hash is the beginning of the
+	// SHA-256 of the text, never 0, and since is the time at which this process began to use the configuration.
 	inUse  *accepted
 	source configSource
 	hash   uint64
 	since  time.Time
-	// used rings when another configuration is in use.
+	// used rings when the configuration in use changes.
 	used bell
 	withdrawals
 }
 
-// newConfigChoice returns the choice before anything was read.
+// newConfigChoice returns a configChoice that has read nothing yet.
 func newConfigChoice(o Options) configChoice {
 	c := configChoice{log: o.Log, used: newBell(), metallb: o.MetalLB != ""}
 	c.changed = newBell()
@@ -78,7 +80,7 @@ func newConfigChoice(o Options) configChoice {
 	return c
 }
 
-// choose sets the configuration in use and reports whether another one is in use now.
+// choose sets the configuration in use and reports whether the configuration in use has changed.
 func (c *configChoice) choose() (changed bool) {
 	source, best := fromUser, c.last[fromUser]
 	if c.refusal != nil {
@@ -92,7 +94,7 @@ func (c *configChoice) choose() (changed bool) {
 		return false
 	}
 	if c.inUse != nil && c.inUse.text == best.text {
-		// Readers compare pointers: the same text must stay the same configuration.
+		// Readers compare pointers, so the same text must keep its configuration.
 		c.inUse, c.source = &accepted{c.inUse.config, best.text, best.version}, source
 		return false
 	}
@@ -109,8 +111,8 @@ func (c *configChoice) choose() (changed bool) {
 	return true
 }
 
-// rank returns the version of a configuration, or 0, which is older than any, for one of another kind of source: somebody has
-// switched from MetalLB's resources to the ConfigMap, or back.
+// rank returns the version of a configuration, or 0, older than any version, for a configuration from the other kind of
+// source: somebody has switched from MetalLB's resources to the ConfigMap, or back.
 func (c *configChoice) rank(a *accepted) uint64 {
 	if metallb.IsLive(a.text) != c.metallb {
 		return 0
@@ -118,7 +120,7 @@ func (c *configChoice) rank(a *accepted) uint64 {
 	return a.version
 }
 
-// offer sets the configuration of a source that may stand in for the user's ConfigMap, unless the source had a newer one before.
+// offer sets the configuration of a fallback source, unless the source had a newer configuration before.
 func (c *configChoice) offer(source configSource, a *accepted) (changed bool) {
 	if had := c.last[source]; a == nil || had != nil && had.version > a.version {
 		return false
@@ -127,7 +129,8 @@ func (c *configChoice) offer(source configSource, a *accepted) (changed bool) {
 	return c.choose()
 }
 
-// distrust makes the versions of these sources older than any other, after the API server's data was restored from a backup.
+// distrust makes the configurations of these sources older than any other. The Store calls distrust after a restore of
+// the API server's data from a backup.
 func (c *configChoice) distrust(sources ...configSource) {
 	for _, source := range sources {
 		if a := c.last[source]; a != nil {
@@ -136,7 +139,7 @@ func (c *configChoice) distrust(sources ...configSource) {
 	}
 }
 
-// fallback says that an older configuration of another source is in use, empty if that is not so.
+// fallback returns a sentence if an older configuration of another source is in use, and "" otherwise.
 func (c *configChoice) fallback() string {
 	if c.refusal == nil || c.inUse == nil || c.source == fromUser {
 		return ""
@@ -158,7 +161,7 @@ func (s *Store) configState() cluster.ConfigState {
 	return state
 }
 
-// state is what snapshots tell of the newest ConfigMap.
+// state returns the state of the newest ConfigMap for snapshots.
 func (c *configChoice) state() cluster.ConfigState {
 	state := cluster.ConfigState{Object: c.object, Version: c.version, Problem: c.refusal, Known: c.inUse != nil && !c.fresh}
 	if text := c.fallback(); text != "" {
@@ -167,10 +170,11 @@ func (c *configChoice) state() cluster.ConfigState {
 	return state
 }
 
-// config returns the configuration in use, with the past ones whose delay runs, nil without one.
+// config returns the configuration in use together with the past configurations whose delay runs, nil without a
+// configuration.
 func (c *configChoice) config() *config.Config { return c.effective }
 
-// shortHash returns the 48 bits of the hash that metrics and status show. A float64 holds them exactly.
+// shortHash returns the 48 bits of the hash for metrics and status. A float64 holds 48 bits exactly.
 func (c *configChoice) shortHash() uint64 { return c.hash >> 16 }
 
 func (c *configChoice) versions() cluster.ConfigVersion {
@@ -180,9 +184,10 @@ func (c *configChoice) versions() cluster.ConfigVersion {
 	return cluster.ConfigVersion{Hash: c.hash, Version: c.inUse.version}
 }
 
-// Offer gives the Store the configuration that the process before this one had in use. version is the resourceVersion of the ConfigMap
-// that the text came from. The Store uses the text only while the user's ConfigMap is refused or missing and no newer accepted
-// configuration is known. It ignores a text that is not valid, and an empty one without a version, which means no configuration.
+// Offer gives the Store the configuration in use of the previous process. version is the resourceVersion of the
+// ConfigMap with the text. The Store uses the text only while the user's ConfigMap is refused or missing and no newer
+// accepted configuration is known. Offer ignores a text that is not valid, and an empty text without a version, which
+// means no configuration.
 func (s *Store) Offer(text string, version uint64) {
 	if text == "" && version == 0 {
 		return
@@ -198,8 +203,8 @@ func (s *Store) Offer(text string, version uint64) {
 	s.moved(changed)
 }
 
-// ConfigText returns the text of the configuration in use and the resourceVersion of the ConfigMap that it came from. Without a
-// configuration both are zero.
+// ConfigText returns the text of the configuration in use and the resourceVersion of the ConfigMap with the text.
+// Without a configuration both are zero.
 func (s *Store) ConfigText() (text string, version uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -209,7 +214,7 @@ func (s *Store) ConfigText() (text string, version uint64) {
 	return s.config.inUse.text, s.config.inUse.version
 }
 
-// configChanged takes over a version of the user's ConfigMap. It is called with Store.mu held.
+// configChanged takes over a version of the user's ConfigMap. The caller holds Store.mu.
 func (s *Store) configChanged(_ cluster.Key, _ string, old, row *configRow) (wake bool) {
 	c := &s.config
 	s.keeping.ring()
@@ -221,7 +226,7 @@ func (s *Store) configChanged(_ cluster.Key, _ string, old, row *configRow) (wak
 		c.choose()
 		return true
 	case old != nil && old.uid == row.uid && old.text == row.text && old.found == row.found:
-		// Only labels or the like have changed.
+		// The change concerns only labels or other metadata.
 		row.config, row.problem = old.config, old.problem
 	default:
 		wake = true
@@ -237,7 +242,7 @@ func configRef(o Options, uid string) cluster.ObjectRef {
 	return cluster.ObjectRef{Kind: "ConfigMap", Namespace: o.Namespace, Name: o.ConfigMap, UID: uid}
 }
 
-// missingConfig is the problem of a ConfigMap that does not exist.
+// missingConfig returns the problem of a ConfigMap that does not exist.
 func (s *Store) missingConfig() error {
 	return fmt.Errorf("there is no ConfigMap %q in the namespace %q: create it with an entry %q "+
 		"(kubectl -n %s create configmap %s --from-file=%s=FILE), or name another one with --namespace and --config-map",

@@ -20,7 +20,7 @@ const (
 	otherPool = "address-pools:\n- {name: other, protocol: layer2, addresses: [192.168.56.20-192.168.56.29]}\n"
 )
 
-// inUse names the pool of the configuration in use, "none" without a configuration.
+// inUse returns the name of the pool in the configuration in use, or "none" without a configuration.
 func inUse(s cluster.Snapshot) string {
 	if s.Config == nil {
 		return "none"
@@ -28,7 +28,8 @@ func inUse(s cluster.Snapshot) string {
 	return s.Config.Pools[0].Name
 }
 
-// TestStartWithoutValidConfig starts a Store while the user's ConfigMap is refused or missing, with each state of lanlord-state.
+// TestStartWithoutValidConfig starts a Store while the user's ConfigMap is refused or missing, with each state of
+// lanlord-state.
 func TestStartWithoutValidConfig(t *testing.T) {
 	user, missing := configMap(refused), (runtime.Object)(nil)
 	for _, test := range []struct {
@@ -128,7 +129,8 @@ func TestConfigFallsBack(t *testing.T) {
 	})
 }
 
-// TestOffer hands a configuration over to a Store, before and after lanlord-state has an older or a newer one.
+// TestOffer offers a configuration to a Store, before and after the Store reads an older or a newer configuration in
+// lanlord-state.
 func TestOffer(t *testing.T) {
 	for _, test := range []struct {
 		name, user, offered string
@@ -207,7 +209,7 @@ func TestConfigVersions(t *testing.T) {
 	}
 }
 
-// TestConfigAfterBackup restores the API server's data from a backup, in which the ConfigMap is older.
+// TestConfigAfterBackup restores the API server's data from a backup with an older ConfigMap.
 func TestConfigAfterBackup(t *testing.T) {
 	s := newQuietStore()
 	newest, restored := configMap(otherPool), configMap(onePool)
@@ -240,7 +242,8 @@ func TestConfigAfterBackup(t *testing.T) {
 	}
 }
 
-// TestStateForbidden lacks the right to read lanlord-state, as with the manifest of an older version: the Store works without it.
+// TestStateForbidden checks that the Store works without the right to read lanlord-state. The manifest of an older
+// version does not grant the right.
 func TestStateForbidden(t *testing.T) {
 	api := newFakeAPI(configMap(onePool), service("s"))
 	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, StateConfigMap, errors.New("no"))

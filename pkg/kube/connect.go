@@ -10,21 +10,22 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// Connect returns a client for the API server that the file kubeconfig names. If kubeconfig is empty, it is the API
-// server of the pod that this process runs in, else the one that $KUBECONFIG names. It sends nothing yet.
+// Connect returns a client for an API server: the server in the file kubeconfig; if kubeconfig is empty, the server of
+// this pod; and outside of a pod, the server in the files of $KUBECONFIG. Connect makes no request.
 func Connect(kubeconfig, userAgent string) (Client, error) {
 	return ConnectMeasured(kubeconfig, userAgent, nil)
 }
 
-// ConnectMeasured is [Connect] for a client whose requests are counted and timed in metrics that r gets.
+// ConnectMeasured is like [Connect], and registers metrics with r that count and time the requests of the client. r may
+// be nil.
 func ConnectMeasured(kubeconfig, userAgent string, r prometheus.Registerer) (Client, error) {
 	cfg, err := restConfig(kubeconfig)
 	if err != nil {
 		return nil, err
 	}
 	cfg.UserAgent = userAgent
-	// The API server's priority and fairness sets the limits; the client's own, five requests a second, would make a
-	// large cluster wait for minutes.
+	// The API server's priority and fairness sets the limits. The client's own limit of five requests per second would
+	// make a large cluster wait for minutes.
 	cfg.QPS = -1
 	cfg.ContentType = "application/vnd.kubernetes.protobuf"
 	cfg.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
@@ -58,7 +59,7 @@ func restConfig(kubeconfig string) (*rest.Config, error) {
 	return nil, errors.New("this is no pod, and no kubeconfig is given: name a file with --kubeconfig or in $KUBECONFIG")
 }
 
-// fileConfig reads a kubeconfig. source says in errors where its name comes from.
+// fileConfig reads a kubeconfig. source is the origin of the file name, for errors.
 func fileConfig(source string, rules *clientcmd.ClientConfigLoadingRules) (*rest.Config, error) {
 	raw, err := rules.Load()
 	if err != nil {

@@ -67,9 +67,10 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// With a real client, whose list is streamed, Run must end at once though the API server never answered.
+// TestRunEndsWithoutAPIServer checks, with a real client and its streamed list, that Run ends at once even if the API
+// server never answered.
 func TestRunEndsWithoutAPIServer(t *testing.T) {
-	// A port that refuses connections, since nobody listens any more.
+	// The closed listener leaves a port that refuses connections.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -19,18 +19,19 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// The types of our conditions on a Service. AddressConflict is there only while it is true, and RoutesAnnounced while an
-// address of the Service is in a pool with BGP.
+// These are the types of Lanlord's conditions on a Service. AddressConflict exists only while the condition is true.
+// RoutesAnnounced exists while an address of the Service is in a pool with BGP.
 const (
 	ConditionType = "lanlord.io/AddressAssigned"
 	ConflictType  = "lanlord.io/AddressConflict"
 	RoutesType    = "lanlord.io/RoutesAnnounced"
 )
 
-// AllocatedFromAnnotation is written on a Service with its addresses: the names of the pools that they come from.
+// AllocatedFromAnnotation names the pools of the Service's addresses. The controller writes the annotation together
+// with the addresses.
 const AllocatedFromAnnotation = "lanlord.io/ip-allocated-from-pool"
 
-// The annotations by which a Service asks for addresses or for a pool.
+// These annotations request addresses or a pool for the Service.
 const (
 	AddressesAnnotation = "lanlord.io/load-balancer-ips"
 	PoolAnnotation      = "lanlord.io/address-pool"
@@ -39,15 +40,15 @@ const (
 // PreferNodeAnnotation names the Node that should announce the addresses of the Service.
 const PreferNodeAnnotation = "lanlord.io/prefer-node"
 
-// AnnounceFromAnnotation says whether nodes with a ready endpoint announce the addresses of the Service rather than
-// others: "endpoints" or "any". It goes before the key announce-from of the pool.
+// AnnounceFromAnnotation selects the nodes that announce the addresses of the Service: "endpoints" prefers nodes with a
+// ready endpoint, and "any" prefers none. The annotation overrides the key announce-from of the pool.
 const AnnounceFromAnnotation = "lanlord.io/announce-from"
 
-// SharingAnnotation holds the sharing key: Services with the same one may have the same address.
+// SharingAnnotation holds the sharing key. Services with the same sharing key may share an address.
 const SharingAnnotation = "lanlord.io/allow-shared-ip"
 
-// addressesAnnotations, poolAnnotations and sharingAnnotations are ours and MetalLB's spellings, the first one present
-// counts.
+// addressesAnnotations, poolAnnotations and sharingAnnotations list Lanlord's name of each annotation, then MetalLB's
+// names. The first annotation that is present and not blank counts.
 var (
 	addressesAnnotations = [...]string{
 		AddressesAnnotation, "metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs",
@@ -60,23 +61,24 @@ var (
 	}
 )
 
-// configKey is the entry of the ConfigMap that holds the document, as in MetalLB v0.9 to v0.12.
+// configKey is the entry of the ConfigMap that holds the configuration, as in MetalLB v0.9 to v0.12.
 const configKey = "config"
 
-// serviceRow is a Service as the table keeps it and snapshots show it; neither changes it any more.
+// serviceRow is a Service in the table and in snapshots. A stored row never changes.
 type serviceRow struct {
 	service cluster.Service
-	// generation goes into the condition's observedGeneration; 0 where the API server does not count.
+	// generation becomes the observedGeneration of the condition. It is 0 if the API server does not count generations.
 	generation int64
-	// claims are the addresses that the Service has without Lanlord. hidden is true for a Service that snapshots do not show, because
-	// it does no more than to claim addresses.
+	// claims lists the addresses that the Service has without Lanlord. hidden keeps the Service out of snapshots,
+	// because the Service only claims addresses.
 	claims []cluster.Claim
 	hidden bool
-	// other is true for a load balancer of another class. The Service is in Snapshot.Others.
+	// other marks a load balancer of another class. Snapshot.Others lists such Services.
 	other bool
 }
 
-// convertService returns a Service as the core sees it, and false if it is neither ours nor carries anything of ours.
+// convertService converts a Service. It returns false for a Service that Lanlord neither serves nor has to clean up,
+// unless the Service is a load balancer of another class.
 func convertService(o *corev1.Service, class string) (serviceRow, bool) {
 	s := cluster.Service{
 		Key:           cluster.Key{Namespace: unique.Make(o.Namespace).Value(), Name: o.Name},
@@ -118,8 +120,8 @@ func convertService(o *corev1.Service, class string) (serviceRow, bool) {
 	return serviceRow{service: s, generation: o.Generation}, true
 }
 
-// otherService returns a Service of type LoadBalancer of another class with a cluster IP, and false for any other Service. Nothing that
-// belongs to an assignment is in it: another Lanlord may have written that.
+// otherService converts a Service of type LoadBalancer of another class with a cluster IP, and returns false for any
+// other Service. The result has no assignment and no conditions, because another Lanlord may have written them.
 func otherService(o *corev1.Service, class string) (serviceRow, bool) {
 	if o.Spec.Type != corev1.ServiceTypeLoadBalancer || o.Spec.ClusterIP == "" || o.Spec.ClusterIP == corev1.ClusterIPNone ||
 		sameClass(o.Spec.LoadBalancerClass, class) {
@@ -133,7 +135,7 @@ func otherService(o *corev1.Service, class string) (serviceRow, bool) {
 		s.TrafficPolicy = cluster.TrafficLocal
 	}
 	prefer(o, &s)
-	// No service proxy serves a Service at an address whose mode is not VIP.
+	// No service proxy serves a Service at an address with an IP mode other than VIP.
 	s.Ingress, _ = ingress(slices.DeleteFunc(slices.Clone(o.Status.LoadBalancer.Ingress),
 		func(e corev1.LoadBalancerIngress) bool {
 			return e.IPMode != nil && *e.IPMode != corev1.LoadBalancerIPModeVIP
@@ -141,7 +143,7 @@ func otherService(o *corev1.Service, class string) (serviceRow, bool) {
 	return serviceRow{service: s, generation: o.Generation, other: true}, true
 }
 
-// classOf returns the load-balancer class, empty without one.
+// classOf returns the load-balancer class, or "" for a Service without a class.
 func classOf(o *corev1.Service) string {
 	if o.Spec.LoadBalancerClass == nil {
 		return ""
@@ -149,7 +151,7 @@ func classOf(o *corev1.Service) string {
 	return unique.Make(*o.Spec.LoadBalancerClass).Value()
 }
 
-// assigns reports whether the record has exactly these addresses. A nil record has any.
+// assigns reports whether the record has exactly the addresses addrs. A nil record matches any addresses.
 func assigns(record *cluster.Assignment, addrs []netip.Addr) bool {
 	if record == nil {
 		return true
@@ -157,7 +159,7 @@ func assigns(record *cluster.Assignment, addrs []netip.Addr) bool {
 	return slices.EqualFunc(record.Addresses, addrs, func(x cluster.AssignedAddress, a netip.Addr) bool { return x.Addr == a })
 }
 
-// statusManager returns the field manager that has written the addresses in the status last, empty if none is known.
+// statusManager returns the field manager that last wrote the addresses in the status, or "" if no manager is known.
 func statusManager(managers []metav1.ManagedFieldsEntry) string {
 	var last *metav1.ManagedFieldsEntry
 	for i := range managers {
@@ -179,22 +181,24 @@ func statusManager(managers []metav1.ManagedFieldsEntry) string {
 	return last.Manager
 }
 
-// leftBehind tells whether a Service that is not ours to serve carries what is ours to remove. A load balancer of another
-// class does not: it may be another Lanlord's, which writes the same annotation and condition. (A Service cannot change
-// its class without ceasing to be a load balancer in between.)
+// leftBehind reports whether a Service that Lanlord does not serve still carries marks of Lanlord to remove. A load
+// balancer of another class never counts: another Lanlord may serve the Service and writes the same annotation and
+// condition. (A Service changes its class only by ceasing to be a load balancer first.)
 func leftBehind(o *corev1.Service, s cluster.Service) bool {
 	return (o.Spec.Type != corev1.ServiceTypeLoadBalancer || o.Spec.ClusterIP == corev1.ClusterIPNone) &&
 		s.Marked()
 }
 
-// managed tells whether a Service is ours to serve. One that is being deleted still is: it has traffic until it is gone.
+// managed reports whether Lanlord serves a Service. A Service that is being deleted counts: it has traffic until the
+// end.
 func managed(o *corev1.Service, class string) bool {
 	return o.Spec.Type == corev1.ServiceTypeLoadBalancer &&
 		o.Spec.ClusterIP != "" && o.Spec.ClusterIP != corev1.ClusterIPNone &&
 		sameClass(o.Spec.LoadBalancerClass, class)
 }
 
-// sameClass is the rule of spec.loadBalancerClass: without a class of our own, only Services without one are ours.
+// sameClass implements the rule of spec.loadBalancerClass: a Lanlord without a class serves only Services without a
+// class.
 func sameClass(class *string, ours string) bool {
 	if ours == "" {
 		return class == nil
@@ -202,7 +206,8 @@ func sameClass(class *string, ours string) bool {
 	return class != nil && *class == ours
 }
 
-// families are those of spec.ipFamilies, or those of the cluster IPs where an old object lacks the field.
+// families returns the families in spec.ipFamilies. For an old object without this field, families returns the families
+// of the cluster IPs.
 func families(o *corev1.Service) []cluster.Family {
 	var fs []cluster.Family
 	for _, f := range o.Spec.IPFamilies {
@@ -224,7 +229,7 @@ func families(o *corev1.Service) []cluster.Family {
 	return fs
 }
 
-// ports are those of a Service, sorted.
+// ports returns the ports of a Service, sorted.
 func ports(o *corev1.Service) []cluster.Port {
 	ps := make([]cluster.Port, 0, len(o.Spec.Ports))
 	for _, p := range o.Spec.Ports {
@@ -255,7 +260,7 @@ func familyPolicy(p *corev1.IPFamilyPolicy) cluster.FamilyPolicy {
 	}
 }
 
-// ingress returns the addresses of a status, and whether it also holds what Lanlord never writes.
+// ingress returns the addresses in a status. foreign is true if the status also has an entry that Lanlord never writes.
 func ingress(entries []corev1.LoadBalancerIngress) (addrs []netip.Addr, foreign bool) {
 	for _, e := range entries {
 		a, err := netip.ParseAddr(e.IP)
@@ -271,7 +276,7 @@ func ingress(entries []corev1.LoadBalancerIngress) (addrs []netip.Addr, foreign 
 	return addrs, foreign
 }
 
-// assignment returns the record on a Service, or what is wrong with it.
+// assignment returns the record on a Service, or the problem that makes the record unreadable.
 func assignment(o *corev1.Service) (record *cluster.Assignment, problem string) {
 	text, found := o.Annotations[AssignmentAnnotation]
 	if !found {
@@ -284,12 +289,12 @@ func assignment(o *corev1.Service) (record *cluster.Assignment, problem string) 
 	return record, ""
 }
 
-// condition returns our condition of a type, nil if there is none.
+// condition returns the condition of the type of, or nil if there is none.
 func condition(cs []metav1.Condition, of string) *cluster.Condition {
 	for _, c := range cs {
 		if c.Type == of {
 			return &cluster.Condition{
-				// The few reasons come with every Service; one copy of each is enough.
+				// Every Service repeats the same few reasons; one copy of each reason is enough.
 				True: c.Status == metav1.ConditionTrue, Reason: unique.Make(c.Reason).Value(), Message: c.Message,
 				Since: c.LastTransitionTime.UTC(),
 			}
@@ -298,9 +303,9 @@ func condition(cs []metav1.Condition, of string) *cluster.Condition {
 	return nil
 }
 
-// sliceRow is what is kept of an EndpointSlice.
+// sliceRow holds the parts of an EndpointSlice that the Store keeps.
 type sliceRow struct {
-	// service is the Service that the slice belongs to.
+	// service names the Service of the slice.
 	service cluster.Key
 	// serving is true when at least one endpoint is ready or serving.
 	serving bool
@@ -309,7 +314,8 @@ type sliceRow struct {
 	nodes, ready []string
 }
 
-// convertSlice returns what counts of an EndpointSlice, and false if that is nothing.
+// convertSlice converts an EndpointSlice. It returns false for a slice of DNS names or without a Service, and for a
+// slice without an endpoint that is ready or serving.
 func convertSlice(o *discoveryv1.EndpointSlice) (sliceRow, bool) {
 	row := sliceRow{service: cluster.Key{Namespace: o.Namespace, Name: o.Labels[discoveryv1.LabelServiceName]}}
 	if row.service.Name == "" || o.AddressType == discoveryv1.AddressTypeFQDN {
@@ -321,7 +327,7 @@ func convertSlice(o *discoveryv1.EndpointSlice) (sliceRow, bool) {
 		}
 		row.serving = true
 		if e.NodeName != nil && *e.NodeName != "" {
-			// A node's name comes with every endpoint on it; one copy is enough.
+			// Every endpoint on a node repeats the node's name; one copy of each name is enough.
 			name := unique.Make(*e.NodeName).Value()
 			row.nodes = append(row.nodes, name)
 			if ready(e.Conditions) {
@@ -333,8 +339,8 @@ func convertSlice(o *discoveryv1.EndpointSlice) (sliceRow, bool) {
 	return row, row.serving
 }
 
-// compactNodes sorts the nodes with serving endpoints and, of these, the nodes with ready endpoints, and removes
-// duplicates. The results share memory when they are equal, as they are unless an endpoint terminates.
+// compactNodes sorts two lists and removes duplicates: the nodes with serving endpoints, and the nodes with ready
+// endpoints, a subset of the former. Equal results share memory. The results are equal unless an endpoint terminates.
 func compactNodes(serving, ready []string) (servingNodes, readyNodes []string) {
 	serving, ready = compact(serving), compact(ready)
 	if slices.Equal(serving, ready) {
@@ -348,19 +354,20 @@ func compact(names []string) []string {
 	return slices.Clip(slices.Compact(names))
 }
 
-// serving is the rule for endpoints that get traffic: ready, where not saying so means ready, or still serving while
-// they terminate.
+// serving reports whether an endpoint gets traffic: the endpoint is ready, or is still serving while it terminates. An
+// endpoint without the condition ready is ready.
 func serving(c discoveryv1.EndpointConditions) bool {
 	return c.Ready == nil || *c.Ready || c.Serving != nil && *c.Serving
 }
 
-// ready is the rule for endpoints that get new connections from outside: ready, where not saying so means ready, and not
-// terminating. An endpoint of a Service with publishNotReadyAddresses is ready while it terminates.
+// ready reports whether an endpoint gets new connections from outside: the endpoint is ready and not terminating. An
+// endpoint without the condition ready is ready. (An endpoint of a Service with publishNotReadyAddresses is ready while
+// it terminates.)
 func ready(c discoveryv1.EndpointConditions) bool {
 	return (c.Ready == nil || *c.Ready) && (c.Terminating == nil || !*c.Terminating)
 }
 
-// convertNode returns a Node as the core sees it.
+// convertNode converts a Node.
 func convertNode(o *corev1.Node) cluster.Node {
 	n := cluster.Node{
 		Name: o.Name, UID: string(o.UID), Labels: o.Labels,
@@ -368,7 +375,7 @@ func convertNode(o *corev1.Node) cluster.Node {
 	}
 	_, n.Excluded = o.Labels[corev1.LabelNodeExcludeBalancers]
 	n.OutOfService = slices.ContainsFunc(o.Spec.Taints, func(t corev1.Taint) bool {
-		// The effect does not matter: the key alone says that the node is off.
+		// The effect of the taint does not matter: the key alone marks a node that is off.
 		return t.Key == corev1.TaintNodeOutOfService
 	})
 	for _, a := range o.Status.Addresses {
@@ -389,24 +396,24 @@ func convertNode(o *corev1.Node) cluster.Node {
 	return n
 }
 
-// convertNamespace returns a namespace as the core sees it.
+// convertNamespace converts a Namespace.
 func convertNamespace(o *corev1.Namespace) cluster.Namespace {
 	return cluster.Namespace{Name: o.Name, Labels: o.Labels}
 }
 
-// configRow is what became of one version of the ConfigMap.
+// configRow holds one version of the ConfigMap and the configuration in it.
 type configRow struct {
 	uid, version, text string
-	// found is false for a ConfigMap without the entry that is read.
+	// found is false for a ConfigMap without the entry configKey.
 	found bool
-	// config is nil when problem is not.
+	// problem is the reason to refuse the ConfigMap, nil for none. config counts only if problem is nil.
 	config  *config.Config
 	problem error
 }
 
-// convertConfig reads a ConfigMap. One without the entry "config" is refused, unlike in MetalLB, where it meant no pools:
-// a misspelt entry must not take every address away. An entry without pools is refused too, unless it says that this is
-// meant.
+// convertConfig reads a ConfigMap. A ConfigMap without the entry "config" is refused: a misspelt entry must not
+// withdraw every address. (In MetalLB, a missing entry meant no pools.) A configuration without pools is refused too,
+// unless the configuration declares that the absence of pools is intended.
 func convertConfig(o *corev1.ConfigMap) configRow {
 	row := configRow{uid: string(o.UID), version: o.ResourceVersion}
 	if row.text, row.found = o.Data[configKey]; row.found {
@@ -430,7 +437,7 @@ func missingEntry(o *corev1.ConfigMap) error {
 	return errors.New(message)
 }
 
-// convertKeys returns the Secret's entries in the order of their names.
+// convertKeys returns the entries of the Secret in the order of their names.
 func convertKeys(o *corev1.Secret) [][]byte {
 	names := make([]string, 0, len(o.Data))
 	for name := range o.Data {

@@ -179,7 +179,8 @@ func TestClass(t *testing.T) {
 	}
 }
 
-// TestLeftBehind sees what is to be removed from Services that are not ours, and nothing of another class.
+// TestLeftBehind checks that marks of Lanlord are found on Services that Lanlord does not serve, except on load
+// balancers of another class.
 func TestLeftBehind(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -312,7 +313,8 @@ func TestConvertNodeAway(t *testing.T) {
 	}
 }
 
-// TestStatusManager names the controller that has replaced the assigned addresses in the status, and nobody otherwise.
+// TestStatusManager checks that the field manager is known only when another controller has replaced the assigned
+// addresses in the status.
 func TestStatusManager(t *testing.T) {
 	at := func(s int64) *metav1.Time { return &metav1.Time{Time: time.Unix(s, 0)} }
 	entry := func(manager string, t *metav1.Time, fields string) metav1.ManagedFieldsEntry {

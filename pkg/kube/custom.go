@@ -79,11 +79,11 @@ func addCustomTypes(s *runtime.Scheme) {
 // customRow holds the parts of a resource of MetalLB that the Store keeps.
 type customRow struct {
 	uid string
-	// text is the resource in JSON, without the metadata that do not matter. Equal texts mean the same.
+	// text is the resource in JSON, without irrelevant metadata. Resources with equal texts have the same meaning.
 	text []byte
 }
 
-// same reports whether two versions of a resource mean the same. nil is for a resource that does not exist.
+// same reports whether two versions of a resource mean the same. nil stands for a resource that does not exist.
 func (r *customRow) same(other *customRow) bool {
 	if r == nil || other == nil {
 		return r == other
@@ -91,14 +91,14 @@ func (r *customRow) same(other *customRow) bool {
 	return r.uid == other.uid && bytes.Equal(r.text, other.text)
 }
 
-// convertCustom returns what counts of a resource of this kind.
+// convertCustom returns the row of a resource of this kind.
 func convertCustom(k metallb.Kind, o *customObject) (customRow, bool) {
 	text, err := k.Object(o.Name, o.Namespace, o.Labels, o.Spec.Raw)
-	// The decoder lets no spec through that is not JSON.
+	// The decoder rejects a spec that is not JSON.
 	return customRow{string(o.UID), text}, err == nil
 }
 
-// customRef names a resource of MetalLB for an Event.
+// customRef returns a reference to a resource of MetalLB for an Event.
 func customRef(k metallb.Kind, namespace, name, uid string) cluster.ObjectRef {
 	return cluster.ObjectRef{
 		APIVersion: metallbGroup + "/" + k.Version, Kind: k.Name, Namespace: namespace, Name: name, UID: uid,

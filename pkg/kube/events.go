@@ -16,13 +16,15 @@ import (
 )
 
 const (
-	// eventQueue is how many Events may wait. A new configuration may move every Service of a large cluster at once.
+	// eventQueue is the most Events that may wait. A new configuration may move every Service of a large cluster at
+	// once.
 	eventQueue = 4096
-	// eventRate is how many are sent a second in the long run, and eventBurst how many at once, as a kubelet does: what they tell
-	// of goes before them.
+	// eventRate is the long-term rate of Events per second, and eventBurst the most Events at once. The kubelet has the
+	// same limits. The writes that the Events describe have priority.
 	eventRate  = 50
 	eventBurst = 100
-	// eventTries is how often an Event is tried while the API server cannot be reached, and eventRetry the pause in between.
+	// eventTries is the most attempts to send an Event while the API server cannot be reached, and eventRetry the pause
+	// between two attempts.
 	eventTries = 12
 	eventRetry = 10 * time.Second
 )
@@ -31,12 +33,12 @@ const (
 type queue struct {
 	bell bell
 
-	// mu guards waiting: whoever has something to tell adds to it.
+	// mu guards waiting. Many goroutines add Events.
 	mu      sync.Mutex
 	waiting []cluster.Event
 }
 
-// add returns false if too many wait.
+// add appends an Event and returns false if the queue is full.
 func (q *queue) add(e cluster.Event) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -48,7 +50,7 @@ func (q *queue) add(e cluster.Event) bool {
 	return true
 }
 
-// next removes the oldest Event. It waits for one until ctx ends, and then returns false.
+// next removes and returns the oldest Event. It waits for an Event until ctx ends, and then returns false.
 func (q *queue) next(ctx context.Context) (cluster.Event, bool) {
 	for {
 		if e, ok := q.take(); ok {
@@ -70,20 +72,20 @@ func (q *queue) take() (e cluster.Event, ok bool) {
 	}
 	e, q.waiting = q.waiting[0], q.waiting[1:]
 	if len(q.waiting) == 0 {
-		q.waiting = nil // and its array with it
+		q.waiting = nil // frees the array
 	}
 	return e, true
 }
 
-// Event sends an Event some time after Run has begun. It never blocks; when too many wait, the newest are dropped and
-// counted.
+// Event queues an Event, which Run sends later. Event never blocks: when the queue is full, Event drops and counts the
+// new Event.
 func (s *Store) Event(e cluster.Event) {
 	if !s.events.add(e) {
 		s.metrics.eventsDropped.Inc()
 	}
 }
 
-// sendEvents sends the queue, and tries again while the API server is away.
+// sendEvents sends the queued Events, and retries while the API server cannot be reached.
 func (s *Store) sendEvents(ctx context.Context) {
 	told := newTold(s.opt.Component, s.opt.Host)
 	for limit := rate.NewLimiter(eventRate, eventBurst); ; {
@@ -96,13 +98,13 @@ func (s *Store) sendEvents(ctx context.Context) {
 			s.metrics.eventsDropped.Inc()
 			continue
 		}
-		sent := s.metrics.events.WithLabelValues(e.Reason) // 0 before the first is sent
+		sent := s.metrics.events.WithLabelValues(e.Reason) // creates the series before the first Event is sent
 		if err := told.insist(ctx, s.opt.Client, of, e); err == nil {
 			sent.Inc()
 		} else if ctx.Err() == nil {
 			level := slog.LevelWarn
 			if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
-				level = slog.LevelDebug // whom it would tell is about to go
+				level = slog.LevelDebug // the namespace of the object is about to be deleted
 			}
 			s.opt.Log.Log(ctx, level, "Event not sent", "about", e.Object.Kind, "name", cluster.Key{Namespace: e.Object.Namespace, Name: e.Object.Name},
 				"reason", e.Reason, "err", err)
@@ -111,9 +113,10 @@ func (s *Store) sendEvents(ctx context.Context) {
 	}
 }
 
-// insist tells e, and tries again while the API server cannot be reached. What it refuses once it would refuse again.
+// insist sends e, and retries while the API server cannot be reached. It does not retry after an error answer, because
+// the API server would refuse the Event again.
 func (t *told) insist(ctx context.Context, c Client, of *toldOf, e cluster.Event) error {
-	o := t.event(of, e) // the same in all tries, so that they make one Event
+	o := t.event(of, e) // all attempts share one object, so that they create one Event
 	for try := 1; ; try++ {
 		err := of.tell(ctx, c, o)
 		if err == nil {
@@ -126,8 +129,8 @@ func (t *told) insist(ctx context.Context, c Client, of *toldOf, e cluster.Event
 	}
 }
 
-// eventPause returns how long to wait after a try. The first pause is cut short at random, so that not all who miss an API server
-// come back at once.
+// eventPause returns the pause after an attempt. The first pause has a random length, so that the processes of a
+// cluster do not return to the API server all at once.
 func eventPause(try int) time.Duration {
 	if try == 1 {
 		return time.Duration(rand.Int64N(int64(eventRetry)))

@@ -11,12 +11,13 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// factsLinger is how long a fact counts after the last speaker's Pod that reported it is gone or reports it no more. A rollout replaces
-// every Pod, a node takes minutes to restart, and a virtual address of keepalived is on no node while it moves; meanwhile no Service may
-// get the address. A fact that is kept too long only withholds an address, or reports a foreign host that has left.
+// factsLinger is the time that a fact still counts after the last speaker's Pod has stopped reporting the fact. A
+// rollout replaces every Pod, a node takes minutes to restart, and a virtual address of keepalived is on no node while
+// the address moves; meanwhile no Service may get the address. A fact that stays too long only withholds an address, or
+// reports a foreign host that has left.
 const factsLinger = 10 * time.Minute
 
-// fact is one thing that the speaker of a node has reported. Exactly one of the fields after node is set.
+// fact is one fact that the speaker of a node has reported. Exactly one of the fields after node is set.
 type fact struct {
 	node     string
 	gateway  netip.Addr
@@ -26,7 +27,7 @@ type fact struct {
 	stranger cluster.Stranger
 }
 
-// saying counts the Pods that report a fact. A fact that no Pod reports ends at end.
+// saying counts the Pods that report a fact. A fact without reporting Pods ends at the time end.
 type saying struct {
 	pods int
 	end  time.Time
@@ -55,13 +56,14 @@ func (p *podRow) facts() []fact {
 	return fs
 }
 
-// takesBack reports whether f is over because p, which reports f no more, has a readable annotation. That ends a foreign host. A gateway,
-// a subnet or an address may be missing because somebody pulled a cable.
+// takesBack reports whether p withdraws the fact f, which p no longer reports. Only a Pod with a readable annotation
+// withdraws a fact, and only a foreign host: a gateway, a subnet or an address may be missing because a cable was
+// pulled.
 func (p *podRow) takesBack(f fact) bool {
 	return p != nil && p.problem == nil && p.node == f.node && f.stranger.Addr.IsValid()
 }
 
-// podChanged is called with Store.mu held.
+// podChanged takes over a row of the table. The caller holds Store.mu.
 func (s *Store) podChanged(key cluster.Key, _ string, old, row *podRow) (wake bool) {
 	if row != nil && old != nil && old.warned {
 		row.warned = true
@@ -96,7 +98,7 @@ func (s *Store) podChanged(key cluster.Key, _ string, old, row *podRow) (wake bo
 	return wake
 }
 
-// forgetFacts removes facts when their time is over, until ctx ends.
+// forgetFacts removes each fact at the end of its time, until ctx ends.
 func (s *Store) forgetFacts(ctx context.Context) {
 	timer := time.NewTimer(factsLinger)
 	defer timer.Stop()
@@ -115,7 +117,8 @@ func (s *Store) forgetFacts(ctx context.Context) {
 	}
 }
 
-// forgetUntil removes the facts that have ended at now. It reports whether there were any, and returns the time until the next look.
+// forgetUntil removes the facts that have ended by now. It reports whether there were any, and returns the time until
+// the next check.
 func (s *Store) forgetUntil(now time.Time) (forgot bool, next time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,9 +137,10 @@ func (s *Store) forgetUntil(now time.Time) (forgot bool, next time.Duration) {
 	return forgot, next
 }
 
-// WaitNetworks waits until a speaker has reported the networks of its node, at most for d, and returns whether one has. It returns at once
-// in a cluster where a Service has an address of Lanlord: a gateway that is reported later is taken from the Service that has it. Only
-// the first addresses of a new cluster wait, so that no gateway is among them.
+// WaitNetworks waits until a speaker has reported the networks of its node, at most for d, and reports whether a
+// speaker has. WaitNetworks returns at once in a cluster where a Service has an address of Lanlord: the controller
+// takes a gateway that is reported later away from the Service. Only the first addresses of a new cluster wait, so that
+// no gateway is among them.
 func (s *Store) WaitNetworks(ctx context.Context, d time.Duration) (known bool) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -157,7 +161,7 @@ func (s *Store) WaitNetworks(ctx context.Context, d time.Duration) (known bool) 
 	}
 }
 
-// reported reports whether a speaker's Pod reports any fact. It is called with Store.mu held.
+// reported reports whether a speaker's Pod reports any fact. The caller holds Store.mu.
 func (s *Store) reported() bool {
 	for _, said := range s.facts {
 		if said.pods > 0 {
@@ -167,7 +171,7 @@ func (s *Store) reported() bool {
 	return false
 }
 
-// assigned reports whether any Service has an address of Lanlord. It is called with Store.mu held.
+// assigned reports whether any Service has an address of Lanlord. The caller holds Store.mu.
 func (s *Store) assigned() bool {
 	for _, row := range s.services.rows {
 		if row.service.AllocatedFrom != "" {
@@ -177,10 +181,10 @@ func (s *Store) assigned() bool {
 	return false
 }
 
-// publishFacts brings the lists of the snapshot up to date. Each address is in Taken once, with the first of the nodes' names, and not if
-// it is an InternalIP, which the Nodes of the snapshot have. An address of a node goes before a gateway, and a gateway before a foreign
-// host. A MAC address of a node is never a foreign host: a speaker that has just started may not know every node. It is called with
-// Store.mu held.
+// publishFacts updates the fact lists of the snapshot. Taken lists each address once, with the first of the nodes'
+// names, and leaves out the InternalIPs, which the Nodes of the snapshot have. An address of a node takes precedence
+// over a gateway, and a gateway over a foreign host. A MAC address of a node never counts as a foreign host: a speaker
+// that has just started may not know every node. The caller holds Store.mu.
 func (s *Store) publishFacts() {
 	if !s.dirtyFacts {
 		return

@@ -15,7 +15,7 @@ const (
 	says2 = `{"subnets":["192.0.2.0/24"],"gateways":["192.0.2.2"]}`
 )
 
-// facts shows a snapshot's as text.
+// facts returns the fact lists of a snapshot as text.
 func facts(s cluster.Snapshot) string {
 	var b strings.Builder
 	for _, taken := range s.Taken {
@@ -56,7 +56,8 @@ func TestFacts(t *testing.T) {
 		}
 		expect("another gateway", "Gateway 192.0.2.1 n1; Gateway 192.0.2.2 n3; 192.0.2.0/24")
 
-		// A gateway that is no longer one, and one whose name changes hands.
+		// One gateway is no longer reported. Another gateway loses the node that named it, and a second node still
+		// reports the gateway.
 		api.put(pod("speaker-3", "n3", says1))
 		wakes.take()
 		api.remove(pod("speaker-1", "n1", ""))
@@ -76,8 +77,8 @@ func TestFacts(t *testing.T) {
 	})
 }
 
-// strangers returns what a speaker says that has met these: an address, and a word that is the end of the MAC address; with
-// a quarantine if it ends with an exclamation mark.
+// strangers returns the annotation of a speaker that has seen foreign hosts. Each argument is an address, a space, and
+// the last byte of a MAC address; a final exclamation mark adds a quarantine.
 func strangers(met ...string) string {
 	var n cluster.Networks
 	for _, one := range met {
@@ -89,8 +90,8 @@ func strangers(met ...string) string {
 	return text
 }
 
-// TestStrangers sees strangers come and go: what a living speaker takes back is over at once, and what nobody can take back
-// is after a while.
+// TestStrangers checks the end of reports of foreign hosts: a report that a running speaker withdraws ends at once, and
+// a report that no speaker can withdraw ends after a while.
 func TestStrangers(t *testing.T) {
 	api := newFakeAPI(pod("speaker-1", "n1", strangers("192.0.2.9 09")), pod("speaker-2", "n2", says1))
 	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {
@@ -117,7 +118,8 @@ func TestStrangers(t *testing.T) {
 		api.put(pod("speaker-3", "n3", "{}"))
 		expect("taken back by all", quiet, true)
 
-		// What a speaker said before it fell silent counts for a while, whatever its successor says.
+		// The reports of a speaker that has fallen silent count for a while, regardless of the reports of its
+		// successor.
 		for i, silence := range []func(){
 			func() { api.remove(pod("speaker-1", "n1", "")) },
 			func() { api.put(pod("speaker-1", "n1", "what?")) },
@@ -133,7 +135,7 @@ func TestStrangers(t *testing.T) {
 			expect(fmt.Sprint("forgotten ", i), quiet, true)
 		}
 
-		// The successor meets it too, and then takes it back.
+		// The successor sees the host too, and then withdraws the report.
 		api.put(pod("speaker-1", "n1", strangers("192.0.2.9 09")))
 		api.remove(pod("speaker-1", "n1", ""))
 		api.put(pod("speaker-5", "n1", strangers("192.0.2.9 09")))
@@ -143,8 +145,8 @@ func TestStrangers(t *testing.T) {
 	})
 }
 
-// TestNodesAreNoStrangers has a speaker that has just started meet a node which is cut off from gossip, and another host. The node
-// is no stranger, whoever tells of it first, nor while its Pod is being replaced.
+// TestNodesAreNoStrangers has a new speaker see another host and a node that is cut off from gossip. The node never
+// counts as a foreign host, no matter which report comes first, and even while the node's Pod is being replaced.
 func TestNodesAreNoStrangers(t *testing.T) {
 	const node, host = "192.0.2.9 09!", "192.0.2.8 08!"
 	own, _ := formatNetworks(cluster.Networks{MACs: []string{"02:00:00:00:00:09"}})
@@ -175,8 +177,8 @@ func TestNodesAreNoStrangers(t *testing.T) {
 	})
 }
 
-// TestFactsInRollout replaces every Pod, one by one, at a distance of a few minutes: nothing comes free at any time, and
-// nobody is woken.
+// TestFactsInRollout replaces every Pod, one by one, a few minutes apart. No address becomes free at any time, and no
+// reader wakes.
 func TestFactsInRollout(t *testing.T) {
 	api := newFakeAPI(pod("a-1", "n1", says1), pod("a-2", "n2", says1))
 	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {
@@ -201,7 +203,8 @@ func TestFactsInRollout(t *testing.T) {
 	})
 }
 
-// TestFactsNotUnderstood leaves out what is not understood, says so once for each Pod, and keeps what was said before.
+// TestFactsNotUnderstood checks that an unreadable report is ignored and logged once for each Pod, and that the earlier
+// report stays.
 func TestFactsNotUnderstood(t *testing.T) {
 	api := newFakeAPI(pod("speaker-1", "n1", says1), pod("speaker-2", "n2", "what?"))
 	inBubble(t, api, func(t *testing.T, s *Store, _ *counter, log *lines) {
@@ -223,7 +226,7 @@ func TestFactsNotUnderstood(t *testing.T) {
 	})
 }
 
-// TestWaitNetworks is a first install: the controller is up before the speakers.
+// TestWaitNetworks covers a first installation: the controller runs before the speakers.
 func TestWaitNetworks(t *testing.T) {
 	inBubble(t, newFakeAPI(), func(t *testing.T, s *Store, _ *counter, _ *lines) {
 		start := time.Now()

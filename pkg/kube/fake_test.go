@@ -30,15 +30,16 @@ import (
 	"github.com/lanlord/lanlord/pkg/metallb"
 )
 
-// client-go's handler of errors sleeps until a millisecond has passed since the last one, wherever that happened; from real
-// time to that of a bubble are decades.
+// TestMain removes the error handler of client-go that sleeps until a millisecond has passed since the last error in
+// the process. Real time and the time of a bubble are decades apart.
 func TestMain(m *testing.M) {
 	utilruntime.ErrorHandlers = utilruntime.ErrorHandlers[:1]
 	m.Run()
 }
 
-// fakeAPI is the part of an API server that client-go's fake lacks: one resourceVersion for all that counts up, watches
-// that begin where a list ended and can be held back, and patches of a Service's status with an optimistic lock.
+// fakeAPI adds to client-go's fake the missing parts of an API server: one increasing resourceVersion for all objects,
+// watches that begin at the end of a list and can be held back, and patches of a Service's status with an optimistic
+// lock.
 type fakeAPI struct {
 	fakeClient
 
@@ -48,14 +49,14 @@ type fakeAPI struct {
 	log      map[string][]watch.Event
 	watchers map[string][]*fakeWatch
 	held     map[string]bool
-	down     error            // what lists and watches return
-	refused  map[string]error // the same for one resource
+	down     error            // the error of lists and watches
+	refused  map[string]error // the error for one resource
 	patches  []string
-	// undefined are the resources of MetalLB without a CustomResourceDefinition.
+	// undefined holds the resources of MetalLB without a CustomResourceDefinition.
 	undefined map[string]bool
 }
 
-// fakeWatch is one watch, which has delivered the log up to next.
+// fakeWatch is one watch that has delivered the log up to next.
 type fakeWatch struct {
 	events chan watch.Event
 	once   sync.Once
@@ -181,7 +182,7 @@ func (a *fakeAPI) remove(o runtime.Object) {
 	a.pump(resource)
 }
 
-// hold keeps the events of a resource back until release.
+// hold holds the events of a resource back until release.
 func (a *fakeAPI) hold(resource string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -195,7 +196,7 @@ func (a *fakeAPI) release(resource string) {
 	a.pump(resource)
 }
 
-// fail makes lists and watches return err, nil for none, and ends all watches.
+// fail makes lists and watches return err, and ends all watches. A nil err restores them.
 func (a *fakeAPI) fail(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -256,8 +257,8 @@ func (a *fakeAPI) watch(resource, version string) (watch.Interface, error) {
 	return w, nil
 }
 
-// patch obeys the rules of the API server: uid and resourceVersion must be those of the object, and only the status
-// subresource is open to us.
+// patch applies the rules of the API server: uid and resourceVersion must match the object, and only the status
+// subresource accepts patches.
 func (a *fakeAPI) patch(p clienttesting.PatchActionImpl) (runtime.Object, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -294,7 +295,7 @@ func mergePatch(old *corev1.Service, patch []byte, next *corev1.Service) error {
 	return json.Unmarshal(text, next)
 }
 
-// lines is a log handler's target that tests read.
+// lines is a target for log handlers. Tests read the text.
 type lines struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -324,7 +325,7 @@ func (c *counter) add() {
 	c.n++
 }
 
-// take returns the calls since the last take, once everything in the bubble has come to rest.
+// take waits until everything in the bubble is idle, and returns the number of calls since the last take.
 func (c *counter) take() int {
 	synctest.Wait()
 	c.mu.Lock()
@@ -334,13 +335,14 @@ func (c *counter) take() int {
 	return n
 }
 
-// inBubble runs test with a synced Store of all kinds on a fake API server.
+// inBubble runs test with a synced Store on a fake API server. The Store watches all kinds.
 func inBubble(t *testing.T, api *fakeAPI, test func(t *testing.T, s *Store, wakes *counter, log *lines)) {
 	t.Helper()
 	inBubbleOf(t, api, "", test)
 }
 
-// inBubbleOf is inBubble for a Store whose configuration is in MetalLB's resources in a namespace, if it is not empty.
+// inBubbleOf is like inBubble, for a Store with its configuration in MetalLB's resources in the namespace. With an
+// empty namespace, the configuration is in the ConfigMap.
 func inBubbleOf(t *testing.T, api *fakeAPI, namespace string, test func(t *testing.T, s *Store, wakes *counter, log *lines)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -389,7 +391,7 @@ func configMap(text string) *corev1.ConfigMap {
 
 func textLog(l *lines) *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
-// signal is a log handler that tells of the first record.
+// signal is a log handler that closes seen at the first record.
 type signal struct{ seen chan struct{} }
 
 func (s *signal) logger() *slog.Logger { return slog.New(s) }
@@ -417,7 +419,7 @@ func custom(kind, name, spec string) *customObject {
 	return o
 }
 
-// reactToCustom serves the kinds of MetalLB, as long as they are not in a.undefined.
+// reactToCustom serves the kinds of MetalLB that are not in a.undefined.
 func (a *fakeAPI) reactToCustom() {
 	a.undefined = make(map[string]bool)
 	missing := func(resource string) error {
@@ -446,7 +448,8 @@ func (a *fakeAPI) reactToCustom() {
 	}
 }
 
-// define says whether the CustomResourceDefinition of a kind exists. Without it the watches of the kind end.
+// define sets whether the CustomResourceDefinition of a kind exists. Without the definition, the watches of the kind
+// end.
 func (a *fakeAPI) define(resource string, exists bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -12,9 +12,10 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// clientFor returns the HTTP client of a configuration. client-go reads the file of the certificate authorities again every five
-// minutes, and that of the token every 50 seconds; for as long the API server would be out of reach when either is exchanged. This
-// client also does so when it is refused, or refuses.
+// clientFor returns the HTTP client of a configuration. client-go reads the file of the certificate authorities again
+// every five minutes, and the file of the token every 50 seconds. After a replacement of either file, the API server
+// would be unreachable for so long. Therefore this client also reads the files again when the client refuses the
+// server's certificate, or the server answers 401 Unauthorized.
 func clientFor(cfg *rest.Config) (*http.Client, error) {
 	cfg = rest.CopyConfig(cfg)
 	var paths []string
@@ -28,7 +29,8 @@ func clientFor(cfg *rest.Config) (*http.Client, error) {
 		return rest.HTTPClientFor(cfg)
 	}
 	if cfg.Proxy == nil {
-		// With a function for the proxy client-go makes a transport anew each time; this one is what it takes without.
+		// client-go makes a new transport on each call if cfg.Proxy is set. ProxyFromEnvironment is client-go's
+		// default.
 		cfg.Proxy = http.ProxyFromEnvironment
 	}
 	t := &fileTransport{cfg: cfg, paths: paths}
@@ -38,20 +40,21 @@ func clientFor(cfg *rest.Config) (*http.Client, error) {
 	return &http.Client{Transport: t, Timeout: cfg.Timeout}, nil
 }
 
-// fileTransport is a transport that is made anew when files that it depends on have changed.
+// fileTransport replaces its transport when files of the configuration have changed.
 type fileTransport struct {
 	cfg   *rest.Config
 	paths []string
 
-	// mu guards the rest. Requests are made by many goroutines, and any of them may be the one that is refused.
+	// mu guards the fields below. Many goroutines make requests, and any request may be refused.
 	mu sync.Mutex
-	// texts are what the files had when next was made; it is the made-th.
+	// texts holds the contents of the files from which next was made. made counts the transports that were made so far.
 	texts []string
 	next  http.RoundTripper
 	made  int
 }
 
-// RoundTrip implements http.RoundTripper. A request that fails for what is in a file is made again if that has changed.
+// RoundTrip implements http.RoundTripper. If a request fails because of the content of a file, and the file has
+// changed, RoundTrip repeats the request once.
 func (t *fileTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	next, made := t.current()
 	response, err := next.RoundTrip(r)
@@ -68,13 +71,13 @@ func (t *fileTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return response, err
 	}
 	if err == nil {
-		_ = response.Body.Close() // it is not read
+		_ = response.Body.Close() // the body is not read
 	}
 	next, _ = t.current()
 	return next.RoundTrip(again)
 }
 
-// repeat returns a request that can be made after r was, if there can be one.
+// repeat returns a copy of r to send again, and false if the body of r cannot be read again.
 func repeat(r *http.Request) (*http.Request, bool) {
 	again := r.Clone(r.Context())
 	if r.Body == nil || r.Body == http.NoBody {
@@ -88,7 +91,8 @@ func repeat(r *http.Request) (*http.Request, bool) {
 	return again, err == nil
 }
 
-// renew makes the transport anew if a file has changed, and tells whether there is another one than the made-th.
+// renew makes a new transport if a file has changed. It reports whether the current transport is newer than transport
+// number made.
 func (t *fileTransport) renew(made int) (bool, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -123,7 +127,7 @@ func (t *fileTransport) current() (next http.RoundTripper, made int) {
 	return t.next, t.made
 }
 
-// WrappedRoundTripper lets client-go find the transport below.
+// WrappedRoundTripper returns the inner transport for client-go.
 func (t *fileTransport) WrappedRoundTripper() http.RoundTripper {
 	next, _ := t.current()
 	return next

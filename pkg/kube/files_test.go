@@ -28,13 +28,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// authority signs certificates for servers on this machine.
+// authority signs certificates for servers on the loopback address.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// newCertificate returns the template of a certificate and a key for it.
+// newCertificate returns the template of a certificate, and a key for the certificate.
 func newCertificate(t *testing.T, name string) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -74,7 +74,7 @@ func (a *authority) serves(t *testing.T) *tls.Certificate {
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// trust makes authorities those of a file, as a kubelet does: at once.
+// trust writes authorities into a file, atomically like a kubelet.
 func trust(t *testing.T, path string, all ...*authority) {
 	t.Helper()
 	var text []byte
@@ -94,7 +94,8 @@ func replaceFile(t *testing.T, path string, text []byte) {
 	}
 }
 
-// secureServer is an API server that shows a certificate and wants a token, both of which can be exchanged.
+// secureServer is an API server with a replaceable certificate and a replaceable token. Every request must carry the
+// token.
 type secureServer struct {
 	*httptest.Server
 	cert  atomic.Pointer[tls.Certificate]
@@ -121,7 +122,8 @@ func newSecureServer(t *testing.T, cert *tls.Certificate, token string) *secureS
 			_, _ = io.WriteString(w, `{"kind":"Event","apiVersion":"v1"}`)
 			return
 		}
-		_, _ = io.WriteString(w, `{"kind":"ServiceList","apiVersion":"v1","items":[]}`) // or the client says so
+		// An empty answer would make the client report an error.
+		_, _ = io.WriteString(w, `{"kind":"ServiceList","apiVersion":"v1","items":[]}`)
 	}))
 	s.EnableHTTP2 = true
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -130,7 +132,8 @@ func newSecureServer(t *testing.T, cert *tls.Certificate, token string) *secureS
 			s.made.Add(1)
 		}
 	}
-	// Not GetCertificate: a client that names no host would be shown httptest's own before.
+	// The server uses GetConfigForClient: with GetCertificate, a client without a host name would get httptest's own
+	// certificate.
 	s.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		return &tls.Config{Certificates: []tls.Certificate{*s.cert.Load()}, NextProtos: []string{"h2"}}, nil
 	}}
@@ -139,8 +142,8 @@ func newSecureServer(t *testing.T, cert *tls.Certificate, token string) *secureS
 	return s
 }
 
-// TestFollowsFiles exchanges the authority of the API server's certificate and the token, in the files and at the server. No
-// request fails once they are in the files: client-go by itself would look there after minutes.
+// TestFollowsFiles replaces the authority of the API server's certificate and the token, in the files and at the
+// server. After the change of the files, no request fails: client-go by itself would read the files minutes later.
 func TestFollowsFiles(t *testing.T) {
 	old, next, stranger := newAuthority(t, "old"), newAuthority(t, "new"), newAuthority(t, "stranger")
 	dir := t.TempDir()
@@ -171,7 +174,7 @@ func TestFollowsFiles(t *testing.T) {
 				}
 			})
 			all.Go(func() {
-				// Its body may have to be sent twice.
+				// The client may have to send the body twice.
 				if _, err := client.Do(t.Context(), Request{Verb: VerbCreate, Resource: events, Namespace: "n", Object: &corev1.Event{
 					ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "x"},
 				}}); err != nil {
@@ -184,7 +187,7 @@ func TestFollowsFiles(t *testing.T) {
 	distrusted := func(when string) {
 		t.Helper()
 		var err error
-		// The first errors may be those of connections that have just been closed.
+		// The first errors may come from connections that have just been closed.
 		for range 10 {
 			if err = list(); err == nil || errors.As(err, new(*tls.CertificateVerificationError)) {
 				break

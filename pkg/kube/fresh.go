@@ -13,17 +13,17 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// progressing is a table that says how far it has seen the changes of its kind.
+// progressing is a table that reports its progress through the changes of its kind.
 type progressing interface {
 	cache.ReflectorStore
-	// progress returns the newest resourceVersion that the table has seen, whether it was listed once, and a channel that
-	// is closed when the former moves.
+	// progress returns the newest resourceVersion that the table has seen, whether the table was listed once, and a
+	// channel that is closed when seen moves.
 	progress() (seen string, synced bool, passed <-chan struct{})
 }
 
-// WaitFresh waits until the Store shows every object of every watched kind at least as new as the API server holds it
-// now. A watch may lag behind, and a new leader must know the last assignments of the previous one, the Nodes, the
-// namespaces, the reports of the speakers and the configuration before it assigns anything.
+// WaitFresh waits until the Store shows every object of every watched kind at least as new as the API server holds the
+// object now. A watch may lag behind. Before a new leader assigns anything, the leader must know the last assignments
+// of the previous leader, the Nodes, the namespaces, the reports of the speakers and the configuration.
 func (s *Store) WaitFresh(ctx context.Context) error {
 	group, watching := errgroup.WithContext(ctx)
 	for _, w := range s.watches {
@@ -68,8 +68,8 @@ func (s *Store) isSynced(w watched) bool {
 	return w.synced == nil || w.synced()
 }
 
-// newest returns the newest resourceVersion of any object of a watch, by a consistent list in pages. It is empty without
-// objects.
+// newest returns the newest resourceVersion of any object of a watch, by a consistent list in pages. It returns "" if
+// there are no objects.
 func (s *Store) newest(ctx context.Context, w watched) (version string, err error) {
 	page := metav1.ListOptions{Limit: 500}
 	w.narrow(&page)

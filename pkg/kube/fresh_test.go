@@ -11,8 +11,8 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
-// TestWaitFresh lets the watch of each kind lag behind in turn: WaitFresh waits until the watch has passed the newest object,
-// which need not exist any longer.
+// TestWaitFresh lets the watch of each kind lag behind in turn: WaitFresh waits until the watch has passed the newest
+// object, even if the object no longer exists.
 func TestWaitFresh(t *testing.T) {
 	speaker := pod("speaker-1", "n", "{}")
 	for resource, o := range map[string]runtime.Object{
@@ -48,7 +48,7 @@ func TestWaitFresh(t *testing.T) {
 	}
 }
 
-// TestWaitFreshEnds returns with the cause of the context while a watch lags behind.
+// TestWaitFreshEnds checks that WaitFresh returns the cause of the context while a watch lags behind.
 func TestWaitFreshEnds(t *testing.T) {
 	api := newFakeAPI(service("s"))
 	inBubble(t, api, func(t *testing.T, s *Store, _ *counter, _ *lines) {
@@ -66,7 +66,7 @@ func TestWaitFreshEnds(t *testing.T) {
 	})
 }
 
-// TestWaitFreshTriesAgain fails the first lists: the process goes on.
+// TestWaitFreshTriesAgain checks that WaitFresh retries after failed lists.
 func TestWaitFreshTriesAgain(t *testing.T) {
 	api := newFakeAPI(service("s"))
 	var failures atomic.Int32

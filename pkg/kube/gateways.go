@@ -31,7 +31,7 @@ type gatewayAddresses struct {
 }
 
 type gatewayAddress struct {
-	// Type is "IPAddress", which is the default, "Hostname", or a word with a domain.
+	// Type is "IPAddress", the default, "Hostname", or a name with a domain prefix.
 	Type  string `json:"type,omitempty"`
 	Value string `json:"value,omitempty"`
 }
@@ -47,7 +47,7 @@ func (g gatewayAddresses) copied() gatewayAddresses {
 	return gatewayAddresses{Addresses: slices.Clone(g.Addresses)}
 }
 
-// texts returns the values that are addresses.
+// texts returns the values of type IPAddress.
 func (g gatewayAddresses) texts() (texts []string) {
 	for _, a := range g.Addresses {
 		if a.Type == "" || a.Type == "IPAddress" {
@@ -74,9 +74,9 @@ func (l *gatewayList) DeepCopyObject() runtime.Object {
 	return c
 }
 
-// gatewayRow is what the Store keeps of a Gateway.
+// gatewayRow holds the parts of a Gateway that the Store keeps.
 type gatewayRow struct {
-	// requested are the addresses in the spec, claims those in the status.
+	// requested lists the addresses in the spec, and claims the addresses in the status.
 	requested []netip.Addr
 	claims    []cluster.Claim
 }
@@ -91,7 +91,7 @@ func convertGateway(o *gateway) gatewayRow {
 	return row
 }
 
-// gatewayChanged takes over a row of the table. It is called with Store.mu held.
+// gatewayChanged takes over a row of the table. The caller holds Store.mu.
 func (s *Store) gatewayChanged(key cluster.Key, _ string, old, row *gatewayRow) (wake bool) {
 	var was, is gatewayRow
 	if old != nil {

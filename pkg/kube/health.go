@@ -14,21 +14,23 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// health turns the outcome of each list and watch into one log line for each change for the better or the worse.
+// health logs one line for each change of the connection to the API server, derived from the outcomes of all lists and
+// watches.
 type health struct {
 	log *slog.Logger
 
-	// mu guards the rest: several watches report here, and the metrics read.
+	// mu guards the fields below: several watches report outcomes, and the metrics read them.
 	mu sync.Mutex
-	// away is when the API server went out of reach, zero while it answers.
+	// away is the time since which the API server has been unreachable, zero while the API server answers.
 	away time.Time
 	// answered is true once any request got an answer.
 	answered bool
-	// refused holds the kinds that the API server answers with an error, and that error's text.
+	// refused maps each kind that the API server answers with an error to the reason. err is the last error, nil when
+	// no error stands.
 	refused map[string]string
 	err     error
-	// again has how to make each kind's watch begin again; waiting are those whose list or watch has failed or ended and that have not asked
-	// since. woken is when these were made to begin again last.
+	// again maps each kind to the function that restarts its watch. waiting marks the kinds whose list or watch has
+	// failed or ended without a new request since. woken is the time of the last restart of waiting watches.
 	again   map[string]func()
 	waiting map[string]bool
 	woken   time.Time
@@ -38,14 +40,14 @@ func newHealth(log *slog.Logger) *health {
 	return &health{log: log, refused: make(map[string]string), again: make(map[string]func()), waiting: make(map[string]bool)}
 }
 
-// begin notes how to make a kind's watch begin again.
+// begin records the function that restarts the watch of a kind.
 func (h *health) begin(kind string, again func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.again[kind] = again
 }
 
-// restart makes the watch of a kind begin again.
+// restart restarts the watch of a kind.
 func (h *health) restart(kind string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -54,7 +56,7 @@ func (h *health) restart(kind string) {
 	}
 }
 
-// forget removes a kind that is watched no more.
+// forget removes a kind that is no longer watched.
 func (h *health) forget(kind string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -63,14 +65,14 @@ func (h *health) forget(kind string) {
 	delete(h.refused, kind)
 }
 
-// wait notes whether a kind waits until it asks again.
+// wait records whether the watch of a kind waits before its next request.
 func (h *health) wait(kind string, waits bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.waiting[kind] = waits
 }
 
-// wake makes the watches of all kinds that wait begin again. The caller holds mu.
+// wake restarts all waiting watches, at most once in wakeInterval. The caller holds mu.
 func (h *health) wake() {
 	if time.Since(h.woken) < wakeInterval {
 		return
@@ -92,7 +94,7 @@ func (h *health) report(ctx context.Context, kind string, err error) {
 	defer h.mu.Unlock()
 	if err != nil {
 		h.err = err
-		h.waiting[kind] = !apierrors.IsTooManyRequests(err) // who is told to wait does
+		h.waiting[kind] = !apierrors.IsTooManyRequests(err) // after Too Many Requests, the watch keeps its pause
 	}
 	if err != nil && !isAnswer(err) {
 		if h.away.IsZero() {
@@ -111,7 +113,7 @@ func (h *health) report(ctx context.Context, kind string, err error) {
 	}
 	was, wasRefused := h.refused[kind]
 	switch {
-	// An old resourceVersion is the API server's way to ask for a new list.
+	// With the error for an old resourceVersion, the API server asks for a new list.
 	case err == nil || apierrors.IsResourceExpired(err) || apierrors.IsGone(err):
 		if wasRefused {
 			h.log.Info("API server allows to watch again", "resource", kind)
@@ -127,13 +129,14 @@ func (h *health) report(ctx context.Context, kind string, err error) {
 	}
 }
 
-// isWithoutWatchList reports whether the API server does not know a list by way of a watch (sendInitialEvents), as older
-// API servers do not. The reflector then lists and watches instead.
+// isWithoutWatchList reports whether err comes from an older API server, which does not support a list through a watch
+// (sendInitialEvents). The reflector then lists and watches instead.
 func isWithoutWatchList(err error) bool {
 	return apierrors.IsInvalid(err) && strings.Contains(err.Error(), "sendInitialEvents")
 }
 
-// isAnswer tells an answer of the API server from the silence of one that is down, starting or behind a dead proxy.
+// isAnswer reports whether err is an answer of the API server. A server that is down, starting or behind a dead proxy
+// gives none.
 func isAnswer(err error) bool {
 	if apierrors.IsServiceUnavailable(err) || apierrors.IsTimeout(err) {
 		return false
@@ -157,10 +160,10 @@ func (h *health) isAbsent(kind string) bool {
 	return refused == metav1.StatusReasonForbidden || refused == metav1.StatusReasonNotFound
 }
 
-// reason is the kind of refusal, which stays the same while details in the text may vary.
+// reason returns the reason of a refusal. The reason stays the same while details of the text vary.
 func reason(err error) string { return string(apierrors.ReasonForError(err)) }
 
-// connected tells whether the last request got an answer.
+// connected reports whether the last request got an answer.
 func (h *health) connected() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -174,13 +177,13 @@ func (h *health) last() error {
 	return h.err
 }
 
-// quietLogger returns a logger for client-go that says at debug level what client-go repeats with every attempt: the
-// transitions are logged here.
+// quietLogger returns a logger for client-go that logs at debug level, because client-go repeats its messages with
+// every attempt. health logs the transitions.
 func quietLogger(log *slog.Logger) klog.Logger {
 	return logr.FromSlogHandler(quiet{log.Handler()})
 }
 
-// contextWithLog gives client-go, which takes its logger from the context, a quiet one.
+// contextWithLog returns a context with a quiet logger for client-go, which takes its logger from the context.
 func contextWithLog(ctx context.Context, log *slog.Logger) context.Context {
 	return klog.NewContext(ctx, quietLogger(log))
 }
@@ -194,7 +197,7 @@ func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
 
 func (q quiet) Handle(ctx context.Context, r slog.Record) error {
 	r.Level = min(r.Level, slog.LevelDebug)
-	// Errors come without having asked.
+	// The logger logs errors without a call of Enabled.
 	if !q.Handler.Enabled(ctx, r.Level) {
 		return nil
 	}

@@ -11,8 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// TestOlderAPIServer has an API server refuse what it does not know: a list by way of a watch. Nobody is warned, because the
-// reflector goes on without such a list. A missing right and another invalid request are told.
+// TestOlderAPIServer has an API server refuse a list through a watch, which an older API server does not know. The
+// Store logs no warning, because the reflector continues without such a list. The Store does log a missing right and
+// other invalid requests.
 func TestOlderAPIServer(t *testing.T) {
 	unknown := apierrors.NewInvalid(schema.GroupKind{Group: "meta.k8s.io", Kind: "ListOptions"}, "", field.ErrorList{
 		field.Forbidden(field.NewPath("sendInitialEvents"),
@@ -30,7 +31,7 @@ func TestOlderAPIServer(t *testing.T) {
 	} {
 		var log strings.Builder
 		h := newHealth(slog.New(slog.NewTextHandler(&log, nil)))
-		h.again["nodes"] = func() {} // nothing waits
+		h.again["nodes"] = func() {} // no watch waits
 		h.report(t.Context(), "nodes", test.err)
 		h.report(t.Context(), "nodes", nil)
 		if warned := strings.Contains(log.String(), "level=WARN"); warned != test.warned || h.isRefused("nodes") {

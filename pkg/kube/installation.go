@@ -15,15 +15,15 @@ import (
 // controllerPods selects the Pods of Lanlord's controller.
 const controllerPods = "app.kubernetes.io/name=lanlord,component=controller"
 
-// Installation is a Lanlord in a cluster, as the Pod of its controller shows it.
+// Installation describes an installed Lanlord, from the Pod of its controller.
 type Installation struct {
 	Namespace string
-	// ConfigMap is the name of the ConfigMap with the configuration, LoadBalancerClass the class of the Services.
+	// ConfigMap is the name of the ConfigMap with the configuration. LoadBalancerClass is the class of the Services.
 	ConfigMap, LoadBalancerClass string
 }
 
-// Installations returns what is installed in the namespace, or in the whole cluster if namespace is empty, one for each
-// namespace, sorted by namespace.
+// Installations returns the installations of Lanlord in the namespace, or in the whole cluster if namespace is empty:
+// one for each namespace, sorted by namespace.
 func Installations(ctx context.Context, client Client, namespace string) ([]Installation, error) {
 	list, err := do[*corev1.PodList](ctx, client, Request{
 		Verb: VerbList, Resource: pods, Namespace: namespace, Options: metav1.ListOptions{LabelSelector: controllerPods},
@@ -53,7 +53,7 @@ func Installations(ctx context.Context, client Client, namespace string) ([]Inst
 	return found, nil
 }
 
-// argument returns the value of a flag in the arguments of a container, as Go's package flag reads it.
+// argument returns the value of a flag in the arguments of a container, by the rules of Go's package flag.
 func argument(c *corev1.Container, name, otherwise string) string {
 	args := slices.Concat(c.Command, c.Args)
 	for i, arg := range args {
@@ -69,8 +69,8 @@ func argument(c *corev1.Container, name, otherwise string) string {
 	return otherwise
 }
 
-// MissingSecret returns "" if the Secret has the entry, and otherwise a sentence: the Secret or the entry does not exist, or
-// the Secret cannot be read. MissingSecret does not keep the content.
+// MissingSecret returns "" if the Secret has the entry, and otherwise a sentence: the Secret or the entry does not
+// exist, or the Secret cannot be read. MissingSecret does not keep the content.
 func MissingSecret(ctx context.Context, client Client, namespace, name, key string) string {
 	secret, err := do[*corev1.Secret](ctx, client, Request{Verb: VerbGet, Resource: secrets, Namespace: namespace, Name: name})
 	switch {

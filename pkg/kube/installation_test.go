@@ -10,7 +10,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
-// controllerPod is the Pod of a controller with these arguments.
+// controllerPod returns the Pod of a controller with these arguments.
 func controllerPod(namespace, name string, args ...string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"app.kubernetes.io/name": "lanlord", "component": "controller"}},

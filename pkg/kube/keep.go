@@ -14,20 +14,21 @@ import (
 )
 
 const (
-	// keepPause is the least time between two writes of the ConfigMap lanlord-state: when a cluster starts, each speaker reports its MAC
-	// addresses, and every write goes to every speaker.
+	// keepPause is the shortest time between two writes of the ConfigMap lanlord-state. When a cluster starts, each
+	// speaker reports its MAC addresses, and every speaker receives every write.
 	keepPause = 2 * time.Second
-	// keepLimit is how long one write may take.
+	// keepLimit is the time limit of one write.
 	keepLimit = 10 * time.Second
-	// conflictPause is how long a write waits for the watch to show what another process wrote.
+	// conflictPause is the time that a write waits for the watch to show the write of another process.
 	conflictPause = 5 * time.Second
-	// mostState is how many bytes the configuration and the nodes may have together. The API server accepts a ConfigMap of 1 MiB.
+	// mostState is the most bytes that the configuration, the past configurations and the nodes may have together. The
+	// API server accepts a ConfigMap of 1 MiB.
 	mostState = 900_000
 )
 
-// KeepState writes the last accepted configuration and the MAC addresses of the nodes into the ConfigMap lanlord-state whenever they
-// change, until ctx ends, and then returns nil. Only the leading controller calls it. KeepState never removes a configuration, and never
-// replaces one by an older one.
+// KeepState writes the last accepted configuration and the MAC addresses of the nodes into the ConfigMap lanlord-state
+// after each change, until ctx ends, and then returns nil. Only the leading controller calls KeepState. KeepState never
+// removes a configuration, and never replaces a configuration by an older one.
 func (s *Store) KeepState(ctx context.Context) error {
 	if s.opt.ConfigMap == StateConfigMap {
 		s.opt.Log.Error("the configuration is in the ConfigMap that Lanlord writes itself; the last accepted configuration is not kept",
@@ -70,8 +71,9 @@ func (s *Store) KeepState(ctx context.Context) error {
 	return nil
 }
 
-// writeState writes entries of the ConfigMap if it still has the version, and returns it as it is then. Without a version it creates the
-// ConfigMap first. So no process overwrites what it has not seen.
+// writeState writes entries of the ConfigMap if the ConfigMap still has the version, and returns the new content. If
+// version is empty, writeState creates the ConfigMap first. Thus no process overwrites a version that the process has
+// not seen.
 func (s *Store) writeState(ctx context.Context, version string, entries map[string]string) (*stateRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, keepLimit)
 	defer cancel()

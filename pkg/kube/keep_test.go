@@ -39,7 +39,7 @@ func keeping(t *testing.T, api *fakeAPI, test func(t *testing.T, s *Store, log *
 	})
 }
 
-// expectKept compares lanlord-state, and how often it was patched.
+// expectKept compares lanlord-state, and the number of patches.
 func expectKept(t *testing.T, api *fakeAPI, when string, patches int, config, version, nodes string) {
 	t.Helper()
 	data, n := api.kept()
@@ -48,7 +48,7 @@ func expectKept(t *testing.T, api *fakeAPI, when string, patches int, config, ve
 	}
 }
 
-// TestKeepState goes through the life of lanlord-state.
+// TestKeepState follows lanlord-state from its creation through all changes.
 func TestKeepState(t *testing.T) {
 	api := newFakeAPI(node("n1", "10.0.0.1"), pod("speaker-1", "n1", mac7), pod("speaker-2", "n2", mac8), configMap(onePool))
 	keeping(t, api, func(t *testing.T, s *Store, _ *lines) {
@@ -91,7 +91,7 @@ func TestKeepState(t *testing.T) {
 	})
 }
 
-// TestKeepStateNeverGoesBack has a controller lead whose own ConfigMap is old, refused or missing.
+// TestKeepStateNeverGoesBack checks a leading controller with an old, refused or missing ConfigMap.
 func TestKeepStateNeverGoesBack(t *testing.T) {
 	for name, user := range map[string]*corev1.ConfigMap{"refused": configMap(refused), "missing": nil} {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestKeepStateNeverGoesBack(t *testing.T) {
 	})
 }
 
-// laggingConfigMap is an API server whose cache still has an old version of the user's ConfigMap.
+// laggingConfigMap is an API server with an old version of the user's ConfigMap in its cache.
 type laggingConfigMap struct {
 	*fakeAPI
 	old *corev1.ConfigMap
@@ -162,7 +162,7 @@ func (a laggingConfigMap) Watch(ctx context.Context, r Request) (watch.Interface
 	return a.fakeAPI.Watch(ctx, r)
 }
 
-// TestKeepStateRetries loses the API server, and meets a rival.
+// TestKeepStateRetries loses the API server, and competes with another writer.
 func TestKeepStateRetries(t *testing.T) {
 	api := newFakeAPI(configMap(onePool), node("n1", "10.0.0.1"), pod("speaker-1", "n1", mac7))
 	failures := 3
@@ -176,7 +176,8 @@ func TestKeepStateRetries(t *testing.T) {
 		if n := log.count("not kept; trying again"); n != 1 {
 			t.Errorf("%d lines:\n%s", n, log.text.String())
 		}
-		// The watch is behind a rival's write: the patch is refused, and made again when the watch has caught up.
+		// The watch lags behind the write of another process: the API server refuses the patch, and KeepState repeats
+		// the patch after the watch has caught up.
 		api.hold("configmaps")
 		api.put(stateMap("config", onePool, "config-version", "101", "nodes", "{}"))
 		api.put(pod("speaker-1", "n1", mac8))
@@ -188,7 +189,7 @@ func TestKeepStateRetries(t *testing.T) {
 	})
 }
 
-// TestKeepStateAdoptsNodes starts a controller while a node is down: its MAC addresses stay for a while.
+// TestKeepStateAdoptsNodes starts a controller while a node is down: the MAC addresses of the node stay for a while.
 func TestKeepStateAdoptsNodes(t *testing.T) {
 	const both = `{"n1":{"macs":["02:00:00:00:00:07"]},"n2":{"macs":["02:00:00:00:00:08"]}}`
 	api := newFakeAPI(configMap(onePool), node("n1", "10.0.0.1"), node("n2", "10.0.0.2"), pod("speaker-1", "n1", mac7),

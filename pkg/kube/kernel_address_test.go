@@ -11,8 +11,9 @@ import (
 	"github.com/lanlord/lanlord/pkg/controller"
 )
 
-// TestKernelAddressOfService reports an address that a Service has, and the only free one, as addresses of a node's kernel. The Service
-// loses its address, the free one is not given, and the condition names the node.
+// TestKernelAddressOfService reports two addresses as addresses of a node's kernel: the address of one Service, and the
+// address that another Service requests. The first Service loses its address, no Service gets either address, and the
+// condition names the node.
 func TestKernelAddressOfService(t *testing.T) {
 	held := service("held")
 	held.Annotations = map[string]string{AllocatedFromAnnotation: "lan"}

@@ -14,7 +14,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// naive is what a snapshot must show: every object of the API server converted from scratch.
+// naive converts every object of the API server from scratch into the expected snapshot.
 func naive(api *fakeAPI) (services []*cluster.Service, nodes []cluster.Node) {
 	api.mu.Lock()
 	defer api.mu.Unlock()
@@ -44,8 +44,9 @@ func naive(api *fakeAPI) (services []*cluster.Service, nodes []cluster.Node) {
 	return services, nodes
 }
 
-// Whatever happens in whatever order, a snapshot is in the end what the API server holds; a change of it wakes; our
-// writes never vanish from one snapshot to the next; and no snapshot changes after it was handed out.
+// TestLaws checks four laws for random events in random order: the last snapshot equals the objects of the API server;
+// a change of the snapshot wakes the reader; an own write never vanishes from one snapshot to the next; and no snapshot
+// changes after Snapshot has returned it.
 func TestLaws(t *testing.T) {
 	for seed := range uint64(30) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -65,11 +66,11 @@ func TestLaws(t *testing.T) {
 					}
 					broken := random.IntN(10) == 0
 					if broken {
-						api.fail(nil) // all watches end
+						api.fail(nil) // ends all watches
 					}
 					api.release("services")
 					if broken {
-						time.Sleep(time.Minute) // and are opened again after a while
+						time.Sleep(time.Minute) // the watches begin again
 					}
 					woken := wakes.take() > 0
 					after := s.Snapshot()
@@ -91,7 +92,7 @@ func TestLaws(t *testing.T) {
 
 func equal[T any](a, b []T) bool { return len(a) == 0 && len(b) == 0 || reflect.DeepEqual(a, b) }
 
-// change does one random thing.
+// change makes one random change.
 func change(t *testing.T, random *rand.Rand, api *fakeAPI, s *Store) {
 	pick := func(of ...string) string { return of[random.IntN(len(of))] }
 	name := pick("p", "q", "r", "s")
@@ -126,7 +127,7 @@ func change(t *testing.T, random *rand.Rand, api *fakeAPI, s *Store) {
 		seen := services[random.IntN(len(services))]
 		u := assign(seen, pick("10.0.0.1", "10.0.0.2"))
 		if s.Write(t.Context(), u) != nil {
-			return // it has changed meanwhile
+			return // the Service has changed meanwhile
 		}
 		for _, now := range s.Snapshot().Services {
 			if now.UID == seen.UID && !slices.Equal(now.Ingress, u.Ingress) {

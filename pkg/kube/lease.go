@@ -16,61 +16,64 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// The times of the Lease. A holder that has not renewed the Lease for leaseRenew stops, one second before another process
-// may take the Lease.
+// These constants are the times of the Lease. A holder that has not renewed the Lease for leaseRenew stops, one second
+// before another process may take the Lease.
 const (
 	leaseDuration = 5 * time.Second
 	leaseRenew    = 4 * time.Second
-	// leaseRetry is the time from one renewal to the next. leasePoll is the time from one look at the Lease of another
-	// process to the next; up to half of it is added at random, so that waiting processes do not all ask at once.
+	// leaseRetry is the time between two renewals. leasePoll is the time between two reads of a Lease that another
+	// process holds. A random addition of up to half of leasePoll keeps waiting processes from asking all at once.
 	leaseRetry  = time.Second
 	leasePoll   = 500 * time.Millisecond
 	leaseJitter = 0.5
-	// leaseLimit is the time limit of one attempt: an attempt that hangs leaves time for another one.
+	// leaseLimit is the time limit of one attempt. After an attempt that hangs, there is time for another attempt.
 	leaseLimit = 1500 * time.Millisecond
-	// leaseTrust is the age of a renewal from which on Check renews the Lease before a write.
+	// leaseTrust is the age of a renewal from which Check renews the Lease before a write.
 	leaseTrust = 2 * leaseRetry
-	// leasePause is the pause before this process decides with the Lease of an earlier process of its Pod: requests of
-	// that process may still be on their way to the API server.
+	// leasePause is the pause before this process decides with a Lease from an earlier process of its Pod: requests of
+	// the earlier process may still be on their way to the API server.
 	leasePause = time.Second
 )
 
-// errLost is wrapped by the causes of a lost Lease.
+// errLost is the error of a lost Lease, and the cause of the end of run's context.
 var errLost = errors.New("lost the Lease; another process may hold it now")
 
-// errUntried is the cause when no attempt to renew has failed.
+// errUntried is the cause of a loss without a failed attempt to renew.
 var errUntried = errors.New("the process was stalled, and did not try")
 
 // LeaseOptions are the inputs of NewLease.
 type LeaseOptions struct {
 	Client          Client
 	Namespace, Name string
-	// Pod identifies the Pod of this process, and is empty outside of a Pod. The container of a Pod is started again only
-	// after the process before has ended, so that this process continues a Lease of its Pod at once.
+	// Pod identifies the Pod of this process, and is empty outside of a Pod. A Pod starts a container again only after
+	// the previous process has ended, so that this process continues a Lease of its Pod at once.
 	Pod string
-	// Identity distinguishes this process from every process that ever runs, without the Pod.
+	// Identity distinguishes this process from every other process, past and future. Identity does not contain Pod;
+	// NewLease puts Pod in front of Identity.
 	Identity string
 	Log      *slog.Logger
 }
 
-// Lease is the Lease of the leader. It works together with client-go's leaderelection, which would bring its clients of all
-// of Kubernetes with it: a Lease belongs to another process until it has not changed for the duration that it names, by
-// the clock of the waiting process. The clocks of two processes are never compared.
+// Lease is the Lease of the leader. Lease is compatible with client-go's leaderelection, but does without the clients
+// for all of Kubernetes that leaderelection links: a Lease belongs to another process until the Lease has stayed
+// unchanged for the duration in its spec, by the clock of the waiting process. The clocks of two processes are never
+// compared.
 type Lease struct {
 	client          Client
 	namespace, name string
 	pod, identity   string
 	log             *slog.Logger
 
-	// renewed is the time at which the last request began that made the Lease ours, nil while it is not ours.
+	// renewed is the start time of the last request that took or renewed the Lease, nil while this process does not
+	// hold the Lease.
 	renewed atomic.Pointer[time.Time]
 
-	// mu guards the rest: the goroutine that renews the Lease and the writers that check it take turns.
+	// mu guards the fields below: the goroutine that renews the Lease and the writers that check the Lease take turns.
 	mu sync.Mutex
-	// lease is the newest Lease that was seen or written, nil for none, and since the time of its last change.
+	// lease is the newest known version of the Lease, nil for none, and since the time of the last change.
 	lease *coordinationv1.Lease
 	since time.Time
-	// waitsFor is the holder that was last logged; refused means that a refusal was logged.
+	// waitsFor is the last holder in the log. refused is true once a refusal was logged.
 	waitsFor string
 	refused  bool
 }
@@ -88,10 +91,11 @@ func NewLease(o LeaseOptions) *Lease {
 	return l
 }
 
-// Lead waits for the Lease, and calls run while this process holds the Lease: again after every loss, for which the context
-// of run ends. Lead gives the Lease back and returns when run has returned by itself, with its error, or when ctx ends.
+// Lead waits for the Lease, and calls run while this process holds the Lease. After a loss of the Lease, the context of
+// run ends, and Lead waits for the Lease and calls run again. When run returns by itself, or ctx ends, Lead gives the
+// Lease back and returns the error of run.
 func (l *Lease) Lead(ctx context.Context, run func(context.Context) error) error {
-	// The Lease is held until run has returned, also after the end of ctx.
+	// This process holds the Lease until run has returned, also after the end of ctx.
 	outlasting := context.WithoutCancel(ctx)
 	var err error
 	for {
@@ -118,8 +122,8 @@ func (l *Lease) Lead(ctx context.Context, run func(context.Context) error) error
 	return err
 }
 
-// Check returns nil if this process holds the Lease. After a pause in the renewals, as after a stall of the process, Check
-// renews the Lease first. A nil Lease is always held.
+// Check returns nil if this process holds the Lease. If the last renewal is older than leaseTrust, for example after a
+// stall of the process, Check renews the Lease first. A nil Lease is always held.
 func (l *Lease) Check(ctx context.Context) error {
 	if l == nil {
 		return nil
@@ -138,15 +142,15 @@ func (l *Lease) Check(ctx context.Context) error {
 	case !held:
 		return errLost
 	}
-	// A renewal that began later, or the end of the term, has precedence.
+	// A renewal that began later takes precedence, and so does the end of the term.
 	if renewed := l.renewed.Load(); renewed != nil && renewed.Before(began) {
 		l.renewed.CompareAndSwap(renewed, &began)
 	}
 	return nil
 }
 
-// acquire waits for the Lease. It returns the time at which the request that took the Lease began, zero if ctx ended before,
-// and whether an earlier process of this Pod held the Lease.
+// acquire waits for the Lease. It returns the start time of the request that took the Lease, zero if ctx ended first.
+// continued is true if an earlier process of this Pod held the Lease.
 func (l *Lease) acquire(ctx context.Context) (held time.Time, continued bool) {
 	for {
 		began := time.Now()
@@ -167,8 +171,8 @@ func (l *Lease) acquire(ctx context.Context) (held time.Time, continued bool) {
 	}
 }
 
-// lead calls run with a context that ends with ctx or when the Lease, renewed at renewed, is lost, and renews the Lease
-// until run returns.
+// lead calls run and renews the Lease until run returns. The context of run ends with ctx or with the loss of the
+// Lease. renewed is the start time of the request that took the Lease.
 func (l *Lease) lead(ctx, outlasting context.Context, renewed time.Time, run func(context.Context) error) error {
 	l.renewed.Store(&renewed)
 	defer l.renewed.Store(nil)
@@ -194,14 +198,14 @@ func (l *Lease) lead(ctx, outlasting context.Context, renewed time.Time, run fun
 	return err
 }
 
-// renew renews the Lease until ctx ends, and then returns nil; else the reason why the Lease counts as lost.
+// renew renews the Lease until ctx ends, and then returns nil. If the Lease is lost, renew returns the reason.
 func (l *Lease) renew(ctx context.Context) error {
 	for failed := errUntried; ; {
 		deadline := l.renewed.Load().Add(leaseRenew)
 		if sleep(ctx, min(leaseRetry, time.Until(deadline))); ctx.Err() != nil {
 			return nil
 		}
-		// After a stall, another process may have held the Lease in between, so this process does not even ask.
+		// During a stall, another process may have held the Lease, so this process does not even ask.
 		began := time.Now()
 		if deadline = l.renewed.Load().Add(leaseRenew); !began.Before(deadline) {
 			return fmt.Errorf("not renewed for %v: %w", leaseRenew, failed)
@@ -225,7 +229,7 @@ func (l *Lease) renew(ctx context.Context) error {
 	}
 }
 
-// attempt calls try with a time limit, and not at the same time as another attempt.
+// attempt calls try with a time limit. Attempts run one at a time.
 func (l *Lease) attempt(ctx context.Context, limit time.Time, try func(context.Context) (bool, error)) (held bool, err error) {
 	ctx, cancel := context.WithDeadline(ctx, limit)
 	defer cancel()
@@ -243,8 +247,8 @@ func (l *Lease) currentHolder() string {
 // ofPod reports whether a holder is a process of this Pod.
 func (l *Lease) ofPod(holder string) bool { return l.pod != "" && strings.HasPrefix(holder, l.pod) }
 
-// take makes the Lease ours if nobody has it, if it has expired, or if an earlier process of this Pod has it. before is the
-// holder that take found. Without an error and without the Lease, another process has it.
+// take takes the Lease if the Lease has no holder or has expired, or if an earlier process of this Pod holds the Lease.
+// before is the previous holder. If held is false and err is nil, another process holds the Lease.
 func (l *Lease) take(ctx context.Context) (held bool, before string, err error) {
 	if err := l.read(ctx); err != nil {
 		return false, "", err
@@ -260,14 +264,14 @@ func (l *Lease) take(ctx context.Context) (held bool, before string, err error) 
 	return held, before, err
 }
 
-// keep renews the Lease that is ours. Without an error and without the Lease it is not ours any more.
+// keep renews the Lease that this process holds. If held is false and err is nil, another process holds the Lease.
 func (l *Lease) keep(ctx context.Context) (held bool, err error) {
 	if l.lease != nil && l.holder() == l.identity {
 		if held, err := l.write(ctx, VerbUpdate, l.next(false)); held {
 			return held, err
 		}
 	}
-	// Somebody else has written it; or our own last write came through, and only its answer did not.
+	// Another process has written the Lease; or the last write of this process succeeded, and only the answer was lost.
 	switch err := l.read(ctx); {
 	case err != nil:
 		return false, err
@@ -279,7 +283,7 @@ func (l *Lease) keep(ctx context.Context) (held bool, err error) {
 	return l.write(ctx, VerbUpdate, l.next(false))
 }
 
-// release gives the Lease back if it is ours, so that the next process need not wait until it expires.
+// release gives the Lease back if this process holds the Lease, so that the next process does not wait for the expiry.
 func (l *Lease) release(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, leaseLimit)
 	defer cancel()
@@ -292,14 +296,14 @@ func (l *Lease) release(ctx context.Context) error {
 		next := l.next(true)
 		next.Spec.HolderIdentity, next.Spec.LeaseDurationSeconds = new(""), new(int32(1))
 		next.Spec.LeaseTransitions = l.lease.Spec.LeaseTransitions
-		// A renewal that was cut short on our side may still have come through.
+		// A renewal that this process cut short may still have succeeded.
 		if _, err := l.write(ctx, VerbUpdate, next); !apierrors.IsConflict(err) {
 			return err
 		}
 	}
 }
 
-// holder returns who holds the Lease as it was last seen, empty for nobody.
+// holder returns the holder in the newest known version of the Lease, empty for none.
 func (l *Lease) holder() string {
 	if l.lease == nil || l.lease.Spec.HolderIdentity == nil {
 		return ""
@@ -307,7 +311,7 @@ func (l *Lease) holder() string {
 	return *l.lease.Spec.HolderIdentity
 }
 
-// lasts returns how long the Lease as it was last seen is its holder's.
+// lasts returns the duration in the newest known version of the Lease.
 func (l *Lease) lasts() time.Duration {
 	if s := l.lease.Spec.LeaseDurationSeconds; s != nil {
 		return time.Duration(*s) * time.Second
@@ -315,7 +319,7 @@ func (l *Lease) lasts() time.Duration {
 	return leaseDuration
 }
 
-// next returns the Lease as we write it; anew says that it was not ours before.
+// next returns the Lease to write. anew is true if this process did not hold the Lease before.
 func (l *Lease) next(anew bool) *coordinationv1.Lease {
 	next := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: l.namespace, Name: l.name}}
 	if l.lease != nil {
@@ -336,7 +340,7 @@ func (l *Lease) next(anew bool) *coordinationv1.Lease {
 	return next
 }
 
-// read asks for the Lease; there may be none.
+// read reads the Lease, which may not exist.
 func (l *Lease) read(ctx context.Context) error {
 	lease, err := l.ask(ctx, Request{Verb: VerbGet, Name: l.name})
 	switch {
@@ -353,7 +357,7 @@ func (l *Lease) read(ctx context.Context) error {
 	return nil
 }
 
-// write writes the Lease. The API server refuses an update of any other than the last one seen, with a conflict.
+// write writes the Lease. The API server refuses an update of an outdated version with a conflict.
 func (l *Lease) write(ctx context.Context, verb Verb, next *coordinationv1.Lease) (held bool, err error) {
 	r := Request{Verb: verb, Object: next}
 	if verb == VerbUpdate {
@@ -367,7 +371,8 @@ func (l *Lease) write(ctx context.Context, verb Verb, next *coordinationv1.Lease
 	return true, nil
 }
 
-// ask makes a request. It says once that the API server refuses it, since nothing else would come of that for ever.
+// ask makes a request. It logs the first refusal for a missing right, because without the right this process waits for
+// the Lease forever.
 func (l *Lease) ask(ctx context.Context, r Request) (*coordinationv1.Lease, error) {
 	r.Resource, r.Namespace = leases, l.namespace
 	lease, err := do[*coordinationv1.Lease](ctx, l.client, r)
@@ -378,7 +383,8 @@ func (l *Lease) ask(ctx context.Context, r Request) (*coordinationv1.Lease, erro
 	return lease, err
 }
 
-// sameSpec tells whether nothing has been written between a and b. Times are compared as the API keeps them.
+// sameSpec reports whether a and b are equal, so that nobody has written the Lease in between. Times are compared with
+// the precision of the API.
 func sameSpec(a, b *coordinationv1.LeaseSpec) bool {
 	return sameValue(a.HolderIdentity, b.HolderIdentity) && sameValue(a.LeaseDurationSeconds, b.LeaseDurationSeconds) &&
 		sameValue(a.LeaseTransitions, b.LeaseTransitions) && a.RenewTime.Equal(b.RenewTime) && a.AcquireTime.Equal(b.AcquireTime)

@@ -20,7 +20,7 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// newLeases returns a fake client that refuses to update an old version of a Lease, as an API server does.
+// newLeases returns a fake client that, like an API server, refuses to update an old version of a Lease.
 func newLeases() fakeClient {
 	client := fakeClient{fake.NewClientset()}
 	var version atomic.Int64
@@ -45,7 +45,8 @@ func newLeases() fakeClient {
 	return client
 }
 
-// hold leads until ctx ends, and keeps count in leading, which must not pass 1.
+// hold returns a run function that leads until ctx ends. The function counts the leaders in leading and fails the test
+// if there are two.
 func hold(t *testing.T, leading *atomic.Int32) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if leading.Add(1) > 1 {
@@ -57,7 +58,7 @@ func hold(t *testing.T, leading *atomic.Int32) func(context.Context) error {
 	}
 }
 
-// TestLeadBesideClientGo has a process of another release, with client-go's own election, take turns with ours.
+// TestLeadBesideClientGo lets a process with client-go's own election, as in another release, take turns with Lead.
 func TestLeadBesideClientGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := newLeases()
@@ -93,7 +94,7 @@ func TestLeadBesideClientGo(t *testing.T) {
 		var transitions int32 = -1
 		turn := func(holder string) {
 			t.Helper()
-			time.Sleep(8 * time.Second) // less than what a Lease that was not given back would take
+			time.Sleep(8 * time.Second) // shorter than the expiry of a Lease that was not given back
 			lease, err := client.CoordinationV1().Leases("lanlord-system").Get(t.Context(), "lanlord-controller", metav1.GetOptions{})
 			if err != nil || *lease.Spec.HolderIdentity != holder || leading.Load() != 1 {
 				t.Fatalf("%d lead, and %s holds the Lease, %v; want %s alone", leading.Load(), *lease.Spec.HolderIdentity, err, holder)
@@ -119,7 +120,8 @@ func TestLeadBesideClientGo(t *testing.T) {
 	})
 }
 
-// TestLeadAfterCrash takes a Lease whose holder is gone once it has not changed for as long as it says, whatever the time in it is.
+// TestLeadAfterCrash takes over the Lease of a crashed holder after the Lease has stayed unchanged for its duration,
+// whatever time the Lease contains.
 func TestLeadAfterCrash(t *testing.T) {
 	for name, skew := range map[string]time.Duration{"slow clock": -time.Hour, "right clock": 0, "fast clock": time.Hour} {
 		t.Run(name, func(t *testing.T) {
@@ -147,7 +149,7 @@ func TestLeadAfterCrash(t *testing.T) {
 						return nil
 					})
 				}()
-				// The other one renews it twice, and is no more.
+				// The other process renews the Lease twice and then crashes.
 				for range 2 {
 					time.Sleep(10 * time.Second)
 					lease.Spec.RenewTime = &metav1.MicroTime{Time: lease.Spec.RenewTime.Add(10 * time.Second)}
@@ -155,7 +157,7 @@ func TestLeadAfterCrash(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				// One look notices the last renewal, and another one its age.
+				// One read notices the last renewal, and another read its age.
 				last, soon := time.Now(), time.Duration(2*(1+leaseJitter)*float64(leasePoll))
 				if after := (<-began).Sub(last); after < 15*time.Second || after > 15*time.Second+soon {
 					t.Errorf("led %v after the last renewal of the other one, want between 15 s and %v later", after, soon)
@@ -172,8 +174,8 @@ func TestLeadAfterCrash(t *testing.T) {
 	}
 }
 
-// TestLeadThroughTrouble keeps the Lease while single requests fail, also where the API server had done what was asked, and where
-// somebody has deleted it.
+// TestLeadThroughTrouble keeps the Lease while single requests fail, also when the API server executed the request, and
+// after somebody has deleted the Lease.
 func TestLeadThroughTrouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := newLeases()
@@ -182,7 +184,7 @@ func TestLeadThroughTrouble(t *testing.T) {
 			switch n := updates.Add(1); {
 			case n%3 == 1:
 				return true, nil, &apiDown{}
-			case n%3 == 2: // it comes through, and its answer does not
+			case n%3 == 2: // the request succeeds, and the answer is lost
 				lease := a.(clienttesting.UpdateAction).GetObject().(*coordinationv1.Lease).DeepCopy()
 				lease.ResourceVersion += "-unseen"
 				if err := client.Tracker().Update(a.GetResource(), lease, a.GetNamespace()); err != nil {
@@ -212,13 +214,13 @@ func TestLeadThroughTrouble(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if *lease.Spec.LeaseTransitions != 0 { // it was made anew
+		if *lease.Spec.LeaseTransitions != 0 { // the Lease was created anew
 			t.Errorf("%d transitions", *lease.Spec.LeaseTransitions)
 		}
 	})
 }
 
-// hanging is a client whose requests get no answer while it hangs.
+// hanging is a client whose requests get no answer while hangs is true.
 type hanging struct {
 	Client
 	hangs atomic.Bool
@@ -232,7 +234,8 @@ func (c *hanging) Do(ctx context.Context, r Request) (runtime.Object, error) {
 	return c.Client.Do(ctx, r)
 }
 
-// TestLeadHanging gives up in time where the API server does not answer at all, and does not where it does so for one request.
+// TestLeadHanging checks that Lead gives the Lease up in time when the API server stops answering, and keeps the Lease
+// when only one request gets no answer.
 func TestLeadHanging(t *testing.T) {
 	for _, c := range []struct {
 		name  string

@@ -24,7 +24,7 @@ func newLease(client Client, pod, name string, log *lines) *Lease {
 	})
 }
 
-// follow takes part in the election under a name until ctx ends, and says who leads.
+// follow takes part in the election under a name until ctx ends.
 func follow(ctx context.Context, client Client, name string, run func(context.Context) error) error {
 	return newLease(client, "", name, &lines{}).Lead(ctx, run)
 }
@@ -46,7 +46,7 @@ func TestLeadOneAtATime(t *testing.T) {
 						t.Error("two lead at once")
 					}
 					<-ctx.Done()
-					time.Sleep(3 * time.Second) // the last write takes its time
+					time.Sleep(3 * time.Second) // the last write takes a while
 					leading.Add(-1)
 					return nil
 				}); err != nil {
@@ -81,12 +81,13 @@ func TestLeadOneAtATime(t *testing.T) {
 	})
 }
 
-// TestLeadOvertaken ends run as soon as another holder is seen, as after a standstill, and does not try until the time to renew is over.
+// TestLeadOvertaken checks that the context of run ends as soon as this process sees another holder, as after a process
+// stall, and not only at the deadline of the renewal.
 func TestLeadOvertaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fakeClient{fake.NewClientset()}
 		leases := client.CoordinationV1().Leases("lanlord-system")
-		// The fake client lets a write to an old version through, which an API server does not.
+		// Unlike an API server, the fake client accepts a write to an old version.
 		var taken atomic.Bool
 		client.PrependReactor("update", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
 			conflict := apierrors.NewConflict(schema.GroupResource{Resource: "leases"}, "lanlord-controller", errors.New("changed"))
@@ -181,7 +182,7 @@ func TestLeadNotReached(t *testing.T) {
 	})
 }
 
-// TestRefusedLeaseIsTold once, not with each attempt.
+// TestRefusedLeaseIsTold checks that a refusal is logged once, and not with each attempt.
 func TestRefusedLeaseIsTold(t *testing.T) {
 	for _, verb := range []string{"get", "create", "update"} {
 		t.Run(verb, func(t *testing.T) {
@@ -205,8 +206,8 @@ func TestRefusedLeaseIsTold(t *testing.T) {
 	}
 }
 
-// TestLeaseOfTheSamePod kills a process that holds the Lease. The next process of the same Pod continues the Lease after
-// leasePause, and a process of another Pod waits until the Lease has expired, which takes less than 6 s.
+// TestLeaseOfTheSamePod kills a process that holds the Lease. The next process of the same Pod continues the Lease
+// after leasePause. A process of another Pod waits until the Lease has expired, for less than 6 s.
 func TestLeaseOfTheSamePod(t *testing.T) {
 	for _, c := range []struct {
 		name, pod string
@@ -227,7 +228,7 @@ func TestLeaseOfTheSamePod(t *testing.T) {
 				defer gone.Wait()
 				defer kill()
 				gone.Go(func() {
-					// A process that was killed makes no request: neither to renew nor to give the Lease back.
+					// A killed process makes no request: neither to renew the Lease nor to give the Lease back.
 					_ = newLease(client, "controller-1_uid-1", "a", &lines{}).Lead(first, func(ctx context.Context) error {
 						time.Sleep(10*time.Second + 300*time.Millisecond)
 						client.hangs.Store(true)
@@ -254,8 +255,8 @@ func TestLeaseOfTheSamePod(t *testing.T) {
 	}
 }
 
-// TestCheckBeforeWrite refuses a write of a process that does not hold the Lease, also when the process was stalled and does
-// not know yet, and renews the Lease first after a stall in which nobody took the Lease.
+// TestCheckBeforeWrite checks that a process without the Lease cannot write, even if the process was stalled and does
+// not know about the loss. After a stall in which no other process took the Lease, Check renews the Lease first.
 func TestCheckBeforeWrite(t *testing.T) {
 	for _, taken := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -271,7 +272,7 @@ func TestCheckBeforeWrite(t *testing.T) {
 				if err := l.Check(ctx); err != nil {
 					t.Errorf("while the Lease is held: %v", err)
 				}
-				hung.hangs.Store(true) // the renewals do not get through
+				hung.hangs.Store(true) // the renewals get no answer
 				time.Sleep(leaseRetry + leaseTrust)
 				if taken {
 					leases := client.CoordinationV1().Leases("lanlord-system")

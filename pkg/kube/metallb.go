@@ -17,33 +17,33 @@ import (
 	"github.com/lanlord/lanlord/pkg/metallb"
 )
 
-// The times of the conversion of MetalLB's resources.
+// These constants are the times of the conversion of MetalLB's resources.
 const (
-	// The set is converted when no resource has changed for quietTime, because kubectl apply of a file changes one
-	// resource after the other. No change waits longer than quietLimit.
+	// The Store converts the set when no resource has changed for quietTime, because kubectl apply of a file changes
+	// the resources one after the other. No change waits longer than quietLimit.
 	quietTime  = 200 * time.Millisecond
 	quietLimit = 2 * time.Second
-	// emptiedTime is the pause after the last resource of a kind was deleted. When a CustomResourceDefinition is
+	// emptiedTime is the pause after the deletion of the last resource of a kind. When a CustomResourceDefinition is
 	// deleted, the API server deletes the resources first and the definition some time later.
 	emptiedTime = 5 * time.Second
-	// absentRetry is the pause between two requests for a kind whose CustomResourceDefinition does not exist.
+	// absentRetry is the average pause between two requests for a kind whose CustomResourceDefinition does not exist.
 	absentRetry = 20 * time.Second
 )
 
-// resourceSet holds the resources of MetalLB in one namespace. Its fields are guarded by Store.mu, unless a comment
-// says otherwise.
+// resourceSet holds the resources of MetalLB in one namespace. Store.mu guards the fields, unless a comment says
+// otherwise.
 type resourceSet struct {
-	// kinds does not change. It is empty when the configuration is in a ConfigMap.
+	// kinds never changes. It is empty when the configuration is in a ConfigMap.
 	kinds []*resourceKind
-	// changed rings when touched is set.
+	// changed rings when generation moves.
 	changed bell
-	// first and last are the times of the first and the last change that was not converted yet, zero for none.
+	// first and last are the times of the first and the last change since the last conversion, zero for none.
 	first, last time.Time
-	// generation counts the changes, and converted is the generation that was converted last. passed is closed and
+	// generation counts the changes, and converted is the generation of the last conversion. passed is closed and
 	// replaced when converted moves.
 	generation, converted uint64
 	passed                chan struct{}
-	// problems lists the problems of single resources in the newest set.
+	// problems lists the problems in the newest set, each with its object.
 	problems []cluster.ObjectProblem
 }
 
@@ -54,21 +54,21 @@ type resourceKind struct {
 	table    *table[customRow]
 	// replacing is true while the table takes over a list.
 	replacing bool
-	// absent is true while the API server does not know the kind. returning is true from then on until the kind was
-	// listed.
+	// absent is true while the API server does not know the kind. returning is true from the time when the API server
+	// knows the kind again until the kind is listed.
 	absent, returning bool
-	// version is the newest resourceVersion at which this process learned that the kind's resources are as they are
-	// now: of the first list, then of each change.
+	// version is the resourceVersion of the newest state of the kind's resources: first of the first list, then of each
+	// change.
 	version uint64
-	// emptied has the time at which the last resource was deleted. It is zero when there are resources, and after the
-	// API server has confirmed that the kind still exists.
+	// emptied is the time of the deletion of the last resource. It is zero while there are resources, and after the API
+	// server has confirmed that the kind still exists.
 	emptied time.Time
 }
 
 // known reports whether the resources of the kind are known.
 func (k *resourceKind) known() bool { return k.absent || k.table.synced && !k.returning }
 
-// title is the name of the kind's watch.
+// title returns the name of the kind's watch.
 func (k *resourceKind) title() string { return k.Definition() }
 
 // makeResourceTables makes the tables of MetalLB's resources.
@@ -112,7 +112,7 @@ func (s *Store) makeResourceTables() {
 	}
 }
 
-// countRows notes when the last resource of the kind has gone. It is called with Store.mu held.
+// countRows records the time at which the last resource of the kind disappeared. The caller holds Store.mu.
 func (k *resourceKind) countRows() {
 	switch {
 	case len(k.table.rows) > 0:
@@ -122,7 +122,7 @@ func (k *resourceKind) countRows() {
 	}
 }
 
-// touchSet notes that the set has changed. It is called with Store.mu held.
+// touchSet records a change of the set. The caller holds Store.mu.
 func (s *Store) touchSet() {
 	now := time.Now()
 	if s.set.first.IsZero() {
@@ -138,19 +138,19 @@ func (s *Store) watchedResources() (ws []watched) {
 	for i, k := range s.set.kinds {
 		ws = append(ws, watched{
 			title: k.title(), resource: k.resource, namespace: s.opt.MetalLB, table: k.table, kind: k,
-			// The first kind also stands for the conversion of the set.
+			// The first kind also waits for the first conversion of the set.
 			synced: func() bool { return k.known() && (i > 0 || s.config.read || !s.knowSet()) },
 		})
 	}
 	return ws
 }
 
-// knowSet reports whether the resources of all kinds are known. It is called with Store.mu held.
+// knowSet reports whether the resources of all kinds are known. The caller holds Store.mu.
 func (s *Store) knowSet() bool {
 	return !slices.ContainsFunc(s.set.kinds, func(k *resourceKind) bool { return !k.known() })
 }
 
-// reportKind notes whether the API server knows a kind, by the outcome of a list or watch.
+// reportKind records whether the API server knows a kind, by the outcome of a list or watch.
 func (s *Store) reportKind(k *resourceKind, err error) {
 	if k == nil || err != nil && !apierrors.IsNotFound(err) {
 		return
@@ -163,7 +163,7 @@ func (s *Store) reportKind(k *resourceKind, err error) {
 	}
 }
 
-// pauseAbsent waits before the reflector learns that the kind does not exist, so that it asks seldom.
+// pauseAbsent delays the error for a missing kind, so that the reflector asks seldom.
 func (s *Store) pauseAbsent(ctx context.Context, w watched, err error) {
 	if w.kind != nil && apierrors.IsNotFound(err) {
 		s.health.wait(w.title, false)
@@ -171,7 +171,7 @@ func (s *Store) pauseAbsent(ctx context.Context, w watched, err error) {
 	}
 }
 
-// keepSet converts MetalLB's resources whenever they have changed, until ctx ends.
+// keepSet converts MetalLB's resources after each change, until ctx ends.
 func (s *Store) keepSet(ctx context.Context) {
 	for ctx.Err() == nil {
 		s.mu.Lock()
@@ -190,8 +190,8 @@ func (s *Store) keepSet(ctx context.Context) {
 	}
 }
 
-// due returns how long the next conversion waits. patient is true when a configuration is in use, so that there is
-// time.
+// due returns the time until the next conversion. patient is true when a configuration is in use, so that the
+// conversion can wait.
 func (r *resourceSet) due(now time.Time, patient bool) time.Duration {
 	if r.first.IsZero() {
 		return forever
@@ -214,7 +214,7 @@ func (r *resourceSet) due(now time.Time, patient bool) time.Duration {
 }
 
 // confirmEmpty asks the API server whether the kinds whose last resource was deleted still exist, and reports whether
-// it has an answer for all.
+// every request was answered.
 func (s *Store) confirmEmpty(ctx context.Context) (sure bool) {
 	s.mu.Lock()
 	var ask []*resourceKind
@@ -247,7 +247,7 @@ func (s *Store) confirmEmpty(ctx context.Context) (sure bool) {
 	return true
 }
 
-// convertSet takes over the set as it is now.
+// convertSet converts the current set and takes over the result.
 func (s *Store) convertSet() {
 	s.mu.Lock()
 	var texts [][]byte
@@ -271,7 +271,7 @@ func (s *Store) convertSet() {
 	var conversion *metallb.Configuration
 	err := missingKinds(missing)
 	if err == nil {
-		conversion, err = metallb.ConvertObjects(s.opt.MetalLB, texts) // without mu, for this takes milliseconds
+		conversion, err = metallb.ConvertObjects(s.opt.MetalLB, texts) // without mu: takes milliseconds
 	}
 
 	s.mu.Lock()
@@ -293,7 +293,7 @@ func missingKinds(names []string) error {
 		"resources, or use --config-source=configmap", strings.Join(names, ", "))
 }
 
-// takeSet takes over a conversion, or the reason why there is none. It is called with Store.mu held.
+// takeSet takes over a conversion, or its error. The caller holds Store.mu.
 func (s *Store) takeSet(conversion *metallb.Configuration, version uint64, err error) (changed bool) {
 	c := &s.config
 	was := fmt.Sprint(c.refusal)
@@ -305,7 +305,7 @@ func (s *Store) takeSet(conversion *metallb.Configuration, version uint64, err e
 	return c.choose() || was != fmt.Sprint(err)
 }
 
-// objectProblems returns the problems of single resources, and the problem of the whole set as one of the namespace.
+// objectProblems returns the problems of single resources. A problem of the whole set refers to the namespace.
 func (s *Store) objectProblems(err error) (problems []cluster.ObjectProblem) {
 	if err == nil {
 		return nil
@@ -332,7 +332,7 @@ func (s *Store) objectProblems(err error) (problems []cluster.ObjectProblem) {
 	return problems
 }
 
-// waitSet waits until the set that the watches show now is converted.
+// waitSet waits until the newest set of the watches is converted.
 func (s *Store) waitSet(ctx context.Context) error {
 	if s.opt.MetalLB == "" {
 		return nil
@@ -352,7 +352,7 @@ func (s *Store) waitSet(ctx context.Context) error {
 	}
 }
 
-// secretRole is the Role that lets the speakers read the Secrets that the configuration names.
+// secretRole returns the Role that lets the speakers read the Secrets that the configuration names.
 func (s *Store) secretRole() string {
 	if s.opt.MetalLB != "" {
 		return "lanlord-metallb-speaker"
@@ -360,7 +360,7 @@ func (s *Store) secretRole() string {
 	return "lanlord-speaker"
 }
 
-// secretNamespace is the namespace of the Secrets that the configuration names.
+// secretNamespace returns the namespace of the Secrets that the configuration names.
 func (s *Store) secretNamespace() string {
 	if s.opt.MetalLB != "" {
 		return s.opt.MetalLB

@@ -40,7 +40,7 @@ func pools(s *Store) string {
 	return strings.Join(names, " ")
 }
 
-// TestResourcesAreTheConfiguration follows the resources through changes: good, bad, good again.
+// TestResourcesAreTheConfiguration follows the resources through good, bad, and good changes.
 func TestResourcesAreTheConfiguration(t *testing.T) {
 	api := newFakeAPI(custom("IPAddressPool", "b", poolSpec("192.0.2.16/28")),
 		custom("IPAddressPool", "a", poolSpec("192.0.2.0/28")), custom("L2Advertisement", "all", allPools), configMap(onePool))
@@ -67,7 +67,7 @@ func TestResourcesAreTheConfiguration(t *testing.T) {
 			!strings.HasPrefix(state.Objects[0].Message, "addresses[0]: ") {
 			t.Errorf("the problems are %+v", state.Objects)
 		}
-		// The set is refused as a whole: also what is good in it waits.
+		// The whole set is refused: valid resources in the set wait, too.
 		api.put(custom("IPAddressPool", "d", poolSpec("192.0.2.128/28")))
 		settledSet()
 		if pools(s) != "a b" {
@@ -82,7 +82,7 @@ func TestResourcesAreTheConfiguration(t *testing.T) {
 	})
 }
 
-// TestSetIsTakenOverAsAWhole applies a pool and then its advertisement: nothing in between is used.
+// TestSetIsTakenOverAsAWhole applies a pool and then its advertisement. The Store uses no state in between.
 func TestSetIsTakenOverAsAWhole(t *testing.T) {
 	api := newFakeAPI(custom("IPAddressPool", "a", poolSpec("192.0.2.0/28")), custom("L2Advertisement", "a", `{"ipAddressPools":["a"]}`))
 	inBubbleOf(t, api, metallbNS, func(t *testing.T, s *Store, wakes *counter, _ *lines) {
@@ -99,7 +99,7 @@ func TestSetIsTakenOverAsAWhole(t *testing.T) {
 		if n := wakes.take(); n != 1 || pools(s) != "a b" || len(s.Snapshot().Config.Pools[1].NodeSelectors) != 0 {
 			t.Errorf("%d times woken, pools %s", n, pools(s))
 		}
-		// Changes without a pause do not put the conversion off forever.
+		// Changes without a pause do not delay the conversion forever.
 		for i := range 30 {
 			api.put(custom("Community", "x", fmt.Sprintf(`{"communities":[{"name":"x","value":"65000:%d"}]}`, i)))
 			time.Sleep(quietTime * 3 / 4)
@@ -110,7 +110,7 @@ func TestSetIsTakenOverAsAWhole(t *testing.T) {
 	})
 }
 
-// TestMetadataDoNotWake changes what does not matter.
+// TestMetadataDoNotWake changes irrelevant metadata.
 func TestMetadataDoNotWake(t *testing.T) {
 	pool := custom("IPAddressPool", "a", poolSpec("192.0.2.0/28"))
 	api := newFakeAPI(pool, custom("L2Advertisement", "all", allPools))
@@ -127,7 +127,7 @@ func TestMetadataDoNotWake(t *testing.T) {
 }
 
 // TestDeletedDefinitions deletes the CustomResourceDefinitions as the API server does, the resources first, in every
-// order of the two kinds, and creates them again: the configuration stays all the time.
+// order of the two kinds, and creates the definitions again. The configuration stays all the time.
 func TestDeletedDefinitions(t *testing.T) {
 	pool, ad := custom("IPAddressPool", "a", poolSpec("192.0.2.0/28")), custom("L2Advertisement", "all", allPools)
 	bgp := custom("BGPAdvertisement", "all", allPools)
@@ -143,7 +143,7 @@ func TestDeletedDefinitions(t *testing.T) {
 			}
 			for _, o := range order {
 				api.remove(o)
-				time.Sleep(time.Second) // the API server polls until the resources have gone
+				time.Sleep(time.Second) // the API server polls until the resources are gone
 				same("after the resources of " + o.Kind)
 				api.define(resourceOf(o), false)
 			}
@@ -156,7 +156,7 @@ func TestDeletedDefinitions(t *testing.T) {
 			for _, o := range order {
 				api.define(resourceOf(o), true)
 			}
-			if order[0] != ad || len(order) > 1 { // a set without L2Advertisements is as good as any
+			if order[0] != ad || len(order) > 1 { // a set without L2Advertisements is valid
 				time.Sleep(2 * absentRetry)
 				same("with definitions that have no resources")
 			}
@@ -178,7 +178,7 @@ func TestDeletedDefinitions(t *testing.T) {
 	}
 }
 
-// TestLastAdvertisementOfAKind is deleted by somebody who means it.
+// TestLastAdvertisementOfAKind checks that an intended deletion of the last advertisement of a kind takes effect.
 func TestLastAdvertisementOfAKind(t *testing.T) {
 	ad := custom("L2Advertisement", "all", allPools)
 	api := newFakeAPI(custom("IPAddressPool", "a", poolSpec("192.0.2.0/28")), ad, custom("BGPAdvertisement", "all", allPools))
@@ -197,8 +197,8 @@ func TestLastAdvertisementOfAKind(t *testing.T) {
 	})
 }
 
-// TestWithoutDefinitions starts without MetalLB's CustomResourceDefinitions: the Store is synced, uses what the
-// controller kept, and takes over the resources when they come.
+// TestWithoutDefinitions starts without MetalLB's CustomResourceDefinitions. The Store is synced, uses the
+// configuration in lanlord-state, and takes over the resources after their creation.
 func TestWithoutDefinitions(t *testing.T) {
 	api := newFakeAPI(stateMap(stateConfig, onePool, stateVersion, "50"))
 	for _, k := range metallb.Kinds() {
@@ -229,8 +229,8 @@ func TestWithoutDefinitions(t *testing.T) {
 	})
 }
 
-// TestVersionsOfSets compares what two nodes know: the newer set wins also when it has lost its newest resource, and
-// the same set is the same whenever a node has listed it.
+// TestVersionsOfSets compares the versions of two nodes. A newer set wins even after the deletion of its newest
+// resource, and equal sets have equal versions whenever a node has listed them.
 func TestVersionsOfSets(t *testing.T) {
 	pool, ad := custom("IPAddressPool", "a", poolSpec("192.0.2.0/28")), custom("L2Advertisement", "all", allPools)
 	extra := custom("IPAddressPool", "b", poolSpec("192.0.2.16/28"))
@@ -251,8 +251,9 @@ func TestVersionsOfSets(t *testing.T) {
 	}
 }
 
-// TestOtherSourceComesLast starts with what was kept of another kind of source, which has a newer version: it is used
-// only while there is nothing of this source, and is overwritten then.
+// TestOtherSourceComesLast starts with a saved configuration of the other kind of source and with a newer version. The
+// Store uses the saved configuration only while its own kind of source has none, and overwrites the saved configuration
+// afterwards.
 func TestOtherSourceComesLast(t *testing.T) {
 	live, err := metallb.ConvertObjects(metallbNS, [][]byte{
 		[]byte(`{"apiVersion":"metallb.io/v1beta1","kind":"IPAddressPool","metadata":{"name":"theirs"},` +
@@ -263,7 +264,7 @@ func TestOtherSourceComesLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	api := newFakeAPI()
-	api.put(configMap(onePool)) // older than what was kept of MetalLB's resources
+	api.put(configMap(onePool)) // older than the saved configuration from MetalLB's resources
 	api.put(stateMap(stateConfig, live.Text, stateVersion, "102"))
 	inBubble(t, api, func(t *testing.T, s *Store, _ *counter, _ *lines) {
 		if pools(s) != "lan" {
@@ -287,7 +288,7 @@ func TestOtherSourceComesLast(t *testing.T) {
 	})
 }
 
-// TestFreshSet lets a new leader wait for the conversion.
+// TestFreshSet checks that a new leader waits for the conversion.
 func TestFreshSet(t *testing.T) {
 	api := newFakeAPI(custom("IPAddressPool", "a", poolSpec("192.0.2.0/28")), custom("L2Advertisement", "all", allPools))
 	inBubbleOf(t, api, metallbNS, func(t *testing.T, s *Store, _ *counter, _ *lines) {
@@ -308,7 +309,7 @@ func TestFreshSet(t *testing.T) {
 	})
 }
 
-// TestCustomRights lists what the watches of MetalLB's resources ask for, all in one namespace.
+// TestCustomRights lists the requests of the watches of MetalLB's resources, all in one namespace.
 func TestCustomRights(t *testing.T) {
 	s := New(Options{
 		Client: newFakeAPI(), Namespace: "lanlord-system", ConfigMap: "config", MetalLB: metallbNS, Log: textLog(&lines{}),

@@ -8,14 +8,14 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// metrics are the counters of a Store. The gauges are read from the Store at each scrape.
+// metrics holds the counters of a Store. The gauges read the Store at each scrape.
 type metrics struct {
 	writes        *prometheus.CounterVec
 	events        *prometheus.CounterVec
 	eventsDropped prometheus.Counter
 }
 
-// newMetrics registers with r unless it is nil.
+// newMetrics registers the metrics with r. r may be nil.
 func newMetrics(s *Store, r prometheus.Registerer) *metrics {
 	m := &metrics{
 		writes: prometheus.NewCounterVec(prometheus.CounterOpts{

@@ -12,9 +12,9 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// NetworksAnnotation is the annotation that each speaker writes on its own Pod. It holds the subnets, default gateways, addresses and MAC
-// addresses of the node, and the foreign hosts that the node has met, as in {"subnets":["192.0.2.0/24"],"gateways":["192.0.2.1"],
-// "addresses":["192.0.2.7"],"macs":["02:00:00:00:00:07"],
+// NetworksAnnotation is the annotation that each speaker writes on its own Pod. The annotation holds the subnets,
+// default gateways, addresses and MAC addresses of the node, and the foreign hosts that the node has seen, as in
+// {"subnets":["192.0.2.0/24"],"gateways":["192.0.2.1"],"addresses":["192.0.2.7"],"macs":["02:00:00:00:00:07"],
 // "strangers":[{"addr":"192.0.2.9","mac":"02:00:00:00:00:09","quarantine":true}]}.
 const NetworksAnnotation = "lanlord.io/networks"
 
@@ -24,7 +24,8 @@ const (
 	speakerComponent = "speaker"
 )
 
-// The limits of an annotation, so that no speaker can fill the controller's memory. mostText is in bytes and has room for all the others.
+// These limits of an annotation keep a speaker from filling the controller's memory. mostText is in bytes and leaves
+// room for the maximum of all lists.
 const (
 	mostSubnets   = 256
 	mostGateways  = 64
@@ -34,7 +35,8 @@ const (
 	mostText      = 64 << 10
 )
 
-// networksText is the content of the annotation. The reader ignores keys that it does not know, because a newer speaker may write more.
+// networksText is the content of the annotation. The reader ignores unknown keys, because a newer speaker may write
+// more.
 type networksText struct {
 	Subnets   []string `json:"subnets,omitempty"`
 	Gateways  []string `json:"gateways,omitempty"`
@@ -50,13 +52,13 @@ type strangerText struct {
 	Quarantine bool   `json:"quarantine,omitempty"`
 }
 
-// formatNetworks returns the text of the annotation, the same text for the same networks in any order. The text leaves out addresses that
-// no pool can hold, foreign hosts without a MAC address, and whatever exceeds the limits; left counts the latter. Foreign hosts that keep
-// an address in quarantine come first.
+// formatNetworks returns the text of the annotation. Equal networks give equal text, in any order of the lists. The
+// text leaves out addresses that no pool can hold, foreign hosts without a MAC address, and all items over the limits;
+// left counts the items over the limits. Foreign hosts that keep an address in quarantine take precedence at the limit.
 func formatNetworks(n cluster.Networks) (text string, left int) {
 	var subnets []netip.Prefix
 	for _, p := range n.Subnets {
-		// A subnet of one address has no ends.
+		// A subnet of one address has neither a network address nor a broadcast address.
 		if p = p.Masked(); mayBeInPool(p.Addr()) && !p.IsSingleIP() {
 			subnets = append(subnets, p)
 		}
@@ -95,7 +97,7 @@ func poolAddresses(all []netip.Addr) (some []netip.Addr) {
 	return some
 }
 
-// textsOf returns at most so many addresses as text.
+// textsOf returns at most most addresses as text.
 func textsOf(addrs []netip.Addr, most int) (texts []string) {
 	for _, a := range addrs[:min(len(addrs), most)] {
 		texts = append(texts, a.String())
@@ -103,7 +105,8 @@ func textsOf(addrs []netip.Addr, most int) (texts []string) {
 	return texts
 }
 
-// mendedStrangers returns the strangers that the annotation can hold, at most mostStrangers and each once, and counts the ones beyond.
+// mendedStrangers returns the foreign hosts that the annotation can hold, at most mostStrangers and each once. beyond
+// counts the foreign hosts over the limit.
 func mendedStrangers(all []cluster.Stranger) (some []cluster.Stranger, beyond int) {
 	for _, s := range all {
 		mac, ok := canonicalMAC(s.MAC)
@@ -132,7 +135,7 @@ func canonicalMAC(text string) (mac string, ok bool) {
 	return hardware.String(), err == nil && len(hardware) == 6
 }
 
-// parseNetworks reads the text of the annotation. With an error it returns no networks at all.
+// parseNetworks reads the text of the annotation. With an error, parseNetworks returns no networks at all.
 func parseNetworks(text string) (cluster.Networks, error) {
 	var none, n cluster.Networks
 	if len(text) > mostText {
@@ -200,7 +203,7 @@ func parseAddress(text string) (netip.Addr, error) {
 	return a, nil
 }
 
-// checkMAC returns an error for any but the canonical text.
+// checkMAC returns an error for any text but a canonical MAC address.
 func checkMAC(text string) error {
 	if mac, ok := canonicalMAC(text); !ok || mac != text {
 		return fmt.Errorf("%s is no MAC address like 02:00:00:00:00:09", quote(text))
@@ -208,7 +211,8 @@ func checkMAC(text string) error {
 	return nil
 }
 
-// mayBeInPool reports whether a pool can hold the address: it is one of a host, on whichever network.
+// mayBeInPool reports whether a pool can hold the address: the address must be a unicast address of a host, on any
+// network.
 func mayBeInPool(a netip.Addr) bool { return a.IsGlobalUnicast() && !a.Is4In6() && a.Zone() == "" }
 
 // sortedNetworks sorts the lists in place and removes duplicates.
@@ -228,17 +232,17 @@ func sortedNetworks(n cluster.Networks) cluster.Networks {
 type podRow struct {
 	node     string
 	networks cluster.Networks
-	// problem is the error in the annotation, nil if there is none. With a problem networks is empty.
+	// problem is the error in an annotation, nil for none.
 	problem error
-	// routed has the addresses that the node announces to routers, nil if the Pod does not tell. ready means that the Pod is
-	// ready: the speaker of a lost node is not.
+	// routed holds the addresses that the node announces to routers, nil for a Pod without a report. ready means that
+	// the Pod is ready: the speaker of a lost node is not ready.
 	routed *cluster.Routed
 	ready  bool
 	// warned is true once a problem of this Pod was logged.
 	warned bool
 }
 
-// convertPod returns the row of a Pod, and false for a Pod that is no speaker's, has ended, or lacks the annotation.
+// convertPod returns the row of a Pod, and false for a Pod that is not a speaker's, has ended, or lacks the annotation.
 func convertPod(o *corev1.Pod) (podRow, bool) {
 	text, says := o.Annotations[NetworksAnnotation]
 	ended := o.Status.Phase == corev1.PodSucceeded || o.Status.Phase == corev1.PodFailed

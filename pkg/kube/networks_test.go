@@ -48,11 +48,12 @@ func TestFormatNetworks(t *testing.T) {
 	}
 }
 
-// TestFormatNetworksBounded cuts off what is too much, so that what is written can always be read.
+// TestFormatNetworksBounded checks that formatNetworks cuts off items over the limits, so that the text is always
+// readable.
 func TestFormatNetworksBounded(t *testing.T) {
 	var n cluster.Networks
 	for i := range 1000 {
-		// The longest texts that there are.
+		// These are the longest possible texts.
 		a := netip.MustParseAddr(fmt.Sprintf("2001:1db8:1111:2222:3333:4444:5555:%x", 0x1000+4*i))
 		mac := fmt.Sprintf("02:00:00:00:%02x:%02x", i/256, i%256)
 		n.Subnets = append(n.Subnets, netip.PrefixFrom(a, 126))
@@ -108,8 +109,8 @@ func TestFormatStrangers(t *testing.T) {
 	}
 }
 
-// TestFormatStrangersBounded keeps the quarantines when there are too many strangers, as behind a router that answers for
-// every address.
+// TestFormatStrangersBounded checks that quarantines stay when there are too many foreign hosts, as behind a router
+// that answers for every address.
 func TestFormatStrangersBounded(t *testing.T) {
 	var n cluster.Networks
 	for i := range 2 * mostStrangers {
@@ -173,15 +174,16 @@ func TestParseNetworks(t *testing.T) {
 	}
 }
 
-// FuzzParseNetworks reads what any Pod may hold: nothing fails, what is read is within the limits, and what is written of it
-// is read as the same.
+// FuzzParseNetworks reads the annotation of any Pod. Nothing panics, the result is within the limits, and
+// formatNetworks and parseNetworks restore the result.
 func FuzzParseNetworks(f *testing.F) {
 	for _, text := range []string{
-		`{"subnets":["192.0.2.0/24","2001:db8::/64"],"gateways":["192.0.2.1","2001:db8::1"]}`, // as speakers write it
+		// This is the text of a speaker.
+		`{"subnets":["192.0.2.0/24","2001:db8::/64"],"gateways":["192.0.2.1","2001:db8::1"]}`,
 		`{"strangers":[{"addr":"192.0.2.9","mac":"02:00:00:00:00:09","quarantine":true},{"addr":"192.0.2.9","mac":"02:00:00:00:00:09"}]}`,
 		`{"macs":["02:00:00:00:00:07","02:00:00:00:00:07"]}`,
 		`{"addresses":["192.0.2.7","192.0.2.7","2001:db8::7"]}`,
-		`{"gateways":["192.0.2.1","192.0.2.1"]}`, // twice
+		`{"gateways":["192.0.2.1","192.0.2.1"]}`, // the same gateway twice
 		`{"subnets":["192.0.2.7/32"]}`,           // never written, and harmless
 		`{"Subnets":null,"gateways":[]}`,         // empty in other ways
 		`{"subnets":["0.0.0.0/0"]}`, `{"gateways":[1]}`, `null`, `"`, "",
@@ -212,7 +214,7 @@ func FuzzParseNetworks(f *testing.F) {
 	})
 }
 
-// pod returns the Pod of a speaker on a node. Without a text it has no annotation.
+// pod returns the Pod of a speaker on a node. With an empty text, the Pod has no annotation.
 func pod(name, node, text string) *corev1.Pod {
 	o := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{

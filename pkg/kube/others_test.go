@@ -10,7 +10,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// TestAnnounceFrom reads the annotations that prefer nodes. The wrong value of one leaves the other in force.
+// TestAnnounceFrom reads the annotations that prefer nodes. A wrong value of one annotation leaves the other annotation
+// in force.
 func TestAnnounceFrom(t *testing.T) {
 	const (
 		wrongFrom = "the annotation lanlord.io/announce-from is neither endpoints nor any and is not heeded"
@@ -40,8 +41,8 @@ func TestAnnounceFrom(t *testing.T) {
 	}
 }
 
-// TestOthers sees the Services of other classes apart from Lanlord's own, with the addresses that a service proxy serves, and
-// sees a Service change from one kind to the other.
+// TestOthers checks that Services of other classes appear apart from Lanlord's own, with the addresses that a service
+// proxy serves, and that a Service may change between the two kinds.
 func TestOthers(t *testing.T) {
 	other := func(name string) *corev1.Service {
 		o := service(name)

@@ -15,28 +15,28 @@ import (
 )
 
 const (
-	// PasswordSecret is the name of the Secret for BGP passwords that the manifest lets the speakers read. Another name
-	// needs a right of its own.
+	// PasswordSecret is the name of the Secret for BGP passwords that the manifest lets the speakers read. A Secret
+	// with another name needs a right of its own.
 	PasswordSecret = "lanlord-bgp"
 	// maxPassword is the greatest length of a TCP MD5 password in bytes (TCP_MD5SIG_MAXKEYLEN, tcp(7)).
 	maxPassword = 80
 )
 
-// passwordRow is a Secret with passwords, by the name of the entry.
+// passwordRow maps the entries of a Secret to passwords.
 type passwordRow map[string]string
 
 // passwordWatch watches one Secret with passwords.
 type passwordWatch struct {
 	stop  context.CancelFunc
 	table *table[passwordRow]
-	// values are the last values of all entries that the Secret has had. exists is false when there is no Secret.
+	// values holds the last value of every entry that the Secret has ever had. exists is false when there is no Secret.
 	values passwordRow
 	exists bool
 }
 
-// Password returns the password in an entry of a Secret, or an error that says to people why there is none. A password
-// stays when the Secret or its entry is deleted. Options.Wake is called when the answer may have changed. One newline
-// at the end does not count, because text editors and shells add it. The error never contains a password.
+// Password returns the password in an entry of a Secret, or an error that explains to people why there is none. A
+// password stays when the Secret or its entry is deleted. Options.Wake is called when the answer may have changed.
+// Password drops one newline at the end, because text editors and shells add one. The error never contains a password.
 func (s *Store) Password(of config.SecretKey) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,7 +68,7 @@ func (s *Store) Password(of config.SecretKey) (string, error) {
 	return value, nil
 }
 
-// keepPasswords watches the Secrets that the configuration in use names, and no others, until ctx ends.
+// keepPasswords watches exactly the Secrets that the configuration in use names, until ctx ends.
 func (s *Store) keepPasswords(ctx context.Context) {
 	var group sync.WaitGroup
 	defer group.Wait()
@@ -84,8 +84,8 @@ func (s *Store) keepPasswords(ctx context.Context) {
 	}
 }
 
-// choosePasswords stops the watches of Secrets that the configuration does not name any more, and returns those to
-// start.
+// choosePasswords stops the watches of Secrets that the configuration no longer names, and returns functions that run
+// the new watches.
 func (s *Store) choosePasswords(ctx context.Context) (starts []func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,7 +135,7 @@ func (s *Store) passwordTable(name string, w *passwordWatch) *table[passwordRow]
 	})
 	listed := false
 	t.listed = func() (wake bool) {
-		wake, listed = !listed, true // that there is no Secret is news, too
+		wake, listed = !listed, true // the first list wakes even without a Secret
 		return wake
 	}
 	return t
@@ -164,5 +164,5 @@ func passwordSecrets(cfg *config.Config) (names []string) {
 	return slices.Compact(names)
 }
 
-// passwordTitle is the title of the watch of a Secret with passwords.
+// passwordTitle returns the title of the watch of a Secret with passwords.
 func passwordTitle(name string) string { return secrets.Name + "/" + name }

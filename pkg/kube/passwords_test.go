@@ -20,7 +20,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// passwordConfig has a peer for each Secret and key.
+// passwordConfig returns a configuration with a peer for each Secret and key.
 func passwordConfig(secrets ...string) *corev1.ConfigMap {
 	text := "peers:\n"
 	for i, s := range secrets {
@@ -61,8 +61,8 @@ func withPasswords(t *testing.T, api *fakeAPI, test func(t *testing.T, s *Store,
 	})
 }
 
-// TestPassword changes the Secrets and the configuration. Each step that changes a password, or the reason why there is
-// none, wakes the reader.
+// TestPassword changes the Secrets and the configuration. Each step that changes a password, or the reason for a
+// missing password, wakes the reader.
 func TestPassword(t *testing.T) {
 	api := newFakeAPI(passwordConfig("lanlord-bgp/tor-a", "lanlord-bgp/tor-b", "other/key", "lanlord-gossip/key-1"),
 		passwordSecret(GossipSecret, "key-1=secret"))
@@ -127,7 +127,8 @@ func TestPassword(t *testing.T) {
 	})
 }
 
-// TestPasswordRefused has the API server refuse one Secret. The reason says what to do, and nothing else waits for it.
+// TestPasswordRefused has the API server refuse one Secret. The error tells the user how to fix the problem, and
+// nothing else waits for the Secret.
 func TestPasswordRefused(t *testing.T) {
 	api := newFakeAPI(passwordConfig("mine/key", "lanlord-bgp/key"), passwordSecret("mine", "key=x"),
 		passwordSecret("lanlord-bgp", "key=y"))

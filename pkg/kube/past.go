@@ -12,11 +12,11 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// maxPast is the number of past configurations that are kept at most. Each change of what Services may have needs one
-// for its withdraw-delay.
+// maxPast is the largest number of past configurations. Each change of the addresses that Services may have needs one
+// past configuration for its withdraw-delay.
 const maxPast = 16
 
-// past is a configuration that was in use before, whose addresses stay with their Services for a delay.
+// past is a configuration that was in use before. Its addresses stay with their Services for a delay.
 type past struct {
 	*accepted
 	// since is the time of the change to another configuration, in whole seconds.
@@ -36,28 +36,29 @@ type savedState struct {
 	past     []past
 }
 
-// withdrawals holds the past configurations whose delay runs, and the facts that decide which of them count.
+// withdrawals holds the past configurations with running delays, and the state that decides which of them count.
 type withdrawals struct {
-	// past lists the configurations whose delay runs, the newest first. effective is the configuration in use with its past.
+	// past lists the configurations with running delays, the newest first. effective combines the configuration in use
+	// with past.
 	past      []past
 	effective *config.Config
-	// base and shown are the configuration and the past that effective was made of.
+	// base and shown are the configuration and the past from which effective was made.
 	base  *config.Config
 	shown []past
-	// saved is the content of lanlord-state. Before savedRead it was not read.
+	// saved is the content of lanlord-state. savedRead is true once lanlord-state was read.
 	saved     savedState
 	savedRead bool
-	// leads is true in the process that ends the delays. ended is when that process looked last: what had ended by then
-	// stays ended.
+	// leads is true in the process that ends the delays. ended is the time of the last check in that process: a delay
+	// that had ended at that time stays ended.
 	leads bool
 	ended time.Time
-	// fresh is true while no controller has kept the configuration in use in lanlord-state, other than this process.
+	// fresh is true until a controller other than this process has saved the configuration in use in lanlord-state.
 	fresh bool
 	// changed rings when past has changed.
 	changed bell
 }
 
-// replaced updates the past after inUse has replaced was, which is nil at the start.
+// replaced updates past after inUse has replaced was, which is nil at the start.
 func (c *configChoice) replaced(was *accepted) {
 	saved := c.saved.accepted
 	c.fresh = saved == nil || saved.text != c.inUse.text
@@ -88,7 +89,7 @@ func (c *configChoice) readState(row *stateRow) (changed bool) {
 		c.past = slices.Clone(row.past)
 		c.fresh = c.fresh && c.leads
 	case first:
-		// The configuration in use replaced the saved one while no controller ran, or a moment ago.
+		// The configuration in use replaced the saved configuration a moment ago, or while no controller ran.
 		c.past = slices.Clone(row.past)
 		c.push(row.accepted)
 	default:
@@ -97,7 +98,7 @@ func (c *configChoice) readState(row *stateRow) (changed bool) {
 	return c.review()
 }
 
-// push makes was the newest past configuration, if the change to the configuration in use has a delay.
+// push adds was as the newest past configuration, if the change to the configuration in use has a delay.
 func (c *configChoice) push(was *accepted) {
 	delay := c.inUse.config.WithdrawDelayAfter(was.config)
 	if delay == 0 {
@@ -111,7 +112,8 @@ func (c *configChoice) push(was *accepted) {
 	}
 }
 
-// review drops the past configurations that do not matter, and reports whether the effective configuration has changed.
+// review drops the past configurations that no longer matter, and reports whether the effective configuration has
+// changed.
 func (c *configChoice) review() (changed bool) {
 	inUse := c.inUse.config
 	var kept []past
@@ -139,14 +141,15 @@ func (c *configChoice) review() (changed bool) {
 	return true
 }
 
-// effectiveOf reports whether effective was made of this configuration and of past. Readers compare pointers: what is
-// equal must stay the same configuration.
+// effectiveOf reports whether effective was made from inUse and past. Readers compare pointers, so an equal
+// configuration must keep its pointer.
 func (c *configChoice) effectiveOf(inUse *config.Config) bool {
 	return c.base == inUse && slices.EqualFunc(c.shown, c.past, past.same)
 }
 
-// EndDelays ends each withdraw-delay in its time, until ctx ends, and then returns nil. Only the leading controller calls
-// it. The other processes keep a past configuration until KeepState has removed it from lanlord-state.
+// EndDelays ends each withdraw-delay on time, until ctx ends, and then returns nil. Only the leading controller calls
+// EndDelays. The other processes keep a past configuration until KeepState has removed the past configuration from
+// lanlord-state.
 func (s *Store) EndDelays(ctx context.Context) error {
 	s.lead(true)
 	defer s.lead(false)
@@ -167,7 +170,7 @@ func (s *Store) EndDelays(ctx context.Context) error {
 	return nil
 }
 
-// lead notes whether this process writes lanlord-state.
+// lead records whether this process writes lanlord-state.
 func (s *Store) lead(leads bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,7 +181,7 @@ func (s *Store) lead(leads bool) {
 	}
 }
 
-// end drops what has ended by now, and returns when the next delay ends, zero for none.
+// end drops the past configurations whose delay has ended, and returns the end of the next delay, zero for none.
 func (c *configChoice) end(now time.Time) (changed bool, next time.Time) {
 	c.ended = now
 	if c.inUse == nil {
@@ -201,7 +204,7 @@ type pastText struct {
 	Delay   string    `json:"delay"`
 }
 
-// parsePast reads the entry for the past configurations. An empty text means none.
+// parsePast reads the entry statePast. An empty text means none.
 func parsePast(text string) ([]past, error) {
 	if text == "" {
 		return nil, nil
@@ -232,8 +235,8 @@ func parsePast(text string) ([]past, error) {
 	return list, nil
 }
 
-// formatPast returns the entry for the past configurations in at most size bytes, empty for none. left counts the oldest
-// ones, which did not fit.
+// formatPast returns the entry statePast in at most size bytes, empty for none. left counts the oldest configurations,
+// which did not fit.
 func formatPast(list []past, size int) (text string, left int) {
 	texts := make([]pastText, len(list))
 	for i, p := range list {

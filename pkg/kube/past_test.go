@@ -23,7 +23,8 @@ const (
 	lastAddress = "10.0.0.9"
 )
 
-// runBeside runs another Store in the bubble of inBubble. With leads it ends the delays and keeps the state. stop ends it.
+// runBeside runs another Store in the bubble of inBubble. If leads is true, the Store ends the delays and keeps the
+// state. stop ends the Store.
 func runBeside(t *testing.T, api *fakeAPI, leads bool) (s *Store, stop func()) {
 	t.Helper()
 	s = New(Options{
@@ -56,7 +57,7 @@ func has(s *Store, addr string) bool {
 	return s.Snapshot().Config.PoolOf(netip.MustParseAddr(addr)) != nil
 }
 
-// ends are the ends of the delays, counted from start.
+// ends returns the ends of the delays, counted from start.
 func ends(s *Store, start time.Time) (list []time.Duration) {
 	for _, p := range s.Snapshot().Config.Past {
 		list = append(list, p.Until.Sub(start))
@@ -64,8 +65,8 @@ func ends(s *Store, start time.Time) (list []time.Duration) {
 	return list
 }
 
-// TestWithdrawDelay lets addresses stay in the leading controller and in a reader without a say, like a speaker: for the
-// delay of each change, over a restart of the controller, and not longer.
+// TestWithdrawDelay checks that addresses stay in the leading controller and in a reader such as a speaker: exactly for
+// the delay of each change, even over a restart of the controller.
 func TestWithdrawDelay(t *testing.T) {
 	api := newFakeAPI(configMap(delayed + wide))
 	inBubble(t, api, func(t *testing.T, speaker *Store, _ *counter, _ *lines) {
@@ -91,7 +92,7 @@ func TestWithdrawDelay(t *testing.T) {
 		}
 
 		time.Sleep(4 * time.Minute)
-		api.put(configMap(narrower)) // the key is gone; that of the document before counts
+		api.put(configMap(narrower)) // without the key, the key of the previous document counts
 		expect("after another change", map[string]bool{lastAddress: true, "10.0.0.4": true})
 		time.Sleep(time.Minute)
 
@@ -117,8 +118,8 @@ func TestWithdrawDelay(t *testing.T) {
 	})
 }
 
-// TestWithdrawDelayWithoutController changes the configuration while no controller runs: a speaker goes on announcing, and
-// the delay begins when a controller sees the change, once.
+// TestWithdrawDelayWithoutController changes the configuration while no controller runs. A speaker continues to
+// announce, and the delay begins when a controller sees the change, once.
 func TestWithdrawDelayWithoutController(t *testing.T) {
 	api := newFakeAPI(configMap(delayed+wide), stateMap("config", delayed+wide, "config-version", "42"))
 	inBubble(t, api, func(t *testing.T, speaker *Store, _ *counter, _ *lines) {
@@ -147,8 +148,8 @@ func TestWithdrawDelayWithoutController(t *testing.T) {
 	})
 }
 
-// TestWithdrawDelayChanges takes a change back, makes it again, ends its delay by hand, and makes changes that take
-// nothing away.
+// TestWithdrawDelayChanges reverts a change, repeats the change, ends its delay by hand, and makes changes that
+// withdraw nothing.
 func TestWithdrawDelayChanges(t *testing.T) {
 	api := newFakeAPI(configMap(delayed + wide))
 	inBubble(t, api, func(t *testing.T, speaker *Store, _ *counter, _ *lines) {
@@ -187,7 +188,7 @@ func TestWithdrawDelayChanges(t *testing.T) {
 	})
 }
 
-// TestParsePast has entries of lanlord-state that a hand or another version may have written.
+// TestParsePast parses entries of lanlord-state from a person or another version.
 func TestParsePast(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"", ""},
@@ -231,10 +232,12 @@ func TestFormatPast(t *testing.T) {
 	}
 }
 
-// FuzzParsePast asserts that no entry makes the parser panic, and that what is read is read again after it was written.
+// FuzzParsePast checks that no entry makes the parser panic, and that formatPast and parsePast restore every parsed
+// entry.
 func FuzzParsePast(f *testing.F) {
 	f.Add(`[{"config":"address-pools: []","config-version":"17","since":"2026-01-02T03:04:05Z","delay":"10m0s"}]`)
-	f.Add(`[{"config":"","config-version":"x","since":"2026-01-02T03:04:05.5+02:00","delay":"1ns","more":{}},{}]`) // odd numbers
+	// These entries have odd numbers.
+	f.Add(`[{"config":"","config-version":"x","since":"2026-01-02T03:04:05.5+02:00","delay":"1ns","more":{}},{}]`)
 	f.Fuzz(func(t *testing.T, text string) {
 		list, err := parsePast(text)
 		if err != nil {

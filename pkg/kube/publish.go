@@ -14,41 +14,43 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// The times of a Publisher.
+// These constants are the times of a Publisher.
 const (
-	// publishPause is the least time from one write to the next, so that a link that comes and goes costs little. Strangers
-	// are told of at once, whatever was written before, strangersAtOnce times; then they too have to wait. A Service that
-	// waits for an address that nobody else has can thus be given several within a second or two, but a router that answers
-	// for all of them does not empty the pool.
+	// In the long run, the Publisher writes one change of each kind (links, foreign hosts, routes) every publishPause,
+	// so that a flapping link costs little. The first strangersAtOnce changes of foreign hosts are written at once,
+	// whatever was written before, and later changes wait. Thus a Service whose addresses are in use elsewhere can get
+	// several new addresses within a second or two, but a router that answers for all addresses does not empty the
+	// pool.
 	publishPause    = 10 * time.Second
 	strangersAtOnce = 6
-	// routesPoll is the time from one look at the routes to the next. The first two changes are written at once.
+	// routesPoll is the interval between two reads of the routes. The first routesAtOnce changes are written at once.
 	routesPoll   = 5 * time.Second
 	routesAtOnce = 2
-	// publishLimit is how long one write may take.
+	// publishLimit is the time limit of one write.
 	publishLimit = 10 * time.Second
-	// The pause after a write that failed grows from the first to the second.
+	// The pause after a failed write grows from firstPublishRetry to lastPublishRetry.
 	firstPublishRetry = time.Second
 	lastPublishRetry  = time.Minute
 )
 
-// PublisherOptions are what a Publisher needs.
+// PublisherOptions are the inputs of NewPublisher.
 type PublisherOptions struct {
-	// Client is what [Connect] returns.
+	// Client comes from [Connect].
 	Client Client
-	// Namespace and Pod name the Pod of this process. Without a Pod nothing is written.
+	// Namespace and Pod name the Pod of this process. Without a Pod, the Publisher writes nothing.
 	Namespace, Pod string
 	// Component is the field manager of writes, like "lanlord-speaker".
 	Component string
-	// Networks returns what is known now.
+	// Networks returns the networks that this node knows now.
 	Networks func() cluster.Networks
-	// Routed returns what this node announces to routers now; says is false without BGP. Nil is for never.
+	// Routed returns the routes that this node announces to routers now; says is false without BGP. Routed may be nil.
 	Routed func() (sets []cluster.RoutedSet, says bool)
-	// Log is where state transitions go.
+	// Log receives the state transitions.
 	Log *slog.Logger
 }
 
-// Publisher writes what this node knows of its networks, and what the node announces to routers, on the speaker's own Pod, where the controller reads it.
+// Publisher writes the networks of this node, and the routes that the node announces, into annotations of the speaker's
+// own Pod. The controller reads the annotations.
 type Publisher struct {
 	opt  PublisherOptions
 	bell bell
@@ -59,7 +61,7 @@ func NewPublisher(o PublisherOptions) *Publisher {
 	return &Publisher{opt: o, bell: newBell()}
 }
 
-// bell wakes one goroutine. Rings that it has not yet heard count as one.
+// bell wakes one goroutine. Rings before the goroutine wakes count as one ring.
 type bell chan struct{}
 
 func newBell() bell { return make(bell, 1) }
@@ -71,7 +73,7 @@ func (b bell) ring() {
 	}
 }
 
-// wait waits for a ring, for d, or until ctx ends.
+// wait waits for a ring, for the duration d, or until ctx ends.
 func (b bell) wait(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -82,10 +84,10 @@ func (b bell) wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// Wake tells that Networks may return something else by now. It never blocks.
+// Wake announces that Networks may return another result. Wake never blocks.
 func (p *Publisher) Wake() { p.bell.ring() }
 
-// Run writes what is new until ctx ends and then returns nil. While the API server cannot be reached it tries again.
+// Run writes each change until ctx ends and then returns nil. Run retries failed writes.
 func (p *Publisher) Run(ctx context.Context) error {
 	if p.opt.Pod == "" {
 		p.opt.Log.Warn("the name of this Pod is not given: the controller will not know the gateways and subnets of this node")
@@ -132,7 +134,8 @@ func (p *Publisher) Run(ctx context.Context) error {
 	return nil
 }
 
-// news is what is written: the networks, whole and in the two parts that have a pace each, and the routes.
+// news is the content to write: the networks as a whole, the two parts of the networks that have a pace each, and the
+// routes.
 type news struct {
 	text, links, strangers, routes string
 	left                           int
@@ -146,17 +149,17 @@ func newNews(n cluster.Networks) news {
 	return s
 }
 
-// pace allows burst writes at once, and one every publishPause in the long run.
+// pace allows burst writes at once, and one write every publishPause in the long run.
 type pace struct {
 	burst int
-	// full is when burst writes at once are possible again.
+	// full is the time from which burst writes at once are possible again.
 	full time.Time
 }
 
-// forever is longer than anybody waits.
+// forever exceeds every real waiting time.
 const forever = time.Duration(math.MaxInt64)
 
-// wait returns how long a change has to wait at now; forever if there is none.
+// wait returns the time that a change must wait at the time now, or forever if nothing has changed.
 func (p *pace) wait(now time.Time, changed bool) time.Duration {
 	if !changed {
 		return forever
@@ -164,7 +167,8 @@ func (p *pace) wait(now time.Time, changed bool) time.Duration {
 	return max(0, p.full.Add(-time.Duration(p.burst-1)*publishPause).Sub(now))
 }
 
-// spend notes that a change was written at now, unless it only went with another one and had to wait for itself.
+// spend records a write of a change at the time now. A change that would have had to wait, and was written only
+// together with another change, is not recorded.
 func (p *pace) spend(now time.Time, changed bool) {
 	if p.wait(now, changed) > 0 {
 		return
@@ -188,8 +192,8 @@ func newPublishRetry() wait.Backoff {
 	return wait.Backoff{Duration: firstPublishRetry, Cap: lastPublishRetry, Steps: 8, Factor: 2, Jitter: 0.5}
 }
 
-// write patches the Pod's status, where an annotation may be written too: the right to patch Pods themselves would be one to
-// exchange their images.
+// write patches the status subresource of the Pod, which accepts changes of annotations too. The right to patch Pods
+// themselves would also allow an exchange of the images.
 func (p *Publisher) write(ctx context.Context, n news) error {
 	ctx, cancel := context.WithTimeout(ctx, publishLimit)
 	defer cancel()

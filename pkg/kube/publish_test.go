@@ -23,7 +23,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// patchPod obeys the rules of the API server for the status of a Pod, which a patch may bring annotations with, but no spec.
+// patchPod applies the rules of the API server for a patch of a Pod's status: the patch may change annotations, but no
+// spec.
 func (a *fakeAPI) patchPod(p clienttesting.PatchActionImpl) (runtime.Object, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -43,7 +44,7 @@ func (a *fakeAPI) patchPod(p clienttesting.PatchActionImpl) (runtime.Object, err
 	if err != nil {
 		return nil, err
 	}
-	// For maps of strings the two kinds of patches are the same.
+	// For maps of strings, the two kinds of patches have the same effect.
 	if text, err = strategicpatch.StrategicMergePatch(text, p.Patch, &corev1.Pod{}); err != nil {
 		return nil, err
 	}
@@ -56,7 +57,7 @@ func (a *fakeAPI) patchPod(p clienttesting.PatchActionImpl) (runtime.Object, err
 	return next.DeepCopy(), nil
 }
 
-// written returns the annotation of the Pod speaker-1, and how often it was written.
+// written returns the annotation of the Pod speaker-1, and the number of writes.
 func (a *fakeAPI) written() (text string, times int) {
 	synctest.Wait()
 	a.mu.Lock()
@@ -64,7 +65,8 @@ func (a *fakeAPI) written() (text string, times int) {
 	return a.objects["pods"]["lanlord-system/speaker-1"].(*corev1.Pod).Annotations[NetworksAnnotation], len(a.patches)
 }
 
-// publishing runs a Publisher of the Pod speaker-1 in a bubble. test is given what it publishes, to be changed before Wake.
+// publishing runs a Publisher of the Pod speaker-1 in a bubble. test changes the published networks in known and then
+// calls Wake.
 func publishing(t *testing.T, api *fakeAPI, podName string, test func(t *testing.T, p *Publisher, known *atomic.Pointer[cluster.Networks], log *lines)) {
 	synctest.Test(t, func(t *testing.T) {
 		var known atomic.Pointer[cluster.Networks]
@@ -108,7 +110,7 @@ func TestPublisher(t *testing.T) {
 		p.Wake()
 		expect("nothing new", says1, 1)
 
-		// A gateway that changes every second is written at most every ten seconds, and in the end as it is.
+		// A gateway that changes every second is written at most every ten seconds, and finally in its last state.
 		for i := range 61 {
 			known.Store(networksWith(fmt.Sprintf("192.0.2.%d", 1+i%2)))
 			p.Wake()
@@ -129,7 +131,7 @@ func TestPublisher(t *testing.T) {
 	})
 }
 
-// TestPublisherStrangers is told of strangers while a link comes and goes.
+// TestPublisherStrangers checks that changes of foreign hosts are written at once while a link flaps.
 func TestPublisherStrangers(t *testing.T) {
 	api := newFakeAPI(pod("speaker-1", "n1", ""))
 	publishing(t, api, "speaker-1", func(t *testing.T, p *Publisher, known *atomic.Pointer[cluster.Networks], _ *lines) {
@@ -168,7 +170,7 @@ func TestPublisherStrangers(t *testing.T) {
 			t.Errorf("told of %d strangers after a pause, want the last one too", n)
 		}
 
-		// In the long run there are two writes in each pause at most, with all that goes with each other.
+		// In the long run, there are at most two writes in each pause, because changes of both kinds share a write.
 		_, before := api.written()
 		const pauses = 20
 		for second := range int(pauses * publishPause / time.Second) {
@@ -178,7 +180,7 @@ func TestPublisherStrangers(t *testing.T) {
 		if _, n := api.written(); n-before > 2*pauses+2 || n-before < pauses {
 			t.Errorf("%d writes in %d pauses", n-before, pauses)
 		}
-		// After a rest the next is told of at once again.
+		// After a quiet time, the next change is written at once again.
 		time.Sleep(strangersAtOnce * publishPause)
 		show(0, 9)
 		if n := told(); n != 9 {
@@ -187,7 +189,7 @@ func TestPublisherStrangers(t *testing.T) {
 	})
 }
 
-// TestManyForeignHostsCostFewWrites lets more hosts than the annotation holds come and go every second.
+// TestManyForeignHostsCostFewWrites changes more hosts than the annotation holds every second.
 func TestManyForeignHostsCostFewWrites(t *testing.T) {
 	const minutes = 10
 	for name, c := range map[string]struct{ changing, most int }{
@@ -217,7 +219,7 @@ func TestManyForeignHostsCostFewWrites(t *testing.T) {
 	}
 }
 
-// TestPublishedIsSeen has a speaker's Publisher write what a controller's Store reads.
+// TestPublishedIsSeen checks that a controller's Store reads the annotation of a speaker's Publisher.
 func TestPublishedIsSeen(t *testing.T) {
 	api := newFakeAPI(pod("speaker-1", "n1", ""))
 	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {
@@ -259,7 +261,7 @@ func TestPublishedIsSeen(t *testing.T) {
 	})
 }
 
-// TestPublisherTriesAgain is without the API server, and then without the right, for a while.
+// TestPublisherTriesAgain runs for a while without the API server, and then without the right.
 func TestPublisherTriesAgain(t *testing.T) {
 	api := newFakeAPI(pod("speaker-1", "n1", ""))
 	publishing(t, api, "speaker-1", func(t *testing.T, p *Publisher, known *atomic.Pointer[cluster.Networks], log *lines) {
@@ -273,7 +275,7 @@ func TestPublisherTriesAgain(t *testing.T) {
 			t.Errorf("%d lines, want 1:\n%s", n, log.text.String())
 		}
 		api.fail(nil)
-		// The longest pause with its jitter.
+		// This is the longest pause with its jitter.
 		time.Sleep(lastPublishRetry * 3 / 2)
 		if text, n := api.written(); text != says1 || n != 1 {
 			t.Errorf("%q after %d writes, want %q after 1", text, n, says1)
@@ -281,7 +283,7 @@ func TestPublisherTriesAgain(t *testing.T) {
 	})
 }
 
-// TestPublisherWithoutPod says once that nothing is written.
+// TestPublisherWithoutPod checks that the Publisher logs once that it writes nothing.
 func TestPublisherWithoutPod(t *testing.T) {
 	api := newFakeAPI(pod("speaker-1", "n1", ""))
 	publishing(t, api, "", func(t *testing.T, p *Publisher, known *atomic.Pointer[cluster.Networks], log *lines) {

@@ -7,10 +7,11 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// The functions here read single objects as a Store does, for programs that look at a cluster once and watch nothing.
+// The functions here convert single objects in the same way as a Store, for programs that look at a cluster once and
+// watch nothing.
 
-// ServiceOf returns a Service as the controller and the speakers of this load-balancer class see it, and false if it is not
-// theirs and carries nothing of theirs.
+// ServiceOf returns a Service as the controller and the speakers of this load-balancer class see the Service. It
+// returns false for a Service that the class neither serves nor has to clean up.
 func ServiceOf(o *corev1.Service, class string) (cluster.Service, bool) {
 	row, ours := convertService(o, class)
 	if ours {
@@ -19,8 +20,8 @@ func ServiceOf(o *corev1.Service, class string) (cluster.Service, bool) {
 	return row.service, ours && !row.other
 }
 
-// OtherOf returns a Service of type LoadBalancer of another class as the controller and the speakers see it, and false for
-// any other Service.
+// OtherOf returns a Service of type LoadBalancer of another class as the controller and the speakers see the Service,
+// and false for any other Service.
 func OtherOf(o *corev1.Service, class string) (cluster.Service, bool) {
 	row, found := convertService(o, class)
 	return row.service, found && row.other
@@ -29,16 +30,17 @@ func OtherOf(o *corev1.Service, class string) (cluster.Service, bool) {
 // ClaimsOf returns the addresses that a Service has without the controller of this load-balancer class.
 func ClaimsOf(o *corev1.Service, class string) []cluster.Claim { return claims(o, class) }
 
-// NodeOf returns a Node as the controller and the speakers see it.
+// NodeOf returns a Node as the controller and the speakers see the Node.
 func NodeOf(o *corev1.Node) cluster.Node { return convertNode(o) }
 
-// ConfigOf returns the configuration in a ConfigMap, or why it is refused.
+// ConfigOf returns the configuration in a ConfigMap, or the reason to refuse the ConfigMap.
 func ConfigOf(o *corev1.ConfigMap) (*config.Config, error) {
 	row := convertConfig(o)
 	return row.config, row.problem
 }
 
-// NetworksOf returns what a speaker's Pod tells of the networks of its node. Of a Pod that tells nothing that is nothing.
+// NetworksOf returns the networks that a speaker's Pod reports for its node, and empty networks for a Pod without a
+// report. The error describes an unreadable report.
 func NetworksOf(o *corev1.Pod) (cluster.Networks, error) {
 	row, says := convertPod(o)
 	if !says {

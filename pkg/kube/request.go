@@ -13,7 +13,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// requested reads what a Service asks for. With a problem, the rest is empty.
+// requested reads the addresses and the pool that a Service requests. With a problem, addrs and pool are empty.
 func requested(o *corev1.Service, families []cluster.Family) (addrs []netip.Addr, pool, problem string) {
 	name, text := firstAnnotation(o, addressesAnnotations[:])
 	addrs, problem = parseRequest(text, families)
@@ -39,14 +39,15 @@ func requested(o *corev1.Service, families []cluster.Family) (addrs []netip.Addr
 	return addrs, pool, ""
 }
 
-// requestValue returns all that requested reads, as the user wrote it: as long as it is the same, so is the problem.
+// requestValue returns the text of all fields that requested parses for addresses, as the user wrote them. While the
+// text is the same, the problem is the same.
 func requestValue(o *corev1.Service) string {
 	_, text := firstAnnotation(o, addressesAnnotations[:])
 	return text + ";" + o.Spec.LoadBalancerIP
 }
 
-// preferredNode reads which Node should announce. With a problem there is no name. The problem does not repeat the value
-// of the annotation, which may be long: the problem becomes part of the condition.
+// preferredNode reads the name of the Node that should announce the addresses. With a problem the name is empty. The
+// problem does not repeat the value of the annotation, which may be long: the problem becomes part of the condition.
 func preferredNode(o *corev1.Service) (name, problem string) {
 	name = strings.TrimSpace(o.Annotations[PreferNodeAnnotation])
 	if name != "" && len(validation.IsDNS1123Subdomain(name)) > 0 {
@@ -55,7 +56,7 @@ func preferredNode(o *corev1.Service) (name, problem string) {
 	return name, ""
 }
 
-// announceFrom reads whether nodes with endpoints go first. With a problem the pool decides.
+// announceFrom reads whether to prefer nodes with endpoints. With a problem the pool decides.
 func announceFrom(o *corev1.Service) (from cluster.AnnounceFrom, problem string) {
 	switch strings.TrimSpace(o.Annotations[AnnounceFromAnnotation]) {
 	case "":
@@ -84,7 +85,7 @@ func prefer(o *corev1.Service, s *cluster.Service) {
 	s.PreferNodeProblem, s.PreferNodeValue = strings.Join(problems, "; "), strings.Join(values, ";")
 }
 
-// firstAnnotation returns the first of the annotations that is there and not blank, trimmed.
+// firstAnnotation returns the first annotation that is present and not blank, with the value trimmed.
 func firstAnnotation(o *corev1.Service, names []string) (name, value string) {
 	for _, name := range names {
 		if value := strings.TrimSpace(o.Annotations[name]); value != "" {
@@ -94,7 +95,7 @@ func firstAnnotation(o *corev1.Service, names []string) (name, value string) {
 	return "", ""
 }
 
-// parseRequest reads one or two addresses separated by commas, of different families that the Service has. The problem
+// parseRequest reads one or two addresses separated by a comma, of different families that the Service has. The problem
 // is the end of a sentence that begins with the name of the annotation or field.
 func parseRequest(text string, families []cluster.Family) (addrs []netip.Addr, problem string) {
 	for part := range strings.SplitSeq(text, ",") {
@@ -135,7 +136,7 @@ func join(addrs []netip.Addr) string {
 	return strings.Join(texts, " and ")
 }
 
-// quote returns text quoted, shortened where a user put a novel: it goes into Events.
+// quote returns text in quotes for an Event, and shortens a long text.
 func quote(text string) string {
 	const most = 64
 	if r := []rune(text); len(r) > most {

@@ -23,7 +23,7 @@ func TestRequested(t *testing.T) {
 		annotations map[string]string
 		field       string
 		families    []cluster.Family
-		want        string // addresses, then the pool
+		want        string // the addresses, then the pool
 		problem     string
 	}{
 		{"nothing", nil, "", dual, "", ""},
@@ -78,11 +78,11 @@ func TestRequested(t *testing.T) {
 
 func FuzzRequest(f *testing.F) {
 	f.Add("10.0.0.1,fd00::1")            // both families
-	f.Add(" 10.0.0.1 , ")                // blanks and a comma too many
-	f.Add("::ffff:10.0.0.1,10.0.0.2")    // the same family in disguise
+	f.Add(" 10.0.0.1 , ")                // blanks and an extra comma
+	f.Add("::ffff:10.0.0.1,10.0.0.2")    // the same family in another notation
 	f.Add("fe80::1%a,b")                 // a comma in a zone
-	f.Add(strings.Repeat("ü", 100))      // to be shortened between runes
-	f.Add("\xff\xfe" + "\x00,\n")        // no text at all
+	f.Add(strings.Repeat("ü", 100))      // shortened between runes
+	f.Add("\xff\xfe" + "\x00,\n")        // not text
 	f.Add("10.0.0.1\u00a0,\u3000fd00::") // blanks of other scripts
 	dual := []cluster.Family{cluster.IPv4, cluster.IPv6}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -11,14 +11,15 @@ import (
 )
 
 // RoutesAnnotation is the annotation that a speaker with BGP writes on its own Pod. The annotation holds the addresses
-// that routers were told, by the names of the peers, as in
+// that the speaker has announced to routers, by the names of the peers, as in
 // {"sets":[{"peers":["tor-a","tor-b"],"ranges":["192.0.2.1-192.0.2.9","2001:db8::1"]}]}.
 const RoutesAnnotation = "lanlord.io/routes"
 
-// The limits of the annotation. An annotation with all the ranges and peers that fit is shorter than mostRoutesText bytes.
+// These constants limit the annotation. An annotation with all the ranges and peers that fit is shorter than
+// mostRoutesText bytes.
 const (
 	mostRanges     = 512
-	mostRangesText = 32 << 10 // of the ranges alone, in bytes
+	mostRangesText = 32 << 10 // for the ranges and the names of the peers, in bytes
 	mostRoutesText = 64 << 10
 )
 
@@ -33,13 +34,14 @@ type (
 	}
 )
 
-// formatRouted returns the text of the annotation. Ranges beyond the limits are left out, and the text says so.
+// formatRouted returns the text of the annotation. formatRouted leaves out ranges over the limits, and then sets
+// partial in the text.
 func formatRouted(sets []cluster.RoutedSet) string {
 	t, ranges, size := routesText{}, 0, 0
 	for _, s := range sets {
 		set := routesSetText{Peers: s.Peers}
 		for _, p := range s.Peers {
-			size += len(p)*len(`\u0000`) + len(`"",`) // as JSON may have it
+			size += len(p)*len(`\u0000`) + len(`"",`) // JSON may escape each byte
 		}
 		for _, r := range s.Ranges {
 			text := r.String()
@@ -100,9 +102,8 @@ func parseRouted(text string) (r cluster.Routed, err error) {
 	return r, nil
 }
 
-// publishRouted brings the list of the snapshot up to date: the reports of the speakers that are ready, by the names of
-// the nodes. While a rollout replaces a Pod, the node has two reports that say the same. publishRouted is called with
-// Store.mu held.
+// publishRouted updates Routed of the snapshot: the reports of the ready speakers, sorted by the names of the nodes.
+// While a rollout replaces a Pod, the node has two reports with the same content. The caller holds Store.mu.
 func (s *Store) publishRouted() {
 	if !s.dirtyRouted {
 		return

@@ -30,7 +30,7 @@ func routedSets() []cluster.RoutedSet {
 	}
 }
 
-// TestRoutedText writes a report and reads the same.
+// TestRoutedText checks that parseRouted restores a formatted report.
 func TestRoutedText(t *testing.T) {
 	text := formatRouted(routedSets())
 	if text != saysRoutes {
@@ -52,7 +52,7 @@ func TestRoutedText(t *testing.T) {
 	}
 }
 
-// TestRoutedTextBounded writes more than the annotation holds. The annotation says that something is missing.
+// TestRoutedTextBounded formats more ranges than the annotation holds. The annotation is marked as partial.
 func TestRoutedTextBounded(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -96,7 +96,7 @@ func TestParseRoutedRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParseRouted reads any text: what is read is written and read as the same.
+// FuzzParseRouted reads any text: formatRouted and parseRouted restore every parsed report.
 func FuzzParseRouted(f *testing.F) {
 	for _, text := range []string{saysRoutes, `{"partial":true}`, `{"sets":[{"peers":["<"],"ranges":[]}]}`, `null`, `"`, ``} {
 		f.Add(text)
@@ -113,7 +113,7 @@ func FuzzParseRouted(f *testing.F) {
 				}
 			}
 		}
-		var some []cluster.RoutedSet // sets without a range say nothing
+		var some []cluster.RoutedSet // sets without a range are left out
 		for _, s := range r.Sets {
 			if len(s.Ranges) > 0 {
 				some = append(some, s)
@@ -129,8 +129,8 @@ func FuzzParseRouted(f *testing.F) {
 	})
 }
 
-// TestPublisherRoutes writes the routes beside the networks, not more than one change in ten seconds in the long run, and
-// removes the annotation when there is no BGP any longer.
+// TestPublisherRoutes writes the routes together with the networks, at most one change in ten seconds in the long run,
+// and removes the annotation when BGP ends.
 func TestPublisherRoutes(t *testing.T) {
 	api := newFakeAPI(pod("speaker-1", "n1", ""))
 	synctest.Test(t, func(t *testing.T) {
@@ -184,7 +184,7 @@ func TestPublisherRoutes(t *testing.T) {
 	})
 }
 
-// TestRoutedOfReadyPods has the reports of speakers that are ready in the snapshot, each node once.
+// TestRoutedOfReadyPods checks that the snapshot has the reports of the ready speakers, each node once.
 func TestRoutedOfReadyPods(t *testing.T) {
 	speaker := func(name, node, text string, ready bool) *corev1.Pod {
 		p := pod(name, node, says1)

@@ -12,33 +12,34 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// GossipSecret is the name of the Secret that holds the keys of the speakers' gossip, one in each entry. The speakers accept all keys, and
-// encrypt with the key whose entry has the first name in the order of bytes: of key-1, key-2 and key-10 that is key-1.
+// GossipSecret is the name of the Secret with the keys of the speakers' gossip, one key in each entry. The speakers
+// accept all keys. They encrypt with the key whose entry has the first name in the order of bytes: key-1 comes before
+// key-10 and key-2.
 //
-// To exchange a key takes three steps, and each waits until all speakers have seen the step before: add the new key as key-2; swap the
-// keys of the two entries; remove key-2, which holds the old key then.
+// The exchange of a key takes three steps, and each step waits until all speakers have seen the step before: add the
+// new key as key-2; swap the keys of the two entries; remove key-2, which then holds the old key.
 const GossipSecret = "lanlord-gossip"
 
 const (
 	firstKey = "key-1"
-	// keyLength is in bytes: as much as AES-256 takes.
+	// keyLength is the length of an AES-256 key in bytes.
 	keyLength = 32
-	// secretInterval is how often the controller tries to create the Secret. An attempt that finds the Secret costs one small request,
-	// and needs no right to read Secrets.
+	// secretInterval is the interval of the controller's attempts to create the Secret. An attempt that finds the
+	// Secret costs one small request, and needs no right to read Secrets.
 	secretInterval = 30 * time.Second
-	// secretLimit is how long one attempt may take.
+	// secretLimit is the time limit of one attempt.
 	secretLimit = 10 * time.Second
 )
 
-// KeepGossipSecret creates the Secret again whenever somebody has deleted it, until ctx ends, and then returns nil. Only the leading
-// controller calls it.
+// KeepGossipSecret creates the Secret again after each deletion, until ctx ends, and then returns nil. Only the leading
+// controller calls KeepGossipSecret.
 func KeepGossipSecret(ctx context.Context, client Client, namespace string, log *slog.Logger) error {
 	return keepSecret(ctx, "gossip key", log, func(ctx context.Context) error {
 		return EnsureGossipSecret(ctx, client, namespace, log)
 	})
 }
 
-// keepSecret calls ensure now and then until ctx ends. key says in the log which key ensure creates.
+// keepSecret calls ensure every secretInterval until ctx ends. key names the key in the log.
 func keepSecret(ctx context.Context, key string, log *slog.Logger, ensure func(context.Context) error) error {
 	for failing := false; ; {
 		sleep(ctx, secretInterval)
@@ -55,17 +56,17 @@ func keepSecret(ctx context.Context, key string, log *slog.Logger, ensure func(c
 	}
 }
 
-// EnsureGossipSecret creates the Secret with one random key if there is none. It never changes an existing Secret, so keys can be rotated
-// by hand.
+// EnsureGossipSecret creates the Secret with one random key if there is none. It never changes an existing Secret, so
+// that people can rotate keys by hand.
 func EnsureGossipSecret(ctx context.Context, client Client, namespace string, log *slog.Logger) error {
 	return ensureSecret(ctx, client, namespace, GossipSecret, "gossip key", log)
 }
 
-// ensureSecret creates a Secret with one random key if there is none. what says in the log which key it is.
+// ensureSecret creates a Secret with one random key if there is none. what names the key in the log.
 func ensureSecret(ctx context.Context, client Client, namespace, name, what string, log *slog.Logger) error {
 	key := make([]byte, keyLength)
 	rand.Read(key) // never fails
-	// To create the Secret without looking first needs no right to read Secrets.
+	// A create request without a read before needs no right to read Secrets.
 	_, err := client.Do(ctx, Request{Verb: VerbCreate, Resource: secrets, Namespace: namespace, Object: &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
 		Type:       corev1.SecretTypeOpaque,

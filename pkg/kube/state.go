@@ -15,14 +15,16 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// StateConfigMap is the name of the ConfigMap in which the leading controller keeps the facts that every process needs from its start
-// on: the last configuration that the controller accepted, and the MAC addresses of the nodes.
+// StateConfigMap is the name of the ConfigMap with the facts that every process needs at its start: the last
+// configuration that the controller accepted, and the MAC addresses of the nodes. The leading controller writes the
+// ConfigMap.
 const StateConfigMap = "lanlord-state"
 
-// The entries of the ConfigMap. stateConfig holds a configuration, stateVersion the resourceVersion of the user's ConfigMap that the
-// configuration came from, and stateNodes what the speakers reported, as in {"node-a":{"macs":["02:00:00:00:00:07"]}}. statePast holds the
-// configurations before that, whose addresses stay for a withdraw-delay, the newest first, as in
-// [{"config":"address-pools: …","config-version":"17","since":"2026-01-02T03:04:05Z","delay":"10m0s"}].
+// These constants name the entries of the ConfigMap. stateConfig holds a configuration, stateVersion the
+// resourceVersion of the user's ConfigMap with that configuration, and stateNodes the MAC addresses that the speakers
+// reported, as in {"node-a":{"macs":["02:00:00:00:00:07"]}}. statePast holds the earlier configurations whose addresses
+// stay for a withdraw-delay, the newest first, as in [{"config":"address-pools:
+// …","config-version":"17","since":"2026-01-02T03:04:05Z","delay":"10m0s"}].
 const (
 	stateConfig  = "config"
 	stateVersion = "config-version"
@@ -30,15 +32,15 @@ const (
 	statePast    = "past-configs"
 )
 
-// nodeMACs are the MAC addresses of each node by its name.
+// nodeMACs maps the name of each node to the MAC addresses of the node.
 type nodeMACs map[string][][6]byte
 
-// stateRow is one version of the ConfigMap.
+// stateRow holds one version of the ConfigMap.
 type stateRow struct {
 	version string
-	// data are the entries as they were written.
+	// data holds the entries as text.
 	data map[string]string
-	// accepted is the configuration. It is nil without one, and when configProblem is not nil.
+	// accepted is the configuration. accepted is nil without a configuration, and when configProblem is not nil.
 	accepted      *accepted
 	configProblem error
 	// past is empty when pastProblem is not nil.
@@ -49,8 +51,8 @@ type stateRow struct {
 	nodesProblem error
 }
 
-// convertState reads the ConfigMap. A process must start with whatever a hand or another version wrote there, so an entry that is not
-// valid counts like a missing one.
+// convertState reads the ConfigMap. An entry that is not valid counts as missing: a process must start with any content
+// that a person or another version of Lanlord wrote.
 func convertState(o *corev1.ConfigMap) stateRow {
 	row := stateRow{version: o.ResourceVersion, data: o.Data}
 	if text, found := o.Data[stateConfig]; found {
@@ -66,8 +68,9 @@ func convertState(o *corev1.ConfigMap) stateRow {
 	return row
 }
 
-// acceptedVersion returns the resourceVersion of the configuration, or 0, which is older than any, if the entry cannot be right: it is no
-// number, or newer than the ConfigMap that holds it, as after a copy from another cluster.
+// acceptedVersion returns the resourceVersion of the configuration. It returns 0, older than any version, for an entry
+// that cannot be right: the entry is not a number, or is newer than the ConfigMap itself, as after a copy from another
+// cluster.
 func acceptedVersion(o *corev1.ConfigMap) uint64 {
 	version := number(o.Data[stateVersion])
 	if version > number(o.ResourceVersion) {
@@ -80,7 +83,7 @@ type nodeText struct {
 	MACs []string `json:"macs"`
 }
 
-// parseNodes reads the entry for the nodes. Keys that are not known are left out: a newer controller may say more.
+// parseNodes reads the entry stateNodes. It ignores unknown keys, because a newer controller may write more keys.
 func parseNodes(text string) (nodeMACs, error) {
 	var nodes map[string]nodeText
 	if err := json.Unmarshal([]byte(text), &nodes); err != nil {
@@ -107,8 +110,9 @@ func parseNodes(text string) (nodeMACs, error) {
 	return parsed, nil
 }
 
-// formatNodes returns the entry for the nodes in at most size bytes, the same for the same MAC addresses. Of each node it takes the first
-// mostMACs in their order, and no node in part. left counts the MAC addresses that did not fit.
+// formatNodes returns the entry stateNodes in at most size bytes. Equal MAC addresses give equal text. formatNodes
+// takes the first mostMACs of each node in their order, and leaves out a node that does not fit as a whole. left counts
+// the MAC addresses that did not fit.
 func formatNodes(macs map[string][]string, size int) (text string, left int) {
 	kept := make(map[string]nodeText)
 	used := len("{}")
@@ -126,7 +130,7 @@ func formatNodes(macs map[string][]string, size int) (text string, left int) {
 	return marshalText(kept), left
 }
 
-// marshalText returns v as JSON. v must be made of maps, structs and strings, which can always be written.
+// marshalText returns v as JSON. v must consist of maps, structs and strings, so that the encoding cannot fail.
 func marshalText(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -135,8 +139,8 @@ func marshalText(v any) string {
 	return string(b)
 }
 
-// stateChanged takes over a version of the ConfigMap. What it held last stays in use when it is deleted or not valid any more. It is
-// called with Store.mu held.
+// stateChanged takes over a version of the ConfigMap. After the deletion of the ConfigMap or of a valid entry, the last
+// content stays in use. The caller holds Store.mu.
 func (s *Store) stateChanged(_ cluster.Key, _ string, old, row *stateRow) (wake bool) {
 	s.keeping.ring()
 	if row == nil {
@@ -154,7 +158,7 @@ func (s *Store) stateChanged(_ cluster.Key, _ string, old, row *stateRow) (wake 
 	return s.config.offer(fromState, row.accepted) || wake
 }
 
-// warnOfState logs what is wrong with the ConfigMap, once for each text.
+// warnOfState logs the problems of the ConfigMap, once for each text.
 func (s *Store) warnOfState(old, row *stateRow) {
 	for entry, problem := range map[string]error{
 		stateConfig: row.configProblem, stateNodes: row.nodesProblem, statePast: row.pastProblem,
@@ -166,8 +170,8 @@ func (s *Store) warnOfState(old, row *stateRow) {
 	}
 }
 
-// adoptMACs counts the MAC addresses that a controller before this one wrote as reported until now. So a node that is down while the
-// controller restarts does not become a stranger.
+// adoptMACs treats the MAC addresses from an earlier controller as reported until now. Thus a node that is down during
+// a restart of the controller does not count as a foreign host.
 func (s *Store) adoptMACs(macs nodeMACs) {
 	for name, all := range macs {
 		for _, mac := range all {
@@ -181,9 +185,9 @@ func (s *Store) adoptMACs(macs nodeMACs) {
 	s.fading.ring()
 }
 
-// keptState returns the entries that the ConfigMap should have and does not, and the version that it has, empty if it does not exist. had
-// is what was written last, which the watch may not show yet. left counts the MAC addresses for which there was no room. It is called
-// with Store.mu held.
+// keptState returns the entries to write into the ConfigMap, and the current version of the ConfigMap, empty if the
+// ConfigMap does not exist. had is the last written version, which the watch may not show yet. left counts the MAC
+// addresses that do not fit. The caller holds Store.mu.
 func (s *Store) keptState(had *stateRow) (want map[string]string, version string, left int) {
 	row := s.saved.rows[cluster.Key{Namespace: s.opt.Namespace, Name: StateConfigMap}]
 	if had != nil && (row == nil && older(s.saved.seen, had.version) || row != nil && older(row.version, had.version)) {
@@ -219,7 +223,7 @@ func (s *Store) keptState(had *stateRow) (want map[string]string, version string
 	return want, now.version, left
 }
 
-// reportedMACs returns the MAC addresses that speakers reported, of each Node that exists. It is called with Store.mu held.
+// reportedMACs returns the MAC addresses that speakers reported, for each Node that exists. The caller holds Store.mu.
 func (s *Store) reportedMACs() map[string][]string {
 	macs := make(map[string][]string)
 	for f := range s.facts {

@@ -16,7 +16,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
-// stateMap is the ConfigMap lanlord-state with these entries, given as name and text in turns.
+// stateMap returns the ConfigMap lanlord-state with these entries, given as alternating names and texts.
 func stateMap(entries ...string) *corev1.ConfigMap {
 	o := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "lanlord-system", Name: StateConfigMap}, Data: map[string]string{}}
 	for i := 0; i < len(entries); i += 2 {
@@ -25,7 +25,7 @@ func stateMap(entries ...string) *corev1.ConfigMap {
 	return o
 }
 
-// reactToConfigMaps obeys the rules of the API server for ConfigMaps that are created or patched.
+// reactToConfigMaps applies the rules of the API server to the creation and to patches of ConfigMaps.
 func (a *fakeAPI) reactToConfigMaps() {
 	group := schema.GroupResource{Resource: "configmaps"}
 	a.PrependReactor("create", "configmaps", func(action clienttesting.Action) (bool, runtime.Object, error) {
@@ -70,7 +70,7 @@ func (a *fakeAPI) reactToConfigMaps() {
 	})
 }
 
-// kept returns the entries of lanlord-state, and how often they were patched since the last call.
+// kept returns the entries of lanlord-state, and the number of patches since the last call.
 func (a *fakeAPI) kept() (data map[string]string, patches int) {
 	synctest.Wait()
 	a.mu.Lock()

@@ -71,10 +71,11 @@ func TestParseNodes(t *testing.T) {
 	}
 }
 
-// FuzzParseNodes reads any text, and reads again what is written of it.
+// FuzzParseNodes reads any text, and checks that formatNodes and parseNodes restore the result.
 func FuzzParseNodes(f *testing.F) {
 	f.Add(`{"node-a":{"macs":["02:00:00:00:00:07"]}}`)
-	f.Add(`{"node-a":{"macs":[]},"node-a":{"macs":["02:00:00:00:00:07","02:00:00:00:00:07"]}}`) // names and addresses twice
+	// These entries repeat a name and an address.
+	f.Add(`{"node-a":{"macs":[]},"node-a":{"macs":["02:00:00:00:00:07","02:00:00:00:00:07"]}}`)
 	f.Add(`{"":{"macs":["02:00:00:00:00:07"],"unknown":{}}}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		nodes, err := parseNodes(text)
@@ -98,7 +99,7 @@ func FuzzParseNodes(f *testing.F) {
 	})
 }
 
-// macsOf shows the MAC addresses of the Nodes in a snapshot.
+// macsOf returns the MAC addresses of the Nodes in a snapshot as text.
 func macsOf(s cluster.Snapshot) string {
 	var b strings.Builder
 	for _, n := range s.Nodes {
@@ -111,7 +112,7 @@ func macsOf(s cluster.Snapshot) string {
 	return b.String()
 }
 
-// TestNodeMACs reads MAC addresses as a speaker does, from each state of lanlord-state.
+// TestNodeMACs reads the MAC addresses from each state of lanlord-state, like a speaker.
 func TestNodeMACs(t *testing.T) {
 	const two = `{"n1":{"macs":["02:00:00:00:00:07"]},"n2":{"macs":["02:00:00:00:00:08"]}}`
 	api := newFakeAPI(configMap(onePool), node("n1", "10.0.0.1"), node("n2", "10.0.0.2"))
@@ -149,7 +150,8 @@ func TestNodeMACs(t *testing.T) {
 	})
 }
 
-// TestKernelAddresses counts the addresses of nodes as taken, whoever reports them, and for a while after nobody does.
+// TestKernelAddresses checks that the addresses of nodes count as taken, whichever speaker reports them, and for a
+// while after the last report.
 func TestKernelAddresses(t *testing.T) {
 	api := newFakeAPI(node("n1", "10.0.0.1"), node("n2", "10.0.0.2"),
 		pod("speaker-1", "n1", `{"addresses":["10.0.0.1","10.0.0.100","172.17.0.1"]}`),

@@ -20,42 +20,46 @@ import (
 type Options struct {
 	// Client comes from [Connect].
 	Client Client
-	// Namespace holds the ConfigMaps, the Secret and the Pods of Lanlord.
+	// Namespace is the namespace of Lanlord's ConfigMaps, Secret and Pods.
 	Namespace string
-	// ConfigMap is the name of the ConfigMap that holds the configuration.
+	// ConfigMap is the name of the ConfigMap with the configuration.
 	ConfigMap string
-	// MetalLB is the namespace of MetalLB's resources that make up the configuration. If MetalLB is empty, the ConfigMap holds
-	// the configuration. The Secrets with the passwords of routers are in the same namespace as the configuration.
+	// MetalLB is the namespace of MetalLB's resources that make up the configuration. If MetalLB is empty, the
+	// ConfigMap holds the configuration. The Secrets with the passwords of routers are in the namespace of the
+	// configuration.
 	MetalLB string
 	// LoadBalancerClass is the spec.loadBalancerClass of Lanlord's Services; empty for Services without a class.
 	LoadBalancerClass string
-	// Nodes, Namespaces, Endpoints and Secret enable watches besides those of the Services and the two ConfigMaps. With Namespaces the
-	// Store keeps the labels of Services, too: pools select by both.
+	// Nodes, Namespaces, Endpoints and Secret enable further watches besides the watches of Services and the two
+	// ConfigMaps. With Namespaces, the Store also keeps the labels and the assignment records of Services: pools select
+	// by the labels of Services and namespaces.
 	Nodes, Namespaces, Endpoints, Secret bool
-	// Passwords enables the watches of the Secrets that the configuration names for the passwords of routers.
+	// Passwords enables the watches of the Secrets with the passwords of routers. The configuration names these
+	// Secrets.
 	Passwords bool
 	// Speakers enables the watch of the speakers' Pods, which report the networks of their nodes.
 	Speakers bool
-	// Gateways enables the watch of the Gateways of the Gateway API. The Store works without them where the API server does not know
-	// the kind.
+	// Gateways enables the watch of the Gateways of the Gateway API. The Store works without Gateways if the API server
+	// does not know the kind.
 	Gateways bool
 	// Component is the source of Events and the field manager of writes, like "lanlord-controller".
 	Component string
-	// Host is the second half of the source of Events: the node's name.
+	// Host is the second half of the source of Events: the name of the node.
 	Host string
-	// Log gets the state transitions.
+	// Log receives the state transitions.
 	Log *slog.Logger
-	// Wake is called when a snapshot would differ from the previous one in more than resourceVersions, and never before the Store is
-	// synced. It must not block, and may be nil.
+	// Wake is called when a snapshot would differ from the previous snapshot in more than resourceVersions, and never
+	// before the Store is synced. Wake must not block, and may be nil.
 	Wake func()
-	// Registerer gets the Store's metrics. It may be nil.
+	// Registerer receives the metrics of the Store. Registerer may be nil.
 	Registerer prometheus.Registerer
-	// Check is called before every write to a Service or to the ConfigMap lanlord-state, which is not made if Check returns
-	// an error. It may be nil.
+	// Check is called before every write to a Service or to the ConfigMap lanlord-state. If Check returns an error, the
+	// Store does not write. Check may be nil.
 	Check func(context.Context) error
 }
 
-// Store holds the API server's objects as converted values. It includes the writes of this process that the watch has not shown yet.
+// Store holds the API server's objects as converted values. It includes the writes of this process that the watch has
+// not shown yet.
 type Store struct {
 	opt     Options
 	health  *health
@@ -65,8 +69,9 @@ type Store struct {
 	// synced is closed when every watched kind was listed once.
 	synced chan struct{}
 
-	// mu guards all fields below, and the rows of the tables. The goroutines of the watches write here, and the loop, the metrics and the
-	// status page read. Each holds mu for a few map operations only; a goroutine in between would make them slower.
+	// mu guards all fields below, and the rows of the tables. The goroutines of the watches write the fields, and the
+	// loop, the metrics and the status page read them. Each goroutine holds mu only for a few map operations; an owner
+	// goroutine would be slower.
 	mu         sync.Mutex
 	services   *table[serviceRow]
 	slices     *table[sliceRow]
@@ -78,13 +83,13 @@ type Store struct {
 	secrets    *table[[][]byte]
 	gateways   *table[gatewayRow]
 
-	// own are the results of this process's writes that the watch has not shown yet. A nil row hides the Service.
+	// own holds the results of this process's writes that the watch has not shown yet. A nil row hides the Service.
 	own map[cluster.Key]ownWrite
 	// slicesOf and endpoints have the Service as their key.
 	slicesOf  map[cluster.Key][]cluster.Key
 	endpoints map[cluster.Key]endpoints
-	// dirty are the Services whose entry in published is out of date. dirtyNodes and dirtyNamespaces mean that publishedNodes and
-	// publishedNamespaces are out of date.
+	// dirty lists the Services whose entry in published or publishedOthers is out of date. dirtyNodes and
+	// dirtyNamespaces mean that publishedNodes and publishedNamespaces are out of date.
 	dirty               map[cluster.Key]struct{}
 	published           []*cluster.Service
 	publishedOthers     []*cluster.Service
@@ -92,42 +97,42 @@ type Store struct {
 	publishedNodes      []cluster.Node
 	dirtyNamespaces     bool
 	publishedNamespaces []cluster.Namespace
-	// facts are what the speakers have reported of their networks, and fading rings when a fact has a new end. dirtyFacts means that
-	// publishedTaken, publishedSubnets and publishedConflicts are out of date.
+	// facts holds the reports of the speakers about their networks, and fading rings when a fact has a new end.
+	// dirtyFacts means that publishedTaken, publishedSubnets and publishedConflicts are out of date.
 	facts              map[fact]saying
 	fading             bell
 	dirtyFacts         bool
 	publishedTaken     []cluster.Taken
 	publishedSubnets   []netip.Prefix
 	publishedConflicts []cluster.Stranger
-	// dirtyClaims means that publishedClaims is out of date, dirtyRouted the same of publishedRouted.
+	// dirtyClaims means that publishedClaims is out of date, and dirtyRouted that publishedRouted is out of date.
 	dirtyClaims     bool
 	publishedClaims []cluster.Claim
 	dirtyRouted     bool
 	publishedRouted []cluster.Routed
 	config          configChoice
 	set             resourceSet
-	// macs are the MAC addresses in the ConfigMap lanlord-state, and stateRead is true once it was listed. keeping rings when KeepState
-	// may have something to write.
+	// macs holds the MAC addresses in the ConfigMap lanlord-state, and stateRead is true once lanlord-state was listed.
+	// keeping rings when KeepState may have something to write.
 	macs      nodeMACs
 	stateRead bool
 	keeping   bell
 	keys      [][]byte
-	// passwords has the watch of each Secret with passwords, by its name.
+	// passwords maps the name of each Secret with passwords to its watch.
 	passwords map[string]*passwordWatch
 }
 
-// ownWrite is the Service that the API server returned to a write.
+// ownWrite is the result of a write: the Service in the answer of the API server.
 type ownWrite struct {
 	version string
 	row     *serviceRow
 }
 
-// endpoints is the sum of all EndpointSlices of a Service.
+// endpoints combines all EndpointSlices of a Service.
 type endpoints struct {
 	serving bool
 	// nodes lists the nodes of the ready or serving endpoints, and ready the nodes of the ready endpoints that do not
-	// terminate, both sorted. Equal lists share memory.
+	// terminate. Both lists are sorted. Equal lists share memory.
 	nodes, ready []string
 }
 
@@ -226,7 +231,7 @@ func (s *Store) makeConfigTables() {
 	}
 }
 
-// trim drops the fields of a Service that this reader does not use.
+// trim drops the fields of a Service that the reader of this Store does not use.
 func (s *Store) trim(row *serviceRow) {
 	if !s.opt.Namespaces {
 		row.service.Labels, row.service.Assignment = nil, nil
@@ -269,7 +274,8 @@ func (s *Store) Synced() bool {
 	}
 }
 
-// WaitSynced waits until [Store.Synced] is true. Its error wraps that of ctx and names the kinds that are missing, and the reason.
+// WaitSynced waits until [Store.Synced] is true. When ctx ends first, the error wraps the cause of ctx, names the
+// missing kinds, and wraps the last error of a watch.
 func (s *Store) WaitSynced(ctx context.Context) error {
 	select {
 	case <-s.synced:
@@ -286,17 +292,18 @@ func (s *Store) WaitSynced(ctx context.Context) error {
 // Connected reports whether the last list or watch reached the API server.
 func (s *Store) Connected() bool { return s.health.connected() }
 
-// GossipKeys returns the entries of the Secret in the order of their names, byte by byte. The first key encrypts, and all are accepted.
-// GossipKeys does not check their length. It returns none until a Secret with entries exists. The last keys stay when the Secret is deleted
-// or emptied. Options.Wake is called when the keys have changed. The caller must not change them.
+// GossipKeys returns the entries of the Secret in the order of their names, byte by byte. The first key encrypts, and
+// the speakers accept all keys. GossipKeys does not check the length of the keys. It returns none until a Secret with
+// entries exists. The last keys stay after the Secret is deleted or emptied. Options.Wake is called when the keys have
+// changed. The caller must not change the keys.
 func (s *Store) GossipKeys() [][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.keys
 }
 
-// Snapshot returns the current state. The cost is in proportion to the changes since the last call, plus a list of Services if any of them
-// has changed: snapshots share the Services that have not.
+// Snapshot returns the current state. The cost is in proportion to the changes since the last call, plus one list of
+// Services if any Service has changed: snapshots share unchanged Services.
 func (s *Store) Snapshot() cluster.Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -329,7 +336,7 @@ func (s *Store) moved(wake bool) {
 	}
 }
 
-// markSynced closes synced and reports whether it did: another watch may have been faster.
+// markSynced closes synced and reports whether this call closed synced: another watch may have been faster.
 func (s *Store) markSynced() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -62,7 +62,8 @@ func names(services []*cluster.Service) string {
 	return strings.Join(ns, " ")
 }
 
-// TestSnapshotsShare changes one Service of three, and the endpoints of another: the third is not copied.
+// TestSnapshotsShare changes one Service of three, and the endpoints of another Service: the third Service is not
+// copied.
 func TestSnapshotsShare(t *testing.T) {
 	api := newFakeAPI(configMap(""), service("a"), service("b"), service("c"), slice("b-1", "b", "n1"))
 	inBubble(t, api, func(t *testing.T, s *Store, _ *counter, _ *lines) {
@@ -85,8 +86,8 @@ func TestSnapshotsShare(t *testing.T) {
 	})
 }
 
-// TestTerminatingEndpoint stops the only Pod of one node of two: the node has no ready endpoint at once, which wakes, and
-// no serving endpoint when the Pod is gone.
+// TestTerminatingEndpoint stops the only Pod of one node of two. The node has no ready endpoint at once, which wakes
+// the reader, and no serving endpoint after the end of the Pod.
 func TestTerminatingEndpoint(t *testing.T) {
 	api := newFakeAPI(configMap(""), service("b"), slice("b-1", "b", "n1", "n2"), slice("b-2", "b", "n2"))
 	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {
@@ -166,7 +167,8 @@ func TestSnapshot(t *testing.T) {
 	})
 }
 
-// TestNamespaces sees the labels of namespaces, and wakes for them only.
+// TestNamespaces checks that snapshots have the labels of namespaces, and that only a change of labels wakes the
+// reader.
 func TestNamespaces(t *testing.T) {
 	namespace := func(name string, labels map[string]string) *corev1.Namespace {
 		return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
@@ -209,7 +211,7 @@ func TestNoWakeForNothing(t *testing.T) {
 		version := api.put(owned)
 		twice := slice("s-1", "s", "n1", "n1")
 		api.put(twice)
-		api.put(slice("other-1", "other", "n1")) // of a Service that is not ours
+		api.put(slice("other-1", "other", "n1")) // of a Service outside of Lanlord
 		labelled := configMap(onePool)
 		labelled.Labels = map[string]string{"a": "b"}
 		api.put(labelled)
@@ -272,7 +274,7 @@ func TestWakes(t *testing.T) {
 	})
 }
 
-// TestGossipKeys exchanges a key as its documentation says: each step wakes once, and the first key is the one to be used.
+// TestGossipKeys exchanges a key by the documented steps: each step wakes the reader once, and the first key encrypts.
 func TestGossipKeys(t *testing.T) {
 	secret := func(entries ...string) *corev1.Secret {
 		o := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "lanlord-system", Name: GossipSecret}, Data: map[string][]byte{}}
@@ -405,8 +407,8 @@ func TestAPIServerAway(t *testing.T) {
 	})
 }
 
-// TestWatchesComeBackTogether has the API server away for so long that the watches wait for seconds, each for another time. When it is
-// back, and one has asked, all have.
+// TestWatchesComeBackTogether makes the API server unreachable for so long that each watch waits for another number of
+// seconds. When the API server is back, all watches ask as soon as one has asked.
 func TestWatchesComeBackTogether(t *testing.T) {
 	for _, c := range []struct {
 		away  time.Duration
@@ -441,7 +443,7 @@ func TestWatchesComeBackTogether(t *testing.T) {
 	}
 }
 
-// apiDown is a refused connection as client-go reports it.
+// apiDown is a refused connection in the form of client-go.
 type apiDown struct{}
 
 func (*apiDown) Error() string { return "dial tcp: connection refused" }
@@ -491,7 +493,7 @@ func TestEvent(t *testing.T) {
 	})
 }
 
-// TestEventsArePaced sends what many Services have to say one after the other, and all of it.
+// TestEventsArePaced sends the Events of many Services one after the other, without a loss.
 func TestEventsArePaced(t *testing.T) {
 	api := newFakeAPI()
 	inBubble(t, api, func(t *testing.T, s *Store, _ *counter, _ *lines) {

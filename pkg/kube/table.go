@@ -12,30 +12,33 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// table keeps the converted objects of one kind. It is the store of a reflector, which calls the table from one goroutine.
+// table holds the converted objects of one kind. It is the store of a reflector, which calls the table from one
+// goroutine.
 type table[V any] struct {
-	// mu is the Store's. It guards all fields below the functions.
+	// mu is Store.mu. It guards all fields below the functions.
 	mu *sync.Mutex
-	// convert returns the row of an object, and false to keep no row. The table calls convert without mu.
+	// convert returns the row of an object, and false for an object without a row. The table calls convert without mu.
 	convert func(object any) (V, bool)
-	// change is called with mu held for each row that may have changed and returns whether to wake the reader. One of old and new is
-	// nil in the first and in the last change of a row. At the resourceVersion at, new is known to be true.
+	// change is called with mu held for each row that may have changed, and returns whether to wake the reader. A new
+	// row has a nil old, and a removed row has a nil new. Both are nil after the deletion of an object without a row.
+	// at is a resourceVersion at which new is known to be current.
 	change func(key cluster.Key, at string, old, new *V) bool
-	// listing is called with mu held before the table takes over a list. back is true when the list is older than the table: the data
-	// of the API server was restored from a backup. listing may be nil.
+	// listing is called with mu held before the table takes over a list. back is true when the list is older than the
+	// table: the data of the API server was restored from a backup. listing may be nil.
 	listing func(back bool)
-	// listed is called with mu held after the table has taken over a list and returns whether to wake the reader. It may be nil.
+	// listed is called with mu held after the table has taken over a list, and returns whether to wake the reader.
+	// listed may be nil.
 	listed func() bool
 	// moved is called without mu after every event.
 	moved func(wake bool)
 
 	rows map[cluster.Key]*V
-	// seen is the newest resourceVersion of a list, a bookmark or an event. Events arrive in order, so the table shows every change up
-	// to seen.
+	// seen is the newest resourceVersion of a list, a bookmark or an event. Events arrive in order, so the table shows
+	// every change up to seen.
 	seen   string
 	synced bool
-	// changed is the resourceVersion of the newest change that the table has shown, 0 for none; deletions count. Unlike seen it does not
-	// depend on when the table was listed.
+	// changed is the resourceVersion of the newest change that the table has shown, 0 for none; deletions count. Unlike
+	// seen, changed does not depend on the time of the list.
 	changed uint64
 	// passed is closed and replaced when seen moves.
 	passed chan struct{}
@@ -104,8 +107,8 @@ func (t *table[V]) Replace(objects []any, version string) error {
 	for key := range t.rows {
 		if rows[key] == nil {
 			if last > 0 {
-				// The object was deleted after the last event. A list does not tell when, and a guess that is too high would make
-				// nodes that watched the deletion look as if they had missed a change.
+				// The object was deleted after the last event. A list does not tell the time of the deletion. After a
+				// guess that is too high, nodes that watched the deletion would seem to have missed a change.
 				t.changed = max(t.changed, last+1)
 			}
 			wake = t.put(key, version, nil) || wake
@@ -134,14 +137,14 @@ func (t *table[V]) Bookmark(version string) error {
 // Resync implements [cache.ReflectorStore]. It does nothing, because readers take whole snapshots.
 func (t *table[V]) Resync() error { return nil }
 
-// Transformer implements [cache.TransformingStore]. The reflector gathers a streamed first list in a store of its own; converted
-// objects keep that store as small as the table.
+// Transformer implements [cache.TransformingStore]. The reflector gathers a streamed first list in a store of its own;
+// converted objects keep that store as small as the table.
 func (t *table[V]) Transformer() cache.TransformFunc {
 	return func(object any) (any, error) { return t.arrive(object) }
 }
 
-// arrived is an object that was converted on arrival. Of the metadata only the names and the version are left, and row is nil for an
-// object without a row.
+// arrived is an object that was converted on arrival. It keeps only the names and the version of the metadata. row is
+// nil for an object without a row.
 type arrived[V any] struct {
 	metav1.ObjectMeta
 	row *V
@@ -149,7 +152,7 @@ type arrived[V any] struct {
 
 func (a *arrived[V]) key() cluster.Key { return cluster.Key{Namespace: a.Namespace, Name: a.Name} }
 
-// arrive converts an object that is not converted yet.
+// arrive converts an object, unless the object is converted already.
 func (t *table[V]) arrive(object any) (*arrived[V], error) {
 	if done, ok := object.(*arrived[V]); ok {
 		return done, nil
@@ -167,13 +170,13 @@ func (t *table[V]) arrive(object any) (*arrived[V], error) {
 	return a, nil
 }
 
-// showChange records the resourceVersion of an event before the table shows it. The caller holds mu.
+// showChange records the resourceVersion of an event before the table shows the event. The caller holds mu.
 func (t *table[V]) showChange(version string) {
 	t.see(newer(t.seen, version))
 	t.changed = max(t.changed, number(version))
 }
 
-// versions returns how far the table has seen its kind. The caller holds mu.
+// versions returns the progress of the table. The caller holds mu.
 func (t *table[V]) versions() cluster.Seen {
 	return cluster.Seen{Changed: t.changed, Complete: max(t.changed, number(t.seen))}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// TestWriteThrottled writes to an API server whose priority and fairness turns the first requests down: the write is made when
-// the API server wants it, once, and not before.
+// TestWriteThrottled writes to an API server whose priority and fairness rejects the first requests. The write is
+// repeated at the time that the API server names, not earlier, and takes effect once.
 func TestWriteThrottled(t *testing.T) {
 	const refusals, retryAfter = 2, 1
 	var mu sync.Mutex

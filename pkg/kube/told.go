@@ -18,33 +18,35 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// The bounds of what is told of one object and of what is remembered of that, as in client-go's package for Events. That one
-// itself would link the merging of patches by schema, and OpenAPI with it.
+// These constants bound the Events about one object and the memory for sent Events, with the values of client-go's
+// package for Events. That package itself would link patch merging by schema, and OpenAPI, into the binary.
 const (
-	// objectBurst Events of one object are sent, and another one every objectPause in the long run.
+	// The Store sends objectBurst Events about one object at once, and one more every objectPause in the long run.
 	objectBurst = 25
 	objectPause = 5 * time.Minute
-	// eventMemory is of how many objects it is remembered what was told of them, and objectMemory how many Events.
+	// eventMemory is the number of objects with remembered Events, and objectMemory the number of Events remembered for
+	// each object.
 	eventMemory  = 512
 	objectMemory = objectBurst
 )
 
-// told knows what was told of which object, so that what happens again is counted and not told again. It is one goroutine's.
+// told remembers the sent Events by object, so that a repeated Event is counted and not sent again. Only one goroutine
+// uses told.
 type told struct {
 	source  corev1.EventSource
-	objects *lru.Cache // of *toldOf by cluster.ObjectRef
+	objects *lru.Cache // maps cluster.ObjectRef to *toldOf
 }
 
-// toldOf is what was told of one object.
+// toldOf remembers the Events sent about one object.
 type toldOf struct {
 	limit *rate.Limiter
-	// named is the number in the last Event's name.
+	// named is the number in the name of the last Event.
 	named int64
-	// said are the last Events, the oldest first.
+	// said lists the last Events, the oldest first.
 	said []said
 }
 
-// said is an Event that was sent, and how often what it says has happened.
+// said is an Event that was sent. count is the number of occurrences.
 type said struct {
 	kind, reason, message, name string
 	count                       int32
@@ -54,7 +56,7 @@ func newTold(component, host string) *told {
 	return &told{source: corev1.EventSource{Component: component, Host: host}, objects: lru.New(eventMemory)}
 }
 
-// of returns what was told of an object.
+// of returns the memory of an object.
 func (t *told) of(o cluster.ObjectRef) *toldOf {
 	if known, ok := t.objects.Get(o); ok {
 		return known.(*toldOf)
@@ -64,7 +66,7 @@ func (t *told) of(o cluster.ObjectRef) *toldOf {
 	return of
 }
 
-// event returns an Event that was not sent yet.
+// event builds a new Event object for e.
 func (t *told) event(of *toldOf, e cluster.Event) *corev1.Event {
 	kind, namespace, now := corev1.EventTypeNormal, e.Object.Namespace, metav1.Now()
 	if e.Warning {
@@ -85,7 +87,7 @@ func (t *told) event(of *toldOf, e cluster.Event) *corev1.Event {
 	}
 }
 
-// tell counts up the Event that says so already, or else creates one.
+// tell sends o: it increments the count of an earlier Event with the same text, or else creates o.
 func (of *toldOf) tell(ctx context.Context, c Client, o *corev1.Event) error {
 	i := slices.IndexFunc(of.said, func(s said) bool {
 		return s.kind == o.Type && s.reason == o.Reason && s.message == o.Message
@@ -95,11 +97,11 @@ func (of *toldOf) tell(ctx context.Context, c Client, o *corev1.Event) error {
 		if !apierrors.IsNotFound(err) {
 			return err
 		}
-		// The API server has forgotten it, as it does with Events after an hour.
+		// The API server has deleted the Event: Events expire after an hour.
 		of.said = slices.Delete(of.said, i, i+1)
 	}
 	_, err := c.Do(ctx, Request{Verb: VerbCreate, Resource: events, Namespace: o.Namespace, Object: o})
-	if err != nil && !apierrors.IsAlreadyExists(err) { // it does when the answer to an earlier try was lost
+	if err != nil && !apierrors.IsAlreadyExists(err) { // an earlier attempt created o, but its answer was lost
 		return err
 	}
 	if len(of.said) == objectMemory {
@@ -109,7 +111,7 @@ func (of *toldOf) tell(ctx context.Context, c Client, o *corev1.Event) error {
 	return nil
 }
 
-// again counts up an Event. To do so twice, because the answer was lost, does no harm.
+// again increments the count of an Event. A repeated call after a lost answer does no harm.
 func again(ctx context.Context, c Client, s *said, o *corev1.Event) error {
 	patch, err := json.Marshal(struct {
 		Count         int32       `json:"count"`

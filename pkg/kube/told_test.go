@@ -30,8 +30,8 @@ func eventsIn(t *testing.T, api *fakeAPI, namespace string) []corev1.Event {
 	return list.Items
 }
 
-// TestRepeatedEventsAreCounted tells of one thing three times, of another once, and of the first again when the API server has
-// forgotten it.
+// TestRepeatedEventsAreCounted sends one Event three times and another Event once, and sends the first Event again
+// after the API server has deleted it.
 func TestRepeatedEventsAreCounted(t *testing.T) {
 	api := newFakeAPI()
 	inBubble(t, api, func(t *testing.T, s *Store, _ *counter, _ *lines) {
@@ -73,7 +73,7 @@ func TestRepeatedEventsAreCounted(t *testing.T) {
 	})
 }
 
-// TestOneObjectDoesNotFlood has one Service change its mind all the time, and another that has something to say once.
+// TestOneObjectDoesNotFlood sends many different Events about one Service, and one Event about another Service.
 func TestOneObjectDoesNotFlood(t *testing.T) {
 	api := newFakeAPI()
 	inBubble(t, api, func(t *testing.T, s *Store, _ *counter, _ *lines) {
@@ -96,8 +96,8 @@ func TestOneObjectDoesNotFlood(t *testing.T) {
 	})
 }
 
-// TestEventsWaitForTheServer cannot reach the API server for a minute: what is to be told waits, in its order, and nothing is told twice
-// whose answer was lost. What the server refuses holds nobody up.
+// TestEventsWaitForTheServer makes the API server unreachable for a minute. The Events wait in their order, and an
+// Event whose answer was lost is not duplicated. An Event that the API server refuses delays no other Event.
 func TestEventsWaitForTheServer(t *testing.T) {
 	api := newFakeAPI()
 	inBubble(t, api, func(t *testing.T, s *Store, _ *counter, log *lines) {
@@ -142,7 +142,8 @@ func TestEventsWaitForTheServer(t *testing.T) {
 	})
 }
 
-// TestEventsAreGivenUp has an API server that never comes: the goroutine ends with its context, and is not stuck with the first Event.
+// TestEventsAreGivenUp has an API server that never answers: the goroutine ends with its context, even while the first
+// Event waits.
 func TestEventsAreGivenUp(t *testing.T) {
 	api := newFakeAPI()
 	inBubble(t, api, func(t *testing.T, s *Store, _ *counter, log *lines) {

@@ -8,14 +8,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// watchMethod is the method of a request for a watch, which ends in an answer that does not end.
+// watchMethod is the method label of a watch request, because the answer to a watch has no end.
 const watchMethod = "WATCH"
 
-// noAnswer is the code of a request that got none.
+// noAnswer is the code label of a request without an answer.
 const noAnswer = "none"
 
-// requestMetrics count what a client asks of the API server. They hang on the client's transport: client-go's own hooks are there
-// once in a process, for all its clients.
+// requestMetrics counts and times the requests of a client. The metrics belong to the client's transport, because
+// client-go's own hooks are global to the process and shared by all clients.
 type requestMetrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
@@ -41,7 +41,7 @@ func newRequestMetrics(r prometheus.Registerer) *requestMetrics {
 	return m
 }
 
-// wrap returns a transport that counts.
+// wrap returns a transport that counts the requests to next.
 func (m *requestMetrics) wrap(next http.RoundTripper) http.RoundTripper {
 	return countingTransport{m, next}
 }
@@ -68,5 +68,5 @@ func (t countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// WrappedRoundTripper lets client-go find the transport below.
+// WrappedRoundTripper returns the inner transport for client-go.
 func (t countingTransport) WrappedRoundTripper() http.RoundTripper { return t.next }

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// TestRequestsAreCounted asks an API server that answers, refuses, and is gone.
+// TestRequestsAreCounted makes requests to an API server that answers, refuses, and stops.
 func TestRequestsAreCounted(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/secrets") {

@@ -23,14 +23,14 @@ func versioned(o *corev1.Service, version int) *corev1.Service {
 	return o
 }
 
-// happened is one change in a history: of a name that exists from then on, or does not.
+// happened is one change in a history. After the change, the object name exists or does not exist.
 type happened struct {
 	version int
 	name    string
 	exists  bool
 }
 
-// history is a random history of Services in which unrelated changes use up versions, too.
+// history returns a random history of Services. Unrelated changes use up versions, too.
 func history(random *rand.Rand) (all []happened) {
 	exists := map[string]bool{}
 	for version := 100 + random.IntN(3); len(all) < 12; version += 1 + random.IntN(3) {
@@ -45,9 +45,10 @@ func history(random *rand.Rand) (all []happened) {
 // reader is a Store that follows a history.
 type reader struct {
 	store *Store
-	// next is the index of the first change that the reader has not been shown, and complete a version up to which it saw everything.
+	// next is the index of the first change that the reader has not seen. complete is a version up to which the reader
+	// has seen every change.
 	next, complete int
-	// shown are the versions of the changes that the reader has seen as events or as objects of a list.
+	// shown holds the versions of the changes that the reader has seen as events or as objects of a list.
 	shown map[int]bool
 }
 
@@ -76,7 +77,8 @@ func (r *reader) list(t *testing.T, all []happened, next int) {
 	}
 }
 
-// step shows the reader something more of the history: the next event, a bookmark before the next one, or a list at any later point.
+// step shows the reader a further part of the history: the next event, a bookmark before the next event, or a list at
+// any later point.
 func (r *reader) step(t *testing.T, random *rand.Rand, all []happened) {
 	t.Helper()
 	switch {
@@ -101,7 +103,7 @@ func (r *reader) step(t *testing.T, random *rand.Rand, all []happened) {
 	}
 }
 
-// lacks reports whether r has not seen a change that o was shown.
+// lacks reports whether o has seen a change that r has not seen.
 func (r *reader) lacks(o *reader) bool {
 	for version := range o.shown {
 		if version > r.complete {
@@ -111,9 +113,10 @@ func (r *reader) lacks(o *reader) bool {
 	return false
 }
 
-// TestVersionsLaw lets two readers follow one history, each with lists, bookmarks and events of its own. Readers that have seen the same
-// changes are never Less than each other, and a reader is Less exactly when it has not seen a change that the other one was shown. A list
-// cannot show that something was deleted, so a deletion counts only for a reader that watched it, or that had the object before.
+// TestVersionsLaw lets two readers follow one history, each with lists, bookmarks and events of its own. Readers that
+// have seen the same changes are never Less than each other, and a reader is Less exactly when the other reader has
+// seen a change that the reader has not seen. A list cannot show a deletion, so a deletion counts only for a reader
+// that watched the deletion, or had the object before.
 func TestVersionsLaw(t *testing.T) {
 	for seed := range uint64(500) {
 		random := rand.New(rand.NewPCG(seed, 15))
@@ -139,7 +142,7 @@ func TestVersionsLaw(t *testing.T) {
 	}
 }
 
-// TestVersionsOfDeletion is the case of a node that watched a deletion and a node that was started after it.
+// TestVersionsOfDeletion compares a node that watched a deletion with a node that started after the deletion.
 func TestVersionsOfDeletion(t *testing.T) {
 	watched, started := newQuietStore(), newQuietStore()
 	for _, err := range []error{
@@ -159,8 +162,8 @@ func TestVersionsOfDeletion(t *testing.T) {
 	}
 }
 
-// TestVersionsOfRelist finds in a list that a Service is gone. The node that has not seen any change since is behind, and the node that
-// watched the deletion is not.
+// TestVersionsOfRelist lists the Services after a deletion. A node that has seen no change since is behind, and a node
+// that watched the deletion is not.
 func TestVersionsOfRelist(t *testing.T) {
 	stale, relisted, watched := newQuietStore(), newQuietStore(), newQuietStore()
 	for _, s := range []*Store{stale, relisted, watched} {
@@ -180,7 +183,7 @@ func TestVersionsOfRelist(t *testing.T) {
 	}
 }
 
-// TestVersionsOfBackup lists data that was restored from a backup: what was seen before counts no more.
+// TestVersionsOfBackup lists data that was restored from a backup: earlier versions no longer count.
 func TestVersionsOfBackup(t *testing.T) {
 	s := newQuietStore()
 	for _, err := range []error{

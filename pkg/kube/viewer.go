@@ -17,21 +17,21 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ViewerSecret is the name of the Secret with the key that encrypts the status of the processes for those who may read
-// the Secret. The entry is key-1.
+// ViewerSecret is the name of the Secret with the key that encrypts the status of the processes. Everybody who may read
+// the Secret can read the status. The entry is key-1.
 const ViewerSecret = "lanlord-viewer"
 
 const (
-	// keyLasts and noKeyLasts are how long the result of a request for the Secret counts, with and without a key.
+	// keyLasts and noKeyLasts are the validity of an answer to a request for the Secret, with and without a key.
 	keyLasts, noKeyLasts = 30 * time.Second, 3 * time.Second
-	// keyLimit is how long one request for the Secret may take.
+	// keyLimit is the time limit of one request for the Secret.
 	keyLimit = 5 * time.Second
-	// defaultListen is the port of --listen without that flag.
+	// defaultListen is the default port of --listen.
 	defaultListen = 7572
 )
 
-// KeepViewerSecret creates the Secret lanlord-viewer with a random key whenever there is none, at once and until ctx
-// ends, and then returns nil. Only the leading controller calls it.
+// KeepViewerSecret creates the Secret lanlord-viewer with a random key whenever the Secret is missing, at once and
+// until ctx ends, and then returns nil. Only the leading controller calls KeepViewerSecret.
 func KeepViewerSecret(ctx context.Context, client Client, namespace string, log *slog.Logger) error {
 	ensure := func(ctx context.Context) error {
 		return ensureSecret(ctx, client, namespace, ViewerSecret, "viewer key", log)
@@ -45,13 +45,13 @@ func KeepViewerSecret(ctx context.Context, client Client, namespace string, log 
 	return keepSecret(ctx, "viewer key", log, ensure)
 }
 
-// ViewerKey reads the key in the Secret lanlord-viewer when somebody asks for a status, and at most once in 3 s. A
-// watch would cost each node one more connection for something that is rarely used.
+// ViewerKey reads the key in the Secret lanlord-viewer on a request for a status, at most once in 3 s. A watch would
+// cost each node one more connection for a key that is rarely used.
 type ViewerKey struct {
 	client    Client
 	namespace string
 
-	// mu guards the fields below. It is held while the Secret is read, so that many questions are one request.
+	// mu guards the fields below. Get holds mu while the Secret is read, so that concurrent calls share one request.
 	mu   sync.Mutex
 	key  []byte
 	err  error
@@ -63,7 +63,7 @@ func NewViewerKey(client Client, namespace string) *ViewerKey {
 	return &ViewerKey{client: client, namespace: namespace}
 }
 
-// Get returns the key, or an error that says to people why there is none. The error has no text of the API server,
+// Get returns the key, or an error that explains to people why there is none. The error has no text of the API server,
 // because everybody who reaches the port of a process may read the error.
 func (v *ViewerKey) Get(ctx context.Context) ([]byte, error) {
 	v.mu.Lock()
@@ -100,9 +100,9 @@ func (v *ViewerKey) read(ctx context.Context) ([]byte, error) {
 type Process struct {
 	// Pod is the name of the Pod.
 	Pod string
-	// Addr is where the process serves /metrics.
+	// Addr is the address at which the process serves /metrics.
 	Addr netip.AddrPort
-	// Problem says why Addr is not known; nil if it is known.
+	// Problem is the reason why Addr is unknown; nil if Addr is known.
 	Problem error
 }
 
@@ -129,7 +129,7 @@ func Processes(ctx context.Context, client Client, namespace string) ([]Process,
 	return all, nil
 }
 
-// listenAddr returns the address of the port that --listen of the first container names.
+// listenAddr returns the address of the Pod with the port of --listen in the first container.
 func listenAddr(pod *corev1.Pod) (netip.AddrPort, error) {
 	addr, err := netip.ParseAddr(pod.Status.PodIP)
 	if err != nil {

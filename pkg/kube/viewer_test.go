@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// answering answers every request alike.
+// answering gives every request the same answer.
 type answering struct {
 	object   runtime.Object
 	err      error
@@ -32,7 +32,7 @@ func (a *answering) Watch(context.Context, Request) (watch.Interface, error) {
 	return nil, errors.New("nothing is watched")
 }
 
-// TestViewerKey reads the Secret when it is asked, seldom, and repeats no word of the API server.
+// TestViewerKey checks that Get reads the Secret on request and seldom, and repeats no text of the API server.
 func TestViewerKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &answering{object: &corev1.Secret{Data: map[string][]byte{"key-1": []byte("0123456789abcdef")}}}

@@ -10,9 +10,10 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// The functions here are called with Store.mu held.
+// The callers of the functions in this file hold Store.mu.
 
-// serviceChanged takes over a row of the table. The result of an own write hides the row until the watch has passed that write.
+// serviceChanged takes over a row of the table. After an own write, serviceChanged ignores older rows until the watch
+// has reached the write.
 func (s *Store) serviceChanged(key cluster.Key, at string, old, row *serviceRow) (wake bool) {
 	s.serve(row)
 	if own, ok := s.own[key]; ok {
@@ -30,7 +31,7 @@ func (s *Store) serviceChanged(key cluster.Key, at string, old, row *serviceRow)
 	return old == nil || row == nil || claims || !sameService(&old.service, &row.service)
 }
 
-// claimsChanged notes whether two rows of a Service claim other addresses, and returns it. Each may be nil.
+// claimsChanged records and reports whether two rows of a Service have different claims. Each row may be nil.
 func (s *Store) claimsChanged(old, row *serviceRow) bool {
 	var was, is []cluster.Claim
 	if old != nil {
@@ -53,7 +54,7 @@ func sameService(a, b *cluster.Service) bool {
 	return reflect.DeepEqual(&like, b)
 }
 
-// row returns the newest row of a Service, nil for a Service that is not Lanlord's.
+// row returns the newest row of a Service, nil for none.
 func (s *Store) row(key cluster.Key) *serviceRow {
 	if own, ok := s.own[key]; ok {
 		return own.row
@@ -61,8 +62,8 @@ func (s *Store) row(key cluster.Key) *serviceRow {
 	return s.services.rows[key]
 }
 
-// keep remembers the result of a write and reports whether it did: the watch may have passed the write already. A nil row hides the
-// Service.
+// keep stores the result of a write and reports whether the result was new: the watch may have passed the write
+// already. A nil row hides the Service.
 func (s *Store) keep(key cluster.Key, version string, row *serviceRow) bool {
 	if own, ok := s.own[key]; ok && older(version, own.version) || !older(s.services.seen, version) {
 		return false
@@ -91,7 +92,8 @@ func (s *Store) sliceChanged(key cluster.Key, _ string, old, row *sliceRow) (wak
 	return wake
 }
 
-// refreshEndpoints adds up the slices of a Service and reports whether the sum has changed.
+// refreshEndpoints combines the slices of a Service and reports whether the result has changed and the Service has a
+// row.
 func (s *Store) refreshEndpoints(service cluster.Key) (wake bool) {
 	var now endpoints
 	for _, key := range s.slicesOf[service] {
@@ -117,7 +119,8 @@ func (s *Store) refreshEndpoints(service cluster.Key) (wake bool) {
 	return true
 }
 
-// replace serves a Service anew, whose row is row. Snapshots share the old row, so it must not change.
+// replace updates the endpoints and the Gateway addresses of a Service with the row row. Snapshots share the old row,
+// so replace changes a copy.
 func (s *Store) replace(service cluster.Key, row *serviceRow) {
 	next := *row
 	s.serve(&next)
@@ -129,8 +132,8 @@ func (s *Store) replace(service cluster.Key, row *serviceRow) {
 	s.dirty[service] = struct{}{}
 }
 
-// serve writes the endpoints of a Service, and what its Gateway asks for, into its row, which no snapshot shares yet. It does
-// nothing with a nil row.
+// serve writes the endpoints and the requested Gateway addresses of a Service into its row, which no snapshot shares
+// yet. A nil row is ignored.
 func (s *Store) serve(row *serviceRow) {
 	if row != nil {
 		row.service.GatewayAddresses = nil
@@ -142,8 +145,8 @@ func (s *Store) serve(row *serviceRow) {
 	}
 }
 
-// publishServices brings published and publishedOthers up to date. The new lists share all but the dirty Services with the
-// old ones.
+// publishServices updates published and publishedOthers. The new lists share all but the dirty Services with the old
+// lists.
 func (s *Store) publishServices() {
 	if len(s.dirty) == 0 {
 		return
@@ -154,8 +157,8 @@ func (s *Store) publishServices() {
 	clear(s.dirty)
 }
 
-// publish returns the list with the dirty Services as they are now. other says which kind of Services the list has. A list
-// without dirty Services is returned as it is.
+// publish returns the list with the current version of the dirty Services. other selects the kind of Services in the
+// list. A list without dirty Services is returned unchanged.
 func (s *Store) publish(rest []*cluster.Service, dirty []cluster.Key, other bool) []*cluster.Service {
 	was := rest
 	var next []*cluster.Service
@@ -228,7 +231,8 @@ func (s *Store) publishNamespaces() {
 	s.publishedNamespaces, s.dirtyNamespaces = next, false
 }
 
-// secretChanged takes over the keys. When the Secret is gone or empty the last keys stay, with which the speakers understand each other.
+// secretChanged takes over the keys. When the Secret is deleted or emptied, the last keys stay, because the speakers
+// still need common keys.
 func (s *Store) secretChanged(key cluster.Key, _ string, old, row *[][]byte) (wake bool) {
 	if row == nil || len(*row) == 0 {
 		if old != nil && len(*old) > 0 {

@@ -18,14 +18,15 @@ type watched struct {
 	// title is the name in logs, unique among the watches.
 	title    string
 	resource *Resource
-	// namespace, name and labels limit the watch to a namespace, to one object, and to a label selector. Empty is for no limit.
+	// namespace, name and labels limit the watch to a namespace, to one object, and to a label selector. Empty means no
+	// limit.
 	namespace string
 	name      string
 	labels    string
 	table     progressing
-	// synced is called with Store.mu held. It is nil for a watch that the Store can do without.
+	// synced is called with Store.mu held. It is nil for an optional watch.
 	synced func() bool
-	// kind is set for a kind of MetalLB, which may not exist.
+	// kind is set for a kind of MetalLB. The API server may not know the kind.
 	kind *resourceKind
 }
 
@@ -54,7 +55,8 @@ func (s *Store) watched() []watched {
 		title := configMaps.Name + "/" + StateConfigMap
 		ws = append(ws, watched{
 			title: title, resource: configMaps, namespace: namespace, name: StateConfigMap, table: s.saved,
-			// The manifest of an older version does not grant the right to read it. Then the user's ConfigMap alone must do.
+			// The manifest of an older version does not grant the right to read lanlord-state. Then the Store works
+			// with the user's ConfigMap alone.
 			synced: func() bool { return s.saved.synced || s.config.read && s.health.isRefused(title) },
 		})
 	}
@@ -94,17 +96,18 @@ func (s *Store) watched() []watched {
 	return ws
 }
 
-// The pauses between attempts while the API server is away. Those of client-go grow to a minute, so that after a restart of the API server
-// the last speaker would be back a minute later.
+// These constants are the pauses between attempts while the API server is unreachable. The pauses of client-go grow to
+// a minute, so that the last speaker would return a minute after a restart of the API server.
 const (
 	firstRetry = 500 * time.Millisecond
 	lastRetry  = 8 * time.Second
-	// wakeInterval is the least time between two restarts of all waiting watches.
+	// wakeInterval is the shortest time between two restarts of all waiting watches.
 	wakeInterval = 3 * time.Second
 )
 
-// keepWatching keeps a table up to date until ctx ends. After a failure each watch waits by itself, twice as long each time, so that after
-// an outage one kind could be seconds behind another. Therefore all waiting watches start again as soon as one of them succeeds.
+// keepWatching keeps a table up to date until ctx ends. After a failure each watch waits by itself, and doubles the
+// wait each time, so that one kind could return seconds after another kind. Therefore all waiting watches restart as
+// soon as one watch succeeds.
 func (s *Store) keepWatching(ctx context.Context, w watched) {
 	reflector := s.reflector(w)
 	for ctx.Err() == nil {
@@ -135,8 +138,8 @@ func (s *Store) reflector(w watched) *cache.Reflector {
 			case err == nil:
 				return ending{events, func() { s.health.wait(w.title, true) }}, nil
 			case o.SendInitialEvents != nil:
-				// For an error that it knows, the reflector sleeps without heeding ctx. For any other error it returns, and then
-				// sleeps where ctx wakes it.
+				// After an error that the reflector knows, the reflector sleeps and ignores ctx. After any other error,
+				// the reflector returns, and then sleeps until ctx ends at the latest.
 				return nil, opaque{err}
 			}
 			return nil, err
@@ -153,19 +156,19 @@ func (s *Store) reflector(w watched) *cache.Reflector {
 		})
 }
 
-// report notes the outcome of a list or watch. A refusal may complete the Store, too.
+// report records the outcome of a list or watch. A refusal may complete the Store, too.
 func (s *Store) report(ctx context.Context, w watched, err error) {
 	before := s.health.isRefused(w.title)
 	seen := err
 	if w.kind != nil && w.kind.Optional && apierrors.IsNotFound(err) {
-		seen = nil // as it should be
+		seen = nil // an optional kind may be absent
 	}
 	s.health.report(ctx, w.title, seen)
 	if ctx.Err() == nil {
 		s.reportKind(w.kind, err)
 	}
 	if err != nil {
-		// Password tells of a refusal of its Secret.
+		// Password reports a refusal of its Secret.
 		s.moved(w.synced == nil && s.health.isRefused(w.title) != before)
 	}
 }
@@ -176,13 +179,13 @@ type ending struct {
 	over func()
 }
 
-// Stop implements [watch.Interface]. A reflector calls Stop in the end, whatever has ended the watch.
+// Stop implements [watch.Interface]. A reflector calls Stop after every end of the watch.
 func (e ending) Stop() {
 	e.over()
 	e.Interface.Stop()
 }
 
-// opaque is an error that hides all but the text of another one.
+// opaque hides all but the text of an error.
 type opaque struct{ err error }
 
 func (o opaque) Error() string { return o.err.Error() }

@@ -14,10 +14,10 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// Write makes a Service what u says, in one request that touches nothing else of it. When it returns nil, every later
-// Snapshot shows the result, and Options.Wake has been called. An error that is [cluster.ErrChanged] means that nothing
-// was written; with any other the outcome is not known until a Snapshot shows it. Write sets no time limit of its own, and
-// does not send u.Events.
+// Write applies u to a Service in one request, and changes nothing else of the Service. After Write returns nil, every
+// later Snapshot shows the result, and Options.Wake has been called. An error that wraps [cluster.ErrChanged] means
+// that nothing was written. After any other error, only a later Snapshot shows the outcome. Write sets no time limit of
+// its own, and does not send u.Events.
 func (s *Store) Write(ctx context.Context, u cluster.Update) error {
 	err := s.write(ctx, u)
 	s.metrics.wrote(err)
@@ -30,7 +30,7 @@ func (s *Store) write(ctx context.Context, u cluster.Update) error {
 	})
 }
 
-// WriteRoutes is Write for the condition about routers alone.
+// WriteRoutes is like Write, but writes only the condition about routers.
 func (s *Store) WriteRoutes(ctx context.Context, u cluster.RoutesUpdate) error {
 	err := s.patchStatus(ctx, u.Key, u.UID, u.Version, func(row *serviceRow, now time.Time) ([]byte, error) {
 		p := servicePatch{Metadata: patchMetadata{UID: u.UID, ResourceVersion: u.Version}}
@@ -41,7 +41,7 @@ func (s *Store) WriteRoutes(ctx context.Context, u cluster.RoutesUpdate) error {
 	return err
 }
 
-// patchStatus patches the status of a Service, if the Service is the one of this UID and version.
+// patchStatus patches the status of a Service if the UID and the version match.
 func (s *Store) patchStatus(
 	ctx context.Context, key cluster.Key, uid, version string, patchOf func(*serviceRow, time.Time) ([]byte, error),
 ) error {
@@ -89,15 +89,16 @@ func (s *Store) check(ctx context.Context) error {
 	return s.opt.Check(ctx)
 }
 
-// The patch below is a strategic merge patch. What it does not name stays, a null removes, the list of ingress is
-// replaced as a whole, and the list of conditions is merged by type.
+// The patch below is a strategic merge patch. Absent fields stay, null removes a field, the list of ingress is replaced
+// as a whole, and the list of conditions is merged by type.
 type (
 	servicePatch struct {
 		Metadata patchMetadata `json:"metadata"`
 		Status   patchStatus   `json:"status"`
 	}
 	patchMetadata struct {
-		// UID and ResourceVersion make the API server refuse the patch for any other Service than the one decided on.
+		// UID and ResourceVersion make the API server refuse the patch if the Service was replaced or changed after the
+		// decision.
 		UID             string             `json:"uid"`
 		ResourceVersion string             `json:"resourceVersion"`
 		Annotations     map[string]*string `json:"annotations,omitempty"`
@@ -120,7 +121,7 @@ type (
 	}
 )
 
-// statusPatch returns the patch that makes the Service of row what u says.
+// statusPatch returns the patch that applies u to the Service of row.
 func statusPatch(u cluster.Update, row *serviceRow, now time.Time) ([]byte, error) {
 	p := servicePatch{
 		Metadata: patchMetadata{
@@ -151,13 +152,13 @@ func statusPatch(u cluster.Update, row *serviceRow, now time.Time) ([]byte, erro
 	}
 	p.conditionTo(ConditionType, row.service.Condition, u.Condition, row.generation, now)
 	p.conditionTo(ConflictType, row.service.Conflict, u.Conflict, row.generation, now)
-	if u.Condition == nil { // the Service is no longer ours
+	if u.Condition == nil { // Lanlord no longer serves the Service
 		p.conditionTo(RoutesType, row.service.Routes, nil, row.generation, now)
 	}
 	return json.Marshal(p)
 }
 
-// conditionTo makes a condition that is was now what is to be; nil is for none.
+// conditionTo adds the change of a condition from was to is. nil stands for no condition.
 func (p *servicePatch) conditionTo(of string, was, is *cluster.Condition, generation int64, now time.Time) {
 	var pc patchCondition
 	switch {

@@ -18,7 +18,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// assign is an update of a Service as it was seen.
+// assign returns an update of the Service s that assigns the addresses.
 func assign(s *cluster.Service, ips ...string) cluster.Update {
 	u := cluster.Update{
 		Key: s.Key, UID: s.UID, Version: s.Version, AllocatedFrom: "lan",
@@ -30,7 +30,7 @@ func assign(s *cluster.Service, ips ...string) cluster.Update {
 	return u
 }
 
-// stored returns a Service as the API server has it.
+// stored returns a Service in the state of the API server.
 func (a *fakeAPI) stored(name string) *corev1.Service {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -125,7 +125,7 @@ func ours(t *testing.T, o *corev1.Service) metav1.Condition {
 	return metav1.Condition{}
 }
 
-// The text of the patch is the contract with the API server.
+// TestStatusPatch checks the text of the patch, which is the contract with the API server.
 func TestStatusPatch(t *testing.T) {
 	now := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
 	seen := cluster.Service{Key: cluster.Key{Namespace: "a", Name: "s"}, UID: "u", Version: "7"}
@@ -169,8 +169,8 @@ func TestStatusPatch(t *testing.T) {
 	}
 }
 
-// TestWriteRoutes writes, changes and removes the condition about routers. All else stays, and the condition goes with the
-// addresses.
+// TestWriteRoutes writes, changes and removes the condition about routers. All other fields stay, and the condition
+// disappears together with the addresses.
 func TestWriteRoutes(t *testing.T) {
 	api := newFakeAPI(service("s"))
 	inBubble(t, api, func(t *testing.T, s *Store, _ *counter, _ *lines) {
@@ -242,7 +242,7 @@ func TestOwnWritesShow(t *testing.T) {
 		}
 		s.mu.Unlock()
 
-		// Somebody else writes after us: theirs shows once the watch has passed ours.
+		// Another writer writes after this process: the other write shows after the watch has passed the own write.
 		api.hold("services")
 		if err := s.Write(t.Context(), assign(seen(0), "192.168.56.13")); err != nil {
 			t.Fatal(err)
@@ -259,7 +259,7 @@ func TestOwnWritesShow(t *testing.T) {
 			t.Errorf("ingress %v, want what they wrote", got)
 		}
 
-		// The Service goes while its last write is not echoed.
+		// The Service is deleted before the watch shows the last write.
 		api.hold("services")
 		if err := s.Write(t.Context(), assign(seen(1), "192.168.56.12")); err != nil {
 			t.Fatal(err)
@@ -276,7 +276,7 @@ func TestOwnWritesShow(t *testing.T) {
 	})
 }
 
-// The watch may be faster than the answer to the write.
+// TestOwnWriteLate covers a watch that is faster than the answer to the write.
 func TestOwnWriteLate(t *testing.T) {
 	api := newFakeAPI(service("s"))
 	api.PrependReactor("patch", "services", func(action clienttesting.Action) (bool, runtime.Object, error) {
@@ -297,7 +297,8 @@ func TestOwnWriteLate(t *testing.T) {
 	})
 }
 
-// A Service that is no longer ours vanishes with the write that removes the last of ours from it.
+// TestOwnWriteHides checks that a Service outside of Lanlord vanishes with the write that removes the last mark of
+// Lanlord.
 func TestOwnWriteHides(t *testing.T) {
 	o := service("s")
 	o.Spec.Type = corev1.ServiceTypeClusterIP
@@ -323,7 +324,8 @@ func TestOwnWriteHides(t *testing.T) {
 	})
 }
 
-// After a restore from a backup the API server counts from an older version again; our writes are lost with the rest.
+// TestRestoredBackup restores the API server's data from a backup: resourceVersions start from an older version again,
+// and own writes are lost.
 func TestRestoredBackup(t *testing.T) {
 	api := newFakeAPI(service("s"))
 	inBubble(t, api, func(t *testing.T, s *Store, wakes *counter, _ *lines) {
