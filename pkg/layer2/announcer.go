@@ -176,9 +176,8 @@ func (a *Announcer) Announce(addrs []netip.Addr) {
 	a.bell.ring()
 }
 
-// SetNodeAddrs sets the addresses of this host's Node (the InternalIPs), from now on. Of several interfaces in one
-// network, the interface with such an address serves, and the default patterns do not exclude an interface with such an
-// address.
+// SetNodeAddrs sets the addresses of this host's Node (the InternalIPs), from now on. An interface with such an address
+// serves before the other interfaces of its network, and the default patterns do not exclude the interface.
 func (a *Announcer) SetNodeAddrs(addrs []netip.Addr) {
 	list := make([]netip.Addr, 0, len(addrs))
 	for _, addr := range addrs {

@@ -41,8 +41,8 @@ func newARPHandler(i Interface) (*arpHandler, error) {
 	return &arpHandler{name: i.Name, reply: reply}, nil
 }
 
-// handle judges a frame. handle returns the answer to send, if any, and the claim that the frame makes to a known
-// address, if any. The answer is valid until the next call. handle allocates nothing.
+// handle judges a frame. handle returns the answer to send, if any, and the claim that the frame makes, if any. The
+// answer is valid until the next call. handle allocates nothing.
 //
 // A request with equal sender and target addresses is a claim and not a question, so handle returns no answer: the
 // receiver of the claims decides whether to defend the address (RFC 5227, section 2.4).

@@ -233,9 +233,9 @@ func filled(n int, value uint32) []uint32 {
 	return w
 }
 
-// program builds a program of at most most instructions for the ranges. build adds the test of the ranges: build gets
-// the labels of the two returns, pass accepts a frame and drop rejects a frame, and returns the label of the start. If
-// the ranges need more instructions, program merges ranges into fewer and wider ranges.
+// program builds a filter program for the ranges, with a limit of most instructions. build adds the test of the ranges:
+// build gets the labels of the two returns, pass accepts a frame and drop rejects a frame, and returns the label of the
+// start. If the ranges need more instructions, program merges ranges into fewer and wider ranges.
 func program(most int, ranges []Range, build func(a *assembler, in []span, pass, drop label) label) []bpf.Instruction {
 	// Each end of a range takes a comparison.
 	for n := min(len(ranges), most/2); ; {
