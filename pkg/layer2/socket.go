@@ -150,7 +150,7 @@ func (s *socket) answer(conn Conn, h handler) error {
 			return readError(s.protocol, s.iface, err)
 		}
 		now := time.Now()
-		steady := a.pulse.steady(now) // before the table: once steady is true after a stall, the table is newer than the stall
+		steady := a.pulse.steady(now) // before the table: if steady after a stall, the table is newer than the stall
 		t := s.port.table.Load()
 		var reply []byte
 		var verdict Verdict
