@@ -40,7 +40,7 @@ type label int
 // distance of each jump is known when the jump is added.
 type assembler struct {
 	code []bpf.Instruction // the last instruction first
-	// closest maps a label that is too far for a conditional jump to the nearest substitute for the label.
+	// closest maps a label that is too far for a conditional jump to the most recent substitute for the label.
 	closest map[label]label
 }
 
@@ -66,8 +66,8 @@ func (a *assembler) jumpIf(cond bpf.JumpTest, val uint32, yes, no label) label {
 	return a.put(bpf.JumpIf{Cond: cond, Val: val, SkipTrue: uint8(n - int(yes)), SkipFalse: uint8(n - int(no))})
 }
 
-// near returns to, or the label of a substitute for the instruction at to. The next instruction but one can reach the
-// returned label with a conditional jump; the distance of such a jump has 8 bits.
+// near returns a label that the next instruction but one can reach with a conditional jump, with 8 bits for the
+// distance: to itself, or a substitute for the instruction at to.
 func (a *assembler) near(to label) label {
 	for _, at := range []label{to, a.closest[to]} {
 		if at > 0 && len(a.code)-int(at) < math.MaxUint8 {
@@ -87,7 +87,7 @@ func (a *assembler) standIn(to label) label {
 	return a.put(bpf.Jump{Skip: uint32(len(a.code) - int(to))})
 }
 
-// word loads four bytes of the frame as a big-endian number, as all numbers in the frame are.
+// word loads four bytes of the frame. All numbers in a frame are big-endian.
 func word(off uint32) bpf.Instruction { return bpf.LoadAbsolute{Off: off, Size: 4} }
 
 // span is a range of numbers of one or several words, both ends included.
@@ -233,9 +233,10 @@ func filled(n int, value uint32) []uint32 {
 	return w
 }
 
-// program builds a filter program for the ranges, with a limit of most instructions. build adds the test of the ranges:
-// build gets the labels of the two returns, pass accepts a frame and drop rejects a frame, and returns the label of the
-// start. If the ranges need more instructions, program merges ranges into fewer and wider ranges.
+// program builds a filter program for the ranges. most limits the number of instructions. build adds the test of the
+// ranges: build gets the labels of the two returns, pass accepts a frame and drop rejects a frame, and returns the
+// label of the start. If the ranges need more instructions than allowed, program merges ranges into fewer and wider
+// ranges.
 func program(most int, ranges []Range, build func(a *assembler, in []span, pass, drop label) label) []bpf.Instruction {
 	// Each end of a range takes a comparison.
 	for n := min(len(ranges), most/2); ; {
@@ -293,8 +294,8 @@ func arpProgram(s *scope, most int) []bpf.Instruction {
 }
 
 // echo4Program accepts ICMP echo requests to addresses in the ranges. echo4Program also accepts fragments and packets
-// with options to such addresses, so that the handler counts these packets: the filter cannot tell whether they are
-// echo requests.
+// with options to such addresses: the filter cannot detect an echo request in these packets, and the handler counts
+// them.
 func echo4Program(s *scope, most int) []bpf.Instruction {
 	return program(most, s.v4, func(a *assembler, in []span, pass, drop label) label {
 		at := a.jumpIf(bpf.JumpEqual, echoRequest4, pass, drop)

@@ -66,7 +66,7 @@ func TestWireFilter(t *testing.T) {
 	}
 }
 
-// TestWireForeignNoise runs the node beside 20,000 requests for foreign addresses.
+// TestWireForeignNoise sends the node 20,000 requests for foreign addresses.
 func TestWireForeignNoise(t *testing.T) {
 	const noise = 20000
 	c := newCable(t)

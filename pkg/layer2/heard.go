@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// claimQueue is the maximum number of claims that wait for the goroutine of hear. Further claims are counted and
-// dropped: an important claim is repeated.
+// claimQueue is the maximum number of claims that wait for the goroutine of hear. Further claims are dropped: an
+// important claim is repeated. The metric counts a dropped claim of an own address too.
 const claimQueue = 4096
 
 // claimMemory is the interval for forgetting addresses without recent claims.

@@ -71,8 +71,8 @@ func TestDuplicatedFramesCauseNoStorm(t *testing.T) {
 	})
 }
 
-// TestOneWayLink tests a node that is not heard, and a node that does not hear. In both cases the client finds no
-// answer.
+// TestOneWayLink tests a node that is not heard, and a node that does not hear. The client cannot distinguish either
+// node from a silent node.
 func TestOneWayLink(t *testing.T) {
 	inBubble(t, layer2.Options{Refresh: -1}, func(t *testing.T, l *lab) {
 		client := l.lan.Host("client", lantest.Linux, client4)

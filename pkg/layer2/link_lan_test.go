@@ -172,7 +172,8 @@ func TestSocketThatCannotBeOpened(t *testing.T) {
 	})
 }
 
-// TestBrokenSocketLeavesOthersAlone breaks the sockets of one interface forever.
+// TestBrokenSocketLeavesOthersAlone breaks the sockets of one interface once. The sockets reopen, and the other
+// interface sends nothing.
 func TestBrokenSocketLeavesOthersAlone(t *testing.T) {
 	inBubble(t, layer2.Options{Refresh: -1}, func(t *testing.T, l *lab) {
 		eth1 := l.node.Add("eth1", elsewhere4, elsewhere6)

@@ -151,8 +151,7 @@ func counter(t *testing.T, registry *prometheus.Registry, name, protocol, round 
 	return 0
 }
 
-// TestRefreshesTakeTurns needs a higher rate for all refreshes than allowed: every address gets the same share of the
-// rate.
+// TestRefreshesTakeTurns plans more refreshes than the rate allows: every address gets the same share of the rate.
 func TestRefreshesTakeTurns(t *testing.T) {
 	const count = 300
 	inBubble(t, layer2.Options{Refresh: 10 * time.Second}, func(t *testing.T, l *lab) {

@@ -24,8 +24,8 @@ func (h *host) ListenARP(i Interface) (Conn, error) {
 	return conn, nil
 }
 
-// ListenNDP implements Network. ListenNDP reads frames from a packet socket: the kernel passes a solicitation sent to
-// the address itself to no raw ICMPv6 socket, because the kernel does not have the address.
+// ListenNDP implements Network. ListenNDP reads frames from a packet socket, because the kernel passes no solicitation
+// sent to the address itself to a raw ICMPv6 socket: the kernel does not have the address.
 func (h *host) ListenNDP(i Interface) (GroupConn, error) {
 	frames, err := listenPacket(i, unix.ETH_P_IPV6, ndpProgram)
 	if err != nil {

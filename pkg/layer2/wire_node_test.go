@@ -138,7 +138,7 @@ func runNode(stood func()) error {
 	return a.Run(ctx)
 }
 
-// sendFrame sends a frame given by a test.
+// sendFrame sends the frame in text, in hexadecimal digits.
 func sendFrame(text string) error {
 	frame, err := hex.DecodeString(text)
 	if err != nil {

@@ -75,8 +75,8 @@ func TestWirePing(t *testing.T) {
 }
 
 // TestWirePingThroughAForwardingNode tests a node with forwarding, as in clusters. The kernel of the node tries to
-// forward requests to an address that the kernel does not have, and sends errors in addition to the reply. A setting
-// switches the errors off.
+// forward requests to an address that the kernel does not have, and sends errors in addition to the reply. A blackhole
+// rule switches the errors off.
 func TestWirePingThroughAForwardingNode(t *testing.T) {
 	w := newKernelWire(t)
 	w.run("node", "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.neigh.eth0.retrans_time_ms=100 net.ipv6.neigh.eth0.retrans_time_ms=100")
