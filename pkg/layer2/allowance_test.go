@@ -10,7 +10,7 @@ import (
 	"github.com/mdlayher/arp"
 )
 
-// flood is a Conn to which a frame comes every 100 us until it ends.
+// flood is a Conn that receives a frame every 100 us until it ends.
 type flood struct {
 	Conn
 	frame  []byte
@@ -41,8 +41,8 @@ func (f *flood) Write(b []byte) (int, error) { return len(b), nil }
 
 func (f *flood) Awaited() bool { return f.waited }
 
-// TestFloodsGather floods a socket with requests. Those that are answered are each answered at once; those for nobody wake this process
-// hardly more than a thousand times a second once there were many.
+// TestFloodsGather floods a socket with requests. The process answers each request for an own address at once. Requests
+// for other addresses wake the process about a thousand times a second; the test allows twice as many.
 func TestFloodsGather(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -12,7 +12,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2/lantest"
 )
 
-// inherit gives the announcer the addresses as those that another process has announced.
+// inherit gives the announcer the addresses as already announced by another process.
 func (l *lab) inherit(addrs ...netip.Addr) {
 	var targets []layer2.Target
 	for _, addr := range addrs {
@@ -22,7 +22,7 @@ func (l *lab) inherit(addrs ...netip.Addr) {
 	synctest.Wait()
 }
 
-// wantNoFrames fails if the node has sent anything since.
+// wantNoFrames fails if the node has sent a frame since the given time.
 func (l *lab) wantNoFrames(what string, since time.Duration) {
 	l.t.Helper()
 	for _, f := range l.lan.From("node/eth0") {
@@ -49,7 +49,8 @@ func TestInheritedAddressIsAnsweredAndNotAnnounced(t *testing.T) {
 	})
 }
 
-// TestInheritedAddressesAreRefreshed wants one refresh of each address within the first interval, spread over that interval.
+// TestInheritedAddressesAreRefreshed requires one refresh of each address within the first interval, spread over that
+// interval.
 func TestInheritedAddressesAreRefreshed(t *testing.T) {
 	inBubble(t, layer2.Options{}, func(t *testing.T, l *lab) {
 		vips := []netip.Addr{vip6, free6, netip.MustParseAddr("2001:db8::82"), netip.MustParseAddr("2001:db8::83")}
@@ -64,7 +65,7 @@ func TestInheritedAddressesAreRefreshed(t *testing.T) {
 			}
 			firsts = append(firsts, times[0])
 		}
-		// The middles of the four are 21, 42, 56 and 77 s, each with a jitter of 9 s.
+		// The four refreshes are planned at 21, 42, 56 and 77 s, each with a jitter of 9 s.
 		if spread := slices.Max(firsts) - slices.Min(firsts); spread < 37*time.Second {
 			t.Errorf("refreshes come together: %v", firsts)
 		}
@@ -93,7 +94,8 @@ func TestInheritedAddressIsAnnouncedWhenThereIsAReason(t *testing.T) {
 	}
 }
 
-// TestInheritedAddressIsAnnouncedOnceItsSocketOpens has the reason come before there is a socket to announce through.
+// TestInheritedAddressIsAnnouncedOnceItsSocketOpens tests three cases before a socket is open, and breaks the socket
+// later.
 func TestInheritedAddressIsAnnouncedOnceItsSocketOpens(t *testing.T) {
 	for name, happens := range map[string]func(l *lab){
 		"nothing":   func(*lab) {},
@@ -116,13 +118,14 @@ func TestInheritedAddressIsAnnouncedOnceItsSocketOpens(t *testing.T) {
 				}
 				l.eth0.Break(syscall.EIO)
 				l.pass(time.Minute)
-				wantTimes(t, l, "node/eth0", vip6, 2*time.Minute+100*ms) // who was not heard for a while says so
+				wantTimes(t, l, "node/eth0", vip6, 2*time.Minute+100*ms) // after the broken socket
 			})
 		})
 	}
 }
 
-// TestInheritedAddressOnALateInterface was announced by the other process on the interfaces of its time.
+// TestInheritedAddressOnALateInterface tests inherited addresses on an interface that comes up, and on an interface
+// added later: the other process has not announced the addresses there.
 func TestInheritedAddressOnALateInterface(t *testing.T) {
 	inBubble(t, layer2.Options{Refresh: -1}, func(t *testing.T, l *lab) {
 		down := l.node.Add("eth1", elsewhere4, elsewhere6)
@@ -141,7 +144,7 @@ func TestInheritedAddressOnALateInterface(t *testing.T) {
 	})
 }
 
-// TestInheritedBeforeRun gives the set and what is to be announced of it before there is a list of interfaces.
+// TestInheritedBeforeRun calls Set and Announce before the list of interfaces is known.
 func TestInheritedBeforeRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, layer2.Options{Refresh: -1}, func(a *layer2.Announcer) {
@@ -156,13 +159,13 @@ func TestInheritedBeforeRun(t *testing.T) {
 	})
 }
 
-// TestAnnouncedMattersOnlyWhenNew changes it for addresses that are there.
+// TestAnnouncedMattersOnlyWhenNew changes Announced for addresses already in the set.
 func TestAnnouncedMattersOnlyWhenNew(t *testing.T) {
 	inBubble(t, layer2.Options{Refresh: -1}, func(t *testing.T, l *lab) {
 		l.a.Set([]layer2.Target{{Addr: vip4, Mode: layer2.Watch, Announced: true}, {Addr: vip6}})
 		l.pass(time.Minute)
 		wantTimes(t, l, "node/eth0", vip6, 0)
-		l.inherit(vip4, vip6) // what was only watched before is inherited now
+		l.inherit(vip4, vip6) // the watched address becomes an inherited address
 		l.pass(time.Minute)
 		l.set(vip4, vip6)
 		l.pass(time.Minute)

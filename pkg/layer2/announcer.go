@@ -12,58 +12,60 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// DefaultRefresh is the average time from one announcement of an address to the next. It is less than a third of the 300 s after
-// which switches usually forget a station.
+// DefaultRefresh is the average time between two announcements of an address. DefaultRefresh is less than a third of
+// 300 s, the usual time after which switches forget a station.
 const DefaultRefresh = 90 * time.Second
 
-// watchRetry is the pause before the next attempt to watch the interfaces after a failure.
+// watchRetry is the pause after a failed attempt to watch the interfaces.
 const watchRetry = time.Second
 
-// Target is one address to answer for or to watch.
+// Target is an address to answer for or to watch.
 type Target struct {
-	// Addr is the address. Its zone is ignored, and an IPv4 address mapped to IPv6 counts as IPv4.
+	// Addr is the address. The announcer ignores the zone and treats an IPv4 address mapped to IPv6 as IPv4.
 	Addr netip.Addr
-	// Interfaces are names, or patterns as in path.Match, of the interfaces to answer on. Without any, the address is served on the
-	// interfaces whose subnet holds Addr, or on all if no subnet does. Of several interfaces in one network, one serves.
+	// Interfaces lists names, or patterns as in path.Match, of the interfaces to answer on. If the list is empty, the
+	// announcer serves the address on the interfaces with a subnet that contains Addr, or on all interfaces if no
+	// subnet does. Of several interfaces in one network, one serves.
 	Interfaces []string
-	// Mode tells whether to answer for the address or to watch it. The zero value answers.
+	// Mode selects whether to answer for the address or only to watch the address. The zero value answers.
 	Mode Mode
-	// Announced says that another process of this host has announced the address already, from the same hardware addresses.
-	// The announcer answers for the address as for any other, but when the address is new in the set, its first announcement is
-	// a refresh. This holds for interfaces that are up at that moment. On an interface that comes up, flaps or changes its
-	// hardware address later, and with Announce, the address is announced as if it were new.
+	// Announced is true if another process of this host has already announced the address from the same hardware
+	// addresses. The announcer answers for the address as for any other, but the first announcement of an address new
+	// in the set is a refresh. This applies to interfaces up at that moment. On an interface that comes up, flaps or
+	// changes its hardware address later, and after a call of Announce, the announcer announces the address like a new
+	// address.
 	Announced bool
 }
 
 // Options configure an Announcer. The zero value is valid.
 type Options struct {
-	// Log receives changes (Info), failures (Warn, Error) and each frame (Debug). Without it nothing is logged.
+	// Log receives changes (Info), failures (Warn, Error) and each frame (Debug). If Log is nil, nothing is logged.
 	Log *slog.Logger
-	// Registerer takes the metrics. Without it there are none.
+	// Registerer receives the metrics. If Registerer is nil, no metrics are registered.
 	Registerer prometheus.Registerer
-	// Network is nil for the interfaces of this host.
+	// Network is the network stack. If Network is nil, the announcer uses the interfaces of this host.
 	Network Network
-	// Exclude are patterns, as in path.Match, of names of this host's interfaces that are not used. Without any,
-	// DefaultExclude applies, except to an interface that has an address of the Node. Exclude has no effect on a Network of the
-	// caller's.
+	// Exclude lists patterns, as in path.Match, for the names of interfaces of this host to leave unused. If the list
+	// is empty, DefaultExclude applies, except to an interface with an address of the Node. Exclude has no effect if
+	// Network is set.
 	Exclude []string
-	// Refresh is the average time from one announcement of an established address to the next. 0 means DefaultRefresh; less than 0
-	// means never.
+	// Refresh is the average time between two announcements of an established address. 0 means DefaultRefresh; a
+	// negative value means never.
 	Refresh time.Duration
-	// Wake is called after Interfaces, KernelAddrs, MACs or Ready changed. It must not block.
+	// Wake is called after a change of Interfaces, KernelAddrs, MACs or Ready. Wake must not block.
 	Wake func()
-	// Heard is called when another station claims an address that is answered for or watched: at most four times a second for each
-	// address, and for each pair of address and MAC at most once a second with an answer and once with another claim. It must not
-	// block.
+	// Heard is called when another station claims an address that the announcer answers for or watches. The limit is
+	// four calls a second for each address. Within a second, each pair of address and MAC causes at most one call for
+	// an answer and one call for another claim. Heard must not block.
 	Heard func(Claim)
-	// Stood is called when this process has stalled (it was stopped, or got no CPU) for so long that other nodes may answer for its
-	// addresses by now. From then on, the announcer answers and announces nothing until Resume is called. Without Stood, the
-	// announcer continues as before. Stood may be called several times for one stall, and must not block.
+	// Stood is called after a stall: this process was stopped, or got no CPU, long enough for other nodes to take over
+	// its addresses. From then on, the announcer answers and announces nothing until Resume is called. If Stood is nil,
+	// the announcer continues as before. Stood may be called several times for one stall, and must not block.
 	Stood func()
 }
 
-// Announcer answers for a set of addresses on the interfaces of a host, and announces them. Its methods may be called at any
-// time, also before and after Run.
+// Announcer answers for a set of addresses on the interfaces of a host, and announces the addresses. The methods may be
+// called at any time, also before and after Run.
 type Announcer struct {
 	log     *slog.Logger
 	network Network
@@ -81,7 +83,7 @@ type Announcer struct {
 	ports     atomic.Pointer[[]*port]
 	ping      atomic.Bool
 	told      atomic.Pointer[HostState]
-	host      atomic.Pointer[HostState] // the state that the loop has taken over
+	host      atomic.Pointer[HostState] // the state that the loop has applied
 	node      atomic.Pointer[[]netip.Addr]
 	layout    atomic.Pointer[layout] // nil before the first state of the host
 	sockets   atomic.Int32
@@ -90,7 +92,7 @@ type Announcer struct {
 	resume    atomic.Uint64
 }
 
-// New returns an Announcer without addresses. It starts no goroutine; Run does.
+// New returns an Announcer without addresses. New starts no goroutine; Run does.
 func New(o Options) *Announcer {
 	a := &Announcer{
 		log:     o.Log,
@@ -131,49 +133,51 @@ func refreshOrDefault(d time.Duration) time.Duration {
 	return d
 }
 
-// Set replaces the whole set of addresses. A new address to answer for is announced at once, at 0.2, 1, 2.5 and 5 s, and then by the
-// refresh, unless it is Announced. An address that is gone is no longer answered for or announced. Nothing happens for an address
-// that stays. Set does not wait: it takes effect within a moment, on the goroutines of Run.
+// Set replaces the whole set of addresses. The announcer announces a new address to answer for at once, at 0.2, 1, 2.5
+// and 5 s, and then at each refresh, unless the target is Announced. The announcer stops answering for and announcing a
+// removed address. Nothing happens for an unchanged address. Set does not wait: the goroutines of Run apply the set a
+// moment later.
 func (a *Announcer) Set(targets []Target) {
 	a.targets.Store(new(normalize(targets)))
 	a.bell.ring()
 }
 
-// SetRefresh changes the average time between the announcements of an established address, from now on. 0 means
-// DefaultRefresh; less than 0 means never.
+// SetRefresh changes the average time between two announcements of an established address, from now on. 0 means
+// DefaultRefresh; a negative value means never.
 func (a *Announcer) SetRefresh(d time.Duration) {
 	a.refresh.Store(int64(refreshOrDefault(d)))
 	a.bell.ring()
 }
 
-// SetRate changes the number of frames a second that may be sent on one interface to announce addresses, from now on. Less than 1
-// means DefaultRate. The frames of one second may be sent at once; with a rate below 100, a quarter of them.
+// SetRate changes the maximum number of frames a second that announce addresses on one interface, from now on. A value
+// below 1 means DefaultRate. The burst is the frames of one second, or a quarter of them for a rate below 100.
 func (a *Announcer) SetRate(framesPerSecond int) {
 	a.rate.Store(int64(rateOrDefault(framesPerSecond)))
 	a.bell.ring()
 }
 
-// SetRanges replaces the ranges of addresses that this node may come to announce. The kernel drops frames about other addresses, so
-// that they cost nothing; addresses in the set are always heard, in a range or not. Invalid ranges are ignored.
+// SetRanges replaces the ranges of addresses that this node may have to announce. The kernel drops frames about all
+// other addresses, so such frames cost nothing. Addresses in the set are always heard, even outside the ranges.
+// SetRanges ignores invalid ranges.
 func (a *Announcer) SetRanges(ranges []Range) {
 	a.ranges.Store(new(slices.Clone(ranges)))
 	a.bell.ring()
 }
 
-// SetPing switches the answers to echo requests for the addresses on or off. Before the first call they are off.
+// SetPing switches the answers to echo requests for the addresses on or off. The answers are off before the first call.
 func (a *Announcer) SetPing(on bool) {
 	a.ping.Store(on)
 	a.bell.ring()
 }
 
-// Announce announces the addresses as if they were new, except addresses that are not in the set.
+// Announce announces the addresses like new addresses. Addresses outside the set are ignored.
 func (a *Announcer) Announce(addrs []netip.Addr) {
 	a.again.add(addrs...)
 	a.bell.ring()
 }
 
-// SetNodeAddrs tells the announcer the addresses of this host's Node (its InternalIPs), from now on. Of several interfaces in one
-// network, the interface that has such an address serves; and the default patterns do not exclude an interface that has one.
+// SetNodeAddrs sets the addresses of this host's Node (the InternalIPs), from now on. An interface with such an address
+// serves before the other interfaces of its network, and the default patterns do not exclude the interface.
 func (a *Announcer) SetNodeAddrs(addrs []netip.Addr) {
 	list := make([]netip.Addr, 0, len(addrs))
 	for _, addr := range addrs {
@@ -191,12 +195,12 @@ func (a *Announcer) SetNodeAddrs(addrs []netip.Addr) {
 	a.bell.ring()
 }
 
-// Interfaces returns the interfaces that the announcer uses when they are up, sorted by index. The list is shared and must not be
-// changed.
+// Interfaces returns the interfaces that the announcer uses when they are up, sorted by index. The list is shared and
+// must not be changed.
 func (a *Announcer) Interfaces() []Interface { return a.host.Load().Interfaces }
 
-// Serving returns the names of the interfaces that an address is answered on when it is in the set: of several interfaces in one
-// network, one. interfaces are names or patterns, as in Target.
+// Serving returns the names of the interfaces on which the announcer answers for an address in the set: of several
+// interfaces in one network, one. interfaces lists names or patterns, as in Target.
 func (a *Announcer) Serving(addr netip.Addr, interfaces []string) (names []string) {
 	list := a.host.Load().Interfaces
 	for _, at := range newLayout(list, *a.node.Load()).serving(Target{Addr: addr, Interfaces: interfaces}, nil) {
@@ -205,19 +209,20 @@ func (a *Announcer) Serving(addr netip.Addr, interfaces []string) (names []strin
 	return names
 }
 
-// KernelAddrs returns the addresses that other stations may reach the host's kernel at, on every interface, the loopback interface
-// included, sorted: an address in this list must not be announced by another node. Loopback and link-local addresses are left
-// out, and so are those that a service proxy gives to the kernel. The list is shared and must not be changed.
+// KernelAddrs returns the addresses at which other stations may reach the kernel of this host, sorted, on every
+// interface including the loopback interface. Another node must not announce an address in this list. The list leaves
+// out loopback addresses, link-local addresses, and addresses that a service proxy gives to the kernel. The list is
+// shared and must not be changed.
 func (a *Announcer) KernelAddrs() []netip.Addr { return a.host.Load().Addrs }
 
-// Proxied reports whether a service proxy has put the IPv4 address on an interface of its own on this host, as kube-proxy
-// does in IPVS mode. Proxied is false for IPv6: the kernel answers neighbour solicitations only for the addresses of the
-// interface on which they arrive.
+// Proxied reports whether a service proxy has put the IPv4 address on its own interface on this host, as kube-proxy
+// does in IPVS mode. Proxied is false for IPv6: the kernel answers a neighbour solicitation only for an address of the
+// receiving interface.
 func (a *Announcer) Proxied(addr netip.Addr) bool { return addr.Is4() && a.host.Load().proxied(addr) }
 
-// ProxyAnswers reports whether the kernel of this host answers ARP requests for an address that is Proxied, as with
-// kube-proxy in IPVS mode without strictARP. The kernels of the other hosts of the cluster then most likely answer too.
-// ProxyAnswers asks the kernel for its settings.
+// ProxyAnswers reports whether the kernel of this host answers ARP requests for a Proxied address, as with kube-proxy
+// in IPVS mode without strictARP. The kernels of the other hosts of the cluster then most likely answer too.
+// ProxyAnswers reads the settings of the kernel.
 func (a *Announcer) ProxyAnswers(addr netip.Addr) bool {
 	network, ok := a.network.(arpNetwork)
 	return ok && a.Proxied(addr) && slices.ContainsFunc(a.Interfaces(), func(i Interface) bool {
@@ -225,13 +230,13 @@ func (a *Announcer) ProxyAnswers(addr netip.Addr) bool {
 	})
 }
 
-// MACs returns the hardware addresses that frames of this host may carry, sorted: those of all interfaces, excluded ones too, and
-// of the slaves of bonds. The ends of pods' virtual cables are left out: they send nothing themselves. The list is shared and
-// must not be changed.
+// MACs returns the hardware addresses that frames of this host may carry, sorted: the addresses of all interfaces,
+// excluded interfaces included, and of the slaves of bonds. MACs leaves out the ends of pods' virtual cables, because
+// these ends send nothing themselves. The list is shared and must not be changed.
 func (a *Announcer) MACs() []MAC { return a.host.Load().MACs }
 
-// Answers reports whether each of the addresses is answered for on some interface by now: Set has taken effect, and there is a
-// socket.
+// Answers reports whether the announcer already answers for each of the addresses on some interface: Set has taken
+// effect, and a socket is open.
 func (a *Announcer) Answers(addrs []netip.Addr) bool {
 	ports := *a.ports.Load()
 	for _, addr := range addrs {
@@ -245,7 +250,7 @@ func (a *Announcer) Answers(addrs []netip.Addr) bool {
 // Ready reports whether a socket is open on at least one interface.
 func (a *Announcer) Ready() bool { return a.sockets.Load() > 0 }
 
-// held counts the addresses to answer for.
+// held returns the number of addresses to answer for.
 func (a *Announcer) held() int {
 	n := 0
 	for _, t := range *a.targets.Load() {
@@ -256,7 +261,7 @@ func (a *Announcer) held() int {
 	return n
 }
 
-// Run follows the interfaces, answers and announces until ctx is done, and returns nil. It may be called once.
+// Run follows the interfaces, answers and announces until ctx is done, and returns nil. Run may be called once.
 func (a *Announcer) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var tasks sync.WaitGroup
@@ -278,7 +283,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 	}
 }
 
-// watch keeps the newest state of the host in a.told. The last state holds while the watch is down.
+// watch stores the newest state of the host in a.told. While the watch fails, the last state stays in force.
 func (a *Announcer) watch(ctx context.Context) {
 	tell := func(s HostState) {
 		a.told.Store(new(s.normalized()))

@@ -9,7 +9,7 @@ import (
 	"github.com/mdlayher/ethernet"
 )
 
-// Places in an Ethernet frame that carries ARP for IPv4 (RFC 826).
+// Offsets in an Ethernet frame with an ARP packet for IPv4 (RFC 826).
 const (
 	ethDestination = 0
 	ethSource      = 6
@@ -22,14 +22,14 @@ const (
 	arpEnd         = 42
 )
 
-// arpKind is the content of the frame between ethType and arpOperation: EtherType ARP, hardware type Ethernet, protocol type IPv4,
-// address lengths 6 and 4.
+// arpKind is the content of the frame between ethType and arpOperation: EtherType ARP, hardware type Ethernet, protocol
+// type IPv4, address lengths 6 and 4.
 const arpKind = 0x0806_0001_0800_06_04
 
-// arpHandler answers the ARP frames of one socket. It belongs to the goroutine that reads from the socket.
+// arpHandler answers the ARP frames of one socket. The handler belongs to the goroutine that reads from the socket.
 type arpHandler struct {
 	name  string
-	reply []byte // the frame that the next answer is written into
+	reply []byte // the buffer for the next answer
 }
 
 func newARPHandler(i Interface) (*arpHandler, error) {
@@ -41,11 +41,11 @@ func newARPHandler(i Interface) (*arpHandler, error) {
 	return &arpHandler{name: i.Name, reply: reply}, nil
 }
 
-// handle judges a frame. It returns the answer to send, if there is one, and the claim that the frame makes to an address of ours,
-// if it makes one. The answer is valid until the next call. Nothing is allocated.
+// handle judges a frame. handle returns the answer to send, if any, and the claim that the frame makes, if any. The
+// answer is valid until the next call. handle allocates nothing.
 //
-// A request whose sender and target are the same address is a claim and no question, so it gets no answer: the reader of the
-// claims decides whether to defend the address (RFC 5227, section 2.4).
+// A request with equal sender and target addresses is a claim and not a question, so handle returns no answer: the
+// receiver of the claims decides whether to defend the address (RFC 5227, section 2.4).
 func (h *arpHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 	if len(b) < arpEnd || binary.BigEndian.Uint64(b[ethType:]) != arpKind {
 		return nil, Malformed, Claim{}
@@ -81,7 +81,8 @@ func (h *arpHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 	return nil, NotRequest, Claim{}
 }
 
-// answer writes the reply of RFC 826 into the frame that newARPHandler encoded: it tells the asker that addr is ours.
+// answer writes the reply of RFC 826 into the frame from newARPHandler. The reply tells the asker that addr is at this
+// station.
 func (h *arpHandler) answer(addr netip.Addr, asker MAC, askerIP netip.Addr) []byte {
 	ours, theirs := addr.As4(), askerIP.As4()
 	copy(h.reply[ethDestination:], asker[:])
@@ -91,8 +92,9 @@ func (h *arpHandler) answer(addr netip.Addr, asker MAC, askerIP netip.Addr) []by
 	return h.reply
 }
 
-// arpAnnouncement returns both forms of gratuitous ARP. RFC 5227 (section 3) prescribes the request, and all routers accept it. The
-// reply has its target hardware address equal to the sender's: otherwise Linux would not take it for gratuitous.
+// arpAnnouncement returns both forms of gratuitous ARP. RFC 5227 (section 3) prescribes the request, and all routers
+// accept the request. In the reply, the target hardware address equals the sender's: otherwise Linux would not treat
+// the reply as gratuitous.
 func arpAnnouncement(mac MAC, addr netip.Addr) ([][]byte, error) {
 	request, err := arpFrame(arp.OperationRequest, broadcast, mac, addr, MAC{}, addr)
 	if err != nil {

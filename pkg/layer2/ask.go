@@ -10,13 +10,13 @@ import (
 	"github.com/mdlayher/ndp"
 )
 
-// Why a question is not sent, although there is an interface to send it on.
+// The reasons why a port cannot send a question.
 var (
 	errNoSocket   = errors.New("no socket is open")
 	errOutOfScope = errors.New("the address is in none of the ranges, so that no answer would be heard")
 )
 
-// ask has the port send one question. It reports whether the port will say what became of it.
+// ask queues a question for sending, and reports whether the port will report the result to q.sent.
 func (p *port) ask(q *inquiry) bool {
 	if !p.asks.add(q) {
 		return false
@@ -25,21 +25,21 @@ func (p *port) ask(q *inquiry) bool {
 	return true
 }
 
-// sendQuestion sends the oldest question, or tells how long to wait until the rate allows it.
+// sendQuestion sends the oldest question, or returns the time to wait until the rate allows the question.
 func (p *port) sendQuestion(now time.Time) time.Duration {
 	q := p.questions[0]
 	if !q.given.Load() {
 		if wait := p.reserve(now, 1); wait > 0 {
 			return wait
 		}
-		q.sent <- p.question(q) // has room for all
+		q.sent <- p.question(q) // has room for all results
 	}
 	p.questions[0] = nil
 	p.questions = p.questions[1:]
 	return 0
 }
 
-// question sends a question.
+// question sends a question and returns the result.
 func (p *port) question(q *inquiry) sent {
 	protocol := protocolOf(q.addr)
 	conn := p.conns[protocol]
@@ -56,7 +56,7 @@ func (p *port) question(q *inquiry) sent {
 	if err != nil {
 		return sent{err: err}
 	}
-	at := time.Now() // the answer may come before Write returns
+	at := time.Now() // the answer may arrive before Write returns
 	if _, err := conn.Write(frame); err != nil {
 		p.a.metrics.socketErrors[protocol].Inc()
 		return fail("write to", err)
@@ -64,14 +64,14 @@ func (p *port) question(q *inquiry) sent {
 	return sent{name: p.current.Name, at: at}
 }
 
-// answerNone tells everybody who still waits that nothing more is sent.
+// answerNone reports to all waiting callers that the port sends nothing more.
 func (p *port) answerNone() {
 	for _, q := range append(p.questions, p.asks.close()...) {
 		q.sent <- sent{err: fmt.Errorf("interface %s is gone", p.current.Name)}
 	}
 }
 
-// question returns the frame that asks who has addr: everybody, or the one station.
+// question returns the frame that asks for addr: to all stations, or only to the station to.
 func (t *table) question(addr netip.Addr, to MAC) ([]byte, error) {
 	if addr.Is4() {
 		destination := to

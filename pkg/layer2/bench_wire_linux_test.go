@@ -12,9 +12,11 @@ import (
 	"time"
 )
 
-// The benchmarks on a wire measure an announcer in a process of its own, and the kernel's responder on the same interface.
+// The benchmarks on a wire measure an announcer in a separate process, and the responder of the kernel on the same
+// interface.
 
-// announcing starts a node that announces so many addresses at an unlimited rate, and waits until it answers for the last of them.
+// announcing starts a node that announces count addresses at an unlimited rate, and waits until the node answers for
+// the last address.
 func (c *cable) announcing(p *probe, count int) (*nodeProcess, []netip.Addr) {
 	c.tb.Helper()
 	n := c.start()
@@ -39,7 +41,8 @@ func (p *probe) settled() {
 	}
 }
 
-// BenchmarkWireLatency asks for an address of the kernel's and for one of ours in turns, one at a time.
+// BenchmarkWireLatency asks for an address of the kernel and for an address of the announcer in turns, one question at
+// a time.
 func BenchmarkWireLatency(b *testing.B) {
 	c := newCable(b)
 	p := c.dial()
@@ -55,7 +58,7 @@ func BenchmarkWireLatency(b *testing.B) {
 	for b.Loop() {
 		kernels = append(kernels, timed(kernel))
 		our = append(our, timed(ours))
-		time.Sleep(100 * time.Microsecond) // so that the process sleeps as it does on a quiet network
+		time.Sleep(100 * time.Microsecond) // lets the process sleep as on a quiet network
 	}
 	for _, q := range []struct {
 		name string
@@ -74,7 +77,8 @@ func quantile(list []time.Duration, part float64) float64 {
 	return float64(list[int(part*float64(len(list)-1))]) / 1e3
 }
 
-// BenchmarkWireClosedLoop keeps 64 requests outstanding, in turns for the kernel and for us.
+// BenchmarkWireClosedLoop keeps 64 requests outstanding, in turns for an address of the kernel and for addresses of the
+// announcer.
 func BenchmarkWireClosedLoop(b *testing.B) {
 	const outstanding, turn = 64, 5000
 	c := newCable(b)
@@ -109,7 +113,7 @@ func BenchmarkWireClosedLoop(b *testing.B) {
 	b.ReportMetric(float64(kernels)/float64(our), "of-kernel")
 }
 
-// BenchmarkWireForeign sends 10,000 requests a second that are not for us, beside 2,000 addresses that are.
+// BenchmarkWireForeign sends 10,000 requests a second for foreign addresses to a node with 2,000 own addresses.
 func BenchmarkWireForeign(b *testing.B) {
 	c := newCable(b)
 	p := c.dial()
@@ -135,7 +139,7 @@ func BenchmarkWireForeign(b *testing.B) {
 	}
 }
 
-// cpu returns the time that all threads of the process have run.
+// cpu returns the run time of all threads of the process.
 func (n *nodeProcess) cpu() (sum time.Duration) {
 	n.tb.Helper()
 	for _, line := range n.tasks("schedstat") {
@@ -150,7 +154,7 @@ func (n *nodeProcess) cpu() (sum time.Duration) {
 	return sum
 }
 
-// resident returns the memory of the process that is no file's.
+// resident returns the anonymous memory of the process.
 func (n *nodeProcess) resident() int {
 	n.tb.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.pid))
@@ -170,7 +174,7 @@ func (n *nodeProcess) resident() int {
 	return 0
 }
 
-// BenchmarkWireAnnounce takes over 5,000 addresses and waits for both frames of each.
+// BenchmarkWireAnnounce takes over 5,000 addresses and waits for both frames of each address.
 func BenchmarkWireAnnounce(b *testing.B) {
 	const count = 5000
 	var set, sent []time.Duration

@@ -21,8 +21,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cable is a virtual cable between two network namespaces of a test's own making: a node, whose kernel has the address
-// kernel4, and a client.
+// cable is a virtual cable between two network namespaces created by the test: a node with the kernel address kernel4,
+// and a client.
 type cable struct {
 	tb           testing.TB
 	node, client string // paths of the namespaces
@@ -32,7 +32,7 @@ type cable struct {
 
 var (
 	kernel4 = netip.MustParseAddr("192.0.2.1")
-	// pool4 is what the tests have in their configuration: 192.0.2.80 and free4 are in it.
+	// pool4 is the configured range of the tests and contains 192.0.2.80 and free4.
 	pool4 = Range{netip.MustParseAddr("192.0.2.64"), netip.MustParseAddr("192.0.2.127")}
 	// alien4 is in no range.
 	alien4 = netip.MustParseAddr("192.0.2.5")
@@ -62,7 +62,7 @@ func newCable(tb testing.TB) *cable {
 		"ip -n " + prefix + "node link add eth0 type veth peer name eth0 netns " + prefix + "client",
 		"ip -n " + prefix + "node addr add 192.0.2.1/24 dev eth0",
 		"ip -n " + prefix + "node link set eth0 up",
-		"ip netns exec " + prefix + "client sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1", // it would talk without being asked
+		"ip netns exec " + prefix + "client sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1", // no unasked frames
 		"ip -n " + prefix + "client link set eth0 up",
 	} {
 		args := strings.Fields(line)
@@ -90,12 +90,12 @@ func newCable(tb testing.TB) *cable {
 	return c
 }
 
-// in calls f on a thread that is in the namespace and ends afterwards. Sockets that f opens stay there.
+// in calls f on a thread in the namespace. The thread ends afterwards. Sockets opened by f stay in the namespace.
 func (c *cable) in(namespace string, f func()) {
 	c.tb.Helper()
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // and never unlocked, so that the thread is not used again
+		runtime.LockOSThread() // without a later unlock, so that the runtime does not use the thread again
 		fd, err := unix.Open(namespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err == nil {
 			defer unix.Close(fd)
@@ -111,14 +111,14 @@ func (c *cable) in(namespace string, f func()) {
 	}
 }
 
-// probe is a packet socket on the client's end that blocks, so that what is measured is not the measuring.
+// probe is a blocking packet socket on the client's end. Blocking reads keep the cost of the measurement low.
 type probe struct {
 	tb testing.TB
 	fd int
 	b  []byte
 }
 
-// dial opens a socket on the client's end that receives the node's ARP packets.
+// dial opens a socket on the client's end for the node's ARP packets.
 func (c *cable) dial() *probe {
 	c.tb.Helper()
 	p := &probe{tb: c.tb, fd: -1, b: make([]byte, 2048)}
@@ -154,7 +154,7 @@ func (p *probe) send(frame []byte) {
 	}
 }
 
-// receive returns the next frame, which is valid until the next call, or none if none comes.
+// receive returns the next frame, or false if no frame comes. The frame is valid until the next call.
 func (p *probe) receive() ([]byte, bool) {
 	for {
 		n, err := unix.Read(p.fd, p.b)
@@ -168,8 +168,8 @@ func (p *probe) receive() ([]byte, bool) {
 	}
 }
 
-// ask sends a request and returns when its answer is there, which an announcement to all is not. It is sent again, as a host would do: a
-// process that a busy machine keeps waiting for long drops it.
+// ask sends a request and returns after the answer; an announcement to all stations is no answer. ask repeats the
+// request, as a host would, because a process delayed by a busy machine drops an old request.
 func (p *probe) ask(request []byte) {
 	p.send(request)
 	for missing := 0; ; {
@@ -193,7 +193,7 @@ func (c *cable) request(addr netip.Addr) []byte {
 	return arpBytes(c.tb, arp.OperationRequest, broadcast, c.clientMAC, asker4, MAC{}, addr)
 }
 
-// nodeProcess is an announcer in a process of its own, on the node's end.
+// nodeProcess is an announcer in a separate process, on the node's end.
 type nodeProcess struct {
 	tb   testing.TB
 	pid  int
@@ -224,7 +224,7 @@ func (c *cable) startAs(role string) *nodeProcess {
 	if err := cmd.Start(); err != nil {
 		c.tb.Fatal(err)
 	}
-	// The program ip becomes the one that it is to start, so that the number of the process stays.
+	// The program ip replaces itself with the started program, so the process ID stays the same.
 	n := &nodeProcess{tb: c.tb, pid: cmd.Process.Pid, in: bufio.NewWriter(stdin), said: make(chan string, 100)}
 	go func() {
 		defer close(n.said)
@@ -262,7 +262,7 @@ func (n *nodeProcess) expect(word string) {
 	}
 }
 
-// tell gives the node a line and waits until it has taken it.
+// tell sends a line to the node and waits until the node has processed the line.
 func (n *nodeProcess) tell(line string) {
 	n.tb.Helper()
 	fmt.Fprintln(n.in, line)
@@ -272,7 +272,7 @@ func (n *nodeProcess) tell(line string) {
 	n.expect("set")
 }
 
-// listen opens the ARP socket of the host's own network on the node's end.
+// listen opens the ARP socket of the network host on the node's end.
 func (c *cable) listen() *frameConn {
 	c.tb.Helper()
 	var conn Conn
@@ -285,7 +285,7 @@ func (c *cable) listen() *frameConn {
 	return conn.(*frameConn)
 }
 
-// received returns how many frames the kernel has put into the socket's queue since the last call.
+// received returns the number of frames that the kernel has queued in the socket since the last call.
 func (c *frameConn) received(tb testing.TB) uint32 {
 	tb.Helper()
 	stats, err := c.conn.Stats()
@@ -295,7 +295,7 @@ func (c *frameConn) received(tb testing.TB) uint32 {
 	return stats.Packets
 }
 
-// accepting opens a socket on the node's end that counts all ARP packets, to know that those sent have come.
+// accepting opens a socket on the node's end that counts all ARP packets, to prove that the sent packets have arrived.
 func (c *cable) accepting() *frameConn {
 	c.tb.Helper()
 	var conn *frameConn
@@ -309,7 +309,7 @@ func (c *cable) accepting() *frameConn {
 	return conn
 }
 
-// switches returns how often the threads of the process went to sleep on their own, so how often they were woken.
+// switches returns the number of voluntary context switches of all threads, which equals the number of wake-ups.
 func (n *nodeProcess) switches() (sum int) {
 	n.tb.Helper()
 	for _, line := range n.tasks("status") {
@@ -324,7 +324,7 @@ func (n *nodeProcess) switches() (sum int) {
 	return sum
 }
 
-// tasks returns the lines of the file of that name of all threads.
+// tasks returns the lines of the named file of all threads.
 func (n *nodeProcess) tasks(name string) []string {
 	n.tb.Helper()
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/%s", n.pid, name))
@@ -342,7 +342,7 @@ func (n *nodeProcess) tasks(name string) []string {
 	return lines
 }
 
-// tagged returns a frame as it is on a VLAN.
+// tagged returns a frame with a VLAN tag.
 func tagged(frame []byte, id uint16) []byte {
 	b := append([]byte{}, frame[:ethType]...)
 	b = append(b, 0x81, 0)

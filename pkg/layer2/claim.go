@@ -10,12 +10,12 @@ func (t *table) holds(addr netip.Addr) bool {
 	return ok
 }
 
-// reaches reports whether a frame to mac reaches the interface alone: mac is its hardware address or, on a bond whose slaves send
-// with their own addresses, that of a slave.
+// reaches reports whether a frame to mac reaches this interface alone: mac is the hardware address of the interface or,
+// on a bond whose slaves send with their own addresses, the address of a slave.
 func (t *table) reaches(mac MAC) bool { return mac == t.MAC || slices.Contains(t.MACs, mac) }
 
-// claim returns the claim that a station makes by using ip on the named interface. There is no claim by this host, to the unspecified
-// address, or to an address that is neither known nor being probed.
+// claim returns the claim that a station makes by using ip on the named interface. claim returns no claim for a frame
+// of this host, for the unspecified address, and for an address that is neither known nor being probed.
 func (t *table) claim(name string, ip netip.Addr, mac MAC, form Form) Claim {
 	if ip.IsUnspecified() {
 		return Claim{}
@@ -30,7 +30,8 @@ func (t *table) claim(name string, ip netip.Addr, mac MAC, form Form) Claim {
 	return Claim{Addr: ip, MAC: mac, Interface: name, Form: form, Mode: mode}
 }
 
-// rival returns another station's probe as a finding of our probe of the same address, or no claim.
+// rival returns the probe of another station as a claim of form Probing if this host probes the same address; otherwise
+// rival returns no claim.
 func (t *table) rival(name string, ip netip.Addr, mac MAC) Claim {
 	if t.asked.of(ip) == nil {
 		return Claim{}
@@ -38,7 +39,7 @@ func (t *table) rival(name string, ip netip.Addr, mac MAC) Claim {
 	return t.claim(name, ip, mac, Probing)
 }
 
-// claimedOr returns the verdict on a frame that makes the claim, or v if the claim is none.
+// claimedOr returns the verdict on a frame with the claim c, or v if c is no claim.
 func (t *table) claimedOr(v Verdict, c Claim) Verdict {
 	if !c.Addr.IsValid() {
 		return v

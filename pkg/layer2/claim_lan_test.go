@@ -87,7 +87,7 @@ func TestClaimsAreLimited(t *testing.T) {
 	}
 }
 
-// arpOf encodes an ARP packet of a test's own making.
+// arpOf encodes an ARP packet with any fields.
 func arpOf(op arp.Operation, to, sender layer2.MAC, senderIP netip.Addr, target layer2.MAC, targetIP netip.Addr) []byte {
 	p, err := arp.NewPacket(op, sender[:], senderIP, target[:], targetIP)
 	if err != nil {
@@ -105,7 +105,8 @@ func arpOf(op arp.Operation, to, sender layer2.MAC, senderIP netip.Addr, target 
 	return b
 }
 
-// TestWatchedAddresses has claims of addresses that are only watched be heard, in every form, and nothing be sent for them.
+// TestWatchedAddresses requires that the announcer reports claims of watched addresses, in every form, and sends
+// nothing for these addresses.
 func TestWatchedAddresses(t *testing.T) {
 	claims := make(chan layer2.Claim, 100)
 	inBubble(t, layer2.Options{Heard: func(c layer2.Claim) { claims <- c }}, func(t *testing.T, l *lab) {
@@ -158,7 +159,7 @@ func TestWatchedAddresses(t *testing.T) {
 	})
 }
 
-// TestClaimsOfAWholeNode has a peer take over 5,000 addresses at once: each is heard of.
+// TestClaimsOfAWholeNode makes a peer take over 5,000 addresses at once, and requires a report of each claim.
 func TestClaimsOfAWholeNode(t *testing.T) {
 	heard := make(chan layer2.Claim, 20000)
 	inBubble(t, layer2.Options{Heard: func(c layer2.Claim) { heard <- c }}, func(t *testing.T, l *lab) {

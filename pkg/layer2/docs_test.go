@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestDocs has every test exist that docs/layer2.md names, and every rule in it be held by one.
+// TestDocs requires that every test named in docs/layer2.md exists, and that every rule in the page names a test.
 func TestDocs(t *testing.T) {
 	text, err := os.ReadFile("../../docs/layer2.md")
 	if err != nil {
@@ -50,8 +50,8 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// TestDocsListTheDefaultExclusions has docs/layer2.md list every default pattern, except those with hexadecimal digits, which it
-// describes.
+// TestDocsListTheDefaultExclusions requires that docs/layer2.md lists every default pattern, except the hexadecimal
+// digits in patterns; the page describes these digits.
 func TestDocsListTheDefaultExclusions(t *testing.T) {
 	text, err := os.ReadFile("../../docs/layer2.md")
 	if err != nil {

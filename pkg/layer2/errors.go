@@ -8,17 +8,17 @@ import (
 	"syscall"
 )
 
-// socketError tells which socket failed, in which operation, and what to do about it where that is known.
+// socketError names the failed socket and operation, and adds the remedy if the remedy is known.
 type socketError struct {
 	operation string
 	protocol  Protocol
-	name      string // of the interface
+	name      string // the name of the interface
 	err       error
 }
 
 func (e socketError) Error() string {
 	cause := e.err.Error()
-	// The libraries in between name the operation and the hardware address in their own words.
+	// The libraries name the operation and the hardware address in their own words, so only the errno is used.
 	if errno, ok := errors.AsType[syscall.Errno](e.err); ok {
 		cause = errno.Error()
 	}

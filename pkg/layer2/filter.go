@@ -9,47 +9,49 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// Places in an ARP packet that the handler looks at as one: hardware and protocol type, and the lengths of their addresses.
+// Offsets in an ARP packet of the hardware and protocol types, and of the lengths of the addresses. The handler
+// compares all of these fields at once.
 const (
 	arpTypes   = 14
 	arpLengths = 18
 )
 
-// maxInstructions is the longest program that the kernel takes for a socket (BPF_MAXINSNS).
+// maxInstructions is the length of the longest socket filter program that the kernel accepts (BPF_MAXINSNS).
 const maxInstructions = 4096
 
 // minInstructions is enough for a program with one range.
 const minInstructions = 128
 
-// narrower is a Conn whose kernel leaves out frames that concern no address in a scope.
+// narrower is a Conn with a kernel filter: the kernel drops frames about addresses outside a scope.
 type narrower interface {
 	narrow(*scope) error
 }
 
-// wholeFrame is what a program returns for a frame that it lets through: as many bytes as there are.
+// wholeFrame is the return value of a program that accepts a frame: the maximum number of bytes to keep.
 const wholeFrame = 0x40000
 
-// packetOtherHost is what the kernel calls a frame that is not for this host (PACKET_OTHERHOST).
+// packetOtherHost is the kernel's packet type for a frame to another host (PACKET_OTHERHOST).
 const packetOtherHost = 3
 
-// label is a place in a program, counted in instructions from its end.
+// label is a position in a program, counted in instructions from the end.
 type label int
 
-// assembler puts a program together from its end to its beginning. The kernel's programs only jump forward, so each jump
-// knows how far it has to go.
+// assembler builds a program from the end to the beginning. The programs of the kernel only jump forward, so the
+// distance of each jump is known when the jump is added.
 type assembler struct {
-	code []bpf.Instruction // the last one first
-	// closest is the latest stand-in of a place that was too far away for a conditional jump.
+	code []bpf.Instruction // the last instruction first
+	// closest maps a label that is too far for a conditional jump to the most recent substitute for the label.
 	closest map[label]label
 }
 
-// put places an instruction before all others. After it comes what was put before, unless it jumps or returns.
+// put adds an instruction in front of the program. Execution continues with the previously added instruction, unless
+// the new instruction jumps or returns.
 func (a *assembler) put(i bpf.Instruction) label {
 	a.code = append(a.code, i)
 	return label(len(a.code))
 }
 
-// load places an instruction that is followed by next.
+// load adds an instruction and makes execution continue at next.
 func (a *assembler) load(i bpf.Instruction, next label) label {
 	if int(next) != len(a.code) {
 		a.standIn(next)
@@ -57,15 +59,15 @@ func (a *assembler) load(i bpf.Instruction, next label) label {
 	return a.put(i)
 }
 
-// jumpIf places a comparison of the register A with val that goes on at yes or no.
+// jumpIf adds a comparison of the register A with val. Execution continues at yes or no.
 func (a *assembler) jumpIf(cond bpf.JumpTest, val uint32, yes, no label) label {
 	yes, no = a.near(yes), a.near(no)
 	n := len(a.code)
 	return a.put(bpf.JumpIf{Cond: cond, Val: val, SkipTrue: uint8(n - int(yes)), SkipFalse: uint8(n - int(no))})
 }
 
-// near returns a place that the next instruction but one can still reach with a conditional jump, which has 8 bits for the
-// distance, and that is, or leads to, the one given.
+// near returns a label that the next instruction but one can reach with a conditional jump, with 8 bits for the
+// distance: to itself, or a substitute for the instruction at to.
 func (a *assembler) near(to label) label {
 	for _, at := range []label{to, a.closest[to]} {
 		if at > 0 && len(a.code)-int(at) < math.MaxUint8 {
@@ -77,7 +79,7 @@ func (a *assembler) near(to label) label {
 	return at
 }
 
-// standIn places what does the same as the instruction at the label: the return that it is, or a jump to it.
+// standIn adds a substitute for the instruction at the label: a copy of a return instruction, or a jump to the label.
 func (a *assembler) standIn(to label) label {
 	if ret, ok := a.code[to-1].(bpf.RetConstant); ok {
 		return a.put(ret)
@@ -85,7 +87,7 @@ func (a *assembler) standIn(to label) label {
 	return a.put(bpf.Jump{Skip: uint32(len(a.code) - int(to))})
 }
 
-// word loads four bytes of the frame, as all numbers in it are: the most significant byte first.
+// word loads four bytes of the frame. All numbers in a frame are big-endian.
 func word(off uint32) bpf.Instruction { return bpf.LoadAbsolute{Off: off, Size: 4} }
 
 // span is a range of numbers of one or several words, both ends included.
@@ -110,8 +112,9 @@ func words(addr netip.Addr) []uint32 {
 
 func be64(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
 
-// find places the question whether the number that begins at off in the frame is in one of the spans, which are ascending and
-// disjoint. It is answered by a binary search over its first word, and where that leaves it open, over the next.
+// find adds a test: does a span contain the number at offset off of the frame? The spans are ascending and disjoint.
+// The test is a binary search over the first word of the number and, if the first word does not decide, over the next
+// word.
 func (a *assembler) find(off uint32, in []span, yes, no label) label {
 	if len(in) == 0 {
 		return no
@@ -119,7 +122,7 @@ func (a *assembler) find(off uint32, in []span, yes, no label) label {
 	return a.load(word(off), a.choose(off, segments(in), yes, no))
 }
 
-// choose places the binary search for the segment that the register A, loaded from off, falls into.
+// choose adds the binary search for the segment of the value in the register A, loaded from off.
 func (a *assembler) choose(off uint32, s []segment, yes, no label) label {
 	if len(s) > 1 {
 		middle := len(s) / 2
@@ -136,15 +139,16 @@ func (a *assembler) choose(off uint32, s []segment, yes, no label) label {
 	return no
 }
 
-// segment is a stretch of values of one word, from first up to the next segment's. All numbers that begin with such a word are in,
-// or none is; or there is one such word only, and inner tells which words may follow.
+// segment is a range of values of one word, from first up to the first value of the next segment. Either the spans
+// contain all numbers that begin with such a word, or none (in is true or false), or the segment has only one value,
+// and inner lists the spans of the following words.
 type segment struct {
 	first uint32
 	in    bool
 	inner []span
 }
 
-// segments divides all values of the first word of the spans.
+// segments divides all values of the first word of the spans into segments.
 func segments(all []span) []segment {
 	var s segmentation
 	for _, r := range all {
@@ -155,7 +159,8 @@ func segments(all []span) []segment {
 			s.open(first, span{head, tail})
 			continue
 		}
-		// With more than one value of the first word, what lies between the outermost is in as a whole.
+		// If a span covers several values of the first word, the span contains everything between the first and the
+		// last of these values.
 		if !starts {
 			s.open(first, span{head, filled(len(head), math.MaxUint32)})
 			first++
@@ -172,20 +177,20 @@ func segments(all []span) []segment {
 	return s.finish()
 }
 
-// segmentation is a list of segments in the making.
+// segmentation builds a list of segments.
 type segmentation struct {
 	list []segment
-	next uint64 // the first value that is not yet in a segment
+	next uint64 // the first value without a segment
 }
 
-// gap adds the values before first that are in none.
+// gap adds a segment outside all spans for the values before first.
 func (s *segmentation) gap(first uint64) {
 	if s.next < first {
 		s.list = append(s.list, segment{first: uint32(s.next)})
 	}
 }
 
-// closed adds the values from first to last, which are in.
+// closed adds the values from first to last, which lie inside a span.
 func (s *segmentation) closed(first, last uint32) {
 	s.gap(uint64(first))
 	if n := len(s.list); n == 0 || !s.list[n-1].in {
@@ -194,7 +199,7 @@ func (s *segmentation) closed(first, last uint32) {
 	s.next = uint64(last) + 1
 }
 
-// open adds one value, whose next words decide.
+// open adds a value for which the next words decide.
 func (s *segmentation) open(value uint32, inner span) {
 	if s.next > uint64(value) {
 		last := &s.list[len(s.list)-1]
@@ -228,9 +233,10 @@ func filled(n int, value uint32) []uint32 {
 	return w
 }
 
-// program assembles what build places for the ranges, which gets the labels of the returns that let a frame through and that do
-// not, and returns the label to begin at. It has at most so many instructions: where the ranges take more, it is built for
-// fewer and wider ones.
+// program builds a filter program for the ranges. most limits the number of instructions. build adds the test of the
+// ranges: build gets the labels of the two returns, pass accepts a frame and drop rejects a frame, and returns the
+// label of the start. If the ranges need more instructions than allowed, program merges ranges into fewer and wider
+// ranges.
 func program(most int, ranges []Range, build func(a *assembler, in []span, pass, drop label) label) []bpf.Instruction {
 	// Each end of a range takes a comparison.
 	for n := min(len(ranges), most/2); ; {
@@ -248,7 +254,7 @@ func program(most int, ranges []Range, build func(a *assembler, in []span, pass,
 	}
 }
 
-// finish returns the program in the order in which it runs.
+// finish returns the program in the order of execution.
 func (a *assembler) finish() []bpf.Instruction {
 	out := make([]bpf.Instruction, len(a.code))
 	for i, ins := range a.code {
@@ -257,21 +263,23 @@ func (a *assembler) finish() []bpf.Instruction {
 	return out
 }
 
-// forThisHost places the question whether a frame is for this station or a group. A frame that is for another is none of ours.
-// So is one with a VLAN tag that no interface has taken, which belongs to another network than the one that we would answer
-// into: the kernel marks it as for another host, and then takes the tag off; older ones leave the tag on.
+// forThisHost adds a test: is a frame addressed to this station or to a group? Frames to other stations are rejected. A
+// frame with a VLAN tag that no interface has taken is rejected too, because the frame belongs to a different network
+// than the answer would go to. The kernel marks such a frame as for another host and removes the tag; older kernels
+// leave the tag on.
 func (a *assembler) forThisHost(yes, no label) label {
 	at := a.load(bpf.LoadExtension{Num: bpf.ExtType}, a.jumpIf(bpf.JumpEqual, packetOtherHost, no, yes))
 	return a.load(bpf.LoadExtension{Num: bpf.ExtVLANTagPresent}, a.jumpIf(bpf.JumpEqual, 0, at, no))
 }
 
-// atLeast places the question whether a frame has so many bytes.
+// atLeast adds a test: does a frame have at least n bytes?
 func (a *assembler) atLeast(n uint32, yes, no label) label {
 	return a.load(bpf.LoadExtension{Num: bpf.ExtLen}, a.jumpIf(bpf.JumpGreaterOrEqual, n, yes, no))
 }
 
-// arpProgram lets through requests for addresses in the ranges, and requests and replies from them. Packets that are cut
-// short, or of another kind than Ethernet and IPv4, are let through to be counted.
+// arpProgram accepts requests for addresses in the ranges, and requests and replies from such addresses. arpProgram
+// also accepts truncated packets and packets of other types than Ethernet and IPv4, so that the handler counts these
+// packets.
 func arpProgram(s *scope, most int) []bpf.Instruction {
 	return program(most, s.v4, func(a *assembler, in []span, pass, drop label) label {
 		sender := a.find(arpSenderIP, in, pass, drop)
@@ -285,8 +293,9 @@ func arpProgram(s *scope, most int) []bpf.Instruction {
 	})
 }
 
-// echo4Program lets through ICMP echo requests to addresses in the ranges, and those of which it cannot be told, to be counted:
-// fragments, and packets with options.
+// echo4Program accepts ICMP echo requests to addresses in the ranges. echo4Program also accepts fragments and packets
+// with options to such addresses: the filter cannot detect an echo request in these packets, and the handler counts
+// them.
 func echo4Program(s *scope, most int) []bpf.Instruction {
 	return program(most, s.v4, func(a *assembler, in []span, pass, drop label) label {
 		at := a.jumpIf(bpf.JumpEqual, echoRequest4, pass, drop)
@@ -299,7 +308,7 @@ func echo4Program(s *scope, most int) []bpf.Instruction {
 	})
 }
 
-// echo6Program lets through ICMPv6 echo requests to addresses in the ranges.
+// echo6Program accepts ICMPv6 echo requests to addresses in the ranges.
 func echo6Program(s *scope, most int) []bpf.Instruction {
 	return program(most, s.v6, func(a *assembler, in []span, pass, drop label) label {
 		at := a.find(ip6Destination, in, pass, drop)
@@ -309,8 +318,8 @@ func echo6Program(s *scope, most int) []bpf.Instruction {
 	})
 }
 
-// ndpProgram lets through neighbour solicitations and advertisements whose target is in the ranges, and those that are cut
-// short, to be counted. The other traffic of the node does not wake us.
+// ndpProgram accepts neighbour solicitations and advertisements with a target in the ranges. ndpProgram also accepts
+// truncated messages, so that the handler counts these messages. Other traffic of the node does not wake this process.
 func ndpProgram(s *scope, most int) []bpf.Instruction {
 	return program(most, s.v6, func(a *assembler, in []span, pass, drop label) label {
 		at := a.atLeast(ndpOptions, a.find(ndpTarget, in, pass, drop), pass)

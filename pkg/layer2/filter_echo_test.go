@@ -8,7 +8,7 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// concernsEcho4 is what echo4Program is to do, in plain words. It sees IPv4 packets only.
+// concernsEcho4 is the reference for echo4Program in plain code, for IPv4 packets only.
 func concernsEcho4(s *scope, b []byte) bool {
 	if len(b) < 34 || b[23] != 1 || !s.contains(netip.AddrFrom4([4]byte(b[30:]))) {
 		return false
@@ -16,7 +16,7 @@ func concernsEcho4(s *scope, b []byte) bool {
 	return b[14] != 0x45 || binary.BigEndian.Uint16(b[20:])&0x3fff != 0 || len(b) > 34 && b[34] == 8
 }
 
-// concernsEcho6 is what echo6Program is to do. It sees IPv6 packets only.
+// concernsEcho6 is the reference for echo6Program, for IPv6 packets only.
 func concernsEcho6(s *scope, b []byte) bool {
 	return len(b) > 54 && b[20] == 58 && b[54] == 128 && s.contains(netip.AddrFrom16([16]byte(b[38:])))
 }
@@ -55,16 +55,16 @@ func TestEchoPrograms(t *testing.T) {
 	}
 }
 
-// FuzzEchoFilter compares the programs with the plain words. The handler answers nothing that they leave out.
+// FuzzEchoFilter compares the programs with the references, and requires that the handler answers no rejected frame.
 func FuzzEchoFilter(f *testing.F) {
 	four := echoFrame(f, ourMAC, askerMAC, asker4, held4, false, "data")
 	six := echoFrame(f, ourMAC, askerMAC, asker6, held6, false, "data")
 	f.Add(four, []byte{192, 0, 2, 80, 192, 0, 2, 81})                                    // in the range
-	f.Add(four, []byte{10, 0, 0, 0, 10, 255, 255, 255, 192, 0, 2, 81, 192, 0, 2, 99})    // beside two
+	f.Add(four, []byte{10, 0, 0, 0, 10, 255, 255, 255, 192, 0, 2, 81, 192, 0, 2, 99})    // between two ranges
 	f.Add(headed(four, ip4Fragment, 0x20), []byte{0, 0, 0, 0, 255, 255, 255, 255})       // a fragment, all addresses
 	f.Add(six, append(held6.AsSlice(), held6.AsSlice()...))                              // in the range
-	f.Add(six, append(netip.IPv6Unspecified().AsSlice(), free6.Prev().AsSlice()...))     // at the end of one
-	f.Add(patched(six, ip6NextHeader, 44), append(held6.AsSlice(), held6.AsSlice()...))  // a header between
+	f.Add(six, append(netip.IPv6Unspecified().AsSlice(), free6.Prev().AsSlice()...))     // at the end of a range
+	f.Add(patched(six, ip6NextHeader, 44), append(held6.AsSlice(), held6.AsSlice()...))  // an extension header
 	f.Add(patched(four, ip4End, 0), []byte{192, 0, 2, 80, 192, 0, 2, 80, 1, 2, 3, 4, 5}) // a reply
 	f.Fuzz(func(t *testing.T, b, ends []byte) {
 		s := newScope(rangesOf(ends, 4), rangesOf(ends, 16))

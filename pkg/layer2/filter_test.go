@@ -13,11 +13,11 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// extensions are what the kernel tells a program about a frame besides its bytes.
+// extensions holds the properties of a frame that the kernel gives a program besides the bytes.
 type extensions struct{ kind, tagged uint32 }
 
-// machine returns a machine of our own that runs the kernel's program. It knows the length of a frame only, so that the
-// other extensions are put in as constants.
+// machine returns a virtual machine that runs the kernel's program. The virtual machine only knows the length of a
+// frame, so machine inserts the other extensions as constants.
 func machine(t testing.TB, program []bpf.Instruction, e extensions) *bpf.VM {
 	t.Helper()
 	program = slices.Clone(program)
@@ -45,10 +45,10 @@ func passes(t testing.TB, vm *bpf.VM, frame []byte) bool {
 	return n > 0
 }
 
-// concernsARP is what arpProgram is to do, in plain words.
+// concernsARP is the reference for arpProgram in plain code.
 func concernsARP(s *scope, b []byte) bool {
 	if len(b) < arpEnd || binary.BigEndian.Uint32(b[14:]) != 0x0001_0800 || binary.BigEndian.Uint16(b[18:]) != 0x0604 {
-		return true // to be counted
+		return true // for counting
 	}
 	sender, target := netip.AddrFrom4([4]byte(b[28:])), netip.AddrFrom4([4]byte(b[38:]))
 	switch binary.BigEndian.Uint16(b[20:]) {
@@ -60,13 +60,13 @@ func concernsARP(s *scope, b []byte) bool {
 	return false
 }
 
-// concernsNDP is what ndpProgram is to do.
+// concernsNDP is the reference for ndpProgram.
 func concernsNDP(s *scope, b []byte) bool {
 	switch {
 	case len(b) <= icmp6Start || b[20] != 58 || b[54] != 135 && b[54] != 136:
 		return false
 	case len(b) < ndpOptions:
-		return true // to be counted
+		return true // for counting
 	}
 	return s.contains(netip.AddrFrom16([16]byte(b[62:])))
 }
@@ -75,10 +75,10 @@ func rangeOf(from, to string) Range { return Range{netip.MustParseAddr(from), ne
 
 func TestScope(t *testing.T) {
 	s := newScope([]Range{
-		rangeOf("10.0.0.5", "10.0.0.9"), rangeOf("10.0.0.1", "10.0.0.4"), // they touch
-		rangeOf("10.0.1.0", "10.0.1.9"), rangeOf("10.0.1.3", "10.0.1.4"), // one in the other
-		rangeOf("255.255.255.255", "255.255.255.255"), rangeOf("255.255.255.0", "255.255.255.255"), // nothing comes after
-		rangeOf("10.0.0.9", "10.0.0.1"), rangeOf("10.0.0.1", "2001:db8::1"), {}, // no ranges
+		rangeOf("10.0.0.5", "10.0.0.9"), rangeOf("10.0.0.1", "10.0.0.4"), // touching ranges
+		rangeOf("10.0.1.0", "10.0.1.9"), rangeOf("10.0.1.3", "10.0.1.4"), // one range in another
+		rangeOf("255.255.255.255", "255.255.255.255"), rangeOf("255.255.255.0", "255.255.255.255"), // no next address
+		rangeOf("10.0.0.9", "10.0.0.1"), rangeOf("10.0.0.1", "2001:db8::1"), {}, // invalid ranges
 	}, []Range{rangeOf("2001:db8::1", "2001:db8::ff"), rangeOf("2001:db8::80%eth0", "2001:db8::1:0"), rangeOf("::ffff:10.0.2.1", "::ffff:10.0.2.2")})
 	const want = "[{10.0.0.1 10.0.0.9} {10.0.1.0 10.0.1.9} {10.0.2.1 10.0.2.2} {255.255.255.0 255.255.255.255}] [{2001:db8::1 2001:db8::1:0}]"
 	if got := fmt.Sprint(s.v4, s.v6); got != want {
@@ -171,7 +171,8 @@ func TestNDPProgram(t *testing.T) {
 	}
 }
 
-// TestManyRanges has more ranges than a program has room for: it may let through more than it has to, and never less.
+// TestManyRanges uses more ranges than a program has room for. The program may accept too many frames, and must not
+// reject a frame in the ranges.
 func TestManyRanges(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var ranges []Range
@@ -190,7 +191,7 @@ func TestManyRanges(t *testing.T) {
 		programs := [][]bpf.Instruction{arpProgram(s, most), ndpProgram(s, most)}
 		machines := []*bpf.VM{machine(t, programs[0], extensions{}), machine(t, programs[1], extensions{})}
 		for _, p := range programs {
-			// What is lost to rounding is little: most of the room is used.
+			// The rounding loses little: the program uses most of the room.
 			if len(p) > most || len(p) < most/2 {
 				t.Errorf("%d instructions, want at most, and nearly, %d", len(p), most)
 			}
@@ -222,8 +223,8 @@ func addr4(n uint32) netip.Addr {
 	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, n)))
 }
 
-// FuzzFilter compares the programs with the plain words, for the frame itself and for the frame with each address at the edges of
-// each range put in its place.
+// FuzzFilter compares the programs with the references, for the frame itself and for the frame with the addresses at
+// the ends of each range.
 func FuzzFilter(f *testing.F) {
 	request := arpBytes(f, arp.OperationRequest, broadcast, askerMAC, asker4, MAC{}, held4)
 	reply := arpBytes(f, arp.OperationReply, ourMAC, askerMAC, held4, ourMAC, asker4)
@@ -239,8 +240,8 @@ func FuzzFilter(f *testing.F) {
 	f.Add(one4, one6, request, uint16(0))                              // answered
 	f.Add(one4, one6, reply, uint16(0))                                // a claim
 	f.Add(one4, one6, ns, uint16(0))                                   // a solicitation
-	f.Add(one4, wide6, na, uint16(0))                                  // a range that ends where a word does
-	f.Add(ends, slices.Repeat([]byte{0xff}, 64), request, uint16(0))   // where no address comes before or after
+	f.Add(one4, wide6, na, uint16(0))                                  // a range that ends at the end of a word
+	f.Add(ends, slices.Repeat([]byte{0xff}, 64), request, uint16(0))   // the first and the last address
 	f.Add(many, slices.Concat(one6, wide6, many), request, uint16(0))  // long jumps
 	f.Add(many, slices.Concat(many, many), request, uint16(1))         // one range left
 	f.Add([]byte{}, []byte{}, patched(request, 14, 0, 6), uint16(300)) // nothing in range, and counted
@@ -263,7 +264,7 @@ func FuzzFilter(f *testing.F) {
 			{arpProgram(s, most), concernsARP, s.v4, []int{arpSenderIP, arpTargetIP}},
 			{ndpProgram(s, most), concernsNDP, s.v6, []int{ndpTarget}},
 		} {
-			exact := len(c.ranges) <= 4 // which fit into any room
+			exact := len(c.ranges) <= 4 // few ranges fit into any room
 			if len(c.program) > most {
 				t.Fatalf("%d instructions, want at most %d", len(c.program), most)
 			}
@@ -288,7 +289,7 @@ func FuzzFilter(f *testing.F) {
 	})
 }
 
-// rangesOf cuts b into pairs of addresses of that many bytes, the lower one first.
+// rangesOf cuts b into pairs of addresses of size bytes, the lower address first.
 func rangesOf(b []byte, size int) []Range {
 	var ranges []Range
 	for pair := range slices.Chunk(b, 2*size) {

@@ -13,7 +13,7 @@ import (
 	"github.com/mdlayher/arp"
 )
 
-// TestWireFilter has the kernel count what it puts into the socket's queue: only that wakes the process.
+// TestWireFilter counts the frames that the kernel queues in the socket: only queued frames wake the process.
 func TestWireFilter(t *testing.T) {
 	c := newCable(t)
 	p, all, conn := c.dial(), c.accepting(), c.listen()
@@ -46,7 +46,7 @@ func TestWireFilter(t *testing.T) {
 		conn.received(t)
 		all.received(t)
 		p.send(x.frame)
-		// The kernel hands the frame over in the sender's call, to this socket before the other or after.
+		// The kernel delivers the frame within the sender's call, to this socket before or after the other socket.
 		if got := conn.received(t) > 0; got != x.want {
 			t.Errorf("%s comes through: %t, want %t", x.name, got, x.want)
 		}
@@ -66,7 +66,7 @@ func TestWireFilter(t *testing.T) {
 	}
 }
 
-// TestWireForeignNoise has the node run beside 20,000 requests that are none of its business.
+// TestWireForeignNoise sends the node 20,000 requests for foreign addresses.
 func TestWireForeignNoise(t *testing.T) {
 	const noise = 20000
 	c := newCable(t)
@@ -79,19 +79,19 @@ func TestWireForeignNoise(t *testing.T) {
 		p.send(frame)
 	}
 	p.ask(c.request(held4))
-	// The runtime wakes now and then for its own sake, and the announcements of the address go out meanwhile.
+	// The runtime wakes now and then on its own, and the announcements of the address are sent in the meantime.
 	if n := node.switches() - before; n > noise/100 {
 		t.Errorf("the process was woken %d times by %d foreign requests", n, noise)
 	}
 }
 
-// TestWireFilterRenewal changes the ranges a thousand times while requests for an address that stays in them come in as fast as they
-// are answered. Each is answered.
+// TestWireFilterRenewal changes the ranges a thousand times during a stream of requests for an address that stays in
+// the ranges. The next request follows each answer at once. Every request must be answered.
 func TestWireFilterRenewal(t *testing.T) {
 	const changes = 1000
 	c := newCable(t)
 	p, conn := c.dial(), c.listen()
-	if err := conn.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil { // what was lost never comes
+	if err := conn.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil { // a lost frame never comes
 		t.Fatal(err)
 	}
 	var asked, changed atomic.Int64
@@ -127,7 +127,7 @@ func TestWireFilterRenewal(t *testing.T) {
 	t.Logf("%d frames during %d changes, none lost", asked.Load(), changes)
 }
 
-// TestWireManyRanges attaches the longest program that the kernel takes.
+// TestWireManyRanges attaches the longest program that the kernel accepts.
 func TestWireManyRanges(t *testing.T) {
 	c := newCable(t)
 	p, conn := c.dial(), c.listen()
@@ -137,7 +137,7 @@ func TestWireManyRanges(t *testing.T) {
 		ranges = append(ranges, Range{a, a})
 	}
 	s := newScope(ranges, []Range{pool4})
-	for range 3 { // while the old one is in place, both count
+	for range 3 { // during the exchange, both programs count
 		if err := conn.narrow(s); err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +153,8 @@ func TestWireManyRanges(t *testing.T) {
 	}
 }
 
-// threadNetwork is the network of the node's end with one interface that never changes, for an announcer in this process.
+// threadNetwork is the network of the node's end with one interface that never changes, for an announcer in this
+// process.
 type threadNetwork struct {
 	*host
 	c *cable
@@ -170,7 +171,8 @@ func (n threadNetwork) ListenARP(i Interface) (conn Conn, err error) {
 	return conn, err
 }
 
-// TestWireAllocatesNothing counts what the whole path allocates, from the socket to the socket, while requests are answered.
+// TestWireAllocatesNothing counts the allocations of the whole path, from the socket to the socket, while the node
+// answers requests.
 func TestWireAllocatesNothing(t *testing.T) {
 	c := newCable(t)
 	p := c.dial()
@@ -182,7 +184,7 @@ func TestWireAllocatesNothing(t *testing.T) {
 	a.SetRanges([]Range{pool4})
 	a.Set([]Target{{Addr: held4}})
 	ours, foreign := c.request(held4), c.request(free4)
-	// An announcement allocates. So the last one is awaited.
+	// An announcement allocates, so the test waits for the last announcement.
 	for announced := 0; announced < 2*len(offsets); {
 		if b, ok := p.receive(); ok && [4]byte(b[arpSenderIP:]) == [4]byte(b[arpTargetIP:]) {
 			announced++
@@ -198,7 +200,7 @@ func TestWireAllocatesNothing(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	most := uint64(frames / 100)
 	if raceEnabled {
-		most = frames // sync.Pool then drops what it is given every now and then
+		most = frames // under the race detector, sync.Pool drops some items
 	}
 	if n := after.Mallocs - before.Mallocs; n > most {
 		t.Errorf("%d allocations while %d frames were answered and as many left alone", n, frames)
@@ -207,13 +209,13 @@ func TestWireAllocatesNothing(t *testing.T) {
 	}
 }
 
-// TestWireLostFrames has more frames come than the socket's buffer holds. Those that are lost are known once the next one is read, as exactly
-// as the kernel knows them.
+// TestWireLostFrames sends more frames than the socket's buffer holds. After the next read, the number of lost frames
+// equals the number of the kernel.
 func TestWireLostFrames(t *testing.T) {
 	const sent = 5000
 	c := newCable(t)
 	p, conn := c.dial(), c.listen()
-	if err := conn.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil { // what was lost never comes
+	if err := conn.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil { // a lost frame never comes
 		t.Fatal(err)
 	}
 	request, b := c.request(held4), make([]byte, frameSize)

@@ -7,31 +7,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hex4, hex11 and hex12 match the part of an interface name that container networks make of a hash.
+// hex4, hex11 and hex12 match the hash in the interface names of container networks.
 const (
 	hex4  = "[0-9a-f][0-9a-f][0-9a-f][0-9a-f]"
 	hex11 = hex4 + hex4 + "[0-9a-f][0-9a-f][0-9a-f]"
 	hex12 = hex4 + hex4 + hex4
 )
 
-// DefaultExclude returns the patterns of interface names that are not used unless Options.Exclude has patterns. A name belongs here
-// when a container network, a hypervisor or a tunnel driver gives it, and when no administrator would give it to the interface of
-// a LAN. So "br-" takes twelve hexadecimal digits to match, as br-lan and br-ex are bridges of LANs, "gre" takes a digit, as
-// green0 is an interface of a LAN, and "vxlan" takes what container networks put behind it. Interfaces that cannot be used anyway,
-// such as tun0, wg0 and ifb0, need no pattern.
+// DefaultExclude returns the patterns of the interface names that are unused while Options.Exclude is empty. A name
+// belongs here if a container network, a hypervisor or a tunnel driver gives the name, and no administrator would give
+// the name to the interface of a LAN. Therefore "br-" needs twelve hexadecimal digits to match (br-lan and br-ex are
+// bridges of LANs), "gre" needs a digit (green0 is an interface of a LAN), and "vxlan" needs the suffix of a container
+// network. Interfaces that cannot be used in any case, such as tun0, wg0 and ifb0, need no pattern.
 func DefaultExclude() []string {
 	return []string{
-		// Ends of the virtual cables of pods and virtual machines: veth* of most, cali* of Calico, lxc* of Cilium and LXC, eni and
-		// vlan of Amazon, azv* of Azure, gke of Google, tap and vnet of virtual machines, macvtap* whose hardware address is the guest's.
+		// Ends of the virtual cables of pods and virtual machines: veth* of most container networks, cali* of Calico,
+		// lxc* of Cilium and LXC, eni and vlan of Amazon, azv* of Azure, gke of Google, tap and vnet of virtual
+		// machines, and macvtap*, which carries the hardware address of the guest.
 		"veth*", "cali*", "lxc*", "eni" + hex11, "vlan" + hex11, "azv*", "gke" + hex11, "tap[0-9]*", "tap????????-??", "vnet[0-9]*", "macvtap*",
 		// Bridges of containers: Docker and nerdctl, Podman, CNI plugins, kubenet, kube-router, Weave.
 		"docker*", "br-" + hex12, "nerdctl*", "podman*", "cni*", "cbr0", "kube-bridge", "weave",
-		// Bridges of virtual machines and system containers, and Proxmox's firewall bridges with their cables. vmbr* is the LAN's.
+		// Bridges of virtual machines and system containers, and the firewall bridges of Proxmox with their cables.
+		// vmbr* belongs to the LAN.
 		"virbr*", "lxdbr*", "incusbr*", "fwbr*", "fwpr*", "fwln*",
-		// Devices that only a container network uses: Flannel, Cilium, Antrea, OVN, and the devices of Open vSwitch itself. br-ex
-		// of OVN and vlan10 on an Open vSwitch are the LAN's.
+		// Devices that only a container network uses: Flannel, Cilium, Antrea, OVN, and the devices of Open vSwitch
+		// itself. br-ex of OVN and vlan10 on an Open vSwitch belong to the LAN.
 		"flannel*", "cilium*", "antrea-*", "ovn-k8s-*", "ovn0", "ovs-system", "ovs-netdev", "datapath",
-		// Tunnels that look like Ethernet: of Calico, Antrea, Kube-OVN and Weave, and the kernel's own.
+		// Tunnels that look like Ethernet: tunnels of Calico, Antrea, Kube-OVN and Weave, and tunnels of the kernel.
 		"vxlan.*", "vxlan-*", "vxlan_*", "genev_sys_*", "geneve*", "gre[0-9]*", "gre_sys*", "gretap*", "erspan*", "tunl*",
 		// Interfaces that only hold addresses.
 		"kube-ipvs*", "kube-dummy-if", "nodelocaldns", "dummy*",
@@ -79,13 +81,13 @@ func (u unfitness) String() string {
 // station holds the properties that decide whether an interface is used.
 type station struct {
 	name          string
-	flags         uint32 // IFF_
+	flags         uint32 // IFF_ flags
 	encapsulation string
 	mac           net.HardwareAddr
-	master        string // the kind of the master (bond, bridge, VRF), if there is one
+	master        string // the kind of the master (bond, bridge, VRF), empty for none
 }
 
-// unfit returns the reason why the interface is not used, or fit. Whether the interface is up does not matter.
+// unfit returns the reason why the interface is not used, or fit. unfit ignores whether the interface is up.
 func (s station) unfit(exclude []string) unfitness {
 	switch {
 	case s.flags&unix.IFF_LOOPBACK != 0:
@@ -105,8 +107,8 @@ func (s station) unfit(exclude []string) unfitness {
 	return fit
 }
 
-// running reports whether the flags say that the interface is switched on and has a carrier (RFC 2863: it is operational, or its
-// driver does not know).
+// running reports whether the flags say that the interface is switched on and has a carrier (RFC 2863: the interface is
+// operational, or its driver does not know).
 func running(flags uint32) bool {
 	return flags&unix.IFF_UP != 0 && flags&unix.IFF_RUNNING != 0
 }

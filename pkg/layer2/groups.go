@@ -8,16 +8,17 @@ import (
 	"time"
 )
 
-// membership keeps a socket in the solicited-node groups of a set of addresses. The groups are derived from the whole
-// set each time, so that those that several addresses share need no counting. The zero value has no socket and no groups.
+// membership keeps a socket in the solicited-node groups of a set of addresses. membership derives the groups from the
+// whole set each time, so groups shared by several addresses need no counting. The zero value has no socket and no
+// groups.
 type membership struct {
 	conn   GroupConn
 	log    *slog.Logger
 	joined map[netip.Addr]struct{}
-	again  time.Time // when to try what failed once more; zero when nothing did
+	again  time.Time // when to retry after a failure; zero without a failure
 }
 
-// set joins and leaves what is needed for exactly the groups of addrs.
+// set joins and leaves groups until the socket is in exactly the groups of addrs.
 func (m *membership) set(now time.Time, addrs map[netip.Addr]struct{}) {
 	m.again = time.Time{}
 	if m.conn == nil {
@@ -42,7 +43,7 @@ func (m *membership) set(now time.Time, addrs map[netip.Addr]struct{}) {
 	for i, group := range join {
 		err := m.conn.Join(group)
 		if errors.Is(err, net.ErrClosed) {
-			return // the next socket starts from nothing
+			return // the next socket starts without groups
 		}
 		if err != nil {
 			m.log.Error("multicast group not joined", "group", group, "missing", len(join)-i, "err", err, "retry", groupRetry)
@@ -53,7 +54,7 @@ func (m *membership) set(now time.Time, addrs map[netip.Addr]struct{}) {
 	}
 }
 
-// retry joins what could not be joined, once it is time to.
+// retry repeats a failed set once the time in again has come.
 func (m *membership) retry(now time.Time, addrs map[netip.Addr]struct{}) {
 	if !m.again.IsZero() && !now.Before(m.again) {
 		m.set(now, addrs)

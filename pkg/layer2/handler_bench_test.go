@@ -9,7 +9,7 @@ import (
 	"github.com/mdlayher/ndp"
 )
 
-// bigTable holds 2,000 addresses of each family besides the two of testTable.
+// bigTable holds 2,000 addresses of each family besides the two addresses of testTable.
 func bigTable() *table {
 	t := testTable()
 	for i := range 2000 {
@@ -21,7 +21,7 @@ func bigTable() *table {
 	return t
 }
 
-// packetPath are the frames that are met on a LAN.
+// packetPath returns frames that are common on a LAN.
 func packetPath(t testing.TB) []struct {
 	name  string
 	h     handler

@@ -11,20 +11,30 @@ import (
 	"github.com/mdlayher/ndp"
 )
 
-// FuzzARP checks every frame against the library's decoder: what is answered is a request for what we hold, and the
-// answer says so to whoever asked.
+// FuzzARP checks every frame against the library's decoder: an answered frame is a request for an own address, and the
+// answer gives the address to the asking station.
 func FuzzARP(f *testing.F) {
 	request := arpBytes(f, arp.OperationRequest, broadcast, askerMAC, asker4, MAC{}, held4)
-	f.Add(request)                                                                                       // answered
-	f.Add(arpBytes(f, arp.OperationRequest, broadcast, askerMAC, netip.IPv4Unspecified(), MAC{}, held4)) // a probe
-	f.Add(arpBytes(f, arp.OperationRequest, broadcast, askerMAC, held4, MAC{}, held4))                   // a claim
-	f.Add(arpBytes(f, arp.OperationReply, ourMAC, askerMAC, held4, ourMAC, asker4))                      // a claim by reply
-	f.Add(patched(request, ethType, 0x81, 0, 0, 7))                                                      // tagged
-	f.Add(patched(request, ethType+6, 0xff, 0xff))                                                       // absurd lengths
-	f.Add(request[:arpEnd-1])                                                                            // truncated
-	f.Add(arpBytes(f, arp.OperationReply, ourMAC, askerMAC, free4, ourMAC, asker4))                      // answers a probe
-	f.Add(arpBytes(f, arp.OperationRequest, broadcast, askerMAC, netip.IPv4Unspecified(), MAC{}, free4)) // contests a probe
-	f.Add(arpBytes(f, arp.OperationRequest, broadcast, askerMAC, watched4, MAC{}, watched4))             // a claim that is watched
+	// Answered.
+	f.Add(request)
+	// A probe.
+	f.Add(arpBytes(f, arp.OperationRequest, broadcast, askerMAC, netip.IPv4Unspecified(), MAC{}, held4))
+	// A claim.
+	f.Add(arpBytes(f, arp.OperationRequest, broadcast, askerMAC, held4, MAC{}, held4))
+	// A claim by reply.
+	f.Add(arpBytes(f, arp.OperationReply, ourMAC, askerMAC, held4, ourMAC, asker4))
+	// Tagged.
+	f.Add(patched(request, ethType, 0x81, 0, 0, 7))
+	// Absurd lengths.
+	f.Add(patched(request, ethType+6, 0xff, 0xff))
+	// Truncated.
+	f.Add(request[:arpEnd-1])
+	// Answers a probe.
+	f.Add(arpBytes(f, arp.OperationReply, ourMAC, askerMAC, free4, ourMAC, asker4))
+	// Contests a probe.
+	f.Add(arpBytes(f, arp.OperationRequest, broadcast, askerMAC, netip.IPv4Unspecified(), MAC{}, free4))
+	// A claim of a watched address.
+	f.Add(arpBytes(f, arp.OperationRequest, broadcast, askerMAC, watched4, MAC{}, watched4))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		table := fuzzTable()
 		before := bytes.Clone(b)
@@ -54,7 +64,7 @@ func FuzzARP(f *testing.F) {
 	})
 }
 
-// fuzzTable is testTable while two more addresses are being probed.
+// fuzzTable is testTable during the probes of two more addresses.
 func fuzzTable() *table {
 	t := testTable()
 	t.asked = &inquiries{}
@@ -63,7 +73,7 @@ func fuzzTable() *table {
 	return t
 }
 
-// checkClaim has every claim be another station's, of an address that matters.
+// checkClaim requires that every claim comes from another station and concerns an own, watched or probed address.
 func checkClaim(t *testing.T, table *table, c Claim) {
 	t.Helper()
 	if !c.Addr.IsValid() {
@@ -90,16 +100,24 @@ func decodeARP(t *testing.T, b []byte) (*ethernet.Frame, *arp.Packet) {
 	return &f, &p
 }
 
-// FuzzNDP does the same for NDP. The fuzzer cannot guess checksums, so each message is also tried with the right one.
+// FuzzNDP does the same for NDP. The fuzzer cannot guess checksums, so the test also tries each message with a correct
+// checksum.
 func FuzzNDP(f *testing.F) {
 	group := solicitedNode(held6)
-	f.Add(nsTo(f, group, held6, lladdr(ndp.Source, askerMAC)))                                                                 // multicast
-	f.Add(nsTo(f, held6, held6))                                                                                               // a neighbour that confirms
-	f.Add(ndpBytes(f, groupMACOf(held6), askerMAC, netip.IPv6Unspecified(), group, solicitation(held6)))                       // detection
-	f.Add(naFrom(f, askerMAC, held6, lladdr(ndp.Target, askerMAC)))                                                            // a claim
-	f.Add(patched(nsTo(f, group, held6, lladdr(ndp.Source, askerMAC)), ndpOptions+1, 0))                                       // an endless option
-	f.Add(patched(nsTo(f, group, held6, lladdr(ndp.Source, askerMAC)), ip6PayloadLength, 0xff, 0xff))                          // too long
-	f.Add(ip6Bytes(ourMAC, askerMAC, asker6, held6, append([]byte{typeSolicitation, 0, 0, 0}, bytes.Repeat([]byte{1}, 9)...))) // odd
+	// Multicast.
+	f.Add(nsTo(f, group, held6, lladdr(ndp.Source, askerMAC)))
+	// A neighbour that confirms its entry.
+	f.Add(nsTo(f, held6, held6))
+	// Duplicate address detection.
+	f.Add(ndpBytes(f, groupMACOf(held6), askerMAC, netip.IPv6Unspecified(), group, solicitation(held6)))
+	// A claim.
+	f.Add(naFrom(f, askerMAC, held6, lladdr(ndp.Target, askerMAC)))
+	// An option without end.
+	f.Add(patched(nsTo(f, group, held6, lladdr(ndp.Source, askerMAC)), ndpOptions+1, 0))
+	// Too long.
+	f.Add(patched(nsTo(f, group, held6, lladdr(ndp.Source, askerMAC)), ip6PayloadLength, 0xff, 0xff))
+	// An odd length.
+	f.Add(ip6Bytes(ourMAC, askerMAC, asker6, held6, append([]byte{typeSolicitation, 0, 0, 0}, bytes.Repeat([]byte{1}, 9)...)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		checkNDP(t, b)
 		if end := len(b); end >= ndpOptions {
@@ -124,7 +142,7 @@ func checkNDP(t *testing.T, b []byte) {
 		return
 	}
 	end := icmp6Start + int(binary.BigEndian.Uint16(b[ip6PayloadLength:]))
-	// The library refuses options that it knows and whose content is odd; those we skip.
+	// The library rejects known options with unusual content; the test skips such messages.
 	asked := netip.AddrFrom16([16]byte(b[ndpTarget:]))
 	if m, err := ndp.ParseMessage(b[icmp6Start:end]); err == nil {
 		if ns, ok := m.(*ndp.NeighborSolicitation); !ok || ns.TargetAddress != asked {

@@ -28,7 +28,7 @@ var (
 	testNIC  = Interface{Index: 1, Name: "eth0", MAC: ourMAC, MACs: []MAC{slaveMAC}, Up: true, LinkLocal: netip.MustParseAddr("fe80::1")}
 )
 
-// testTable holds the two addresses, on a host that has one more interface.
+// testTable holds two addresses, on a host with one more interface.
 func testTable() *table {
 	return &table{
 		Interface: testNIC,
@@ -128,7 +128,7 @@ func TestARPVerdicts(t *testing.T) {
 	}
 }
 
-// TestARPAnswer compares the answer that is put together in place with the library's encoding of the whole.
+// TestARPAnswer compares the answer, built in place, with the library's encoding of the whole frame.
 func TestARPAnswer(t *testing.T) {
 	h := arpHandlerFor(t)
 	for _, sender := range []netip.Addr{asker4, netip.IPv4Unspecified(), free4} {
@@ -153,7 +153,7 @@ func TestARPAnnouncement(t *testing.T) {
 	}
 }
 
-// ndpBytes encodes an NDP message in a frame as another station would send it.
+// ndpBytes encodes an NDP message of another station in a frame.
 func ndpBytes(t testing.TB, to, from MAC, source, destination netip.Addr, m ndp.Message) []byte {
 	t.Helper()
 	body, err := ndp.MarshalMessageChecksum(m, source, destination)
@@ -169,7 +169,7 @@ func ip6Bytes(to, from MAC, source, destination netip.Addr, body []byte) []byte 
 	return b
 }
 
-// corrected returns a copy of b with other bytes at i and the checksum made right again.
+// corrected returns a copy of b with other bytes at i and a correct checksum.
 func corrected(b []byte, i int, with ...byte) []byte {
 	b = patched(b, i, with...)
 	b[icmp6Checksum], b[icmp6Checksum+1] = 0, 0
@@ -190,7 +190,7 @@ func groupMACOf(addr netip.Addr) MAC {
 	return MAC{0x33, 0x33, 0xff, a[13], a[14], a[15]}
 }
 
-// frames of NDP that several tests use.
+// NDP frames for several tests.
 func nsTo(t testing.TB, destination, target netip.Addr, options ...ndp.Option) []byte {
 	to := ourMAC
 	if destination.IsMulticast() {
@@ -266,14 +266,14 @@ func TestNDPVerdicts(t *testing.T) {
 	}
 }
 
-// TestNDPAnswer compares the answers that are put together in place with the library's encoding of the whole.
+// TestNDPAnswer compares the answers, built in place, with the library's encoding of the whole frames.
 func TestNDPAnswer(t *testing.T) {
 	h, group := ndpHandlerFor(t), solicitedNode(held6)
 	answer := func(to MAC, destination netip.Addr, solicited bool) []byte {
 		return ndpBytes(t, to, ourMAC, held6, destination, &ndp.NeighborAdvertisement{
 			Solicited: solicited, Override: true, TargetAddress: held6, Options: []ndp.Option{lladdr(ndp.Target, ourMAC)}})
 	}
-	stated := MAC{0x02, 0, 0, 0, 0, 9} // not the one that the frame came from
+	stated := MAC{0x02, 0, 0, 0, 0, 9} // differs from the source address of the frame
 	for _, c := range []struct {
 		name  string
 		frame []byte

@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// claimQueue is the number of claims that may wait for the goroutine that passes them on. Further ones are counted and dropped: a
-// claim that matters is repeated.
+// claimQueue is the maximum number of claims that wait for the goroutine of hear. Further claims are dropped: an
+// important claim is repeated. The metric counts a dropped claim of an own address too.
 const claimQueue = 4096
 
-// claimMemory is the interval at which addresses without recent claims are forgotten.
+// claimMemory is the interval for forgetting addresses without recent claims.
 const claimMemory = time.Minute
 
-// The limits on claims that are passed on, for each address: in a window, one answer and one other claim of each MAC, and at most
-// claimCount claims in all.
+// The limits on reported claims for each address: in each window, one answer and one other claim of each MAC, and at
+// most claimCount claims in all.
 const (
 	claimWindow = time.Second
 	claimCount  = 4
 )
 
-// claimed takes a claim from a packet reader. It does not block.
+// claimed takes a claim from a packet reader. claimed does not block.
 func (a *Announcer) claimed(p Protocol, c Claim) {
 	if c.Mode == Answer {
 		a.metrics.claims[p].Inc()
@@ -33,7 +33,7 @@ func (a *Announcer) claimed(p Protocol, c Claim) {
 	}
 }
 
-// hear passes on the claims within the limits.
+// hear reports the claims within the limits to Options.Heard.
 func (a *Announcer) hear(ctx context.Context) {
 	limits := claimLimits{}
 	forget := time.NewTicker(claimMemory)
@@ -56,20 +56,21 @@ func (a *Announcer) hear(ctx context.Context) {
 // claimLimits holds the recent claims to each address.
 type claimLimits map[netip.Addr]claimants
 
-// claimants are the claims to one address that were passed on in the window that began at since.
+// claimants records the reported claims to one address in the window that began at since.
 type claimants struct {
 	since  time.Time
 	passed [claimCount]claimant
 	count  int
 }
 
-// claimant is a station, and whether it answered a question. An announcement must not go unnoticed because of an answer before it.
+// claimant is a station and the kind of its claim: answer is true if the claim answered a question. An earlier answer
+// of the station must not hide a later announcement.
 type claimant struct {
 	mac    MAC
 	answer bool
 }
 
-// allow reports whether the limits let a claim pass, and counts it if they do.
+// allow reports whether the limits let a claim pass, and counts a claim that passes.
 func (l claimLimits) allow(now time.Time, c Claim) bool {
 	who := l[c.Addr]
 	if now.Sub(who.since) >= claimWindow {
@@ -85,7 +86,7 @@ func (l claimLimits) allow(now time.Time, c Claim) bool {
 	return true
 }
 
-// forget drops windows that are over, so that addresses that are no longer watched take no memory.
+// forget drops expired windows, so that addresses no longer watched take no memory.
 func (l claimLimits) forget(now time.Time) {
 	maps.DeleteFunc(l, func(_ netip.Addr, who claimants) bool { return now.Sub(who.since) >= claimWindow })
 }

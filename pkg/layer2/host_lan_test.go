@@ -13,7 +13,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2/lantest"
 )
 
-// TestHostIsFollowed wants KernelAddrs and MACs to follow the host, with a wake-up for each change.
+// TestHostIsFollowed requires that KernelAddrs and MACs follow the host, with a wake-up for each change.
 func TestHostIsFollowed(t *testing.T) {
 	var wakes atomic.Int32
 	inBubble(t, layer2.Options{Wake: func() { wakes.Add(1) }}, func(t *testing.T, l *lab) {
@@ -54,7 +54,8 @@ func TestHostIsFollowed(t *testing.T) {
 	})
 }
 
-// TestClaimsTellAnswersFromAnnouncements hears a foreign host's frames of each form.
+// TestClaimsTellAnswersFromAnnouncements requires the right Answer in the claims for a foreign host's frames of each
+// form.
 func TestClaimsTellAnswersFromAnnouncements(t *testing.T) {
 	claims := make(chan layer2.Claim, 100)
 	inBubble(t, layer2.Options{Heard: func(c layer2.Claim) { claims <- c }}, func(t *testing.T, l *lab) {
@@ -88,7 +89,7 @@ func TestClaimsTellAnswersFromAnnouncements(t *testing.T) {
 				}
 			}, true},
 		} {
-			l.pass(2e9) // the limit on claims
+			l.pass(2e9) // for the limit on claims
 			c.send()
 			synctest.Wait()
 			select {
@@ -103,7 +104,8 @@ func TestClaimsTellAnswersFromAnnouncements(t *testing.T) {
 	})
 }
 
-// TestAnnouncementIsHeardBesideAnswers has a foreign host answer questions all the time, and announce the address among them.
+// TestAnnouncementIsHeardBesideAnswers makes a foreign host answer questions all the time, and announce the address in
+// between.
 func TestAnnouncementIsHeardBesideAnswers(t *testing.T) {
 	claims := make(chan layer2.Claim, 100)
 	inBubble(t, layer2.Options{Heard: func(c layer2.Claim) { claims <- c }}, func(t *testing.T, l *lab) {

@@ -15,16 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// settle is the shortest time between two looks at the interfaces, so that a storm of events, such as the start of hundreds of pods,
-// costs little. The first event after a quiet time causes a look at once.
+// settle is the minimum time between two reads of the interfaces, so that a burst of events, such as the start of
+// hundreds of pods, costs little. The first event after a quiet time causes a read at once.
 const settle = 50 * time.Millisecond
 
-// host is the Network of this machine, or of the network namespace that the process runs in.
+// host is the Network of this machine, or of the network namespace of the process.
 type host struct {
 	log     *slog.Logger
 	exclude []string // the patterns of the user, empty for the default
 	node    atomic.Pointer[[]netip.Addr]
-	renewed bell // rung when node has changed
+	renewed bell // wakes Watch after a change of node
 }
 
 var (
@@ -44,7 +44,7 @@ func (h *host) setNodeAddrs(addrs []netip.Addr) {
 	h.renewed.ring()
 }
 
-// exclusion returns the rule about names that holds now.
+// exclusion returns the current rule for the names of interfaces.
 func (h *host) exclusion() exclusion {
 	if len(h.exclude) > 0 {
 		return exclusion{patterns: h.exclude}
@@ -52,8 +52,8 @@ func (h *host) exclusion() exclusion {
 	return exclusion{patterns: DefaultExclude(), node: *h.node.Load()}
 }
 
-// Watch implements Network. Netlink events only say when to look. Watch always tells the whole state, so that a lost or overtaken
-// event does no lasting harm.
+// Watch implements Network. A netlink event only triggers a new read of the state. Watch always passes the whole state,
+// so a lost or reordered event does no lasting harm.
 func (h *host) Watch(ctx context.Context, tell func(HostState)) error {
 	links, addrs := make(chan netlink.LinkUpdate), make(chan netlink.AddrUpdate)
 	done, failed := make(chan struct{}), make(chan error, 1)
@@ -125,7 +125,8 @@ func (h *host) Watch(ctx context.Context, tell func(HostState)) error {
 	}
 }
 
-// drain reads until the subscription's goroutine has closed the channel. That goroutine ends once it could send what it holds.
+// drain reads until the goroutine of the subscription has closed the channel. The goroutine ends after sending the
+// events it still holds.
 func drain[T any](ch <-chan T) {
 	for range ch {
 	}
@@ -137,20 +138,20 @@ type view struct {
 	tell   func(HostState)
 	told   *HostState
 	flaps  map[int]uint64
-	active map[int]int // the slave in use, by index of the bond
-	// gateways are by the index of the interface. rerouted is true when they may have changed: a router's table may be long,
-	// so that not every look reads it.
+	active map[int]int // the active slave, by index of the bond
+	// gateways holds the gateways by index of the interface. rerouted is true when the gateways may have changed. Only
+	// then look reads the routing table, because the table of a router may be long.
 	gateways map[int][]netip.Addr
 	rerouted bool
 }
 
-// concerns reports whether an event may have changed the state of the host. It also counts a link that was down, if only for a
-// moment: the next look may find the link up again.
+// concerns reports whether an event may have changed the state of the host. concerns also counts a flap for a link that
+// was down, even for a moment, because the next look may find the link up again.
 func (v *view) concerns(u netlink.LinkUpdate) bool {
 	attrs := u.Link.Attrs()
 	used := slices.ContainsFunc(v.told.Interfaces, func(i Interface) bool { return i.Index == attrs.Index })
 	if u.IfInfomsg.Family == unix.AF_BRIDGE {
-		return used // it joined or left a bridge
+		return used // the link joined or left a bridge
 	}
 	gone := u.Header.Type == unix.RTM_DELLINK
 	if used && (gone || !running(attrs.RawFlags)) {
@@ -159,12 +160,12 @@ func (v *view) concerns(u netlink.LinkUpdate) bool {
 	if used || !excluded(attrs.Name, v.host.exclusion().patterns) {
 		return true
 	}
-	// Of an excluded link only its hardware address matters. The start of a pod must not cost a look.
+	// Only the hardware address of an excluded link matters. The start of a pod must not cost a look.
 	mac, ok := macOf(attrs.HardwareAddr)
 	return ok && !isCable(u.Link) && (gone || !slices.Contains(v.told.MACs, mac))
 }
 
-// look reads the links and addresses, and tells the state if it changed.
+// look reads the links and addresses, and passes the state to tell if the state has changed.
 func (v *view) look() error {
 	links, err := retryDump(netlink.LinkList)
 	if err != nil {
@@ -175,7 +176,8 @@ func (v *view) look() error {
 		return fmt.Errorf("list addresses: %w", err)
 	}
 	if v.rerouted {
-		// Addresses are answered for without the gateways: the known ones stay, and the next look tries again.
+		// The host answers for addresses even without the gateways: the known gateways stay, and the next look tries
+		// again.
 		if list, err := gateways(); err != nil {
 			v.host.log.Warn("default routes are not known", "err", err)
 		} else {
@@ -203,7 +205,8 @@ func (v *view) look() error {
 	return nil
 }
 
-// noteActive counts the moves of a bond to another slave: the switches must learn the new port of its addresses.
+// noteActive counts a flap when a bond moves to another slave, because the switches must learn the new port of the
+// addresses.
 func (v *view) noteActive(l netlink.Link) {
 	bond, ok := l.(*netlink.Bond)
 	if !ok {
@@ -215,7 +218,7 @@ func (v *view) noteActive(l netlink.Link) {
 	v.active[bond.Index] = bond.ActiveSlave
 }
 
-// retryDump lists again when the kernel reports that the list changed meanwhile.
+// retryDump calls list again when the kernel reports a change during the listing.
 func retryDump[T any](list func() ([]T, error)) (all []T, err error) {
 	for range 10 {
 		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
@@ -223,12 +226,12 @@ func retryDump[T any](list func() ([]T, error)) (all []T, err error) {
 		}
 	}
 	if errors.Is(err, netlink.ErrDumpInterrupted) {
-		err = nil // the change has an event of its own, which causes the next look
+		err = nil // the change has its own event, and the event causes the next look
 	}
 	return all, err
 }
 
-// localAddrs returns all addresses except link-local ones, sorted.
+// localAddrs returns all addresses except link-local addresses, sorted.
 func localAddrs(addrs []netlink.Addr) []netip.Addr {
 	list := make([]netip.Addr, 0, len(addrs))
 	for _, a := range addrs {
@@ -240,7 +243,8 @@ func localAddrs(addrs []netlink.Addr) []netip.Addr {
 	return slices.Compact(list)
 }
 
-// subnets returns the addresses with their subnets, and the link-local address if a socket can be bound to it.
+// subnets returns the addresses with their subnets, and the link-local address if a socket can be bound to that
+// address.
 func subnets(addrs []netlink.Addr) (prefixes []netip.Prefix, linkLocal netip.Addr) {
 	for _, a := range addrs {
 		addr, ok := netip.AddrFromSlice(a.IP)

@@ -8,7 +8,8 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// TestBondFailover has each move of a bond to another slave count, and nothing else: the switches must learn it.
+// TestBondFailover requires that each move of a bond to another slave counts as a flap, and nothing else does: the
+// switches must learn the new port.
 func TestBondFailover(t *testing.T) {
 	v := view{flaps: map[int]uint64{}, active: map[int]int{}}
 	bond := netlink.NewLinkBond(netlink.LinkAttrs{Index: 7})

@@ -12,7 +12,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2/lantest"
 )
 
-// TestProbeHearsALateAnswer has the answer to the first question come after the second was asked, and then too late.
+// TestProbeHearsALateAnswer delays the answer to the first question until after the second question, and then until
+// after the end of the probe.
 func TestProbeHearsALateAnswer(t *testing.T) {
 	inProbeLab(t, layer2.Options{}, func(t *testing.T, l *lab) {
 		host := l.lan.Host("host", lantest.Linux, client4)
@@ -37,8 +38,8 @@ func TestProbeHearsALateAnswer(t *testing.T) {
 	})
 }
 
-// TestDuplicatedFramesCauseNoStorm has a link deliver every frame twice: each copy of a question is answered, and nothing is
-// sent for a copy of anything else.
+// TestDuplicatedFramesCauseNoStorm makes a link deliver every frame twice. The node answers each copy of a question,
+// and sends nothing for a copy of any other frame.
 func TestDuplicatedFramesCauseNoStorm(t *testing.T) {
 	var heard atomic.Int32
 	o := layer2.Options{Refresh: -1, Heard: func(layer2.Claim) { heard.Add(1) }}
@@ -70,7 +71,8 @@ func TestDuplicatedFramesCauseNoStorm(t *testing.T) {
 	})
 }
 
-// TestOneWayLink has a node that is not heard, and one that does not hear: neither is told from a node that is silent.
+// TestOneWayLink tests a node that is not heard, and a node that does not hear. The client cannot distinguish either
+// node from a silent node.
 func TestOneWayLink(t *testing.T) {
 	inBubble(t, layer2.Options{Refresh: -1}, func(t *testing.T, l *lab) {
 		client := l.lan.Host("client", lantest.Linux, client4)

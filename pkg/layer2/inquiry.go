@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// inquiry is an address that is being asked for: what ports and packet readers need of a call of Probe. They never wait for
-// its caller.
+// inquiry is an address being probed. An inquiry carries the data of one call of Probe for ports and packet readers.
+// Ports and packet readers never wait for the caller of Probe.
 type inquiry struct {
 	addr  netip.Addr
 	to    MAC
 	heard chan sighting
 	sent  chan sent
-	// given is true when the caller has its result, or has given up: what was not yet sent need not be.
+	// given is true when the caller has its result, or has given up. Ports then skip the unsent questions.
 	given atomic.Bool
 }
 
@@ -26,26 +26,27 @@ type sighting struct {
 	at    time.Time
 }
 
-// sent is what a port reports of a question: that it was sent, or why not.
+// sent is the report of a port on a question: where and when the port sent the question, or the error.
 type sent struct {
-	name string // of the interface
+	name string // the name of the interface
 	at   time.Time
 	err  error
 }
 
-// sightings is how many may wait for the caller of Probe. It has seen enough long before there are more.
+// sightings is the maximum number of sightings that wait for the caller of Probe. The caller needs far fewer.
 const sightings = 16
 
 func newInquiry(addr netip.Addr, o ProbeOptions, ports int) *inquiry {
 	return &inquiry{addr: addr, to: o.To, heard: make(chan sighting, sightings), sent: make(chan sent, ports*o.Count)}
 }
 
-// inquiries are all that run, divided by address, so that the cost of a change does not grow with their square. The zero value is
-// ready, and a nil one has none.
+// inquiries holds all running inquiries, divided by address into shards, so that the cost of changes does not grow with
+// the square of the number of inquiries. The zero value is ready for use, and a nil value is empty.
 type inquiries struct {
-	// mu orders changes; any goroutine may call Probe, and none of them may wait for a loop to start one.
+	// mu orders changes: any goroutine may call Probe, and no goroutine may have to wait for a loop to start an
+	// inquiry.
 	mu     sync.Mutex
-	shards [256]atomic.Pointer[map[netip.Addr][]*inquiry] // never changed after they were stored
+	shards [256]atomic.Pointer[map[netip.Addr][]*inquiry] // a stored map never changes
 	count  atomic.Int32
 }
 
@@ -54,7 +55,7 @@ func (i *inquiries) shard(addr netip.Addr) *atomic.Pointer[map[netip.Addr][]*inq
 	return &i.shards[b[15]^b[14]]
 }
 
-// of returns those for addr. It takes no lock and allocates nothing.
+// of returns the inquiries for addr. of takes no lock and allocates nothing.
 func (i *inquiries) of(addr netip.Addr) []*inquiry {
 	if i == nil || i.count.Load() == 0 {
 		return nil
@@ -65,7 +66,7 @@ func (i *inquiries) of(addr netip.Addr) []*inquiry {
 	return nil
 }
 
-// hear tells those who ask for it of a claim. It takes no lock, allocates nothing and does not wait.
+// hear passes a claim to the inquiries for its address. hear takes no lock, allocates nothing and does not wait.
 func (i *inquiries) hear(c Claim) {
 	for _, q := range i.of(c.Addr) {
 		select {

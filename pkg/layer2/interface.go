@@ -32,31 +32,33 @@ type Interface struct {
 	Name string
 	// MAC is the hardware address that answers and announcements carry.
 	MAC MAC
-	// MACs are other hardware addresses that frames of this interface may carry: a bond in mode balance-alb or balance-tlb
-	// sends with the addresses of its slaves. Sorted.
+	// MACs lists other hardware addresses that frames of this interface may carry: a bond in mode balance-alb or
+	// balance-tlb sends with the addresses of its slaves. Sorted.
 	MACs []MAC
-	// Up is true when the interface is switched on and has a carrier. The announcer uses no other.
+	// Up is true when the interface is switched on and has a carrier. The announcer uses only such interfaces.
 	Up bool
-	// VRF is the index of the routing domain that the interface belongs to, 0 for the main one. Equal subnets in two routing
-	// domains are two networks.
+	// VRF is the index of the interface's routing domain, 0 for the main domain. Equal subnets in two routing domains
+	// are two networks.
 	VRF int
-	// Prefixes are the addresses of the interface with the length of their subnet, without IPv6 link-local addresses, sorted.
+	// Prefixes lists the addresses of the interface with the length of their subnet, without IPv6 link-local addresses,
+	// sorted.
 	Prefixes []netip.Prefix
-	// Local are all addresses of the host, on every interface, without link-local addresses, sorted. The kernel answers pings
-	// to them.
+	// Local lists all addresses of the host, on every interface, without link-local addresses, sorted. The kernel
+	// answers pings to these addresses.
 	Local []netip.Addr
-	// Gateways are the next hops of the host's default routes over the interface, of both families, sorted. IPv6 next hops may
-	// be link-local addresses, without a zone.
+	// Gateways lists the next hops of the host's default routes over the interface, of both families, sorted. IPv6 next
+	// hops may be link-local addresses, without a zone.
 	Gateways []netip.Addr
-	// LinkLocal is the IPv6 link-local address from which the announcer joins multicast groups, without a zone. It is invalid
-	// during duplicate address detection (RFC 4862, section 5.4) and without IPv6.
+	// LinkLocal is the IPv6 link-local address from which the announcer joins multicast groups, without a zone.
+	// LinkLocal is invalid during duplicate address detection (RFC 4862, section 5.4) and without IPv6.
 	LinkLocal netip.Addr
-	// Flaps counts the events after which neighbours may have lost what they knew of the interface although it is up now: it
-	// was down for a moment, or a bond moved to another slave. When the count changes, the announcer announces again.
+	// Flaps counts the events after which neighbours may have lost their entries for the interface although the
+	// interface is up now: the interface was down for a moment, or a bond moved to another slave. When the count
+	// changes, the announcer announces again.
 	Flaps uint64
 }
 
-// Holds reports whether one of the interface's subnets holds addr.
+// Holds reports whether a subnet of the interface contains addr.
 func (i Interface) Holds(addr netip.Addr) bool {
 	return holds(i.Prefixes, addr)
 }
@@ -71,19 +73,21 @@ func (i Interface) equal(o Interface) bool {
 		slices.Equal(i.Prefixes, o.Prefixes) && slices.Equal(i.Local, o.Local) && slices.Equal(i.Gateways, o.Gateways)
 }
 
-// HostState describes the links and addresses of a host at one moment. It is never changed after it was published.
+// HostState describes the links and addresses of a host at one moment. A HostState never changes after publication.
 type HostState struct {
-	// Interfaces are the interfaces that the announcer may use, sorted by index.
+	// Interfaces lists the interfaces that the announcer may use, sorted by index.
 	Interfaces []Interface
-	// Addrs are the addresses that other stations may reach the kernel at, on every interface, sorted. Loopback and link-local
-	// addresses are left out, and so are those that a service proxy gives to the kernel, as kube-proxy does in IPVS mode.
+	// Addrs lists the addresses at which other stations may reach the kernel, on every interface, sorted. The list
+	// leaves out loopback addresses, link-local addresses, and addresses that a service proxy gives to the kernel, as
+	// kube-proxy does in IPVS mode.
 	Addrs []netip.Addr
-	// MACs are the hardware addresses that frames of this host may carry, of excluded interfaces too, sorted.
+	// MACs lists the hardware addresses that frames of this host may carry, sorted, including addresses of excluded
+	// interfaces.
 	MACs []MAC
 }
 
-// normalized returns the state with sorted lists. It leaves out interfaces without a hardware address, which cannot answer,
-// and adds the hardware addresses of the interfaces to MACs.
+// normalized returns the state with sorted lists. normalized leaves out interfaces without a hardware address, which
+// cannot answer, and adds the hardware addresses of the interfaces to MACs.
 func (s HostState) normalized() HostState {
 	links := slices.DeleteFunc(slices.Clone(s.Interfaces), func(i Interface) bool { return i.MAC == MAC{} })
 	slices.SortStableFunc(links, func(a, b Interface) int { return a.Index - b.Index })
@@ -100,8 +104,8 @@ func (s HostState) equal(o HostState) bool {
 	return slices.EqualFunc(s.Interfaces, o.Interfaces, Interface.equal) && slices.Equal(s.Addrs, o.Addrs) && slices.Equal(s.MACs, o.MACs)
 }
 
-// proxied reports whether only a service proxy has given addr to the kernel: addr is an address of the host, and no other
-// station may reach the kernel at addr.
+// proxied reports whether the kernel has addr only through a service proxy: addr is an address of the host, and no
+// other station may reach the kernel at addr.
 func (s HostState) proxied(addr netip.Addr) bool {
 	if len(s.Interfaces) == 0 {
 		return false
@@ -111,18 +115,19 @@ func (s HostState) proxied(addr netip.Addr) bool {
 	return local && !own
 }
 
-// stationMACs returns the hardware addresses of single stations among macs, each once, sorted. It reorders its argument.
+// stationMACs returns the hardware addresses of single stations among macs, sorted and without duplicates. stationMACs
+// reorders its argument.
 func stationMACs(macs []MAC) []MAC {
 	macs = slices.DeleteFunc(macs, func(m MAC) bool { return m == MAC{} || m.multicast() })
 	slices.SortFunc(macs, func(a, b MAC) int { return bytes.Compare(a[:], b[:]) })
 	return slices.Compact(macs)
 }
 
-// Network is the network stack that the announcer works on: that of this host (when Options.Network is nil), or a test's.
+// Network is the network stack under the announcer: the stack of this host (if Options.Network is nil), or of a test.
 type Network interface {
-	// Watch calls tell with the state of the host, and again after every change, until ctx is done (Watch then returns nil) or
-	// Watch can no longer see changes. The announcer keeps the last state and calls Watch again. A state is not changed after
-	// it was told.
+	// Watch calls tell with the state of the host, and again after every change, until ctx is done or Watch can no
+	// longer see changes. Watch returns nil once ctx is done. The announcer keeps the last state and calls Watch again.
+	// Watch must not change a state after passing the state to tell.
 	Watch(ctx context.Context, tell func(HostState)) error
 	// ListenARP opens a socket for the ARP frames of an interface.
 	ListenARP(Interface) (Conn, error)
@@ -133,43 +138,44 @@ type Network interface {
 	ListenPing(Interface, Protocol) (Conn, error)
 }
 
-// Conn reads and writes whole Ethernet frames without their check sequence, one with each call. Close ends a waiting Read.
-// Read, Write and Close may be called at the same time.
+// Conn reads and writes whole Ethernet frames without the check sequence, one frame with each call. Close ends a
+// waiting Read. Read, Write and Close may be called at the same time.
 type Conn = io.ReadWriteCloser
 
-// Dated is a Conn that knows when frames arrived.
+// Dated is a Conn that knows the arrival times of frames.
 type Dated interface {
-	// Waited returns how long the frame that Read returned last had waited in the socket. Only the goroutine that reads calls
-	// Waited.
+	// Waited returns the time that the last frame from Read had waited in the socket. Only the goroutine that reads
+	// calls Waited.
 	Waited(now time.Time) time.Duration
 }
 
 // Awaiting is a Conn that knows when its socket is empty.
 type Awaiting interface {
-	// Awaited reports whether Read had to wait for the frame that it returned last. Only the goroutine that reads calls Awaited.
+	// Awaited reports whether Read had to wait for the last frame. Only the goroutine that reads calls Awaited.
 	Awaited() bool
 }
 
-// Lossy is a Conn that counts the frames that it had no room for.
+// Lossy is a Conn that counts the frames lost for lack of room.
 type Lossy interface {
-	// Lost returns the number of frames lost before the frame that Read returned last, modulo 2^32, or 0 while the number is
+	// Lost returns the number of frames lost before the last frame from Read, modulo 2^32, or 0 while the number is
 	// unknown. Only the goroutine that reads calls Lost.
 	Lost() uint32
 }
 
-// arpNetwork is a Network that knows for which of the host's addresses the kernel answers ARP requests.
+// arpNetwork is a Network that knows for which addresses of the host the kernel answers ARP requests.
 type arpNetwork interface {
-	// AnswersForeign reports whether the kernel answers ARP requests that arrive on the named interface for an address
-	// of another interface.
+	// AnswersForeign reports whether the kernel answers ARP requests on the named interface for an address of another
+	// interface.
 	AnswersForeign(name string) bool
 }
 
-// nodeNetwork is a Network whose interfaces depend on the addresses of the Node.
+// nodeNetwork is a Network whose choice of interfaces depends on the addresses of the Node.
 type nodeNetwork interface {
 	setNodeAddrs([]netip.Addr)
 }
 
-// GroupConn is a Conn that joins IPv6 multicast groups, with a report to the network's routers and switches (MLD).
+// GroupConn is a Conn that joins IPv6 multicast groups and reports the membership to the routers and switches of the
+// network (MLD).
 type GroupConn interface {
 	Conn
 	Join(group netip.Addr) error

@@ -12,7 +12,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2/lantest"
 )
 
-// lab is a segment in memory with one node that runs an announcer. It lives in a bubble of synctest.
+// lab is a segment in memory with one node that runs an announcer. A lab lives in a bubble of synctest.
 type lab struct {
 	t    *testing.T
 	lan  *lantest.LAN
@@ -34,8 +34,8 @@ var (
 	elsewhere6 = netip.MustParsePrefix("2001:db8:1::1/64")
 )
 
-// newLab starts an announcer on a node with one interface, once prepare is done with it, and prints the segment's trace if the
-// test fails.
+// newLab starts an announcer on a node with one interface after the prepare functions, and prints the segment's trace
+// if the test fails.
 func newLab(t *testing.T, o layer2.Options, prepare ...func(*layer2.Announcer)) *lab {
 	t.Helper()
 	l := &lab{t: t, lan: lantest.New(1)}
@@ -69,7 +69,7 @@ func newLab(t *testing.T, o layer2.Options, prepare ...func(*layer2.Announcer)) 
 	return l
 }
 
-// set gives the announcer those addresses and waits until it has settled.
+// set gives the announcer the addresses and waits until the announcer has settled.
 func (l *lab) set(addrs ...netip.Addr) {
 	var targets []layer2.Target
 	for _, addr := range addrs {
@@ -79,7 +79,7 @@ func (l *lab) set(addrs ...netip.Addr) {
 	synctest.Wait()
 }
 
-// setEverywhere gives the announcer those addresses for all interfaces.
+// setEverywhere gives the announcer the addresses for all interfaces.
 func (l *lab) setEverywhere(announced bool, addrs ...netip.Addr) {
 	var targets []layer2.Target
 	for _, addr := range addrs {
@@ -95,7 +95,8 @@ func (l *lab) pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// announced returns when addr was announced by the named interface, counted from a moment, one entry for each frame.
+// announced returns the times at which the named interface announced addr, counted from since, one entry for each
+// frame.
 func (l *lab) announced(name string, addr netip.Addr, since time.Duration) []time.Duration {
 	var times []time.Duration
 	for _, f := range l.lan.From(name) {

@@ -5,11 +5,12 @@ import (
 	"time"
 )
 
-// lackGrace is how long an interface may be without a link-local address before that is worth a line: it gets one some
-// seconds after it comes up (RFC 4862, section 5.4).
+// lackGrace is the time without a link-local address after which an interface is worth a warning: an interface gets the
+// address some seconds after coming up (RFC 4862, section 5.4).
 const lackGrace = 5 * time.Second
 
-// noteLack looks, after the table has changed, whether there are IPv6 addresses to answer for and no IPv6.
+// noteLack starts the time to the warning when the new table has IPv6 addresses to answer for and the interface has no
+// link-local address, and cancels the warning otherwise.
 func (p *port) noteLack(now time.Time, old *table) {
 	was, is := old.lacksIPv6(), p.current.lacksIPv6()
 	switch {
@@ -22,7 +23,7 @@ func (p *port) noteLack(now time.Time, old *table) {
 
 func (t *table) lacksIPv6() bool { return !t.LinkLocal.IsValid() && t.any(netip.Addr.Is6) }
 
-// warnOfLack says so, once.
+// warnOfLack logs the warning once, when the time has come.
 func (p *port) warnOfLack(now time.Time) {
 	if p.lacking.IsZero() || now.Before(p.lacking) {
 		return

@@ -13,7 +13,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2/lantest"
 )
 
-// TestMissingIPv6 has one line say that an interface cannot serve IPv6, and none when it only takes its time.
+// TestMissingIPv6 requires one log line for an interface that cannot serve IPv6, and none for an interface that only
+// needs some time.
 func TestMissingIPv6(t *testing.T) {
 	said := newOutput()
 	const line = "IPv6 addresses are not answered for"
@@ -43,7 +44,7 @@ func TestMissingIPv6(t *testing.T) {
 	})
 }
 
-// TestOddFramesAreCounted has what reaches a socket and is not sound be counted as such, and dropped.
+// TestOddFramesAreCounted requires that malformed frames are counted as malformed, and dropped.
 func TestOddFramesAreCounted(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	inBubble(t, layer2.Options{Registerer: registry, Refresh: -1}, func(t *testing.T, l *lab) {
@@ -62,9 +63,9 @@ func TestOddFramesAreCounted(t *testing.T) {
 		ping6 := lantest.Ping{Source: client.LinkLocal(), Destination: vip6, TTL: 64}.Frame(l.eth0.MAC(), client.MAC())
 		for _, frame := range [][]byte{
 			request[:41], odd(14, 0, 6), odd(16, 0x86, 0xdd), odd(18, 8), odd(19, 16), // ARP
-			ping[:40],  // shorter than it says
-			ping6[:60], // the same
-			ping6[:55], // the same, without a header
+			ping[:40],  // shorter than its length field
+			ping6[:60], // the same for IPv6
+			ping6[:55], // the same, without a whole header
 			ping6[:61],
 		} {
 			client.Send(frame)

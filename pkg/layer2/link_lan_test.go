@@ -31,7 +31,7 @@ func TestLateInterfaceServesAllAddresses(t *testing.T) {
 		l.pass(time.Minute)
 		for _, addr := range []netip.Addr{vip4, vip6} {
 			wantTimes(t, l, "node/eth1", addr, time.Minute)
-			wantTimes(t, l, "node/eth0", addr, 0) // and nothing more
+			wantTimes(t, l, "node/eth0", addr, 0) // and no further announcements
 		}
 		if want := []netip.Addr{groupOf(vip6)}; !slices.Equal(eth1.Groups(), want) {
 			t.Errorf("eth1 is in the groups %v, want %v", eth1.Groups(), want)
@@ -53,7 +53,7 @@ func TestLateLinkLocalAddress(t *testing.T) {
 		l.eth0.SetIPv6(true)
 		l.pass(time.Minute)
 		wantTimes(t, l, "node/eth0", vip6, time.Minute)
-		wantTimes(t, l, "node/eth0", vip4, 0) // the IPv4 address has not noticed
+		wantTimes(t, l, "node/eth0", vip4, 0) // the change does not affect the IPv4 address
 		if mac, ok := client.Resolve(vip6); !ok || mac != l.eth0.MAC() {
 			t.Errorf("%s resolves to %s, %t after the link-local address came", vip6, mac, ok)
 		}
@@ -101,7 +101,8 @@ func TestLinkDownAndUp(t *testing.T) {
 	})
 }
 
-// TestFlapIsAnnounced has a link that is up again before anybody could see it down, as when a bond changes its slave.
+// TestFlapIsAnnounced tests a link that is up again before the loss of the carrier is visible, for example after a bond
+// changes its slave.
 func TestFlapIsAnnounced(t *testing.T) {
 	inBubble(t, layer2.Options{Refresh: -1}, func(t *testing.T, l *lab) {
 		l.set(vip4, vip6)
@@ -171,7 +172,8 @@ func TestSocketThatCannotBeOpened(t *testing.T) {
 	})
 }
 
-// TestBrokenSocketLeavesOthersAlone breaks one interface's sockets for good.
+// TestBrokenSocketLeavesOthersAlone breaks the sockets of one interface once. The sockets reopen, and the other
+// interface sends nothing.
 func TestBrokenSocketLeavesOthersAlone(t *testing.T) {
 	inBubble(t, layer2.Options{Refresh: -1}, func(t *testing.T, l *lab) {
 		eth1 := l.node.Add("eth1", elsewhere4, elsewhere6)
@@ -181,7 +183,7 @@ func TestBrokenSocketLeavesOthersAlone(t *testing.T) {
 		l.pass(time.Minute)
 		for _, addr := range []netip.Addr{vip4, vip6} {
 			wantTimes(t, l, "node/eth0", addr, 0)
-			wantTimes(t, l, "node/eth1", addr, time.Minute+100*ms) // opened again after the first pause
+			wantTimes(t, l, "node/eth1", addr, time.Minute+100*ms) // reopened after the first pause
 		}
 	})
 }
@@ -246,7 +248,7 @@ func groupOf(addr netip.Addr) netip.Addr {
 	return group
 }
 
-// logLines collects what is logged.
+// logLines collects log lines.
 type logLines struct {
 	lines atomic.Pointer[[]string]
 }

@@ -8,14 +8,15 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// exclusion is the rule about the names of interfaces that are not used.
+// exclusion is the rule for leaving interfaces unused by name.
 type exclusion struct {
 	patterns []string
-	// node are addresses that save the interface that has one of them from the patterns.
+	// node lists addresses of the Node. The patterns do not apply to an interface with such an address.
 	node []netip.Addr
 }
 
-// linkSet is the list of all links of a host with their addresses, as the kernel gave it. Its methods ask the kernel nothing.
+// linkSet lists all links of a host with their addresses, as read from the kernel. The methods make no requests to the
+// kernel.
 type linkSet struct {
 	links   []netlink.Link
 	byIndex map[int]netlink.Link
@@ -46,7 +47,7 @@ func (s *linkSet) unfit(attrs *netlink.LinkAttrs, exclude exclusion) unfitness {
 		master: s.kind(attrs.MasterIndex)}.unfit(patterns)
 }
 
-// kind returns the kind of the link with this index, such as "bond", or nothing if there is no such link.
+// kind returns the kind of the link with this index, such as "bond", or an empty string if no such link exists.
 func (s *linkSet) kind(index int) string {
 	if l := s.byIndex[index]; l != nil {
 		return l.Type()
@@ -54,7 +55,7 @@ func (s *linkSet) kind(index int) string {
 	return ""
 }
 
-// vrf returns the index of the routing domain of a link, 0 for the main one.
+// vrf returns the index of the routing domain of a link, 0 for the main domain.
 func (s *linkSet) vrf(attrs *netlink.LinkAttrs) int {
 	if s.kind(attrs.MasterIndex) == "vrf" {
 		return attrs.MasterIndex
@@ -62,8 +63,8 @@ func (s *linkSet) vrf(attrs *netlink.LinkAttrs) int {
 	return 0
 }
 
-// senders returns the hardware addresses, besides its own, that frames sent on a link may carry: those of all slaves of a bond or
-// team, also when the link is a VLAN on the bond, or a bridge with the bond in it.
+// senders returns the hardware addresses, other than its own, that frames on a link may carry: the addresses of all
+// slaves of a bond or team, also when the link is a VLAN on the bond, or a bridge with the bond in it.
 func (s *linkSet) senders(index int) []MAC {
 	var macs []MAC
 	s.collect(index, map[int]bool{}, &macs)
@@ -75,8 +76,8 @@ func (s *linkSet) senders(index int) []MAC {
 	return stationMACs(macs)
 }
 
-// collect adds the hardware addresses of slaves below a link. seen ends the search in a circle, which a list that was read during a
-// change may show.
+// collect adds the hardware addresses of slaves below a link. seen ends the search in a loop of links; a list read
+// during a change may contain a loop.
 func (s *linkSet) collect(index int, seen map[int]bool, macs *[]MAC) {
 	if seen[index] {
 		return
@@ -85,7 +86,7 @@ func (s *linkSet) collect(index int, seen map[int]bool, macs *[]MAC) {
 	kind := s.kind(index)
 	switch kind {
 	case "vlan", "macvlan":
-		// The parent of a link that was moved here from another network namespace is not in the list.
+		// A link moved here from another network namespace has a parent outside the list.
 		if attrs := s.byIndex[index].Attrs(); attrs.NetNsID < 0 {
 			s.collect(attrs.ParentIndex, seen, macs)
 		}
@@ -102,8 +103,9 @@ func (s *linkSet) collect(index int, seen map[int]bool, macs *[]MAC) {
 	}
 }
 
-// macs returns the hardware addresses of all links, in no order. The ends of virtual cables that the patterns exclude are left out:
-// there is one for each pod, they send nothing themselves, and Calico gives the same address to all of them, on every node.
+// macs returns the hardware addresses of all links, in no order. macs leaves out the ends of virtual cables that the
+// patterns exclude: each pod has such an end, the ends send nothing themselves, and Calico gives the same address to
+// all of them, on every node.
 func (s *linkSet) macs(exclude exclusion) []MAC {
 	var macs []MAC
 	for _, l := range s.links {
@@ -114,7 +116,7 @@ func (s *linkSet) macs(exclude exclusion) []MAC {
 	return macs
 }
 
-// kernelAddrs returns the addresses that other stations may reach the kernel at, in no order.
+// kernelAddrs returns the addresses at which other stations may reach the kernel, in no order.
 func (s *linkSet) kernelAddrs() []netip.Addr {
 	var list []netip.Addr
 	for index, addrs := range s.addrs {
@@ -130,7 +132,8 @@ func (s *linkSet) kernelAddrs() []netip.Addr {
 	return list
 }
 
-// isProxys reports whether a service proxy (kube-proxy in IPVS mode, kube-router) puts the addresses of Services on the link.
+// isProxys reports whether a service proxy (kube-proxy in IPVS mode, kube-router) puts the addresses of Services on the
+// link.
 func isProxys(name string) bool { return name == "kube-ipvs0" || name == "kube-dummy-if" }
 
 // isCable reports whether a link is one end of a virtual cable to a container or virtual machine.
@@ -142,7 +145,7 @@ func isCable(l netlink.Link) bool {
 	return false
 }
 
-// hardwareMACs returns the current hardware address of a link and the permanent one, as far as there are such addresses.
+// hardwareMACs returns the current hardware address of a link and the permanent address, if the link has them.
 func hardwareMACs(l netlink.Link) []MAC {
 	attrs := l.Attrs()
 	list := []net.HardwareAddr{attrs.HardwareAddr, attrs.PermHWAddr}
@@ -158,7 +161,7 @@ func hardwareMACs(l netlink.Link) []MAC {
 	return macs
 }
 
-// macOf returns a hardware address of the kernel's. ok is false when it is not one of 48 bits, or all zero.
+// macOf converts a hardware address from the kernel. ok is false if the address does not have 48 bits or is all zero.
 func macOf(b net.HardwareAddr) (mac MAC, ok bool) {
 	if len(b) != len(MAC{}) {
 		return MAC{}, false

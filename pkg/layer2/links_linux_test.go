@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// message is a link as the kernel describes it over netlink (RTM_NEWLINK).
+// message is a link as the kernel describes the link over netlink (RTM_NEWLINK).
 type message struct {
 	index          int32
 	name, kind     string
@@ -76,7 +76,7 @@ func (m message) bytes() []byte {
 	return b
 }
 
-// linksOf decodes the messages as the list of the kernel's links is decoded.
+// linksOf decodes the messages as netlink decodes the kernel's list of links.
 func linksOf(t testing.TB, messages []message) []netlink.Link {
 	t.Helper()
 	var links []netlink.Link
@@ -90,7 +90,8 @@ func linksOf(t testing.TB, messages []message) []netlink.Link {
 	return links
 }
 
-// bondHost is a host with a bond in mode balance-alb: each slave has an address of its own, and slave 3 has that of the bond.
+// bondHost is a host with a bond in mode balance-alb: each slave has its own address, and slave 3 has the address of
+// the bond.
 var bondHost = []message{
 	{index: 2, name: "eno1", mac: "02:00:00:00:00:02", permanent: "02:00:00:00:00:02", master: 4, slaveKind: "bond", slavePermanent: "02:00:00:00:00:02"},
 	{index: 3, name: "eno2", mac: "02:00:00:00:00:04", permanent: "02:00:00:00:00:03", master: 4, slaveKind: "bond", slavePermanent: "02:00:00:00:00:03"},
@@ -105,7 +106,7 @@ var bondHost = []message{
 	{index: 12, name: "odd0", mac: "00:00:00:00:fe:80:00:00:00:00:00:00:02:00:00:00:00:00:00:0c"},
 }
 
-// TestSlavesOfBonds reads them from the kernel's messages.
+// TestSlavesOfBonds reads the slaves from the kernel's messages.
 func TestSlavesOfBonds(t *testing.T) {
 	set := newLinkSet(linksOf(t, bondHost), nil)
 	for name, want := range map[string]string{
@@ -114,7 +115,7 @@ func TestSlavesOfBonds(t *testing.T) {
 		"bond0.7": "[02:00:00:00:00:02 02:00:00:00:00:03 02:00:00:00:00:04]",
 		"vmbr0":   "[02:00:00:00:00:08]",
 		"docker0": "[]",
-		"veth12":  "[]", // its parent is the other end
+		"veth12":  "[]", // the parent is the other end
 		"odd0":    "[]",
 	} {
 		at := slices.IndexFunc(bondHost, func(m message) bool { return m.name == name })
@@ -127,7 +128,7 @@ func TestSlavesOfBonds(t *testing.T) {
 	}
 }
 
-// TestHardwareAddressesOfAHost has all of them, and none of pods' cables.
+// TestHardwareAddressesOfAHost requires all hardware addresses, and none of pods' cables.
 func TestHardwareAddressesOfAHost(t *testing.T) {
 	set := newLinkSet(linksOf(t, bondHost), nil)
 	exclude := exclusion{patterns: DefaultExclude()}
@@ -145,7 +146,7 @@ func TestHardwareAddressesOfAHost(t *testing.T) {
 	}
 }
 
-// TestMasterInACircle has links that are each other's masters, as a list may show that was read during a change.
+// TestMasterInACircle tests links that are each other's masters; a list read during a change may contain such links.
 func TestMasterInACircle(t *testing.T) {
 	set := newLinkSet(linksOf(t, []message{
 		{index: 2, name: "a", kind: "bond", mac: "02:00:00:00:00:02", master: 3},
@@ -157,7 +158,7 @@ func TestMasterInACircle(t *testing.T) {
 	}
 }
 
-// kernelAddress returns an address on the link with that index.
+// kernelAddress returns an address on the link with the given index.
 func kernelAddress(t *testing.T, index int, text string) netlink.Addr {
 	t.Helper()
 	a, err := netlink.ParseAddr(text)
@@ -173,11 +174,11 @@ func TestKernelAddrs(t *testing.T) {
 		{index: 4, name: "kube-dummy-if"}, {index: 5, name: "nodelocaldns"}, {index: 6, name: "docker0"}})
 	set := newLinkSet(links, []netlink.Addr{
 		kernelAddress(t, 1, "127.0.0.1/8"), kernelAddress(t, 1, "127.0.0.53/8"), kernelAddress(t, 1, "::1/128"),
-		kernelAddress(t, 1, "192.0.2.99/32"), // a host-scope address on the loopback interface, as kube-vip sets it
+		kernelAddress(t, 1, "192.0.2.99/32"), // a host-scope address on the loopback interface, as set by kube-vip
 		kernelAddress(t, 2, "192.0.2.7/24"), kernelAddress(t, 2, "192.0.2.8/24"), kernelAddress(t, 2, "2001:db8::7/64"),
 		kernelAddress(t, 2, "fe80::7/64"), kernelAddress(t, 2, "169.254.3.4/16"), kernelAddress(t, 2, "fd00::7/64"),
 		kernelAddress(t, 3, "192.0.2.80/32"), kernelAddress(t, 4, "192.0.2.81/32"), kernelAddress(t, 5, "169.254.20.10/32"),
-		kernelAddress(t, 6, "172.17.0.1/16"), kernelAddress(t, 77, "192.0.2.77/24"), // of a link that came just now
+		kernelAddress(t, 6, "172.17.0.1/16"), kernelAddress(t, 77, "192.0.2.77/24"), // of a link newer than the list
 	})
 	const want = "[172.17.0.1 192.0.2.7 192.0.2.8 192.0.2.77 192.0.2.99 2001:db8::7 fd00::7]"
 	if got := fmt.Sprint(HostState{Addrs: set.kernelAddrs()}.normalized().Addrs); got != want {
@@ -185,7 +186,8 @@ func TestKernelAddrs(t *testing.T) {
 	}
 }
 
-// TestDefaultExclude names interfaces as container networks, hypervisors and tunnels do, and as administrators name those of LANs.
+// TestDefaultExclude tests interface names of container networks, hypervisors and tunnels, and names that
+// administrators give the interfaces of LANs.
 func TestDefaultExclude(t *testing.T) {
 	const unused = "veth1a2b3c4d vethwe-bridge cali0123456789a lxc0a1b2c3d4e5f lxc_health lxcbr0 eni0123456789a vlan0123456789a " +
 		"azv0a1b2c3d4e5 gke0123456789a tap0 tap100i0 tap3f2a1b4c-5d vnet12 tapa1b2c3d4-5e macvtap0 docker0 docker_gwbridge br-0123456789ab nerdctl0 " +
@@ -209,7 +211,8 @@ func TestDefaultExclude(t *testing.T) {
 	}
 }
 
-// TestNodeAddressSavesFromTheDefault has the default patterns, and no others, give way to an address of the Node.
+// TestNodeAddressSavesFromTheDefault requires that the default patterns spare an interface with an address of the Node,
+// and that other patterns do not.
 func TestNodeAddressSavesFromTheDefault(t *testing.T) {
 	links := linksOf(t, []message{{index: 2, name: "podman-lan", kind: "bridge", mac: "02:00:00:00:00:02"},
 		{index: 3, name: "veth1", kind: "veth", mac: "02:00:00:00:00:03"}})
@@ -237,7 +240,7 @@ func TestNodeAddressSavesFromTheDefault(t *testing.T) {
 	}
 }
 
-// TestConcerns decides which events cost a look.
+// TestConcerns tests which events cost a look.
 func TestConcerns(t *testing.T) {
 	links := linksOf(t, bondHost)
 	set := newLinkSet(links, nil)
@@ -270,7 +273,7 @@ func TestConcerns(t *testing.T) {
 	}
 }
 
-// FuzzLinks reads links with any names, kinds, masters, parents and hardware addresses. Each takes eight bytes.
+// FuzzLinks reads links with any names, kinds, masters, parents and hardware addresses. Each link takes eight bytes.
 func FuzzLinks(f *testing.F) {
 	kinds := []string{"", "bond", "team", "bridge", "vlan", "macvlan", "veth", "vrf"}
 	names := []string{"eth0", "veth0", "docker0", "kube-ipvs0"}

@@ -28,13 +28,13 @@ type loop struct {
 	ping    bool
 }
 
-// reconcile applies everything that was set or told since the last call. It does nothing when nothing changed.
+// reconcile applies all changes since the last call. reconcile does nothing without a change.
 func (l *loop) reconcile() {
 	told := l.a.told.Load()
 	if told == nil {
-		return // the first state of the host is still to come, and everything that was set stays set until then
+		return // no state of the host yet: all settings wait for the first state
 	}
-	again := l.a.again.take()   // before the targets, so that they hold everything that was set before the call of Announce
+	again := l.a.again.take()   // before the targets, so that the targets include every Set before the call of Announce
 	resume := l.a.resume.Load() // before the targets, for the same reason
 	defer l.a.pulse.resumed.Store(resume)
 	targets := l.a.targets.Load()
@@ -62,7 +62,8 @@ func (l *loop) reconcile() {
 	}
 }
 
-// followHost takes over the state of the host and the Node's addresses. It reports whether the tables depend on what changed.
+// followHost applies the state of the host and the Node's addresses. followHost reports whether the change affects the
+// tables.
 func (l *loop) followHost(told *HostState, node *[]netip.Addr) bool {
 	before, first := l.host, l.host == nil
 	if first {
@@ -85,7 +86,7 @@ func (l *loop) followHost(told *HostState, node *[]netip.Addr) bool {
 	return links || macs
 }
 
-// followOptions has the ports apply the intervals, rates and switches that were set.
+// followOptions makes the ports apply the current refresh interval, rate and ping switch.
 func (l *loop) followOptions() {
 	if refresh := time.Duration(l.a.refresh.Load()); refresh != l.refresh {
 		l.refresh = refresh
@@ -102,7 +103,8 @@ func (l *loop) followOptions() {
 	}
 }
 
-// rescope computes the addresses that frames may concern this host with, and reports whether they changed.
+// rescope computes the scope: the addresses in the ranges and in the targets. rescope reports whether the scope has
+// changed.
 func (l *loop) rescope() bool {
 	held := make([]Range, len(*l.targets))
 	for i, t := range *l.targets {
@@ -116,8 +118,8 @@ func (l *loop) rescope() bool {
 	return true
 }
 
-// distribute gives every interface that is up a port, and every port its table. An inherited address is not announced, except on
-// an interface that has just come up: one that has no port yet and was not in the first state of the host.
+// distribute gives every interface that is up a port, and every port its table. An inherited address is not announced,
+// except on an interface that has just come up, without a port and not in the first state of the host.
 func (l *loop) distribute(first bool, inherited map[netip.Addr]struct{}) {
 	assigned := plan(*l.targets, l.layout)
 	macs := make(map[MAC]struct{}, len(l.host.MACs))
@@ -156,7 +158,7 @@ func (l *loop) distribute(first bool, inherited map[netip.Addr]struct{}) {
 	l.a.ports.Store(new(slices.Collect(maps.Values(kept))))
 }
 
-// logChanges logs which interfaces appeared, disappeared, or changed in a way that their neighbours see.
+// logChanges logs interfaces that appeared, disappeared, or changed in a way visible to neighbours.
 func (l *loop) logChanges(before, list []Interface) {
 	old := map[int]Interface{}
 	for _, i := range before {

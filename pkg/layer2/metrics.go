@@ -4,7 +4,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics holds counters ready, so that counting a frame needs no lookup by label; see received for the rest.
+// metrics holds resolved counters, so that counting a frame needs no lookup by label. received resolves the remaining
+// counters.
 type metrics struct {
 	requests      *prometheus.CounterVec
 	reopened      [protocols]prometheus.Counter
@@ -17,7 +18,7 @@ type metrics struct {
 	standstills   prometheus.Counter
 }
 
-// newMetrics registers the counters and, computed at each scrape, what a publishes. r may be nil.
+// newMetrics registers the counters, and gauges computed at each scrape from the published state of a. r may be nil.
 func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "lanlord_layer2_requests_total",
@@ -78,7 +79,7 @@ func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
 	return m
 }
 
-// received returns the counters of what is received by one socket.
+// received returns the counters for the frames received by one socket, by verdict.
 func (m *metrics) received(iface string, p Protocol) (counters [verdicts]prometheus.Counter) {
 	for v := range verdicts {
 		counters[v] = m.requests.WithLabelValues(iface, p.String(), v.String())
@@ -86,12 +87,12 @@ func (m *metrics) received(iface string, p Protocol) (counters [verdicts]prometh
 	return counters
 }
 
-// forget drops the series of an interface that there is no more.
+// forget drops the series of a removed interface.
 func (m *metrics) forget(iface string) {
 	m.requests.DeletePartialMatch(prometheus.Labels{"interface": iface})
 }
 
-// stateCollector computes gauges from what the announcer publishes.
+// stateCollector computes gauges from the published state of the announcer.
 type stateCollector struct {
 	a         *Announcer
 	up        *prometheus.Desc

@@ -12,8 +12,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2"
 )
 
-// TestSeriesGoWithTheirInterface counts what is received on two interfaces, and forgets the one that is gone: virtual interfaces
-// come and go all the time.
+// TestSeriesGoWithTheirInterface counts received frames on two interfaces, and requires that the series of a removed
+// interface disappear: virtual interfaces come and go all the time.
 func TestSeriesGoWithTheirInterface(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	inBubble(t, layer2.Options{Registerer: registry}, func(t *testing.T, l *lab) {
@@ -41,7 +41,7 @@ func TestSeriesGoWithTheirInterface(t *testing.T) {
 	})
 }
 
-// TestReopenedSocketsAreCounted breaks both sockets of an interface, which are opened again.
+// TestReopenedSocketsAreCounted breaks both sockets of an interface. The announcer opens both sockets again.
 func TestReopenedSocketsAreCounted(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	inBubble(t, layer2.Options{Registerer: registry}, func(t *testing.T, l *lab) {

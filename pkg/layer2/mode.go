@@ -1,19 +1,19 @@
 package layer2
 
-// Mode is what the announcer does about an address.
+// Mode selects how the announcer treats an address.
 type Mode uint8
 
 // The modes.
 const (
-	// Answer has the address answered for and announced, and what others claim of it heard.
+	// Answer makes the announcer answer for and announce the address, and report claims of other stations.
 	Answer Mode = iota
-	// Watch has what others claim of the address heard, and nothing sent.
+	// Watch makes the announcer report claims of other stations, and send nothing.
 	Watch
 
 	modes
 )
 
-// String returns the mode as it stands in logs.
+// String returns the mode for logs.
 func (m Mode) String() string {
 	switch m {
 	case Answer:

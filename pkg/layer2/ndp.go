@@ -9,7 +9,7 @@ import (
 	"github.com/mdlayher/ndp"
 )
 
-// Places in an Ethernet frame that carries a neighbour solicitation or advertisement (RFC 4861, sections 4.3 and 4.4).
+// Offsets in an Ethernet frame with a neighbour solicitation or advertisement (RFC 4861, sections 4.3 and 4.4).
 const (
 	ip6Start         = 14
 	ip6PayloadLength = 18
@@ -25,7 +25,7 @@ const (
 	ndpOptions       = 78
 )
 
-// Values that stand in those places.
+// Values at these offsets.
 const (
 	protocolICMPv6 = 58
 
@@ -38,16 +38,16 @@ const (
 	optionTargetMAC = 2
 )
 
-// allNodes is ff02::1, and allNodesMAC the group that its frames go to (RFC 2464, section 7).
+// allNodes is ff02::1, and allNodesMAC the hardware address of the group (RFC 2464, section 7).
 var (
 	allNodes    = netip.IPv6LinkLocalAllNodes()
 	allNodesMAC = MAC{0x33, 0x33, 0, 0, 0, 1}
 )
 
-// ndpHandler answers the NDP frames of one socket. It belongs to the goroutine that reads from the socket.
+// ndpHandler answers the NDP frames of one socket. The handler belongs to the goroutine that reads from the socket.
 type ndpHandler struct {
 	name  string
-	reply []byte // the frame that the next answer is written into
+	reply []byte // the buffer for the next answer
 }
 
 func newNDPHandler(i Interface) (*ndpHandler, error) {
@@ -58,8 +58,8 @@ func newNDPHandler(i Interface) (*ndpHandler, error) {
 	return &ndpHandler{name: i.Name, reply: reply}, nil
 }
 
-// handle judges a frame. It returns the answer to send, if there is one, and the claim that the frame makes to an address of ours,
-// if it makes one. The answer is valid until the next call. Nothing is allocated.
+// handle judges a frame. handle returns the answer to send, if any, and the claim that the frame makes, if any. The
+// answer is valid until the next call. handle allocates nothing.
 func (h *ndpHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 	b, v := validateNDP(b)
 	if v != Answered {
@@ -89,8 +89,8 @@ func (h *ndpHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 	return h.answer(b, asker), Answered, claim
 }
 
-// validateNDP makes the checks of RFC 4861 for every solicitation (section 7.1.1) and advertisement (7.1.2), and cuts off the bytes
-// after the message. Answered says that the message is sound.
+// validateNDP makes the checks of RFC 4861 for every solicitation (section 7.1.1) and advertisement (7.1.2), and cuts
+// off the bytes after the message. The verdict Answered means that the message is valid.
 func validateNDP(b []byte) ([]byte, Verdict) {
 	if len(b) < ndpOptions || binary.BigEndian.Uint16(b[ethType:]) != uint16(ethernet.EtherTypeIPv6) || b[ip6Start]>>4 != 6 ||
 		b[ip6NextHeader] != protocolICMPv6 || b[icmp6Start] != typeSolicitation && b[icmp6Start] != typeAdvertisement {
@@ -104,7 +104,7 @@ func validateNDP(b []byte) ([]byte, Verdict) {
 		return nil, Malformed
 	}
 	b = b[:end]
-	// One's complement: with the checksum in place, all of it adds up to zero.
+	// One's complement: a message with a correct checksum adds up to zero.
 	if checksum(b) != 0 {
 		return nil, WrongChecksum
 	}
@@ -126,8 +126,8 @@ func validateNDP(b []byte) ([]byte, Verdict) {
 	return b, Answered
 }
 
-// solicitsHere reports whether a solicitation was sent to this station: to the group of its target, or, by a neighbour that
-// confirms its entry, to the target itself or our link-local address.
+// solicitsHere reports whether a solicitation was sent to this station: to the solicited-node group of its target or,
+// by a neighbour that confirms its entry, to the target itself or to the link-local address of this station.
 func solicitsHere(t *table, b []byte) bool {
 	if mac := MAC(b[ethDestination:]); !t.reaches(mac) && (mac[0] != 0x33 || mac[1] != 0x33) {
 		return false
@@ -137,8 +137,8 @@ func solicitsHere(t *table, b []byte) bool {
 	return destination == solicitedNode(target) || destination == target || destination == t.LinkLocal
 }
 
-// linkLayerOption looks for the option of that type that holds a hardware address. ok is false when the options are malformed: an
-// option of length zero would never end (RFC 4861, section 4.6).
+// linkLayerOption looks for the option of type kind with a hardware address. ok is false when the options are
+// malformed: an option of length zero would never end (RFC 4861, section 4.6).
 func linkLayerOption(b []byte, kind byte) (mac MAC, found, ok bool) {
 	for o := b[ndpOptions:]; len(o) > 0; {
 		if len(o) < 2 || o[1] == 0 || len(o) < int(o[1])*8 {
@@ -152,7 +152,7 @@ func linkLayerOption(b []byte, kind byte) (mac MAC, found, ok bool) {
 	return mac, found, true
 }
 
-// advertised returns the claim that an advertisement makes, or none.
+// advertised returns the claim that an advertisement makes, or no claim.
 func (h *ndpHandler) advertised(t *table, b []byte) Claim {
 	mac, stated, _ := linkLayerOption(b, optionTargetMAC)
 	if !stated {
@@ -166,8 +166,8 @@ func (h *ndpHandler) advertised(t *table, b []byte) Claim {
 	return claim
 }
 
-// answer writes the advertisement of RFC 4861 (section 7.2.4) into the frame that newNDPHandler encoded. Duplicate address
-// detection, which comes from the unspecified address, is answered to all nodes with S=0.
+// answer writes the advertisement of RFC 4861 (section 7.2.4) into the frame from newNDPHandler. Duplicate address
+// detection comes from the unspecified address; its answer goes to all nodes with S=0.
 func (h *ndpHandler) answer(solicitation []byte, asker MAC) []byte {
 	r := h.reply
 	r[ndpFlags] |= flagSolicited
@@ -186,14 +186,14 @@ func (h *ndpHandler) answer(solicitation []byte, asker MAC) []byte {
 	return r
 }
 
-// checksum computes the Internet checksum of an ICMPv6 message with its pseudo header (RFC 8200, section 8.1). The message must end
-// where the frame ends.
+// checksum computes the Internet checksum of an ICMPv6 message with its pseudo header (RFC 8200, section 8.1). The
+// message must end at the end of the frame.
 func checksum(frame []byte) uint16 {
-	// The two IPv6 addresses stand right before the message, so that one pass takes both.
+	// The two IPv6 addresses directly precede the message, so one pass covers both.
 	return ^fold(sum(uint32(len(frame)-icmp6Start)+protocolICMPv6, frame[ip6Source:]))
 }
 
-// sum adds the words of b to s; an odd byte at the end counts as one followed by zero (RFC 1071, section 1).
+// sum adds the words of b to s; an odd byte at the end counts as a word with a zero second byte (RFC 1071, section 1).
 func sum(s uint32, b []byte) uint32 {
 	for ; len(b) >= 2; b = b[2:] {
 		s += uint32(b[0])<<8 | uint32(b[1])
@@ -204,7 +204,7 @@ func sum(s uint32, b []byte) uint32 {
 	return s
 }
 
-// fold reduces a sum to 16 bits of one's complement.
+// fold reduces a sum to 16 bits in one's complement.
 func fold(s uint32) uint16 {
 	for s > 0xffff {
 		s = s>>16 + s&0xffff
@@ -212,20 +212,21 @@ func fold(s uint32) uint16 {
 	return uint16(s)
 }
 
-// solicitedNode returns the group that solicitations for addr are sent to, ff02::1:ffXX:XXXX (RFC 4291, section 2.7.1).
+// solicitedNode returns the multicast group for solicitations of addr, ff02::1:ffXX:XXXX (RFC 4291, section 2.7.1).
 func solicitedNode(addr netip.Addr) netip.Addr {
 	a := addr.As16()
 	return netip.AddrFrom16([16]byte{0: 0xff, 1: 0x02, 11: 1, 12: 0xff, 13: a[13], 14: a[14], 15: a[15]})
 }
 
-// ndpAnnouncement returns the unsolicited advertisement to all nodes (RFC 4861, section 7.2.6), with O=1: the address may
-// have moved here from another station.
+// ndpAnnouncement returns the unsolicited advertisement to all nodes (RFC 4861, section 7.2.6), with O=1: the address
+// may have moved here from another station.
 func ndpAnnouncement(mac MAC, addr netip.Addr) ([]byte, error) {
 	return ndpAdvertisement(mac, allNodesMAC, allNodes, addr, false)
 }
 
-// ndpAdvertisement encodes a neighbour advertisement with O=1 and the target link-layer option. It is sent from the target
-// itself, as kernels do: some programs accept no advertisement of a global address from a link-local one.
+// ndpAdvertisement encodes a neighbour advertisement with O=1 and the target link-layer option. The source is the
+// target itself, as in the advertisements of kernels: some programs accept no advertisement of a global address from a
+// link-local address.
 func ndpAdvertisement(mac, to MAC, destination, target netip.Addr, solicited bool) ([]byte, error) {
 	return ndpFrame(to, mac, target, destination, &ndp.NeighborAdvertisement{
 		Solicited:     solicited,

@@ -8,7 +8,7 @@ import (
 	"github.com/mdlayher/ethernet"
 )
 
-// Places in an Ethernet frame that carries an ICMP message in an IPv4 packet without options (RFC 791, RFC 792).
+// Offsets in an Ethernet frame with an ICMP message in an IPv4 packet without options (RFC 791, RFC 792).
 const (
 	ip4Start       = 14
 	ip4TOS         = 15
@@ -24,11 +24,11 @@ const (
 	icmp4Checksum  = ip4End + 2
 )
 
-// Values that stand in those places.
+// Values at these offsets.
 const (
 	ip4Plain      = 0x45   // version 4, a header of five words
-	ip4Fragmented = 0x3fff // more fragments, or an offset
-	ip4Whole      = 0x4000 // do not fragment: the identification means nothing then (RFC 6864, section 4.1)
+	ip4Fragmented = 0x3fff // the flag for more fragments, or an offset
+	ip4Whole      = 0x4000 // do not fragment: the identification then means nothing (RFC 6864, section 4.1)
 
 	protocolICMP = 1
 
@@ -39,28 +39,29 @@ const (
 
 	// echoHeader is the length of type, code, checksum, identifier and sequence number.
 	echoHeader = 8
-	// answerTTL is what answers start with, as those of most kernels.
+	// answerTTL is the initial TTL or hop limit of answers, as in most kernels.
 	answerTTL = 64
-	// ecnBits may be set by routers alone (RFC 3168, section 5).
+	// ecnBits masks the bits that only routers may set (RFC 3168, section 5).
 	ecnBits = 3
-	// leastFrame is the length that Ethernet demands of a frame, without its check sequence.
+	// leastFrame is the minimum length of an Ethernet frame, without the check sequence.
 	leastFrame = 60
 )
 
-// pingRate is how many echo requests a second are answered on one interface and of one family, and how many at once.
+// pingRate limits the echo requests answered on one interface and in one family: the number in a second, and the number
+// at once.
 const pingRate = 1000
 
-// pingHandler answers the echo requests of one socket (RFC 1122, section 3.2.2.6; RFC 4443, section 4.2). It belongs to the
-// goroutine that reads from the socket.
+// pingHandler answers the echo requests of one socket (RFC 1122, section 3.2.2.6; RFC 4443, section 4.2). The handler
+// belongs to the goroutine that reads from the socket.
 type pingHandler struct {
-	reply   [frameSize]byte // the frame that the next answer is written into
+	reply   [frameSize]byte // the buffer for the next answer
 	answers allowance
 }
 
 func newPingHandler() *pingHandler { return &pingHandler{answers: newAllowance(pingRate, time.Now())} }
 
-// handle decides what a frame is, and returns the answer to send, if any. The answer is valid until the next call. Nothing
-// is allocated.
+// handle judges a frame, and returns the answer to send, if any. The answer is valid until the next call. handle
+// allocates nothing.
 func (h *pingHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 	if len(b) < ip4Start {
 		return nil, Malformed, Claim{}
@@ -80,7 +81,7 @@ func (h *pingHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 	switch {
 	case v != Answered:
 		return nil, v, Claim{}
-	// A request to a group must not make a group of stations answer, nor one from a group go there.
+	// A request to a group must not make all stations of the group answer, and no answer may go to a group.
 	case !t.reaches(MAC(b[ethDestination:])):
 		return nil, WrongDestination, Claim{}
 	case MAC(b[ethSource:]).multicast():
@@ -99,7 +100,8 @@ func (h *pingHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 	return h.reply[:n], Answered, Claim{}
 }
 
-// judgeEcho4 decides on an IPv4 packet, and cuts off what follows it. Answered says that it can be answered.
+// judgeEcho4 judges an IPv4 packet, and cuts off the bytes after the packet. The verdict Answered means that the packet
+// may be answered.
 func (t *table) judgeEcho4(b []byte) ([]byte, Verdict) {
 	if len(b) < ip4End || b[ip4Start]>>4 != 4 {
 		return nil, Malformed
@@ -131,7 +133,8 @@ func (t *table) judgeEcho4(b []byte) ([]byte, Verdict) {
 	return b, Answered
 }
 
-// judgeEcho6 decides on an IPv6 packet, and cuts off what follows it. Answered says that it can be answered.
+// judgeEcho6 judges an IPv6 packet, and cuts off the bytes after the packet. The verdict Answered means that the packet
+// may be answered.
 func (t *table) judgeEcho6(b []byte) ([]byte, Verdict) {
 	if len(b) < icmp6Start || b[ip6Start]>>4 != 6 {
 		return nil, Malformed
@@ -143,7 +146,7 @@ func (t *table) judgeEcho6(b []byte) ([]byte, Verdict) {
 	b = b[:end]
 	source, destination := netip.AddrFrom16([16]byte(b[ip6Source:])), netip.AddrFrom16([16]byte(b[ip6Destination:]))
 	switch {
-	case b[ip6NextHeader] != protocolICMPv6: // or a header before it, as in each fragment
+	case b[ip6NextHeader] != protocolICMPv6: // or an extension header comes first, as in each fragment
 		return nil, NotRequest
 	case !t.answersPing(destination):
 		return nil, NotOurs
@@ -159,17 +162,17 @@ func (t *table) judgeEcho6(b []byte) ([]byte, Verdict) {
 	return b, Answered
 }
 
-// answersPing reports whether echo requests to addr are ours to answer. Those to an address that the kernel has as well, as
-// kube-proxy gives it in IPVS mode, are the kernel's.
+// answersPing reports whether this process answers echo requests to addr. If the kernel has the address too, as with
+// kube-proxy in IPVS mode, the kernel answers.
 func (t *table) answersPing(addr netip.Addr) bool {
 	_, kernel := t.kernel[addr]
 	return !kernel && t.holds(addr)
 }
 
-// answerable reports whether a packet from source may be answered: it is one station's, and none of the addresses that are
-// answered for here, or two nodes could go on answering each other.
+// answerable reports whether a packet from source may be answered: source belongs to a single station, and this node
+// does not answer for source. Otherwise two nodes could answer each other without end.
 func (t *table) answerable(source netip.Addr) bool {
-	const reserved = 240 // class E and the limited broadcast address
+	const reserved = 240 // the first address of class E; the limited broadcast address lies above
 	if source.IsUnspecified() || source.IsMulticast() || source.IsLoopback() || source.Is4In6() || t.holds(source) {
 		return false
 	}
@@ -191,8 +194,8 @@ func (t *table) answerable(source netip.Addr) bool {
 	return true
 }
 
-// answer4 makes the request in h.reply the reply to it: from the address that it was sent to. All else of the message comes
-// back as it was.
+// answer4 turns the request in h.reply into its reply, sent from the destination address of the request. The rest of
+// the message stays unchanged.
 func (h *pingHandler) answer4() {
 	r := h.reply[:]
 	r[ip4TOS] &^= ecnBits
@@ -207,10 +210,12 @@ func (h *pingHandler) answer4() {
 	retype(r[ip4End:], echoReply4)
 }
 
-// answer6 does the same for IPv6. Addresses that change places leave the checksum as it is.
+// answer6 turns an ICMPv6 request in h.reply into its reply. The exchange of the two addresses does not change the
+// checksum.
 func (h *pingHandler) answer6() {
 	r := h.reply[:]
-	// Version and traffic class stay, the latter without the bits of routers; the flow label was the other's.
+	// The version and the traffic class stay, the latter without the bits of routers. The flow label belongs to the
+	// sender of the request and is cleared.
 	r[ip6Start+1] &= 0xf0 &^ (ecnBits << 4)
 	r[ip6Start+2], r[ip6Start+3] = 0, 0
 	r[ip6HopLimit] = answerTTL
@@ -220,7 +225,7 @@ func (h *pingHandler) answer6() {
 	retype(r[icmp6Start:], echoReply6)
 }
 
-// retype changes the type of an ICMP message and its checksum with it (RFC 1624, section 3, equation 3).
+// retype changes the type of an ICMP message, and updates the checksum (RFC 1624, section 3, equation 3).
 func retype(message []byte, kind byte) {
 	const code, check = 1, 2
 	before := binary.BigEndian.Uint16(message)

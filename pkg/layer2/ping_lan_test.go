@@ -54,7 +54,7 @@ func TestPing(t *testing.T) {
 	})
 }
 
-// counted returns a counter that has these values for labels, in the order of their names.
+// counted returns the counter with the given label values, in the order of the label names.
 func counted(t *testing.T, g prometheus.Gatherer, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := g.Gather()
@@ -76,7 +76,7 @@ func counted(t *testing.T, g prometheus.Gatherer, name string, labels ...string)
 	return 0
 }
 
-// TestPingSockets has a socket only where there is an address of its family, since each costs something for every packet.
+// TestPingSockets requires a socket only for a family with an address, because each socket has a cost for every packet.
 func TestPingSockets(t *testing.T) {
 	inBubble(t, layer2.Options{}, func(t *testing.T, l *lab) {
 		client := l.lan.Host("client", lantest.Linux, client4)
@@ -101,7 +101,7 @@ func TestPingSockets(t *testing.T) {
 	})
 }
 
-// TestPingFlood has one reply for one request up to the rate, and ARP answered all the while.
+// TestPingFlood requires one reply for each request up to the rate, and answers to ARP all the time.
 func TestPingFlood(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	inBubble(t, layer2.Options{Registerer: registry}, func(t *testing.T, l *lab) {

@@ -2,14 +2,14 @@ package layer2
 
 import "net/netip"
 
-// pinged is what decides which sockets for echo requests are open.
+// pinged holds the inputs that decide which sockets for echo requests are open.
 type pinged struct {
 	table *table
 	on    bool
 }
 
-// syncPing opens the sockets for echo requests that are wanted, and closes the others: a socket costs a little for every IP
-// packet that the interface receives, so there is none without an address to answer for.
+// syncPing opens the required sockets for echo requests, and closes the others. A socket costs a little for every IP
+// packet that the interface receives, so a port without an address to answer for has no such socket.
 func (p *port) syncPing() {
 	now := pinged{p.current, p.a.ping.Load()}
 	if p.pinged == now {
@@ -27,7 +27,7 @@ func (p *port) syncPing() {
 	}
 }
 
-// any reports whether ok is true of one of the addresses that are answered for.
+// any reports whether ok is true for at least one of the addresses to answer for.
 func (t *table) any(ok func(netip.Addr) bool) bool {
 	for addr := range t.addrs {
 		if ok(addr) {

@@ -57,7 +57,7 @@ func ip4Bytes(to, from MAC, source, destination netip.Addr, body []byte) []byte 
 	return headed(b, 0)
 }
 
-// headed returns a copy of b with other bytes at i and the checksum of the IPv4 header made right again.
+// headed returns a copy of b with other bytes at i and a correct checksum of the IPv4 header.
 func headed(b []byte, i int, with ...byte) []byte {
 	b = patched(b, i, with...)
 	b[ip4Checksum], b[ip4Checksum+1] = 0, 0
@@ -141,14 +141,15 @@ func TestPingVerdicts(t *testing.T) {
 	}
 }
 
-// TestPingAnswer compares the answer that is put together in place with the libraries' encoding of the whole.
+// TestPingAnswer compares the answer, built in place, with the libraries' encoding of the whole frame.
 func TestPingAnswer(t *testing.T) {
 	h := newPingHandler()
 	for _, data := range []string{"", "odd", "lanlord!", string(make([]byte, 1400)), string(bytes.Repeat([]byte{0xff}, 1472))} {
 		for source, held := range map[netip.Addr]netip.Addr{asker4: held4, asker6: held6} {
 			request := echoFrame(t, ourMAC, askerMAC, source, held, false, data)
 			if source.Is4() {
-				// What a request may carry and its reply must not: an identification, few hops left, congestion seen.
+				// The request has fields that the reply must not copy: an identification, few hops left, a congestion
+				// mark.
 				request = headed(headed(headed(request, ip4ID, 0xab, 0xcd, 0, 0), ip4TTL, 3), ip4TOS, 3)
 			} else {
 				request = patched(patched(request, ip6HopLimit, 3), ip6Start+1, 0x3a, 0xbc, 0xde)
@@ -161,7 +162,7 @@ func TestPingAnswer(t *testing.T) {
 	}
 }
 
-// TestPingKeepsTheClass has the differentiated services of the request come back, as kernels do it.
+// TestPingKeepsTheClass requires that the reply keeps the differentiated services of the request, as kernels do.
 func TestPingKeepsTheClass(t *testing.T) {
 	reply, _, _ := newPingHandler().handle(pingTable(), headed(echoFrame(t, ourMAC, askerMAC, asker4, held4, false, ""), ip4TOS, 0xb8|ecnBits))
 	if reply[ip4TOS] != 0xb8 {
@@ -173,7 +174,7 @@ func TestPingKeepsTheClass(t *testing.T) {
 	}
 }
 
-// TestPingIsLeftToTheKernel has an address that the host has as well be answered by its kernel alone.
+// TestPingIsLeftToTheKernel requires that only the kernel answers for an address that the kernel has too.
 func TestPingIsLeftToTheKernel(t *testing.T) {
 	table := pingTable()
 	table.kernel = common(table.addrs, []netip.Addr{held4, asker4})
@@ -243,8 +244,8 @@ func BenchmarkPing(b *testing.B) {
 	}
 }
 
-// FuzzPing checks every answer against the libraries' decoders: it is the reply to the request, from an address that is held,
-// to whoever sent it.
+// FuzzPing checks every answer against the libraries' decoders: the answer is the reply to the request, from an own
+// address to the sender of the request.
 func FuzzPing(f *testing.F) {
 	four := echoFrame(f, ourMAC, askerMAC, asker4, held4, false, "data")
 	six := echoFrame(f, ourMAC, askerMAC, asker6, held6, false, "data")
@@ -254,7 +255,7 @@ func FuzzPing(f *testing.F) {
 	f.Add(headed(four, ip4Start, 0x4f))                                       // options longer than the frame
 	f.Add(patched(four, ip4Length, 0xff, 0xff))                               // too long
 	f.Add(patched(six, ip6PayloadLength, 0xff, 0xff))                         // too long
-	f.Add(patched(six, ip6NextHeader, 0))                                     // a header between
+	f.Add(patched(six, ip6NextHeader, 0))                                     // an extension header
 	f.Add(four[:ip4End])                                                      // no message
 	f.Add(echoFrame(f, ourMAC, askerMAC, asker6, held6, false, "odd length")) // for the checksum
 	f.Fuzz(func(t *testing.T, b []byte) {

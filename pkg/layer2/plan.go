@@ -7,22 +7,22 @@ import (
 	"slices"
 )
 
-// table holds everything that a port and its packet readers look up. It is never changed after it was published.
+// table holds all data that a port and its packet readers look up. A table never changes after publication.
 type table struct {
 	Interface
-	// addrs are the addresses to answer for on the interface.
+	// addrs holds the addresses to answer for on the interface.
 	addrs map[netip.Addr]struct{}
-	// announced is the part of addrs that another process of this host had announced here before.
+	// announced holds the part of addrs that another process of this host had already announced here.
 	announced map[netip.Addr]struct{}
-	// known holds addrs and the addresses that are watched on the interface.
+	// known holds addrs and the watched addresses on the interface.
 	known map[netip.Addr]Mode
-	// kernel is the part of addrs that the kernel of this host has too. It should be empty.
+	// kernel holds the part of addrs that the kernel of this host has too. kernel should be empty.
 	kernel map[netip.Addr]struct{}
-	// asked are the addresses that are being probed.
+	// asked holds the addresses being probed.
 	asked *inquiries
-	// macs are all hardware addresses of this host.
+	// macs holds all hardware addresses of this host.
 	macs map[MAC]struct{}
-	// scope holds all addresses that frames may concern this host with, addrs included.
+	// scope holds all addresses for which frames may concern this host, including addrs.
 	scope *scope
 }
 
@@ -35,9 +35,10 @@ func (t Target) equal(o Target) bool {
 	return t.Addr == o.Addr && t.Mode == o.Mode && t.Announced == o.Announced && slices.Equal(t.Interfaces, o.Interfaces)
 }
 
-// normalize returns the targets sorted by address, each address once, without invalid addresses. Several targets of one address
-// become one: it has the interfaces of all, or none if one target has none; its Mode is Answer if one target's is; and it is
-// Announced only if all targets in that Mode are.
+// normalize returns the targets sorted by address, each address once, without invalid addresses. normalize merges
+// several targets of one address. The merged target has the interfaces of all targets, or none if one target has none.
+// Its Mode is Answer if the Mode of one target is Answer. The merged target is Announced only if all targets in that
+// Mode are Announced.
 func normalize(targets []Target) []Target {
 	list := make([]Target, 0, len(targets))
 	for _, t := range targets {
@@ -73,17 +74,18 @@ func normalize(targets []Target) []Target {
 	return out
 }
 
-// layout knows the links of a host and which of them lead into the same network. It is never changed after it was published.
+// layout holds the links of a host and their division into networks. A layout never changes after publication.
 type layout struct {
 	links []Interface
 	// network holds, for each link, the position of the first link in the same network.
 	network []int
-	// node holds, for each link, whether it has an InternalIP of this host's Node.
+	// node records, for each link, whether the link has an InternalIP of this host's Node.
 	node []bool
 }
 
-// newLayout divides links into networks. Two links with an equal subnet in one routing domain are taken for two links to one
-// network, as are two that a third connects. Nothing else tells: a link without a common subnet is a network of its own.
+// newLayout divides links into networks. Two links with an equal subnet in one routing domain count as two links to one
+// network, and so do two links connected by a third. newLayout uses no other evidence: a link without a common subnet
+// is a network of its own.
 func newLayout(links []Interface, nodeAddrs []netip.Addr) *layout {
 	type subnet struct {
 		vrf    int
@@ -95,7 +97,7 @@ func newLayout(links []Interface, nodeAddrs []netip.Addr) *layout {
 		l.network[at] = at
 		for _, p := range i.Prefixes {
 			l.node[at] = l.node[at] || slices.Contains(nodeAddrs, p.Addr())
-			// A prefix of one address, or of link-local ones, may be the same on links that nothing connects.
+			// A prefix of a single address or of link-local addresses may occur on unconnected links.
 			if p.IsSingleIP() || p.Addr().IsLinkLocalUnicast() {
 				continue
 			}
@@ -110,7 +112,7 @@ func newLayout(links []Interface, nodeAddrs []netip.Addr) *layout {
 	return l
 }
 
-// unite makes one network of two.
+// unite merges two networks.
 func (l *layout) unite(a, b int) {
 	for at, n := range l.network {
 		if n == a || n == b {
@@ -119,8 +121,9 @@ func (l *layout) unite(a, b int) {
 	}
 }
 
-// serving appends the positions of the links that serve the target to chosen, one link for each network. Links that are down take
-// part: an address whose subnet is on a link without carrier must not turn up in another network.
+// serving appends the positions of the links that serve the target to chosen, one link for each network. Links that are
+// down take part: if the subnet of an address is on a link without carrier, the address must not appear in another
+// network.
 func (l *layout) serving(t Target, chosen []int) []int {
 	if len(t.Interfaces) == 0 {
 		for at := range l.links {
@@ -140,7 +143,8 @@ func (l *layout) serving(t Target, chosen []int) []int {
 	return chosen
 }
 
-// choose adds a link to the chosen ones, or puts it in the place of the link to the same network if it comes before that.
+// choose adds a link to the chosen links, or replaces the chosen link of the same network if the new link comes before
+// that link.
 func (l *layout) choose(chosen []int, at int, addr netip.Addr) []int {
 	same := slices.IndexFunc(chosen, func(other int) bool { return l.network[other] == l.network[at] })
 	switch {
@@ -152,8 +156,8 @@ func (l *layout) choose(chosen []int, at int, addr netip.Addr) []int {
 	return chosen
 }
 
-// before reports whether link a, rather than b of the same network, serves addr: the link that can serve it now, then the link with
-// the Node's InternalIP, then the link with the lower index. The other link stands by.
+// before reports whether link a, rather than b of the same network, serves addr: first the link that can serve addr
+// now, then the link with the Node's InternalIP, then the link with the lower index. The other link stands by.
 func (l *layout) before(a, b int, addr netip.Addr) bool {
 	if x, y := l.links[a].serves(addr), l.links[b].serves(addr); x != y {
 		return x
@@ -164,12 +168,12 @@ func (l *layout) before(a, b int, addr netip.Addr) bool {
 	return l.links[a].Index < l.links[b].Index
 }
 
-// serves reports whether the link can answer for addr now: it has a carrier, and for IPv6 a link-local address.
+// serves reports whether the link can answer for addr now: the link is up and, for IPv6, has a link-local address.
 func (i Interface) serves(addr netip.Addr) bool {
 	return i.Up && (addr.Is4() || i.LinkLocal.IsValid())
 }
 
-// plan decides which addresses belong on which link, by interface index.
+// plan assigns the addresses to links, by interface index.
 func plan(targets []Target, l *layout) map[int]map[netip.Addr]Mode {
 	assigned := make(map[int]map[netip.Addr]Mode, len(l.links))
 	for _, i := range l.links {
@@ -196,7 +200,7 @@ func answered(known map[netip.Addr]Mode) map[netip.Addr]struct{} {
 	return addrs
 }
 
-// inherited returns the addresses of targets that are Announced and that the old set did not answer for.
+// inherited returns the addresses of targets that are Announced and that old did not answer for.
 func inherited(old, next []Target) map[netip.Addr]struct{} {
 	var found map[netip.Addr]struct{}
 	for _, t := range next {
@@ -216,8 +220,8 @@ func answers(targets []Target, addr netip.Addr) bool {
 	return found && targets[i].Mode == Answer
 }
 
-// keepAnnounced notes which of the table's addresses need no first announcement: the inherited addresses, and the addresses that
-// the table before noted, because the port may not have come to them yet.
+// keepAnnounced records the addresses of the table that need no first announcement: the inherited addresses, and the
+// addresses recorded in the old table, because the port may not have processed the old table yet.
 func (t *table) keepAnnounced(old *table, inherited map[netip.Addr]struct{}) {
 	for addr := range t.addrs {
 		_, fresh := inherited[addr]
@@ -247,8 +251,8 @@ func common(addrs map[netip.Addr]struct{}, list []netip.Addr) map[netip.Addr]str
 	return both
 }
 
-// Wants reports whether the target may be served on i. subnet tells whether some interface has a subnet that holds the address.
-// Of several such interfaces in one network, the announcer uses one.
+// Wants reports whether the announcer may serve the target on i. subnet is true if any interface has a subnet with the
+// address. Of several such interfaces in one network, the announcer uses one.
 func (t Target) Wants(i Interface, subnet bool) bool {
 	if len(t.Interfaces) == 0 {
 		return !subnet || i.Holds(t.Addr)
@@ -256,13 +260,13 @@ func (t Target) Wants(i Interface, subnet bool) bool {
 	return slices.ContainsFunc(t.Interfaces, func(pattern string) bool { return matches(pattern, i.Name) })
 }
 
-// matches reports whether name is, or matches, the pattern. A malformed pattern matches only itself.
+// matches reports whether name equals or matches the pattern. A malformed pattern matches only the same text.
 func matches(pattern, name string) bool {
 	ok, err := path.Match(pattern, name)
 	return pattern == name || err == nil && ok
 }
 
-// diff returns the addresses that are only in the new set and those that are only in the old, in ascending order.
+// diff returns the addresses only in the new set and the addresses only in the old set, in ascending order.
 func diff(old, next map[netip.Addr]struct{}) (start, stop []netip.Addr) {
 	for addr := range next {
 		if _, ok := old[addr]; !ok {

@@ -15,10 +15,11 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// groupRetry is how long a port waits after it could not join a multicast group.
+// groupRetry is the pause of a port after a failure to join a multicast group.
 const groupRetry = 5 * time.Second
 
-// port is one interface that is up, from the moment it comes up, or gets another hardware address, until it goes.
+// port serves one interface that is up. A port lasts until the interface goes away or gets another name or hardware
+// address.
 type port struct {
 	a      *Announcer
 	log    *slog.Logger
@@ -28,28 +29,28 @@ type port struct {
 	table  atomic.Pointer[table]
 	again  pile[netip.Addr]
 	asks   pile[*inquiry]
-	next   atomic.Int64 // the refresh interval
+	next   atomic.Int64 // the new refresh interval
 	events chan event
 
-	// What follows belongs to the goroutine of run.
+	// The fields below belong to the goroutine of run.
 	current   *table
-	announced map[netip.Addr]struct{} // addresses that need no first announcement, and that have no place in the schedule yet
+	announced map[netip.Addr]struct{} // addresses that need no first announcement and are not in the schedule yet
 	schedule  *schedule
 	tokens    *rate.Limiter
 	conns     [protocols]Conn
 	sockets   [protocols]*socket
 	members   membership
-	questions []*inquiry // to be sent, the oldest first
+	questions []*inquiry // questions to send, the oldest first
 	pinged    pinged
-	lacking   time.Time // when to say that IPv6 is missing; zero when it is not, or was said
+	lacking   time.Time // when to warn that IPv6 is missing; zero when IPv6 works or after the warning
 	children  sync.WaitGroup
 }
 
-// event says that a socket was opened, or closed when conn is nil.
+// event reports an opened socket, or a closed socket when conn is nil.
 type event struct {
 	from   *socket
 	conn   Conn
-	groups GroupConn // the same as conn, with NDP
+	groups GroupConn // the same as conn for NDP, otherwise nil
 }
 
 func newPort(ctx context.Context, a *Announcer, t *table, refresh time.Duration) *port {
@@ -73,13 +74,13 @@ func newPort(ctx context.Context, a *Announcer, t *table, refresh time.Duration)
 	return p
 }
 
-// serves reports whether i is still what the port was made for.
+// serves reports whether i still has the index, name and hardware address of the port.
 func (p *port) serves(i Interface) bool {
 	t := p.table.Load()
 	return t.Index == i.Index && t.Name == i.Name && t.MAC == i.MAC
 }
 
-// update replaces the table, if it differs.
+// update replaces the table if the new table differs.
 func (p *port) update(t *table) {
 	if !p.table.Load().equal(t) {
 		p.table.Store(t)
@@ -97,7 +98,7 @@ func (p *port) announce(addrs []netip.Addr) {
 	p.bell.ring()
 }
 
-// run opens the sockets and announces what is in the table until the port is stopped.
+// run opens the sockets and announces the addresses in the table until the port is stopped.
 func (p *port) run() {
 	defer p.children.Wait()
 	defer p.answerNone()
@@ -123,7 +124,7 @@ func (p *port) run() {
 	}
 }
 
-// listen starts a socket in place of the one that there was.
+// listen starts a socket, and stops the previous socket of the protocol.
 func (p *port) listen(protocol Protocol) {
 	p.hangUp(protocol)
 	s := newSocket(p, protocol, p.table.Load().Interface)
@@ -139,11 +140,11 @@ func (p *port) hangUp(protocol Protocol) {
 	}
 }
 
-// handle takes over a socket that was opened and lets go of one that was closed.
+// handle takes over an opened socket and releases a closed socket.
 func (p *port) handle(e event) {
 	protocol := e.from.protocol
 	if p.sockets[protocol] != e.from {
-		return // it was hung up meanwhile
+		return // the socket was hung up in the meantime
 	}
 	p.closed(protocol)
 	if e.conn == nil {
@@ -160,7 +161,7 @@ func (p *port) handle(e event) {
 	p.start(now, slices.DeleteFunc(all, func(addr netip.Addr) bool { return protocolOf(addr) != protocol }))
 }
 
-// narrow has the kernel leave out the frames that cannot concern us, where conn can do that.
+// narrow makes the kernel drop frames about addresses outside the scope, if conn supports a kernel filter.
 func (p *port) narrow(conn Conn) {
 	n, ok := conn.(narrower)
 	if !ok {
@@ -171,7 +172,7 @@ func (p *port) narrow(conn Conn) {
 	}
 }
 
-// closed takes the addresses of a protocol that has no socket out of the schedule.
+// closed removes the addresses of a protocol without a socket from the schedule.
 func (p *port) closed(protocol Protocol) {
 	p.conns[protocol] = nil
 	if protocol == NDP {
@@ -184,10 +185,10 @@ func (p *port) closed(protocol Protocol) {
 	}
 }
 
-// sync brings groups and schedule in line with the newest table and with what was asked for.
+// sync applies the newest table and all requests since the last call to the groups, the schedule and the sockets.
 func (p *port) sync() {
 	now := time.Now()
-	again := p.again.take() // before the table: what is to be announced is in it then
+	again := p.again.take() // before the table, so that the table contains the addresses to announce
 	p.schedule.setRefresh(now, time.Duration(p.next.Load()))
 	setRate(p.tokens, now, p.a.rate.Load())
 	if t := p.table.Load(); t != p.current {
@@ -200,7 +201,7 @@ func (p *port) sync() {
 		p.noteAnnounced(start)
 		p.noteLack(now, old)
 		if t.scope != old.scope {
-			// Before the addresses are announced, so that what comes back is heard.
+			// Before the announcements, so that the filter accepts the responses.
 			for _, conn := range p.conns {
 				p.narrow(conn)
 			}
@@ -228,7 +229,7 @@ func (p *port) sync() {
 	p.questions = append(p.questions, p.asks.take()...)
 }
 
-// noteAnnounced notes which of the new addresses need no first announcement.
+// noteAnnounced records the new addresses that need no first announcement.
 func (p *port) noteAnnounced(start []netip.Addr) {
 	maps.DeleteFunc(p.announced, func(addr netip.Addr, _ struct{}) bool {
 		_, still := p.current.announced[addr]
@@ -241,8 +242,8 @@ func (p *port) noteAnnounced(start []netip.Addr) {
 	}
 }
 
-// start announces those of the addresses that the port holds and has a socket for. One that was announced already gets
-// its refreshes alone, this once.
+// start announces the addresses that the port holds and has a socket for. An address recorded in p.announced gets only
+// its refreshes this time.
 func (p *port) start(now time.Time, addrs []netip.Addr) {
 	for _, addr := range addrs {
 		if !p.current.holds(addr) || p.conns[protocolOf(addr)] == nil {

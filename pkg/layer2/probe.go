@@ -11,9 +11,10 @@ import (
 
 // The reasons why an address cannot be probed.
 var (
-	// ErrHeld says that this announcer answers for the address itself: it would not hear its own answer.
+	// ErrHeld means that this announcer answers for the address itself and would not hear its own answer.
 	ErrHeld = errors.New("this node answers for the address")
-	// ErrNotAsked says that there is no interface to ask on, or that no interface could send.
+	// ErrNotAsked means that no interface exists to ask on, that no interface could send, or that the address is not a
+	// unicast address.
 	ErrNotAsked = errors.New("no interface to ask on")
 )
 
@@ -52,11 +53,12 @@ type Outcome uint8
 
 // The outcomes.
 const (
-	// Unasked means that the probe did not complete, so that nothing is known. An error says why.
+	// Unasked means that the probe did not complete, so the result is unknown. An error gives the reason.
 	Unasked Outcome = iota
 	// Silent means that no station answered.
 	Silent
-	// Contested means that no station has the address, but another station is probing for it too (RFC 5227, section 2.1.1).
+	// Contested means that no station has the address, but another station is probing for the address too (RFC 5227,
+	// section 2.1.1).
 	Contested
 	// Taken means that a station answered, or used the address in another frame.
 	Taken
@@ -79,7 +81,7 @@ func (o Outcome) String() string {
 	return "unknown"
 }
 
-// Sighting is another station that was heard during a probe.
+// Sighting describes another station heard during a probe.
 type Sighting struct {
 	// MAC is the hardware address of the station.
 	MAC MAC
@@ -93,26 +95,28 @@ type Sighting struct {
 
 // Finding is the result of a probe.
 type Finding struct {
-	// Outcome is the summary.
+	// Outcome summarizes the result.
 	Outcome Outcome
-	// Heard are the stations in the order in which they were heard, each once for each interface.
+	// Heard lists the stations in the order of their first frames, each station once for each interface.
 	Heard []Sighting
-	// Asked are the names of the interfaces that a question went out on.
+	// Asked lists the names of the interfaces that sent a question.
 	Asked []string
-	// Last is the time of the last question, zero if there was none. Silence says nothing about the time long after it.
+	// Last is the time of the last question, zero without a question. Silence proves nothing about times long after
+	// Last.
 	Last time.Time
 }
 
-// Probe asks the network which station has an address. It does not claim the address and changes no neighbour's cache: for IPv4 it
-// sends ARP requests from 0.0.0.0 (RFC 5227, section 2.1.1), for IPv6 solicitations from the link-local address of the
-// interface, which stations answer to this host alone. Probe returns with the first answer (of the station in To, if there is one),
-// or without an answer after Count times Interval.
+// Probe asks the network which station has an address. Probe does not claim the address and changes no neighbour's
+// cache: for IPv4, Probe sends ARP requests from 0.0.0.0 (RFC 5227, section 2.1.1). For IPv6, Probe sends solicitations
+// from the link-local address of the interface, and stations answer only to this host. Probe returns with the first
+// answer (of the station in To, if set), or without an answer after Count times Interval.
 //
-// Of several interfaces in one network, Probe uses the one that serves the address. Questions obey the rate of their interface: they
-// wait for the first announcements of addresses, and precede the repeats. Any number of probes may run at once. An address in Mode
-// Answer can be probed only at one station (whether that answers too), otherwise the error is ErrHeld.
+// Of several interfaces in one network, Probe uses the interface that serves the address. Questions obey the rate of
+// their interface: questions wait for the first announcements of addresses, and precede the repeats. Any number of
+// probes may run at once. An address in Mode Answer can only be probed at one station (to find out whether the station
+// answers too); otherwise the error is ErrHeld.
 //
-// With an error, the Outcome is Taken if a station was heard before, and otherwise Unasked. It is never Silent.
+// With an error, the Outcome is Taken if a station was heard before the error, and otherwise Unasked, never Silent.
 func (a *Announcer) Probe(ctx context.Context, addr netip.Addr, o ProbeOptions) (Finding, error) {
 	addr, o = addr.Unmap().WithZone(""), o.withDefaults()
 	finding, err := a.probe(ctx, addr, o)
@@ -162,16 +166,16 @@ func (a *Announcer) portsFor(addr netip.Addr, interfaces []string) []*port {
 	return ports
 }
 
-// probing is one call of Probe. It belongs to the caller's goroutine.
+// probing is one call of Probe. probing belongs to the goroutine of the caller.
 type probing struct {
 	*inquiry
 	options ProbeOptions
 	ports   []*port
-	began   time.Time // the first question, once it is sent
+	began   time.Time // the time of the first question, after the first question is sent
 	finding Finding
 }
 
-// run asks and listens until there is an answer, or there was none for long enough.
+// run asks and listens until an answer comes, or until the silence has lasted long enough.
 func (r *probing) run(ctx context.Context) error {
 	for range r.options.Count {
 		if err := r.ask(ctx); err != nil || r.answered() {
@@ -184,18 +188,18 @@ func (r *probing) run(ctx context.Context) error {
 	return nil
 }
 
-// end listens for other stations after an answer. An error does not matter once there is an answer.
+// end listens for other stations after an answer. After an answer, an error does not matter.
 func (r *probing) end(ctx context.Context, err error) error {
 	if !r.taken() {
 		return err
 	}
 	for until := time.Now().Add(r.options.Linger); ctx.Err() == nil && time.Now().Before(until); {
-		_ = r.listen(ctx, time.Until(until)) // ctx is looked at above
+		_ = r.listen(ctx, time.Until(until)) // the loop condition checks ctx
 	}
 	return nil
 }
 
-// ask has every port send one question. It waits until all have sent it, or a station answers.
+// ask makes every port send one question, and waits until all ports have sent the question or a station answers.
 func (r *probing) ask(ctx context.Context) error {
 	waiting, sent := 0, 0
 	for _, p := range r.ports {
@@ -210,7 +214,7 @@ func (r *probing) ask(ctx context.Context) error {
 			return ctx.Err()
 		case s := <-r.heard:
 			r.note(s)
-			waiting++ // this was no report
+			waiting++ // a sighting is no report of a port
 		case s := <-r.sent:
 			if s.err != nil {
 				errs = append(errs, s.err)
@@ -266,8 +270,8 @@ func (r *probing) note(s sighting) {
 	}
 }
 
-// answered reports whether the probe has its answer: a station was heard, and if only one was asked, that station. Claims of other
-// stations meanwhile say nothing about the one that was asked.
+// answered reports whether the probe has its answer: a station was heard or, if the probe asks only one station, that
+// station was heard. Claims of other stations say nothing about the asked station.
 func (r *probing) answered() bool {
 	to := r.options.To
 	return slices.ContainsFunc(r.finding.Heard, func(s Sighting) bool { return s.Form != Probing && (to == MAC{} || s.MAC == to) })

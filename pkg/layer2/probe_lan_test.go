@@ -22,7 +22,7 @@ import (
 var (
 	free4 = netip.MustParseAddr("192.0.2.81")
 	free6 = netip.MustParseAddr("2001:db8::81")
-	// labRanges hold all addresses of the lab.
+	// labRanges holds all addresses of the lab.
 	labRanges = []layer2.Range{
 		{From: netip.MustParseAddr("192.0.2.0"), To: netip.MustParseAddr("192.0.2.255")},
 		{From: netip.MustParseAddr("2001:db8::"), To: netip.MustParseAddr("2001:db8::ffff:ffff")},
@@ -39,7 +39,7 @@ func inProbeLab(t *testing.T, o layer2.Options, body func(t *testing.T, l *lab))
 	})
 }
 
-// questions returns when the node asked for addr, counted from the first time.
+// questions returns the times of the node's questions for addr, counted from the first question.
 func (l *lab) questions(addr netip.Addr) (times []time.Duration) {
 	for _, f := range l.lan.From("node/eth0") {
 		if text := lantest.Describe(f.Data); strings.Contains(text, "who has "+addr.String()+"?") {
@@ -75,7 +75,7 @@ func TestProbeSilence(t *testing.T) {
 	})
 }
 
-// TestProbeFrames looks at every field of the questions.
+// TestProbeFrames checks every field of the questions.
 func TestProbeFrames(t *testing.T) {
 	inProbeLab(t, layer2.Options{}, func(t *testing.T, l *lab) {
 		mac, peer := l.eth0.MAC(), l.lan.Host("peer", lantest.Linux, client4)
@@ -105,7 +105,7 @@ func TestProbeFrames(t *testing.T) {
 	})
 }
 
-// TestProbeFindsTheHolder asks for what hosts of each kind have, and what another announcer answers for.
+// TestProbeFindsTheHolder asks for addresses of hosts of each kind, and of another announcer.
 func TestProbeFindsTheHolder(t *testing.T) {
 	inProbeLab(t, layer2.Options{}, func(t *testing.T, l *lab) {
 		host := l.lan.Host("host", lantest.Junos, client4)
@@ -154,7 +154,7 @@ func TestProbeOfOurOwn(t *testing.T) {
 	})
 }
 
-// TestProbeContested has another station do duplicate address detection at the same time.
+// TestProbeContested makes another station do duplicate address detection at the same time.
 func TestProbeContested(t *testing.T) {
 	inProbeLab(t, layer2.Options{}, func(t *testing.T, l *lab) {
 		rival := l.lan.Host("rival", lantest.Linux, client4)
@@ -172,7 +172,7 @@ func TestProbeContested(t *testing.T) {
 	})
 }
 
-// TestProbeLingers has two stations answer, the second one late.
+// TestProbeLingers makes two stations answer, the second station late.
 func TestProbeLingers(t *testing.T) {
 	inProbeLab(t, layer2.Options{}, func(t *testing.T, l *lab) {
 		first, second := l.lan.Host("first", lantest.Linux, client4), l.lan.Host("second", lantest.Linux, client4.Next())
@@ -195,7 +195,7 @@ func TestProbeLingers(t *testing.T) {
 	})
 }
 
-// TestProbeCannotAsk shows that what was not asked is never taken for silence.
+// TestProbeCannotAsk requires that a probe without a question never reports silence.
 func TestProbeCannotAsk(t *testing.T) {
 	inProbeLab(t, layer2.Options{}, func(t *testing.T, l *lab) {
 		probe := func(ctx context.Context, what string, addr netip.Addr, o layer2.ProbeOptions, want error) {
@@ -226,7 +226,7 @@ func TestProbeCannotAsk(t *testing.T) {
 	})
 }
 
-// TestProbeWhileTheInterfaceGoes ends at once, with an error.
+// TestProbeWhileTheInterfaceGoes requires that a probe ends at once with an error when the interface goes away.
 func TestProbeWhileTheInterfaceGoes(t *testing.T) {
 	inProbeLab(t, layer2.Options{}, func(t *testing.T, l *lab) {
 		var done sync.WaitGroup
@@ -241,7 +241,8 @@ func TestProbeWhileTheInterfaceGoes(t *testing.T) {
 	})
 }
 
-// TestProbeThousands probes 3,000 addresses at once, every third of them taken. The bucket holds a second's worth, 5,000.
+// TestProbeThousands probes 3,000 addresses at once, a third of them taken. The bucket holds the frames of one second,
+// 5,000.
 func TestProbeThousands(t *testing.T) {
 	inProbeLab(t, layer2.Options{}, func(t *testing.T, l *lab) {
 		host := l.lan.Host("host", lantest.Linux, client4)
@@ -273,8 +274,8 @@ func TestProbeThousands(t *testing.T) {
 	})
 }
 
-// TestProbeObeysTheRate probes ten addresses on a port that may send ten frames a second. A probe that nobody waits for
-// any more is not sent.
+// TestProbeObeysTheRate probes ten addresses on a port that may send ten frames a second. The port does not send the
+// question of an abandoned probe.
 func TestProbeObeysTheRate(t *testing.T) {
 	inProbeLab(t, layer2.Options{}, func(t *testing.T, l *lab) {
 		l.a.SetRate(10)
@@ -299,7 +300,8 @@ func TestProbeObeysTheRate(t *testing.T) {
 	})
 }
 
-// TestProbeOfOneHearsItOut asks one station alone, whose cable is slow, while another one claims the address all the time.
+// TestProbeOfOneHearsItOut asks only one station, over a slow cable, while another station claims the address all the
+// time.
 func TestProbeOfOneHearsItOut(t *testing.T) {
 	inProbeLab(t, layer2.Options{}, func(t *testing.T, l *lab) {
 		holder := l.lan.Host("holder", lantest.Linux, client4)

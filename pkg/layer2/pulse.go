@@ -7,29 +7,32 @@ import (
 )
 
 const (
-	// staleAge is how old a frame may be when it is read. What it asks was answered by another node meanwhile if there is one, and
-	// what it claims may be over. It is half the second after which an asker asks again (RFC 4861, section 10, RETRANS_TIMER;
-	// the same in Linux for ARP), so that a machine that is merely busy loses nobody an answer that was still waited for.
+	// staleAge is the maximum age of a frame when this process reads the frame. Another node may have answered an older
+	// question, and an older claim may be out of date. staleAge is half the second after which an asker asks again (RFC
+	// 4861, section 10, RETRANS_TIMER; the same in Linux for ARP). A merely busy machine therefore still sends every
+	// answer that an asker waits for.
 	staleAge = 500 * time.Millisecond
-	// standstill is how long this process must not have run for others to have taken over what it answers for, less some margin:
-	// they ask three times, 80 ms apart, and then everybody for 80 ms.
+	// standstill is the length of a stall after which other nodes may have taken over the addresses of this node, less
+	// a margin: the other nodes ask this node three times, 80 ms apart, and then ask all stations for 80 ms.
 	standstill = 300 * time.Millisecond
-	// pulseInterval is how often this process notes that it runs. A pause that is so much shorter may pass for a standstill.
+	// pulseInterval is the interval at which this process records that it runs. A pause may count as a stall even if
+	// the pause is shorter than standstill by up to pulseInterval.
 	pulseInterval = 50 * time.Millisecond
 )
 
-// pulse knows by the monotonic clock whether this process has run all the time: whoever is about to send on behalf of an address looks
-// at it first, for after a standstill nobody can know which goroutine runs first.
+// pulse is the watchdog for process stalls and uses the monotonic clock. Every goroutine checks pulse before sending
+// for an address, because any goroutine may run first after a stall.
 type pulse struct {
 	began   time.Time
-	beat    atomic.Int64 // the newest, in nanoseconds since began
+	beat    atomic.Int64 // time of the newest beat, in nanoseconds since began
 	stops   atomic.Uint64
-	resumed atomic.Uint64 // up to which of the stops all is known again
-	stood   func()        // nil for nobody who could know
+	resumed atomic.Uint64 // the number of stops covered by the last Resume
+	stood   func()        // nil without Options.Stood
 	count   func()
 }
 
-// run beats until ctx is done, unless something else does: an idle process costs what it is woken.
+// run beats until ctx is done, but only when no other goroutine has beaten for pulseInterval, because each wake-up of
+// an idle process has a cost.
 func (p *pulse) run(ctx context.Context) {
 	rest := time.NewTimer(0)
 	defer rest.Stop()
@@ -52,7 +55,7 @@ func (p *pulse) run(ctx context.Context) {
 // start makes now the first beat.
 func (p *pulse) start(now time.Time) { p.beat.Store(int64(now.Sub(p.began))) }
 
-// look beats. It has a standstill noted before the beat, so that nobody sees the one without the other.
+// look beats. look records a stall before the beat, so that no goroutine sees the beat without the stall.
 func (p *pulse) look(now time.Time) {
 	last := p.beat.Load()
 	if p.late(last, now) {
@@ -60,7 +63,7 @@ func (p *pulse) look(now time.Time) {
 		return
 	}
 	if at := now.Sub(p.began); at-time.Duration(last) > pulseInterval/4 {
-		p.beat.CompareAndSwap(last, int64(at)) // where another one was faster, its beat is as good
+		p.beat.CompareAndSwap(last, int64(at)) // if another goroutine was faster, its beat is as good
 	}
 }
 
@@ -68,7 +71,7 @@ func (p *pulse) late(last int64, now time.Time) bool {
 	return now.Sub(p.began)-time.Duration(last) > standstill
 }
 
-// stop notes a standstill that ended now; last is the beat before it. Several goroutines may find the same one.
+// stop records a stall that ended now; last is the beat before the stall. Several goroutines may find the same stall.
 func (p *pulse) stop(last int64, now time.Time) {
 	p.stops.Add(1)
 	if p.beat.CompareAndSwap(last, int64(now.Sub(p.began))) {
@@ -79,29 +82,30 @@ func (p *pulse) stop(last int64, now time.Time) {
 	}
 }
 
-// behind notes that a frame had waited for too long: whatever kept it, others were kept waiting for answers too. While a standstill is
-// known already, that is a part of it.
+// behind records a stall because a frame had waited too long: other stations waited for answers of this process too.
+// While a stall is already known, the delay belongs to that stall.
 func (p *pulse) behind(now time.Time) {
 	if p.stood != nil && p.stops.Load() == p.resumed.Load() {
 		p.stop(p.beat.Load(), now)
 	}
 }
 
-// steady beats, and reports whether this node may answer and announce. It allocates nothing and takes no lock.
+// steady beats, and reports whether this node may answer and announce. steady allocates nothing and takes no lock.
 func (p *pulse) steady(now time.Time) bool {
 	p.look(now)
 	return p.stood == nil || p.stops.Load() == p.resumed.Load()
 }
 
-// Standstills returns how often this process was found to have stood still, the one included that may just have ended. It counts up,
-// by more than one for a standstill that several found.
+// Standstills returns the number of stalls of this process, including a stall that may just have ended. The number only
+// grows, and grows by more than one for a stall found by several goroutines.
 func (a *Announcer) Standstills() uint64 {
 	a.pulse.steady(time.Now())
 	return a.pulse.stops.Load()
 }
 
-// Resume has the announcer answer and announce again after a standstill, by the newest set, if there was none after the one with
-// that number. It takes effect together with the Set before it.
+// Resume makes the announcer answer and announce again after a stall, by the newest set. Resume has no effect if
+// another stall followed; standstills is the number from Standstills. Resume takes effect together with the preceding
+// Set.
 func (a *Announcer) Resume(standstills uint64) {
 	if a.resume.Swap(standstills) != standstills {
 		a.bell.ring()

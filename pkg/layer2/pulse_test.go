@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestPulse shows what passes for a standstill: that the beat is late, whoever notices it first; and that it lasts until exactly that one
-// is resumed from.
+// TestPulse tests that a late beat counts as a stall, whichever goroutine finds the stall first, and that the stall
+// lasts until Resume with the number of exactly that stall.
 func TestPulse(t *testing.T) {
 	began := time.Now()
 	told, counted := 0, 0
@@ -41,7 +41,7 @@ func TestPulse(t *testing.T) {
 	}
 }
 
-// TestPulseWithoutAnybodyToKnow counts, and withholds nothing.
+// TestPulseWithoutAnybodyToKnow requires that pulse without stood counts stalls, and withholds nothing.
 func TestPulseWithoutAnybodyToKnow(t *testing.T) {
 	counted := 0
 	p := pulse{began: time.Now(), count: func() { counted++ }}

@@ -2,5 +2,5 @@
 
 package layer2
 
-// raceEnabled says that the tests run with the race detector.
+// raceEnabled reports whether the tests run with the race detector.
 const raceEnabled = true

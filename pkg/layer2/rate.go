@@ -6,12 +6,13 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// DefaultRate is how many frames a second may be sent on one interface to announce addresses, unless SetRate says otherwise.
+// DefaultRate is the maximum number of frames a second that announce addresses on one interface, unless SetRate changes
+// the rate.
 const DefaultRate = 5000
 
-// lowRate is the rate below which the burst is a quarter of it. Such a rate is meant for ports that count the packets of each
-// second and shut down at one too many, as dynamic ARP inspection does at 15: a burst of a whole second's worth, and what the
-// bucket gains meanwhile, would be two seconds' worth in one.
+// lowRate is the rate below which the burst is a quarter of the rate. Low rates serve switch ports that count the
+// packets of each second and shut down at one packet too many, as dynamic ARP inspection does at 15. With a burst of a
+// whole second, the burst and the tokens gained meanwhile would add up to the packets of two seconds in one second.
 const lowRate = 100
 
 func rateOrDefault(framesPerSecond int) int {
@@ -21,7 +22,7 @@ func rateOrDefault(framesPerSecond int) int {
 	return framesPerSecond
 }
 
-// burstOf returns how many frames may follow one another at once. An address takes up to two.
+// burstOf returns the maximum number of frames sent at once. An address needs up to two frames.
 func burstOf(framesPerSecond int64) int {
 	if framesPerSecond < lowRate {
 		return max(2, int(framesPerSecond/4))
@@ -33,7 +34,7 @@ func newTokens(framesPerSecond int64) *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(framesPerSecond), burstOf(framesPerSecond))
 }
 
-// setRate changes what newTokens has made. Tokens that there are stay, as far as the new burst goes.
+// setRate changes the rate and burst of tokens. Available tokens stay, up to the new burst.
 func setRate(tokens *rate.Limiter, now time.Time, framesPerSecond int64) {
 	if limit := rate.Limit(framesPerSecond); tokens.Limit() != limit {
 		tokens.SetLimitAt(now, limit)

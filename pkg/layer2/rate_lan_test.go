@@ -13,7 +13,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2"
 )
 
-// TestRateSpreadsABurst takes over more addresses than the rate allows at once: none may wait for another's repeat.
+// TestRateSpreadsABurst takes over more addresses than the rate allows at once: no address may wait for the repeat of
+// another address.
 func TestRateSpreadsABurst(t *testing.T) {
 	const count, rate, burst = 4000, 5000, 5000
 	inBubble(t, layer2.Options{Refresh: -1}, func(t *testing.T, l *lab) {
@@ -29,7 +30,7 @@ func TestRateSpreadsABurst(t *testing.T) {
 			if allowed := burst + int(f.At.Seconds()*rate) + 2; i+1 > allowed {
 				t.Fatalf("frame %d sent at %v, when %d were allowed", i+1, f.At, allowed)
 			}
-			// A first round may follow a repeat only if all that were due had gone: here all are due at once.
+			// A first round may follow a repeat only after all due first rounds: here all first rounds are due at once.
 			key := string(f.Data)
 			rounds[key]++
 			if i < count*2 && rounds[key] != 1 {
@@ -43,8 +44,8 @@ func TestRateSpreadsABurst(t *testing.T) {
 	})
 }
 
-// TestRefreshesSpread takes over many addresses at once: their refreshes are spread evenly over time from the first on, and each
-// address has its share.
+// TestRefreshesSpread takes over many addresses at once. The refreshes are spread evenly over time from the first
+// refresh on, and each address gets its share.
 func TestRefreshesSpread(t *testing.T) {
 	const count, refresh = 5000, 90
 	inBubble(t, layer2.Options{}, func(t *testing.T, l *lab) {
@@ -58,7 +59,7 @@ func TestRefreshesSpread(t *testing.T) {
 			perFrame[string(f.Data)]++
 		}
 		for second := 15; second < 15+4*refresh; second++ {
-			// On average 111. What the jitter adds up to is random.
+			// On average 111. The jitter adds a random part.
 			if n := perSecond[second]; n < 40 || n > 185 {
 				t.Errorf("%d frames in second %d, want about %d", n, second, 2*count/refresh)
 			}
@@ -74,7 +75,7 @@ func TestRefreshesSpread(t *testing.T) {
 	})
 }
 
-// TestLowRate has a port that shuts down at 15 packets a second take over 200 addresses.
+// TestLowRate takes over 200 addresses at a switch port that shuts down at 15 packets a second.
 func TestLowRate(t *testing.T) {
 	const count, each = 200, 200 * time.Millisecond // for the two frames of an address
 	registry := prometheus.NewPedanticRegistry()
@@ -96,14 +97,14 @@ func TestLowRate(t *testing.T) {
 				t.Fatalf("frame %d was sent at %v, want %v", i+1, f.At, want)
 			}
 		}
-		// The first rounds of all go before any repeat, in the order of the addresses; the repeats follow in rounds, each
-		// address once in every one, so that none is announced twice while another waits.
+		// All first rounds precede all repeats, in the order of the addresses. The repeats follow in rounds, with each
+		// address once in every round, so that no address is announced twice while another address waits.
 		for round := range ndpTimes {
 			var order []netip.Addr
 			for i, addr := range addrs {
 				at := time.Duration(round*count+i) * each
 				if at >= 60*time.Second {
-					break // from here on the late one comes in between
+					break // the late address comes in between from here on
 				}
 				if !frames[2*(round*count+i)].Announces(addr) {
 					order = append(order, addr)
@@ -120,7 +121,7 @@ func TestLowRate(t *testing.T) {
 	})
 	const heldBack = "lanlord_layer2_announcements_held_back_total"
 	for round, want := range map[string]float64{"first": count - 1, "repeat": count * 4} {
-		// The late address is next in the line when it comes, and the repeats after the very last find tokens.
+		// The late address is next in the queue when it comes, and the last repeats find tokens.
 		if got := counter(t, registry, heldBack, "ARP", round); got < want-1 || got > want+5 {
 			t.Errorf("%v announcements of the round %q held back, want about %v", got, round, want)
 		}
@@ -150,18 +151,18 @@ func counter(t *testing.T, registry *prometheus.Registry, name, protocol, round 
 	return 0
 }
 
-// TestRefreshesTakeTurns has less room than all refreshes take: every address gets the same share of it.
+// TestRefreshesTakeTurns plans more refreshes than the rate allows: every address gets the same share of the rate.
 func TestRefreshesTakeTurns(t *testing.T) {
 	const count = 300
 	inBubble(t, layer2.Options{Refresh: 10 * time.Second}, func(t *testing.T, l *lab) {
 		l.a.SetRate(10)
 		addrs := manyAddrs(count)
 		l.set(addrs...)
-		l.pass(400 * time.Second) // 300 s for the rounds, and some to fall into step
+		l.pass(400 * time.Second) // 300 s for the rounds, and the rest for the refreshes to settle
 		since := 400 * time.Second
 		l.pass(240 * time.Second)
 		for _, addr := range addrs {
-			// Two frames in each turn, which takes a minute.
+			// Two frames in each turn; a turn takes a minute.
 			if n := len(l.announced("node/eth0", addr, since)); n < 6 || n > 10 {
 				t.Fatalf("%s has had %d frames in four minutes, want 8", addr, n)
 			}

@@ -13,8 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// followRoutes rings when a default route may have changed, until ctx is done. Where a routing daemon changes so many routes
-// that the kernel drops events, those are missed; links are followed by another socket, which loses nothing by it.
+// followRoutes rings when a default route may have changed, until ctx is done. If a routing daemon changes too many
+// routes at once, the kernel drops events, and followRoutes misses changes. Links are followed through another socket
+// and lose no events.
 func followRoutes(ctx context.Context, log *slog.Logger, changed bell) {
 	for {
 		err := routeEvents(ctx, changed)
@@ -41,7 +42,7 @@ func routeEvents(ctx context.Context, changed bell) error {
 	}
 	defer drain(updates)
 	defer close(done)
-	changed.ring() // what changed before the subscription
+	changed.ring() // for changes before the subscription
 	for {
 		select {
 		case <-ctx.Done():
@@ -59,13 +60,13 @@ func routeEvents(ctx context.Context, changed bell) error {
 	}
 }
 
-// gateways returns the next hops of the main table's default routes, of both families, by the interface that they are behind.
+// gateways returns the next hops of the main table's default routes, of both families, by the index of their interface.
 // Each list is sorted.
 func gateways() (map[int][]netip.Addr, error) {
 	byIndex := map[int][]netip.Addr{}
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		main := &netlink.Route{Table: unix.RT_TABLE_MAIN}
-		// A router's table may hold very many routes: none but the default ones is kept.
+		// The table of a router may hold very many routes: only the default routes are kept.
 		err := netlink.RouteListFilteredIter(family, main, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
 			if isDefault(r) {
 				for _, hop := range nextHops(r) {
@@ -74,7 +75,7 @@ func gateways() (map[int][]netip.Addr, error) {
 			}
 			return true
 		})
-		// What changed while the list was read has an event of its own, which brings the next look.
+		// A change during the listing has its own event, and the event causes the next look.
 		if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 			return nil, fmt.Errorf("list routes: %w", err)
 		}
@@ -98,16 +99,16 @@ func isDefault(r netlink.Route) bool {
 	return ones == 0 && r.Dst.IP.IsUnspecified()
 }
 
-// nextHop is where a route leads to.
+// nextHop is a gateway and the link to the gateway.
 type nextHop struct {
 	link int
 	addr netip.Addr
 }
 
-// nextHops returns the gateways of a route, none if its destinations are all on the link.
+// nextHops returns the gateways of a route, none if all destinations are on the link.
 func nextHops(r netlink.Route) (hops []nextHop) {
 	add := func(link int, gw net.IP, via netlink.Destination) {
-		// IPv4 may be routed by way of an IPv6 neighbour (RFC 8950).
+		// A route for IPv4 may have an IPv6 gateway (RFC 8950).
 		if v, ok := via.(*netlink.Via); ok && gw == nil {
 			gw = v.Addr
 		}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestGateways follows the default routes of a node as they come, change and go.
+// TestGateways adds, changes and removes default routes of a node, and requires that the gateways follow.
 func TestGateways(t *testing.T) {
 	w := newKernelWire(t)
 	w.run("node", "ip addr add 198.51.100.1/24 dev eth0")
@@ -23,7 +23,7 @@ func TestGateways(t *testing.T) {
 		{"ip -6 route del default via 2001:db8::fe", "[2001:db8::fd]"},
 		{"ip route replace default dev eth0", "[]"},
 		{"ip route replace default via 192.0.2.252 dev eth0", "[192.0.2.252]"},
-		// Routes that are for some destinations only, of another table, or lead nowhere.
+		// Routes for some destinations only, of another table, or without a next hop.
 		{"ip route add 203.0.113.0/24 via 192.0.2.9", "[192.0.2.252]"},
 		{"ip route add default via 192.0.2.8 table 100", "[192.0.2.252]"},
 		{"ip route add unreachable default metric 4000", "[192.0.2.252]"},

@@ -11,28 +11,28 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2/lantest"
 )
 
-// wire is a segment with one node that runs an announcer and one client: in memory, or of the kernel's making.
+// wire is a segment with one client and one node that runs an announcer, either in memory or made by the kernel.
 type wire interface {
 	// set gives the announcer the whole set of addresses.
 	set(addrs ...netip.Addr)
-	// mac is the node's hardware address, and setMAC changes it.
+	// mac returns the node's hardware address, and setMAC changes the address.
 	mac() layer2.MAC
 	setMAC(layer2.MAC)
-	// setLink gives the node's interface a carrier or takes it away.
+	// setLink gives the node's interface a carrier or removes the carrier.
 	setLink(up bool)
-	// resolve asks for addr as a client that knows nothing of it.
+	// resolve asks for addr as a client without a cache entry.
 	resolve(addr netip.Addr) (layer2.MAC, bool)
-	// neighbor is what the client's cache holds, without asking.
+	// neighbor returns the entry in the client's cache, without asking.
 	neighbor(addr netip.Addr) (layer2.MAC, bool)
-	// confirm asks the station in the client's cache alone whether it still has addr.
+	// confirm asks only the station in the client's cache whether the station still has addr.
 	confirm(addr netip.Addr) bool
 	// taken does duplicate address detection for addr.
 	taken(addr netip.Addr) bool
-	// eventually waits until ok, for at most some seconds.
+	// eventually waits until ok returns true, for at most some seconds.
 	eventually(what string, ok func() bool)
 }
 
-// scenario is what holds on every wire.
+// scenario tests the rules that apply on every wire.
 func scenario(t *testing.T, w wire) {
 	both := []netip.Addr{vip4, vip6}
 	first := w.mac()
@@ -104,7 +104,7 @@ func (m memory) resolve(a netip.Addr) (layer2.MAC, bool) {
 	return m.client.Resolve(a)
 }
 
-// eventually does not wait: in memory everything has happened by the time that all goroutines wait.
+// eventually does not wait: in memory, everything has happened once all goroutines wait.
 func (m memory) eventually(what string, ok func() bool) {
 	m.t.Helper()
 	if !ok() {
@@ -122,7 +122,8 @@ func TestScenarioInMemory(t *testing.T) {
 	}
 }
 
-// TestTakeoverReachesEveryKindOfNeighbor moves an address from one node to another: no host asks, and all must follow.
+// TestTakeoverReachesEveryKindOfNeighbor moves an address from one node to another: no host asks, and all hosts must
+// follow.
 func TestTakeoverReachesEveryKindOfNeighbor(t *testing.T) {
 	inBubble(t, layer2.Options{}, func(t *testing.T, l *lab) {
 		hosts := []*lantest.Host{
@@ -178,7 +179,7 @@ func TestRepeatsReachLateNeighbors(t *testing.T) {
 	})
 }
 
-// TestLossyLink has a client that loses half of all frames, whatever they are: five rounds get through.
+// TestLossyLink tests a client that loses half of all frames of any kind: five rounds get through.
 func TestLossyLink(t *testing.T) {
 	inBubble(t, layer2.Options{}, func(t *testing.T, l *lab) {
 		client := l.lan.Host("client", lantest.Linux, client4)
@@ -198,7 +199,8 @@ func TestLossyLink(t *testing.T) {
 	})
 }
 
-// TestPartition shows that a part of the segment that is cut off hears nothing, and what Announce is for.
+// TestPartition shows that a separated part of the segment hears nothing, and that Announce repairs this after the
+// partition.
 func TestPartition(t *testing.T) {
 	inBubble(t, layer2.Options{Refresh: -1}, func(t *testing.T, l *lab) {
 		client := l.lan.Host("client", lantest.Linux, client4)

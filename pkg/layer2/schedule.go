@@ -9,21 +9,22 @@ import (
 	"time"
 )
 
-// round is the urgency of an announcement. The lower goes first when there is more to send than the rate allows.
+// round is the urgency of an announcement. When the rate does not allow all announcements, the lower round goes first.
 type round uint8
 
 const (
-	// firstRound tells a segment of an address that is new on it.
+	// firstRound announces a new address to a segment.
 	firstRound round = iota
-	// repeatRound makes up for frames that were lost, or that came too soon after another for a neighbour's liking.
+	// repeatRound covers frames that were lost, or that a neighbour ignored because they followed another frame too
+	// soon.
 	repeatRound
-	// refreshRound keeps switches and neighbours from forgetting.
+	// refreshRound keeps switches and neighbours from forgetting the address.
 	refreshRound
 
 	rounds
 )
 
-// String returns the round as it stands in metrics.
+// String returns the round for metrics.
 func (r round) String() string {
 	switch r {
 	case firstRound:
@@ -36,30 +37,32 @@ func (r round) String() string {
 	return "unknown"
 }
 
-// offsets are the times of an address's announcements, counted from the first. They lie on both sides of the second for which
-// Linux holds on to an entry (locktime), and cover losses of some seconds, as of a switch port that comes up.
+// offsets holds the times of an address's announcements, counted from the first. The times lie on both sides of the
+// second for which Linux keeps an entry unchanged (locktime), and cover losses of some seconds, for example at a switch
+// port that comes up.
 var offsets = [...]time.Duration{0, 200 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second}
 
-// jitter is the part of the refresh interval by which a refresh may come before or after its time, so that it keeps step with
-// nothing. It does not add up from one refresh to the next: what is spread evenly stays so.
+// jitter is the maximum shift of a refresh to either side, as a part of the refresh interval. The jitter keeps
+// refreshes from synchronizing with other periodic traffic. The jitter does not add up from one refresh to the next, so
+// evenly spread refreshes stay evenly spread.
 const jitter = 0.1
 
-// golden is the part of the refresh interval by which the first refreshes of two addresses, one after the other, lie apart. The
-// multiples of the golden ratio leave no two parts of the interval unequally full, however many addresses there are.
+// golden is the distance between the first refreshes of two successive addresses, as a part of the refresh interval.
+// The multiples of the golden ratio fill all parts of the interval equally, for any number of addresses.
 const golden = 1 / math.Phi
 
-// job is one address's place in the schedule.
+// job is the entry of one address in the schedule.
 type job struct {
 	addr  netip.Addr
-	count int       // announcements that were sent
-	due   time.Time // of the next
-	ideal time.Time // of the next refresh, without its jitter
-	held  bool      // the rate did not allow the next one yet
-	order uint64    // among jobs due at the same time
-	index int       // in the heap of its round
+	count int       // announcements sent so far
+	due   time.Time // time of the next announcement
+	ideal time.Time // time of the next refresh, without the jitter
+	held  bool      // the rate has delayed the next announcement
+	order uint64    // order among jobs due at the same time
+	index int       // position in the heap of the round, -1 outside
 }
 
-// round tells the urgency of the next announcement.
+// round returns the urgency of the next announcement.
 func (j *job) round() round {
 	switch {
 	case j.count == 0:
@@ -70,20 +73,20 @@ func (j *job) round() round {
 	return refreshRound
 }
 
-// schedule knows when each address is to be announced. It has no clock, sends nothing and belongs to one goroutine.
+// schedule plans the announcements of each address. schedule has no clock, sends nothing and belongs to one goroutine.
 type schedule struct {
-	refresh time.Duration // not positive: never
+	refresh time.Duration // zero or negative means never
 	jobs    map[netip.Addr]*job
 	due     [rounds]jobHeap
 	order   uint64
-	phase   float64 // part of the refresh interval that the last first refresh was put at
+	phase   float64 // position of the last first refresh, as a part of the refresh interval
 }
 
 func newSchedule(refresh time.Duration) *schedule {
 	return &schedule{refresh: refresh, jobs: map[netip.Addr]*job{}}
 }
 
-// start makes addr's first announcement due, whether it has a place in the schedule or not.
+// start makes the first announcement of addr due now, whether the schedule contains addr or not.
 func (s *schedule) start(now time.Time, addr netip.Addr) {
 	s.stop(addr)
 	j := &job{addr: addr, due: now}
@@ -91,7 +94,7 @@ func (s *schedule) start(now time.Time, addr netip.Addr) {
 	s.push(j)
 }
 
-// resume plans addr's refreshes alone, as if its announcements had been sent.
+// resume plans only the refreshes of addr, as if the announcements had been sent.
 func (s *schedule) resume(now time.Time, addr netip.Addr) {
 	s.stop(addr)
 	j := &job{addr: addr, count: len(offsets)}
@@ -100,7 +103,7 @@ func (s *schedule) resume(now time.Time, addr netip.Addr) {
 	s.push(j)
 }
 
-// stop forgets addr.
+// stop removes addr.
 func (s *schedule) stop(addr netip.Addr) {
 	if j := s.jobs[addr]; j != nil {
 		delete(s.jobs, addr)
@@ -108,7 +111,7 @@ func (s *schedule) stop(addr netip.Addr) {
 	}
 }
 
-// next returns the most urgent of the jobs that are due, or nil.
+// next returns the most urgent job that is due, or nil.
 func (s *schedule) next(now time.Time) *job {
 	for _, h := range s.due {
 		if len(h) > 0 && !h[0].due.After(now) {
@@ -118,8 +121,8 @@ func (s *schedule) next(now time.Time) *job {
 	return nil
 }
 
-// sent notes that j was announced, and when it comes next. An announcement that came late delays those after it: they would
-// make up for no loss if they followed at once.
+// sent records that j was announced, and plans the next announcement. A late announcement delays the following
+// announcements: without a delay, the repeats would cover no loss.
 func (s *schedule) sent(now time.Time, j *job) {
 	s.remove(j)
 	j.count++
@@ -135,7 +138,7 @@ func (s *schedule) sent(now time.Time, j *job) {
 	s.push(j)
 }
 
-// wakeAt returns when the next job is due. ok is false when there is none.
+// wakeAt returns the time at which the next job is due. ok is false without jobs.
 func (s *schedule) wakeAt() (at time.Time, ok bool) {
 	for _, h := range s.due {
 		if len(h) > 0 && (!ok || h[0].due.Before(at)) {
@@ -145,7 +148,7 @@ func (s *schedule) wakeAt() (at time.Time, ok bool) {
 	return at, ok
 }
 
-// setRefresh changes the interval. Refreshes that already had a time are spread anew.
+// setRefresh changes the interval, and spreads the planned refreshes anew.
 func (s *schedule) setRefresh(now time.Time, refresh time.Duration) {
 	if refresh == s.refresh {
 		return
@@ -161,15 +164,15 @@ func (s *schedule) setRefresh(now time.Time, refresh time.Duration) {
 	}
 }
 
-// firstRefresh plans the first refresh. It may come at any time within the interval, so that addresses that were taken over
-// together do not come together again.
+// firstRefresh plans the first refresh at any time within the interval, so that the refreshes of addresses taken over
+// together do not coincide.
 func (s *schedule) firstRefresh(now time.Time, j *job) {
 	_, s.phase = math.Modf(s.phase + golden)
 	j.ideal = now.Add(time.Duration(s.phase * float64(s.refresh)))
 	j.due = j.ideal.Add(s.jitter())
 }
 
-// nextRefresh plans the refresh after one that was sent. One that the rate has held back moves those after it.
+// nextRefresh plans the refresh after a sent refresh. A refresh delayed by the rate shifts the following refreshes.
 func (s *schedule) nextRefresh(now time.Time, j *job) {
 	if late := now.Add(-time.Duration(jitter * float64(s.refresh))); j.ideal.Before(late) {
 		j.ideal = late
@@ -178,7 +181,7 @@ func (s *schedule) nextRefresh(now time.Time, j *job) {
 	j.due = j.ideal.Add(s.jitter())
 }
 
-// jitter draws how much later, or earlier, a refresh comes.
+// jitter returns a random shift, positive or negative, of a refresh.
 func (s *schedule) jitter() time.Duration {
 	return time.Duration(jitter * float64(s.refresh) * (2*rand.Float64() - 1))
 }

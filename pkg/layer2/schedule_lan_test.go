@@ -14,7 +14,7 @@ import (
 
 const ms = time.Millisecond
 
-// arpTimes are the times of both forms of gratuitous ARP, ndpTimes those of the one advertisement.
+// arpTimes holds the times of both forms of gratuitous ARP, and ndpTimes the times of the advertisement.
 var (
 	ndpTimes = []time.Duration{0, 200 * ms, 1000 * ms, 2500 * ms, 5000 * ms}
 	arpTimes = []time.Duration{0, 0, 200 * ms, 200 * ms, 1000 * ms, 1000 * ms, 2500 * ms, 2500 * ms, 5000 * ms, 5000 * ms}
@@ -65,7 +65,7 @@ func TestSetRefreshAppliesToThoseAlreadyPlanned(t *testing.T) {
 	inBubble(t, layer2.Options{Refresh: -1}, func(t *testing.T, l *lab) {
 		l.set(vip6)
 		l.pass(time.Hour)
-		wantTimes(t, l, "node/eth0", vip6, 0) // and never again
+		wantTimes(t, l, "node/eth0", vip6, 0) // and no further announcements
 		l.a.SetRefresh(10 * time.Second)
 		synctest.Wait()
 		l.pass(time.Minute)
@@ -184,7 +184,7 @@ func TestRemovalDuringABurst(t *testing.T) {
 	})
 }
 
-// manyAddrs returns n addresses outside of any subnet of the lab, which are announced all the same.
+// manyAddrs returns n addresses outside all subnets of the lab. The announcer announces such addresses too.
 func manyAddrs(n int) []netip.Addr {
 	addrs := make([]netip.Addr, n)
 	for i := range addrs {

@@ -8,15 +8,15 @@ import (
 	"slices"
 )
 
-// Range is all addresses from From to To, both included and of one family.
+// Range is the range of all addresses from From to To, both included and of one family.
 type Range struct{ From, To netip.Addr }
 
-// scope is the set of addresses that a frame may concern this node with, as ranges of each family that are ascending and
-// neither overlap nor touch. It is never changed.
+// scope is the set of addresses for which frames may concern this node. The ranges of each family are ascending, and
+// neither overlap nor touch. A scope never changes.
 type scope struct{ v4, v6 []Range }
 
-// newScope returns the scope of all the ranges. One that is no range, as its ends are of two families or in the wrong order,
-// is left out.
+// newScope returns the scope of all the ranges. newScope leaves out an invalid range, with ends of two families or in
+// the wrong order.
 func newScope(lists ...[]Range) *scope {
 	s := &scope{}
 	for _, r := range slices.Concat(lists...) {
@@ -33,7 +33,7 @@ func newScope(lists ...[]Range) *scope {
 	return s
 }
 
-// allAddresses returns the scope that holds every address.
+// allAddresses returns the scope of all addresses.
 func allAddresses() *scope {
 	return newScope([]Range{
 		{netip.AddrFrom4([4]byte{}), netip.AddrFrom4([4]byte(bytes.Repeat([]byte{0xff}, 4)))},
@@ -41,12 +41,12 @@ func allAddresses() *scope {
 	})
 }
 
-// merged unites what overlaps or touches. It reorders its argument.
+// merged unites overlapping and touching ranges. merged reorders its argument.
 func merged(ranges []Range) []Range {
 	slices.SortFunc(ranges, func(a, b Range) int { return a.From.Compare(b.From) })
 	out := ranges[:0]
 	for _, r := range ranges {
-		// The address after the last of all is invalid, and less than any.
+		// Next of the last address of all is invalid, and less than any address.
 		if n := len(out); n > 0 && (r.From == out[n-1].To.Next() || r.From.Compare(out[n-1].To) <= 0) {
 			if out[n-1].To.Less(r.To) {
 				out[n-1].To = r.To
@@ -72,15 +72,15 @@ func (s *scope) contains(addr netip.Addr) bool {
 	return found || i > 0 && addr.Compare(ranges[i-1].To) <= 0
 }
 
-// coarsened returns at most n ranges, but no less than one, that hold all that the given ones hold, by closing the narrowest gaps
-// between them.
+// coarsened returns at most n ranges, but at least one, that cover the given ranges, by closing the narrowest gaps
+// between the ranges.
 func coarsened(ranges []Range, n int) []Range {
 	n = max(n, 1)
 	if len(ranges) <= n {
 		return ranges
 	}
 	type gap struct {
-		before int // index of the range that follows it
+		before int // index of the range after the gap
 		hi, lo uint64
 	}
 	gaps := make([]gap, 0, len(ranges)-1)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// send announces all that is due and that the rate allows, or until the port has something to attend to. It returns how
-// long to wait until there is more; ok is false when nothing is planned.
+// send announces all due addresses that the rate allows. send stops early if the table has changed or the port has
+// stopped. send returns the time to wait until the next announcement; ok is false when nothing is planned.
 func (p *port) send() (wait time.Duration, ok bool) {
 	for {
 		now := time.Now()
@@ -22,7 +22,7 @@ func (p *port) send() (wait time.Duration, ok bool) {
 			return p.idle(now)
 		}
 		if p.table.Load() != p.current || p.ctx.Err() != nil {
-			return 0, true // the address may be gone: look before anything else is sent
+			return 0, true // the address may be gone: read the table before sending
 		}
 		if withheld {
 			return pulseInterval, true
@@ -42,7 +42,7 @@ func (p *port) send() (wait time.Duration, ok bool) {
 	}
 }
 
-// idle tells how long nothing is to be done.
+// idle returns the time until the next task.
 func (p *port) idle(now time.Time) (time.Duration, bool) {
 	at, ok := p.schedule.wakeAt()
 	for _, other := range []time.Time{p.members.again, p.lacking} {
@@ -53,7 +53,7 @@ func (p *port) idle(now time.Time) (time.Duration, bool) {
 	return at.Sub(now), ok
 }
 
-// reserve takes n tokens, or none and tells how long it is until there are as many.
+// reserve takes n tokens, or takes none and returns the time until n tokens are available.
 func (p *port) reserve(now time.Time, n int) time.Duration {
 	r := p.tokens.ReserveN(now, n)
 	wait := r.DelayFrom(now)
@@ -63,7 +63,7 @@ func (p *port) reserve(now time.Time, n int) time.Duration {
 	return wait
 }
 
-// hold counts an announcement that has to wait for the rate.
+// hold counts an announcement delayed by the rate.
 func (p *port) hold(j *job) {
 	if !j.held {
 		j.held = true
@@ -79,8 +79,8 @@ func (p *port) announcement(addr netip.Addr) ([][]byte, error) {
 	return [][]byte{frame}, err
 }
 
-// write sends the frames of one announcement. A frame that cannot be sent is lost like one that a switch drops: the next
-// round makes up for it, and a socket that is broken ends in its reader, which opens another.
+// write sends the frames of one announcement. A frame with a send error counts as lost, like a frame dropped by a
+// switch, and the next round covers the loss. The reader of a broken socket fails too and opens another socket.
 func (p *port) write(j *job, frames [][]byte) {
 	protocol, round := protocolOf(j.addr), j.round()
 	for _, frame := range frames {

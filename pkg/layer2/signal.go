@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// bell wakes one goroutine. Rings that it has not yet heard count as one.
+// bell is the wake channel of one goroutine. Rings before the goroutine wakes count as one.
 type bell chan struct{}
 
 func newBell() bell { return make(bell, 1) }
@@ -18,15 +18,15 @@ func (b bell) ring() {
 	}
 }
 
-// pile collects things for a goroutine that will take them all. It has a mutex, and is no channel, so that whoever adds
-// to it never waits for that goroutine, and nothing added is lost.
+// pile is a mailbox: one goroutine takes all things at once. pile has a mutex and is no channel, so that callers of add
+// never wait for that goroutine, and nothing added is lost.
 type pile[T any] struct {
 	mu     sync.Mutex
 	things []T
 	closed bool
 }
 
-// add reports whether the things will be taken: they are not once the pile is closed.
+// add reports whether the goroutine will take the things: false after close.
 func (p *pile[T]) add(things ...T) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -44,7 +44,7 @@ func (p *pile[T]) take() []T {
 	return things
 }
 
-// close takes what there is and lets nothing be added any more.
+// close takes the remaining things and makes further calls of add fail.
 func (p *pile[T]) close() []T {
 	p.mu.Lock()
 	p.closed = true

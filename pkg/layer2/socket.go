@@ -10,17 +10,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The pause after a socket could not be opened or broke. It doubles with each failure in a row, and starts again once a
-// socket has lived for longer than the longest pause.
+// The limits of the pause after a socket failed to open or broke. The pause doubles with each failure in a row, and
+// starts again at firstPause once a socket has lasted longer than maxPause.
 const (
 	firstPause = 100 * time.Millisecond
 	maxPause   = 10 * time.Second
 )
 
-// frameSize is the most that is read of a frame. No ARP packet, and no solicitation worth an answer, is longer.
+// frameSize is the maximum number of bytes read from a frame. No ARP packet, and no solicitation worth an answer, is
+// longer.
 const frameSize = 2048
 
-// handler decides on received frames.
+// handler judges received frames.
 type handler interface {
 	handle(t *table, frame []byte) (reply []byte, v Verdict, c Claim)
 }
@@ -31,7 +32,7 @@ var (
 	_ handler = (*pingHandler)(nil)
 )
 
-// socket is one interface's socket for one protocol. It is opened, read from and opened again in run.
+// socket is the socket of one interface for one protocol. run opens the socket, reads from it and reopens it.
 type socket struct {
 	port     *port
 	protocol Protocol
@@ -48,8 +49,9 @@ func newSocket(p *port, protocol Protocol, i Interface) *socket {
 		received: p.a.metrics.received(i.Name, protocol)}
 }
 
-// run keeps the socket open until it is stopped. What fails is logged once, and again only when it fails in another way. It is
-// logged after the pause: when the socket was stopped meanwhile, the interface is going, and that is said elsewhere.
+// run keeps the socket open until the socket is stopped. run logs an error once, and again only when the error changes.
+// run logs after the pause: if the socket was stopped during the pause, the interface is going away, and another
+// message reports that.
 func (s *socket) run() {
 	defer s.stop()
 	pause, last := firstPause, ""
@@ -72,7 +74,8 @@ func (s *socket) run() {
 	}
 }
 
-// serve opens the socket, again if it has failed before, and answers until it fails, which it never does without an error.
+// serve opens the socket and answers until a failure. serve always returns an error. again is true after an earlier
+// failure.
 func (s *socket) serve(again bool) error {
 	e, h, err := s.open()
 	if err != nil {
@@ -127,13 +130,14 @@ func (s *socket) tell(e event) {
 }
 
 const (
-	// vainRate is how often a second, and how often at once, this process may wake for frames of one socket that it answers none of.
-	// Beyond that it lets them gather for vainPause: waking costs ten times what a frame does. The socket's buffer holds some 200.
+	// vainRate limits how often this process wakes for unanswered frames of one socket, both in a second and at once.
+	// Over the limit, the process lets frames collect for vainPause, because a wake-up costs ten times as much as a
+	// frame. The buffer of the socket holds about 200 frames.
 	vainRate  = 500
 	vainPause = 2 * time.Millisecond
 )
 
-// answer reads frames, and sends what the handler makes of them. Per frame it allocates nothing and takes no lock.
+// answer reads frames, and sends the answers of the handler. answer allocates nothing for a frame and takes no lock.
 func (s *socket) answer(conn Conn, h handler) error {
 	a, b := s.port.a, make([]byte, frameSize)
 	dated, _ := conn.(Dated)
@@ -146,7 +150,7 @@ func (s *socket) answer(conn Conn, h handler) error {
 			return readError(s.protocol, s.iface, err)
 		}
 		now := time.Now()
-		steady := a.pulse.steady(now) // before the table: that of before a standstill is gone when this is true again
+		steady := a.pulse.steady(now) // before the table: if steady after a stall, the table is newer than the stall
 		t := s.port.table.Load()
 		var reply []byte
 		var verdict Verdict

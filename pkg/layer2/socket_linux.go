@@ -24,8 +24,8 @@ func (h *host) ListenARP(i Interface) (Conn, error) {
 	return conn, nil
 }
 
-// ListenNDP implements Network. Frames are read from a packet socket, since the kernel hands no raw ICMPv6 socket a
-// solicitation that was sent to the address itself: the address is none of its own.
+// ListenNDP implements Network. ListenNDP reads frames from a packet socket, because the kernel passes no solicitation
+// sent to the address itself to a raw ICMPv6 socket: the kernel does not have the address.
 func (h *host) ListenNDP(i Interface) (GroupConn, error) {
 	frames, err := listenPacket(i, unix.ETH_P_IPV6, ndpProgram)
 	if err != nil {
@@ -52,18 +52,18 @@ func (h *host) ListenPing(i Interface, p Protocol) (Conn, error) {
 	return conn, nil
 }
 
-// frameConn is a packet socket. Reads belong to one goroutine; writes may come from several.
+// frameConn is a packet socket. One goroutine reads; several goroutines may write.
 type frameConn struct {
 	conn   *packet.Conn
 	raw    syscall.RawConn
 	filter func(s *scope, most int) []bpf.Instruction
 	read   reading
-	// writes holds transfers for reuse: nothing is allocated for a frame, and writers do not wait for each other.
+	// writes holds transfers for reuse, so that a write allocates nothing, and writers do not wait for each other.
 	writes sync.Pool
 }
 
-// listenPacket opens a packet socket whose filter, once it is narrowed, is what filter makes of a scope. Until then it is what
-// filter makes of all addresses.
+// listenPacket opens a packet socket. filter returns the kernel filter for a scope. The socket starts with the filter
+// for all addresses, until narrow sets a scope.
 func listenPacket(i Interface, protocol int, filter func(s *scope, most int) []bpf.Instruction) (*frameConn, error) {
 	program, err := bpf.Assemble(filter(allAddresses(), maxInstructions))
 	if err != nil {
@@ -90,7 +90,7 @@ func listenPacket(i Interface, protocol int, filter func(s *scope, most int) []b
 		conn.Close()
 		return nil, fmt.Errorf("ask for times of arrival, and for what is lost: %w", stamp)
 	}
-	// Kernels before 4.20 lack the option: there the handlers see, and drop, what this host sends.
+	// Kernels before 4.20 lack the option; the handlers then receive and drop the frames that this host sends.
 	if err = errors.Join(err, set); err != nil && !errors.Is(err, unix.ENOPROTOOPT) {
 		conn.Close()
 		return nil, err
@@ -105,12 +105,12 @@ func listenPacket(i Interface, protocol int, filter func(s *scope, most int) []b
 	return c, nil
 }
 
-// narrow implements narrower. The kernel exchanges one program for the other while frames come in: each is judged by the old or
-// the new one as a whole, and those that wait to be read stay.
+// narrow implements narrower. The kernel exchanges the programs while frames arrive: the kernel judges each frame by
+// one whole program, old or new, and the frames waiting in the socket stay.
 //
-// A program, and while it is exchanged the old one too, counts against the memory for options of the socket
-// (net.core.optmem_max), which in older kernels has not room for the longest: a shorter one is tried then. With none at all
-// every frame is let through, and the handler decides alone.
+// A program counts against the memory for options of the socket (net.core.optmem_max), and during the exchange the old
+// program counts too. In older kernels, the memory has no room for the longest program, so narrow then tries shorter
+// programs. If no program fits, the socket accepts every frame, and only the handler decides.
 func (c *frameConn) narrow(s *scope) error {
 	var err error
 	for most := maxInstructions; most >= minInstructions; most /= 2 {
@@ -132,19 +132,20 @@ func (c *frameConn) narrow(s *scope) error {
 // Close implements io.Closer.
 func (c *frameConn) Close() error { return c.conn.Close() }
 
-// ndpConn is a packet socket for NDP, with ICMPv6 sockets beside it that are in the multicast groups and receive nothing.
-// What they hold belongs to the goroutine that joins and leaves; only closing may come from another.
+// ndpConn is a packet socket for NDP with additional ICMPv6 sockets. The ICMPv6 sockets join the multicast groups and
+// receive nothing. The state belongs to the goroutine that joins and leaves; only Close may run on another goroutine.
 type ndpConn struct {
 	*frameConn
 	iface  Interface
 	joined map[netip.Addr]*ndp.Conn
 
-	mu      sync.Mutex // guards what follows, since Close comes from another goroutine than Join
+	mu      sync.Mutex // guards the fields below, because Close and Join run on different goroutines
 	members []*ndp.Conn
 	closed  bool
 }
 
-// grow opens one more socket for memberships: the kernel limits how many one socket may have (net.core.optmem_max).
+// grow opens one more socket for memberships, because the kernel limits the memberships of one socket
+// (net.core.optmem_max).
 func (c *ndpConn) grow() error {
 	ifi := &net.Interface{Index: c.iface.Index, Name: c.iface.Name, HardwareAddr: c.iface.MAC[:]}
 	conn, _, err := ndp.Listen(ifi, ndp.Addr(c.iface.LinkLocal.String()))
@@ -167,7 +168,7 @@ func (c *ndpConn) grow() error {
 	return nil
 }
 
-// join joins a group on the socket that may have room for one more.
+// join joins a group on the newest socket, which may have room for one more group.
 func (c *ndpConn) join(group netip.Addr) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

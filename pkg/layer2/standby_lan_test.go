@@ -13,7 +13,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2/lantest"
 )
 
-// withStandby runs a test body on a node with two interfaces in one subnet, whose two addresses have settled on eth0.
+// withStandby runs a test body on a node with two interfaces in one subnet, after both addresses have settled on eth0.
 func withStandby(t *testing.T, o layer2.Options, body func(t *testing.T, l *lab, eth1 *lantest.NIC)) {
 	t.Helper()
 	o.Refresh = -1
@@ -27,7 +27,7 @@ func withStandby(t *testing.T, o layer2.Options, body func(t *testing.T, l *lab,
 	})
 }
 
-// answers returns the number of answers for addr that the node has sent by the named interface since.
+// answers returns the number of answers for addr that the named interface has sent since the given time.
 func (l *lab) answers(name string, addr netip.Addr, since time.Duration) (n int) {
 	for _, f := range l.lan.From(name) {
 		if f.At >= since && f.Answers(addr) {
@@ -37,7 +37,7 @@ func (l *lab) answers(name string, addr netip.Addr, since time.Duration) (n int)
 	return n
 }
 
-// wantOneAnswer asks for both addresses and wants one answer for each, from the named interface.
+// wantOneAnswer asks for both addresses and requires one answer for each, from the named interface.
 func wantOneAnswer(t *testing.T, l *lab, client *lantest.Host, nic *lantest.NIC, name string) {
 	t.Helper()
 	l.pass(time.Second)
@@ -60,7 +60,8 @@ func wantOneAnswer(t *testing.T, l *lab, client *lantest.Host, nic *lantest.NIC,
 	}
 }
 
-// TestStandbyIsSilent wants nothing of the second interface: no answer, no announcement, no group, no claim, no probe.
+// TestStandbyIsSilent requires silence of the second interface: no answer, no announcement, no group, no claim, no
+// probe.
 func TestStandbyIsSilent(t *testing.T) {
 	claims := make(chan layer2.Claim, 100)
 	withStandby(t, layer2.Options{Heard: func(c layer2.Claim) { claims <- c }}, func(t *testing.T, l *lab, eth1 *lantest.NIC) {
@@ -101,7 +102,7 @@ func TestOwnReplyOnStandbyIsNotForeign(t *testing.T) {
 	})
 }
 
-// TestStandbyTakesOver takes the serving interface away in every manner, and gives it back.
+// TestStandbyTakesOver removes the serving interface in every way, and restores the interface.
 func TestStandbyTakesOver(t *testing.T) {
 	for name, c := range map[string]struct{ away, back func(l *lab) }{
 		"carrier": {func(l *lab) { l.eth0.SetUp(false) }, func(l *lab) { l.eth0.SetUp(true) }},
@@ -150,7 +151,8 @@ func TestStandbyTakesOverForGood(t *testing.T) {
 	})
 }
 
-// TestServingInterfaceStaysWithOthers wants no frame and no closed socket because an interface that stands by came, went or changed.
+// TestServingInterfaceStaysWithOthers requires that no frame is sent and no socket closed when a standby interface
+// comes, goes or changes.
 func TestServingInterfaceStaysWithOthers(t *testing.T) {
 	withStandby(t, layer2.Options{}, func(t *testing.T, l *lab, eth1 *lantest.NIC) {
 		attempts := l.node.Attempts()
@@ -170,7 +172,8 @@ func TestServingInterfaceStaysWithOthers(t *testing.T) {
 	})
 }
 
-// TestBondSendsAsItsSlaves has a second node see replies of a bond in mode balance-alb, and the bond see its own.
+// TestBondSendsAsItsSlaves tests the replies of a bond in mode balance-alb, as seen by a second node and by the bond
+// itself.
 func TestBondSendsAsItsSlaves(t *testing.T) {
 	claims := make(chan layer2.Claim, 100)
 	inBubble(t, layer2.Options{Heard: func(c layer2.Claim) { claims <- c }}, func(t *testing.T, l *lab) {

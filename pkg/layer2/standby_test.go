@@ -25,7 +25,7 @@ func with(i Interface, change func(*Interface)) Interface {
 func down(i *Interface)   { i.Up = false }
 func noIPv6(i *Interface) { i.LinkLocal = netip.Addr{} }
 
-// TestOneLinkServes decides which of the links to one network serves an address.
+// TestOneLinkServes tests which link of a network serves an address.
 func TestOneLinkServes(t *testing.T) {
 	eth0, eth1 := link(2, "eth0", "192.0.2.7/24", "2001:db8::7/64"), link(3, "eth1", "192.0.2.8/24", "2001:db8::8/64")
 	other := link(4, "eth2", "198.51.100.7/24")

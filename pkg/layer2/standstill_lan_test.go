@@ -13,7 +13,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2/lantest"
 )
 
-// TestStaleFramesAreDropped freezes a node while it is asked, for a little less and a little more than the bound.
+// TestStaleFramesAreDropped freezes a node during a question, for a little less and a little more than staleAge.
 func TestStaleFramesAreDropped(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -42,7 +42,7 @@ func TestStaleFramesAreDropped(t *testing.T) {
 				if n := counted(t, registry, "lanlord_layer2_requests_total", "eth0", "ARP", c.metric); n != 1 {
 					t.Errorf("%v frames are %s, want one", n, c.metric)
 				}
-				// What comes then is answered.
+				// The node answers later questions.
 				client.Forget(vip4)
 				if _, ok := client.Resolve(vip4); !ok {
 					t.Error("a new question is not answered")
@@ -52,14 +52,15 @@ func TestStaleFramesAreDropped(t *testing.T) {
 	}
 }
 
-// TestStandstillWithholds finds a frame that has waited for too long. Nothing is answered or announced until Resume is called with the
-// number of that standstill, whatever is set; what is asked of others goes out.
+// TestStandstillWithholds delivers a frame that has waited too long. The node answers and announces nothing until
+// Resume is called with the number of that stall, even after a new set. Questions of the node to other stations are
+// still sent.
 func TestStandstillWithholds(t *testing.T) {
 	stood := 0
 	inBubble(t, layer2.Options{Stood: func() { stood++ }}, func(t *testing.T, l *lab) {
 		client := l.lan.Host("client", lantest.Linux, client4)
 		l.set(vip4)
-		l.pass(200 * time.Millisecond) // its third announcement is at 1 s
+		l.pass(200 * time.Millisecond) // the third announcement is at 1 s
 		l.eth0.Freeze(true)
 		client.Ask(vip4)
 		l.pass(600 * time.Millisecond)

@@ -10,13 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// standStill stops the process, asks it, and lets it go on when what was asked is stale.
+// standStill stops the process, calls asked to send questions, and continues the process when the questions are stale.
 func (n *nodeProcess) standStill(asked func()) {
 	n.tb.Helper()
 	if err := unix.Kill(n.pid, unix.SIGSTOP); err != nil {
 		n.tb.Fatal(err)
 	}
-	// Its threads may go on for a moment.
+	// The threads may continue for a moment.
 	stopped := func() bool {
 		return !slices.ContainsFunc(n.tasks("status"), func(line string) bool {
 			return strings.HasPrefix(line, "State:") && !strings.Contains(line, "T (stopped)")
@@ -34,7 +34,7 @@ func (n *nodeProcess) standStill(asked func()) {
 	}
 }
 
-// answered returns whose addresses the answers tell that have come, until one tells of the last.
+// answered returns the addresses in the answers, up to and including the first answer for last.
 func (p *probe) answered(last [4]byte, request []byte) (answers [][4]byte) {
 	p.tb.Helper()
 	p.send(request)
@@ -57,8 +57,8 @@ func (p *probe) answered(last [4]byte, request []byte) (answers [][4]byte) {
 	}
 }
 
-// TestWireStaleFrames stops the process with SIGSTOP while it is asked. Going on, it leaves that unanswered, and answers what it is asked
-// then.
+// TestWireStaleFrames stops the process with SIGSTOP during a question. The continued process leaves the stale question
+// unanswered, and answers later questions.
 func TestWireStaleFrames(t *testing.T) {
 	c := newCable(t)
 	p := c.dial()
@@ -75,7 +75,8 @@ func TestWireStaleFrames(t *testing.T) {
 	p.ask(c.request(addrs[0]))
 }
 
-// TestWireStandstill does the same to one that is to make sure of its addresses first. It answers nothing, however new, until it is told to.
+// TestWireStandstill does the same to a process that must revalidate its addresses first. The continued process answers
+// no question, not even a new question, until the line "resume".
 func TestWireStandstill(t *testing.T) {
 	c := newCable(t)
 	p := c.dial()

@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// transfer is one read or write, with its function made beforehand so that it can be used again without allocating.
+// transfer is one read or write. The function do is made once, so that a reused transfer allocates nothing.
 type transfer struct {
 	b   []byte
 	n   int
 	err error
-	// awaited is true when the call could not be done at once.
+	// awaited is true when the call had to wait.
 	awaited bool
 	do      func(fd uintptr) bool
 }
@@ -31,22 +31,22 @@ func (t *transfer) prepare(call func(fd int, b []byte) (int, error)) {
 	}
 }
 
-// batch is how many frames are taken from the kernel at once, if there are so many.
+// batch is the maximum number of frames taken from the kernel at once.
 const batch = 16
 
-// reading takes frames from a socket, several at once, each with the time at which the kernel received it.
+// reading takes several frames at once from a socket, each with the time at which the kernel received the frame.
 type reading struct {
 	transfer
 	headers  [batch]messageHeader
 	vectors  [batch]unix.Iovec
 	controls [batch]control
 	frames   [batch][frameSize]byte
-	// taken is how many frames there are, next the one that is read next.
+	// taken is the number of frames in the batch, and next the index of the frame to read next.
 	taken, next int
 }
 
-// control has room for what the kernel tells beside a frame, in its order and aligned as it has it: the time, and, once there were any, how
-// many frames were lost before this one.
+// control has room for the control messages of a frame, in the order and alignment of the kernel: the arrival time and,
+// after the first loss, the number of frames lost before this frame.
 type control struct {
 	stamp unix.Cmsghdr
 	at    unix.Timespec
@@ -73,7 +73,7 @@ func (r *reading) prepare() {
 	r.transfer.prepare(r.receive)
 }
 
-// receive is recvmmsg(2), which golang.org/x/sys/unix does not offer. It returns how many frames it has taken.
+// receive calls recvmmsg(2), which golang.org/x/sys/unix does not offer, and returns the number of frames taken.
 func (r *reading) receive(fd int, _ []byte) (int, error) {
 	for i := range r.headers {
 		r.headers[i].SetControllen(int(unsafe.Sizeof(r.controls[i])))
@@ -85,8 +85,8 @@ func (r *reading) receive(fd int, _ []byte) (int, error) {
 	return int(n), nil
 }
 
-// waited returns how long before now the frame was received. Kernels have no monotonic time for that: when the clock is set forward
-// while a frame waits, it passes for older than it is, and when it is set back, for new.
+// waited returns the time between the arrival of the frame and now. The kernel gives no monotonic arrival time: if the
+// clock is set forward while a frame waits, the frame looks older; if the clock is set back, the frame looks new.
 func (r *reading) waited(now time.Time) time.Duration {
 	c := r.told()
 	if c == nil {
@@ -95,7 +95,7 @@ func (r *reading) waited(now time.Time) time.Duration {
 	return time.Duration(now.UnixNano() - c.at.Nano())
 }
 
-// told returns what the kernel told beside the frame that was read last, nil if that is not the time at least.
+// told returns the control messages of the last read frame, or nil if the arrival time is missing.
 func (r *reading) told() *control {
 	i := r.next - 1
 	if i < 0 || r.headers[i].Controllen == 0 || r.controls[i].stamp.Level != unix.SOL_SOCKET || r.controls[i].stamp.Type != unix.SCM_TIMESTAMPNS {
@@ -104,7 +104,7 @@ func (r *reading) told() *control {
 	return &r.controls[i]
 }
 
-// lost returns how many frames the socket has lost before the one that was read last.
+// lost returns the number of frames that the socket lost before the last read frame.
 func (r *reading) lost() uint32 {
 	c := r.told()
 	const stamp = unsafe.Offsetof(control{}.drops)

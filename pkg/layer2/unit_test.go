@@ -41,11 +41,12 @@ func TestPlan(t *testing.T) {
 	}{
 		{Target{Addr: netip.MustParseAddr("192.0.2.80")}, []int{1}},
 		{Target{Addr: netip.MustParseAddr("2001:db8::80")}, []int{1}},
-		{Target{Addr: netip.MustParseAddr("198.51.100.80")}, []int{2}}, // down, but nowhere else
+		{Target{Addr: netip.MustParseAddr("198.51.100.80")}, []int{2}}, // down, but the only link with the subnet
 		{Target{Addr: netip.MustParseAddr("203.0.113.80")}, []int{1, 2, 3}},
 		{Target{Addr: netip.MustParseAddr("192.0.2.80"), Interfaces: []string{"eth1"}}, []int{2}},
 		{Target{Addr: netip.MustParseAddr("192.0.2.80"), Interfaces: []string{"eth?"}}, []int{1, 2}},
-		{Target{Addr: netip.MustParseAddr("192.0.2.80"), Interfaces: []string{"bond[0]"}}, []int{3}}, // a name before it is a pattern
+		// An exact name comes before a pattern.
+		{Target{Addr: netip.MustParseAddr("192.0.2.80"), Interfaces: []string{"bond[0]"}}, []int{3}},
 		{Target{Addr: netip.MustParseAddr("192.0.2.80"), Interfaces: []string{"wlan0", "[", "eth0"}}, []int{1}},
 		{Target{Addr: netip.MustParseAddr("192.0.2.80"), Interfaces: []string{"wlan0"}}, nil},
 	} {
@@ -92,7 +93,8 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-// TestScheduleOrder has first rounds before repeats before refreshes, however long the others have waited.
+// TestScheduleOrder requires that first rounds precede repeats, and repeats precede refreshes, however long the others
+// have waited.
 func TestScheduleOrder(t *testing.T) {
 	s, now := newSchedule(time.Second), time.Unix(0, 0)
 	a, b, c := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.3")
@@ -120,7 +122,7 @@ func TestScheduleOrder(t *testing.T) {
 	}
 }
 
-// TestScheduleRepeatsFollowTheFirst has the repeats of an address that had to wait for the rate keep their distance.
+// TestScheduleRepeatsFollowTheFirst requires that the repeats of an address delayed by the rate keep their distance.
 func TestScheduleRepeatsFollowTheFirst(t *testing.T) {
 	s, now := newSchedule(-1), time.Unix(0, 0)
 	s.start(now, held4)
@@ -146,7 +148,7 @@ func TestFitness(t *testing.T) {
 		want unfitness
 	}{
 		{station{"eth0", flags, "ether", mac, ""}, fit},
-		{station{"eth0", flags &^ unix.IFF_UP, "ether", mac, ""}, fit}, // down is not unfit
+		{station{"eth0", flags &^ unix.IFF_UP, "ether", mac, ""}, fit}, // a link that is down is still fit
 		{station{"bond0", flags, "ether", mac, "vrf"}, fit},
 		{station{"eth0", flags, "ether", mac, "bond"}, isSlave},
 		{station{"eth0", flags, "ether", mac, "bridge"}, isSlave},
@@ -186,7 +188,7 @@ func TestSubnets(t *testing.T) {
 	}
 }
 
-// TestEnums fails when a value was added without a name, or with another's.
+// TestEnums fails for a value without a name, or with the name of another value.
 func TestEnums(t *testing.T) {
 	check := func(kind string, n int, name func(int) string) {
 		seen := map[string]bool{"unknown": true}
@@ -235,7 +237,7 @@ func TestMetricsLint(t *testing.T) {
 	}
 }
 
-// TestSnapshotsAreNotShared changes what was handed in, which must not reach what was stored.
+// TestSnapshotsAreNotShared changes the arguments after the call; the stored values must not change.
 func TestSnapshotsAreNotShared(t *testing.T) {
 	names := []string{"eth1", "eth0"}
 	targets := []Target{{Addr: held4, Interfaces: names}}
@@ -248,7 +250,7 @@ func TestSnapshotsAreNotShared(t *testing.T) {
 	}
 }
 
-// fullSocket is a socket that has room for so many groups.
+// fullSocket is a socket with room for a limited number of groups.
 type fullSocket struct {
 	GroupConn
 	room   int
@@ -263,7 +265,8 @@ func (s *fullSocket) Join(group netip.Addr) error {
 	return nil
 }
 
-// TestGroupsAreTriedAgain has a group that could not be joined be joined later, and only then, without a change of the set.
+// TestGroupsAreTriedAgain requires that a failed group is joined later, at the time of the retry, without a change of
+// the set.
 func TestGroupsAreTriedAgain(t *testing.T) {
 	addrs, now := addrsOf("2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1"), time.Unix(0, 0)
 	s := &fullSocket{room: 2}

@@ -9,18 +9,18 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Unused is a network interface of the host on which nothing is announced.
+// Unused is a network interface of the host that the announcer does not use.
 type Unused struct {
 	Name string
 	// MAC is empty when the interface has no hardware address of 48 bits.
 	MAC string
 	// Up is true when the interface is switched on and has a carrier.
 	Up bool
-	// Why is one word, such as "excludedByName".
+	// Why is the reason in one word, such as "excludedByName".
 	Why string
 }
 
-// unused lists the host's interfaces that are not used, by name. It asks the kernel, independently of Watch.
+// unused lists the unused interfaces of the host, by name. unused asks the kernel, independently of Watch.
 func (h *host) unused() ([]Unused, error) {
 	links, err := retryDump(netlink.LinkList)
 	if err != nil {
@@ -48,7 +48,8 @@ func (h *host) unused() ([]Unused, error) {
 	return list, nil
 }
 
-// Unused returns the host's interfaces that are not used now, by name. With a Network of the caller's there are none.
+// Unused returns the interfaces of the host that the announcer does not use now, by name. With Options.Network set, the
+// list is empty.
 func (a *Announcer) Unused() ([]Unused, error) {
 	if h, ok := a.network.(*host); ok {
 		return h.unused()
@@ -56,7 +57,7 @@ func (a *Announcer) Unused() ([]Unused, error) {
 	return nil, nil
 }
 
-// Answering returns the names of the interfaces that addr is answered on now, sorted.
+// Answering returns the names of the interfaces on which the announcer answers for addr now, sorted.
 func (a *Announcer) Answering(addr netip.Addr) []string {
 	var names []string
 	for _, p := range *a.ports.Load() {

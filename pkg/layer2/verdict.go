@@ -2,7 +2,7 @@ package layer2
 
 import "net/netip"
 
-// Protocol is the protocol that a socket of the announcer serves.
+// Protocol is the protocol of a socket of the announcer.
 type Protocol uint8
 
 // The protocols.
@@ -19,7 +19,7 @@ const (
 	protocols
 )
 
-// String returns the name of the protocol, as "ARP".
+// String returns the name of the protocol, such as "ARP".
 func (p Protocol) String() string {
 	switch p {
 	case ARP:
@@ -34,7 +34,8 @@ func (p Protocol) String() string {
 	return "unknown"
 }
 
-// resolves reports whether the protocol maps addresses to hardware addresses. Without such a protocol no address can be served.
+// resolves reports whether the protocol maps addresses to hardware addresses. Without such a protocol no address can be
+// served.
 func (p Protocol) resolves() bool { return p == ARP || p == NDP }
 
 // protocolOf returns the protocol that maps addr to a hardware address.
@@ -45,43 +46,45 @@ func protocolOf(addr netip.Addr) Protocol {
 	return NDP
 }
 
-// Verdict tells how a received frame was treated, and why.
+// Verdict states how the announcer treated a received frame, and why.
 type Verdict uint8
 
 // The verdicts.
 const (
-	// Answered is a request for an address of ours that got an answer.
+	// Answered marks a request for an own address that got an answer.
 	Answered Verdict = iota
-	// NotOurs is a sound request, or a claim, for an address that is not answered for on this interface.
+	// NotOurs marks a valid request, or a claim, for an address that the announcer does not answer for on this
+	// interface.
 	NotOurs
-	// NotRequest is an ARP reply or a neighbour advertisement that claims none of our addresses.
+	// NotRequest marks an ARP reply or a neighbour advertisement that claims none of the own addresses.
 	NotRequest
-	// Claimed is a frame in which another station says that an address of ours is its own.
+	// Claimed marks a frame by which another station claims an own address.
 	Claimed
-	// Watched is a frame in which another station says that an address that we only watch is its own.
+	// Watched marks a frame by which another station claims a watched address.
 	Watched
-	// ProbeReply is a frame that tells which station has an address that is being probed, and that is neither ours nor watched.
+	// ProbeReply marks a frame that names the station of an address being probed. The address is neither an own address
+	// nor watched.
 	ProbeReply
-	// OwnFrame is a frame that carries the hardware address of the interface it was received on.
+	// OwnFrame marks a frame with the hardware address of the receiving interface.
 	OwnFrame
-	// WrongDestination is a request sent to neither this station nor a group that it has to listen to.
+	// WrongDestination marks a request sent neither to this station nor to a group that this station must listen to.
 	WrongDestination
-	// WrongHopLimit is an NDP message with a hop limit other than 255: it may have come through a router (RFC 4861,
-	// section 7.1).
+	// WrongHopLimit marks an NDP message with a hop limit other than 255, which may have come through a router (RFC
+	// 4861, section 7.1).
 	WrongHopLimit
-	// WrongChecksum is a message whose checksum is wrong.
+	// WrongChecksum marks a message with a wrong checksum.
 	WrongChecksum
-	// Malformed is a frame that is too short, of the wrong type or against the letter of the protocol.
+	// Malformed marks a frame that is too short, of the wrong type or in breach of the protocol.
 	Malformed
-	// Unanswerable is an echo request for an address of ours that is a fragment, has options, or comes from a source that no
-	// station may answer.
+	// Unanswerable marks an echo request for an own address that is a fragment, has options, or comes from a source
+	// that no station may answer.
 	Unanswerable
-	// Limited is an echo request that came when the rate of answers was used up.
+	// Limited marks an echo request over the rate of answers.
 	Limited
-	// Stale is a frame that had waited in the socket for too long: its question or claim is out of date.
+	// Stale marks a frame that had waited in the socket too long: its question or claim is out of date.
 	Stale
-	// Withheld is a request for an address of ours that gets no answer, because this process had stalled and has not yet made
-	// sure that the address is still its own.
+	// Withheld marks a request for an own address that gets no answer, because this process had stalled and has not
+	// revalidated the address yet.
 	Withheld
 
 	verdicts
@@ -137,8 +140,8 @@ const (
 	Advertisement
 	// Solicitation is a neighbour solicitation that comes from the claimed address.
 	Solicitation
-	// Probing is an ARP probe for the address: no claim, but a station that is about to make one (RFC 5227, section 2.1.1). Only
-	// the findings of a probe have this form.
+	// Probing is an ARP probe for the address. An ARP probe is no claim, but the station is about to make a claim (RFC
+	// 5227, section 2.1.1). Only the findings of a probe have this form.
 	Probing
 
 	forms
@@ -161,19 +164,20 @@ func (f Form) String() string {
 	return "unknown"
 }
 
-// Claim says that another station uses an address that this announcer answers for or watches.
+// Claim describes the use of an address by another station. This announcer answers for, watches or probes the address.
 type Claim struct {
 	// Addr is the address, without a zone.
 	Addr netip.Addr
-	// MAC is the hardware address that the frame states for the address. It does not belong to this host.
+	// MAC is the hardware address that the frame gives for the address. MAC does not belong to this host.
 	MAC MAC
 	// Interface is the name of the interface that heard the frame.
 	Interface string
 	// Form is the kind of frame.
 	Form Form
-	// Answer says that the frame answers a question: an ARP reply to a station that asked, or a solicited neighbour advertisement.
-	// Without it the frame is an announcement or, for IPv6, an answer to duplicate address detection, which looks the same.
+	// Answer is true if the frame answers a question: an ARP reply to a station that asked, or a solicited neighbour
+	// advertisement. If Answer is false, the frame is an announcement or, for IPv6, an answer to duplicate address
+	// detection, which looks the same.
 	Answer bool
-	// Mode is the mode that the address had in this announcer when the frame came.
+	// Mode is the mode of the address in this announcer when the frame came.
 	Mode Mode
 }

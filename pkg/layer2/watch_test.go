@@ -10,7 +10,7 @@ import (
 	"github.com/mdlayher/ndp"
 )
 
-// TestWatchedVerdicts has what others say of watched and probed addresses be told apart, and never answered.
+// TestWatchedVerdicts requires the right verdicts on claims of watched and probed addresses, and no answers.
 func TestWatchedVerdicts(t *testing.T) {
 	none, group := netip.IPv4Unspecified(), solicitedNode(watched6)
 	probed4, probed6 := netip.MustParseAddr("192.0.2.91"), netip.MustParseAddr("2001:db8::91")
@@ -68,7 +68,7 @@ func TestWatchedVerdicts(t *testing.T) {
 	}
 }
 
-// TestHearingAllocatesNothing takes the way of a packet reader, from the frame to those who want to hear of it.
+// TestHearingAllocatesNothing follows the path of a packet reader, from the frame to the inquiries.
 func TestHearingAllocatesNothing(t *testing.T) {
 	table := testTable()
 	table.asked = &inquiries{}
@@ -102,7 +102,7 @@ func TestHearingAllocatesNothing(t *testing.T) {
 	}
 }
 
-// TestInquiries adds and removes many, several for one address.
+// TestInquiries adds and removes many inquiries, several for one address.
 func TestInquiries(t *testing.T) {
 	var all inquiries
 	var list []*inquiry
@@ -129,7 +129,7 @@ func TestInquiries(t *testing.T) {
 	}
 }
 
-// TestClaimsAreForgotten has no memory be taken for addresses that were claimed long ago.
+// TestClaimsAreForgotten requires that addresses with old claims take no memory.
 func TestClaimsAreForgotten(t *testing.T) {
 	l, now := claimLimits{}, time.Unix(0, 0)
 	l.allow(now, Claim{Addr: held4, MAC: askerMAC})
@@ -140,7 +140,7 @@ func TestClaimsAreForgotten(t *testing.T) {
 	}
 }
 
-// TestNormalizeModes has an address that is both watched and answered for be answered for.
+// TestNormalizeModes requires that the announcer answers for an address that is both watched and answered for.
 func TestNormalizeModes(t *testing.T) {
 	got := normalize([]Target{
 		{Addr: held4, Mode: Watch}, {Addr: held4}, {Addr: held6, Mode: Watch},

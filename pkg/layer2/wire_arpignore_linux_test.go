@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestWireProxyAnswers gives the node's kernel addresses as kube-proxy does in IPVS mode, changes the setting that strictARP
-// stands for, and has arping judge whether the kernel answers.
+// TestWireProxyAnswers gives the node's kernel addresses as kube-proxy does in IPVS mode, changes the kernel setting
+// behind strictARP, and uses arping to check whether the kernel answers.
 func TestWireProxyAnswers(t *testing.T) {
 	w := newKernelWire(t)
 	w.start()

@@ -10,14 +10,14 @@ import (
 	"testing"
 )
 
-// capture is what one interface of a kernelWire sees, from when it was made.
+// capture records the frames on one interface of a kernelWire, from the creation of the capture on.
 type capture struct {
 	t    *testing.T
 	w    *kernelWire
 	file string
 }
 
-// capture starts to write down all that is seen on eth0 in a namespace.
+// capture starts to record all frames on eth0 in a namespace.
 func (w *kernelWire) capture(ns string) *capture {
 	w.t.Helper()
 	c := &capture{t: w.t, w: w, file: filepath.Join(w.t.TempDir(), ns+".pcap")}
@@ -55,7 +55,7 @@ func (c *capture) fields(filter string, names ...string) [][]string {
 	said := newOutput()
 	cmd.Stderr = said
 	out, err := cmd.Output()
-	// A frame that is just being written is no failure: it is read the next time.
+	// A half-written frame is no failure: the next call reads the frame.
 	if err != nil && said.count("cut short") == 0 {
 		c.t.Fatalf("tshark: %v: %s", err, said)
 	}
@@ -72,7 +72,7 @@ func (c *capture) await(what, filter string) {
 	c.w.eventually(what, func() bool { return len(c.fields(filter, "frame.number")) > 0 })
 }
 
-// judge waits for frames that pass the filter, and has each of them have every value, which are given as "field=value".
+// judge waits for frames that pass the filter, and requires every value, given as "field=value", in each frame.
 func (c *capture) judge(what, filter string, want ...string) {
 	c.t.Helper()
 	c.await(what, filter)
@@ -92,7 +92,7 @@ func (c *capture) judge(what, filter string, want ...string) {
 	}
 }
 
-// send puts a frame on the wire from eth0 in a namespace.
+// send sends a frame from eth0 in a namespace.
 func (w *kernelWire) send(ns string, frame []byte) {
 	w.t.Helper()
 	self, err := os.Executable()

@@ -21,7 +21,7 @@ var (
 // wireRanges is a command for the node: all addresses of the segment.
 const wireRanges = "ranges 192.0.2.0 192.0.2.255 2001:db8:: 2001:db8::ffff"
 
-// ready starts the node, and waits until it has sockets for both families.
+// ready starts the node, and waits until the node has sockets for both families.
 func (w *kernelWire) ready(behind ...string) {
 	w.t.Helper()
 	w.start(behind...)
@@ -54,7 +54,7 @@ func (w *kernelWire) linkLocal(ns string) netip.Addr {
 	return netip.Addr{}
 }
 
-// TestWireFieldsARP has tshark read every field of every ARP frame that is sent.
+// TestWireFieldsARP uses tshark to check every field of every sent ARP frame.
 func TestWireFieldsARP(t *testing.T) {
 	w := newKernelWire(t)
 	w.ready()
@@ -82,7 +82,7 @@ func TestWireFieldsARP(t *testing.T) {
 	}
 }
 
-// TestWireFieldsNDP has tshark read every field of every NDP frame that is sent.
+// TestWireFieldsNDP uses tshark to check every field of every sent NDP frame.
 func TestWireFieldsNDP(t *testing.T) {
 	w := newKernelWire(t)
 	w.ready()
@@ -97,7 +97,7 @@ func TestWireFieldsNDP(t *testing.T) {
 	}
 	option := &ndp.LinkLayerAddress{Direction: ndp.Source, Addr: client[:]}
 	group, groupMAC := netip.MustParseAddr("ff02::1:ff00:80"), layer2.MAC{0x33, 0x33, 0xff, 0, 0, 0x80}
-	// Each question has a source of its own, by which the answer is found.
+	// Each question has its own source address, so that the test can find the answer.
 	ns(mac, wireClient6, vip6)
 	ns(mac, netip.MustParseAddr("2001:db8::302"), vip6, option)
 	ns(groupMAC, netip.MustParseAddr("2001:db8::303"), group)
@@ -120,7 +120,8 @@ func TestWireFieldsNDP(t *testing.T) {
 	} {
 		c.judge(f.name, "eth.src=="+mac.String()+" && "+f.filter, strings.Fields(f.want)...)
 	}
-	// Detection is answered to all nodes, which is told from an announcement by its time.
+	// The answer to duplicate address detection goes to all nodes. Only the time distinguishes this answer from an
+	// announcement.
 	w.eventually("answer to duplicate address detection", func() bool {
 		asked := c.fields("icmpv6.type==135 && ipv6.src==:: && eth.src=="+client.String(), "frame.time_epoch")
 		for _, answer := range c.fields("icmpv6.nd.na.flag.s==0 && eth.src=="+mac.String(), "frame.time_epoch") {
@@ -132,7 +133,7 @@ func TestWireFieldsNDP(t *testing.T) {
 	})
 }
 
-// TestWireOddFrames sends what must not be answered, and after each what must.
+// TestWireOddFrames sends frames that must not be answered, and after each a frame that must be answered.
 func TestWireOddFrames(t *testing.T) {
 	w := newKernelWire(t)
 	w.ready()
@@ -168,7 +169,7 @@ func TestWireOddFrames(t *testing.T) {
 	for _, s := range sent {
 		w.send("client", s.frame)
 	}
-	// Frames stay in order: with the answer to the last, all are decided.
+	// Frames stay in order: after the answer to the last frame, all frames have been judged.
 	c.await("answer to the last", "arp.opcode==2 && arp.dst.proto_ipv4==192.0.2.110")
 	for _, s := range sent {
 		if got := len(c.fields("arp.opcode==2 && arp.dst.proto_ipv4=="+s.sender, "frame.number")); got != map[bool]int{true: 1}[s.want] {

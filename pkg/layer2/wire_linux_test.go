@@ -16,20 +16,20 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2"
 )
 
-// kernelWire is a segment of the kernel's making: a bridge in a namespace of its own with virtual cables to the namespaces of
-// a node, a client and a newcomer. None of it touches the interfaces of the machine.
+// kernelWire is a segment made by the kernel: a bridge in its own namespace with virtual cables to the namespaces of a
+// node, a client and a newcomer. The segment does not touch the interfaces of the machine.
 type kernelWire struct {
 	t      *testing.T
 	prefix string
 	in     io.Writer // the node's standard input
-	log    *output   // what the node printed
+	log    *output   // the output of the node
 }
 
-// tools are the programs that judge, by the Debian package that has them.
+// tools maps the programs that check the results to their Debian packages.
 var tools = map[string]string{"ip": "iproute2", "bridge": "iproute2", "arping": "arping", "ndisc6": "ndisc6", "tcpdump": "tcpdump",
 	"setpriv": "util-linux", "tshark": "tshark", "ping": "iputils-ping", "bash": "bash"}
 
-// newKernelWire builds the segment, or skips the test where that is not allowed.
+// newKernelWire builds the segment, or skips the test if the system does not allow this.
 func newKernelWire(t *testing.T) *kernelWire {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -50,7 +50,8 @@ func newKernelWire(t *testing.T) *kernelWire {
 		}
 		t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", w.prefix+ns).Run() })
 	}
-	// The bridge listens to MLD reports and asks for them, as a good switch does: who has not joined a group hears nothing.
+	// The bridge listens to MLD reports and asks for reports, as a good switch does: a station outside a group hears no
+	// frames for the group.
 	w.run("bridge", "ip link add br0 type bridge mcast_snooping 1 mcast_querier 1")
 	w.run("bridge", "ip link set br0 up")
 	for i, ns := range []string{"node", "client", "newcomer"} {
@@ -60,7 +61,7 @@ func newKernelWire(t *testing.T) *kernelWire {
 		if ns != "node" {
 			w.run(ns, fmt.Sprintf("ip addr add 192.0.2.%d/24 dev eth0", 200+i))
 			w.run(ns, fmt.Sprintf("ip addr add 2001:db8::%d/64 dev eth0 nodad", 200+i))
-			// Failures are known sooner, and no entry is trusted for long.
+			// Failures show sooner, and entries expire soon.
 			w.run(ns, "sysctl -qw net.ipv4.neigh.eth0.retrans_time_ms=200 net.ipv6.neigh.eth0.retrans_time_ms=200")
 		} else {
 			w.run(ns, "ip addr add 192.0.2.1/24 dev eth0")
@@ -77,7 +78,7 @@ func newKernelWire(t *testing.T) *kernelWire {
 	return w
 }
 
-// start runs an announcer in the node's namespace, behind the given command line if any, until the test ends.
+// start runs an announcer in the node's namespace until the test ends, behind the given command line, if any.
 func (w *kernelWire) start(behind ...string) {
 	w.t.Helper()
 	self, err := os.Executable()
@@ -107,7 +108,7 @@ func (w *kernelWire) command(ns string, args ...string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", w.prefix + ns}, args...)...)
 }
 
-// run runs a command line in a namespace. It must succeed.
+// run runs a command line in a namespace. The command must succeed.
 func (w *kernelWire) run(ns, line string) string {
 	w.t.Helper()
 	out, err := w.try(ns, line)
@@ -169,7 +170,8 @@ func (w *kernelWire) setLink(up bool) {
 	})
 }
 
-// resolve is judged twice: by a tool that asks itself, and by what the client's kernel finds when it wants to send.
+// resolve checks twice: with a tool that asks by itself, and with the kernel of the client, which resolves the address
+// before sending.
 func (w *kernelWire) resolve(addr netip.Addr) (layer2.MAC, bool) {
 	w.t.Helper()
 	_, _ = w.try("client", "ip neigh flush to "+addr.String())
@@ -178,7 +180,7 @@ func (w *kernelWire) resolve(addr netip.Addr) (layer2.MAC, bool) {
 		question = "ndisc6 -q -1 -r 2 -w 200 " + addr.String() + " eth0"
 	}
 	out, err := w.try("client", question)
-	// Whatever comes of the datagram, the kernel has to find out where to send it.
+	// The datagram only makes the kernel resolve the address.
 	_ = w.command("client", "bash", "-c", "echo >/dev/udp/"+addr.String()+"/9").Run()
 	var mac layer2.MAC
 	known := false
@@ -188,7 +190,7 @@ func (w *kernelWire) resolve(addr netip.Addr) (layer2.MAC, bool) {
 		return known || strings.Contains(entry, "FAILED")
 	})
 	if asked := err == nil; asked != known {
-		return layer2.MAC{}, false // the two do not agree yet: the next look may tell
+		return layer2.MAC{}, false // the two results do not agree yet: the next look may agree
 	} else if asked && w.parseMAC(strings.TrimSpace(out)) != mac {
 		return layer2.MAC{}, false
 	}
@@ -206,8 +208,8 @@ func (w *kernelWire) neighbor(addr netip.Addr) (layer2.MAC, bool) {
 	return layer2.MAC{}, false
 }
 
-// confirm makes the client's kernel doubt its entry, so that it asks by unicast. A solicitation without an option, which Linux
-// never sends, is tried as well.
+// confirm makes the client's kernel revalidate its entry, so that the kernel asks by unicast. confirm also tries a
+// solicitation without an option, which Linux never sends.
 func (w *kernelWire) confirm(addr netip.Addr) bool {
 	w.t.Helper()
 	mac, ok := w.neighbor(addr)
@@ -234,7 +236,7 @@ func (w *kernelWire) confirm(addr netip.Addr) bool {
 	return strings.Contains(state, "REACHABLE")
 }
 
-// taken does duplicate address detection on the newcomer: with probes by arping, and by the kernel itself for IPv6.
+// taken does duplicate address detection on the newcomer: with probes by arping and, for IPv6, by the kernel itself.
 func (w *kernelWire) taken(addr netip.Addr) bool {
 	w.t.Helper()
 	if addr.Is4() {
@@ -251,7 +253,7 @@ func (w *kernelWire) taken(addr netip.Addr) bool {
 	return strings.Contains(state, "dadfailed")
 }
 
-// output collects what a process prints.
+// output collects the output of a process.
 type output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -273,7 +275,7 @@ func (o *output) String() string {
 
 func (o *output) count(part string) int { return strings.Count(o.String(), part) }
 
-// lines returns those that contain all parts.
+// lines returns the lines that contain all parts.
 func (o *output) lines(parts ...string) []string {
 	var found []string
 	for s := bufio.NewScanner(strings.NewReader(o.String())); s.Scan(); {

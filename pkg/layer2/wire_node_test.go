@@ -23,10 +23,11 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2"
 )
 
-// frameVariable is the frame, in hexadecimal digits, that the role "send" sends.
+// frameVariable names the environment variable with the frame, in hexadecimal digits, for the role "send".
 const frameVariable = "LANLORD_LAYER2_TEST_FRAME"
 
-// roleVariable says what the test binary does instead of testing, when a test starts it again in a network namespace.
+// roleVariable names the environment variable with the role of the test binary when a test starts the binary again in a
+// network namespace.
 const roleVariable = "LANLORD_LAYER2_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -51,9 +52,22 @@ func exitStatus(err error) int {
 	return 0
 }
 
-// runNode runs an announcer until its standard input ends. Each line there is a whole set of addresses, those only to be watched
-// with a question mark before them; or "ping" to answer pings, "ranges" with pairs of addresses, "rate" with a number,
-// "gateways", "resume", "host" to print the kernel's addresses and all hardware addresses, or "node" or "probe" with an address. It prints "set" when it has passed a set, ranges or a rate on, "ready" when the announcer is, what is heard and what probes found.
+// runNode runs an announcer until its standard input ends. Each input line is a whole set of addresses, with a question
+// mark before each address to watch; or a command:
+//
+//	ping             answer pings
+//	ranges FROM TO   set the ranges, any number of pairs
+//	rate N           set the rate
+//	gateways         print the gateways of each interface
+//	resume           resume after a stall
+//	quiet            send no refreshes
+//	host             print the kernel's addresses and all hardware addresses
+//	node ADDRESS     set the address of the Node
+//	proxied ADDRESS  print the results of Proxied and ProxyAnswers
+//	probe ADDRESS    probe the address and print the finding
+//
+// runNode prints "set" after applying a set, ranges, a rate, "resume", "quiet" or "node", "ready" when the announcer is
+// ready, and a line for each claim.
 func runNode(stood func()) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -124,7 +138,7 @@ func runNode(stood func()) error {
 	return a.Run(ctx)
 }
 
-// sendFrame puts a frame of a test's own making on the wire.
+// sendFrame sends the frame in text, in hexadecimal digits.
 func sendFrame(text string) error {
 	frame, err := hex.DecodeString(text)
 	if err != nil {
@@ -168,8 +182,8 @@ func printProbe(ctx context.Context, a *layer2.Announcer, addr netip.Addr) {
 	fmt.Println("probed", addr, f.Outcome, f.Heard, f.Asked, err, "after", time.Since(began))
 }
 
-// solicitPlainly sends a solicitation to the address itself, without the option that says where it came from, as many
-// routers confirm a neighbour, and waits for the answer.
+// solicitPlainly sends a solicitation to the address itself, without the option with the source's hardware address, as
+// many routers do to confirm a neighbour, and waits for the answer.
 func solicitPlainly(text string) error {
 	target, err := netip.ParseAddr(text)
 	if err != nil {

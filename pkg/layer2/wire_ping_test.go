@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// pings runs ping on the client and returns what it says, the first line, which names the target, left out.
+// pings runs ping on the client and returns the output without the first line, which names the target.
 func (w *kernelWire) pings(args string) string {
 	w.t.Helper()
 	out, _ := w.try("client", "ping -n "+args)
@@ -14,7 +14,7 @@ func (w *kernelWire) pings(args string) string {
 	return rest
 }
 
-// replies reads how many requests ping has sent, and how many replies it has got, duplicates left out.
+// replies returns the numbers of requests and of replies in the output of ping, without duplicates.
 func replies(out string) (sent, got int) {
 	_, statistics, found := strings.Cut(out, "ping statistics ---\n")
 	if !found {
@@ -43,19 +43,19 @@ func TestWirePing(t *testing.T) {
 		{"-c 1 -s 0 192.0.2.80", true},
 		{"-c 1 -s 1 192.0.2.80", true},
 		{"-c 1 -s 1 2001:db8::80", true},
-		{"-c 1 -s 1472 192.0.2.80", true},            // as much as a frame has room for
+		{"-c 1 -s 1472 192.0.2.80", true},            // the most that fits into a frame
 		{"-c 1 -s 1452 2001:db8::80", true},          // the same
-		{"-c 1 -I 203.0.113.9 192.0.2.80", true},     // as through a router: the node has no way back but this
+		{"-c 1 -I 203.0.113.9 192.0.2.80", true},     // as through a router: the node has no other route back
 		{"-c 1 -W 0.3 -s 1473 192.0.2.80", false},    // in fragments
 		{"-c 1 -W 0.3 -s 1453 2001:db8::80", false},  // in fragments
 		{"-c 1 -W 0.3 -T tsonly 192.0.2.80", false},  // with an option
-		{"-c 1 -W 0.3 -b 192.0.2.255", false},        // to all
-		{"-c 1 -W 0.3 192.0.2.99", false},            // to an address that is not ours
+		{"-c 1 -W 0.3 -b 192.0.2.255", false},        // to all stations
+		{"-c 1 -W 0.3 192.0.2.99", false},            // to a foreign address
 		{"-c 1 -t 1 192.0.2.80", true},               // with the last hop
 		{"-c 1 -p ff -s 500 192.0.2.80", true},       // a sum that carries
-		{"-c 1 -Q 0xb8 -p 00ff 2001:db8::80", true},  // another class
+		{"-c 1 -Q 0xb8 -p 00ff 2001:db8::80", true},  // another traffic class
 		{"-c 300 -i 0.002 192.0.2.80", true},         // many
-		{"-c 1 -W 0.3 -I 192.0.2.80 2001::1", false}, // no address of the client's
+		{"-c 1 -W 0.3 -I 192.0.2.80 2001::1", false}, // not an address of the client
 	} {
 		out := w.pings(p.args)
 		sent, got := replies(out)
@@ -74,8 +74,9 @@ func TestWirePing(t *testing.T) {
 	}
 }
 
-// TestWirePingThroughAForwardingNode has a node that forwards, as those of clusters do. Its kernel takes requests to an address
-// that it does not have for such that are to be forwarded. What it adds to the reply can be switched off.
+// TestWirePingThroughAForwardingNode tests a node with forwarding, as in clusters. The kernel of the node tries to
+// forward requests to an address that the kernel does not have, and sends errors in addition to the reply. A blackhole
+// rule switches the errors off.
 func TestWirePingThroughAForwardingNode(t *testing.T) {
 	w := newKernelWire(t)
 	w.run("node", "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.neigh.eth0.retrans_time_ms=100 net.ipv6.neigh.eth0.retrans_time_ms=100")
@@ -86,7 +87,7 @@ func TestWirePingThroughAForwardingNode(t *testing.T) {
 	targets := []string{"192.0.2.80", "2001:db8::80"}
 	for _, target := range targets {
 		out := w.pings(args + target)
-		// ping counts an error as the end of a request too, so that there are not always ten.
+		// ping also counts an error as the end of a request, so that ping does not always send ten requests.
 		if sent, got := replies(out); sent < 4 || got != sent || strings.Contains(out, "DUP!") {
 			t.Errorf("not one reply for each request:\n%s", out)
 		}
@@ -104,7 +105,7 @@ func TestWirePingThroughAForwardingNode(t *testing.T) {
 	}
 }
 
-// TestWirePingIsLeftToTheKernel gives the address to the node's kernel as well, as kube-proxy does in IPVS mode.
+// TestWirePingIsLeftToTheKernel gives the address to the node's kernel too, as kube-proxy does in IPVS mode.
 func TestWirePingIsLeftToTheKernel(t *testing.T) {
 	w := newKernelWire(t)
 	w.ready()

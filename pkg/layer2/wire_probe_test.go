@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestWireProbe asks for what kernels have, for what nobody has, and for what this node has.
+// TestWireProbe asks for addresses of kernels, for unused addresses, and for an address of this node.
 func TestWireProbe(t *testing.T) {
 	w := newKernelWire(t)
 	w.ready()
@@ -31,7 +31,7 @@ func TestWireProbe(t *testing.T) {
 			t.Log(line)
 		}
 	}
-	// A probe says nothing about whoever sends it that is not so, and nothing about the address.
+	// A probe must leave no false entry for the sender, and no entry for the probed address.
 	for _, entry := range strings.Split(w.run("client", "ip neigh show dev eth0"), "\n") {
 		if fields := strings.Fields(entry); len(fields) > 0 && fields[0] != w.linkLocal("node").String() && !strings.HasPrefix(fields[0], "fe80:") {
 			t.Errorf("the client's cache holds %q after it was asked", entry)
@@ -39,7 +39,7 @@ func TestWireProbe(t *testing.T) {
 	}
 }
 
-// TestWireProbeOfTwo finds both of two stations that have one address.
+// TestWireProbeOfTwo finds both stations that have one address.
 func TestWireProbeOfTwo(t *testing.T) {
 	w := newKernelWire(t)
 	w.ready()
@@ -57,7 +57,7 @@ func TestWireProbeOfTwo(t *testing.T) {
 	}
 }
 
-// TestWireWatch has the kernel and arping claim an address that is only watched.
+// TestWireWatch makes the kernel and arping claim a watched address.
 func TestWireWatch(t *testing.T) {
 	w := newKernelWire(t)
 	w.ready()
@@ -76,15 +76,15 @@ func TestWireWatch(t *testing.T) {
 	w.run("newcomer", "ip addr replace 2001:db8::80/64 dev eth0 nodad")
 	w.run("newcomer", "ip link set eth0 address "+mac)
 	w.eventually("claim of "+vip6.String(), func() bool {
-		// The kernel tells its neighbours of a changed hardware address.
+		// The kernel announces a changed hardware address.
 		w.run("newcomer", "ip link set eth0 address 02:cc:00:00:00:02")
 		w.run("newcomer", "ip link set eth0 address "+mac)
 		return len(w.log.lines("heard 2001:db8::80", "eth0 advertisement")) > 0
 	})
 }
 
-// TestWireGroupsOnFullSockets announces 5,000 IPv6 addresses where a socket has room for some hundred groups, and takes
-// them back one of two that share a group at a time.
+// TestWireGroupsOnFullSockets announces 5,000 IPv6 addresses where a socket has room for some hundred groups, and then
+// removes one of the two addresses in each group.
 func TestWireGroupsOnFullSockets(t *testing.T) {
 	const count = 5000
 	w := newKernelWire(t)
@@ -95,7 +95,7 @@ func TestWireGroupsOnFullSockets(t *testing.T) {
 	w.ready()
 	var both, first, second []netip.Addr
 	for i := range count / 2 {
-		// Solicited-node groups are made of the last 24 bits.
+		// The last 24 bits of an address determine the solicited-node group.
 		first = append(first, netip.MustParseAddr(fmt.Sprintf("2001:db8::1:1:%x", 0x1000+i)))
 		second = append(second, netip.MustParseAddr(fmt.Sprintf("2001:db8::2:1:%x", 0x1000+i)))
 	}
@@ -123,7 +123,7 @@ func TestWireGroupsOnFullSockets(t *testing.T) {
 	w.eventually("end of all memberships", func() bool { return groups() == 0 })
 }
 
-// TestWireNewInterface adds an interface, with subnets of its own, after the addresses were set.
+// TestWireNewInterface adds an interface with its own subnets after the addresses were set.
 func TestWireNewInterface(t *testing.T) {
 	w := newKernelWire(t)
 	w.ready()
@@ -153,7 +153,8 @@ func TestWireNewInterface(t *testing.T) {
 	w.eventually("answer on the other interface", func() bool { _, ok := w.resolve(vip4); return ok })
 }
 
-// TestWireBridgeSlave makes the node's interface part of a bridge: the bridge is used, and the interface itself is not.
+// TestWireBridgeSlave makes the node's interface part of a bridge: the announcer uses the bridge, and not the interface
+// itself.
 func TestWireBridgeSlave(t *testing.T) {
 	w := newKernelWire(t)
 	w.ready()
@@ -173,7 +174,8 @@ func TestWireBridgeSlave(t *testing.T) {
 	}
 }
 
-// TestWireWithoutIPv6 switches IPv6 off on the node's interface: IPv4 is served, and one line says what is missing.
+// TestWireWithoutIPv6 switches IPv6 off on the node's interface: the announcer serves IPv4 and logs one line about the
+// missing IPv6.
 func TestWireWithoutIPv6(t *testing.T) {
 	w := newKernelWire(t)
 	w.run("node", "sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1")

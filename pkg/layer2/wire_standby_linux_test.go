@@ -10,7 +10,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2"
 )
 
-// TestWireTwoInterfacesInOneSubnet has arping, ndisc6 and the client's kernel judge a node with two cables to one bridge.
+// TestWireTwoInterfacesInOneSubnet checks a node with two cables to one bridge, by arping, ndisc6 and the client's
+// kernel.
 func TestWireTwoInterfacesInOneSubnet(t *testing.T) {
 	w := newKernelWire(t)
 	w.run("bridge", "ip link add p-node1 type veth peer name eth1 netns "+w.prefix+"node")
@@ -67,7 +68,8 @@ func TestWireMacvlanBesideItsParent(t *testing.T) {
 	}
 }
 
-// TestWireHost has the kernel's addresses and hardware addresses be known, and their changes followed.
+// TestWireHost requires that the kernel's addresses and the hardware addresses are known, and that changes are
+// followed.
 func TestWireHost(t *testing.T) {
 	w := newKernelWire(t)
 	w.start()
@@ -95,7 +97,7 @@ func TestWireHost(t *testing.T) {
 	})
 }
 
-// say gives the node one line, and waits until it has taken it.
+// say sends one line to the node, and waits until the node has processed the line.
 func (w *kernelWire) say(line string) {
 	w.t.Helper()
 	seen := w.log.count("set\n")
@@ -109,7 +111,7 @@ func (w *kernelWire) macOf(name string) layer2.MAC {
 	return w.parseMAC(strings.TrimSpace(w.run("node", "cat /sys/class/net/"+name+"/address")))
 }
 
-// wantOneStation wants exactly one station, with that hardware address, to answer for both addresses.
+// wantOneStation requires that exactly one station, with the given hardware address, answers for both addresses.
 func (w *kernelWire) wantOneStation(what string, want layer2.MAC) {
 	w.t.Helper()
 	for _, addr := range []netip.Addr{vip4, vip6} {
@@ -121,7 +123,7 @@ func (w *kernelWire) wantOneStation(what string, want layer2.MAC) {
 	if out, err := w.try("client", "arping -d -c 3 -W 0.1 -i eth0 "+vip4.String()); err != nil {
 		w.t.Errorf("arping finds two stations beside %s: %s", what, out)
 	}
-	// An announcement that comes just then counts for an answer.
+	// An announcement at that moment counts as an answer.
 	answers := strings.Fields(w.run("client", "ndisc6 -m -q -r 1 -w 300 "+vip6.String()+" eth0"))
 	if slices.Sort(answers); len(slices.Compact(answers)) != 1 || w.parseMAC(answers[0]) != want {
 		w.t.Errorf("ndisc6 gets the answers %q, want those of %s alone", answers, what)

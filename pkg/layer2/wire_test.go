@@ -17,7 +17,7 @@ func TestScenarioOnTheWire(t *testing.T) {
 	scenario(t, w)
 }
 
-// TestWireAnnouncements has tcpdump judge what is announced and when.
+// TestWireAnnouncements checks the announcements and their times with tcpdump.
 func TestWireAnnouncements(t *testing.T) {
 	w := newKernelWire(t)
 	w.start()
@@ -48,7 +48,7 @@ func TestWireAnnouncements(t *testing.T) {
 		"advertisement":      {"> 33:33:00:00:00:01", "hlim 255", "> ff02::1: [icmp6 sum ok] ICMP6, neighbor advertisement", "tgt is 2001:db8::80, Flags [override]"},
 	}
 	for form, parts := range forms {
-		// tcpdump breaks a line of IPv6 in two: what is needed is all on one.
+		// tcpdump breaks a line for IPv6 in two: all required parts are on one line.
 		w.eventually("fifth "+form, func() bool { return len(sniffed.lines(parts...)) >= len(ndpTimes) })
 		lines := sniffed.lines(parts...)
 		if len(lines) != len(ndpTimes) {
@@ -57,7 +57,7 @@ func TestWireAnnouncements(t *testing.T) {
 		first := captureTime(t, lines[0])
 		for i, line := range lines {
 			at := captureTime(t, line) - first
-			// A busy machine is late; the exact times are held in memory.
+			// A busy machine is late; the tests in memory check the exact times.
 			if want := ndpTimes[i].Seconds(); math.Abs(at-want) > 0.3 {
 				t.Errorf("%s %d after %.3f s, want %.1f s", form, i+1, at, want)
 			}
@@ -80,7 +80,7 @@ func captureTime(t *testing.T, line string) float64 {
 	return seconds
 }
 
-// TestWireClaims has arping and the kernel claim an address that is announced.
+// TestWireClaims makes arping and the kernel claim an announced address.
 func TestWireClaims(t *testing.T) {
 	w := newKernelWire(t)
 	w.start()
@@ -89,18 +89,18 @@ func TestWireClaims(t *testing.T) {
 	if lines := w.log.lines("heard"); len(lines) != 0 {
 		t.Errorf("claims heard where nobody made one: %q", lines)
 	}
-	// Nobody answers a claim, which arping counts as a failure.
+	// Nobody answers a claim; arping counts the missing answer as a failure.
 	if out, err := w.try("newcomer", "arping -U -c 1 -S 192.0.2.80 -i eth0 192.0.2.80"); err == nil {
 		t.Errorf("a gratuitous request was answered: %s", out)
 	}
 	w.eventually("claim of "+vip4.String(), func() bool { return len(w.log.lines("heard 192.0.2.80", "eth0")) > 0 })
 	w.run("newcomer", "sysctl -qw net.ipv6.conf.eth0.ndisc_notify=1")
 	w.run("newcomer", "ip addr add 2001:db8::80/64 dev eth0 nodad")
-	w.run("newcomer", "ip link set eth0 address 02:cc:00:00:00:01") // the kernel tells its neighbors
+	w.run("newcomer", "ip link set eth0 address 02:cc:00:00:00:01") // the kernel announces the change
 	w.eventually("claim of "+vip6.String(), func() bool { return len(w.log.lines("heard 2001:db8::80 02:cc:00:00:00:01 eth0 advertisement")) > 0 })
 }
 
-// TestWireDuplicates has arping look for a second station that answers.
+// TestWireDuplicates uses arping to look for a second answering station.
 func TestWireDuplicates(t *testing.T) {
 	w := newKernelWire(t)
 	w.start()
@@ -115,7 +115,7 @@ func TestWireDuplicates(t *testing.T) {
 	}
 }
 
-// TestWireLateInterface adds an interface while the announcer runs.
+// TestWireLateInterface brings an interface up while the announcer runs.
 func TestWireLateInterface(t *testing.T) {
 	w := newKernelWire(t)
 	w.run("node", "ip link set eth0 down")
@@ -159,7 +159,7 @@ func TestWireManyGroups(t *testing.T) {
 	})
 }
 
-// TestWireWithoutCapability runs the announcer without what opening a packet socket takes.
+// TestWireWithoutCapability runs the announcer without the capability for opening a packet socket.
 func TestWireWithoutCapability(t *testing.T) {
 	w := newKernelWire(t)
 	w.start("setpriv", "--bounding-set=-net_raw")

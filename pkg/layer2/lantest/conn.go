@@ -15,7 +15,7 @@ type conn struct {
 	nic      *NIC
 	protocol layer2.Protocol
 	frames   chan arrival
-	came     time.Time // arrival of the frame that was read last
+	came     time.Time // arrival time of the last read frame
 	end      chan struct{}
 	err      error // the reason for the end
 	groups   map[netip.Addr]struct{}
@@ -86,7 +86,7 @@ func (s *conn) Close() error {
 	return nil
 }
 
-// Join implements layer2.GroupConn. As in the kernel, a socket joins a group once.
+// Join implements layer2.GroupConn. As in the kernel, a socket can join a group only once.
 func (s *conn) Join(group netip.Addr) error { return s.member(group, true) }
 
 // Leave implements layer2.GroupConn.

@@ -1,6 +1,7 @@
-// Package lantest is an Ethernet segment in memory: a switch, nodes for package layer2 to run on, and hosts whose neighbour
-// caches obey the rules of ARP and NDP.
+// Package lantest simulates an Ethernet segment in memory: a switch, nodes for package layer2, and hosts with neighbour
+// caches that obey the rules of ARP and NDP.
 //
-// A frame is delivered the moment it is sent, unless a link delays it. Whoever waits does so on channels and timers alone, so that in a bubble of
-// testing/synctest every time is exact. The segment's mutex is held only while its state is looked at or changed.
+// The segment delivers a frame at the moment of sending, unless a link delays the frame. All waiting uses channels and
+// timers, so in a bubble of testing/synctest every time is exact. The mutex of the segment is held only to read or
+// change the state of the segment.
 package lantest

@@ -29,22 +29,22 @@ var (
 
 // Frame is one frame of the trace.
 type Frame struct {
-	// At is when it was sent, counted from the segment's beginning.
+	// At is the time of sending, counted from the beginning of the segment.
 	At time.Duration
-	// From is the interface ("node/eth0") or host that sent it.
+	// From is the sending interface ("node/eth0") or host.
 	From string
-	// To are those that have received it so far, once for each copy.
+	// To lists the receivers so far, once for each copy.
 	To []string
-	// Data is the frame, without its check sequence.
+	// Data is the frame, without the check sequence.
 	Data []byte
 }
 
-// String returns one line that says what the frame is.
+// String describes the frame in one line.
 func (f Frame) String() string {
 	return fmt.Sprintf("%10s %-14s %s -> [%s]", f.At, f.From, Describe(f.Data), strings.Join(f.To, " "))
 }
 
-// Describe says what an ARP or NDP frame is, in one line.
+// Describe describes an ARP or NDP frame, or a ping, in one line.
 func Describe(b []byte) string {
 	if p, err := parseARP(b); err == nil {
 		to := layer2.MAC(b[0:6])
@@ -73,7 +73,7 @@ func Describe(b []byte) string {
 	return fmt.Sprintf("ICMPv6 %s > %s: %T", m.source, m.destination, m.message)
 }
 
-// Announces reports whether the frame is one that tells a segment of addr unasked: either form of gratuitous ARP, or an
+// Announces reports whether the frame announces addr without a question: either form of gratuitous ARP, or an
 // unsolicited neighbour advertisement.
 func (f Frame) Announces(addr netip.Addr) bool {
 	if p, err := parseARP(f.Data); err == nil {
@@ -87,8 +87,7 @@ func (f Frame) Announces(addr netip.Addr) bool {
 	return ok && na.TargetAddress == addr && !na.Solicited && m.destination == allNodes
 }
 
-// Answers reports whether the frame is one that tells a host of addr on its question: an ARP reply, or a solicited neighbour
-// advertisement.
+// Answers reports whether the frame answers a question for addr: an ARP reply, or a solicited neighbour advertisement.
 func (f Frame) Answers(addr netip.Addr) bool {
 	if p, err := parseARP(f.Data); err == nil {
 		return p.Operation == arp.OperationReply && p.SenderIP == addr && p.TargetIP != addr
@@ -105,7 +104,7 @@ func (f Frame) Answers(addr netip.Addr) bool {
 func arpFrame(op arp.Operation, to, sender layer2.MAC, senderIP netip.Addr, target layer2.MAC, targetIP netip.Addr) []byte {
 	p, err := arp.NewPacket(op, sender[:], senderIP, target[:], targetIP)
 	if err != nil {
-		panic(fmt.Sprintf("lantest: %v", err)) // only for an address that is not IPv4: a mistake in the test itself
+		panic(fmt.Sprintf("lantest: %v", err)) // only for an address other than IPv4: an error in the test itself
 	}
 	payload, err := p.MarshalBinary()
 	return ethernetFrame(to, sender, ethernet.EtherTypeARP, payload, err)
@@ -135,14 +134,14 @@ func parseARP(b []byte) (*arp.Packet, error) {
 	return p, p.UnmarshalBinary(f.Payload)
 }
 
-// ndpPacket is an NDP message with what is around it.
+// ndpPacket is an NDP message with the fields of its headers.
 type ndpPacket struct {
 	from, to            layer2.MAC
 	source, destination netip.Addr
 	hopLimit            uint8
 	message             ndp.Message
-	mac                 layer2.MAC // of the link-layer option
-	stated              bool       // there is one
+	mac                 layer2.MAC // the address in the link-layer option
+	stated              bool       // true if the message has the option
 }
 
 // NDPFrame encodes an NDP message in an IPv6 packet with hop limit 255 in an Ethernet frame.
@@ -189,13 +188,13 @@ func parseNDP(b []byte) (ndpPacket, error) {
 	return p, nil
 }
 
-// groupMAC returns the Ethernet group that frames for an IPv6 group go to (RFC 2464, section 7).
+// groupMAC returns the hardware address of an IPv6 group (RFC 2464, section 7).
 func groupMAC(group netip.Addr) layer2.MAC {
 	a := group.As16()
 	return layer2.MAC{0x33, 0x33, a[12], a[13], a[14], a[15]}
 }
 
-// linkLocal returns the address that an interface makes itself of its hardware address (RFC 4291, appendix A).
+// linkLocal returns the link-local address that an interface derives from its hardware address (RFC 4291, appendix A).
 func linkLocal(m layer2.MAC) netip.Addr {
 	return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 8: m[0] ^ 2, 9: m[1], 10: m[2], 11: 0xff, 12: 0xfe, 13: m[3], 14: m[4], 15: m[5]})
 }

@@ -13,13 +13,13 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2"
 )
 
-// Kind is whose rules a host's neighbour cache obeys.
+// Kind selects the operating system whose rules a host's neighbour cache obeys.
 type Kind uint8
 
 const (
-	// Linux takes both forms of gratuitous ARP, and another reply only when its entry is older than a second.
+	// Linux accepts both forms of gratuitous ARP. Linux accepts another reply only if the entry is older than a second.
 	Linux Kind = iota
-	// Junos takes gratuitous requests and ignores gratuitous replies.
+	// Junos accepts gratuitous requests and ignores gratuitous replies.
 	Junos
 )
 
@@ -41,11 +41,11 @@ const (
 // neighbor is an entry of a neighbour cache.
 type neighbor struct {
 	mac     layer2.MAC
-	known   bool // false while it is being resolved
+	known   bool // false during the resolution
 	updated time.Time
 }
 
-// Host is a machine that is no node: a client, a router or a stranger that uses an address.
+// Host is a machine that is not a node: a client, a router or a foreign host that uses an address.
 type Host struct {
 	lan       *LAN
 	link      *link
@@ -55,7 +55,8 @@ type Host struct {
 	linkLocal netip.Addr
 	owned     map[netip.Addr]bool
 	cache     map[netip.Addr]*neighbor
-	// answers are closed when the address is next spoken for; probes and pings get what is heard of whoever holds it.
+	// Each channel in answers is closed at the next answer for the address. probes receive the hardware address of the
+	// next station that uses the address, and pings the reply from the address.
 	answers map[netip.Addr]chan struct{}
 	probes  map[netip.Addr]chan layer2.MAC
 	pings   map[netip.Addr]chan Ping
@@ -75,7 +76,7 @@ func (l *LAN) Host(name string, kind Kind, ip4 netip.Addr) *Host {
 	return h
 }
 
-// describe says what the segment prints of the host. The caller holds the mutex.
+// describe returns the lines about the host for LAN.String. The caller holds the mutex.
 func (h *Host) describe() []string {
 	lines := []string{fmt.Sprintf("host %s %s %s", h.kind, h.mac, h.ip4)}
 	for _, addr := range slices.SortedFunc(maps.Keys(h.cache), netip.Addr.Compare) {
@@ -97,14 +98,15 @@ func (h *Host) IP4() netip.Addr { return h.ip4 }
 // LinkLocal returns the link-local IPv6 address.
 func (h *Host) LinkLocal() netip.Addr { return h.linkLocal }
 
-// Own makes the host hold addr, or give it up: a stranger's address. Nothing is sent.
+// Own makes the host own addr like a foreign host, or makes the host give up addr. Own sends nothing.
 func (h *Host) Own(addr netip.Addr, own bool) {
 	h.lan.mu.Lock()
 	defer h.lan.mu.Unlock()
 	h.owned[addr] = own
 }
 
-// Neighbor returns what the cache holds for addr.
+// Neighbor returns the hardware address in the cache entry for addr. The second result is false without a complete
+// entry.
 func (h *Host) Neighbor(addr netip.Addr) (layer2.MAC, bool) {
 	h.lan.mu.Lock()
 	defer h.lan.mu.Unlock()
@@ -122,15 +124,15 @@ func (h *Host) Forget(addr netip.Addr) {
 	delete(h.cache, addr)
 }
 
-// Send puts a frame of the test's own making on the wire.
+// Send sends a frame built by the test.
 func (h *Host) Send(frame []byte) {
 	h.lan.mu.Lock()
 	defer h.lan.mu.Unlock()
 	h.lan.send(h.link, frame)
 }
 
-// Announce claims addr as a station does that has just taken it: with a gratuitous ARP request or an unsolicited neighbour
-// advertisement.
+// Announce claims addr like a station that has just taken the address: with a gratuitous ARP request or an unsolicited
+// neighbour advertisement.
 func (h *Host) Announce(addr netip.Addr) {
 	if addr.Is4() {
 		h.Send(arpFrame(arp.OperationRequest, broadcast, h.mac, addr, layer2.MAC{}, addr))
@@ -144,7 +146,8 @@ func (h *Host) advertisement(addr netip.Addr, solicited bool) ndp.Message {
 		Options: []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: h.mac[:]}}}
 }
 
-// Resolve returns the hardware address for addr, from the cache or, at the usual pace, from whoever answers first.
+// Resolve returns the hardware address for addr, from the cache or from the first answer. Resolve asks up to three
+// times, once a second.
 func (h *Host) Resolve(addr netip.Addr) (layer2.MAC, bool) {
 	if mac, ok := h.Neighbor(addr); ok {
 		return mac, true
@@ -159,11 +162,11 @@ func (h *Host) Resolve(addr netip.Addr) (layer2.MAC, bool) {
 	return h.Neighbor(addr)
 }
 
-// Ask sends one question for addr to all, as Resolve does, and waits for nothing: the trace shows who has answered.
+// Ask sends one question for addr to all stations, as Resolve does, and does not wait: the trace shows the answers.
 func (h *Host) Ask(addr netip.Addr) { h.Send(h.question(addr, broadcast, true)) }
 
-// Confirm asks the hardware address in the cache whether it still has addr, as neighbour unreachability detection does, without
-// the option that RFC 4861 (section 7.2.2) leaves out there. An entry that is not confirmed is removed.
+// Confirm asks the station in the cache whether the station still has addr, as neighbour unreachability detection does,
+// without the option that RFC 4861 (section 7.2.2) omits there. Confirm removes an unconfirmed entry.
 func (h *Host) Confirm(addr netip.Addr) bool {
 	mac, ok := h.Neighbor(addr)
 	if !ok {
@@ -176,7 +179,7 @@ func (h *Host) Confirm(addr netip.Addr) bool {
 	return true
 }
 
-// question returns a request for addr, to a station or, with to broadcast, to whom it may concern.
+// question returns a request for addr to one station, or to all stations if to is broadcast.
 func (h *Host) question(addr netip.Addr, to layer2.MAC, option bool) []byte {
 	if addr.Is4() {
 		return arpFrame(arp.OperationRequest, to, h.mac, h.ip4, layer2.MAC{}, addr)
@@ -209,8 +212,8 @@ func (h *Host) ask(addr netip.Addr, question []byte) bool {
 	return false
 }
 
-// Probe does duplicate address detection: it asks for addr without claiming anything (RFC 5227, section 2.1.1; RFC 4862,
-// section 5.4.2), and returns who has it.
+// Probe does duplicate address detection: Probe asks for addr without claiming an address (RFC 5227, section 2.1.1; RFC
+// 4862, section 5.4.2), and returns the station that has the address.
 func (h *Host) Probe(addr netip.Addr) (layer2.MAC, bool) {
 	heard := make(chan layer2.MAC, 1)
 	h.lan.mu.Lock()
@@ -235,7 +238,7 @@ func (h *Host) Probe(addr netip.Addr) (layer2.MAC, bool) {
 func solicitedNode(addr netip.Addr) netip.Addr {
 	group, err := ndp.SolicitedNodeMulticast(addr)
 	if err != nil {
-		return netip.Addr{} // IPv4 has no such groups
+		return netip.Addr{} // no such groups exist for IPv4
 	}
 	return group
 }

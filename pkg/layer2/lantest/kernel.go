@@ -10,7 +10,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2"
 )
 
-// kernelAnswers returns the answers of the node's kernel to a frame that the interface received. The caller holds the mutex.
+// kernelAnswers returns the answers of the node's kernel to a received frame. The caller holds the mutex.
 func (c *NIC) kernelAnswers(frame []byte) [][]byte {
 	has := func(addr netip.Addr) bool {
 		return slices.Contains(c.node.addrs, addr) || c.node.lax && addr.Is4() && slices.Contains(c.state.Local, addr)
@@ -39,8 +39,8 @@ func (c *NIC) kernelAnswers(frame []byte) [][]byte {
 		Options: []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: c.state.MAC[:]}}})}
 }
 
-// outgoing returns a frame as it leaves the interface: a bond in mode balance-alb puts the hardware address of a slave in place of
-// its own into ARP replies. The caller holds the mutex.
+// outgoing returns the frame that leaves the interface: a bond in mode balance-alb replaces its own hardware address in
+// ARP replies with the address of a slave. The caller holds the mutex.
 func (c *NIC) outgoing(frame []byte) []byte {
 	if len(c.state.MACs) == 0 {
 		return frame

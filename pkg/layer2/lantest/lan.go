@@ -18,17 +18,17 @@ type LAN struct {
 	began    time.Time
 	random   *rand.Rand
 	links    []*link
-	stations map[layer2.MAC]*link // the switch's table
+	stations map[layer2.MAC]*link // the MAC table of the switch
 	trace    []Frame
 	tap      func(Frame) // receives the frames instead of the trace, nil for none
 	queue    []sending
 	busy     bool
-	flights  []flight // the next to arrive first
+	flights  []flight // sorted by arrival time, the earliest first
 	macs     uint32
 }
 
-// New returns an empty segment whose time begins now. The seed decides which frames the links lose and duplicate, and the delay of
-// each frame.
+// New returns an empty segment. Time on the segment begins now. The seed determines which frames the links lose and
+// duplicate, and the delay of each frame.
 func New(seed uint64) *LAN {
 	return &LAN{
 		began:    time.Now(),
@@ -37,7 +37,7 @@ func New(seed uint64) *LAN {
 	}
 }
 
-// Began returns the moment from which the times of frames are counted.
+// Began returns the time from which the times of frames are counted.
 func (l *LAN) Began() time.Time { return l.began }
 
 type sending struct {
@@ -48,7 +48,7 @@ type sending struct {
 // connect adds a link. The caller holds the mutex.
 func (l *LAN) connect(ln *link) { l.links = append(l.links, ln) }
 
-// disconnect takes a link away. The caller holds the mutex.
+// disconnect removes a link. The caller holds the mutex.
 func (l *LAN) disconnect(ln *link) {
 	l.links = slices.DeleteFunc(slices.Clone(l.links), func(other *link) bool { return other == ln })
 	maps.DeleteFunc(l.stations, func(_ layer2.MAC, at *link) bool { return at == ln })
@@ -60,13 +60,13 @@ func (l *LAN) newMAC() layer2.MAC {
 	return layer2.MAC{0x02, 0, 0, byte(l.macs >> 16), byte(l.macs >> 8), byte(l.macs)}
 }
 
-// send puts a frame on the wire and delivers it, and whatever is sent in reaction, in order. The caller holds the mutex.
+// send sends and delivers a frame, and all frames sent in reaction, in order. The caller holds the mutex.
 func (l *LAN) send(from *link, data []byte) {
 	l.queue = append(l.queue, sending{from, append([]byte(nil), data...)})
 	l.drain()
 }
 
-// drain sends what is queued. The caller holds the mutex.
+// drain sends the queued frames. The caller holds the mutex.
 func (l *LAN) drain() {
 	if l.busy {
 		return
@@ -91,10 +91,10 @@ func (l *LAN) drain() {
 	l.busy = false
 }
 
-// untraced is the number of a frame that is not in the trace.
+// untraced is the number of a frame outside the trace.
 const untraced = -1
 
-// forward has the switch forward a frame, which has that number in the trace. The caller holds the mutex.
+// forward makes the switch forward a frame. number is the number of the frame in the trace. The caller holds the mutex.
 func (l *LAN) forward(s sending, number int) {
 	destination, source := layer2.MAC(s.data[0:6]), layer2.MAC(s.data[6:12])
 	l.stations[source] = s.from
@@ -108,7 +108,7 @@ func (l *LAN) forward(s sending, number int) {
 			continue
 		}
 		if group && !to.wants(destination) {
-			continue // the switch listens to MLD reports
+			continue // the switch filters groups by MLD reports
 		}
 		l.pass(to, func() {
 			if number != untraced {
@@ -122,22 +122,22 @@ func (l *LAN) forward(s sending, number int) {
 	}
 }
 
-// Tap makes the segment call see with each frame from now on and keep no trace: the trace of many nodes over a long time would fill
-// the memory. see is called with the segment's mutex held, and may keep the frame.
+// Tap makes the segment call see with each frame from now on and keep no trace: the trace of many nodes over a long
+// time would fill the memory. The segment calls see with the mutex held. see may keep the frame.
 func (l *LAN) Tap(see func(Frame)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tap = see
 }
 
-// Trace returns all frames that were sent so far, lost ones included.
+// Trace returns all frames sent so far, including lost frames.
 func (l *LAN) Trace() []Frame {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return append([]Frame(nil), l.trace...)
 }
 
-// From returns the frames that the named interface or host has sent.
+// From returns the frames sent by the named interface or host.
 func (l *LAN) From(name string) []Frame {
 	var frames []Frame
 	for _, f := range l.Trace() {
@@ -148,8 +148,8 @@ func (l *LAN) From(name string) []Frame {
 	return frames
 }
 
-// String returns the state of the segment (links, what the switch has learned, caches and multicast groups) and the trace,
-// as text that is the same for the same history.
+// String returns the state of the segment (links, MAC table, caches and multicast groups) and the trace, as text. Equal
+// histories give equal texts.
 func (l *LAN) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -20,12 +20,13 @@ var (
 	other = layer2.MAC{2, 1, 0, 0, 0, 2}
 )
 
-// TestARPCache tells each kind of host of a new place of an address that it knows, in every form.
+// TestARPCache tests whether each kind of host accepts a new hardware address for a cached address, for every form of
+// ARP packet.
 func TestARPCache(t *testing.T) {
 	host4, nobody := netip.MustParseAddr("192.0.2.9"), layer2.MAC{}
 	for _, c := range []struct {
 		name  string
-		after time.Duration // since the entry was last changed
+		after time.Duration // time since the last change of the entry
 		frame func(h *Host) []byte
 		takes map[Kind]bool
 	}{
@@ -103,7 +104,7 @@ func TestNDPCache(t *testing.T) {
 	}
 }
 
-// TestHosts lets two hosts find each other, doubt each other and detect a duplicate, with the times that this takes.
+// TestHosts tests that two hosts resolve and confirm each other and detect a duplicate, and how long each step takes.
 func TestHosts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(1)
@@ -140,7 +141,7 @@ func TestHosts(t *testing.T) {
 	})
 }
 
-// TestSwitch has frames go where they belong.
+// TestSwitch tests to which links the switch forwards frames.
 func TestSwitch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(1)

@@ -12,14 +12,14 @@ import (
 // link is a cable from the switch to one interface.
 type link struct {
 	name          string
-	mute, deaf    bool // lets nothing through from the station, or to it
+	mute, deaf    bool // mute drops all frames from the station, and deaf all frames to the station
 	loss          float64
 	duplicate     float64
 	delay, jitter time.Duration
 	island        int
 	wants         func(group layer2.MAC) bool
-	receive       func(frame []byte) [][]byte // what the station sends at once
-	state         func() []string             // what the station knows, one thing a line
+	receive       func(frame []byte) [][]byte // returns the frames that the station sends at once in reaction
+	state         func() []string             // returns the state of the station, one line for each fact
 	sent          Count
 	received      Count
 }
@@ -32,7 +32,8 @@ func (c *Count) add(frame []byte) {
 	c.Bytes += uint64(len(frame))
 }
 
-// Traffic returns what the named interface or host has sent so far, lost frames included, and what has reached it.
+// Traffic returns the counts of the named interface or host: the frames sent so far, lost frames included, and the
+// frames received.
 func (l *LAN) Traffic(name string) (sent, received Count) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -40,7 +41,7 @@ func (l *LAN) Traffic(name string) (sent, received Count) {
 	return ln.sent, ln.received
 }
 
-// String returns what the segment prints of the link: beyond the usual only what is not as it should be.
+// String returns the line about the link for LAN.String. Mute, deaf, duplicate, delay and jitter appear only if set.
 func (ln *link) String() string {
 	s := fmt.Sprintf("link %s island=%d cut=%t loss=%.2f", ln.name, ln.island, ln.mute && ln.deaf, ln.loss)
 	if ln.mute != ln.deaf {
@@ -55,14 +56,14 @@ func (ln *link) String() string {
 	return s
 }
 
-// flight is a frame that is underway on a link.
+// flight is a frame in transit on a link.
 type flight struct {
 	due    time.Time
 	arrive func()
 }
 
-// pass has a frame go through a link: arrive is called for each copy that comes out at the other end, at once or later. The
-// caller holds the mutex, and so does that of arrive.
+// pass sends a frame through a link and calls arrive for each copy at the other end, at once or later. The caller of
+// pass holds the mutex, and pass calls arrive with the mutex held.
 func (l *LAN) pass(ln *link, arrive func()) {
 	if l.happens(ln.loss) {
 		return
@@ -87,13 +88,13 @@ func (l *LAN) pass(ln *link, arrive func()) {
 	}
 }
 
-// happens draws whether something does that has this probability.
+// happens returns true with the given probability.
 func (l *LAN) happens(probability float64) bool {
 	return probability > 0 && l.random.Float64() < probability
 }
 
-// land has the frames arrive whose time has come: those of one moment in the order in which they were sent, whichever timer is
-// the first to call.
+// land delivers all frames whose arrival time has come. Frames with the same arrival time arrive in the order of
+// sending, whichever timer calls first.
 func (l *LAN) land() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -105,7 +106,8 @@ func (l *LAN) land() {
 	}
 }
 
-// Partition cuts the segment in two: the named interfaces ("node/eth0") and hosts hear only each other, and so do the rest.
+// Partition cuts the segment in two: the named interfaces ("node/eth0") and hosts hear only each other, and the other
+// interfaces and hosts hear only each other.
 func (l *LAN) Partition(names ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -120,28 +122,28 @@ func (l *LAN) Partition(names ...string) {
 // Heal ends the partition.
 func (l *LAN) Heal() { l.Partition() }
 
-// Cut interrupts the link of the named interface or host somewhere on the way, so that both ends keep their carrier, or
-// mends it. What is underway arrives.
+// Cut interrupts or restores the link of the named interface or host in the middle, so that both ends keep their
+// carrier. Frames in transit still arrive.
 func (l *LAN) Cut(name string, cut bool) {
 	l.change(name, func(ln *link) { ln.mute, ln.deaf = cut, cut })
 }
 
-// Mute interrupts, or mends, the one direction of that link in which the station sends: it hears and is not heard.
+// Mute interrupts or restores the sending direction of the link: a muted station hears but is not heard.
 func (l *LAN) Mute(name string, mute bool) { l.change(name, func(ln *link) { ln.mute = mute }) }
 
-// Deafen interrupts, or mends, the one direction of that link in which the station receives: it is heard and does not hear.
+// Deafen interrupts or restores the receiving direction of the link: a deafened station is heard but does not hear.
 func (l *LAN) Deafen(name string, deaf bool) { l.change(name, func(ln *link) { ln.deaf = deaf }) }
 
-// Lose makes the link of the named interface or host lose that part of the frames in each direction, from 0 to 1.
+// Lose makes the link of the named interface or host lose the given part of the frames in each direction, from 0 to 1.
 func (l *LAN) Lose(name string, part float64) { l.change(name, func(ln *link) { ln.loss = part }) }
 
-// Duplicate makes the link deliver that part of the frames twice in each direction, from 0 to 1.
+// Duplicate makes the link deliver the given part of the frames twice in each direction, from 0 to 1.
 func (l *LAN) Duplicate(name string, part float64) {
 	l.change(name, func(ln *link) { ln.duplicate = part })
 }
 
-// Delay makes each frame take so long through the link in each direction, and up to jitter longer: with jitter, frames
-// overtake each other. Neither may be less than 0.
+// Delay delays each frame on the link in each direction by delay, plus a random time up to jitter. With jitter, frames
+// overtake each other. Neither value may be negative.
 func (l *LAN) Delay(name string, delay, jitter time.Duration) {
 	l.change(name, func(ln *link) { ln.delay, ln.jitter = delay, jitter })
 }
@@ -156,7 +158,7 @@ func (l *LAN) change(name string, set func(*link)) {
 func (l *LAN) find(name string) *link {
 	i := slices.IndexFunc(l.links, func(ln *link) bool { return ln.name == name })
 	if i < 0 {
-		panic(fmt.Sprintf("lantest: no link %q", name)) // a mistake in the test itself
+		panic(fmt.Sprintf("lantest: no link %q", name)) // an error in the test itself
 	}
 	return l.links[i]
 }

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// pair is two hosts on a segment.
+// pair returns a segment with two hosts.
 func pair(seed uint64) (l *LAN, a, b *Host) {
 	l = New(seed)
 	return l, l.Host("a", Linux, netip.MustParseAddr("192.0.2.9")), l.Host("b", Linux, netip.MustParseAddr("192.0.2.10"))
 }
 
-// TestDelay asks through links that take their time, in each direction.
+// TestDelay tests questions and answers over links with a delay in each direction.
 func TestDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, a, b := pair(1)
@@ -34,7 +34,7 @@ func TestDelay(t *testing.T) {
 		l.Cut("b", true)
 		sent := len(l.Trace())
 		a.Announce(a.IP4())
-		l.Cut("a", true) // too late for what is underway, which finds the other link cut
+		l.Cut("a", true) // too late for the frame in transit, which then meets the other cut link
 		time.Sleep(time.Second)
 		if f := l.Trace()[sent]; len(f.To) != 0 {
 			t.Errorf("through a cut link came %s", f)
@@ -50,7 +50,8 @@ func TestDelay(t *testing.T) {
 	})
 }
 
-// arrivals sends ten frames, a millisecond apart, through a link with jitter, and returns in which order they arrive and when.
+// arrivals sends ten frames, a millisecond apart, through a link with jitter, and returns the order and the times of
+// arrival.
 func arrivals(t *testing.T, seed uint64) (order []int, after []time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		l, a, _ := pair(seed)
@@ -79,7 +80,7 @@ func TestJitter(t *testing.T) {
 	if len(order) != 10 || slices.IsSorted(order) {
 		t.Errorf("ten frames arrive in the order %v, want all, and some that overtake others", order)
 	}
-	for i, d := range after[1:] { // the look at the first may have come late
+	for i, d := range after[1:] { // without the first frame, because its arrival may be noticed late
 		if d < 5*time.Millisecond || order[i+1] == 9 && d > 25500*time.Microsecond {
 			t.Errorf("frame %d was underway for %v, want 5 to 25 ms", order[i+1], d)
 		}
@@ -120,7 +121,7 @@ func TestDuplicate(t *testing.T) {
 	})
 }
 
-// TestOneDirection has one direction of a link be cut and the other not.
+// TestOneDirection tests a link with one direction cut.
 func TestOneDirection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, a, b := pair(1)
@@ -163,7 +164,7 @@ func TestLinkString(t *testing.T) {
 	}
 }
 
-// TestTap has frames told instead of kept, and counted where they leave and where they arrive.
+// TestTap tests that a tap receives the frames and no trace is kept, and that the traffic counts match at both ends.
 func TestTap(t *testing.T) {
 	l := New(1)
 	a, b := l.Host("a", Linux, netip.MustParseAddr("192.0.2.1")), l.Host("b", Linux, netip.MustParseAddr("192.0.2.2"))

@@ -10,8 +10,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2"
 )
 
-// receive does what the host's kernel does with a frame, and returns the frames that it answers with. The caller holds the
-// segment's mutex.
+// receive processes a frame as the kernel of the host does, and returns the answers. The caller holds the mutex of the
+// segment.
 func (h *Host) receive(frame []byte) [][]byte {
 	if to := layer2.MAC(frame[0:6]); to[0]&1 == 0 && to != h.mac {
 		return nil
@@ -34,7 +34,7 @@ func (h *Host) receiveARP(p *arp.Packet, unicast bool) [][]byte {
 	h.spokenFor(p.SenderIP, sender)
 	if p.Operation == arp.OperationRequest && h.owned[p.TargetIP] && p.SenderIP != p.TargetIP {
 		if !p.SenderIP.IsUnspecified() {
-			h.learn(p.SenderIP, sender) // RFC 826: who asks us will soon be talked to
+			h.learn(p.SenderIP, sender) // RFC 826: the host will soon talk to the asking station
 		}
 		return [][]byte{arpFrame(arp.OperationReply, sender, h.mac, p.TargetIP, sender, p.SenderIP)}
 	}
@@ -45,14 +45,14 @@ func (h *Host) receiveARP(p *arp.Packet, unicast bool) [][]byte {
 	return nil
 }
 
-// takes reports whether an ARP packet that asks nothing of the host changes the entry of its sender.
+// takes reports whether an ARP packet without a question for the host changes the entry of the packet's sender.
 func (h *Host) takes(p *arp.Packet, n *neighbor, unicast bool) bool {
 	reply := p.Operation == arp.OperationReply
 	gratuitous := p.SenderIP == p.TargetIP
 	if h.kind == Junos {
 		return gratuitous && !reply || reply && unicast && !gratuitous
 	}
-	// Linux takes a reply for gratuitous only when both hardware addresses are the same (arp_is_garp).
+	// Linux treats a reply as gratuitous only if both hardware addresses are equal (arp_is_garp).
 	if reply && string(p.SenderHardwareAddr) != string(p.TargetHardwareAddr) {
 		gratuitous = false
 	}
@@ -73,7 +73,7 @@ func (h *Host) receiveNDP(p ndpPacket) [][]byte {
 		h.spokenFor(m.TargetAddress, p.mac)
 		n := h.cache[m.TargetAddress]
 		switch {
-		case n == nil: // RFC 4861, section 7.2.5: no entry is made
+		case n == nil: // RFC 4861, section 7.2.5: no new entry
 		case !n.known && p.stated, n.known && m.Override && p.stated:
 			h.learn(m.TargetAddress, p.mac)
 			h.answered(m.TargetAddress)
@@ -96,7 +96,7 @@ func (h *Host) answered(addr netip.Addr) {
 	}
 }
 
-// spokenFor ends duplicate address detection: somebody uses the address.
+// spokenFor ends duplicate address detection, because a station uses the address.
 func (h *Host) spokenFor(addr netip.Addr, mac layer2.MAC) {
 	if ch := h.probes[addr]; ch != nil {
 		ch <- mac

@@ -18,7 +18,7 @@ import (
 // backlog is the number of frames that a socket holds for a slow reader.
 const backlog = 4096
 
-// Node is a machine that an Announcer runs on. It implements layer2.Network with interfaces in one segment.
+// Node is a machine for an Announcer. Node implements layer2.Network with interfaces in one segment.
 type Node struct {
 	lan      *LAN
 	name     string
@@ -26,9 +26,9 @@ type Node struct {
 	watchers map[chan struct{}]struct{}
 	refuse   error
 	opened   int
-	addrs    []netip.Addr // of the kernel, besides those of the interfaces
-	macs     []layer2.MAC // of interfaces that the announcer does not use
-	lax      bool         // whether the kernel answers ARP requests for the addresses of SetLocal
+	addrs    []netip.Addr // addresses of the kernel besides the interface addresses
+	macs     []layer2.MAC // hardware addresses of interfaces that the announcer does not use
+	lax      bool         // true if the kernel answers ARP requests for the addresses of SetLocal
 }
 
 var _ layer2.Network = (*Node)(nil)
@@ -47,7 +47,8 @@ type NIC struct {
 	thaw  chan struct{} // nil unless the interface is frozen
 }
 
-// Add gives the node one more interface, which is up, with the given addresses, a hardware address and a link-local address.
+// Add adds an interface to the node. The interface is up and has the given addresses, a hardware address and a
+// link-local address.
 func (n *Node) Add(name string, prefixes ...netip.Prefix) *NIC {
 	n.lan.mu.Lock()
 	defer n.lan.mu.Unlock()
@@ -71,7 +72,7 @@ func (n *Node) changed() {
 	}
 }
 
-// Refuse makes every attempt to open a socket fail with err from now on, until it is called with nil.
+// Refuse makes every attempt to open a socket fail with err from now on. Refuse(nil) ends the failures.
 func (n *Node) Refuse(err error) {
 	n.lan.mu.Lock()
 	defer n.lan.mu.Unlock()
@@ -104,7 +105,7 @@ func (n *Node) Watch(ctx context.Context, tell func(layer2.HostState)) error {
 	}
 }
 
-// hostState returns what the kernel shows of the node's interfaces and addresses.
+// hostState returns the state of the node's interfaces and addresses as the kernel shows them.
 func (n *Node) hostState() layer2.HostState {
 	n.lan.mu.Lock()
 	defer n.lan.mu.Unlock()
@@ -125,8 +126,8 @@ func (n *Node) hostState() layer2.HostState {
 	return s
 }
 
-// SetAddrs gives the node's kernel other addresses besides those of its interfaces, as on its loopback interface. The kernel
-// answers ARP requests and neighbour solicitations for them on every interface, as Linux does.
+// SetAddrs gives the node's kernel other addresses besides the interface addresses, as on a loopback interface. The
+// kernel answers ARP requests and neighbour solicitations for these addresses on every interface, as Linux does.
 func (n *Node) SetAddrs(addrs ...netip.Addr) {
 	n.lan.mu.Lock()
 	defer n.lan.mu.Unlock()
@@ -134,7 +135,8 @@ func (n *Node) SetAddrs(addrs ...netip.Addr) {
 	n.changed()
 }
 
-// SetMACs gives the node interfaces with these hardware addresses that the announcer does not use. They send nothing.
+// SetMACs gives the node interfaces with these hardware addresses. The announcer does not use the interfaces, and the
+// interfaces send nothing.
 func (n *Node) SetMACs(macs ...layer2.MAC) {
 	n.lan.mu.Lock()
 	defer n.lan.mu.Unlock()
@@ -191,17 +193,17 @@ func (c *NIC) MAC() layer2.MAC {
 	return c.state.MAC
 }
 
-// SetUp gives the interface a carrier, or takes it away.
+// SetUp gives the interface a carrier, or removes the carrier.
 func (c *NIC) SetUp(up bool) { c.set(func(i *layer2.Interface) { i.Up = up }) }
 
-// SetLocal gives the node's kernel the addresses of Services, as a service proxy does. The kernel answers pings to them, and
-// HostState does not have them.
+// SetLocal gives the node's kernel the addresses of Services, as a service proxy does. The kernel answers pings to
+// these addresses, and HostState.Addrs does not contain the addresses.
 func (c *NIC) SetLocal(addrs ...netip.Addr) {
 	c.set(func(i *layer2.Interface) { i.Local = slices.SortedFunc(slices.Values(addrs), netip.Addr.Compare) })
 }
 
-// SetStrictARP(false) has the node's kernel answer ARP requests for the addresses of SetLocal, as kube-proxy in IPVS mode
-// without strictARP causes. A new node is strict.
+// SetStrictARP(false) makes the node's kernel answer ARP requests for the addresses of SetLocal, as with kube-proxy in
+// IPVS mode without strictARP. A new node is strict.
 func (n *Node) SetStrictARP(strict bool) {
 	n.lan.mu.Lock()
 	defer n.lan.mu.Unlock()
@@ -218,8 +220,8 @@ func (n *Node) AnswersForeign(string) bool {
 // Flap interrupts the carrier so briefly that the interface is up again at the next look.
 func (c *NIC) Flap() { c.set(func(i *layer2.Interface) { i.Flaps++ }) }
 
-// Freeze makes the interface behave as others see a stalled process: Write succeeds and sends nothing, and received frames wait in the
-// sockets until the interface is thawed.
+// Freeze makes the interface look like the interface of a stalled process: Write succeeds and sends nothing, and
+// received frames wait in the sockets until the interface is thawed.
 func (c *NIC) Freeze(frozen bool) {
 	c.node.lan.mu.Lock()
 	defer c.node.lan.mu.Unlock()
@@ -232,7 +234,7 @@ func (c *NIC) Freeze(frozen bool) {
 	}
 }
 
-// frozen returns a channel that is closed when the interface is thawed, or nil if it is not frozen.
+// frozen returns a channel that is closed when the interface is thawed, or nil if the interface is not frozen.
 func (c *NIC) frozen() chan struct{} {
 	c.node.lan.mu.Lock()
 	defer c.node.lan.mu.Unlock()
@@ -244,14 +246,15 @@ func (c *NIC) SetPrefixes(prefixes ...netip.Prefix) {
 	c.set(func(i *layer2.Interface) { i.Prefixes = prefixes })
 }
 
-// SetSlaves makes the interface a bond in mode balance-alb with slaves of these hardware addresses: ARP replies leave with the
-// address of the last slave. Without slaves the interface is an ordinary one again.
+// SetSlaves makes the interface a bond in mode balance-alb with slaves of these hardware addresses: ARP replies leave
+// with the address of the last slave. Without arguments, the interface is an ordinary interface again.
 func (c *NIC) SetSlaves(macs ...layer2.MAC) { c.set(func(i *layer2.Interface) { i.MACs = macs }) }
 
 // SetMAC changes the hardware address. The link-local address stays, as on Linux.
 func (c *NIC) SetMAC(m layer2.MAC) { c.set(func(i *layer2.Interface) { i.MAC = m }) }
 
-// SetIPv6 gives the interface its link-local address, as at the end of duplicate address detection, or takes it away.
+// SetIPv6 gives the interface a link-local address, as at the end of duplicate address detection, or removes the
+// address.
 func (c *NIC) SetIPv6(on bool) {
 	c.set(func(i *layer2.Interface) {
 		i.LinkLocal = netip.Addr{}
@@ -261,7 +264,7 @@ func (c *NIC) SetIPv6(on bool) {
 	})
 }
 
-// Remove takes the interface away. Its sockets fail.
+// Remove removes the interface and makes its sockets fail.
 func (c *NIC) Remove() {
 	c.Break(syscall.ENODEV)
 	c.node.lan.mu.Lock()
@@ -271,7 +274,7 @@ func (c *NIC) Remove() {
 	c.node.changed()
 }
 
-// Break makes every socket that is open on the interface fail with err.
+// Break makes every open socket on the interface fail with err.
 func (c *NIC) Break(err error) {
 	c.node.lan.mu.Lock()
 	defer c.node.lan.mu.Unlock()
@@ -280,7 +283,7 @@ func (c *NIC) Break(err error) {
 	}
 }
 
-// Groups returns the multicast groups that the sockets on the interface are in, sorted.
+// Groups returns the multicast groups of the sockets on the interface, sorted.
 func (c *NIC) Groups() []netip.Addr {
 	c.node.lan.mu.Lock()
 	defer c.node.lan.mu.Unlock()
@@ -321,7 +324,7 @@ func (c *NIC) wants(group layer2.MAC) bool {
 	return false
 }
 
-// receive hands a frame to the sockets of its protocol and to the kernel. The caller holds the mutex.
+// receive passes a frame to the sockets of its protocol and to the kernel. The caller holds the mutex.
 func (c *NIC) receive(frame []byte) [][]byte {
 	destination := layer2.MAC(frame[0:6])
 	if !c.state.Up || destination[0]&1 == 0 && destination != c.state.MAC && !slices.Contains(c.state.MACs, destination) {
@@ -342,7 +345,7 @@ func (c *NIC) receive(frame []byte) [][]byte {
 	return c.kernelAnswers(frame)
 }
 
-// protocolOf returns the protocol whose sockets receive a frame, as the kernel's filters decide.
+// protocolOf returns the protocol of the sockets that receive a frame, as the kernel filters decide.
 func protocolOf(frame []byte) (p layer2.Protocol, ok bool) {
 	switch ethernet.EtherType(binary.BigEndian.Uint16(frame[12:])) {
 	case ethernet.EtherTypeARP:

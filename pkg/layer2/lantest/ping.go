@@ -21,14 +21,14 @@ const (
 	echoRequest6 = 128
 	echoReply6   = 129
 
-	// pingTimeout is how long a host waits for the reply to a ping.
+	// pingTimeout is the time that a host waits for the reply to a ping.
 	pingTimeout = time.Second
 )
 
 // Ping is an ICMP or ICMPv6 echo message.
 type Ping struct {
 	Source, Destination netip.Addr
-	// TTL is the hop limit with IPv6.
+	// TTL is the hop limit for IPv6.
 	TTL     uint8
 	Reply   bool
 	ID, Seq uint16
@@ -70,7 +70,7 @@ func (p Ping) kind() byte {
 	return echoRequest6
 }
 
-// ParsePing decodes an echo message whose checksums are right, and nothing else.
+// ParsePing decodes an echo message with correct checksums, and returns an error for any other frame.
 func ParsePing(b []byte) (Ping, error) {
 	if len(b) >= icmp4Start && ethernet.EtherType(binary.BigEndian.Uint16(b[12:])) == ethernet.EtherTypeIPv4 {
 		return parsePing4(b[ethernetHeader:])
@@ -126,7 +126,8 @@ func internetChecksum(b []byte) uint16 {
 	return ^uint16(sum)
 }
 
-// Ping resolves addr, sends one echo request and returns the reply, if there is one within a second.
+// Ping resolves addr, sends one echo request and returns the reply. The second result is false without a reply within a
+// second.
 func (h *Host) Ping(addr netip.Addr, seq uint16) (Ping, bool) {
 	mac, ok := h.Resolve(addr)
 	if !ok {
