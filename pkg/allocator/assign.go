@@ -116,7 +116,7 @@ func (a *Allocator) open(s *seeker, held []Assignment) {
 			if !slots[i].empty() {
 				pool, ok := a.byName[slots[i].Pool]
 				if !ok {
-					pool = noPool // pool = noPool // the address stays for a withdraw-delay, and its pool no longer exists
+					pool = noPool // the address stays for a withdraw-delay, and its pool no longer exists
 				}
 				slots[i].pool = pool
 			}
