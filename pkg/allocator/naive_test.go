@@ -71,7 +71,7 @@ func (n *naive) isTaken(addr netip.Addr) bool {
 		slices.ContainsFunc(n.Nodes, func(node cluster.Node) bool { return slices.Contains(node.Addresses, addr) })
 }
 
-// isTakenByStranger reports whether the first known host with addr is a stranger.
+// isTakenByStranger reports whether the first known host with addr is a foreign host.
 func (n *naive) isTakenByStranger(addr netip.Addr) bool {
 	i := slices.IndexFunc(n.Taken, func(t cluster.Taken) bool { return t.Addr == addr })
 	return i >= 0 && n.Taken[i].By == cluster.TakenByStranger &&

@@ -50,8 +50,8 @@ func (a *Allocator) End() {
 }
 
 // Settle makes svc hold the addresses in its status from now on. Call Settle between rounds only. Adopt must have let
-// svc keep each address in the last round. Of the Services that share an address, settle all that can be settled at the
-// same time, the oldest first.
+// svc keep each address in the last round. If several Services share an address, settle all of them that can be settled
+// at the same time, the oldest first.
 func (a *Allocator) Settle(svc *cluster.Service) {
 	for _, addr := range svc.Ingress {
 		i := a.poolOf(addr)

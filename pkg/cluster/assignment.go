@@ -49,8 +49,8 @@ type Problem struct {
 	Family Family
 	Addr   netip.Addr
 	Pool   string
-	// By names the Service, the Node or the MAC address that has Addr, the Services that Addr is reserved for, or the
-	// value of the field that is not valid.
+	// By names the Service, the Node or the MAC address with Addr, or the Services of the reservation of Addr, or the
+	// invalid value of a field.
 	By string
 	// Unshared gives the reason why the Service cannot share Addr with the Service By.
 	Unshared reason.Unshared
@@ -58,8 +58,8 @@ type Problem struct {
 	Full []string
 }
 
-// Conflict is an address of the Service for which foreign hosts answer, or which another object of the API server has.
-// At least one of the lists has an entry.
+// Conflict records that foreign hosts answer for an address of the Service, or that another object of the API server
+// claims the address. At least one of the lists has an entry.
 type Conflict struct {
 	Addr netip.Addr
 	// MACs lists the MAC addresses of the hosts, at most MaxConflictMACs.

@@ -142,7 +142,7 @@ type Stranger struct {
 	Quarantine bool
 }
 
-// Compare orders strangers by address, then by MAC. A stranger without Quarantine comes first.
+// Compare orders foreign hosts by address, then by MAC. A host without Quarantine comes first.
 func (s Stranger) Compare(o Stranger) int {
 	if c := cmp.Or(s.Addr.Compare(o.Addr), strings.Compare(s.MAC, o.MAC)); c != 0 || s.Quarantine == o.Quarantine {
 		return c
@@ -438,7 +438,8 @@ type Node struct {
 // foreign hosts and claims, or Service.Routes on the routers.
 type Condition struct {
 	// True is the status of the condition. In Service.Condition, True means that the Service has every address that the
-	// Service needs; in Service.Conflict, that a conflict exists.
+	// Service needs; in Service.Conflict, that a conflict exists; in Service.Routes, that a node announces each address
+	// of a pool with BGP.
 	True bool
 	// Reason is one word in CamelCase; the same word is the Event's reason.
 	Reason string
