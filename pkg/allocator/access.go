@@ -9,13 +9,13 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// reservation is a reserved address and the pool that it is of.
+// reservation is a reserved address with the index of its pool.
 type reservation struct {
 	*config.Reservation
 	pool int
 }
 
-// reserve notes what pool i reserves.
+// reserve records the reservations of pool i.
 func (a *Allocator) reserve(i int) {
 	p := &a.pools[i]
 	for j := range p.Reserve {
@@ -50,17 +50,18 @@ type poolNamespace struct {
 	namespace string
 }
 
-// count notes that a namespace has one more address of pool i.
+// count adds one address of pool i to the quota use of a namespace.
 func (a *Allocator) count(i int, namespace string) {
 	of := poolNamespace{i, namespace}
 	a.quotaUsed[of]++
 	a.counted = append(a.counted, of)
 }
 
-// limits is true when there are quotas.
+// limits reports whether the pool has quotas.
 func (p *pool) limits() bool { return len(p.Quotas) > 0 }
 
-// quotaLeft is true when the Service's namespace may have so many more addresses of pool i.
+// quotaLeft reports whether the quota leaves room for the given number of further addresses of pool i for the Service's
+// namespace.
 func (a *Allocator) quotaLeft(s *seeker, i, more int) bool {
 	if !a.pools[i].limits() {
 		return true
@@ -69,13 +70,14 @@ func (a *Allocator) quotaLeft(s *seeker, i, more int) bool {
 	return !limited || a.quotaUsed[poolNamespace{i, s.Key.Namespace}]+more <= limit
 }
 
-// mayCount is true when addr, of pool i, is within the quota of the Service's namespace, since it counts already or there
-// is room.
+// mayCount reports whether addr, of pool i, is within the quota of the Service's namespace: addr counts already, or the
+// quota has room.
 func (a *Allocator) mayCount(s *seeker, i int, addr netip.Addr) bool {
 	return a.quotaLeft(s, i, a.pending(s, i)+1) || a.hasIn(s.Key.Namespace, addr)
 }
 
-// pending returns the number of addresses of pool i that the Service is about to get and that count for the quota.
+// pending returns the number of addresses of pool i that the Service is about to get and that will newly count for the
+// quota.
 func (a *Allocator) pending(s *seeker, i int) int {
 	n := 0
 	for j := range s.slots() {
@@ -86,12 +88,13 @@ func (a *Allocator) pending(s *seeker, i int) int {
 	return n
 }
 
-// selection returns for each of the selective pools whether it is open to svc, as a text of 0s and 1s.
+// selection returns a text of 0s and 1s: for each selective pool, 1 if the labels of svc match a service selector of
+// the pool.
 func (a *Allocator) selection(svc *cluster.Service) string {
 	if len(a.selective) == 0 {
 		return ""
 	}
-	// The values of labels hold neither of the bytes that set them apart.
+	// Neither of the two separators can occur in the value of a label.
 	text := a.scratch[:0]
 	for _, key := range a.labels {
 		if value, ok := svc.Labels[key]; ok {
@@ -114,13 +117,13 @@ func (a *Allocator) selection(svc *cluster.Service) string {
 	return string(bits)
 }
 
-// view is the pools as Services of one namespace see them, of those to which the same pools are open by their labels.
+// view lists the pools for one group of Services: the Services of one namespace with the same selection.
 type view struct {
 	namespace string
-	// pools are those that give addresses by themselves, in their order.
+	// pools holds the indices of the pools with automatic assignment that admit the group, in the order of the pools.
 	pools []int
-	// next4, next6 and both are how many of pools, from the front, have no fresh address of the family, or not of both,
-	// for this namespace. They never have one again.
+	// next4, next6 and both count pools from the front. These pools have no fresh IPv4 address, no fresh IPv6 address,
+	// or not one of each, for this namespace. The counts only grow, because within a round no address becomes free.
 	next4, next6, both int
 }
 
@@ -133,7 +136,7 @@ func (v *view) next(f cluster.Family) *int {
 
 type viewKey struct{ namespace, selected string }
 
-// viewOf returns the view that svc has.
+// viewOf returns the view for svc.
 func (a *Allocator) viewOf(svc *cluster.Service) *view {
 	key := viewKey{svc.Key.Namespace, a.selection(svc)}
 	if v, ok := a.views[key]; ok {
@@ -157,7 +160,8 @@ func (a *Allocator) viewOf(svc *cluster.Service) *view {
 	return v
 }
 
-// gives is true when pool i gives addresses to the Service by itself, or because the Service requests the pool.
+// gives reports whether pool i gives addresses to the Service without a request for an address: by automatic
+// assignment, or because the Service requests the pool.
 func (a *Allocator) gives(s *seeker, i int) bool {
 	if s.only != noPool {
 		return i == s.only && !a.pools[i].Disabled && !s.fenced

@@ -9,33 +9,34 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// Rest is an address that a Service held until a short while ago.
+// Rest is an address in cool-down: a Service released the address a short while ago.
 type Rest struct {
 	Addr netip.Addr
-	// Holder is the Service that held it. It may have it back at any time.
+	// Holder identifies the Service that held the address. Holder may have the address back at any time.
 	Holder cluster.Key
-	// Firm means that nobody else may have it, unless they may share it: perhaps Holder has it, and the answer to the
-	// write was lost. Otherwise another Service may have it by asking for this very address, or when its pools have no
-	// other one left.
+	// Firm means that Holder perhaps still has the address, because the answer to the write was lost. No other Service
+	// may have the address then, unless the other Service may share the address with Holder. Without Firm, another
+	// Service may have the address by requesting exactly this address, or when its pools have no other address left.
 	Firm bool
 }
 
-// Assignment is an address given to a Service, and where it came from.
+// Assignment is an address assigned to a Service, with the name of its pool.
 type Assignment struct {
 	Addr netip.Addr
 	Pool string
-	// Until is the end of the withdraw-delay where the configuration no longer gives the address to the Service,
-	// and zero otherwise.
+	// Until is the end of the withdraw-delay if the configuration no longer gives the address to the Service, and zero
+	// otherwise.
 	Until time.Time
 }
 
 // Result is the outcome of Assign for a Service.
 type Result struct {
-	// Assignments are all addresses of the Service, the held and the new ones, in the order of its families.
+	// Assignments lists all addresses of the Service, held and new, in the order of the Service's families.
 	Assignments []Assignment
-	// Refusal says why the Service lacks something that it needs. It is nil when it lacks nothing.
+	// Refusal gives the reason if the Service lacks an address that the Service needs, and is nil otherwise.
 	Refusal *Refusal
-	// Remark says why a Service that only prefers dual stack has one family. It is empty when there is nothing to say.
+	// Remark gives the reason if a Service that prefers dual stack has only one family, or if the Service has another
+	// address than its Gateway or spec.externalIPs request. Remark is empty otherwise.
 	Remark string
 }
 
@@ -45,63 +46,66 @@ type Usage struct {
 	Family cluster.Family
 	// Size is the number of addresses in the pool; exact to 2^53.
 	Size float64
-	// Used addresses are held by Services. Resting addresses were released a short while ago.
+	// Used counts the addresses that Services hold. Resting counts the addresses in cool-down that no Service holds.
 	Used, Resting int
-	// The fields below count addresses that no Service holds, each address once. Quarantined addresses are answered by
-	// a foreign host. Withheld addresses belong to a Node, a gateway or another object of the API server, or are an end of a
-	// subnet. Reserved addresses are for certain Services only.
+	// The fields below count addresses that no Service holds, each address in one field only. Quarantined counts
+	// addresses for which a foreign host answers. Withheld counts addresses of a Node, a gateway or another object of
+	// the API server, and addresses at an end of a subnet. Reserved counts addresses for certain Services only.
 	Quarantined, Withheld, Reserved int
 }
 
-// Free returns the number of addresses that a Service could get if it may use the pool: exact to 2^53, and never less
+// Free returns the number of addresses that remain for a Service that may use the pool: exact to 2^53, and never less
 // than 0.
 func (u Usage) Free() float64 {
 	return max(0, u.Size-float64(u.Used)-float64(u.Quarantined)-float64(u.Withheld)-float64(u.Reserved))
 }
 
-// Allocator decides in rounds. The end of a round discards everything but the settled Services.
+// Allocator decides in rounds. The end of a round discards all state except the settled Services.
 type Allocator struct {
 	catalog
-	// barred are the addresses that no Service gets, reserved the addresses for certain Services only.
+	// barred holds the addresses excluded for every Service, reserved the addresses for certain Services only.
 	barred   map[netip.Addr]bar
 	reserved map[netip.Addr]reservation
-	// claims are the addresses that objects of the API server have. A Service that has one keeps it.
+	// claims holds the claims of objects of the API server. A Service that already has a claimed address keeps the
+	// address.
 	claims map[netip.Addr][]cluster.Claim
-	// ownReserved are the addresses that are reserved for a Service, ascending, which it gets before anything else.
+	// ownReserved holds the addresses reserved for a Service, ascending. The Service gets these addresses before any
+	// others.
 	ownReserved map[cluster.Key][]netip.Addr
 	holders
-	// quotaUsed counts the addresses of a pool with quotas by namespace.
+	// quotaUsed counts by namespace the used addresses of each pool with quotas.
 	quotaUsed map[poolNamespace]int
 	scratch   []byte
-	// space is memory from which the assignments of results are cut.
+	// space is the memory for the assignments of results.
 	space []Assignment
 	round
 }
 
-// round is the state of one round.
+// round holds the state of one round.
 type round struct {
-	// selections are which of the selective pools are open to Services with certain values of the labels.
+	// selections caches the results of selection by the values of the labels that service selectors read.
 	selections map[string]string
 	views      map[viewKey]*view
-	// exhausted are the refusals for want of a free address. What is exhausted stays so for the round.
+	// exhausted holds the refusals for lack of a free address. Once exhausted, a view stays exhausted for the round.
 	exhausted map[exhaustion]*Refusal
-	// resting are the addresses of rests, ownResting those that rest for a Service, the longest resting first.
+	// resting holds the addresses in cool-down, ownResting the addresses in cool-down by their last holder, the longest
+	// in cool-down first.
 	resting    map[netip.Addr]struct{}
 	ownResting map[cluster.Key][]netip.Addr
-	// taken and counted are the changes that the round made to used and more, and to quotaUsed.
+	// taken and counted record the changes of the round to used and more, and to quotaUsed.
 	taken   []holding
 	counted []poolNamespace
 }
 
-// holding records that a Service was made a holder of an address.
+// holding records that a Service became a holder of an address.
 type holding struct {
 	svc  *cluster.Service
 	addr netip.Addr
 }
 
-// New returns an Allocator for what the snapshot says of configuration, Nodes, namespaces and the network, in the first
-// round, in which nothing is held yet: what its Services hold is for Adopt and Leave. The resting addresses are ordered by
-// how long they have been resting, the longest first.
+// New returns an Allocator for the configuration, Nodes, namespaces and network of the snapshot. The Allocator is in
+// its first round, and no Service holds an address yet; the caller reports held addresses by Adopt and Leave. resting
+// is ordered by the time in cool-down, the longest first.
 func New(snapshot cluster.Snapshot, resting []Rest) *Allocator {
 	cfg := snapshot.Config
 	a := &Allocator{
@@ -133,7 +137,7 @@ func New(snapshot cluster.Snapshot, resting []Rest) *Allocator {
 	return a
 }
 
-// rest notes a resting address.
+// rest records an address in cool-down.
 func (a *Allocator) rest(r Rest, services []*cluster.Service) {
 	a.ownResting[r.Holder] = append(a.ownResting[r.Holder], r.Addr)
 	i := a.poolOf(r.Addr)
@@ -159,9 +163,9 @@ func (a *Allocator) rest(r Rest, services []*cluster.Service) {
 	}
 }
 
-// Adopt lets svc keep addr, which is in the status of svc, or returns why svc may not keep it. held are the addresses
-// that svc keeps already. Where two Services have the same address and may not share it, the Service that is adopted
-// first keeps it.
+// Adopt lets svc keep addr, an address in the status of svc, or returns the reason why svc may not keep addr. held
+// lists the addresses that svc keeps already. If two Services have the same address and may not share the address, the
+// Service adopted first keeps the address.
 func (a *Allocator) Adopt(svc *cluster.Service, held []Assignment, addr netip.Addr) (Assignment, *Refusal) {
 	family := cluster.FamilyOf(addr)
 	if !slices.Contains(Wanted(svc), family) {
@@ -191,8 +195,9 @@ func (a *Allocator) Adopt(svc *cluster.Service, held []Assignment, addr netip.Ad
 	return taken, nil
 }
 
-// Leave notes that addr is in the status of svc, and is to be given up. Until that has happened nobody else gets it: were
-// both written at once, the address would belong to two Services in between. Call it after everything was adopted.
+// Leave records that svc must give up addr, an address in the status of svc. No other Service gets addr in this round:
+// if both changes were written at once, the address would for a moment belong to two Services. Call Leave after all
+// calls of Adopt.
 func (a *Allocator) Leave(svc *cluster.Service, addr netip.Addr) {
 	if i := a.poolOf(addr); i >= 0 && !a.leavesOut(i, addr) {
 		if _, ok := a.used[addr]; !ok {
@@ -204,8 +209,8 @@ func (a *Allocator) Leave(svc *cluster.Service, addr netip.Addr) {
 	}
 }
 
-// Usage returns how much of each pool is in use: the pools in their order, IPv4 before IPv6, and no line for a family
-// that a pool does not have.
+// Usage returns the use of each pool: the pools in their order, IPv4 before IPv6, with no entry for a family without
+// addresses in the pool.
 func (a *Allocator) Usage() []Usage {
 	configured := a.configured()
 	usage := make([]Usage, 0, len(configured))
@@ -221,7 +226,7 @@ func (a *Allocator) Usage() []Usage {
 	return usage
 }
 
-// countKept counts what nobody holds and not everybody may have.
+// countKept counts the addresses that no Service holds and that are excluded, claimed or reserved.
 func (a *Allocator) countKept(usage []Usage) {
 	of := func(addr netip.Addr) *Usage {
 		name, family := a.pools[a.poolOf(addr)].Name, cluster.FamilyOf(addr)
@@ -252,7 +257,7 @@ func (a *Allocator) countKept(usage []Usage) {
 	}
 }
 
-// Wanted returns the families that svc is to have addresses of, the first one first.
+// Wanted returns the families in which svc should have addresses, the primary family first.
 func Wanted(svc *cluster.Service) []cluster.Family {
 	if svc.FamilyPolicy == cluster.SingleStack {
 		return svc.Families[:min(1, len(svc.Families))]
@@ -260,7 +265,7 @@ func Wanted(svc *cluster.Service) []cluster.Family {
 	return svc.Families
 }
 
-// take makes svc a holder of addr, which is of pool i.
+// take makes svc a holder of addr, an address of pool i.
 func (a *Allocator) take(svc *cluster.Service, i int, addr netip.Addr) Assignment {
 	if a.pools[i].limits() && !a.hasIn(svc.Key.Namespace, addr) {
 		a.count(i, svc.Key.Namespace)
@@ -272,7 +277,7 @@ func (a *Allocator) take(svc *cluster.Service, i int, addr netip.Addr) Assignmen
 	return Assignment{Addr: addr, Pool: a.pools[i].Name}
 }
 
-// occupy counts addr, of pool i, which nobody held before, as used.
+// occupy counts addr, an address of pool i without a holder so far, as used.
 func (a *Allocator) occupy(i int, addr netip.Addr) {
 	s := a.pools[i].of(cluster.FamilyOf(addr))
 	s.used++
@@ -281,8 +286,9 @@ func (a *Allocator) occupy(i int, addr netip.Addr) {
 	}
 }
 
-// admit returns the pool of addr, or why svc can have addr neither now nor by asking for it: it is in no pool, left out,
-// something else's on the network, reserved or in a pool for others, or held by a Service that does not share it.
+// admit returns the index of the pool of addr, or the reason why svc cannot have addr even by a request: addr is in no
+// pool, left out of its pool, in use by another host on the network, reserved for other Services, in a pool for other
+// Services, or held by a Service that does not share addr with svc.
 func (a *Allocator) admit(svc *cluster.Service, addr netip.Addr) (int, *Refusal) {
 	i := a.poolOf(addr)
 	if i < 0 {
@@ -308,8 +314,8 @@ func (a *Allocator) admit(svc *cluster.Service, addr netip.Addr) (int, *Refusal)
 	return i, nil
 }
 
-// unrequested says why addr, of pool i, is not what svc requests. A request that cannot be met by anything, such as one
-// for an unknown pool, takes nothing away.
+// unrequested returns a refusal if svc requests something other than addr, an address of pool i. A request that can
+// never be met, such as a request for an unknown pool, takes no address away.
 func (a *Allocator) unrequested(svc *cluster.Service, i int, addr netip.Addr) *Refusal {
 	if svc.RequestProblem != "" {
 		return nil

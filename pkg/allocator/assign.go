@@ -7,42 +7,43 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// slot is one family of the Service that is being served.
+// slot holds the assignment in one family of the Service in Assign.
 type slot struct {
 	family cluster.Family
 	Assignment
 	// pool is the index of the Assignment's pool.
 	pool int
-	// held is true for what the Service had before.
+	// held is true for an address that the Service had before Assign.
 	held bool
 }
 
 func (s *slot) empty() bool { return !s.Addr.IsValid() }
 
-// noPool is the pool of a Service that requests none.
+// noPool stands for the pool of a Service that requests no pool.
 const noPool = -1
 
-// seeker is the Service that is being served.
+// seeker holds the state of Assign for one Service.
 type seeker struct {
 	*cluster.Service
-	// space has a slot for each of the first n of the families that the Service is to have. It is in here, so that a
-	// Service that nothing happens to costs no allocation.
+	// space has one slot for each family that the Service should have; n is the number of slots in use. The slots are
+	// part of the seeker, so that Assign allocates no memory for a Service without a change.
 	space [2]slot
 	n     int
-	// only is the pool that it requests, or noPool. fenced is true when the pool is not for it, and only reserves an
-	// address for it.
+	// only is the index of the requested pool, or noPool. fenced is true when the requested pool does not admit the
+	// Service, and only reserves an address for the Service.
 	only   int
 	fenced bool
 	view   *view
 }
 
-// Assign gives svc the addresses that svc lacks. held are the addresses that Adopt has returned for svc.
+// Assign gives svc the addresses that svc lacks. held lists the addresses that Adopt has returned for svc.
 //
-// A request is granted as a whole or not at all, and nothing replaces it. When svc lacks an address, the addresses that
-// the configuration reserves for svc count as requested. Otherwise Assign tries in this order: an address that rests
-// for svc, an address that svc has had, an address that svc may share, both addresses from one pool that has both families, each address from the
-// first pool that has one, and last an address that rests for another Service. Of two families, PreferDualStack takes
-// what is free, and RequireDualStack takes nothing new unless both are free. Assign never takes a held address away.
+// Assign grants a request as a whole or not at all, and never substitutes another address. When svc lacks an address,
+// the addresses that the configuration reserves for svc count as requested. Otherwise Assign tries in this order: an
+// address in cool-down that svc held last, a former address of svc, an address that svc may share, both addresses from
+// one pool with both families, each address from the first pool that has one, and last an address in cool-down that
+// another Service held. PreferDualStack takes the free addresses of either family, and RequireDualStack takes a new
+// address only if afterwards both families are complete. Assign never takes a held address away.
 func (a *Allocator) Assign(svc *cluster.Service, held []Assignment) Result {
 	s := seeker{Service: svc}
 	a.open(&s, held)
@@ -72,7 +73,7 @@ func (a *Allocator) Assign(svc *cluster.Service, held []Assignment) Result {
 
 func (s *seeker) slots() []slot { return s.space[:s.n] }
 
-// needsBoth is true for a Service that needs two addresses and has none.
+// needsBoth reports whether the Service needs two addresses and holds neither.
 func (s *seeker) needsBoth() bool {
 	return s.FamilyPolicy == cluster.RequireDualStack && s.n == 2 && !s.space[0].held && !s.space[1].held
 }
@@ -86,7 +87,7 @@ func (s *seeker) isFull() bool {
 	return true
 }
 
-// slotFor returns the empty slot of addr's family, nil if there is none.
+// slotFor returns the empty slot of addr's family, nil if no such slot exists.
 func (s *seeker) slotFor(addr netip.Addr) *slot {
 	for i := range s.slots() {
 		if slot := &s.slots()[i]; slot.empty() && slot.family == cluster.FamilyOf(addr) {
@@ -96,7 +97,7 @@ func (s *seeker) slotFor(addr netip.Addr) *slot {
 	return nil
 }
 
-// open makes a slot for each family that the Service is to have, with what it holds.
+// open makes a slot for each family that the Service should have, and fills the slots with the held addresses.
 func (a *Allocator) open(s *seeker, held []Assignment) {
 	wanted := Wanted(s.Service)
 	s.n = min(len(wanted), len(s.space))
@@ -109,13 +110,13 @@ func (a *Allocator) open(s *seeker, held []Assignment) {
 			}
 		}
 	}
-	// Only a slot that is empty asks where the other's address came from.
+	// The pool of one slot matters only while the other slot is empty.
 	if len(slots) == 2 && slots[0].empty() != slots[1].empty() {
 		for i := range slots {
 			if !slots[i].empty() {
 				pool, ok := a.byName[slots[i].Pool]
 				if !ok {
-					pool = noPool // the address stays for a withdraw-delay, and its pool is gone
+					pool = noPool // the address stays for a withdraw-delay, and its pool no longer exists
 				}
 				slots[i].pool = pool
 			}
@@ -123,8 +124,8 @@ func (a *Allocator) open(s *seeker, held []Assignment) {
 	}
 }
 
-// result collects the slots' assignments, only those held before if heldOnly. It returns the slice held where that says
-// the same: a Service that nothing happens to costs no allocation.
+// result collects the assignments of the slots; with heldOnly, only the held assignments. If the result equals held,
+// result returns held itself, so that Assign allocates no memory for a Service without a change.
 func (a *Allocator) result(slots []slot, heldOnly bool, refusal *Refusal, held []Assignment) Result {
 	n, same := 0, true
 	for _, s := range slots {
@@ -149,7 +150,7 @@ func (a *Allocator) result(slots []slot, heldOnly bool, refusal *Refusal, held [
 	return Result{Assignments: a.space[first:len(a.space):len(a.space)], Refusal: refusal}
 }
 
-// request fills the slots with the addresses that the Service requests, and notes the pool that it requests.
+// request fills the slots with the requested addresses, and sets the requested pool.
 func (a *Allocator) request(s *seeker) *Refusal {
 	s.only = noPool
 	switch {
@@ -175,7 +176,7 @@ func (a *Allocator) request(s *seeker) *Refusal {
 	return a.requestWishes(s)
 }
 
-// hasReserved is true when the pool that the Service requests reserves an address for it.
+// hasReserved reports whether the requested pool reserves an address for the Service.
 func (a *Allocator) hasReserved(s *seeker) bool {
 	for _, addr := range a.ownReserved[s.Key] {
 		if a.reserved[addr].pool == s.only {
@@ -185,7 +186,7 @@ func (a *Allocator) hasReserved(s *seeker) bool {
 	return false
 }
 
-// requestAddr fills the slot of addr's family with addr, which the Service requests.
+// requestAddr fills the slot of addr's family with the requested address addr.
 func (a *Allocator) requestAddr(s *seeker, addr netip.Addr) *Refusal {
 	for i := range s.slots() {
 		slot := &s.slots()[i]
@@ -214,7 +215,8 @@ func (a *Allocator) requestAddr(s *seeker, addr netip.Addr) *Refusal {
 	return familyMismatch(s.Service, addr)
 }
 
-// closed says why the Service cannot get addr, of pool i, which it might hold if it had it.
+// closed returns the reason why the Service cannot get addr, an address of pool i, although admit lets the Service keep
+// addr.
 func (a *Allocator) closed(s *seeker, i int, addr netip.Addr) *Refusal {
 	if s.only != noPool && i != s.only {
 		return refuse(cluster.Problem{Reason: reason.NotRequested, Addr: addr, Pool: s.RequestedPool}, "the Service requests pool %s, and %s is of pool %s",

@@ -20,7 +20,7 @@ func serviceOf(i int, f cluster.Family) cluster.Service {
 	return cluster.Service{Key: cluster.Key{Namespace: "default", Name: fmt.Sprint("web-", i)}, Managed: true, Families: []cluster.Family{f}}
 }
 
-// assignAll gives each Service an address, one by one.
+// assignAll assigns an address to each Service, one after the other.
 func assignAll(tb testing.TB, a *Allocator, services []cluster.Service) {
 	for i := range services {
 		if r := a.Assign(&services[i], nil); r.Refusal != nil {
@@ -29,7 +29,7 @@ func assignAll(tb testing.TB, a *Allocator, services []cluster.Service) {
 	}
 }
 
-// BenchmarkAssign10000 gives 10,000 Services their addresses, one by one, from pools of different sizes.
+// BenchmarkAssign10000 assigns addresses to 10,000 Services, one after the other, from pools of different sizes.
 func BenchmarkAssign10000(b *testing.B) {
 	for _, c := range []struct {
 		prefix string
@@ -48,7 +48,7 @@ func BenchmarkAssign10000(b *testing.B) {
 	}
 }
 
-// BenchmarkAssignAll gives all addresses of a /16, one by one.
+// BenchmarkAssignAll assigns all addresses of a /16, one after the other.
 func BenchmarkAssignAll(b *testing.B) {
 	services := make([]cluster.Service, 1<<16)
 	for i := range services {
@@ -60,7 +60,8 @@ func BenchmarkAssignAll(b *testing.B) {
 	}
 }
 
-// BenchmarkAssignNth gives one address when so many are held: no slower for the 10,000th than for the first.
+// BenchmarkAssignNth assigns one address after n others. The time for the 10,000th address should equal the time for
+// the first.
 func BenchmarkAssignNth(b *testing.B) {
 	for _, n := range []int{1, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -79,7 +80,7 @@ func BenchmarkAssignNth(b *testing.B) {
 	}
 }
 
-// BenchmarkAssignExhausted asks 50 pools in which everything is held.
+// BenchmarkAssignExhausted asks for an address when Services hold all addresses of 50 pools.
 func BenchmarkAssignExhausted(b *testing.B) {
 	cfg := &config.Config{}
 	for i := range 50 {
@@ -101,7 +102,8 @@ func BenchmarkAssignExhausted(b *testing.B) {
 	}
 }
 
-// TestAssignIsFast fails if handing out addresses has become quadratic: of 10,000 that takes a minute and not the 20 ms aimed at.
+// TestAssignIsFast fails if the assignment of addresses takes quadratic time: a minute for 10,000 addresses, instead of
+// the target of 20 ms.
 func TestAssignIsFast(t *testing.T) {
 	for _, c := range []struct {
 		prefix string
@@ -120,7 +122,7 @@ func TestAssignIsFast(t *testing.T) {
 	}
 }
 
-// TestUnchangedAllocatesNothing holds for a Service that has what it needs.
+// TestUnchangedAllocatesNothing asserts that Assign allocates no memory for a Service with all its addresses.
 func TestUnchangedAllocatesNothing(t *testing.T) {
 	svc := serviceOf(0, cluster.IPv4)
 	a := New(onePool("10.0.0.0/24"), nil)

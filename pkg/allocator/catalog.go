@@ -8,21 +8,21 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// catalog is the pools of the configuration and the rules for who may use them.
+// catalog holds the pools of the configuration and the rules on which Services may use a pool.
 type catalog struct {
 	cfg    *config.Config
 	pools  []pool
 	byName map[string]int
-	// namespaces maps a namespace to its labels. It is empty unless a pool has namespace selectors.
+	// namespaces maps a namespace to its labels. The map is empty unless a pool has namespace selectors.
 	namespaces map[string]map[string]string
-	// selective are the indices of the pools with service selectors, and labels the keys that these selectors read.
+	// selective holds the indices of the pools with service selectors, labels the label keys that these selectors read.
 	selective []int
 	labels    []string
-	// spans are the ranges of all pools, ascending.
+	// spans holds the ranges of all pools, ascending.
 	spans []span
 }
 
-// poolOf returns the index of the pool whose ranges contain addr, -1 if there is none.
+// poolOf returns the index of the pool with a range that contains addr, -1 for none.
 func (c *catalog) poolOf(addr netip.Addr) int {
 	after, found := slices.BinarySearchFunc(c.spans, addr, func(s span, addr netip.Addr) int { return s.From.Compare(addr) })
 	if found {
@@ -34,12 +34,12 @@ func (c *catalog) poolOf(addr netip.Addr) int {
 	return c.spans[after-1].pool
 }
 
-// leavesOut is true when pool i does not hand out addr, although its ranges contain it.
+// leavesOut reports whether pool i does not hand out addr, although a range of the pool contains addr.
 func (c *catalog) leavesOut(i int, addr netip.Addr) bool {
 	return c.pools[i].AvoidBuggyIPs && isBuggy(addr)
 }
 
-// admits is true when svc may use pool i.
+// admits reports whether svc may use pool i.
 func (c *catalog) admits(i int, svc *cluster.Service) bool {
 	p := &c.pools[i]
 	return !p.restricted || c.admitsNamespace(p, svc.Key.Namespace) && p.AdmitsService(svc.Labels)
@@ -49,7 +49,7 @@ func (c *catalog) admitsNamespace(p *pool, namespace string) bool {
 	return p.AdmitsNamespace(namespace, c.namespaces[namespace])
 }
 
-// prepareSelectors notes what selectors look at.
+// prepareSelectors collects the labels that selectors read.
 func (c *catalog) prepareSelectors(namespaces []cluster.Namespace) {
 	if c.cfg.NamespaceLabels() {
 		c.namespaces = make(map[string]map[string]string, len(namespaces))

@@ -8,7 +8,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// claim notes the claims on addresses of the pools. Call it after bar.
+// claim records the claims on addresses of the pools. Call claim after bar.
 func (a *Allocator) claim(claims []cluster.Claim) {
 	for _, c := range claims {
 		i := a.poolOf(c.Addr)
@@ -24,14 +24,14 @@ func (a *Allocator) claim(claims []cluster.Claim) {
 	}
 }
 
-// lasts is true for a claim that counts also while a Service of Lanlord has the address. The Service itself may be the reason for
-// any other claim: by its spec.externalIPs, or because a Gateway shows the address of the Service.
+// lasts reports whether a claim also counts while a Service of Lanlord has the address. The Service itself may have
+// caused any other claim: by its spec.externalIPs, or because a Gateway shows the address of the Service.
 func lasts(c cluster.Claim) bool { return !c.Managed && c.By != cluster.ClaimedByGateway }
 
-// claimOn returns the claim that keeps addr from svc. A claim keeps no address from the holder of the claim. Where several
-// Services of Lanlord claim one address, the claims keep the address from none of these Services: the first one gets the
-// address, and the others share as far as they may. A Gateway keeps no address from its own Service, nor from the Service that
-// had the address a short while ago.
+// claimOn returns the claim that keeps addr from svc. A claim does not keep an address from the holder of the claim. If
+// several Services of Lanlord claim one address, these claims keep the address from none of these Services: the first
+// Service gets the address, and the others share the address if they may. A Gateway does not keep an address from the
+// Service of the Gateway, or from the last holder of an address in cool-down.
 func (a *Allocator) claimOn(svc *cluster.Service, addr netip.Addr) (cluster.Claim, bool) {
 	for _, c := range a.claims[addr] {
 		switch {
@@ -49,17 +49,18 @@ func refuseClaim(c cluster.Claim) *Refusal {
 	return refuse(cluster.Problem{Reason: reason.AddressTaken, Addr: c.Addr, By: c.HolderText()}, "%s %s", c.Addr, c.Text())
 }
 
-// wish is an address that counts as requested although the Service does not name it in an annotation.
+// wish is an implicit request: an address that counts as requested although no annotation of the Service names the
+// address.
 type wish struct {
 	addr netip.Addr
-	// from is the field or the object that names the address.
+	// from names the field or the object that contains the address.
 	from string
 }
 
 func (w wish) isValid() bool { return w.addr.IsValid() }
 
-// wishFor returns the address of the family that the Gateway or spec.externalIPs of svc ask for. A request of svc goes before:
-// for an address of the family, or for another pool.
+// wishFor returns the implicit request of svc for the family, from the Gateway or spec.externalIPs. An explicit request
+// for an address of the family takes precedence, and so does a request for another pool.
 func (a *Allocator) wishFor(svc *cluster.Service, f cluster.Family) wish {
 	if len(svc.GatewayAddresses)+len(svc.ExternalIPs) == 0 || svc.RequestProblem != "" ||
 		slices.ContainsFunc(svc.Requested, func(r netip.Addr) bool { return cluster.FamilyOf(r) == f }) {
@@ -81,7 +82,7 @@ func (a *Allocator) wishFor(svc *cluster.Service, f cluster.Family) wish {
 	return wish{first(svc.ExternalIPs), "spec.externalIPs"}
 }
 
-// requestWishes fills the empty slots with the wishes of the Service.
+// requestWishes fills the empty slots with the implicit requests of the Service.
 func (a *Allocator) requestWishes(s *seeker) *Refusal {
 	for i := range s.slots() {
 		slot := &s.slots()[i]
@@ -99,7 +100,8 @@ func (a *Allocator) requestWishes(s *seeker) *Refusal {
 	return nil
 }
 
-// unmet returns why the Service lacks an address that is wished for, as part of a sentence, empty when there is nothing to say.
+// unmet returns, as part of a sentence, the reasons why the Service has another address than an implicit request names;
+// empty if all implicit requests are met.
 func (a *Allocator) unmet(s *seeker) (text string) {
 	if len(s.GatewayAddresses)+len(s.ExternalIPs) == 0 {
 		return ""
@@ -117,7 +119,7 @@ func (a *Allocator) unmet(s *seeker) (text string) {
 	return text
 }
 
-// joined joins two parts of a sentence, each of which may be empty.
+// joined joins two parts of a sentence. Each part may be empty.
 func joined(x, y string) string {
 	if x == "" || y == "" {
 		return x + y
@@ -125,7 +127,7 @@ func joined(x, y string) string {
 	return x + "; " + y
 }
 
-// whyNot returns why svc cannot get addr by a request, nil if svc can.
+// whyNot returns the reason why svc cannot get addr by a request, nil if svc can get addr.
 func (a *Allocator) whyNot(svc *cluster.Service, addr netip.Addr) *Refusal {
 	i, refusal := a.admit(svc, addr)
 	if refusal == nil {
@@ -134,10 +136,10 @@ func (a *Allocator) whyNot(svc *cluster.Service, addr netip.Addr) *Refusal {
 	return refusal
 }
 
-// Exchange gives svc an address that its Gateway or spec.externalIPs ask for, in the place of held[i]; held are the addresses that
-// svc keeps. now is the new address, and why says what svc gives held[i] up for. ok is false when there is no such address, or
-// svc cannot get the address: then svc keeps what it has. Call Exchange after Leave was called for all other addresses, and
-// afterwards call Leave with held[i].
+// Exchange replaces held[i] by an address that the Gateway or spec.externalIPs of svc request; held lists the addresses
+// that svc keeps. now is the new address, and why is the reason for giving up held[i]. ok is false if svc has no such
+// request, or cannot get the address; svc then keeps all addresses. Call Exchange after the calls of Leave for all
+// other addresses, and then call Leave with held[i].
 func (a *Allocator) Exchange(svc *cluster.Service, held []Assignment) (i int, now Assignment, why *Refusal, ok bool) {
 	if len(svc.GatewayAddresses)+len(svc.ExternalIPs) == 0 {
 		return 0, Assignment{}, nil, false
@@ -158,8 +160,8 @@ func (a *Allocator) Exchange(svc *cluster.Service, held []Assignment) (i int, no
 	return 0, Assignment{}, nil, false
 }
 
-// uncount takes addr, which svc holds, out of the quota of the namespace for this round, unless another Service of the namespace
-// has the address too. undo puts the address back.
+// uncount removes addr, an address that svc holds, from the quota use of the namespace for this round, unless another
+// Service of the namespace has the address too. undo reverts the removal.
 func (a *Allocator) uncount(svc *cluster.Service, addr netip.Addr) (undo func()) {
 	of := poolNamespace{a.poolOf(addr), svc.Key.Namespace}
 	others := func(holder *cluster.Service) bool { return holder != svc && holder.Key.Namespace == svc.Key.Namespace }
@@ -172,12 +174,12 @@ func (a *Allocator) uncount(svc *cluster.Service, addr netip.Addr) (undo func())
 	return func() { a.count(of.pool, of.namespace) }
 }
 
-// hasFormer is true when former has any address.
+// hasFormer reports whether former yields any address.
 func hasFormer(svc *cluster.Service) bool {
 	return svc.Assignment != nil && len(svc.Assignment.Addresses)+len(svc.Assignment.Former) > 0
 }
 
-// former calls yield with the addresses in the record of svc, the last ones first. There must be a record.
+// former calls yield with the addresses in the record of svc, the most recent first. svc must have a record.
 func former(svc *cluster.Service, yield func(netip.Addr) bool) {
 	for _, x := range svc.Assignment.Addresses {
 		if !yield(x.Addr) {
@@ -191,7 +193,7 @@ func former(svc *cluster.Service, yield func(netip.Addr) bool) {
 	}
 }
 
-// fillFormer fills the slots with addresses in the record of the Service that nobody has now.
+// fillFormer fills the slots with addresses in the record of the Service that no Service has now.
 func (a *Allocator) fillFormer(s *seeker) {
 	if !hasFormer(s.Service) {
 		return
@@ -205,14 +207,14 @@ func (a *Allocator) fillFormer(s *seeker) {
 	})
 }
 
-// returns is true for an address that does not rest for another Service.
+// returns reports whether addr is not in cool-down for another Service.
 func (a *Allocator) returns(s *seeker, addr netip.Addr) bool {
 	_, resting := a.resting[addr]
 	return !resting || slices.Contains(a.ownResting[s.Key], addr)
 }
 
-// Regains is true when svc lacks an address that is in the record of svc, and can have that address back. Such Services are to be
-// served first: other Services that ask for the address did not have it.
+// Regains reports whether svc lacks an address in the record of svc and can have the address back. Serve such Services
+// first, because other Services that request the address did not have the address before.
 func (a *Allocator) Regains(svc *cluster.Service, held []Assignment) (regains bool) {
 	if !hasFormer(svc) || svc.RequestProblem != "" {
 		return false

@@ -1,7 +1,9 @@
-// Package allocator says which Service gets which address of which pool, and if none, why.
+// Package allocator decides which Service gets which address from which pool, and gives the reason for each Service
+// without an address.
 //
-// An Allocator serves one round of decisions and is then thrown away: it is made from the configuration, told which
-// addresses are held already (Adopt, Leave), and then asked for the missing ones (Assign). Nothing becomes free within a
-// round, which is why one forward-only cursor for each pool and family finds the next free address in constant time on
-// average, however large the pool is. It knows no clock and is not safe for concurrent use.
+// An Allocator is made from the configuration and works in rounds. In each round, the caller first reports the held
+// addresses (Adopt, Leave), and then asks for the missing addresses (Assign). Between rounds, the caller may settle
+// Services (Settle, Release). No address becomes free within a round. Therefore one forward-only cursor for each pool
+// and family finds the next free address in constant time on average, for pools of any size. An Allocator uses no clock
+// and is not safe for concurrent use.
 package allocator

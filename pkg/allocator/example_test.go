@@ -39,5 +39,5 @@ func Example() {
 	// chat gets nothing, NoFreeAddress: no IPv4 address is free: pool "office" has 0 of 2
 }
 
-// text returns the first address of a result and its pool.
+// text returns the first address of a result with its pool.
 func text(r allocator.Result) string { return string(r.Assignments[0].AppendTo(nil)) }

@@ -9,12 +9,13 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// exhaustion is the key of a refusal for want of a free address.
+// exhaustion is the key of a refusal for lack of a free address.
 type exhaustion struct {
 	view   *view
 	only   int
 	family cluster.Family
-	// both is for Services that need an address of each family, for which what is left of a quota may be too little.
+	// both is true for Services that need an address of each family: the rest of a quota may be too small for two
+	// addresses.
 	both bool
 }
 
@@ -24,8 +25,8 @@ func (a *Allocator) isExhausted(s *seeker, f cluster.Family) bool {
 	return one || both
 }
 
-// lacking returns what the Service lacks in the end: a refusal for an address that the Service needs, a remark for one
-// that it only prefers.
+// lacking returns a refusal if the Service lacks an address that the Service needs, and a remark if the Service lacks
+// an address that the Service only prefers.
 func (a *Allocator) lacking(s *seeker) (refusal *Refusal, remark string) {
 	var missing []*Refusal
 	for i := range s.slots() {
@@ -46,7 +47,7 @@ func (a *Allocator) lacking(s *seeker) (refusal *Refusal, remark string) {
 	return missing[0], ""
 }
 
-// both is the refusal of a Service that lacks an address of each family.
+// both returns the refusal for a Service that lacks an address of each family.
 func both(first, second *Refusal) *Refusal {
 	return &Refusal{
 		Reason: first.Reason, Problems: slices.Concat(first.Problems, second.Problems),
@@ -54,10 +55,10 @@ func both(first, second *Refusal) *Refusal {
 	}
 }
 
-// lasting chooses one of two refusals for a Service that waits for two addresses: a refusal that the configuration
-// causes, else the refusal that the record of the Service has already, as long as it holds. One of two families may
-// become free and be taken many times while the other one keeps the Service waiting; a message that followed would be
-// written each time.
+// lasting chooses one of two refusals for a Service that waits for two addresses. A refusal caused by the configuration
+// comes first, then a refusal that the record of the Service already has and that still holds. An address of one family
+// may become free and taken many times while the other family keeps the Service waiting. Without this rule, each of
+// these changes would write a new message.
 func lasting(svc *cluster.Service, missing []*Refusal) *Refusal {
 	for _, r := range missing {
 		if r.Reason != reason.NoFreeAddress && r.Reason != reason.QuotaReached {
@@ -72,11 +73,12 @@ func lasting(svc *cluster.Service, missing []*Refusal) *Refusal {
 	return missing[0]
 }
 
-// exhaustedFor returns why there is no address of the family for the Service.
+// exhaustedFor returns the reason why no address of the family is left for the Service.
 func (a *Allocator) exhaustedFor(s *seeker, f cluster.Family) *Refusal {
 	for i := range s.slots() {
 		if slot := &s.slots()[i]; !slot.empty() && !slot.held && a.pools[slot.pool].limits() {
-			// A quota that only the Service's own other address has used up is none for the next Service.
+			// If only the Service's own new address has used up a quota, the next Service may still have room. Do not
+			// cache the refusal.
 			return a.explainExhausted(s, f)
 		}
 	}
@@ -89,7 +91,8 @@ func (a *Allocator) exhaustedFor(s *seeker, f cluster.Family) *Refusal {
 	return r
 }
 
-// explainExhausted looks at each pool once more, and says why it has no address of the family for the Service.
+// explainExhausted examines each pool again, and returns the reasons why no pool has an address of the family for the
+// Service.
 func (a *Allocator) explainExhausted(s *seeker, f cluster.Family) *Refusal {
 	if s.only != noPool {
 		return a.explainRequested(s, f)
@@ -112,16 +115,16 @@ func (a *Allocator) explainExhausted(s *seeker, f cluster.Family) *Refusal {
 	return lack.refuse()
 }
 
-// shortage collects why the pools have no address of a family for a Service.
+// shortage collects the reasons why the pools have no address of a family for a Service.
 type shortage struct {
 	family    cluster.Family
 	namespace string
-	// full are the pools without a free address, and names the first of their names. more is the size of those that a
-	// message does not show.
+	// full lists the pools without a free address, and names their first few names. more is the total size of the pools
+	// that a message does not show.
 	full  list
 	names []string
 	more  float64
-	// quotas are the pools whose quota is reached, and others those that are not for the Service.
+	// quotas lists the pools with a full quota, others the pools that are not for the Service.
 	quotas, others list
 }
 
@@ -134,7 +137,7 @@ func (s *shortage) addFull(p *pool) {
 	}
 }
 
-// refuse returns the refusal.
+// refuse returns the refusal for the collected reasons.
 func (s *shortage) refuse() *Refusal {
 	problem := cluster.Problem{Family: s.family}
 	switch {
@@ -164,7 +167,7 @@ func (s *shortage) fullText() string {
 	return text
 }
 
-// explainRequested is for a Service that requests a pool.
+// explainRequested returns the reason why the requested pool has no address of the family for the Service.
 func (a *Allocator) explainRequested(s *seeker, f cluster.Family) *Refusal {
 	p := &a.pools[s.only]
 	switch {
@@ -183,7 +186,8 @@ func (a *Allocator) explainRequested(s *seeker, f cluster.Family) *Refusal {
 		"no %s address is free: %s", f, p.used(f))
 }
 
-// notFor says why pool i gives no addresses of the family to the Service by itself, empty if it does.
+// notFor returns the reason why pool i does not give addresses of the family to the Service by automatic assignment,
+// empty if the pool does.
 func (c *catalog) notFor(s *seeker, i int, f cluster.Family) string {
 	p := &c.pools[i]
 	switch {
@@ -203,7 +207,7 @@ func (c *catalog) notFor(s *seeker, i int, f cluster.Family) string {
 	return ""
 }
 
-// used returns the text for a pool whose addresses of the family are all in use.
+// used returns the text for a pool without a free address of the family.
 func (p *pool) used(f cluster.Family) string {
 	return fmt.Sprintf("pool %s has 0 of %.0f%s", quote(p.Name), p.of(f).size, p.of(f).kept())
 }
@@ -215,7 +219,7 @@ func notConsidered(pools list) string {
 	return "; not considered: " + pools.String()
 }
 
-// kept returns the text for the addresses of the pool that not every Service may have.
+// kept returns the text for the addresses of the pool that are reserved or withheld.
 func (s *stock) kept() string {
 	switch {
 	case s.reserved > 0 && s.withheld > 0:
@@ -228,8 +232,8 @@ func (s *stock) kept() string {
 	return ""
 }
 
-// quotaText returns the text for a pool whose quota leaves too little for the Service. The text has no count that other
-// Services change.
+// quotaText returns the text for a pool with a quota that leaves too little for the Service. The text contains no count
+// that other Services change.
 func (c *catalog) quotaText(s *seeker, i int) string {
 	limit, _ := c.pools[i].Quota(s.Key.Namespace)
 	text := fmt.Sprintf("pool %s allows namespace %s ", quote(c.pools[i].Name), s.Key.Namespace)
@@ -252,7 +256,7 @@ func (c *catalog) disabled(i int) *Refusal {
 		"pool %s is disabled, so it gives no more addresses", quote(c.pools[i].Name))
 }
 
-// outside is the refusal of an address that no pool contains.
+// outside returns the refusal of an address that no pool contains.
 func (c *catalog) outside(addr netip.Addr) *Refusal {
 	return refuse(cluster.Problem{Reason: reason.AddressOutsidePools, Addr: addr},
 		"no pool contains %s (pools: %s)", addr, c.poolNames())
@@ -284,14 +288,14 @@ func (c *catalog) poolNames() string {
 	return names.String()
 }
 
-// inUse is the refusal of an address that holder has and does not share with svc.
+// inUse returns the refusal of an address that holder has and does not share with svc.
 func (a *Allocator) inUse(svc *cluster.Service, addr netip.Addr, holder *cluster.Service) *Refusal {
 	why := a.unshared(svc, holder, addr)
 	problem := cluster.Problem{Reason: reason.AddressInUse, Addr: addr, By: holder.Key.String(), Unshared: why}
 	return refuse(problem, "%s is held by Service %s%s", addr, holder.Key, a.unsharedText(why, svc, holder, addr))
 }
 
-// familyMismatch is the refusal of an address of a family that svc does not have.
+// familyMismatch returns the refusal of an address of a family that svc does not have.
 func familyMismatch(svc *cluster.Service, addr netip.Addr) *Refusal {
 	if wanted := Wanted(svc); len(wanted) == 1 {
 		return refuse(cluster.Problem{Reason: reason.FamilyMismatch, Addr: addr},

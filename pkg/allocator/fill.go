@@ -6,7 +6,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// fill gives each empty slot an address if there is one. It refuses when one is reserved that is not free.
+// fill assigns an address to each empty slot if one is available. fill returns a refusal if an address is reserved for
+// the Service and not free.
 func (a *Allocator) fill(s *seeker) *Refusal {
 	if refusal := a.fillReserved(s, a.ownReserved[s.Key]); refusal != nil {
 		return refusal
@@ -27,8 +28,8 @@ func (a *Allocator) fill(s *seeker) *Refusal {
 	return nil
 }
 
-// fillReserved fills the slots with what is reserved for the Service. Of several addresses of a family it takes the first
-// that is free; if none is, it waits for the first.
+// fillReserved fills the slots with the addresses reserved for the Service. For each family, fillReserved takes the
+// first free reserved address, and otherwise returns the refusal of the first reserved address.
 func (a *Allocator) fillReserved(s *seeker, reserved []netip.Addr) *Refusal {
 	var refusals [2]*Refusal
 	for _, addr := range reserved {
@@ -57,7 +58,7 @@ func boolInt(b bool) int {
 	return 0
 }
 
-// waitFor says why the Service cannot have an address now that is reserved for it.
+// waitFor returns the reason why the Service cannot have the reserved address addr now.
 func (a *Allocator) waitFor(s *seeker, addr netip.Addr) *Refusal {
 	if b, ok := a.barred[addr]; ok {
 		return reservedBut(b.refuse(addr))
@@ -79,7 +80,7 @@ func reservedBut(r *Refusal) *Refusal {
 	return &Refusal{r.Reason, r.Problems, Shorten("its reserved address "+r.Message, MaxMessage)}
 }
 
-// fillOwn fills the slots with what rests for the Service, the last released first.
+// fillOwn fills the slots with addresses in cool-down that the Service held last, the last released first.
 func (a *Allocator) fillOwn(s *seeker, resting []netip.Addr) {
 	for i := range resting {
 		addr := resting[len(resting)-1-i]
@@ -90,13 +91,14 @@ func (a *Allocator) fillOwn(s *seeker, resting []netip.Addr) {
 	}
 }
 
-// mayGive is true when addr, of pool i, may be given to the Service by itself, whoever has it.
+// mayGive reports whether addr, of pool i, may be assigned to the Service without a request, leaving the present
+// holders of addr out of account.
 func (a *Allocator) mayGive(s *seeker, i int, addr netip.Addr) bool {
 	_, claimed := a.claimOn(s.Service, addr)
 	return !a.leavesOut(i, addr) && !claimed && !a.isBarred(addr) && a.gives(s, i) && a.mayCount(s, i, addr)
 }
 
-// fillShared fills the slots with addresses that the Service may share, those of the oldest Services first.
+// fillShared fills the slots with addresses that the Service may share, the addresses of the oldest Services first.
 func (a *Allocator) fillShared(s *seeker) {
 	for i := range s.slots() {
 		slot := &s.slots()[i]
@@ -126,10 +128,11 @@ func (a *Allocator) fillShared(s *seeker) {
 	}
 }
 
-// fewShared is the number of addresses that are tried again for each Service rather than remembered as tried.
+// fewShared is the number of shared addresses up to which each Service tries all addresses again, without a cache of
+// failed tries.
 const fewShared = 8
 
-// triedBy returns where it is noted how many addresses Services of this kind have tried.
+// triedBy returns the counter of addresses already tried for Services of this kind.
 func (a *Allocator) triedBy(s *seeker, in sharing) *int {
 	ports := a.scratch[:0]
 	for _, p := range s.Ports {
@@ -148,7 +151,7 @@ func (a *Allocator) triedBy(s *seeker, in sharing) *int {
 	return tried
 }
 
-// fillBoth fills two slots from the first pool that has both families.
+// fillBoth fills both slots from the first pool with a fresh address of each family.
 func (a *Allocator) fillBoth(s *seeker) {
 	if a.isExhausted(s, s.slots()[0].family) || a.isExhausted(s, s.slots()[1].family) {
 		return
@@ -177,8 +180,8 @@ func (a *Allocator) fillBoth(s *seeker) {
 	}
 }
 
-// fillOne fills slot i from the pool that the other family came from, else from the first that has an address. An
-// address that rests for another Service is taken when no pool has a fresh one.
+// fillOne fills slot i from the pool of the other family's address, or else from the first pool with a fresh address.
+// When no pool has a fresh address, fillOne takes an address in cool-down that another Service held.
 func (a *Allocator) fillOne(s *seeker, i int) {
 	slot := &s.slots()[i]
 	if a.isExhausted(s, slot.family) {
@@ -204,7 +207,7 @@ func (a *Allocator) fillOne(s *seeker, i int) {
 		if a.fillFrom(s, slot, in, a.fresh) {
 			return
 		}
-		// A quota that only this Service's other address has used up is none for the next Service.
+		// If only this Service's own new address has used up a quota, the next Service may still have room.
 		if j == *next && (!a.quotaLeft(s, in, 1) || !a.fresh(a.pools[in].of(slot.family)).IsValid()) {
 			*next++
 		}
@@ -231,13 +234,14 @@ func (a *Allocator) fillFrom(s *seeker, slot *slot, in int, from func(*stock) ne
 	return true
 }
 
-// isKept is true for an address that is given to nobody, or only to certain Services.
+// isKept reports whether addr is excluded for every Service, or available to certain Services only.
 func (a *Allocator) isKept(addr netip.Addr) bool {
 	_, claimed := a.claims[addr]
 	return claimed || a.isBarred(addr)
 }
 
-// isBarred is true for an address that is given to nobody, or only to the Services that it is reserved for.
+// isBarred reports whether addr is excluded for every Service, or available only to the Services that addr is reserved
+// for.
 func (a *Allocator) isBarred(addr netip.Addr) bool {
 	if _, ok := a.barred[addr]; ok {
 		return true
@@ -251,7 +255,7 @@ func (a *Allocator) isUnused(addr netip.Addr) bool {
 	return !used
 }
 
-// fresh returns the first address that is neither held nor resting nor kept, the zero Addr if there is none.
+// fresh returns the first address that has no holder, is not in cool-down and is not kept; the zero Addr for none.
 func (a *Allocator) fresh(s *stock) netip.Addr {
 	for ; s.next.IsValid(); s.advance() {
 		if _, resting := a.resting[s.next]; !resting && a.isUnused(s.next) && !a.isKept(s.next) {
@@ -261,7 +265,8 @@ func (a *Allocator) fresh(s *stock) netip.Addr {
 	return netip.Addr{}
 }
 
-// rested returns the address that has rested longest and that another Service may have, the zero Addr if there is none.
+// rested returns the address that has been in cool-down longest and that another Service may have, the zero Addr for
+// none.
 func (a *Allocator) rested(s *stock) netip.Addr {
 	for ; len(s.rests) > 0; s.rests = s.rests[1:] {
 		if addr := s.rests[0]; len(a.firm[addr]) == 0 && a.isUnused(addr) && !a.isKept(addr) {

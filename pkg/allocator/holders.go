@@ -11,34 +11,35 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// holders knows who has which address, and who may share one.
+// holders records the Services that hold each address, and decides which Services may share an address.
 type holders struct {
-	// used has the first holder of each address, more those who share it.
+	// used holds the first holder of each address, more the other holders.
 	used map[netip.Addr]*cluster.Service
 	more map[netip.Addr][]*cluster.Service
-	// apart is true for an address that Services of different namespaces may not share; nil when there is none.
+	// apart reports whether Services of different namespaces may not share an address; nil if they always may.
 	apart func(netip.Addr) bool
-	// settled are the addresses that are held between rounds and whose holders have a sharing key.
+	// settled holds the addresses of settled Services with a sharing key.
 	settled map[sharing][]netip.Addr
 	sharers
 }
 
-// sharers is the part of holders that one round uses.
+// sharers holds the part of holders for one round.
 type sharers struct {
-	// leaving are the addresses that are still in a Service's status and will not be. Nobody new gets them.
+	// leaving holds the addresses that a Service must give up and still has in its status. No further Service gets
+	// these addresses.
 	leaving map[netip.Addr]*cluster.Service
-	// firm are the Services that perhaps hold an address.
+	// firm holds the Services that perhaps hold an address.
 	firm map[netip.Addr][]*cluster.Service
-	// shared are the addresses whose holders have a sharing key, as far as they were looked at.
+	// shared holds the addresses with holders that have a sharing key, for the keys examined so far.
 	shared map[sharing]*sharedAddrs
-	// assigning is true when all that was held before the round is known, and addresses are being given.
+	// assigning is true once all addresses held before the round are known, and Assign runs.
 	assigning bool
 	// tried counts the addresses at the front of shared that a kind of Service cannot share. The count only grows.
 	tried map[sharer]*int
 }
 
-// sharedAddrs are addresses that the same Services could share: once they are sorted, those that were held before the
-// round by the age of their oldest holder, then those given in the round.
+// sharedAddrs lists addresses that the same Services could share. Once sorted, the list begins with the addresses held
+// before the round, ordered by the age of their oldest holder; the addresses assigned in the round follow.
 type sharedAddrs struct {
 	addrs  []netip.Addr
 	sorted bool
@@ -50,11 +51,12 @@ type sharing struct {
 	family cluster.Family
 }
 
-// sharer is the kind of a Service that decides which addresses the Service can share.
+// sharer is the kind of a Service for sharing: Services of the same kind can share the same addresses.
 type sharer struct {
 	sharing
 	policy cluster.TrafficPolicy
-	// namespace is empty unless policy is TrafficLocal or a pool keeps namespaces apart, selector unless policy is TrafficLocal.
+	// namespace is empty unless policy is TrafficLocal or a pool forbids sharing across namespaces. selector is empty
+	// unless policy is TrafficLocal.
 	namespace, selector string
 	// ports has three bytes for each port.
 	ports string
@@ -77,7 +79,7 @@ func newSharers() sharers {
 	}
 }
 
-// lookUp returns the Service, or one that shares nothing if there is none.
+// lookUp returns the Service with the key, or a Service that shares no address if the key is unknown.
 func lookUp(services []*cluster.Service, key cluster.Key) *cluster.Service {
 	i, found := slices.BinarySearchFunc(services, key, func(s *cluster.Service, k cluster.Key) int { return s.Key.Compare(k) })
 	if !found {
@@ -86,11 +88,12 @@ func lookUp(services []*cluster.Service, key cluster.Key) *cluster.Service {
 	return services[i]
 }
 
-// hold makes svc a holder of addr, and returns whether it is the first one.
+// hold makes svc a holder of addr, and reports whether svc is the first holder.
 func (h *holders) hold(svc *cluster.Service, addr netip.Addr) bool {
 	var shared *sharedAddrs
 	if svc.SharingKey != "" {
-		// The order must not follow from what is given in this round.
+		// Sort the list before the new address joins: the order of the addresses held before the round must not depend
+		// on assignments in the round.
 		shared = h.sharedBy(sharing{svc.SharingKey, cluster.FamilyOf(addr)})
 	}
 	if _, ok := h.used[addr]; ok {
@@ -104,7 +107,7 @@ func (h *holders) hold(svc *cluster.Service, addr netip.Addr) bool {
 	return true
 }
 
-// sharedBy returns the addresses that the same Services could share, in their order when addresses are being given.
+// sharedBy returns the addresses that the same Services could share; sorted once assigning is true.
 func (h *holders) sharedBy(s sharing) *sharedAddrs {
 	shared, ok := h.shared[s]
 	if !ok {
@@ -118,7 +121,7 @@ func (h *holders) sharedBy(s sharing) *sharedAddrs {
 	return shared
 }
 
-// obstacle returns the Service that has addr and does not share it with svc, nil if there is none.
+// obstacle returns a Service that has addr and does not share addr with svc, nil for none.
 func (h *holders) obstacle(svc *cluster.Service, addr netip.Addr) *cluster.Service {
 	holder, ok := h.used[addr]
 	if !ok {
@@ -135,7 +138,7 @@ func (h *holders) obstacle(svc *cluster.Service, addr netip.Addr) *cluster.Servi
 	return h.leaving[addr]
 }
 
-// doubt returns the Service that perhaps has addr and would not share it with svc, nil if there is none.
+// doubt returns a Service that perhaps has addr and would not share addr with svc, nil for none.
 func (h *holders) doubt(svc *cluster.Service, addr netip.Addr) *cluster.Service {
 	for _, holder := range h.firm[addr] {
 		if holder.Key != svc.Key && !h.mayShare(svc, holder, addr) {
@@ -145,12 +148,12 @@ func (h *holders) doubt(svc *cluster.Service, addr netip.Addr) *cluster.Service 
 	return nil
 }
 
-// isOpen is true when svc can have addr as far as other Services are concerned.
+// isOpen reports whether no other Service keeps addr from svc.
 func (h *holders) isOpen(svc *cluster.Service, addr netip.Addr) bool {
 	return h.obstacle(svc, addr) == nil && h.doubt(svc, addr) == nil
 }
 
-// hasIn is true when a Service of the namespace has addr, or perhaps has it.
+// hasIn reports whether a Service of the namespace has addr, or perhaps has addr.
 func (h *holders) hasIn(namespace string, addr netip.Addr) bool {
 	in := func(holder *cluster.Service) bool { return holder.Key.Namespace == namespace }
 	if holder, ok := h.used[addr]; ok && (in(holder) && h.leaving[addr] != holder || slices.ContainsFunc(h.more[addr], in)) {
@@ -169,7 +172,7 @@ func (h *holders) oldest(addr netip.Addr) *cluster.Service {
 	return oldest
 }
 
-// Older orders Services by their age, and those made at the same time by their names.
+// Older orders Services by creation time, and Services of the same creation time by Key.
 func Older(x, y *cluster.Service) int {
 	if c := x.Created.Compare(y.Created); c != 0 {
 		return c
@@ -177,9 +180,10 @@ func Older(x, y *cluster.Service) int {
 	return x.Key.Compare(y.Key)
 }
 
-// MayShare is true when two Services may have the same address: they have the same sharing key and no port in common,
-// and their traffic is for the same nodes, since both have the policy Cluster, or both have Local and the same
-// endpoints: a selector chooses Pods of the Service's own namespace.
+// MayShare reports whether two Services may have the same address. The Services must have the same sharing key and no
+// port in common, and their traffic must go to the same nodes: both have the policy Cluster, or both have Local and the
+// same endpoints. The same endpoints require the same namespace, because a selector chooses Pods of the Service's own
+// namespace.
 func MayShare(x, y *cluster.Service) bool {
 	if x.SharingKey == "" || x.SharingKey != y.SharingKey || x.TrafficPolicy != y.TrafficPolicy {
 		return false
@@ -191,7 +195,7 @@ func MayShare(x, y *cluster.Service) bool {
 	return !clash
 }
 
-// mayShare is true when two Services may have addr, as far as the Services and the pool of addr go.
+// mayShare reports whether two Services may share addr, by the rules for the Services and for the pool of addr.
 func (h *holders) mayShare(x, y *cluster.Service, addr netip.Addr) bool {
 	return MayShare(x, y) && (x.Key.Namespace == y.Key.Namespace || h.apart == nil || !h.apart(addr))
 }
@@ -207,7 +211,7 @@ func (c *catalog) keepsApart() func(netip.Addr) bool {
 	}
 }
 
-// commonPort returns the first port that is in both, which are sorted.
+// commonPort returns the first port in both lists. Both lists must be sorted.
 func commonPort(x, y []cluster.Port) (cluster.Port, bool) {
 	for len(x) > 0 && len(y) > 0 {
 		switch c := x[0].Compare(y[0]); {
@@ -222,7 +226,7 @@ func commonPort(x, y []cluster.Port) (cluster.Port, bool) {
 	return cluster.Port{}, false
 }
 
-// unshared returns why svc cannot share addr with its holder.
+// unshared returns the reason why svc cannot share addr with holder.
 func (h *holders) unshared(svc, holder *cluster.Service, addr netip.Addr) reason.Unshared {
 	_, clash := commonPort(svc.Ports, holder.Ports)
 	switch {
@@ -245,8 +249,8 @@ func (h *holders) unshared(svc, holder *cluster.Service, addr netip.Addr) reason
 	}
 }
 
-// unsharedText returns why svc cannot share addr with its holder, as the end of a sentence that names the holder. The text is
-// empty for a Service without a sharing key.
+// unsharedText returns the reason why svc cannot share addr with holder, as the end of a sentence that names holder.
+// The text is empty for a Service without a sharing key.
 func (a *Allocator) unsharedText(why reason.Unshared, svc, holder *cluster.Service, addr netip.Addr) string {
 	switch why {
 	case reason.NotMeant:
@@ -272,11 +276,11 @@ func (a *Allocator) unsharedText(why reason.Unshared, svc, holder *cluster.Servi
 	return ""
 }
 
-// maxPorts is the number of ports in a message; further ports are counted.
+// maxPorts limits the ports listed in a message; the message counts the others.
 const maxPorts = 40
 
-// AppendSharing appends the terms on which svc shares its addresses to the text of a message, nothing for a Service
-// without a sharing key. At most maxPorts ports are named.
+// AppendSharing appends the terms on which svc shares its addresses to the text of a message. For a Service without a
+// sharing key, AppendSharing appends nothing. The text lists at most maxPorts ports.
 func AppendSharing(text []byte, svc *cluster.Service) []byte {
 	if svc.SharingKey == "" {
 		return text

@@ -68,7 +68,8 @@ func TestAppendSharing(t *testing.T) {
 	}
 }
 
-// TestFirmRestIsShared gives an address that one Service perhaps holds to another that shares it, and to no other.
+// TestFirmRestIsShared asserts that an address that one Service perhaps holds goes to another Service that may share
+// the address with the first, and to no other Service.
 func TestFirmRestIsShared(t *testing.T) {
 	s := onePool("10.0.0.0/30")
 	service := func(name, key string, number uint16) *cluster.Service {

@@ -16,7 +16,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// bytes are what a world is made from: each choice takes one. When they are used up every choice is the first.
+// bytes is the source of choices for a world: each choice consumes one byte. Once all bytes are used, each choice is
+// the first option.
 type bytes struct{ data []byte }
 
 func (b *bytes) pick(n int) int {
@@ -30,13 +31,14 @@ func (b *bytes) pick(n int) int {
 
 func (b *bytes) chance(of int) bool { return b.pick(of) == of-1 }
 
-// world is an input of one round.
+// world is the input of one round.
 type world struct {
 	cluster.Snapshot
 	resting []Rest
 }
 
-// universe are the addresses that occur: around a border at which IPv4 addresses are avoided, and a few of IPv6.
+// universe returns the addresses used in the tests: IPv4 addresses around a .255 and .0 that AvoidBuggyIPs leaves out,
+// and a few IPv6 addresses.
 func universe() []netip.Addr {
 	var all []netip.Addr
 	for a, i := netip.MustParseAddr("10.0.0.250"), 0; i < 12; a, i = a.Next(), i+1 {
@@ -64,7 +66,8 @@ func newWorld(data []byte) world {
 	for range b.pick(2) {
 		w.Subnets = append(w.Subnets, netip.PrefixFrom(anyAddr(), []int{24, 29, 30, 31, 32}[b.pick(5)]).Masked())
 	}
-	// Each address belongs to one of the pools or to none, in runs, so that pools have several ranges.
+	// Each address belongs to one pool or to none. Neighbours often belong to the same pool, so that pools have several
+	// ranges.
 	owners := make([]int, len(addrs))
 	for i := range owners {
 		if owners[i] = b.pick(4); i > 0 && b.chance(2) {
@@ -90,14 +93,14 @@ func newWorld(data []byte) world {
 	return w
 }
 
-// newClaim returns a claim of a Service that there may be, of a Gateway that a Service may be of, or of a Node.
+// newClaim returns a random claim. The holder of a Service or Gateway claim may have the key of a Service of the world.
 func newClaim(b *bytes, addr netip.Addr) cluster.Claim {
 	c := cluster.Claim{Addr: addr, By: cluster.ClaimedBy(b.pick(4)), Holder: anyKey(b)}
 	c.Managed = c.By == cluster.ClaimedByExternalIPs && b.chance(2)
 	return c
 }
 
-// wishAndRemember gives svc wishes and a past.
+// wishAndRemember gives svc implicit requests and a record of former addresses.
 func wishAndRemember(b *bytes, svc *cluster.Service, anyAddr func() netip.Addr) {
 	if b.chance(5) {
 		svc.ExternalIPs = append(svc.ExternalIPs, anyAddr())
@@ -197,7 +200,7 @@ func newService(b *bytes, i int, anyAddr func() netip.Addr) *cluster.Service {
 	return svc
 }
 
-// check runs one round on both allocators, compares them, and holds the laws against the result.
+// check runs one round on the Allocator and on the reference, compares the results, and checks the laws.
 func (w world) check(t *testing.T) {
 	a := New(w.Snapshot, w.resting)
 	n := newNaive(w.Snapshot, w.resting)
@@ -248,7 +251,7 @@ func (w world) check(t *testing.T) {
 	w.checkQuotas(t, n, held)
 }
 
-// checkResult holds the laws about one Service.
+// checkResult checks the laws about one Service.
 func (w world) checkResult(t *testing.T, svc *cluster.Service, held []Assignment, r Result) {
 	for _, h := range held {
 		if !slices.Contains(r.Assignments, h) {
@@ -269,7 +272,8 @@ func (w world) checkResult(t *testing.T, svc *cluster.Service, held []Assignment
 	}
 }
 
-// checkQuotas allows a namespace no more than its quota beside what it had before and what is reserved for it.
+// checkQuotas checks that a namespace has no more addresses than its quota, apart from addresses held before the round
+// and reserved addresses.
 func (w world) checkQuotas(t *testing.T, n *naive, held [][]Assignment) {
 	for i := range w.Config.Pools {
 		p := &w.Config.Pools[i]
@@ -347,8 +351,8 @@ func (w world) String() string {
 	return text.String()
 }
 
-// TestLaws compares many random rounds with the reference, and checks that nothing is given twice, that nobody gets what
-// it may not have, and that whoever lacks something is told why.
+// TestLaws compares many random rounds with the reference. TestLaws also checks that no address goes to two Services
+// that may not share, that no Service gets a forbidden address, and that each Service without an address gets a reason.
 func TestLaws(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	rounds := 6_000
@@ -364,7 +368,7 @@ func TestLaws(t *testing.T) {
 	}
 }
 
-// FuzzLaws does the same with what the fuzzer thinks of.
+// FuzzLaws checks the same laws on inputs of the fuzzer.
 func FuzzLaws(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("one pool, and services that take its addresses in turn"))

@@ -9,8 +9,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// addLeaving adds pools for the addresses that the configuration had before and does not have now. Only a Service that
-// has such an address keeps it, until the withdraw-delay is over.
+// addLeaving adds pools for the addresses of past configurations that the present configuration no longer has. Only a
+// Service that has such an address keeps the address, until the end of the withdraw-delay.
 func (a *Allocator) addLeaving() {
 	leaving := a.cfg.Leaving()
 	for i := range leaving {
@@ -21,14 +21,15 @@ func (a *Allocator) addLeaving() {
 	}
 }
 
-// isLeaving is true when pool i is one of those that addLeaving added.
+// isLeaving reports whether addLeaving added pool i.
 func (c *catalog) isLeaving(i int) bool { return i >= len(c.cfg.Pools) }
 
 // configured returns the pools of the configuration.
 func (c *catalog) configured() []pool { return c.pools[:len(c.cfg.Pools)] }
 
-// stays reports whether svc keeps addr for a withdraw-delay, and until when, although the configuration no longer gives
-// addr to svc. why is the refusal by the configuration, nil for an address that only a past configuration has.
+// stays reports whether svc keeps addr for a withdraw-delay although the configuration no longer gives addr to svc, and
+// returns the end of the delay. why is the refusal by the configuration, nil for an address that only a past
+// configuration has.
 func (a *Allocator) stays(svc *cluster.Service, addr netip.Addr, why *Refusal) (ok bool, until time.Time) {
 	if len(a.cfg.Past) == 0 || !wasGiven(svc, addr) {
 		return false, time.Time{}
@@ -59,7 +60,7 @@ func (a *Allocator) stays(svc *cluster.Service, addr netip.Addr, why *Refusal) (
 	return ok, until
 }
 
-// wasGiven reports whether a controller gave addr to svc.
+// wasGiven reports whether a controller assigned addr to svc.
 func wasGiven(svc *cluster.Service, addr netip.Addr) bool {
 	if svc.Assignment == nil {
 		return svc.AllocatedFrom != ""
@@ -67,7 +68,7 @@ func wasGiven(svc *cluster.Service, addr netip.Addr) bool {
 	return svc.Assignment.Has(addr)
 }
 
-// gave reports whether a past configuration let svc have addr.
+// gave reports whether a past configuration allowed addr for svc.
 func (a *Allocator) gave(past config.Past, svc *cluster.Service, addr netip.Addr) bool {
 	p := past.PoolOf(addr)
 	if p == nil || svc.RequestedPool != p.Name && past.Config.Pool(svc.RequestedPool) != nil {

@@ -8,19 +8,19 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// naiveGetting is a Service that the reference serves.
+// naiveGetting is the state of the reference while it assigns addresses to one Service.
 type naiveGetting struct {
 	*naive
 	svc    *cluster.Service
 	wanted []cluster.Family
-	// pools are those that may serve it.
+	// pools lists the pools that may serve the Service.
 	pools []*config.Pool
 	got   map[cluster.Family]Assignment
-	// fresh is what of got is new.
+	// fresh holds the new entries of got.
 	fresh map[cluster.Family]Assignment
 }
 
-// assign returns what svc has in the end, and whether that is all it needs.
+// assign returns the addresses of svc after the assignment, and reports whether svc has all addresses that svc needs.
 func (n *naive) assign(svc *cluster.Service, held []Assignment) ([]Assignment, bool) {
 	g := naiveGetting{n, svc, naiveWanted(svc), nil, map[cluster.Family]Assignment{}, map[cluster.Family]Assignment{}}
 	for _, h := range held {
@@ -59,13 +59,13 @@ func (g *naiveGetting) give(addr netip.Addr) {
 	g.got[cluster.FamilyOf(addr)], g.fresh[cluster.FamilyOf(addr)] = a, a
 }
 
-// needs is true when the Service still needs an address of addr's family.
+// needs reports whether the Service still needs an address of addr's family.
 func (g *naiveGetting) needs(addr netip.Addr) bool {
 	_, has := g.got[cluster.FamilyOf(addr)]
 	return !has && slices.Contains(g.wanted, cluster.FamilyOf(addr))
 }
 
-// findPools returns false when the Service requests a pool that it cannot have.
+// findPools returns false if the Service requests a pool that the Service may not use.
 func (g *naiveGetting) findPools() bool {
 	for i := range g.Config.Pools {
 		p := &g.Config.Pools[i]
@@ -82,7 +82,7 @@ func (g *naiveGetting) findPools() bool {
 	})
 }
 
-// request gives the Service what it requests, or returns false.
+// request assigns the requested addresses, or returns false.
 func (g *naiveGetting) request() bool {
 	wishes := slices.Clone(g.svc.Requested)
 	for _, f := range g.wanted {
@@ -105,7 +105,7 @@ func (g *naiveGetting) request() bool {
 	return true
 }
 
-// free is true when addr may be given to the Service by itself and nobody has it.
+// free reports whether addr may be assigned to the Service without a request and nobody holds addr.
 func (g *naiveGetting) free(addr netip.Addr) bool {
 	return g.mayGive(addr) && !g.isUsed(addr) && !g.hasClaim(addr)
 }
@@ -119,8 +119,8 @@ func (g *naiveGetting) rests(addr netip.Addr, firm bool) bool {
 	return slices.ContainsFunc(g.resting, func(r Rest) bool { return r.Addr == addr && (r.Firm || !firm) })
 }
 
-// fill gives the Service what it lacks, as far as there is any. It returns false when the Service is to wait for an
-// address that is reserved for it.
+// fill assigns the missing addresses, as far as addresses are available. fill returns false if the Service must wait
+// for an address reserved for the Service.
 func (g *naiveGetting) fill() bool {
 	if !g.fillReserved() {
 		return false
@@ -149,7 +149,7 @@ func (g *naiveGetting) fill() bool {
 	return true
 }
 
-// fillFormer gives the Service what it has had and what does not rest for others.
+// fillFormer assigns former addresses of the Service that are not in cool-down for another Service.
 func (g *naiveGetting) fillFormer() {
 	if g.svc.Assignment == nil {
 		return

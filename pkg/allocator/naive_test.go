@@ -11,15 +11,16 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// naive is the allocator as one would write it for pools of ten addresses: it lists them and looks at each.
+// naive is a simple reference allocator for pools of about ten addresses: naive lists the addresses and examines each.
 type naive struct {
 	cluster.Snapshot
 	resting []Rest
-	// holders are in the order in which they came, leaving those who are to go.
+	// holders lists the holders of each address in the order of arrival, leaving the Services that must give up an
+	// address.
 	holders map[netip.Addr][]*cluster.Service
 	leaving map[netip.Addr]*cluster.Service
-	// order are the addresses that were held before anything was given, those of the oldest holders first, and then those
-	// given.
+	// order lists the addresses held before the round, the addresses of the oldest holders first, and then the
+	// addresses assigned in the round.
 	order []netip.Addr
 }
 
@@ -64,13 +65,13 @@ func (n *naive) admits(p *config.Pool, svc *cluster.Service) bool {
 	return inNamespace && selected
 }
 
-// isTaken is true for what something on the network has, isEdge for network and broadcast addresses.
+// isTaken reports whether a host on the network has addr.
 func (n *naive) isTaken(addr netip.Addr) bool {
 	return slices.ContainsFunc(n.Taken, func(t cluster.Taken) bool { return t.Addr == addr }) ||
 		slices.ContainsFunc(n.Nodes, func(node cluster.Node) bool { return slices.Contains(node.Addresses, addr) })
 }
 
-// isTakenByStranger is true when a stranger is the first that is known to have it.
+// isTakenByStranger reports whether the first known host with addr is a foreign host.
 func (n *naive) isTakenByStranger(addr netip.Addr) bool {
 	i := slices.IndexFunc(n.Taken, func(t cluster.Taken) bool { return t.Addr == addr })
 	return i >= 0 && n.Taken[i].By == cluster.TakenByStranger &&
@@ -85,7 +86,7 @@ func (n *naive) isEdge(addr netip.Addr) bool {
 	})
 }
 
-// reservedFor is nil for an address that is not reserved.
+// reservedFor returns the Services that addr is reserved for, nil for an address without a reservation.
 func (n *naive) reservedFor(addr netip.Addr) []cluster.Key {
 	var keys []cluster.Key
 	for _, p := range n.Config.Pools {
@@ -112,13 +113,13 @@ func naiveShare(x, y *cluster.Service) bool {
 	return x.TrafficPolicy == cluster.TrafficCluster || x.Key.Namespace == y.Key.Namespace && x.Selector == y.Selector
 }
 
-// mayShare is true when two Services may both have addr.
+// mayShare reports whether two Services may both have addr.
 func (n *naive) mayShare(x, y *cluster.Service, addr netip.Addr) bool {
 	p := n.poolOf(addr)
 	return naiveShare(x, y) && (x.Key.Namespace == y.Key.Namespace || p == nil || !p.SeparateNamespaces)
 }
 
-// isClaimed is true when another object has addr.
+// isClaimed reports whether a claim keeps addr from svc.
 func (n *naive) isClaimed(svc *cluster.Service, addr netip.Addr) bool {
 	return slices.ContainsFunc(n.Claims, func(c cluster.Claim) bool {
 		if c.Addr != addr {
@@ -142,7 +143,7 @@ func (n *naive) restsFor(svc *cluster.Service, addr netip.Addr) bool {
 	return slices.ContainsFunc(n.resting, func(r Rest) bool { return r.Addr == addr && r.Holder == svc.Key })
 }
 
-// wishFor returns what svc wishes for, the zero Addr for nothing.
+// wishFor returns the requested address of the family, explicit or implicit; the zero Addr for none.
 func (n *naive) wishFor(svc *cluster.Service, f cluster.Family) netip.Addr {
 	for _, addr := range slices.Concat(svc.Requested, svc.GatewayAddresses, svc.ExternalIPs) {
 		switch p := n.poolOf(addr); {
@@ -172,7 +173,7 @@ func naiveOf(held []Assignment, f cluster.Family) *Assignment {
 	return nil
 }
 
-// sharesWithAll is true when all who have addr share it with svc.
+// sharesWithAll reports whether svc may share addr with all holders of addr.
 func (n *naive) sharesWithAll(svc *cluster.Service, addr netip.Addr) bool {
 	for _, holder := range n.holders[addr] {
 		if !n.mayShare(svc, holder, addr) {
@@ -182,7 +183,7 @@ func (n *naive) sharesWithAll(svc *cluster.Service, addr netip.Addr) bool {
 	return n.leaving[addr] == nil
 }
 
-// perhaps are the Services that perhaps have addr.
+// perhaps returns the Services that perhaps have addr.
 func (n *naive) perhaps(addr netip.Addr) []*cluster.Service {
 	var all []*cluster.Service
 	for _, r := range n.resting {
@@ -193,7 +194,7 @@ func (n *naive) perhaps(addr netip.Addr) []*cluster.Service {
 	return all
 }
 
-// isOpen is true when all who have addr, and all who perhaps have it, share it with svc.
+// isOpen reports whether svc may share addr with all Services that have addr or perhaps have addr.
 func (n *naive) isOpen(svc *cluster.Service, addr netip.Addr) bool {
 	for _, holder := range n.perhaps(addr) {
 		if holder.Key != svc.Key && !n.mayShare(svc, holder, addr) {
@@ -203,7 +204,7 @@ func (n *naive) isOpen(svc *cluster.Service, addr netip.Addr) bool {
 	return n.sharesWithAll(svc, addr)
 }
 
-// mayHave is true when svc may have addr as far as the configuration and the network go.
+// mayHave reports whether the configuration and the network allow addr for svc.
 func (n *naive) mayHave(svc *cluster.Service, addr netip.Addr) bool {
 	p := n.poolOf(addr)
 	if p == nil || n.isTaken(addr) {
@@ -215,7 +216,7 @@ func (n *naive) mayHave(svc *cluster.Service, addr netip.Addr) bool {
 	return n.admits(p, svc)
 }
 
-// counts is true when addr counts for the quota of a namespace.
+// counts reports whether addr counts for the quota of a namespace.
 func (n *naive) counts(namespace string, addr netip.Addr) bool {
 	for _, holder := range append(n.perhaps(addr), n.holders[addr]...) {
 		if holder.Key.Namespace == namespace {
@@ -225,7 +226,8 @@ func (n *naive) counts(namespace string, addr netip.Addr) bool {
 	return false
 }
 
-// withinQuota is true when a Service of the namespace may have addr besides what it is about to get.
+// withinQuota reports whether the quota allows addr for a Service of the namespace, in addition to the addresses in
+// getting.
 func (n *naive) withinQuota(namespace string, addr netip.Addr, getting map[cluster.Family]Assignment) bool {
 	p := n.poolOf(addr)
 	limit, limited := p.Quotas[namespace]
@@ -274,7 +276,7 @@ func (n *naive) leave(svc *cluster.Service, addr netip.Addr) {
 	}
 }
 
-// adopted ends the time in which Services keep what they have.
+// adopted ends the adoption of held addresses: adopted sorts order by the age of the holders.
 func (n *naive) adopted() {
 	slices.SortFunc(n.order, func(x, y netip.Addr) int {
 		if c := Older(slices.MinFunc(n.holders[x], Older), slices.MinFunc(n.holders[y], Older)); c != 0 {
@@ -284,10 +286,10 @@ func (n *naive) adopted() {
 	})
 }
 
-// isUsed is true for an address that somebody has, or is to give up.
+// isUsed reports whether a Service holds addr or must give up addr.
 func (n *naive) isUsed(addr netip.Addr) bool {
 	return len(n.holders[addr]) > 0 || n.leaving[addr] != nil
 }
 
-// String returns who has what.
+// String lists the holders of all addresses.
 func (n *naive) String() string { return fmt.Sprint(n.holders, n.leaving) }

@@ -8,27 +8,28 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// bar is why nobody gets an address.
+// bar gives the reason why an address is excluded for every Service.
 type bar struct {
 	kind barKind
-	// name is of the Node or the stranger, subnet the one whose end the address is.
+	// name is the name of the Node, or the name in Taken (the MAC address of a foreign host). subnet is the subnet with
+	// the address at one end.
 	name   string
 	subnet netip.Prefix
 }
 
-// barKind is the kind of an address that no Service gets.
+// barKind classifies an excluded address.
 type barKind uint8
 
 const (
 	ofNode barKind = iota
 	ofGateway
 	ofStranger
-	// ofNetwork is an address that a convention excludes. Unlike the others it works, so a Service that has it keeps
-	// it.
+	// ofNetwork marks an address excluded by convention. Unlike the other excluded addresses, such an address works, so
+	// a Service that has the address keeps the address.
 	ofNetwork
 )
 
-// bar notes the addresses that something else on the network has, or that mean a whole subnet.
+// bar excludes the addresses of other hosts on the network, and the network and broadcast addresses of subnets.
 func (a *Allocator) bar(snapshot cluster.Snapshot) {
 	allowed := map[netip.Addr]bool{}
 	for i := range snapshot.Nodes {
@@ -53,8 +54,8 @@ func (a *Allocator) bar(snapshot cluster.Snapshot) {
 		return
 	}
 	for _, subnet := range snapshot.Subnets {
-		// Subnets of two addresses have no others (RFC 3021, RFC 6164). IPv6 has no broadcast; its first address is that
-		// of all routers (RFC 4291, section 2.6.1).
+		// A subnet of two addresses has no network or broadcast address (RFC 3021, RFC 6164). IPv6 has no broadcast;
+		// the first address of an IPv6 subnet is the Subnet-Router anycast address (RFC 4291, section 2.6.1).
 		if subnet.Addr().BitLen()-subnet.Bits() < 2 {
 			continue
 		}
@@ -65,7 +66,7 @@ func (a *Allocator) bar(snapshot cluster.Snapshot) {
 	}
 }
 
-// barOne notes the first of the reasons that there are for an address. Those in no pool matter to nobody.
+// barOne records the first reason for an address. Addresses in no pool are of no interest.
 func (a *Allocator) barOne(addr netip.Addr, b bar) {
 	i := a.poolOf(addr)
 	if _, twice := a.barred[addr]; twice || i < 0 || a.leavesOut(i, addr) {

@@ -7,11 +7,12 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// A Service that has all that it needs, and that nobody has a claim against, says the same in each round: that it keeps what it
-// has. Such a Service may be settled between two rounds. The next round is then about the others alone, and costs as much as they
-// do. That both say the same is a law (TestLedgerLaw in package controller).
+// For a Service that has all its addresses, and no competitor for them, each round has the same result: the Service
+// keeps its addresses. The caller may settle such a Service between two rounds. The next round then deals with the
+// other Services only, at a cost in proportion to their number. TestLedgerLaw in package controller checks that
+// settling does not change the result.
 
-// Begin begins a round after End: what is settled is held. The resting addresses are ordered as for New.
+// Begin begins a round after End. The settled Services hold their addresses. resting is ordered as for New.
 func (a *Allocator) Begin(services []*cluster.Service, resting []Rest) {
 	a.sharers = newSharers()
 	a.round = round{
@@ -35,7 +36,7 @@ func (a *Allocator) Begin(services []*cluster.Service, resting []Rest) {
 	}
 }
 
-// End ends the round. All that was adopted, left and given in it is forgotten.
+// End ends the round, and discards all calls of Adopt, Leave, Exchange and Assign in the round.
 func (a *Allocator) End() {
 	for _, of := range a.counted {
 		a.quotaUsed[of]--
@@ -48,8 +49,9 @@ func (a *Allocator) End() {
 	a.round, a.sharers = round{}, sharers{}
 }
 
-// Settle makes svc hold, from now on, what its status shows. Between rounds only. Each address must be one that it was let keep
-// in the last round; and of all who share it, those that can be are to be settled then, the oldest first.
+// Settle makes svc hold the addresses in its status from now on. Call Settle between rounds only. Adopt must have let
+// svc keep each address in the last round. If several Services share an address, settle all of them that can be settled
+// at the same time, the oldest first.
 func (a *Allocator) Settle(svc *cluster.Service) {
 	for _, addr := range svc.Ingress {
 		i := a.poolOf(addr)
@@ -69,7 +71,7 @@ func (a *Allocator) Settle(svc *cluster.Service) {
 	}
 }
 
-// Release ends that. Between rounds only.
+// Release reverts Settle. Call Release between rounds only.
 func (a *Allocator) Release(svc *cluster.Service) {
 	for _, addr := range svc.Ingress {
 		i := a.poolOf(addr)
@@ -93,7 +95,7 @@ func (a *Allocator) Release(svc *cluster.Service) {
 	}
 }
 
-// IsSettled is true when svc is settled. Between rounds only.
+// IsSettled reports whether svc is settled. Call IsSettled between rounds only.
 func (a *Allocator) IsSettled(svc *cluster.Service) bool {
 	if len(svc.Ingress) == 0 {
 		return false
@@ -102,10 +104,11 @@ func (a *Allocator) IsSettled(svc *cluster.Service) bool {
 	return a.used[addr] == svc || slices.Contains(a.more[addr], svc)
 }
 
-// Settled returns a settled Service that has addr, nil if there is none. Between rounds only.
+// Settled returns a settled Service that has addr, nil for none. Call Settled between rounds only.
 func (a *Allocator) Settled(addr netip.Addr) *cluster.Service { return a.used[addr] }
 
-// drop makes svc a holder of addr no more, and returns whether it was the last. The others stay in their order.
+// drop removes svc from the holders of addr, and reports whether svc was the last holder. The other holders keep their
+// order.
 func (h *holders) drop(svc *cluster.Service, addr netip.Addr) (last bool) {
 	more := h.more[addr]
 	switch {

@@ -9,43 +9,45 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// pool is the state of one configured pool.
+// pool holds the state of one configured pool.
 type pool struct {
 	*config.Pool
-	// restricted is true when not all Services may use it.
+	// restricted is true when only certain Services may use the pool.
 	restricted bool
 	v4, v6     stock
 }
 
-// stock is a pool's addresses of one family.
+// stock holds the addresses of one family in a pool.
 type stock struct {
-	// ranges are all of them.
+	// ranges holds all ranges of the stock.
 	ranges []config.Range
-	// settled is the first address that is neither held between rounds nor kept from everybody, as far as that was looked for.
+	// settled is the start of the cursor in the next round. All addresses before settled are held by settled Services,
+	// or kept from the automatic assignment.
 	settled cursor
 	cursor
 	// size is the number of addresses; exact to 2^53.
 	size float64
-	// used counts the addresses that Services hold, resting the addresses that rest and are not held.
+	// used counts the addresses that Services hold, resting the addresses in cool-down that no Service holds.
 	used, resting int
-	// reserved counts the addresses for certain Services only, withheld the addresses that Nodes, gateways and subnets
-	// keep from every Service.
+	// reserved counts the addresses for certain Services only. withheld counts the addresses that Nodes, gateways,
+	// subnets and claims keep from every Service.
 	reserved, withheld int
-	// rests are the resting addresses that others may have when nothing else is left, the longest resting first.
+	// rests lists the addresses in cool-down, the longest in cool-down first. Other Services may have these addresses
+	// when no other address is left.
 	rests []netip.Addr
 }
 
-// cursor goes over the addresses of a stock.
+// cursor iterates over the addresses of a stock.
 type cursor struct {
-	// ahead are the ranges that the cursor has not left yet; next, in the first of them, is where it stands. next is
-	// the zero Addr at the end.
+	// ahead holds the ranges that the cursor has not left yet; next is the current address, in the first of these
+	// ranges. At the end, next is the zero Addr.
 	ahead []config.Range
 	next  netip.Addr
-	// avoid leaves out addresses that end in .0 or .255.
+	// avoid skips addresses that end in .0 or .255.
 	avoid bool
 }
 
-// span is a range and the index of the pool it belongs to.
+// span is a range with the index of its pool.
 type span struct {
 	config.Range
 	pool int
@@ -108,7 +110,8 @@ func (s *cursor) skipAvoided() {
 	}
 }
 
-// free makes the stock know that addr, which was held between rounds, is not any more.
+// free moves the settled cursor back to addr, an address that a settled Service held until now, if addr is behind the
+// cursor.
 func (s *stock) free(addr netip.Addr) {
 	if s.settled.next.IsValid() && !addr.Less(s.settled.next) {
 		return
@@ -120,7 +123,8 @@ func (s *stock) free(addr netip.Addr) {
 	s.settled.ahead, s.settled.next = s.ranges[after:], addr
 }
 
-// isBuggy is true for the IPv4 addresses that end in .0 or .255, which some old equipment takes for broadcasts.
+// isBuggy reports whether a is an IPv4 address that ends in .0 or .255. Some old equipment takes these addresses for
+// broadcasts.
 func isBuggy(a netip.Addr) bool {
 	if !a.Is4() {
 		return false
@@ -129,9 +133,9 @@ func isBuggy(a netip.Addr) bool {
 	return last == 0 || last == 255
 }
 
-// avoided counts the addresses in an IPv4 range that isBuggy is true for.
+// avoided returns the number of addresses in an IPv4 range for which isBuggy returns true.
 func avoided(r config.Range) float64 {
-	// upTo counts those below n, a bound that is not included.
+	// upTo counts such addresses below n, without n itself.
 	upTo := func(n uint64) uint64 {
 		count := n / 256 * 2
 		if n%256 > 0 {

@@ -8,7 +8,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// TestSizes holds the sizes of stocks against those that pkg/config computes, for ranges of any width.
+// TestSizes compares the sizes of stocks with the sizes that pkg/config computes, for ranges of any width.
 func TestSizes(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 2_000 {

@@ -8,19 +8,20 @@ import (
 )
 
 const (
-	// named is the number of pools in a message; further pools are counted.
+	// named limits the pools listed in a message; the message counts the others.
 	named = 3
-	// maxName is the length of a name in a message, in bytes.
+	// maxName limits the length of a name in a message, in bytes.
 	maxName = 63
 )
 
-// list collects what a message enumerates, and keeps only as much of it as the message shows.
+// list collects the items of an enumeration in a message, and keeps only the items that the message shows.
 type list struct {
 	shown []string
 	count int
 }
 
-// next counts one more, and returns whether the message shows it, so that its text is only made for that.
+// next counts one more item, and reports whether the message shows the item. The caller makes the text of an item only
+// if the message shows the item.
 func (l *list) next() bool {
 	l.count++
 	return l.count <= named
@@ -39,16 +40,16 @@ func (l *list) String() string {
 	return text
 }
 
-// AppendTo appends "10.0.0.5 from pool "a"" to text, as messages about an Assignment have it.
+// AppendTo appends "10.0.0.5 from pool "a"" to text, the form of an Assignment in messages.
 func (a Assignment) AppendTo(text []byte) []byte {
 	text = append(a.Addr.AppendTo(text), " from pool "...)
 	return strconv.AppendQuote(text, Shorten(a.Pool, maxName))
 }
 
-// quote returns a pool's name in quotes, shortened if it is long.
+// quote returns the name of a pool in quotes, shortened if necessary.
 func quote(name string) string { return strconv.Quote(Shorten(name, maxName)) }
 
-// Shorten cuts text to at most size bytes, between characters, and shows that it did.
+// Shorten cuts text to at most size bytes, between characters, and marks the cut with an ellipsis.
 func Shorten(text string, size int) string {
 	if len(text) <= size {
 		return text

@@ -5,30 +5,31 @@ import (
 	"net/netip"
 )
 
-// Claim is an address that an object of the API server names as its own, although Lanlord has not assigned the address to
-// that object. No Service gets a claimed address. A Service that has the address already keeps it, since its traffic works,
-// and its condition tells of the claim.
+// Claim is an address that an object of the API server has without an assignment by Lanlord. No Service gets a claimed
+// address. A Service that already has the address keeps the address, because its traffic works, and the condition of
+// the Service reports the claim.
 type Claim struct {
 	Addr netip.Addr
 	By   ClaimedBy
-	// Holder is the Service, the Gateway or the Node. The Namespace of a Node is empty.
+	// Holder identifies the Service, the Gateway or the Node. The Namespace of a Node is empty.
 	Holder Key
-	// Managed is true when Holder is a Service of Lanlord, which claims by spec.externalIPs.
+	// Managed is true when Holder is a Service of Lanlord. Such a Service claims by spec.externalIPs.
 	Managed bool
 }
 
-// ClaimedBy is the field that names a claimed address.
+// ClaimedBy names the field that contains a claimed address.
 type ClaimedBy uint8
 
 const (
-	// ClaimedByStatus is for status.loadBalancer of a Service of another class, which another controller serves.
+	// ClaimedByStatus marks an address in status.loadBalancer of a Service of another class; another controller serves
+	// the Service.
 	ClaimedByStatus ClaimedBy = iota
-	// ClaimedByExternalIPs is for spec.externalIPs of a Service of any type.
+	// ClaimedByExternalIPs marks an address in spec.externalIPs of a Service of any type.
 	ClaimedByExternalIPs
-	// ClaimedByNode is for an ExternalIP in the status of a Node.
+	// ClaimedByNode marks an ExternalIP in the status of a Node.
 	ClaimedByNode
-	// ClaimedByGateway is for status.addresses of a Gateway. When a Service of Lanlord has the address, the Gateway shows the
-	// address of that Service, and the claim counts for nothing.
+	// ClaimedByGateway marks an address in status.addresses of a Gateway. When a Service of Lanlord has the address,
+	// the Gateway shows the address of that Service, and the claim has no effect.
 	ClaimedByGateway
 )
 
@@ -52,7 +53,7 @@ func (c Claim) HolderText() string {
 	}
 }
 
-// Text returns what the holder does with the address, as the end of a sentence that begins with the address.
+// Text returns the claim as the end of a sentence that begins with the address.
 func (c Claim) Text() string {
 	switch c.By {
 	case ClaimedByStatus:

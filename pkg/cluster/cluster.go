@@ -12,40 +12,41 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// Snapshot is the cluster at one moment, as one reader's caches hold it, that reader's own writes included.
+// Snapshot is the state of the cluster at one moment, as held in the caches of one reader, including the reader's own
+// writes.
 type Snapshot struct {
-	// Config is the last valid configuration. It is nil until there was one, and then nothing is known of the pools:
-	// whatever is assigned and announced stays, and nothing new is.
+	// Config is the last valid configuration, nil until the first valid one. While Config is nil, the pools are
+	// unknown: all assigned addresses stay assigned and announced, and no Service gets a new address.
 	Config *config.Config
-	// ConfigState is the state of the newest ConfigMap.
+	// ConfigState describes the newest ConfigMap.
 	ConfigState ConfigState
-	// Services are sorted by Key. A Service in a snapshot must not change: snapshots share the Services that have not changed.
+	// Services are sorted by Key. A Service in a snapshot must not change, because snapshots share unchanged Services.
 	Services []*Service
-	// Others are the Services of type LoadBalancer of other load-balancer classes, sorted by Key. None is in Services, and
-	// Lanlord writes nothing to them; see [Snapshot.AnnounceOnly].
+	// Others lists the Services of type LoadBalancer of other load-balancer classes, sorted by Key. Services contains
+	// none of them, and Lanlord writes nothing to them; see [Snapshot.AnnounceOnly].
 	Others []*Service
 	// Nodes are sorted by Name.
 	Nodes []Node
-	// Namespaces are sorted by Name. Only readers that watch them fill it.
+	// Namespaces are sorted by Name. Only readers that watch namespaces fill the field.
 	Namespaces []Namespace
-	// Taken are the addresses of other hosts, gateways and nodes' kernels. The InternalIPs of Nodes are not among them, and their
-	// ExternalIPs are among Claims.
+	// Taken lists the addresses of foreign hosts, gateways and the kernels of nodes. Taken omits the InternalIPs of
+	// Nodes, and their ExternalIPs are in Claims.
 	Taken []Taken
-	// Claims are the addresses that other objects of the API server have, sorted. Only the controller fills it.
+	// Claims lists the addresses of other objects of the API server, sorted. Only the controller fills the field.
 	Claims []Claim
-	// Subnets are the subnets of the nodes' addresses, masked, as far as the speakers have reported them.
+	// Subnets lists the subnets of the nodes' addresses, masked. The speakers report the subnets.
 	Subnets []netip.Prefix
-	// Conflicts are the foreign hosts that answer for an address of a Service that keeps its address, sorted by Addr and then by MAC. A
-	// foreign host whose address is in quarantine is among Taken. No node is among Conflicts.
+	// Conflicts lists the foreign hosts that answer for an address of a Service that keeps its address, sorted by Addr
+	// and then by MAC. Taken contains the foreign hosts with an address in quarantine. Conflicts contains no node.
 	Conflicts []Stranger
-	// Routed lists what the speakers announce to routers, sorted by node. A node without a speaker that is ready and has
-	// BGP is not among them. Only readers that watch the speakers' Pods fill it.
+	// Routed lists the addresses that the speakers announce to routers, sorted by node. Routed omits nodes without a
+	// ready speaker with BGP. Only readers that watch the speakers' Pods fill the field.
 	Routed []Routed
-	// Versions say how far the reader has seen the cluster.
+	// Versions records the newest state of the cluster that the reader has seen.
 	Versions Versions
 }
 
-// Node returns the named Node, nil if there is none. The caller must not change it.
+// Node returns the named Node, nil if the Node does not exist. The caller must not change the Node.
 func (s *Snapshot) Node(name string) *Node {
 	i, found := slices.BinarySearchFunc(s.Nodes, name, func(n Node, name string) int { return strings.Compare(n.Name, name) })
 	if !found {
@@ -54,7 +55,7 @@ func (s *Snapshot) Node(name string) *Node {
 	return &s.Nodes[i]
 }
 
-// Service returns the Service of this key, nil if there is none.
+// Service returns the Service with this key, nil if the Service is not in Services.
 func (s *Snapshot) Service(key Key) *Service {
 	i, found := slices.BinarySearchFunc(s.Services, key, func(svc *Service, key Key) int { return svc.Key.Compare(key) })
 	if !found {
@@ -63,7 +64,7 @@ func (s *Snapshot) Service(key Key) *Service {
 	return s.Services[i]
 }
 
-// ClaimsThatCount returns Claims, without the ExternalIPs of Nodes where the configuration lets Services have them. The
+// ClaimsThatCount returns Claims, without the ExternalIPs of Nodes if the configuration allows them for Services. The
 // caller must not change the list.
 func (s *Snapshot) ClaimsThatCount() []Claim {
 	if s.Config == nil || !s.Config.Allocation.AllowNodeAddresses {
@@ -72,7 +73,7 @@ func (s *Snapshot) ClaimsThatCount() []Claim {
 	return slices.DeleteFunc(slices.Clone(s.Claims), func(c Claim) bool { return c.By == ClaimedByNode })
 }
 
-// Find returns the Service of this key, also one of Others; nil if there is none.
+// Find returns the Service with this key from Services or Others, nil if the Service is in neither.
 func (s *Snapshot) Find(key Key) *Service {
 	if svc := s.Service(key); svc != nil {
 		return svc
@@ -84,8 +85,8 @@ func (s *Snapshot) Find(key Key) *Service {
 	return s.Others[i]
 }
 
-// AnnounceOnly returns the Services of Others whose load-balancer class is one of the configuration's announce-classes,
-// sorted by Key: another controller gives the addresses, and Lanlord announces them.
+// AnnounceOnly returns the Services of Others with a load-balancer class in the announce-classes of the configuration,
+// sorted by Key. Another controller assigns their addresses, and Lanlord announces the addresses.
 func (s *Snapshot) AnnounceOnly() (list []*Service) {
 	if s.Config == nil || len(s.Config.AnnounceClasses) == 0 {
 		return nil
@@ -98,7 +99,7 @@ func (s *Snapshot) AnnounceOnly() (list []*Service) {
 	return list
 }
 
-// OwnAddress returns the Node that has a as one of its InternalIPs or ExternalIPs, nil if there is none.
+// OwnAddress returns the Node that has a among its InternalIPs or ExternalIPs, nil if no Node does.
 func (s *Snapshot) OwnAddress(a netip.Addr) *Node {
 	for i := range s.Nodes {
 		if slices.Contains(s.Nodes[i].Addresses, a) || slices.Contains(s.Nodes[i].External, a) {
@@ -111,37 +112,37 @@ func (s *Snapshot) OwnAddress(a netip.Addr) *Node {
 // Namespace is a namespace, with the fields that Lanlord uses.
 type Namespace struct {
 	Name string
-	// Labels are for the namespace selectors of pools.
+	// Labels are matched by the namespace selectors of pools.
 	Labels map[string]string
 }
 
-// Networks describes the networks that a node is on.
+// Networks describes the networks of a node.
 type Networks struct {
-	// Subnets are the subnets of the node's addresses, masked.
+	// Subnets lists the subnets of the node's addresses, masked.
 	Subnets []netip.Prefix
-	// Gateways are the node's default gateways.
+	// Gateways lists the node's default gateways.
 	Gateways []netip.Addr
-	// Addresses are all addresses that the node's kernel has, on every interface. Addresses that only a service proxy added, because
-	// they belong to Services, are not among them.
+	// Addresses lists all addresses of the node's kernel, on every interface. Addresses omits Service addresses that
+	// only a service proxy added.
 	Addresses []netip.Addr
-	// MACs are the node's own MAC addresses, like "02:00:00:00:00:09".
+	// MACs lists the node's own MAC addresses, like "02:00:00:00:00:09".
 	MACs []string
-	// Strangers are the hosts that the node has met at addresses of the pools, and that are no nodes as far as it knows.
+	// Strangers lists the hosts that answer for addresses of the pools and are no nodes as far as the node knows.
 	Strangers []Stranger
 }
 
-// Stranger is a foreign host that answers for an address: it is no node.
+// Stranger is a foreign host, not a node, that answers for an address.
 type Stranger struct {
 	Addr netip.Addr
 	// MAC is the MAC address of the host, like "02:00:00:00:00:09".
 	MAC string
-	// Quarantine is true when no node had announced the address before: no Service gets the address, and a Service that has it gets
-	// another one. Otherwise the Service keeps the address, and its condition reports the conflict. The conflict is over when no node
-	// reports it any longer.
+	// Quarantine is true when no node had announced the address before. No Service gets an address in quarantine, and a
+	// Service that has the address gets another one. Without Quarantine, the Service keeps the address, and the
+	// condition of the Service reports the conflict. The conflict ends when no node reports the conflict.
 	Quarantine bool
 }
 
-// Compare orders strangers by address, then by MAC, then those without Quarantine first.
+// Compare orders foreign hosts by address, then by MAC. A host without Quarantine comes first.
 func (s Stranger) Compare(o Stranger) int {
 	if c := cmp.Or(s.Addr.Compare(o.Addr), strings.Compare(s.MAC, o.MAC)); c != 0 || s.Quarantine == o.Quarantine {
 		return c
@@ -152,11 +153,12 @@ func (s Stranger) Compare(o Stranger) int {
 	return 1
 }
 
-// Taken is an address that no Service may have, because a host on the network has it.
+// Taken is an address that no Service may have, because a host on the network has the address.
 type Taken struct {
 	Addr netip.Addr
 	By   TakenBy
-	// Name is the name of the Node whose address or default gateway it is, or the MAC address of the foreign host.
+	// Name is the name of the Node with the address or the default gateway Addr, or the MAC address of the foreign
+	// host.
 	Name string
 }
 
@@ -164,11 +166,11 @@ type Taken struct {
 type TakenBy uint8
 
 const (
-	// TakenByNode is for an address of a Node's kernel.
+	// TakenByNode marks an address of a Node's kernel.
 	TakenByNode TakenBy = iota
-	// TakenByGateway is for a default gateway.
+	// TakenByGateway marks a default gateway.
 	TakenByGateway
-	// TakenByStranger is for an address in quarantine, because a foreign host has answered for it.
+	// TakenByStranger marks an address in quarantine, because a foreign host has answered for the address.
 	TakenByStranger
 )
 
@@ -177,28 +179,30 @@ func (t TakenBy) String() string { return [...]string{"Node", "Gateway", "Strang
 
 // ConfigState describes the newest ConfigMap of the user, or the newest set of MetalLB's resources.
 type ConfigState struct {
-	// Object is the ConfigMap, with an empty UID while the ConfigMap does not exist; or the Namespace of MetalLB's resources.
+	// Object refers to the ConfigMap, with an empty UID while the ConfigMap does not exist, or to the Namespace of
+	// MetalLB's resources.
 	Object ObjectRef
-	// Version is the resourceVersion of the newest ConfigMap or set seen, empty while there is none.
+	// Version is the resourceVersion of the newest ConfigMap or set that the reader has seen, empty for none.
 	Version string
-	// Problem is nil when Snapshot.Config came from that ConfigMap. Otherwise Problem says why that ConfigMap is not used, and whether
-	// the last configuration that the controller accepted is in use; Snapshot.Config is older, or nil.
+	// Problem is nil when Snapshot.Config came from that ConfigMap. Otherwise Problem gives the reason why the
+	// ConfigMap is not in use, and says whether the last configuration that the controller accepted is in use;
+	// Snapshot.Config is older, or nil.
 	Problem error
 	// Known is true when a controller before this one accepted the configuration in use.
 	Known bool
-	// Objects are the objects that Problem is about, when the configuration is made of several objects.
+	// Objects lists the problems of single objects, when the configuration is made of several objects.
 	Objects []ObjectProblem
 }
 
-// ObjectProblem is a problem of one of the objects that a configuration is made of.
+// ObjectProblem is a problem of one object of a configuration made of several objects.
 type ObjectProblem struct {
-	// Object is the Namespace of the objects for a problem of all of them together.
+	// Object refers to the Namespace of the objects for a problem of all objects together.
 	Object ObjectRef
-	// Message names the field, says what is wrong and what would be right.
+	// Message names the field, the error and the fix.
 	Message string
 }
 
-// Key names a Service.
+// Key identifies an object by namespace and name. The Namespace of a Node is empty.
 type Key struct{ Namespace, Name string }
 
 // String returns "namespace/name".
@@ -209,96 +213,104 @@ func (k Key) Compare(o Key) int {
 	return cmp.Or(strings.Compare(k.Namespace, o.Namespace), strings.Compare(k.Name, o.Name))
 }
 
-// Service is what Lanlord needs to know of a Service.
+// Service is a Service, with the fields that Lanlord uses.
 type Service struct {
 	Key Key
-	// UID tells a Service from its successor under the same name.
+	// UID distinguishes a Service from a later Service of the same name.
 	UID string
-	// Version is the resourceVersion that this view was made from.
+	// Version is the resourceVersion of the Service at the time of this view.
 	Version string
-	// Created decides who is served first, together with Key.
+	// Created decides with Key the order in which Services are served.
 	Created time.Time
 
-	// Managed is true for a Service of type LoadBalancer with our class and a cluster IP. A Service that is not
-	// managed is in a snapshot only while it carries something of ours that is to be removed (see AllocatedFrom).
+	// Managed is true for a Service of type LoadBalancer with the class of Lanlord and a cluster IP. Snapshot.Services
+	// contains a Service that is not managed only while Lanlord still has to remove something from the Service (see
+	// AllocatedFrom).
 	Managed bool
-	// Class is the spec.loadBalancerClass, empty without one.
+	// Class is the spec.loadBalancerClass, empty for none.
 	Class string
-	// Families are the families that the Service has cluster IPs in, in the order of spec.ipFamilies; one or two.
+	// Families lists the families of the Service's cluster IPs, in the order of spec.ipFamilies; one or two.
 	Families []Family
-	// FamilyPolicy says how many of Families need an address.
+	// FamilyPolicy determines the number of Families that need an address.
 	FamilyPolicy FamilyPolicy
-	// Requested are the addresses asked for, at most one a family, in the order given; empty for any.
+	// Requested lists the requested addresses, at most one for each family, in the given order; empty for any.
 	Requested []netip.Addr
-	// RequestedPool is the pool asked for; empty for any.
+	// RequestedPool names the requested pool; empty for any.
 	RequestedPool string
-	// RequestProblem says in a sentence what is wrong with what was requested, naming the field or annotation and the
-	// mend; empty when nothing is. Requested and RequestedPool then count for nothing.
+	// RequestProblem describes in a sentence the error in the request, with the field or annotation and the fix; empty
+	// for a correct request. Requested and RequestedPool have no effect while RequestProblem is not empty.
 	RequestProblem string
-	// RequestValue is the value that RequestProblem is about, as the user wrote it.
+	// RequestValue is the erroneous value that RequestProblem describes, as written by the user.
 	RequestValue string
-	// ExternalIPs are those of spec.externalIPs that are addresses, in their order. The first one of each family that a pool
-	// contains counts as requested where Requested has none of the family. Only the controller fills it.
+	// ExternalIPs lists the entries of spec.externalIPs that are addresses, in their order. For a family without an
+	// address in Requested, the first entry that a pool contains counts as requested. Only the controller fills the
+	// field.
 	ExternalIPs []netip.Addr
-	// Gateway is the Gateway that the Service was generated for, zero for none. Only the controller fills it.
+	// Gateway identifies the Gateway that the Service was generated for, zero for none. Only the controller fills the
+	// field.
 	Gateway Key
-	// GatewayAddresses are the addresses in spec.addresses of the Gateway. They count like ExternalIPs, and before them.
+	// GatewayAddresses lists the addresses in spec.addresses of the Gateway. GatewayAddresses count like ExternalIPs,
+	// with precedence over ExternalIPs.
 	GatewayAddresses []netip.Addr
 
-	// PreferNode is the name of the Node that should announce the addresses rather than others; empty for any.
+	// PreferNode names the Node that should announce the addresses in preference to other nodes; empty for any.
 	PreferNode string
-	// AnnounceFrom is the preference of the Service's own annotation for nodes with endpoints.
+	// AnnounceFrom is the preference for nodes with endpoints in the Service's own annotation.
 	AnnounceFrom AnnounceFrom
-	// PreferNodeProblem says in a sentence what is wrong with the annotations for PreferNode and AnnounceFrom; empty when
-	// nothing is. The field of a wrong annotation has its zero value then, and all else goes on.
+	// PreferNodeProblem describes in a sentence the error in the annotations for PreferNode and AnnounceFrom; empty for
+	// correct annotations. The field of an erroneous annotation has its zero value, and the error has no other effect.
 	PreferNodeProblem string
-	// PreferNodeValue is the value that PreferNodeProblem is about, as the user wrote it.
+	// PreferNodeValue is the erroneous value that PreferNodeProblem describes, as written by the user.
 	PreferNodeValue string
 
-	// Labels are for the service selectors of pools.
+	// Labels are matched by the service selectors of pools.
 	Labels map[string]string
-	// SharingKey is what Services must have in common to share an address, empty for those that share none.
+	// SharingKey must be the same for Services that share an address; empty for a Service that shares none.
 	SharingKey string
-	// Ports are those of a Service with a SharingKey, sorted; nil without one.
+	// Ports lists the ports of a Service with a SharingKey, sorted; nil without a SharingKey.
 	Ports []Port
-	// Selector is the Service's selector as text, the same for the same one. Only filled with a SharingKey and
+	// Selector is the Service's selector in canonical text form. Selector is set only with a SharingKey and
 	// TrafficPolicy Local.
 	Selector string
 
 	// TrafficPolicy is the Service's externalTrafficPolicy.
 	TrafficPolicy TrafficPolicy
-	// HasServing is true when at least one endpoint is ready or serving. Only readers that watch endpoints fill it.
+	// HasServing is true when at least one endpoint is ready or serving. Only readers that watch endpoints fill the
+	// field.
 	HasServing bool
-	// ServingNodes are the names of the nodes that hold such an endpoint, sorted. Filled like HasServing.
+	// ServingNodes names the nodes with a ready or serving endpoint, sorted. Filled like HasServing.
 	ServingNodes []string
-	// ReadyNodes are the names of the nodes that hold a ready endpoint that does not terminate, sorted: a part of
-	// ServingNodes. Filled like HasServing; shares memory with ServingNodes when both are equal.
+	// ReadyNodes names the nodes with a ready endpoint that does not terminate, sorted; a subset of ServingNodes.
+	// Filled like HasServing. ReadyNodes shares memory with ServingNodes when both are equal.
 	ReadyNodes []string
 
-	// Ingress are the addresses in status.loadBalancer.ingress, in their order.
+	// Ingress lists the addresses in status.loadBalancer.ingress, in their order.
 	Ingress []netip.Addr
-	// ForeignIngress is true when the status also holds what Lanlord never writes: a hostname, or text that is no
-	// address, or another ipMode than VIP.
+	// ForeignIngress is true when the status also holds an entry that Lanlord never writes: a hostname, a text that is
+	// no address, or an ipMode other than VIP.
 	ForeignIngress bool
-	// StatusManager is the field manager of the controller that has put other addresses than those of Assignment into the
-	// status; empty when the status shows those of Assignment, and when the manager is not known.
+	// StatusManager is the field manager of the controller that wrote an entry other than the addresses of Assignment
+	// into the status. StatusManager is empty when the status shows only the addresses of Assignment, and when the
+	// manager is unknown.
 	StatusManager string
-	// AllocatedFrom is the value of our annotation that names the pools of Ingress, empty when it is not there.
+	// AllocatedFrom is the value of Lanlord's annotation that names the pools of Ingress, empty for none.
 	AllocatedFrom string
-	// Assignment is the record that the controller wrote on the Service. It is nil when there is none, as on a Service that
-	// an earlier version wrote, and when the record cannot be read: then AssignmentProblem says why. Without a record it is
-	// not known what the Service was assigned, and it keeps what its status shows unless another Service has a record of it.
+	// Assignment is the record that the controller wrote on the Service. Assignment is nil for a Service without a
+	// record, such as a Service written by an earlier version, and for an unreadable record; AssignmentProblem gives
+	// the read error. Without a record the assigned addresses are unknown, and the Service keeps the addresses in its
+	// status unless another Service has a record of the same address.
 	Assignment        *Assignment
 	AssignmentProblem string
-	// Condition is our condition as the Service has it now, nil when it is not there.
+	// Condition is the present condition about the assignment, nil for none.
 	Condition *Condition
-	// Conflict is our other condition, which tells of strangers that answer for Ingress, nil when it is not there.
+	// Conflict is the present condition about foreign hosts that answer for Ingress and about claims on Ingress, nil
+	// for none.
 	Conflict *Condition
-	// Routes is our condition about the routers that were told Ingress, nil when it is not there.
+	// Routes is the present condition about the routers that received Ingress, nil for none.
 	Routes *Condition
 }
 
-// Marked reports whether the Service carries anything that the controller wrote, its addresses aside.
+// Marked reports whether the Service carries anything that the controller wrote, apart from addresses.
 func (s *Service) Marked() bool {
 	return s.AllocatedFrom != "" || s.Assignment != nil || s.AssignmentProblem != "" || s.Condition != nil || s.Conflict != nil ||
 		s.Routes != nil
@@ -321,7 +333,7 @@ func (p Port) Compare(o Port) int {
 // Protocol is a transport protocol.
 type Protocol uint8
 
-// The protocols of Kubernetes.
+// These are the protocols of Kubernetes.
 const (
 	TCP Protocol = iota
 	UDP
@@ -334,7 +346,7 @@ func (p Protocol) String() string { return [...]string{"TCP", "UDP", "SCTP"}[p] 
 // Family is an address family.
 type Family uint8
 
-// The address families.
+// These are the address families.
 const (
 	IPv4 Family = 4
 	IPv6 Family = 6
@@ -348,7 +360,7 @@ func FamilyOf(a netip.Addr) Family {
 	return IPv6
 }
 
-// String returns "IPv4" or "IPv6", as Kubernetes spells them.
+// String returns "IPv4" or "IPv6", the spelling of Kubernetes.
 func (f Family) String() string {
 	if f == IPv4 {
 		return "IPv4"
@@ -359,7 +371,7 @@ func (f Family) String() string {
 // FamilyPolicy is a Service's ipFamilyPolicy.
 type FamilyPolicy uint8
 
-// The family policies of Kubernetes.
+// These are the family policies of Kubernetes.
 const (
 	SingleStack FamilyPolicy = iota
 	PreferDualStack
@@ -371,7 +383,7 @@ func (p FamilyPolicy) String() string {
 	return [...]string{"SingleStack", "PreferDualStack", "RequireDualStack"}[p]
 }
 
-// AnnounceFrom says whether nodes with a ready endpoint of a Service should announce its addresses rather than others.
+// AnnounceFrom is the preference for nodes with a ready endpoint of a Service over other nodes.
 type AnnounceFrom uint8
 
 const (
@@ -386,7 +398,7 @@ const (
 // TrafficPolicy is a Service's externalTrafficPolicy.
 type TrafficPolicy uint8
 
-// The external traffic policies of Kubernetes.
+// These are the external traffic policies of Kubernetes.
 const (
 	TrafficCluster TrafficPolicy = iota
 	TrafficLocal
@@ -398,21 +410,23 @@ func (p TrafficPolicy) String() string { return [...]string{"Cluster", "Local"}[
 // Node is a Node, with the fields that Lanlord uses.
 type Node struct {
 	Name string
-	// UID is set on Events about the Node.
+	// UID is written on Events about the Node.
 	UID string
-	// Labels are for the node selectors of pools.
+	// Labels are matched by the node selectors of pools.
 	Labels map[string]string
-	// Addresses are the Node's InternalIPs, in their order.
+	// Addresses lists the Node's InternalIPs, in their order.
 	Addresses []netip.Addr
-	// External are the Node's ExternalIPs, in their order. Snapshot.Claims holds them too.
+	// External lists the Node's ExternalIPs, in their order. Snapshot.Claims contains the ExternalIPs too.
 	External []netip.Addr
-	// MACs are the MAC addresses that the speaker of the Node reported to the controller, sorted. A Node has them without gossip.
+	// MACs lists the MAC addresses that the speaker of the Node reported to the controller, sorted. The report does not
+	// need gossip.
 	MACs [][6]byte
 	// Excluded is true when the Node has the label node.kubernetes.io/exclude-from-external-load-balancers.
 	Excluded bool
-	// NetworkUnavailable is the Node's condition of that name.
+	// NetworkUnavailable is the value of the Node's condition of the same name.
 	NetworkUnavailable bool
-	// OutOfService is true when the Node has the taint node.kubernetes.io/out-of-service: somebody has seen that it is off.
+	// OutOfService is true when the Node has the taint node.kubernetes.io/out-of-service: an operator has confirmed
+	// that the Node is off.
 	OutOfService bool
 	// Deleting is true when the Node is being deleted.
 	Deleting bool
@@ -420,55 +434,58 @@ type Node struct {
 	Unschedulable bool
 }
 
-// Condition is a condition of ours on a Service. One says whether it has what it asked for, and if not, why; the other one
-// is there while strangers answer for its addresses.
+// Condition is a condition that Lanlord writes on a Service: Service.Condition on the assignment, Service.Conflict on
+// foreign hosts and claims, or Service.Routes on the routers.
 type Condition struct {
-	// True means that every address the Service needs is assigned, or that there is a conflict.
+	// True is the status of the condition. In Service.Condition, True means that the Service has every address that the
+	// Service needs; in Service.Conflict, that a conflict exists; in Service.Routes, that a node announces each address
+	// of a pool with BGP.
 	True bool
 	// Reason is one word in CamelCase; the same word is the Event's reason.
 	Reason string
 	// Message is a sentence for people.
 	Message string
-	// Since is when True became what it is, to the second. It is zero when that is not known, and in an Update, whose
-	// writer fills it.
+	// Since is the time of the last change of True, to the second. Since is zero when the time is unknown, and in an
+	// Update; the writer of the Update sets the time.
 	Since time.Time
 }
 
-// ErrChanged is wrapped by the error of a write that was refused because the Service is no longer the one that was
-// decided on: it has changed or is gone. The next snapshot shows it, so there is nothing to retry.
+// ErrChanged is wrapped by the error of a write that was refused because the Service has changed or is gone since the
+// decision. The next snapshot shows the change, so a retry is not necessary.
 var ErrChanged = errors.New("the Service has changed since it was looked at")
 
-// Update is one Service as it is to be: everything of it that Lanlord writes. It is one write.
+// Update is the desired state of one Service, written in one write: everything that Lanlord writes except the condition
+// Service.Routes.
 type Update struct {
 	Key Key
 	UID string
-	// Version is the resourceVersion that the decision was made on; the write fails if the Service has changed since.
+	// Version is the resourceVersion at the time of the decision. The write fails if the Service has changed since.
 	Version string
-	// Ingress replaces status.loadBalancer.ingress; empty removes all. With KeepIngress, which is for a status that is
-	// another implementation's by now, it stays as it is.
+	// Ingress replaces status.loadBalancer.ingress; an empty Ingress removes all. With KeepIngress, the write leaves
+	// the status alone, because the status now belongs to another implementation.
 	Ingress     []netip.Addr
 	KeepIngress bool
-	// AllocatedFrom replaces our annotation; empty removes it.
+	// AllocatedFrom replaces Lanlord's annotation; an empty AllocatedFrom removes the annotation.
 	AllocatedFrom string
-	// Assignment replaces our record; nil removes it.
+	// Assignment replaces the record; nil removes the record.
 	Assignment *Assignment
-	// Condition and Conflict replace our conditions; nil removes one.
+	// Condition and Conflict replace the two conditions; nil removes a condition.
 	Condition, Conflict *Condition
-	// Before are sent before the write is tried, Events after it has succeeded.
+	// Before lists the Events sent before the write, Events the Events sent after the write has succeeded.
 	Before, Events []Event
 }
 
-// RoutesUpdate changes our condition about routers on a Service, and nothing else.
+// RoutesUpdate changes only the condition Service.Routes.
 type RoutesUpdate struct {
 	Key Key
 	UID string
-	// Version is the resourceVersion that the decision was made on; the write fails if the Service has changed since.
+	// Version is the resourceVersion at the time of the decision. The write fails if the Service has changed since.
 	Version string
-	// Condition replaces the condition; nil removes it.
+	// Condition replaces the condition; nil removes the condition.
 	Condition *Condition
 }
 
-// ObjectRef names an object that an Event is about.
+// ObjectRef names the object of an Event.
 type ObjectRef struct {
 	APIVersion string // empty for "v1"
 	Kind       string // "Service", "ConfigMap", "Node", "Namespace", or a kind of MetalLB
@@ -477,12 +494,12 @@ type ObjectRef struct {
 	UID        string
 }
 
-// Event is a Kubernetes Event to be written. Events are for transitions only, never for a state that goes on.
+// Event is a Kubernetes Event to be written. Events report transitions only, never a lasting state.
 type Event struct {
 	Object  ObjectRef
 	Warning bool
 	Reason  string
 	Message string
-	// Addr is the address that an Event in Update.Before is about. It is not written.
+	// Addr is the address of an Event in Update.Before. Addr is not written.
 	Addr netip.Addr
 }

@@ -1,5 +1,5 @@
-// Package cluster holds the plain values that every decision is made on: Service, Node and Snapshot.
+// Package cluster holds the plain values that are the inputs and results of every decision: Service, Node and Snapshot.
 //
-// The values carry no behaviour of Kubernetes and no pointer into a cache. Whoever receives one may keep it, and nobody
-// changes one after it was handed out.
+// The values have no methods that call Kubernetes and no pointer into a cache. A receiver may keep a value, and nobody
+// changes a value after handing out the value.
 package cluster

@@ -1,10 +1,11 @@
 package cluster
 
-// Versions says how far a node has seen the cluster. Two nodes compare their Versions to decide which of them acts on older inputs.
+// Versions records the newest state of the cluster that a node has seen. Two nodes compare their Versions to decide
+// which node acts on older inputs.
 type Versions struct {
-	// Config is the configuration in use.
+	// Config identifies the configuration in use.
 	Config ConfigVersion
-	// EndpointSlices, Nodes and Services are the watched kinds. A kind that is not watched is zero.
+	// EndpointSlices, Nodes and Services stand for the watched kinds. A kind without a watch is zero.
 	EndpointSlices, Nodes, Services Seen
 }
 
@@ -12,24 +13,28 @@ type Versions struct {
 type ConfigVersion struct {
 	// Hash is a hash of the text, 0 for no configuration.
 	Hash uint64
-	// Version is the resourceVersion of the ConfigMap that held the text, 0 if it is not known. For a text made of several
-	// objects, Version is the newest resourceVersion at which the node learned that the objects are as they are.
+	// Version is the resourceVersion of the ConfigMap that held the text, 0 if unknown. For a text made of several
+	// objects, Version is the newest resourceVersion at which the node saw the present state of the objects.
 	Version uint64
 }
 
-// Seen says how far a watch of one kind has come. Both numbers are resourceVersions, and Changed is never above Complete.
+// Seen records the progress of the watch of one kind. Both numbers are resourceVersions, and Changed is never above
+// Complete.
 type Seen struct {
-	// Changed is the newest change that the watch has shown: an event of any type, deletions included, or the newest object of a list.
+	// Changed is the version of the newest change that the watch has shown: an event of any type, including deletions,
+	// or the newest object of a list.
 	Changed uint64
-	// Complete is the version up to which the watch has shown every change: the version of a list, a bookmark or an event.
+	// Complete is the version up to which the watch has shown every change: the version of a list, a bookmark or an
+	// event.
 	Complete uint64
 }
 
-// behind reports whether s lacks a change that o has shown. A larger Complete alone proves nothing: the watches of two nodes get their
-// bookmarks at different times.
+// behind reports whether s lacks a change that o has shown. A larger Complete alone proves nothing, because the watches
+// of two nodes get their bookmarks at different times.
 func (s Seen) behind(o Seen) bool { return o.Changed > s.Complete }
 
-// behind reports whether c is older than o. Equal texts are equal, whatever their versions, and no configuration is older than any.
+// behind reports whether c is older than o. Equal texts are equally old, even with different versions, and no
+// configuration is older than every configuration.
 func (c ConfigVersion) behind(o ConfigVersion) bool {
 	switch {
 	case c.Hash == o.Hash:
@@ -40,9 +45,10 @@ func (c ConfigVersion) behind(o ConfigVersion) bool {
 	return c.Version < o.Version
 }
 
-// Less reports whether a node with v has older inputs than a node with o. The first kind in which one of them is behind decides, in the
-// order of Config, EndpointSlices, Nodes, Services. Both nodes of a pair come to the same result, and at most one of v.Less(o) and
-// o.Less(v) is true. Less is not transitive: each kind has a watch of its own.
+// Less reports whether a node with v has older inputs than a node with o. Less compares the kinds in the order Config,
+// EndpointSlices, Nodes, Services. The first kind in which exactly one of v and o is behind decides. Both nodes of a
+// pair come to the same result, and at most one of v.Less(o) and o.Less(v) is true. Less is not transitive, because
+// each kind has a separate watch.
 func (v Versions) Less(o Versions) bool {
 	if less, more := v.Config.behind(o.Config), o.Config.behind(v.Config); less != more {
 		return less
@@ -58,7 +64,7 @@ func (v Versions) Less(o Versions) bool {
 
 func (v Versions) watched() [3]Seen { return [3]Seen{v.EndpointSlices, v.Nodes, v.Services} }
 
-// Words returns v as numbers for the wire, in the order in which Less compares.
+// Words returns v as numbers for the wire, in the order of comparison of Less.
 func (v Versions) Words() [8]uint64 {
 	words := [8]uint64{v.Config.Hash, v.Config.Version}
 	for i, s := range v.watched() {
@@ -67,7 +73,8 @@ func (v Versions) Words() [8]uint64 {
 	return words
 }
 
-// VersionsOf returns the Versions of numbers from the wire. It raises a Complete that is below its Changed, which no node sends.
+// VersionsOf returns the Versions that the numbers from the wire stand for. No node sends a Complete below its Changed;
+// VersionsOf raises such a Complete to Changed.
 func VersionsOf(words [8]uint64) Versions {
 	seen := func(i int) Seen { return Seen{Changed: words[i], Complete: max(words[i], words[i+1])} }
 	return Versions{

@@ -6,7 +6,8 @@ import (
 	"testing/quick"
 )
 
-// TestVersionsAntisymmetric compares random Versions, from small numbers so that ties are frequent, and as they come from the wire.
+// TestVersionsAntisymmetric compares random Versions as read from the wire. The numbers are small, so that ties are
+// frequent.
 func TestVersionsAntisymmetric(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	some := func() (v Versions) {

@@ -10,13 +10,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// Restricted tells whether the pool is not for every Service.
+// Restricted reports whether only certain Services may use the pool.
 func (p *Pool) Restricted() bool {
 	return len(p.Namespaces) > 0 || len(p.NamespaceSelectors) > 0 || len(p.ServiceSelectors) > 0
 }
 
-// AdmitsNamespace tells whether Services of the namespace, which has these labels, may use the pool as far as Namespaces
-// and NamespaceSelectors go.
+// AdmitsNamespace reports whether Namespaces and NamespaceSelectors admit Services of the namespace name with the
+// labels has.
 func (p *Pool) AdmitsNamespace(name string, has map[string]string) bool {
 	if len(p.Namespaces) == 0 && len(p.NamespaceSelectors) == 0 {
 		return true
@@ -25,7 +25,7 @@ func (p *Pool) AdmitsNamespace(name string, has map[string]string) bool {
 	return named || matchesAny(p.NamespaceSelectors, has)
 }
 
-// AdmitsService tells whether a Service with these labels may use the pool as far as ServiceSelectors go.
+// AdmitsService reports whether ServiceSelectors admit a Service with the labels has.
 func (p *Pool) AdmitsService(has map[string]string) bool {
 	return len(p.ServiceSelectors) == 0 || matchesAny(p.ServiceSelectors, has)
 }
@@ -34,8 +34,9 @@ func matchesAny(selectors []labels.Selector, has map[string]string) bool {
 	return slices.ContainsFunc(selectors, func(s labels.Selector) bool { return s.Matches(labels.Set(has)) })
 }
 
-// Quota returns how many addresses of the pool the namespace may have, and false if there is no limit. Each address
-// counts, so that a dual-stack Service may count twice, but once only however many Services of the namespace share it.
+// Quota returns the greatest number of addresses of the pool for the namespace; limited is false for no limit. Each
+// address counts once, even if several Services of the namespace share the address. A dual-stack Service may count
+// twice.
 func (p *Pool) Quota(namespace string) (limit int, limited bool) {
 	if limit, limited = p.Quotas[namespace]; !limited {
 		limit, limited = p.Quotas[""]
@@ -55,7 +56,7 @@ func (r Reservation) String() string {
 	return r.Addr.String() + " for " + strings.Join(names, ", ")
 }
 
-// reservations returns what is under reserve in a pool, whose addresses are known if complete.
+// reservations returns the reservations of a pool. complete is true if all addresses of the pool are known.
 func (b *builder) reservations(raw value[[]rawReservation], pool Pool, complete bool) []Reservation {
 	if raw.ok && len(raw.v) == 0 && raw.present() {
 		b.fail(raw.at, "the mapping is empty; write addresses and their Services, or remove the key")
@@ -122,7 +123,7 @@ func parseServiceName(text string) (ServiceName, error) {
 	return ServiceName{namespace, name}, nil
 }
 
-// quotas returns what is under quota.
+// quotas returns the quotas of a pool.
 func (b *builder) quotas(raw rawQuota) map[string]int {
 	if raw.at == (place{}) {
 		return nil

@@ -2,7 +2,7 @@ package config
 
 import "testing"
 
-// TestAccess asks one pool about Services.
+// TestAccess checks the access rules and the quotas of two pools.
 func TestAccess(t *testing.T) {
 	c, err := Parse([]byte(`
 address-pools:

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// parseRange reads an address, a CIDR or a range with a dash. The warning is not empty when the text is accepted, but
-// not as it is written.
+// parseRange parses an address, a CIDR or a range with a dash. The warning is not empty if parseRange accepts the text
+// with another meaning than written.
 func parseRange(text string) (r Range, warning string, err error) {
 	text = strings.TrimSpace(text)
 	if text == "" {
@@ -22,7 +22,7 @@ func parseRange(text string) (r Range, warning string, err error) {
 	if address, length, ok := strings.Cut(text, "/"); ok {
 		return parseCIDR(text, address, length)
 	}
-	if from, to, ok := strings.Cut(text, "–"); ok { // an en dash, as word processors make
+	if from, to, ok := strings.Cut(text, "–"); ok { // an en dash, inserted by word processors
 		return Range{}, "", fmt.Errorf("%q has a long dash; write %s-%s", text, strings.TrimSpace(from), strings.TrimSpace(to))
 	}
 	a, err := parseAddr(text)
@@ -50,7 +50,8 @@ func parseDashed(text, from, to string) (Range, error) {
 	return Range{first, last}, nil
 }
 
-// completed returns the address that to stands for when it is only the last number of an IPv4 range, as in 192.0.2.10-20.
+// completed returns the whole end address of an IPv4 range if to is only the last number of the end, as in
+// 192.0.2.10-20; else "".
 func completed(from, to string) string {
 	if n, err := strconv.ParseUint(to, 10, 8); err == nil {
 		if a, err := netip.ParseAddr(from); err == nil && a.Is4() {
@@ -82,7 +83,7 @@ func parseCIDR(text, address, length string) (r Range, warning string, err error
 	return rangeOf(masked), warning, nil
 }
 
-// parseAddr reads an address that could be on a LAN as far as its form goes.
+// parseAddr parses an address that has the form of an address on a LAN. A zone and the 4-in-6 form are errors.
 func parseAddr(text string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(text)
 	switch {
@@ -122,7 +123,7 @@ func block(prefix, what string) reserved {
 	return reserved{rangeOf(netip.MustParsePrefix(prefix)), fmt.Sprintf("%s (%s)", prefix, what)}
 }
 
-// reservedBlocks are from the IANA special-purpose registries (RFC 6890) and RFC 4291, section 2.
+// reservedBlocks lists blocks of the IANA special-purpose registries (RFC 6890) and of RFC 4291, section 2.
 var reservedBlocks = []reserved{
 	block("0.0.0.0/8", "this network"),
 	block("127.0.0.0/8", "loopback"),
@@ -136,7 +137,7 @@ var reservedBlocks = []reserved{
 	block("ff00::/8", "multicast"),
 }
 
-// checkHosts returns an error if r holds addresses that no host on a LAN can have.
+// checkHosts returns an error if r contains addresses that no host on a LAN can have.
 func checkHosts(text string, r Range) error {
 	var found []string
 	for _, block := range reservedBlocks {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// manyRanges is a document of 10,000 ranges in ten pools, in no order; n says where each one is.
+// manyRanges returns a document of 10,000 ranges in ten pools; n returns the position of the i-th range.
 func manyRanges(n func(i int) int) []byte {
 	var text strings.Builder
 	text.WriteString("address-pools:\n")
@@ -24,11 +24,13 @@ func manyRanges(n func(i int) int) []byte {
 	return []byte(text.String())
 }
 
-// apart puts the ranges apart from each other, since 7919 is a prime; together puts them all in one place.
+// apart separates the ranges and mixes their order: 7919 is a prime, so all positions differ. together puts all ranges
+// at one position.
 func apart(i int) int    { return i * 7919 % 10_000 }
 func together(i int) int { return 0 }
 
-// TestTenThousandRanges has as many problems as there are ranges, not as there are pairs of them.
+// TestTenThousandRanges checks that the number of problems grows with the number of ranges, and not with the number of
+// pairs.
 func TestTenThousandRanges(t *testing.T) {
 	config, err := Parse(manyRanges(apart))
 	if err != nil || len(config.index.ranges) != 10_000 {
@@ -49,7 +51,7 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// BenchmarkParseOverlaps has every range overlap every other one.
+// BenchmarkParseOverlaps parses a document in which every range overlaps every other range.
 func BenchmarkParseOverlaps(b *testing.B) {
 	document := manyRanges(together)
 	for b.Loop() {

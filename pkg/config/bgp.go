@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// community is one community: a large one, or a standard one.
+// community is a standard or a large BGP community.
 type community struct {
 	standard uint32
 	large    LargeCommunity
 	isLarge  bool
 }
 
-// setCommunities sets the names under bgp-communities. A name with a bad community is set too: the community is
-// reported once, and not again wherever the name is used.
+// setCommunities sets the names under bgp-communities. The map also gets the name of an invalid community. Then only
+// the community is reported, and not each use of the name.
 func (b *builder) setCommunities(aliases value[[]entry]) {
 	b.communities = map[string]community{}
 	for _, alias := range aliases.v {
@@ -29,7 +29,7 @@ func (b *builder) setCommunities(aliases value[[]entry]) {
 	}
 }
 
-// community returns the community in the text: two 16-bit numbers (RFC 1997), or three 32-bit numbers (RFC 8092).
+// community parses a community: two 16-bit numbers (RFC 1997), or three 32-bit numbers (RFC 8092).
 func (b *builder) community(text value[string]) community {
 	parts := strings.Split(text.v, ":")
 	if len(parts) < 2 || len(parts) > 3 {
@@ -53,7 +53,7 @@ func (b *builder) community(text value[string]) community {
 	return community{standard: numbers[0]<<16 | numbers[1]}
 }
 
-// setProfiles sets the entries of bfd-profiles. The numbers in a profile were checked as they were read.
+// setProfiles sets the entries of bfd-profiles. The reader has already checked the numbers in a profile.
 func (b *builder) setProfiles(profiles value[[]rawProfile]) {
 	b.profiles = map[string]*BFDProfile{}
 	names := map[string]place{}
@@ -73,7 +73,8 @@ func (b *builder) setProfiles(profiles value[[]rawProfile]) {
 	}
 }
 
-// advertisements returns the advertisements of a pool with protocol bgp and the given entries, at least one.
+// advertisements returns the advertisements of a pool with protocol bgp and the given entries, at least one
+// advertisement.
 func (b *builder) advertisements(raw rawPool, entries []addressEntry) []Advertisement {
 	narrowest4, narrowest6 := narrowest(entries, 32), narrowest(entries, 128)
 	var all []Advertisement
@@ -82,7 +83,8 @@ func (b *builder) advertisements(raw rawPool, entries []addressEntry) []Advertis
 		b.checkAggregation(a.length4, a.at.key("aggregation-length", a.at.line), narrowest4)
 		b.checkAggregation(a.length6, a.at.key("aggregation-length-v6", a.at.line), narrowest6)
 		ad := b.advertisement(a, raw.name.v)
-		// Being the same is a matter of what is written: a default that is written out makes a difference.
+		// Two advertisements are the same only if their written keys are the same: an omitted key differs from a key
+		// with the default value.
 		content := fmt.Sprint(a.length4.given, a.length6.given, quotedTexts(a.communities), ad.key())
 		if first, twice := seen[content]; twice {
 			b.fail(a.at, "the advertisement is the same as the one on line %d; remove one of them", first.line)
@@ -142,7 +144,9 @@ func quotedTexts(texts value[[]value[string]]) []string {
 	return all
 }
 
-// narrowest returns the entry of the family with that number of bits whose widest prefix is the longest, or nil.
+// narrowest compares the widest prefixes inside the entries of one family. narrowest returns the entry with the longest
+// of these prefixes, and the length of the prefix; nil for no entry. bits is the address length of the family, 32 or
+// 128.
 func narrowest(entries []addressEntry, bits int) *narrowEntry {
 	var found *narrowEntry
 	for _, e := range entries {
@@ -203,10 +207,10 @@ func (b *builder) advertisedCommunities(texts value[[]value[string]]) (standard 
 // Compare orders large communities by their first different number.
 func (c LargeCommunity) Compare(other LargeCommunity) int { return slices.Compare(c[:], other[:]) }
 
-// String returns the three numbers with colons between them, as RFC 8092 writes them.
+// String returns the three numbers with colons between them, the form of RFC 8092.
 func (c LargeCommunity) String() string { return fmt.Sprintf("%d:%d:%d", c[0], c[1], c[2]) }
 
-// key returns a text that is the same for advertisements that say the same.
+// key returns a text that is equal for advertisements of equal content.
 func (a *Advertisement) key() string {
 	return fmt.Sprint(a.AggregationLength, a.AggregationLengthV6, a.LocalPref, a.Communities, a.LargeCommunities,
 		quotedAll(a.Peers), selectorKey(a.NodeSelectors), selectorKey(a.ServiceSelectors), a.MED, a.HasMED, a.Prepend)
@@ -220,13 +224,13 @@ func quotedAll(texts []string) []string {
 	return all
 }
 
-// checkPreferences warns of two advertisements that announce one prefix to one router with different preferences.
+// checkPreferences warns if two advertisements announce one prefix to one router with different preferences.
 func (b *builder) checkPreferences(raw rawPool, pool *Pool) {
 	v4, v6 := pool.Size()
 	for i := range raw.advertisements.v {
 		for j := range i {
 			if len(pool.Advertisements) != len(raw.advertisements.v) {
-				return // some were left out, and the indices differ
+				return // some advertisements were left out, and the indices differ
 			}
 			x, y := &pool.Advertisements[i], &pool.Advertisements[j]
 			samePrefix := v4.Sign() > 0 && x.AggregationLength == y.AggregationLength ||
@@ -241,15 +245,15 @@ func (b *builder) checkPreferences(raw rawPool, pool *Pool) {
 	}
 }
 
-// meets reports whether a peer, a node and a Service may exist for which both advertisements are made. Different
-// selectors are taken to choose different nodes or Services.
+// meets reports whether both advertisements can apply to the same peer, node and Service. meets assumes that different
+// selectors choose different nodes or Services.
 func (a *Advertisement) meets(other *Advertisement) bool {
 	return overlapping(a.Peers, other.Peers) &&
 		overlapping(selectorTexts(a.NodeSelectors, ""), selectorTexts(other.NodeSelectors, "")) &&
 		overlapping(selectorTexts(a.ServiceSelectors, ""), selectorTexts(other.ServiceSelectors, ""))
 }
 
-// overlapping reports whether both have a text in common; an empty list stands for all texts.
+// overlapping reports whether a and b have a text in common; an empty list stands for all texts.
 func overlapping(a, b []string) bool {
 	return len(a) == 0 || len(b) == 0 || slices.ContainsFunc(a, func(text string) bool { return slices.Contains(b, text) })
 }

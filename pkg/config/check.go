@@ -11,10 +11,10 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// Check writes to out how the configuration in data is understood: every pool with its addresses and their number, and
-// the warnings. Data is the document itself or a manifest of the ConfigMap that holds it, in YAML or JSON. The lines in
-// what it writes and in the error are those of data, unless it says otherwise. The error is, or wraps, a *Problems when
-// the configuration is not valid.
+// Check writes a report on the configuration in data to out: every pool with its addresses and their number, the other
+// settings, and the warnings. data is the document itself or a manifest of the ConfigMap that holds the document, in
+// YAML or JSON. Line numbers in the report and in the error refer to data, unless the report or the error says
+// otherwise. The error is, or wraps, a *Problems when the configuration is not valid.
 func Check(data []byte, out io.Writer) error {
 	source, config, err := parseFile(data)
 	if err != nil {
@@ -28,14 +28,14 @@ func Check(data []byte, out io.Writer) error {
 	return nil
 }
 
-// Read returns the configuration in data, which is as for Check.
+// Read returns the configuration in data. data has the same form as for Check.
 func Read(data []byte) (*Config, error) {
 	_, config, err := parseFile(data)
 	return config, err
 }
 
-// Object returns the namespace and the name of the ConfigMap in data, which is as for Check. Both are empty for the bare
-// document, and the namespace is empty for a manifest without one.
+// Object returns the namespace and the name of the ConfigMap in data. data has the same form as for Check. Both are
+// empty for the bare document, and the namespace is empty for a manifest without a namespace.
 func Object(data []byte) (namespace, name string) {
 	source, _ := findDocument(data)
 	return source.namespace, source.name
@@ -53,7 +53,8 @@ func parseFile(data []byte) (source, *Config, error) {
 	return source, config, nil
 }
 
-// located returns the problems with lines that a reader of the file can use.
+// located returns the problems with line numbers of the file, or of the document if the lines of the document are not
+// lines of the file.
 func (s source) located(problems []Problem) error {
 	located := &Problems{List: s.moved(problems)}
 	if s.inFile {
@@ -197,7 +198,7 @@ func (p Pool) report(out *bytes.Buffer) {
 	}
 }
 
-// Protocols returns the words of the ConfigMap for the protocols of the pool.
+// Protocols returns the protocols of the pool in the words of the ConfigMap.
 func (p *Pool) Protocols() []string {
 	words := []string{}
 	if p.Layer2 {

@@ -12,13 +12,13 @@ import (
 
 var update = flag.Bool("update", false, "write the results into testdata")
 
-// TestCheck reads testdata/check: each file has documents, every one followed by its result, which begins with "accepted"
-// or "refused".
+// TestCheck reads the files in testdata/check. A file contains documents, each followed by its result; the result
+// begins with "accepted" or "refused".
 func TestCheck(t *testing.T) {
 	configtest.CheckResults(t, "testdata/check/*.txtar", *update, func(_ *testing.T, document []byte) string { return outcome(document) })
 }
 
-// outcome is the result of Check as it is in testdata: an empty line after the document's own last one.
+// outcome returns the result of Check in the form of testdata: an empty line follows the last line of the document.
 func outcome(document []byte) string {
 	var out bytes.Buffer
 	if err := Check(document, &out); err != nil {
@@ -27,7 +27,7 @@ func outcome(document []byte) string {
 	return "accepted\n" + out.String() + "\n"
 }
 
-// TestInvisible has the documents whose point cannot be seen in a file.
+// TestInvisible checks documents with characters that a reader of a file cannot see.
 func TestInvisible(t *testing.T) {
 	tests := []struct{ name, document, want string }{
 		{"byte order mark", "\ufeffaddress-pools: []\n", ""},
@@ -73,7 +73,8 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// TestLongTextIsNotRepeated gives a file without an end of line, like a token: the message shows its ends at most.
+// TestLongTextIsNotRepeated checks a file without an end of line, such as a token: the message shows at most the two
+// ends of the text.
 func TestLongTextIsNotRepeated(t *testing.T) {
 	secret := strings.Repeat("eyJhbGciOiJSUzI1NiIs", 60)
 	for _, document := range []string{secret, secret + ": 1", "address-pools: " + secret, "address-pools: [{addresses: [" + secret + "]}]"} {

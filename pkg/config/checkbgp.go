@@ -12,7 +12,7 @@ import (
 // rows writes the lines of a pool or a peer.
 type rows struct{ out *bytes.Buffer }
 
-// row writes a key and its values, each on a line of its own. Without values it writes nothing.
+// row writes a key and its values, each value on a separate line. Without values, row writes nothing.
 func (b rows) row(name string, values ...string) {
 	for _, value := range values {
 		fmt.Fprintf(b.out, "  %-19s %s\n", name, value)
@@ -20,7 +20,7 @@ func (b rows) row(name string, values ...string) {
 	}
 }
 
-// reportPeers writes every peer, and what the nodes announce to it.
+// reportPeers writes every peer, and the announcements of the nodes to the peer.
 func (c *Config) reportPeers(out *bytes.Buffer) {
 	switch len(c.Peers) {
 	case 0:
@@ -124,7 +124,7 @@ func (p *BFDProfile) text(multihop bool) string {
 	return text
 }
 
-// announcedTo returns a line for each advertisement that the peer gets.
+// announcedTo returns one line for each advertisement to the peer.
 func (c *Config) announcedTo(p *Peer) []string {
 	var lines []string
 	for i := range c.Pools {
@@ -139,7 +139,7 @@ func (c *Config) announcedTo(p *Peer) []string {
 	return lines
 }
 
-// text says what the advertisement announces: with the attributes of iBGP, of eBGP, or of both.
+// text describes the announcements: with the attributes of iBGP, of eBGP, or of both.
 func (a *Advertisement) text(pool *Pool, internal, external bool) string {
 	parts := []string{a.prefixes(pool)}
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
@@ -182,7 +182,7 @@ func (a *Advertisement) text(pool *Pool, internal, external bool) string {
 	return strings.Join(parts, ", ")
 }
 
-// prefixes says which prefixes the advertisement has for the addresses of the pool.
+// prefixes describes the prefixes that the advertisement announces for the addresses of the pool.
 func (a *Advertisement) prefixes(pool *Pool) string {
 	v4, v6 := pool.Size()
 	var lengths []string
@@ -210,5 +210,5 @@ func nodes(n int) string {
 	return fmt.Sprintf("%d nodes", n)
 }
 
-// seconds writes a duration as a user would.
+// seconds returns the duration in seconds, like "90s".
 func seconds(d time.Duration) string { return fmt.Sprintf("%gs", d.Seconds()) }

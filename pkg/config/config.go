@@ -7,35 +7,39 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// Config is a valid configuration. It is never changed after Parse has returned it.
+// Config is a valid configuration. No code changes a Config after Parse has returned the Config.
 type Config struct {
-	// Pools are in the order in which addresses are taken from them: by Priority, of one
-	// priority the Restricted ones first, then by Name.
+	// Pools is in the order in which the allocator tries the pools: by Priority, then Restricted pools first, then by
+	// Name.
 	Pools []Pool
-	// Warnings say what was accepted, but not as written, in the order of the document.
+	// Warnings lists the accepted parts of the document that have another meaning than written, or no effect, in the
+	// order of the document.
 	Warnings []Problem
-	// Allocation is the top-level key allocation.
+	// Allocation holds the top-level key allocation.
 	Allocation Allocation
-	// Layer2 is the top-level key layer2.
+	// Layer2 holds the top-level key layer2.
 	Layer2 Layer2
-	// Peers are the entries of peers, in the order of the document, each with a name of its own.
+	// Peers holds the entries of peers, in the order of the document. Each peer has a different name.
 	Peers []Peer
-	// BGP is the top-level key bgp.
+	// BGP holds the top-level key bgp.
 	BGP BGP
-	// AnnounceClasses are the load-balancer classes whose Services other controllers give their addresses, sorted. Lanlord
-	// announces these addresses and writes nothing to the Services. The empty class means Services without a class.
+	// AnnounceClasses lists the load-balancer classes of the Services that get their addresses from other controllers,
+	// sorted. Lanlord announces these addresses and writes nothing to the Services. The empty class means Services
+	// without a class.
 	AnnounceClasses []string
 
-	// Past are the configurations whose addresses stay for a withdraw-delay, the newest first. Parse leaves it empty.
+	// Past lists the configurations with addresses that stay for a withdraw-delay, the newest first. Parse leaves Past
+	// empty.
 	Past []Past
 
-	// withdrawAll is true when the document says that it is meant to have no pool.
+	// withdrawAll is true when the document declares that an empty list of pools is intended.
 	withdrawAll bool
 	index       index
 }
 
-// CheckPools returns a *Problems if the configuration has no pool and does not say that this is meant. Such a configuration
-// would withdraw the address of every Service; most often a template has rendered to nothing. A process must not use it.
+// CheckPools returns a *Problems if the configuration has no pool and the document does not declare the empty list as
+// intended. Such a configuration would withdraw the address of every Service; the usual cause is a template that
+// renders to nothing. A process must not use such a configuration.
 func (c *Config) CheckPools() error {
 	if len(c.Pools) > 0 || c.withdrawAll {
 		return nil
@@ -48,120 +52,125 @@ func (c *Config) CheckPools() error {
 type Pool struct {
 	// Name is any non-empty text.
 	Name string
-	// Priority is 1 for the pool that is used first, up to 1,000,000; 0 (not given) comes after all others.
+	// Priority is 1 for the pool to use first, up to 1,000,000; 0 (not given) comes after all others.
 	Priority int
-	// Ranges are what addresses and exclude leave, ascending (IPv4 before IPv6) and disjoint. At least one.
+	// Ranges holds the addresses under addresses without the addresses under exclude, ascending (IPv4 before IPv6) and
+	// disjoint. At least one range.
 	Ranges []Range
-	// AutoAssign is false for a pool that is used only on request. Default true.
+	// AutoAssign is false for a pool that gives addresses only on request. Default true.
 	AutoAssign bool
 	// AvoidBuggyIPs leaves out the IPv4 addresses that end in .0 or .255.
 	AvoidBuggyIPs bool
-	// Disabled means that who has addresses of the pool keeps them, and nobody gets another one.
+	// Disabled means that Services keep their addresses of the pool, and no Service gets a further address.
 	Disabled bool
-	// Namespaces and NamespaceSelectors say whose Services may use the pool: those of the namespaces that are named or
-	// that one of the selectors fits. Both empty for all. Namespaces are sorted.
+	// Namespaces and NamespaceSelectors choose the namespaces with access to the pool: the namespaces in the list, and
+	// the namespaces that match a selector. Both are empty for all namespaces. Namespaces is sorted.
 	Namespaces         []string
 	NamespaceSelectors []labels.Selector
-	// ServiceSelectors say which of these Services: those that one of the selectors fits. Empty for all.
+	// ServiceSelectors restricts the access to Services that match a selector. Empty for all Services.
 	ServiceSelectors []labels.Selector
-	// Reserve are the addresses that belong to certain Services alone, ascending. The pool Contains each.
+	// Reserve lists the addresses reserved for certain Services, ascending. The pool Contains each address.
 	Reserve []Reservation
-	// Quotas are the most addresses of the pool that a namespace may have, by namespace; under "" that of each one that
-	// is not named. Without an entry there is no limit.
+	// Quotas maps a namespace to the greatest number of addresses of the pool for the namespace. The key "" stands for
+	// each namespace without an entry. Without either entry, no limit applies.
 	Quotas map[string]int
-	// SeparateNamespaces means that Services of different namespaces may not share an address of the pool. Default false.
+	// SeparateNamespaces means that Services of different namespaces may not share an address of the pool. Default
+	// false.
 	SeparateNamespaces bool
-	// NodeSelectors choose the nodes that may announce: those that match one of them. Empty for all nodes.
+	// NodeSelectors chooses the nodes that may announce: the nodes that match a selector. Empty for all nodes.
 	NodeSelectors []labels.Selector
-	// PreferredNodes say which of these nodes should announce rather than others, in the order of the document; see
-	// [Pool.Preference]. Empty to prefer none.
+	// PreferredNodes gives some of these nodes preference for announcing, in the order of the document; see
+	// [Pool.Preference]. Empty for no preference.
 	PreferredNodes []PreferredNodes
-	// Interfaces are names or patterns (path.Match) of the interfaces to announce on; empty for all that fit.
+	// Interfaces lists names or patterns (path.Match) of the interfaces for announcements; empty for all suitable
+	// interfaces.
 	Interfaces []string
-	// FromEndpoints means that nodes with a ready endpoint of the Service announce rather than others, unless the Service's
-	// own annotation says otherwise. Default false.
+	// FromEndpoints means that nodes with a ready endpoint of the Service have preference for announcing, unless the
+	// Service's own annotation sets another preference. Default false.
 	FromEndpoints bool
-	// UseExcluded says whether nodes with the label node.kubernetes.io/exclude-from-external-load-balancers may announce.
+	// UseExcluded gives the protocols for which nodes with the label
+	// node.kubernetes.io/exclude-from-external-load-balancers may announce.
 	UseExcluded Use
-	// Layer2 and BGP are the protocols of the pool. At least one is true.
+	// Layer2 and BGP give the protocols of the pool. At least one is true.
 	Layer2, BGP bool
 	// Spread is the number of nodes, by rank in the election, that announce an address without an additional MED; 0 for
 	// all nodes.
 	Spread int
-	// Advertisements are the entries of bgp-advertisements. A pool with BGP has at least one; without the key it has
-	// the default: host routes to all peers.
+	// Advertisements holds the entries of bgp-advertisements. A pool with BGP has at least one; without the key, the
+	// pool has the default: host routes to all peers.
 	Advertisements []Advertisement
 }
 
-// Use says for which protocol something is used.
+// Use gives the protocols to which a permission applies.
 type Use struct{ Layer2, BGP bool }
 
 // PreferredNodes gives a weight to nodes.
 type PreferredNodes struct {
 	// Weight is 1 to 100.
 	Weight int
-	// Selector fits the labels of the nodes.
+	// Selector matches the labels of the nodes.
 	Selector labels.Selector
 }
 
-// Reservation keeps an address for Services, whatever else the pool says of who may use it.
+// Reservation keeps an address for certain Services, without regard to the access rules of the pool.
 type Reservation struct {
 	Addr netip.Addr
-	// Services are those that may have the address, sorted. At least one.
+	// Services lists the Services that may have the address, sorted. At least one.
 	Services []ServiceName
 }
 
 // ServiceName names a Service.
 type ServiceName struct{ Namespace, Name string }
 
-// Range is all addresses from From to To, both included and of one family.
+// Range contains all addresses from From to To, both included and of one family.
 type Range struct{ From, To netip.Addr }
 
-// Allocation is what the controller heeds.
+// Allocation holds the settings of the controller.
 type Allocation struct {
-	// ReleaseDelay is how long a released address rests before another Service may have it, unless there is no other
-	// one left. 0 turns resting off. Default 60 s, at most 24 h.
+	// ReleaseDelay is the cool-down of a released address: another Service may have the address only after the delay,
+	// or when no other address is left. 0 turns the cool-down off. Default 60 s, at most 24 h.
 	ReleaseDelay time.Duration
-	// AvoidNetworkAddresses keeps the network and the broadcast addresses of the nodes' subnets from being given. Default
-	// true.
+	// AvoidNetworkAddresses excludes the network and the broadcast addresses of the nodes' subnets from assignment.
+	// Default true.
 	AvoidNetworkAddresses bool
-	// AllowNodeAddresses means that Services may have the InternalIPs and ExternalIPs of Nodes. Lanlord announces no such
-	// address, because the kernel of the node answers. Default false.
+	// AllowNodeAddresses means that Services may have the InternalIPs and ExternalIPs of Nodes. Lanlord does not
+	// announce such an address, because the kernel of the node answers. Default false.
 	AllowNodeAddresses bool
-	// WithdrawDelay is how long an address that a new configuration no longer gives to a Service stays with the
+	// WithdrawDelay is the time for which a Service keeps an address that a new configuration no longer gives to the
 	// Service: 0 to 24 h. Default 0. WithdrawDelayGiven is true when the document has the key; see
 	// [Config.WithdrawDelayAfter].
 	WithdrawDelay      time.Duration
 	WithdrawDelayGiven bool
 }
 
-// Layer2 is what the speakers heed.
+// Layer2 holds the settings for announcements by ARP and NDP.
 type Layer2 struct {
-	// Refresh is how often each address is announced again while its owner keeps it: 10 s to 24 h, 0 for never. Default 90 s.
+	// Refresh is the interval of repeated announcements of an address by its owner: 10 s to 24 h, 0 for never. Default
+	// 90 s.
 	Refresh time.Duration
-	// Rate is how many frames a second may be sent on an interface to announce addresses: 10 to 1,000,000. Default 5,000.
+	// Rate limits the frames for announcements on an interface, in frames per second: 10 to 1,000,000. Default 5,000.
 	Rate int
 	// Ping means that an announced address answers echo requests (ICMP and ICMPv6). Default true.
 	Ping bool
-	// Failback is how long a node waits before it takes an address back that another node answers for, and may go on
-	// answering for: 0 to 24 h, or FailbackNever. Default 60 s.
+	// Failback is the delay before a node takes an address back from another node that answers for the address and may
+	// go on answering: 0 to 24 h, or FailbackNever. Default 60 s.
 	Failback time.Duration
-	// MoveOnCordon means that the addresses leave a node that is cordoned. Default false.
+	// MoveOnCordon means that the addresses move away from a cordoned node. Default false.
 	MoveOnCordon bool
 }
 
-// FailbackNever is the Layer2.Failback with which an address stays at the node that has it, as long as that node may
-// have it.
+// FailbackNever is the Layer2.Failback that leaves an address at its present node, as long as the node may have the
+// address.
 const FailbackNever time.Duration = -1
 
-// Problem is one thing wrong with a document, or worth a warning.
+// Problem is an error in a document, or a reason for a warning.
 type Problem struct {
-	// Line is the line of the document, from 1; 0 if it has none.
+	// Line is the line of the document, from 1; 0 for no line.
 	Line int
-	// Pool is the name of the pool, empty when the problem is in none or the pool has no name.
+	// Pool is the name of the pool; empty for a problem outside of pools, or in a pool without a name.
 	Pool string
 	// Path is the key's path, like "address-pools[0].addresses[1]".
 	Path string
-	// Message says what is wrong and what would be right.
+	// Message names the error and the fix.
 	Message string
 }

@@ -1,2 +1,3 @@
-// Package config turns the text of the ConfigMap into a typed, validated configuration, or into all that is wrong with it.
+// Package config parses the text of the ConfigMap into a typed, validated configuration, or reports all errors in the
+// text.
 package config

@@ -11,11 +11,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxAliased is how many nodes the aliases of one document may stand for, all together. It stops a few lines of aliases
-// to aliases from growing into billions of nodes.
+// maxAliased limits the total number of nodes that the aliases of one document stand for. Without the limit, a few
+// lines of aliases to aliases could expand to billions of nodes.
 const maxAliased = 100_000
 
-// parseDocument returns the one document that text holds, or nil if there is nothing in it.
+// parseDocument returns the only document in text, or nil for an empty text.
 func parseDocument(text []byte) (*yaml.Node, *Problem) {
 	documents, problem := parseStream(text)
 	if problem != nil {
@@ -34,7 +34,7 @@ func parseDocument(text []byte) (*yaml.Node, *Problem) {
 	return root, nil
 }
 
-// parseStream returns the root node of each document in text, none with aliases that are dangerous to follow.
+// parseStream returns the root node of each document in text, after a check that the aliases are safe to follow.
 func parseStream(text []byte) ([]*yaml.Node, *Problem) {
 	roots, err := decodeStream(text)
 	if err != nil {
@@ -66,9 +66,9 @@ func decodeStream(text []byte) ([]*yaml.Node, error) {
 	}
 }
 
-// syntaxProblem says where text stops being YAML. The library's own line is missing in some errors, off by one in
-// others, and often that of the beginning of the enclosing block, so the first line is sought with which the text up to
-// it has the same error.
+// syntaxProblem locates the first syntax error in text. Some errors of the library have no line, some a line that is
+// off by one, and some the first line of the enclosing block. Therefore syntaxProblem searches for the first line such
+// that the text up to the end of this line has the same error.
 func syntaxProblem(text []byte, err error) *Problem {
 	ends := lineEnds(text)
 	line := 1 + sort.Search(len(ends)-1, func(i int) bool {
@@ -77,7 +77,7 @@ func syntaxProblem(text []byte, err error) *Problem {
 	})
 	reason := strings.TrimPrefix(err.Error(), "yaml: ")
 	if strings.HasPrefix(reason, "unknown anchor ") {
-		// The name may be a password that begins with an asterisk.
+		// Leave the name out of the message, because the name may be a password that begins with an asterisk.
 		reason = "an alias (*) has no anchor (&); put a text that begins with * in quotes"
 	}
 	if rest, ok := strings.CutPrefix(reason, "line "); ok {
@@ -93,7 +93,7 @@ func syntaxProblem(text []byte, err error) *Problem {
 		syntaxHint(reason, text[start:ends[line-1]])))}
 }
 
-// syntaxHint says what most often causes the error in that line.
+// syntaxHint returns a hint at the most frequent cause of the error in this line.
 func syntaxHint(reason string, line []byte) string {
 	indent := line[:len(line)-len(bytes.TrimLeft(line, " \t"))]
 	switch {
@@ -122,9 +122,9 @@ func lineEnds(text []byte) []int {
 	return ends
 }
 
-// aliasCounter counts the nodes of a document as they are when its aliases are followed.
+// aliasCounter counts the nodes of a document with all aliases followed.
 type aliasCounter struct {
-	// size holds, for each node with an anchor, how many nodes it stands for; 0 while it is being counted.
+	// size holds, for each node with an anchor, the number of nodes that the anchor stands for; 0 while the count runs.
 	size    map[*yaml.Node]int
 	aliased int
 	problem *Problem
@@ -159,10 +159,10 @@ func (c *aliasCounter) count(n *yaml.Node) int {
 	return size
 }
 
-// isNull tells whether n is an empty value: nothing, ~ or null.
+// isNull reports whether n is an empty value: nothing, ~ or null.
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
-// follow returns the node that n stands for.
+// follow returns the target if n is an alias, else n.
 func follow(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return n.Alias

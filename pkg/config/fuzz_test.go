@@ -11,14 +11,14 @@ import (
 	"github.com/lanlord/lanlord/pkg/config/configtest"
 )
 
-// FuzzParse asserts that no document, and no file, makes the parser panic or hang, and that what is accepted keeps the
-// promises of Config.
+// FuzzParse asserts that no document, and no file, makes the parser panic or hang, and that each accepted Config
+// fulfils the promises of the type.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
-		// One of everything that a pool can have, so that the fuzzer knows the words.
+		// One of each key of a pool, so that the fuzzer knows the words.
 		"address-pools:\n- {name: a, protocol: layer2, addresses: [10.0.0.0/24], exclude: [10.0.0.9-10.0.0.11], priority: 1, " +
 			"auto-assign: no, avoid-buggy-ips: on, namespaces: [x], interfaces: ['eth*'], node-selectors: [{match-labels: {a: b}}], preferred-nodes: [{weight: 3, match-labels: {a: b}}]}\n",
-		// One of everything that peers and routed pools can have.
+		// One of each key of peers and of pools with protocol bgp.
 		"peers:\n- {my-asn: 1, peer-asn: external, peer-address: gateway, peer-port: 1, password-secret: a/b, bfd-profile: p, source-interface: e, ttl-security: 1, graceful-restart: off, address-pools: [a]}\n" +
 			"- {my-asn: 1, peer-asn: 1, peer-interface: 'e*', name: x, hold-time: 3s, keepalive-time: 1s, router-id: 1.2.3.4, password: x, node-selectors: [{}]}\n" +
 			"bfd-profiles: [{name: p, receive-interval: 10, detect-multiplier: 2, minimum-ttl: 1}]\nbgp-communities: {c: '1:2', l: '1:2:3'}\nbgp: {drain: 1s}\naddress-pools:\n" +
@@ -26,19 +26,19 @@ func FuzzParse(f *testing.F) {
 		// Announcements for other classes, and the order of the nodes.
 		"announce-classes: [a/b, '']\naddress-pools:\n- {name: a, protocol: layer2, addresses: [10.0.0.1], announce-from: endpoints, " +
 			"excluded-nodes: use}\nallocation: {allow-node-addresses: on}\nlayer2: {excluded-nodes: use}\nbgp: {excluded-nodes: skip}\n",
-		// The ends of the families, where the next address does not exist.
+		// The last addresses of both families, because no next address exists.
 		"address-pools:\n- {name: a, protocol: bgp, addresses: [255.255.255.255, \"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/1\"]}\n",
-		// Two pools that touch, and two that overlap in one address.
+		// Two adjacent pools, and two pools that overlap in one address.
 		"address-pools:\n- {name: a, protocol: layer2, addresses: [10.0.0.0/25]}\n- {name: b, protocol: layer2, addresses: [10.0.0.128/25]}\n",
 		"address-pools:\n- {name: a, protocol: layer2, addresses: [10.0.0.0/25]}\n- {name: b, protocol: layer2, addresses: [10.0.0.127/32]}\n",
 		// Aliases: to the node itself, to each other, as a merge key, as a key.
 		"a: &a [*a]\n", "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", "address-pools:\n- &a {name: a}\n- {<<: *a, *a : *a}\n",
 		"address-pools: [&x {<<: [&y {name: z}, *y, {<<: *y}]}]\n",
-		// Keys and tags that are no plain words.
+		// Keys and tags that are not plain words.
 		"? {a: b}\n: c\n", "!!map {? ~ : ~}", "address-pools: !!seq [!!map {name: !!str 1}]", "!<x> a",
-		// What only looks like text.
+		// Input that only looks like text.
 		"\ufeffaddress-pools: []\r\n", "\xff\xfea\x00", "a: \x01", "\t", "---\n---\n...\n%YAML 1.1\n---\n",
-		// A manifest, whose document is in a literal block, and one in a list of objects.
+		// A manifest with the document in a literal block, and a manifest in a list of objects.
 		"apiVersion: v1\nkind: ConfigMap\ndata:\n  config: |\n    address-pools: x\n",
 		"apiVersion: v1\nkind: List\nitems:\n- &c {apiVersion: v1, kind: ConfigMap, data: {config: 'peers: [{}]'}}\n- *c\n",
 	} {
@@ -66,7 +66,7 @@ func FuzzParse(f *testing.F) {
 
 func checkProblems(t *testing.T, data []byte, list []Problem) {
 	lines := 1 + bytes.Count(data, []byte("\n")) + bytes.Count(data, []byte("\r")) +
-		// What YAML also takes for the end of a line: NEL, LS and PS.
+		// YAML also accepts NEL, LS and PS as ends of lines.
 		bytes.Count(data, []byte("\u0085")) + bytes.Count(data, []byte("\u2028")) + bytes.Count(data, []byte("\u2029"))
 	for _, problem := range list {
 		if problem.Line < 1 || problem.Line > lines && data[0] < 0xfe || problem.Message == "" {
@@ -78,7 +78,7 @@ func checkProblems(t *testing.T, data []byte, list []Problem) {
 	}
 }
 
-// checkConfig asserts what the types promise.
+// checkConfig asserts the promises of the types.
 func checkConfig(t *testing.T, c *Config) {
 	t.Helper()
 	var all []Range
@@ -177,7 +177,7 @@ func checkPeers(t *testing.T, c *Config) {
 	}
 }
 
-// before tells whether addresses are taken from a before b.
+// before reports whether the allocator tries a before b.
 func before(a, b Pool) bool {
 	switch {
 	case a.Priority == b.Priority && a.Restricted() != b.Restricted():

@@ -7,24 +7,24 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// dataKey is the key of the ConfigMap's data that holds the document.
+// dataKey is the key in the data of the ConfigMap that holds the document.
 const dataKey = "config"
 
-// source is a document as it was found in a file.
+// source is a document found in a file.
 type source struct {
 	text []byte
-	// object names the ConfigMap that the document is in; empty when the file is the document itself.
+	// object names the ConfigMap that contains the document; empty if the file is the document itself.
 	object string
-	// namespace and name are those of the ConfigMap, empty where they are not given.
+	// namespace and name identify the ConfigMap; each is empty if not given.
 	namespace, name string
-	// offset is what to add to a line of text to get the line of the file, if inFile.
+	// offset plus a line number of text gives the line number of the file, if inFile is true.
 	offset int
-	// inFile is false where the lines of text are not lines of the file: where the text is quoted or folded.
+	// inFile is false if the lines of text are not lines of the file, because the text is quoted or folded.
 	inFile bool
 }
 
-// findDocument returns the document in data, which is the document itself, or a manifest of the ConfigMap with it, in
-// YAML or JSON, also among others.
+// findDocument returns the document in data. data is the document itself, or contains manifests in YAML or JSON, one of
+// them a ConfigMap with the document.
 func findDocument(data []byte) (source, *Problem) {
 	roots, problem := parseStream(data)
 	if problem != nil {
@@ -86,10 +86,10 @@ func problemAt(n *yaml.Node, path, format string, args ...any) *Problem {
 	return &Problem{Line: n.Line, Path: path, Message: shortened(fmt.Sprintf(format, args...))}
 }
 
-// isManifest tells whether n looks like a Kubernetes object. No key of a document has such a name.
+// isManifest reports whether n looks like a Kubernetes object. A document has no key apiVersion or kind.
 func isManifest(n *yaml.Node) bool { return child(n, "apiVersion") != nil && child(n, "kind") != nil }
 
-// withItems returns the objects in n, which may be a list of objects.
+// withItems returns the items of n if n is a list of objects, else n itself.
 func withItems(n *yaml.Node) []*yaml.Node {
 	if items := child(n, "items"); items != nil && items.Kind == yaml.SequenceNode {
 		var all []*yaml.Node

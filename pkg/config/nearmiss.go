@@ -2,15 +2,15 @@ package config
 
 import "strings"
 
-// nearest returns the one of names that was probably meant by word: the same but for case and separators, or at most
-// two letters away. It is empty if none is near.
+// nearest returns the name that the author of word probably meant: a name that is equal except for case and separators,
+// or at most two letters away. nearest returns "" if no name is near.
 func nearest(word string, names []string) string {
 	best, bestDistance := "", 3
 	folded := fold(word)
 	for _, name := range names {
 		candidate := fold(name)
 		d := distance(folded, candidate)
-		// Two letters of a word of four are no slip of the fingers.
+		// In a short name, two different letters are too many for a typing error.
 		if d < bestDistance && d*3 <= len(candidate) {
 			best, bestDistance = name, d
 		}
@@ -22,8 +22,8 @@ var separators = strings.NewReplacer("-", "", "_", "", " ", "")
 
 func fold(word string) string { return separators.Replace(strings.ToLower(word)) }
 
-// distance is the number of letters to insert, remove or replace to make b of a (Levenshtein). Words whose lengths differ
-// by more than two are not compared: their distance is returned as 3.
+// distance returns the number of letters to insert, remove or replace to turn a into b (Levenshtein). For words with a
+// difference in length of more than two, distance returns 3 without a comparison.
 func distance(a, b string) int {
 	if d := len(a) - len(b); d > 2 || d < -2 {
 		return 3

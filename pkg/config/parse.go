@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Parse reads the text under the ConfigMap's key. A document with nothing in it is valid, and has no pools. The error is
-// a *Problems, which names everything that is wrong with the document.
+// Parse parses the text under the ConfigMap's key. An empty document is valid, and has no pools. The error is a
+// *Problems with all errors in the document.
 func Parse(document []byte) (*Config, error) {
 	config, problems := parse(document)
 	if problems != nil {
@@ -18,7 +18,7 @@ func Parse(document []byte) (*Config, error) {
 	return config, nil
 }
 
-// parse returns the configuration, or what is wrong with the document.
+// parse returns the configuration, or the errors in the document.
 func parse(document []byte) (*Config, []Problem) {
 	root, problem := parseDocument(document)
 	if problem != nil {
@@ -38,17 +38,17 @@ func parse(document []byte) (*Config, []Problem) {
 	return config, nil
 }
 
-// builder makes a Config of a raw one, and reports what does not make sense.
+// builder builds a Config from a rawConfig, and reports errors in the combination of values.
 type builder struct {
 	*findings
 	communities map[string]community
 	profiles    map[string]*BFDProfile
-	// usedProfiles are the names of the profiles that a peer names.
+	// usedProfiles holds the names of the BFD profiles that peers name.
 	usedProfiles map[string]bool
 	peers        map[string]*Peer
-	// entries are those under addresses of all pools so far, in the order of the document.
+	// entries holds the entries under addresses of all pools so far, in the order of the document.
 	entries []addressEntry
-	// pieces are what the excludes leave of entries.
+	// pieces holds the parts of entries that exclude does not remove.
 	pieces []piece
 }
 
@@ -93,7 +93,7 @@ func (b *builder) config(raw rawConfig) *Config {
 	return c
 }
 
-// comparePools orders pools as Config.Pools are.
+// comparePools orders pools in the order of Config.Pools.
 func comparePools(a, b Pool) int {
 	unrestricted := func(p Pool) int {
 		if p.Restricted() {
@@ -101,7 +101,7 @@ func comparePools(a, b Pool) int {
 		}
 		return 1
 	}
-	// As an unsigned number, priority 0 minus 1 is the last of all.
+	// As an unsigned number, priority 0 minus 1 is the greatest number, so priority 0 comes last.
 	return cmp.Or(cmp.Compare(uint(a.Priority-1), uint(b.Priority-1)), unrestricted(a)-unrestricted(b), strings.Compare(a.Name, b.Name))
 }
 
@@ -123,7 +123,7 @@ func (b *builder) checkDurations(raw rawConfig) {
 	}
 }
 
-// checkName reports a missing name, and one that is in names already; else it adds it there.
+// checkName reports a missing name, and a name that names already contains; checkName adds any other name to names.
 func (b *builder) checkName(name value[string], owner place, what string, names map[string]place) {
 	switch first, twice := names[name.v]; {
 	case !name.given:
@@ -138,7 +138,7 @@ func (b *builder) checkName(name value[string], owner place, what string, names 
 	}
 }
 
-// required reports a text that is not given or empty, and returns whether there is one to look at.
+// required reports a text that is missing or empty. required returns true if the text can be checked further.
 func (b *builder) required(v value[string], owner place, key, example string) bool {
 	if !v.given || v.ok && v.v == "" {
 		b.fail(owner, "%s is missing; write it like %s", key, example)
@@ -147,8 +147,9 @@ func (b *builder) required(v value[string], owner place, key, example string) bo
 	return v.ok
 }
 
-// distinct returns the texts of a list of ours, sorted. It reports an empty list, whose meaning nobody would know, and
-// what check says; it warns of what is there twice.
+// distinct returns the texts of a list, sorted and without duplicates. distinct reports an empty list, because the
+// meaning of an empty list is unclear, and the errors of check; distinct warns of duplicates. Only keys unknown to
+// MetalLB use distinct.
 func (b *builder) distinct(items value[[]value[string]], check func(string) error) []string {
 	if items.ok && len(items.v) == 0 && items.present() {
 		b.fail(items.at, "the list is empty; remove the key to mean all")
@@ -174,7 +175,7 @@ func (b *builder) distinct(items value[[]value[string]], check func(string) erro
 	return texts
 }
 
-// oneOf returns the index of v in choices, and otherwise reports what could have been meant.
+// oneOf returns the index of v in choices. For an unknown v, oneOf reports an error with a proposal, and returns -1.
 func (b *builder) oneOf(v value[string], choices ...string) int {
 	i := slices.Index(choices, v.v)
 	if i < 0 {

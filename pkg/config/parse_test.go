@@ -122,7 +122,7 @@ func TestManyProblems(t *testing.T) {
 	}
 }
 
-// TestReferenceManual keeps deploy/config.example.yaml valid, and complete: every key that is read is in it.
+// TestReferenceManual checks that deploy/config.example.yaml is valid, and contains every key.
 func TestReferenceManual(t *testing.T) {
 	text, err := os.ReadFile("../../deploy/config.example.yaml")
 	if err != nil {
@@ -149,7 +149,7 @@ func TestReferenceManual(t *testing.T) {
 	}
 }
 
-// knownKeys are the keys that the parser names when it meets one that it does not know, of every mapping.
+// knownKeys returns the keys of every mapping, taken from the messages about unknown keys.
 func knownKeys(t *testing.T) []string {
 	_, err := Parse([]byte(`
 _: 0
@@ -172,7 +172,7 @@ bgp: {_: 0}
 	return keys
 }
 
-// TestParseLaws compares Parse with the naive way: sets of all addresses. Documents are random, over a /26.
+// TestParseLaws compares Parse with a naive computation on sets of addresses. The documents are random, over a /26.
 func TestParseLaws(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	universe := slices.Collect(span("10.0.0.0", "10.0.0.63").All())

@@ -9,28 +9,28 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// Past is a configuration that was in use before another one. Its addresses stay with the Services that have them until
-// the withdraw-delay of the change is over.
+// Past is a configuration that was in use before a change. Services keep their addresses of a Past until the end of the
+// withdraw-delay of the change.
 type Past struct {
-	// Config is the configuration. Its own Past is not read.
+	// Config is the configuration. No code reads the Past of this Config.
 	Config *Config
-	// Until is the end of the delay. Only the leading controller heeds it: the other processes use a Past until the
-	// leading controller drops it.
+	// Until is the end of the delay. Only the leading controller reads Until: the other processes use a Past until the
+	// leading controller drops the Past.
 	Until time.Time
 }
 
 // PoolOf returns the pool of the past configuration that may hand out a, or nil.
 func (p Past) PoolOf(a netip.Addr) *Pool { return p.Config.current(a) }
 
-// WithPast returns c with the configurations that were in use before c, the newest first. c does not change.
+// WithPast returns a copy of c with the configurations that were in use before c, the newest first. c does not change.
 func (c *Config) WithPast(past []Past) *Config {
 	with := *c
 	with.Past = past
 	return &with
 }
 
-// WithdrawDelayAfter returns the delay of the change from old to c. If c does not have the key withdraw-delay, the key of
-// old counts: a template that loses a part of the document must not lose the delay too.
+// WithdrawDelayAfter returns the withdraw-delay of the change from old to c. If c does not have the key withdraw-delay,
+// the key of old counts: a template that loses a part of the document must not lose the delay too.
 func (c *Config) WithdrawDelayAfter(old *Config) time.Duration {
 	if c.Allocation.WithdrawDelayGiven {
 		return c.Allocation.WithdrawDelay
@@ -48,7 +48,7 @@ func (c *Config) poolBefore(a netip.Addr) *Pool {
 	return nil
 }
 
-// Announced yields the pools whose addresses may be announced: all Pools, and those of each Past.
+// Announced yields the pools with addresses that may be announced: all Pools, and the pools of each Past.
 func (c *Config) Announced() iter.Seq[*Pool] {
 	return func(yield func(*Pool) bool) {
 		for i := range c.Pools {
@@ -66,8 +66,8 @@ func (c *Config) Announced() iter.Seq[*Pool] {
 	}
 }
 
-// Leaving returns what the pools of each Past have and neither Pools nor a newer Past has, with the names of these pools.
-// All are Disabled and for every Service. The ranges of all Pools and all Leaving are disjoint.
+// Leaving returns the addresses of each Past that neither Pools nor a newer Past has, as pools with the old names. All
+// these pools are Disabled and open to every Service. The ranges of all Pools and all Leaving are disjoint.
 func (c *Config) Leaving() []Pool {
 	if len(c.Past) == 0 {
 		return nil
@@ -101,8 +101,8 @@ func allRanges(pools []Pool) []Range {
 	return merged(all)
 }
 
-// Grants reports whether c lets every Service keep each address that old lets the Service have. Grants compares the text
-// of selectors, so false may also mean that the answer depends on labels.
+// Grants reports whether c lets every Service keep each address that old lets the Service have. Grants compares the
+// text of selectors, so false may also mean that the answer depends on labels.
 func (c *Config) Grants(old *Config) bool {
 	covered := allRanges(c.Pools)
 	for i := range old.Pools {
@@ -122,10 +122,10 @@ func (c *Config) Grants(old *Config) bool {
 	return true
 }
 
-// grants reports whether p lets every Service keep an address that is in both pools and that was lets the Service have.
+// grants reports whether every Service that was lets have an address in both pools may keep the address under p.
 func (p *Pool) grants(was *Pool) bool {
 	if p.AvoidBuggyIPs && !was.AvoidBuggyIPs || p.Name != was.Name {
-		return false // a Service that requests the pool by its name may have to leave
+		return false // a Service that requests the pool by its name may lose the address
 	}
 	for _, r := range p.Reserve {
 		if !slices.ContainsFunc(was.Reserve, func(o Reservation) bool {
@@ -135,7 +135,7 @@ func (p *Pool) grants(was *Pool) bool {
 		}
 	}
 	if len(was.Reserve) > 0 && !slices.EqualFunc(p.Reserve, was.Reserve, func(a, b Reservation) bool { return a.Addr == b.Addr }) {
-		return false // a Service that only the reservation let in
+		return false // a Service that the pool admits only through the reservation may lose the address
 	}
 	return !p.Restricted() || slices.Equal(p.Namespaces, was.Namespaces) &&
 		sameSelectors(p.NamespaceSelectors, was.NamespaceSelectors) && sameSelectors(p.ServiceSelectors, was.ServiceSelectors)
@@ -145,7 +145,7 @@ func sameSelectors(a, b []labels.Selector) bool {
 	return slices.EqualFunc(a, b, func(x, y labels.Selector) bool { return x.String() == y.String() })
 }
 
-// ReservedFor reports whether the pool reserves an address, and whether it does so for the Service.
+// ReservedFor reports whether the pool reserves a, and whether the reservation is for the Service name.
 func (p *Pool) ReservedFor(a netip.Addr, name ServiceName) (reserved, forService bool) {
 	i := slices.IndexFunc(p.Reserve, func(r Reservation) bool { return r.Addr == a })
 	if i < 0 {
@@ -154,7 +154,7 @@ func (p *Pool) ReservedFor(a netip.Addr, name ServiceName) (reserved, forService
 	return true, slices.Contains(p.Reserve[i].Services, name)
 }
 
-// NamespaceLabels reports whether a pool, also one of a Past, selects namespaces by their labels.
+// NamespaceLabels reports whether a pool selects namespaces by their labels, including the pools of each Past.
 func (c *Config) NamespaceLabels() bool {
 	for p := range c.Announced() {
 		if len(p.NamespaceSelectors) > 0 {

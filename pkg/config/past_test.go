@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// randomPools has up to three pools with ranges in 10.0.0.0/26, with restrictions or without.
+// randomPools returns a document of up to three pools with ranges in 10.0.0.0/26, with or without restrictions.
 func randomPools(random *rand.Rand) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, "address-pools:")
@@ -38,7 +38,7 @@ func randomPools(random *rand.Rand) string {
 	return b.String()
 }
 
-// may says whether a Service may have the address, the slow way.
+// may reports whether the Service may have the address. may examines each pool.
 func may(c *Config, a netip.Addr, service ServiceName) bool {
 	for i := range c.Pools {
 		if p := &c.Pools[i]; p.Contains(a) {
@@ -51,7 +51,7 @@ func may(c *Config, a netip.Addr, service ServiceName) bool {
 	return false
 }
 
-// TestPastLaw compares PoolOf, Leaving and Grants of random configurations with what they mean for each address.
+// TestPastLaw compares PoolOf, Leaving and Grants of random configurations with their definitions for each address.
 func TestPastLaw(t *testing.T) {
 	random := rand.New(rand.NewPCG(17, 1))
 	granted := 0
@@ -114,7 +114,7 @@ func TestPastLaw(t *testing.T) {
 	}
 }
 
-// TestGrants has changes that take nothing away, and changes of each key that does.
+// TestGrants checks changes that take no address away, and for each key a change that does.
 func TestGrants(t *testing.T) {
 	const base = "address-pools:\n- {name: a, protocol: layer2, addresses: [10.0.0.0/24]%s}\n"
 	for _, test := range []struct {
@@ -151,7 +151,7 @@ func TestGrants(t *testing.T) {
 	}
 }
 
-// TestWithdrawDelayAfter takes the delay from the new document, or else from the old one.
+// TestWithdrawDelayAfter checks that the delay comes from the new document, or else from the old document.
 func TestWithdrawDelayAfter(t *testing.T) {
 	parsed := map[string]*Config{}
 	for _, text := range []string{"", "allocation: {withdraw-delay: 0s}", "allocation: {withdraw-delay: 5m}", "allocation: {withdraw-delay: 9m}"} {

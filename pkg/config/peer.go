@@ -7,42 +7,45 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// Peer is one entry of peers: a router, or for a gateway or an interface one router for each node.
+// Peer is one entry of peers: one router, or, for a gateway or an interface, one router for each node.
 type Peer struct {
-	// Name identifies the peer in advertisements, metrics, Events and status. Default: the peer-address, with the port if
-	// it is not 179, or the peer-interface; with a suffix "#2", "#3", ... where that text is taken.
+	// Name identifies the peer in advertisements, metrics, Events and status. Default: the peer-address or the
+	// peer-interface, with the port unless the port is 179, and with a suffix "#2", "#3", ... if another peer has the
+	// same name.
 	Name string
 	// LocalASN is my-asn, 1 to 4294967295 (RFC 6793).
 	LocalASN uint32
 	// RemoteASN is the peer-asn; 0 when RemoteAS is not RemoteExact.
 	RemoteASN uint32
 	RemoteAS  RemoteAS
-	// Address is the peer-address. It is not valid when Gateway is true or Interface is set. A zone is allowed for a
-	// link-local address.
+	// Address is the peer-address. Address is not valid when Gateway is true or Interface is set. A link-local address
+	// may have a zone.
 	Address netip.Addr
-	// Gateway means the default gateways of each node, one session for each family that the node has a gateway in.
+	// Gateway means the default gateways of each node, with one session for each family in which the node has a
+	// gateway.
 	Gateway bool
-	// Interface is the name or the pattern (path.Match) of the interfaces with an unnumbered session: the peer is the
-	// router that sends router advertisements there (RFC 8950, RFC 4861).
+	// Interface is the name or the pattern (path.Match) of the interfaces with an unnumbered session. The peer is the
+	// router that sends router advertisements on the interface (RFC 8950, RFC 4861).
 	Interface string
 	// Port is 1 to 65535. Default 179.
 	Port uint16
-	// SourceAddress is the local address of the session; not valid for the kernel's choice.
+	// SourceAddress is the local address of the session; not valid if the kernel chooses the address.
 	SourceAddress netip.Addr
-	// SourceInterface is the name of the interface whose address is the local address; empty for the kernel's choice.
+	// SourceInterface is the name of the interface that provides the local address; empty if the kernel chooses the
+	// address.
 	SourceInterface string
-	// RouterID is the BGP identifier, an IPv4 address; not valid for the node's own.
+	// RouterID is the BGP identifier, an IPv4 address; not valid for the node's own identifier.
 	RouterID netip.Addr
-	// HoldTime is 0, or 3 s to 65535 s, in whole seconds. Default 90 s. KeepaliveTime is 0 with a HoldTime of 0, else 1 s
-	// to HoldTime. Default a third.
+	// HoldTime is 0, or 3 s to 65535 s, in whole seconds. Default 90 s. KeepaliveTime is 0 with a HoldTime of 0, else 1
+	// s to HoldTime. Default a third of HoldTime.
 	HoldTime, KeepaliveTime time.Duration
 	// Password is the TCP MD5 password (RFC 2385), at most 80 bytes; empty for none, and when PasswordSecret is set. No
-	// verb of fmt and no JSON shows it.
+	// verb of fmt and no JSON shows the password.
 	Password string `json:"-"`
-	// PasswordSecret names the Secret and its key that hold the password; the zero value for none. The Secret is in
-	// the namespace of the ConfigMap.
+	// PasswordSecret names the Secret with the password and the key in the Secret; the zero value for none. The Secret
+	// is in the namespace of the ConfigMap.
 	PasswordSecret SecretKey
-	// NodeSelectors choose the nodes with the session: those that match one of them. Empty for all nodes.
+	// NodeSelectors chooses the nodes with the session: the nodes that match a selector. Empty for all nodes.
 	NodeSelectors []labels.Selector
 	// BFD is the profile of the BFD session; nil for none.
 	BFD *BFDProfile
@@ -50,23 +53,23 @@ type Peer struct {
 	Multihop bool
 	// TTLSecurity is the greatest number of hops to the peer (RFC 5082), 1 to 254; 0 turns the check off.
 	TTLSecurity int
-	// GracefulRestart is how long the peer keeps the routes of a speaker that crashed (RFC 4724), 1 s to 4095 s; 0 turns
-	// graceful restart off. Default 15 s with a BFD profile, else 0.
+	// GracefulRestart is the time for which the peer keeps the routes of a crashed speaker (RFC 4724), 1 s to 4095 s; 0
+	// turns graceful restart off. Default 15 s with a BFD profile, else 0.
 	GracefulRestart time.Duration
-	// AddressPools are the names of the pools announced to the peer, sorted; empty for all pools.
+	// AddressPools lists the names of the pools announced to the peer, sorted; empty for all pools.
 	AddressPools []string
 }
 
 // SecretKey names a key of a Secret.
 type SecretKey struct{ Secret, Key string }
 
-// RemoteAS says which AS numbers of a peer are accepted.
+// RemoteAS classifies the accepted AS numbers of a peer.
 type RemoteAS uint8
 
 const (
 	// RemoteExact accepts RemoteASN only.
 	RemoteExact RemoteAS = iota
-	// RemoteExternal accepts every number but LocalASN.
+	// RemoteExternal accepts every number except LocalASN.
 	RemoteExternal
 	// RemoteInternal accepts LocalASN only.
 	RemoteInternal
@@ -94,29 +97,29 @@ type Advertisement struct {
 	AggregationLength, AggregationLengthV6 int
 	// LocalPref is the LOCAL_PREF sent to iBGP peers. Default 0 when the key is missing.
 	LocalPref uint32
-	// Communities are standard communities (RFC 1997), sorted, each once.
+	// Communities holds standard communities (RFC 1997), sorted, without duplicates.
 	Communities []uint32
-	// LargeCommunities are large communities (RFC 8092), sorted, each once.
+	// LargeCommunities holds large communities (RFC 8092), sorted, without duplicates.
 	LargeCommunities []LargeCommunity
-	// Peers are names of peers, sorted; empty for all peers.
+	// Peers lists names of peers, sorted; empty for all peers.
 	Peers []string
-	// NodeSelectors choose the nodes that announce; empty for all nodes.
+	// NodeSelectors chooses the nodes that announce; empty for all nodes.
 	NodeSelectors []labels.Selector
-	// ServiceSelectors choose the Services whose addresses are announced; empty for all Services.
+	// ServiceSelectors chooses the Services with announced addresses; empty for all Services.
 	ServiceSelectors []labels.Selector
 	// MED is the MULTI_EXIT_DISC (RFC 4271, 5.1.4); HasMED is false when the key is missing.
 	MED    uint32
 	HasMED bool
-	// Prepend is how many more times LocalASN is in the AS_PATH to an eBGP peer, 0 to 10.
+	// Prepend is the number of additional copies of LocalASN in the AS_PATH to an eBGP peer, 0 to 10.
 	Prepend int
 }
 
 // LargeCommunity is a large community (RFC 8092): the global administrator and two local parts.
 type LargeCommunity [3]uint32
 
-// BGP is the top-level key bgp.
+// BGP holds the top-level key bgp.
 type BGP struct {
-	// Drain is how long routes carry the community GRACEFUL_SHUTDOWN (RFC 8326) before a stopping node withdraws them: 0
-	// to 10 s. Default 2 s.
+	// Drain is the time for which routes carry the community GRACEFUL_SHUTDOWN (RFC 8326) before a stopping node
+	// withdraws the routes: 0 to 10 s. Default 2 s.
 	Drain time.Duration
 }

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// String returns the name and the router. It never has the password.
+// String returns the name and the router, never the password.
 func (p Peer) String() string { return fmt.Sprintf("peer %q (%s)", p.Name, p.Router()) }
 
 // Format writes String for every verb, so that no verb shows the password.
 func (p Peer) Format(state fmt.State, _ rune) {
-	// A fmt.State keeps what is written, and its error is always nil.
+	// The State keeps the written text, and the error is always nil.
 	_, _ = io.WriteString(state, p.String())
 }
 

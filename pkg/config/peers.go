@@ -14,13 +14,14 @@ import (
 const (
 	// gateway is the peer-address for the default gateways of a node.
 	gateway = "gateway"
-	// maxPassword is the length of the longest password in bytes (TCP_MD5SIG_MAXKEYLEN of Linux).
+	// maxPassword limits the length of a password in bytes (TCP_MD5SIG_MAXKEYLEN of Linux).
 	maxPassword = 80
 	// bgpPort is the port of BGP (RFC 4271, section 8).
 	bgpPort = 179
 )
 
-// setPeers returns the peers. The communities and the profiles are set before, the pools later: see checkPeerPools.
+// setPeers returns the peers. The caller sets the communities and the profiles before, and the pools later; see
+// checkPeerPools.
 func (b *builder) setPeers(raw value[[]rawPeer]) []Peer {
 	var peers []Peer
 	seen, names := map[string]place{}, map[string]place{}
@@ -44,7 +45,7 @@ func (b *builder) setPeers(raw value[[]rawPeer]) []Peer {
 		b.peers[peers[i].Name] = &peers[i]
 	}
 	for _, p := range raw.v {
-		// A bad address is reported once, and not again by an advertisement that names the peer.
+		// Report a bad address only once, and not again for an advertisement that names the peer.
 		if _, ok := b.peers[p.address.v]; !ok && !p.name.given && !isAddress(p.address.v) {
 			b.peers[p.address.v] = &Peer{}
 		}
@@ -57,7 +58,7 @@ func isAddress(text string) bool {
 	return err == nil
 }
 
-// setNames names the peers without a name.
+// setNames sets the names of the peers without a name.
 func setNames(peers []Peer) {
 	taken := map[string]bool{}
 	for i := range peers {
@@ -77,8 +78,8 @@ func setNames(peers []Peer) {
 	}
 }
 
-// Router returns the router as the configuration names it: the address, the word gateway, or the interface, each with
-// the port unless the port is 179.
+// Router returns the router in the words of the configuration: the address, the word gateway, or the interface, each
+// with the port unless the port is 179.
 func (p *Peer) Router() string {
 	switch {
 	case p.Address.IsValid() && p.Port == bgpPort:
@@ -146,7 +147,7 @@ func (b *builder) requiredASN(given, exact bool, asn int64, owner place, key str
 	}
 }
 
-// router sets the address of the router, or how it is found.
+// router sets the address of the router, or the other way to find the router.
 func (b *builder) router(raw rawPeer, p *Peer) {
 	if raw.iface.given {
 		if raw.address.given {
@@ -180,7 +181,7 @@ func (b *builder) router(raw rawPeer, p *Peer) {
 	p.Address = addr
 }
 
-// source sets the local address, or the interface that has it.
+// source sets the local address, or the interface that provides the local address.
 func (b *builder) source(raw rawPeer, p *Peer) {
 	interfaceGiven := raw.sourceInterface.ok && raw.sourceInterface.v != ""
 	if raw.source.ok && raw.source.v != "" {
@@ -263,14 +264,14 @@ func (p *Peer) internal() bool {
 	return p.RemoteAS == RemoteInternal || p.RemoteAS == RemoteExact && p.RemoteASN == p.LocalASN
 }
 
-// Restart times are 12-bit numbers of seconds (RFC 4724, section 3), and hold times are 16-bit numbers (RFC 4271, section
-// 4.2).
+// Restart times are 12-bit numbers of seconds (RFC 4724, section 3), and hold times are 16-bit numbers (RFC 4271,
+// section 4.2).
 const (
 	maxRestart = 4095 * time.Second
 	maxHold    = 65535 * time.Second
 )
 
-// checkTimers checks the times, which BGP sends in whole seconds: a hold time of 0 means that there is none.
+// checkTimers checks the times of a peer. BGP sends times in whole seconds. A hold time of 0 turns the hold timer off.
 func (b *builder) checkTimers(raw rawPeer) {
 	hold, keepalive, restart := raw.holdTime, raw.keepaliveTime, raw.gracefulRestart
 	if t := hold.v.Truncate(time.Second); hold.ok && t != 0 && (t < 3*time.Second || t > maxHold) {
@@ -287,7 +288,7 @@ func (b *builder) checkTimers(raw rawPeer) {
 	}
 }
 
-// checkPeerPools checks the address-pools of the peers. pools has true for those with protocol bgp.
+// checkPeerPools checks the address-pools of the peers. pools maps each pool to true if the pool has protocol bgp.
 func (b *builder) checkPeerPools(raw value[[]rawPeer], pools map[string]bool) {
 	for _, p := range raw.v {
 		for _, name := range p.addressPools.v {
@@ -304,14 +305,14 @@ func (b *builder) checkPeerPools(raw value[[]rawPeer], pools map[string]bool) {
 	}
 }
 
-// takes reports whether the peer is for the pool.
+// takes reports whether the peer receives announcements of the pool.
 func (p *Peer) takes(pool string) bool {
 	return len(p.AddressPools) == 0 || slices.Contains(p.AddressPools, pool)
 }
 
-// key returns a text that is the same for peers that mean the same, whatever their names are.
+// key returns a text that is equal for peers of equal content, without regard to their names.
 func (p *Peer) key() string {
-	type plain Peer // without Format, which leaves out most
+	type plain Peer // without the method Format, which omits most fields
 	rest, profile := plain(*p), ""
 	if p.BFD != nil {
 		profile = p.BFD.Name

@@ -79,7 +79,7 @@ address-pools:
 	}
 }
 
-// fields shows a peer with its password, which no verb of fmt does.
+// fields returns all fields of a peer, including the password. The methods of Peer hide the password from fmt.
 func fields(p Peer) string {
 	type plain Peer
 	return fmt.Sprintf("%+v", plain(p))
@@ -121,7 +121,7 @@ address-pools:
 	}
 }
 
-// TestPasswordsStaySecret looks for a password in everything that Parse makes, and in every message about a document.
+// TestPasswordsStaySecret searches for a password in all results of Parse, and in every message about a document.
 func TestPasswordsStaySecret(t *testing.T) {
 	const valid = "peers: [{my-asn: 1, peer-asn: 2, peer-address: 192.0.2.1, password: hunter2}]\n"
 	c, err := Parse([]byte(valid))

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// The words of excluded-nodes and of announce-from.
+// These are the words of excluded-nodes and of announce-from.
 const (
 	skipNodes     = "skip"
 	useNodes      = "use"
@@ -17,14 +17,14 @@ const (
 	fromEndpoints = "endpoints"
 )
 
-// Announces reports whether other controllers give the Services of this load-balancer class their addresses, and Lanlord
-// announces the addresses. The empty class means Services without a class.
+// Announces reports whether Lanlord announces the addresses that other controllers assign to Services of this
+// load-balancer class. The empty class means Services without a class.
 func (c *Config) Announces(class string) bool {
 	_, found := slices.BinarySearch(c.AnnounceClasses, class)
 	return found
 }
 
-// classes returns what is under announce-classes, sorted. An empty list means none.
+// classes returns the classes under announce-classes, sorted. An empty list means none.
 func (b *builder) classes(raw value[[]value[string]]) []string {
 	var classes []string
 	for _, item := range raw.v {
@@ -45,12 +45,13 @@ func (b *builder) classes(raw value[[]value[string]]) []string {
 	return classes
 }
 
-// usesExcluded reads excluded-nodes.
+// usesExcluded reports whether excluded-nodes allows the excluded nodes.
 func (b *builder) usesExcluded(v value[string]) bool {
 	return b.oneOfGiven(v, skipNodes, useNodes) == 1
 }
 
-// poolUse returns the use of excluded nodes by a pool: its own excluded-nodes, or that of the whole configuration.
+// poolUse returns the use of excluded nodes by a pool: the pool's own excluded-nodes, or the setting of the whole
+// configuration.
 func (b *builder) poolUse(v value[string], otherwise Use) Use {
 	if !v.given {
 		return otherwise
@@ -59,7 +60,7 @@ func (b *builder) poolUse(v value[string], otherwise Use) Use {
 	return Use{Layer2: uses, BGP: uses}
 }
 
-// oneOfGiven is oneOf for a value that may have been reported already.
+// oneOfGiven calls oneOf, unless the value has been reported already; oneOfGiven returns -1 then.
 func (b *builder) oneOfGiven(v value[string], choices ...string) int {
 	if v.given && !v.ok {
 		return -1
@@ -81,7 +82,7 @@ func (c *Config) reportClasses(out *bytes.Buffer) {
 		strings.Join(texts, ", "))
 }
 
-// useTexts says for which protocols of the pool the excluded nodes announce, nothing for none.
+// useTexts describes the protocols of the pool for which excluded nodes announce; nil for none.
 func (p Pool) useTexts() []string {
 	var protocols []string
 	if p.Layer2 && p.UseExcluded.Layer2 {

@@ -16,7 +16,7 @@ type addressEntry struct {
 	owner int // the index of the pool in the document
 }
 
-// String returns the entry as it is written, and where.
+// String returns the text of the entry and its place.
 func (e addressEntry) String() string {
 	if e.at.pool == "" {
 		return fmt.Sprintf("%s on line %d", e.text, e.at.line)
@@ -24,13 +24,13 @@ func (e addressEntry) String() string {
 	return fmt.Sprintf("%s of pool %q (line %d)", e.text, e.at.pool, e.at.line)
 }
 
-// piece is a part of an entry, which is given by its index.
+// piece is a part of an entry. entry is the index in builder.entries.
 type piece struct {
 	Range
 	entry int
 }
 
-// pool checks the owner-th pool of the document.
+// pool checks a pool and returns the pool. owner is the index of the pool in the document.
 func (b *builder) pool(raw rawPool, owner int) Pool {
 	pool := Pool{
 		Name:          raw.name.v,
@@ -62,7 +62,7 @@ func (b *builder) pool(raw rawPool, owner int) Pool {
 	return pool
 }
 
-// protocols returns how the addresses of a pool are made reachable. Both are false when that is not known.
+// protocols returns the protocols of a pool. Both are false if the protocols are unknown.
 func (b *builder) protocols(raw rawPool) (layer2, bgp bool) {
 	names := raw.protocols.v
 	switch {
@@ -88,7 +88,7 @@ func (b *builder) protocols(raw rawPool) (layer2, bgp bool) {
 	return layer2, bgp
 }
 
-// announcement sets what goes with protocol bgp, and checks that the other keys go with the protocols.
+// announcement sets the fields for protocol bgp, and checks that the other keys suit the protocols.
 func (b *builder) announcement(raw rawPool, pool *Pool, entries []addressEntry) {
 	switch {
 	case !pool.BGP && !pool.Layer2: // reported already
@@ -144,7 +144,8 @@ func (b *builder) parsedRange(text value[string]) (Range, bool) {
 	return r, true
 }
 
-// remaining returns what exclude leaves of the entries of a pool, and keeps it for checkOverlaps.
+// remaining returns the addresses of the entries of a pool that exclude does not remove. remaining adds them to
+// builder.pieces for checkOverlaps.
 func (b *builder) remaining(raw rawPool, entries []addressEntry) []Range {
 	first := len(b.entries)
 	b.entries = append(b.entries, entries...)
@@ -153,7 +154,7 @@ func (b *builder) remaining(raw rawPool, entries []addressEntry) []Range {
 	for i, e := range entries {
 		pieces[i], ranges[i] = piece{e.Range, first + i}, e.Range
 	}
-	// Overlaps within the pool are reported here, so that what follows has to do with disjoint pieces only.
+	// Report overlaps within the pool here, so that the following steps have disjoint pieces.
 	pieces = b.disjoint(pieces)
 
 	holes := b.excluded(raw.exclude, merged(ranges))
@@ -170,7 +171,8 @@ func (b *builder) remaining(raw rawPool, entries []addressEntry) []Range {
 	return merged(left)
 }
 
-// excluded returns what is under exclude, and warns of what is nowhere in ranges, ascending and disjoint.
+// excluded returns the ranges under exclude, and warns of each range entirely outside of ranges. ranges is ascending
+// and disjoint.
 func (b *builder) excluded(exclude value[[]value[string]], ranges []Range) []Range {
 	var holes []Range
 	for _, text := range exclude.v {
@@ -190,8 +192,9 @@ func (b *builder) excluded(exclude value[[]value[string]], ranges []Range) []Ran
 // checkOverlaps reports the addresses that are in several pools.
 func (b *builder) checkOverlaps() { b.disjoint(b.pieces) }
 
-// disjoint reports the pieces that have addresses in common, and returns them without those, ascending. It looks at each
-// piece once: not every pair that overlaps is reported, but every piece that overlaps any other is in one of the reports.
+// disjoint reports the pieces with addresses in common, and returns the pieces without the common addresses, ascending.
+// disjoint examines each piece once: some pairs of overlapping pieces are not reported, but every overlapping piece is
+// in a report.
 func (b *builder) disjoint(pieces []piece) []piece {
 	slices.SortFunc(pieces, func(x, y piece) int { return cmp.Or(x.From.Compare(y.From), x.entry-y.entry) })
 	type pair struct{ earlier, later int }
@@ -227,7 +230,7 @@ func (b *builder) disjoint(pieces []piece) []piece {
 	return out
 }
 
-// enumerate names the first few of texts.
+// enumerate returns the first three texts and the number of the others.
 func enumerate(texts []string) string {
 	if more := len(texts) - 3; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(texts[:3], ", "), more)

@@ -7,14 +7,15 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// The least and the greatest weight of preferred nodes, as in a Pod's preferred node affinity.
+// minWeight and maxWeight limit the weight of preferred nodes, to the same range as the preferred node affinity of a
+// Pod.
 const (
 	minWeight = 1
 	maxWeight = 100
 )
 
-// Preference returns the sum of the weights that the pool gives to a node with these labels, 0 if it prefers it to none.
-// Of the nodes that may announce an address of the pool, those with the greatest sum should.
+// Preference returns the sum of the weights that the pool gives to a node with the labels has, 0 for no preference.
+// Among the nodes that may announce an address of the pool, the nodes with the greatest sum should announce.
 func (p *Pool) Preference(has map[string]string) int {
 	sum := 0
 	for _, preferred := range p.PreferredNodes {
@@ -25,7 +26,7 @@ func (p *Pool) Preference(has map[string]string) int {
 	return sum
 }
 
-// rawPreference is an entry of preferred-nodes: a node selector with a weight beside what it selects by.
+// rawPreference is an entry of preferred-nodes: a node selector with a weight.
 type rawPreference struct {
 	at       place
 	weight   value[int64]
@@ -38,7 +39,7 @@ func (r reader) preference(n *yaml.Node, at place) (rawPreference, bool) {
 	return p, ok
 }
 
-// preferences returns what is under preferred-nodes.
+// preferences returns the entries of preferred-nodes.
 func (b *builder) preferences(raw value[[]rawPreference]) []PreferredNodes {
 	if raw.ok && len(raw.v) == 0 && raw.present() {
 		b.fail(raw.at, "the list is empty; remove the key to prefer no nodes")

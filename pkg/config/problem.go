@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// String returns the problem on one line: the line, the pool, the path, the message, each where there is one.
+// String returns the problem on one line: the line, the pool, the path and the message, without the missing parts.
 func (p Problem) String() string {
 	var parts []string
 	if p.Line > 0 {
@@ -21,13 +21,13 @@ func (p Problem) String() string {
 	return strings.Join(append(parts, p.Message), ": ")
 }
 
-// Problems is the error of a document that was refused: everything that is wrong with it.
+// Problems is the error of a refused document, with everything that is wrong in the document.
 type Problems struct {
 	// List is in the order of the document, and never empty.
 	List []Problem
 }
 
-// maxShown is how many problems Error shows: enough for anyone who mends a document, and no megabytes for a log.
+// maxShown limits the number of problems in Error: enough for the author of a document, and not too much for a log.
 const maxShown = 100
 
 // Error returns the problems, one on a line: at most the first 100, then the number of the others.
@@ -46,14 +46,14 @@ func joinLines(list []Problem) string {
 	return strings.Join(lines, "\n")
 }
 
-// place is where something stands in the document.
+// place is a position in the document.
 type place struct {
 	line int
 	pool string
 	path string
 }
 
-// key is the place of the value of a key in the mapping at p.
+// key returns the place of the value of a key in the mapping at p.
 func (p place) key(name string, line int) place {
 	name = shortened(name)
 	if p.path != "" {
@@ -62,7 +62,7 @@ func (p place) key(name string, line int) place {
 	return place{line: line, pool: p.pool, path: name}
 }
 
-// item is the place of the i-th item, from 0, of the list at p.
+// item returns the place of the i-th item, from 0, of the list at p.
 func (p place) item(i, line int) place {
 	return place{line: line, pool: p.pool, path: fmt.Sprintf("%s[%d]", p.path, i)}
 }
@@ -71,15 +71,14 @@ func (p place) problem(message string) Problem {
 	return Problem{Line: p.line, Pool: p.pool, Path: p.path, Message: shortened(message)}
 }
 
-// maxMessage is the length of the longest message of a problem, in characters, and keptEnds the part of a longer message
-// that stays at each end. A message repeats what the user wrote, and the document may be a file that should be kept
-// secret.
+// maxMessage limits the length of the message of a problem, in characters. A longer message keeps keptEnds characters
+// at each end. A message repeats text of the user, and the file may by mistake be a secret one, such as a token.
 const (
 	maxMessage = 500
 	keptEnds   = 100
 )
 
-// shortened returns message, without its middle if it is too long.
+// shortened returns message, without the middle part if message is too long.
 func shortened(message string) string {
 	if len(message) <= maxMessage {
 		return message
@@ -91,7 +90,7 @@ func shortened(message string) string {
 	return string(runes[:keptEnds]) + " ... " + string(runes[len(runes)-keptEnds:])
 }
 
-// findings gathers what is found in one document, so that all of it is reported at once.
+// findings collects the problems and warnings of one document, so that one report contains all of them.
 type findings struct {
 	problems []Problem
 	warnings []Problem
@@ -105,7 +104,7 @@ func (f *findings) warn(at place, format string, args ...any) {
 	f.warnings = append(f.warnings, at.problem(fmt.Sprintf(format, args...)))
 }
 
-// inOrder sorts by line; what stands on one line stays in the order in which it was found.
+// inOrder sorts by line; entries of the same line keep their order.
 func inOrder(list []Problem) []Problem {
 	slices.SortStableFunc(list, func(a, b Problem) int { return a.Line - b.Line })
 	return list

@@ -8,7 +8,7 @@ import (
 	"sort"
 )
 
-// Contains tells whether a is in the range. An address with a zone is in none.
+// Contains reports whether a is in the range. No range contains an address with a zone.
 func (r Range) Contains(a netip.Addr) bool {
 	return a.Zone() == "" && a.BitLen() == r.From.BitLen() && r.From.Compare(a) <= 0 && a.Compare(r.To) <= 0
 }
@@ -32,7 +32,7 @@ func (r Range) String() string {
 	return r.From.String() + "-" + r.To.String()
 }
 
-// Size is the number of addresses in the range.
+// Size returns the number of addresses in the range.
 func (r Range) Size() *big.Int {
 	size := new(big.Int).SetBytes(r.To.AsSlice())
 	size.Sub(size, new(big.Int).SetBytes(r.From.AsSlice()))
@@ -43,7 +43,7 @@ func (r Range) overlaps(o Range) bool {
 	return r.From.BitLen() == o.From.BitLen() && r.From.Compare(o.To) <= 0 && o.From.Compare(r.To) <= 0
 }
 
-// rangeOf returns all addresses of p, which must be masked.
+// rangeOf returns the range of all addresses in p. p must be masked.
 func rangeOf(p netip.Prefix) Range { return Range{p.Addr(), lastOf(p)} }
 
 func lastOf(p netip.Prefix) netip.Addr {
@@ -55,12 +55,13 @@ func lastOf(p netip.Prefix) netip.Addr {
 	return last
 }
 
-// widestPrefix is the length of the widest prefix that fits in r, which is the shortest one of its decomposition.
+// widestPrefix returns the length of the widest prefix inside r: the shortest length in a decomposition of r into
+// prefixes.
 func (r Range) widestPrefix() int {
 	for bits := range r.From.BitLen() {
 		prefix := netip.PrefixFrom(r.From, bits).Masked()
 		if prefix.Addr() != r.From {
-			// The first prefix of this length that begins in r, if any, comes after the one that r.From is in.
+			// The prefix with r.From begins before r. The next prefix of this length is the first that can be inside r.
 			next := lastOf(prefix).Next()
 			if !r.Contains(next) {
 				continue
@@ -74,7 +75,7 @@ func (r Range) widestPrefix() int {
 	return r.From.BitLen()
 }
 
-// merged returns the same addresses in as few ranges as possible, ascending. It reorders ranges.
+// merged returns the same addresses in as few ranges as possible, ascending. merged reorders ranges.
 func merged(ranges []Range) []Range {
 	slices.SortFunc(ranges, func(a, b Range) int { return a.From.Compare(b.From) })
 	var out []Range
@@ -91,7 +92,7 @@ func merged(ranges []Range) []Range {
 	return out
 }
 
-// without returns what is left of r when holes, ascending and disjoint, are taken out.
+// without returns the addresses of r that are in none of holes. holes must be ascending and disjoint.
 func (r Range) without(holes []Range) []Range {
 	first := sort.Search(len(holes), func(i int) bool { return r.From.Compare(holes[i].To) <= 0 })
 	var left []Range
@@ -110,7 +111,7 @@ func (r Range) without(holes []Range) []Range {
 	return append(left, r)
 }
 
-// find returns the index of the one of ranges, ascending and disjoint, that contains a, or -1.
+// find returns the index of the range that contains a, or -1. ranges must be ascending and disjoint.
 func find(ranges []Range, a netip.Addr) int {
 	i := sort.Search(len(ranges), func(i int) bool { return a.Compare(ranges[i].To) <= 0 })
 	if i < len(ranges) && ranges[i].Contains(a) {
@@ -119,17 +120,19 @@ func find(ranges []Range, a netip.Addr) int {
 	return -1
 }
 
-// Contains tells whether the pool may hand out a: whether it is in one of Ranges and AvoidBuggyIPs does not leave it out.
+// Contains reports whether the pool may hand out a: a range of the pool contains a, and AvoidBuggyIPs does not leave a
+// out.
 func (p Pool) Contains(a netip.Addr) bool {
 	return find(p.Ranges, a) >= 0 && !(p.AvoidBuggyIPs && buggy(a))
 }
 
-// buggy tells whether a ends in .0 or .255: some devices take every such IPv4 address for that of a network or a broadcast.
+// buggy reports whether a is an IPv4 address that ends in .0 or .255. Some devices take every such address for a
+// network or broadcast address.
 func buggy(a netip.Addr) bool {
 	return a.Is4() && (a.As4()[3] == 0 || a.As4()[3] == 255)
 }
 
-// Size is the number of addresses that Contains is true for, for each family.
+// Size returns the number of addresses that the pool may hand out (see Contains), for each family.
 func (p Pool) Size() (v4, v6 *big.Int) {
 	v4, v6 = new(big.Int), new(big.Int)
 	for _, r := range p.Ranges {
@@ -149,7 +152,7 @@ func (p Pool) Size() (v4, v6 *big.Int) {
 	return v4, v6
 }
 
-// buggyUpTo is the number of IPv4 addresses that end in .0 or .255, from 0.0.0.0 to the given one.
+// buggyUpTo returns the number of IPv4 addresses that end in .0 or .255, from 0.0.0.0 to a.
 func buggyUpTo(a [4]byte) int64 {
 	networks := int64(a[0])<<16 | int64(a[1])<<8 | int64(a[2])
 	count := 2*networks + 1
@@ -159,7 +162,7 @@ func buggyUpTo(a [4]byte) int64 {
 	return count
 }
 
-// Pool returns the pool of that name, or nil.
+// Pool returns the pool with this name, or nil.
 func (c *Config) Pool(name string) *Pool {
 	i := slices.IndexFunc(c.Pools, func(p Pool) bool { return p.Name == name })
 	if i < 0 {
@@ -168,9 +171,9 @@ func (c *Config) Pool(name string) *Pool {
 	return &c.Pools[i]
 }
 
-// PoolOf returns the pool that may hand out a (see Pool.Contains), or nil. There is at most one. Without one, it is the
-// pool of the newest Past that may hand out a. In a Config that Parse made, the time does not grow with the number of
-// pools.
+// PoolOf returns the only pool that may hand out a (see Pool.Contains). If no pool of c may, PoolOf returns the pool of
+// the newest Past that may hand out a, or nil. In a Config made by Parse, the number of pools has almost no influence
+// on the time.
 func (c *Config) PoolOf(a netip.Addr) *Pool {
 	if p := c.current(a); p != nil {
 		return p
@@ -178,7 +181,7 @@ func (c *Config) PoolOf(a netip.Addr) *Pool {
 	return c.poolBefore(a)
 }
 
-// current returns the one of Pools that may hand out a, or nil.
+// current returns the pool in Pools that may hand out a, or nil.
 func (c *Config) current(a netip.Addr) *Pool {
 	if c.index.owners == nil {
 		i := slices.IndexFunc(c.Pools, func(p Pool) bool { return p.Contains(a) })
@@ -197,11 +200,11 @@ func (c *Config) current(a netip.Addr) *Pool {
 	return nil
 }
 
-// index finds the pool of an address among all ranges of all pools at once.
+// index finds the pool of an address among the ranges of all pools.
 type index struct {
-	// ranges are those of all pools, ascending and disjoint.
+	// ranges holds the ranges of all pools, ascending and disjoint.
 	ranges []Range
-	// owners are the indexes in Pools of those that the ranges belong to. It is nil in a Config that Parse did not make.
+	// owners holds, for each range, the index of its pool in Pools. owners is nil in a Config that Parse did not make.
 	owners []int
 }
 

@@ -67,7 +67,7 @@ func TestAll(t *testing.T) {
 		}
 	}
 
-	// A huge range can be begun: nothing is made before it is asked for.
+	// The iteration over a huge range starts at once, because All makes each address only on demand.
 	next, stop := iter.Pull(span("2001:db8::", "2001:db8:ffff::").All())
 	defer stop()
 	next()
@@ -76,7 +76,8 @@ func TestAll(t *testing.T) {
 	}
 }
 
-// TestRangeLaws compares the arithmetic of ranges with sets of all addresses, in a /24 that crosses a third octet.
+// TestRangeLaws compares the arithmetic of ranges with sets of addresses, over 256 addresses that cross a border of the
+// third octet.
 func TestRangeLaws(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	universe := slices.Collect(span("10.0.0.128", "10.0.1.127").All())
@@ -145,7 +146,7 @@ func TestWidestPrefix(t *testing.T) {
 		for range random.IntN(600) {
 			r.To = r.To.Next()
 		}
-		// The naive way: try every prefix of every address.
+		// The naive computation tries every prefix of every address.
 		want := 32
 		for a := range r.All() {
 			for bits := range 32 {

@@ -6,7 +6,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The raw types hold a document as it is written: every value with its place, nothing checked but its type.
+// The raw types hold a document as written: every value with its place. Only the type of each value is checked.
 
 type rawConfig struct {
 	pools       value[[]rawPool]
@@ -19,7 +19,7 @@ type rawConfig struct {
 	avoidNetwork value[bool]
 	allowNode    value[bool]
 	withdrawAll  value[bool]
-	// withdrawDelay has no default of its own: whether the key is there counts.
+	// withdrawDelay has no default, because Config records whether the key is given.
 	withdrawDelay value[time.Duration]
 	refresh       value[time.Duration]
 	rate          value[int64]
@@ -27,7 +27,7 @@ type rawConfig struct {
 	failback      value[time.Duration]
 	moveOnCordon  value[bool]
 	drain         value[time.Duration]
-	// layer2Excluded and bgpExcluded are excluded-nodes of layer2 and of bgp.
+	// layer2Excluded and bgpExcluded hold the key excluded-nodes of layer2 and of bgp.
 	layer2Excluded value[string]
 	bgpExcluded    value[string]
 }
@@ -41,7 +41,7 @@ type rawPool struct {
 	avoidBuggyIPs  value[bool]
 	autoAssign     value[bool]
 	advertisements value[[]rawAdvertisement]
-	// What follows is ours.
+	// MetalLB does not have the following keys.
 	priority           value[int64]
 	disabled           value[bool]
 	exclude            value[[]value[string]]
@@ -59,7 +59,7 @@ type rawPool struct {
 	announceFrom       value[string]
 }
 
-// rawReservation is an address as the user wrote it, and the Services that it is kept for.
+// rawReservation is an address as written by the user, with the Services of the reservation.
 type rawReservation struct {
 	at       place
 	addr     string
@@ -68,7 +68,7 @@ type rawReservation struct {
 
 type rawQuota struct {
 	at place
-	// wrong is true when something that was written could not be read.
+	// wrong is true when a part of the quota could not be read.
 	wrong      bool
 	each       value[int64]
 	namespaces value[[]rawLimit]
@@ -93,7 +93,7 @@ type rawExpression struct {
 	values   value[[]value[string]]
 }
 
-// config reads the whole document; root is nil when it is empty.
+// config reads the whole document; root is nil for an empty document.
 func (r reader) config(root *yaml.Node) rawConfig {
 	var c rawConfig
 	if root == nil {
@@ -164,7 +164,8 @@ func (r reader) pool(n *yaml.Node, at place) (rawPool, bool) {
 	return p, ok
 }
 
-// nameIn returns the name of the pool n, before n is read, so that problems found while it is read can name the pool.
+// nameIn returns the name of the pool n before the pool is read, so that problems found during the read can name the
+// pool.
 func nameIn(n *yaml.Node) string {
 	n = follow(n)
 	if n.Kind != yaml.MappingNode {
@@ -200,7 +201,7 @@ func (r reader) reservations(to *value[[]rawReservation]) read {
 	}
 }
 
-// maxQuota is the largest quota. Who wants more wants none.
+// maxQuota limits a quota. A user who wants a larger quota can omit the quota.
 const maxQuota = 1_000_000
 
 func (r reader) quota(to *rawQuota) read {
@@ -251,7 +252,8 @@ func (r reader) expression(n *yaml.Node, at place) (rawExpression, bool) {
 	return e, ok
 }
 
-// applyDefaults fills in what the document leaves out. It is the only place that knows a default.
+// applyDefaults sets the defaults of the keys that the document does not have. The defaults of bgp-advertisements and
+// of the names of peers depend on other values; advertisements and setNames set them.
 func (c *rawConfig) applyDefaults() {
 	c.releaseDelay.or(60 * time.Second)
 	c.avoidNetwork.or(true)
@@ -289,7 +291,7 @@ func (p *rawPeer) applyDefaults() {
 		p.port.v = 179
 	}
 	p.holdTime.or(90 * time.Second)
-	// Times that are written count in whole seconds, a third of the hold time does not.
+	// A given time counts in whole seconds. A third of the hold time need not be a whole number of seconds.
 	if p.keepaliveTime.v = p.keepaliveTime.v.Truncate(time.Second); p.keepaliveTime.v == 0 {
 		p.keepaliveTime.v = p.holdTime.v.Truncate(time.Second) / 3
 	}

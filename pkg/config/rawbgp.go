@@ -15,7 +15,7 @@ type rawAdvertisement struct {
 	length6     value[int64]
 	localPref   value[int64]
 	communities value[[]value[string]]
-	// What follows is ours.
+	// MetalLB does not have the following keys.
 	peers            value[[]value[string]]
 	nodeSelectors    value[[]rawSelector]
 	serviceSelectors value[[]rawSelector]
@@ -37,7 +37,7 @@ type rawPeer struct {
 	password      value[string]
 	profile       value[string]
 	ebgpMultihop  value[bool]
-	// What follows is ours.
+	// MetalLB does not have the following keys.
 	name            value[string]
 	iface           value[string]
 	addressPools    value[[]value[string]]
@@ -47,7 +47,7 @@ type rawPeer struct {
 	gracefulRestart value[time.Duration]
 }
 
-// remoteASN is a number, or one of the words of RemoteAS.
+// remoteASN is an AS number, or one of the words of RemoteAS.
 type remoteASN struct {
 	kind   RemoteAS
 	number int64
@@ -122,7 +122,8 @@ func (r reader) profile(n *yaml.Node, at place) (rawProfile, bool) {
 	return p, ok
 }
 
-// protocol reads the protocol of a pool, and names the key for several protocols to a user who wrote a list.
+// protocol reads the protocol of a pool. For a list, the error names the key protocols, which accepts several
+// protocols.
 func (r reader) protocol(to *value[string]) read {
 	text := r.text(to)
 	return func(n *yaml.Node, at place) {
@@ -148,10 +149,10 @@ func (r reader) remoteASN(to *value[remoteASN]) read {
 	})
 }
 
-// maxSpread is the greatest number of nodes that may be written.
+// maxSpread limits the number of nodes for spread.
 const maxSpread = 1_000_000
 
-// spread reads a number of nodes, or the word all, which is 0.
+// spread reads a number of nodes, or the word all, which means 0.
 func (r reader) spread(to *value[int64]) read {
 	return scalar(r, to, func(n *yaml.Node) (int64, error) {
 		if n.Kind == yaml.ScalarNode && n.Value == "all" {
@@ -161,7 +162,7 @@ func (r reader) spread(to *value[int64]) read {
 	})
 }
 
-// durationOrOff reads a duration, or the word off, which is 0.
+// durationOrOff reads a duration, or the word off, which means 0.
 func (r reader) durationOrOff(to *value[time.Duration]) read {
 	return unlessEmpty(scalar(r, to, func(n *yaml.Node) (time.Duration, error) {
 		if n.Kind == yaml.ScalarNode && strings.EqualFold(n.Value, "off") {

@@ -11,15 +11,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// value is what the document says under one key, or as one item of a list.
+// value is the value of one key of the document, or of one item of a list.
 type value[T any] struct {
 	v  T
 	at place
-	// given is true when the key is there and not null, ok when it also has a value of the right type.
+	// given is true when the key exists and is not null. ok is true when the key also has a value of the right type.
 	given, ok bool
 }
 
-// present is true when the key is there, even if it is null.
+// present reports whether the key exists, even with the value null.
 func (v *value[T]) present() bool { return v.at != place{} }
 
 // or sets the default of a key that is not given.
@@ -29,7 +29,7 @@ func (v *value[T]) or(otherwise T) {
 	}
 }
 
-// read is how the value of one key, or an item of a list, is taken over.
+// read reads the value of one key, or an item of a list.
 type read func(n *yaml.Node, at place)
 
 // field is one key that a mapping may hold.
@@ -38,12 +38,12 @@ type field struct {
 	read read
 }
 
-// reader takes values out of nodes. It reports what has the wrong type, and unknown and duplicate keys; whether the
-// values make sense together is for later.
+// reader reads values from nodes. reader reports wrong types, unknown keys and duplicate keys; the builder checks later
+// whether the values make sense together.
 type reader struct{ *findings }
 
-// mapping reads a node that must be a mapping with no other keys than those of fields. An empty node is an empty mapping.
-// It returns false when n is no mapping at all.
+// mapping reads a mapping that may have only the keys in fields. An empty node is an empty mapping. mapping returns
+// false when n is not a mapping.
 func (r reader) mapping(n *yaml.Node, at place, fields []field) bool {
 	names := make([]string, len(fields))
 	for i, f := range fields {
@@ -68,7 +68,8 @@ func (r reader) mapping(n *yaml.Node, at place, fields []field) bool {
 			r.fail(where, "unknown key; if %s was meant, it is there already", meant)
 		default:
 			r.fail(where, "unknown key; did you mean %s?", meant)
-			// It is read as what it was meant to be, so that what is wrong in it is reported too, and nothing is missed.
+			// Read the value as the value of the nearest key, so that errors in the value are reported too, and the key
+			// does not count as missing.
 			given[meant] = true
 			fields[slices.Index(names, meant)].read(p.value, where)
 		}
@@ -83,8 +84,8 @@ type pair struct {
 	value *yaml.Node
 }
 
-// pairs returns what the mapping n holds, with its merge keys (<<) resolved: what n says itself goes before what it merges.
-// It returns false when n is no mapping.
+// pairs returns the entries of the mapping n, with merge keys (<<) resolved: the entries of n take precedence over
+// merged entries. pairs returns false when n is not a mapping.
 func (r reader) pairs(n *yaml.Node, at place) (all []pair, ok bool) {
 	n = follow(n)
 	if isNull(n) {
@@ -133,7 +134,7 @@ func (r reader) pairs(n *yaml.Node, at place) (all []pair, ok bool) {
 	return all, true
 }
 
-// each calls item for every item of the list n, and returns whether n is a list at all. A null is an empty list.
+// each calls item for every item of the list n, and reports whether n is a list. A null is an empty list.
 func (r reader) each(n *yaml.Node, at place, item read) bool {
 	n = follow(n)
 	if isNull(n) {
@@ -149,7 +150,7 @@ func (r reader) each(n *yaml.Node, at place, item read) bool {
 	return true
 }
 
-// list reads a list by means of item, which returns false for what is to be left out.
+// list reads a list. item reads one item, and returns false for an item to leave out.
 func list[T any](r reader, to *value[[]T], item func(n *yaml.Node, at place) (T, bool)) read {
 	return func(n *yaml.Node, at place) {
 		complete := true
@@ -164,7 +165,7 @@ func list[T any](r reader, to *value[[]T], item func(n *yaml.Node, at place) (T,
 	}
 }
 
-// texts reads a list of texts. A null in it is an empty text.
+// texts reads a list of texts. A null in the list is an empty text.
 func (r reader) texts(to *value[[]value[string]]) read {
 	items := list(r, to, func(n *yaml.Node, at place) (value[string], bool) {
 		var item value[string]
@@ -182,7 +183,7 @@ func (r reader) texts(to *value[[]value[string]]) read {
 	}
 }
 
-// named reads a mapping from names that the user chooses to texts, in the order of the document.
+// named reads a mapping from names of the user's choice to texts, in the order of the document.
 func (r reader) named(to *value[[]entry]) read {
 	return func(n *yaml.Node, at place) {
 		to.at, to.given, to.ok = at, !isNull(follow(n)), true
@@ -196,13 +197,14 @@ func (r reader) named(to *value[[]entry]) read {
 	}
 }
 
-// entry is a name that the user chose, and what it stands for.
+// entry is a name of the user's choice with its text.
 type entry struct {
 	name string
 	text value[string]
 }
 
-// scalar reads a single value by means of parse, whose error says what is wrong. A null is as if the key were not there.
+// scalar reads a single value. parse parses the node; the error of parse is the message for the user. A null has the
+// same meaning as a missing key.
 func scalar[T any](r reader, to *value[T], parse func(n *yaml.Node) (T, error)) read {
 	return func(n *yaml.Node, at place) {
 		n = follow(n)
@@ -219,7 +221,7 @@ func scalar[T any](r reader, to *value[T], parse func(n *yaml.Node) (T, error)) 
 	}
 }
 
-// text reads a text. What YAML would take for a number or a bool is text as it is written, as it is in MetalLB.
+// text reads a text. A value that YAML takes for a number or a bool is a text as written, like in MetalLB.
 func (r reader) text(to *value[string]) read {
 	return scalar(r, to, func(n *yaml.Node) (string, error) {
 		if n.Kind != yaml.ScalarNode {
@@ -232,12 +234,12 @@ func (r reader) text(to *value[string]) read {
 	})
 }
 
-// isText reports whether the scalar n has one of the tags that are read as a text.
+// isText reports whether text accepts the tag of the scalar n.
 func isText(n *yaml.Node) bool {
 	return slices.Contains([]string{"!!str", "!!int", "!!float", "!!bool", "!!timestamp", "!!merge"}, n.Tag)
 }
 
-// boolean reads true or false, in all spellings of YAML 1.1, which MetalLB reads.
+// boolean reads true or false, in all spellings of YAML 1.1. MetalLB reads the same spellings.
 func (r reader) boolean(to *value[bool]) read {
 	return scalar(r, to, func(n *yaml.Node) (bool, error) {
 		if n.Kind == yaml.ScalarNode && !quoted(n) {
@@ -269,12 +271,13 @@ func parseNumber(n *yaml.Node, least, most int64, what string) (int64, error) {
 	return v, nil
 }
 
-// duration reads a duration with its unit. An empty text is as if the key were not there.
+// duration reads a duration with its unit. An empty text has the same meaning as a missing key.
 func (r reader) duration(to *value[time.Duration]) read {
 	return unlessEmpty(scalar(r, to, func(n *yaml.Node) (time.Duration, error) { return parseDuration(n, "a duration like 90s") }))
 }
 
-// durationOrNever reads a duration, or the word never, which is FailbackNever; no duration is read as that.
+// durationOrNever reads a duration, or the word never, which means FailbackNever. A duration equal to FailbackNever is
+// an error.
 func (r reader) durationOrNever(to *value[time.Duration]) read {
 	return unlessEmpty(scalar(r, to, func(n *yaml.Node) (time.Duration, error) {
 		if n.Kind == yaml.ScalarNode && strings.EqualFold(n.Value, "never") {
@@ -288,7 +291,7 @@ func (r reader) durationOrNever(to *value[time.Duration]) read {
 	}))
 }
 
-// parseDuration reads a duration with its unit. what says what is right there.
+// parseDuration parses a duration with its unit. what names the values that the key accepts.
 func parseDuration(n *yaml.Node, what string) (time.Duration, error) {
 	if n.Kind != yaml.ScalarNode {
 		return 0, fmt.Errorf("must be %s, and is %s", what, describe(n))
@@ -303,7 +306,7 @@ func parseDuration(n *yaml.Node, what string) (time.Duration, error) {
 	return 0, fmt.Errorf("must be %s, and is %s", what, describe(n))
 }
 
-// unlessEmpty takes an empty text as if the key were not there.
+// unlessEmpty returns a read that treats an empty text like a missing key.
 func unlessEmpty(parse read) read {
 	return func(n *yaml.Node, at place) {
 		if text := follow(n); text.Kind != yaml.ScalarNode || text.Value != "" {
@@ -316,7 +319,7 @@ func quoted(n *yaml.Node) bool {
 	return n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
 }
 
-// describe says what n is, for a message on what it should have been.
+// describe describes n, for a message about a wrong type.
 func describe(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.MappingNode:

@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// selectors returns the label selectors of one key. what is in the plural.
+// selectors returns the label selectors of one key. what names the selected things, in the plural.
 func (b *builder) selectors(raw value[[]rawSelector], what string) []labels.Selector {
 	if raw.ok && len(raw.v) == 0 && raw.present() {
 		b.fail(raw.at, "the list is empty; remove the key to mean all %s", what)
@@ -20,7 +20,7 @@ func (b *builder) selectors(raw value[[]rawSelector], what string) []labels.Sele
 	return all
 }
 
-// selector returns the label selector that raw describes; an empty one selects all.
+// selector returns the label selector for raw; an empty raw selects all.
 func (b *builder) selector(raw rawSelector) labels.Selector {
 	var all []labels.Requirement
 	for _, label := range raw.labels.v {
@@ -37,7 +37,7 @@ func (b *builder) selector(raw rawSelector) labels.Selector {
 	return labels.NewSelector().Add(all...)
 }
 
-// expression adds to all what e requires, unless something is wrong with it.
+// expression adds the requirement of e to all, unless e has an error.
 func (b *builder) expression(all []labels.Requirement, e rawExpression) []labels.Requirement {
 	ok := b.required(e.key, e.at, "key", "key: kubernetes.io/hostname")
 	ok = ok && b.labelKey(e.key.v, e.key.at)

@@ -2,7 +2,7 @@ package config
 
 import "slices"
 
-// checkUse warns of what is accepted and has no effect, or an effect that the user may not want.
+// checkUse warns of accepted settings that have no effect, or an effect that the user may not want.
 func (b *builder) checkUse(raw rawConfig, c *Config) {
 	for _, p := range raw.profiles.v {
 		if p.name.ok && !b.usedProfiles[p.name.v] {
@@ -18,11 +18,11 @@ func (b *builder) checkUse(raw rawConfig, c *Config) {
 	b.checkPasswords(raw.peers)
 }
 
-// told reports whether an advertisement of the pool is for the peer.
+// told reports whether the pool has an advertisement to the peer.
 func (p *Pool) told(peer Peer) bool { return len(p.AdvertisementsTo(&peer)) > 0 }
 
-// AdvertisementsTo returns the advertisements of the pool for the peer, in the order of the document: none when the
-// pool has no protocol bgp, or when the address-pools of the peer do not name the pool.
+// AdvertisementsTo returns the advertisements of the pool to the peer, in the order of the document. AdvertisementsTo
+// returns none when the pool has no protocol bgp, or when the address-pools of the peer do not name the pool.
 func (p *Pool) AdvertisementsTo(peer *Peer) []*Advertisement {
 	if !p.BGP || !peer.takes(p.Name) {
 		return nil
@@ -36,10 +36,11 @@ func (p *Pool) AdvertisementsTo(peer *Peer) []*Advertisement {
 	return all
 }
 
-// checkSessions warns of two peers that are one router to the same node: a router keeps one session with an address.
+// checkSessions warns of two peers with the same router for the same node, because a router keeps only one session with
+// an address.
 func (b *builder) checkSessions(raw value[[]rawPeer], peers []Peer) {
 	if len(peers) != len(raw.v) {
-		return // some were left out, and the indices differ
+		return // some peers were left out, and the indices differ
 	}
 	for i := range peers {
 		for j := range i {
@@ -55,7 +56,8 @@ func (b *builder) checkSessions(raw value[[]rawPeer], peers []Peer) {
 	}
 }
 
-// checkPasswords warns once of passwords that everyone can read who can read the ConfigMap.
+// checkPasswords warns, once, of passwords in the document, because everyone with access to the ConfigMap can read
+// them.
 func (b *builder) checkPasswords(peers value[[]rawPeer]) {
 	for _, p := range peers.v {
 		if p.password.v != "" {

@@ -1,2 +1,2 @@
-// Package clustertest has what the tests of everything that decides on a cluster share.
+// Package clustertest holds helpers for the tests of packages that decide on a cluster.
 package clustertest

@@ -9,16 +9,17 @@ import (
 )
 
 const (
-	// growthFactor is how much larger the large case is, and mostGrowth how many times as long it may take: what is linear takes ten times as
-	// long, and twice that where it outgrows the CPU's caches; what is quadratic takes a hundred times as long.
+	// growthFactor is the size of the large case as a multiple of the small case, and mostGrowth the greatest allowed
+	// ratio of their times. Linear work takes ten times as long, and twenty times where the work outgrows the CPU's
+	// caches; quadratic work takes a hundred times as long.
 	growthFactor = 10
 	mostGrowth   = 50
 	growthRuns   = 5
 )
 
-// CheckGrowth fails the test if the CPU time that work takes grows with the square of n. prepare returns the work on n
-// things, which is done several times, each time prepared anew. The small and the large case take turns, so that both see
-// the same machine, and the shortest run of each counts, so that a busy machine fails nothing.
+// CheckGrowth fails the test if the CPU time of work grows with the square of n. prepare returns the work on n items;
+// CheckGrowth calls prepare anew for each run. The small and the large case alternate, so that both run under the same
+// load, and the shortest run of each case counts, so that a busy computer does not fail the test.
 func CheckGrowth(t testing.TB, n int, prepare func(n int) (work func())) {
 	t.Helper()
 	took := func(n int) time.Duration {
@@ -37,7 +38,7 @@ func CheckGrowth(t testing.TB, n int, prepare func(n int) (work func())) {
 	}
 }
 
-// cpuTime returns how long this process has had a CPU.
+// cpuTime returns the CPU time of this process.
 func cpuTime(t testing.TB) time.Duration {
 	t.Helper()
 	var at unix.Timespec

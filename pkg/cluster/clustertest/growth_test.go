@@ -2,7 +2,7 @@ package clustertest
 
 import "testing"
 
-// recorder notes whether a test would have failed.
+// recorder records a test failure instead of failing the test.
 type recorder struct {
 	testing.TB
 	failed bool

@@ -1,2 +1,3 @@
-// Package configtest has what the tests of everything that reads manifests share: files of manifests, each with its result.
+// Package configtest holds helpers for the tests of packages that read manifests: files of manifests, each manifest
+// with its result.
 package configtest

@@ -9,11 +9,11 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// result is the name of what follows each document in a file.
+// result is the name of the result after each document in a file.
 const result = "result"
 
-// CheckResults reads the files that match pattern: each has documents, every one followed by its result, which is compared with what
-// outcome returns of the document, or replaced by it.
+// CheckResults reads the files that match pattern. A file contains documents, each followed by its result. CheckResults
+// compares the result with the return value of outcome for the document, or, with update, replaces the result.
 func CheckResults(t *testing.T, pattern string, update bool, outcome func(t *testing.T, document []byte) string) {
 	t.Helper()
 	for file, archive := range read(t, pattern) {
@@ -48,7 +48,7 @@ func checkFile(t *testing.T, archive *txtar.Archive, update bool, outcome func(t
 	}
 }
 
-// AddDocuments makes the documents of these files seeds.
+// AddDocuments adds the documents of these files to the seeds of f.
 func AddDocuments(f *testing.F, pattern string) {
 	f.Helper()
 	for _, archive := range read(f, pattern) {
