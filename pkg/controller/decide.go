@@ -107,9 +107,9 @@ func (s *slab[T]) take(n int) []T {
 // matter.
 //
 // The result depends on the arguments only, so another call returns the same plan, even after a restart. After all
-// writes of a plan, the next plan does no more than assign the addresses that the first plan released. resting is
-// ordered by the duration of the cool-down, the longest first. Without a configuration the plan is empty, and all
-// Services stay unchanged.
+// writes of a plan, the next plan only assigns the addresses that the first plan released. resting is ordered by the
+// duration of the cool-down, the longest first. Without a configuration the plan is empty, and all Services stay
+// unchanged.
 func Decide(snapshot cluster.Snapshot, resting []allocator.Rest) Plan {
 	if snapshot.Config == nil {
 		return Plan{}
@@ -187,7 +187,8 @@ func byAge(managed []*cluster.Service) []claim {
 	return claims
 }
 
-// adoptVouched lets a Service keep the addresses that its record confirms, as far as the Service may keep them.
+// adoptVouched lets a Service keep the addresses that the record of the Service confirms, unless another rule forbids
+// it.
 func (d *decider) adoptVouched(c *claim) {
 	for _, addr := range c.svc.Ingress {
 		if vouches(c.svc, addr) {
@@ -198,7 +199,7 @@ func (d *decider) adoptVouched(c *claim) {
 	}
 }
 
-// adoptOthers lets a Service keep the other addresses in its status, as far as the Service may keep them.
+// adoptOthers lets a Service keep the other addresses in its status, unless a rule forbids it.
 func (d *decider) adoptOthers(c *claim) {
 	if !c.doubtful {
 		return
@@ -220,8 +221,7 @@ func (d *decider) adopt(c *claim, addr netip.Addr) {
 	c.n++
 }
 
-// exchange replaces addresses of a Service by the addresses that its Gateway or spec.externalIPs ask for, if these are
-// available.
+// exchange replaces addresses of a Service by available addresses that its Gateway or spec.externalIPs ask for.
 func (d *decider) exchange(c *claim) {
 	for range c.n {
 		i, now, why, ok := d.alloc.Exchange(c.svc, c.held[:c.n])

@@ -44,7 +44,7 @@ type fakeAPI struct {
 	version, made int
 	// network holds all parts of a snapshot but the configuration and the Services.
 	network cluster.Snapshot
-	// known maps each Service to the specifications that the Service has had since it got its current addresses.
+	// known maps each Service to the specifications since the Service got its current addresses.
 	known map[cluster.Key][]cluster.Service
 	// leaders is the number of controllers that run at once without knowing of each other.
 	leaders int

@@ -29,8 +29,8 @@ func expectResting(t *testing.T, what string, got, want []allocator.Rest) {
 	}
 }
 
-// TestMemoryOfARest checks that a cool-down ends when another Service gets the address, and that the next cool-down
-// belongs to that Service.
+// TestMemoryOfARest checks that a cool-down ends when another Service gets the address, and that the other Service owns
+// the next cool-down.
 func TestMemoryOfARest(t *testing.T) {
 	m, start := newMemory(), time.Unix(0, 0)
 	m.observe([]*cluster.Service{with("a", "1", x)}, start)

@@ -236,7 +236,7 @@ func TestPartialServices(t *testing.T) {
 		})
 		f.deliver()
 		synctest.Wait()
-		// The Service later gets one address before it requires two.
+		// The Service gets one address now, and requires two addresses afterwards.
 		f.apply("later", nil)
 		f.deliver()
 		synctest.Wait()

@@ -18,9 +18,9 @@ import (
 const (
 	// routedPoll is the interval between two checks of the reports of the speakers.
 	routedPoll = 5 * time.Second
-	// routedTurn is the time for which a Service must be announced, or unannounced, before its condition says so.
-	// routedCount is the time for which the numbers of nodes must stay the same before the condition shows them, so
-	// that a restart of a node does not cause a write to every Service.
+	// routedTurn is the time for which a Service must be announced, or unannounced, before the condition says so.
+	// routedCount is the time for which the numbers of nodes must stay the same before the condition shows the numbers,
+	// so that a restart of a node does not cause a write to every Service.
 	routedTurn  = 2 * routedPoll
 	routedCount = time.Minute
 	// routedPace is the interval between two writes, and routedBatch the maximum number of writes between two checks.

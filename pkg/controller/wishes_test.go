@@ -48,7 +48,8 @@ func TestWishLaws(t *testing.T) {
 		slices.SortFunc(s.Claims, cluster.Claim.Compare)
 		s.Claims = slices.Compact(s.Claims)
 		var l ledger
-		// In a chain of Services, each of which waits for the address of the next one, one Service moves in each plan.
+		// Each Service in a chain waits for the address of the next Service. One Service of the chain moves in each
+		// plan.
 		for left := len(s.Services) + 4; ; left-- {
 			plan := Decide(s, resting)
 			if got := l.decide(s, resting); !reflect.DeepEqual(got, plan) {

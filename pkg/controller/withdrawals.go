@@ -25,7 +25,7 @@ const (
 // Service was informed of the delay.
 const delayMark = " (withdraw-delay)"
 
-// staying describes the addresses of a Service that stay for a withdraw-delay, for its condition and its Events.
+// staying describes the addresses of a Service during a withdraw-delay, for the condition and the Events.
 type staying struct {
 	text  string
 	until time.Time

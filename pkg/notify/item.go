@@ -13,7 +13,7 @@ import (
 // newService is the maximum age of a Service for an Event of its own.
 const newService = time.Minute
 
-// group is the key of items that share an Event: many items of one group make one Event.
+// group is the key of items that share an Event.
 type group struct {
 	reason  string
 	warning bool
@@ -30,7 +30,7 @@ type item struct {
 	message, head, tail string
 	// placement names the Services to notify. An address without a Service gets no Event.
 	placement *placement.Placement
-	// host is the host that the item is about; zero for none.
+	// host is the host that the item reports; zero for none.
 	host ownership.Host
 }
 
