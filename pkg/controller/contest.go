@@ -20,11 +20,11 @@ const (
 	contestPause = time.Minute
 )
 
-// contests tracks the Services whose status another controller changes back. Without a limit, two controllers that
-// react to each other at once would write thousands of times a minute.
+// contests tracks the Services with a status that another controller changes back. Without a limit, two controllers
+// that react to each other at once would write thousands of times a minute.
 type contests struct {
 	of map[cluster.Key]*contest
-	// tidied is the time of the last call of forget that removed entries.
+	// tidied is the time of the last call of forget that looked for old entries.
 	tidied time.Time
 }
 

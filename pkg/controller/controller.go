@@ -21,8 +21,9 @@ const (
 	writers = 8
 	// writeTimeout bounds one write.
 	writeTimeout = 10 * time.Second
-	// planTime bounds the wait for the writes of one plan. After planTime, the loop decides anew about writes that have
-	// not begun, and no longer waits for writes that hang, because the cluster can change while an API server is slow.
+	// planTime bounds the wait for the writes of one plan. After planTime, the loop decides again about writes that
+	// have not begun, and no longer waits for writes that hang, because the cluster can change while an API server is
+	// slow.
 	planTime = 2 * time.Second
 	// pauseFactor and maxPause bound the processor time for decisions while thousands of Services arrive. The loop
 	// pauses for pauseFactor times the duration of the last decision, but at most for maxPause. In a small cluster the
@@ -131,7 +132,7 @@ func (c *Controller) forget() {
 	c.announced, c.contests = map[cluster.Key]announcement{}, contests{of: map[cluster.Key]*contest{}}
 }
 
-// Wake makes the loop decide anew. Wake never blocks.
+// Wake makes the loop decide again. Wake never blocks.
 func (c *Controller) Wake() {
 	select {
 	case c.wake <- struct{}{}:
@@ -255,7 +256,7 @@ func (c *Controller) due(ctx context.Context, updates []cluster.Update, snapshot
 	return due
 }
 
-// contest returns the update to write to a Service whose status another controller changes back, and the time before
+// contest returns the update to write if another controller changes the status of the Service back, and the time before
 // which the update must not be written. For any other Service, contest returns u and the zero Time.
 func (c *Controller) contest(
 	ctx context.Context, u cluster.Update, snapshot cluster.Snapshot, now time.Time,

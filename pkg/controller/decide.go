@@ -99,7 +99,7 @@ func (s *slab[T]) take(n int) []T {
 //     Services that cannot all keep an address, the Service with the address in its record (cluster.Assignment) comes
 //     first, unless the terms of sharing of that Service have changed since then. Otherwise the older Service comes
 //     first.
-//  2. A Service whose Gateway or spec.externalIPs ask for a free address gets that address instead of its own.
+//  2. A Service gets the free addresses that its Gateway or spec.externalIPs ask for, instead of its own addresses.
 //  3. Services get the missing addresses: first the Services that had the missing address before and can have it
 //     again, then the Service that has waited longest.
 //

@@ -13,7 +13,7 @@ import (
 // ledger is an incremental planner: its method decide returns the same plan as Decide, but examines only the open
 // Services. A Service is open if it has changed, lacks something, was written by the last plan or needs a write, or has
 // an address in common with another open Service. All other Services are settled: a settled Service has everything that
-// the Service asks for, its condition says so, and no other Service shows its addresses. A new decision about a settled
+// the Service asks for, its condition says so, and no open Service shows its addresses. A new decision about a settled
 // Service would therefore give the same result. When anything but the Services changes, all Services become open.
 type ledger struct {
 	// ground is the snapshot of the last decision. alloc holds the addresses of the settled Services, and is nil before

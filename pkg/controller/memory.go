@@ -11,7 +11,7 @@ import (
 )
 
 // memory holds what the loop knows beyond the snapshot: the addresses that were released a short while ago, and the
-// addresses of writes whose result is unknown. A restart loses both.
+// addresses of writes with an unknown result. A restart loses both.
 type memory struct {
 	// seen holds the Services of the last snapshot. held maps each address in that snapshot to the Services that have
 	// the address.
@@ -138,7 +138,8 @@ func (d *doubt) lasts(services []*cluster.Service, key cluster.Key) bool {
 	return found && services[i].UID == d.uid && services[i].Version == d.version
 }
 
-// doubt records that u is being written. No other Service gets the addresses of u until a snapshot shows the result.
+// doubt records that u is being written. Until a snapshot shows the result, only Services that may share the addresses
+// of u can get these addresses.
 func (m *memory) doubt(u cluster.Update) {
 	d := m.doubts[u.Key]
 	if d == nil || d.uid != u.UID || d.version != u.Version {
@@ -152,8 +153,8 @@ func (m *memory) doubt(u cluster.Update) {
 	}
 }
 
-// resting ends each cool-down that has lasted for delay, and returns the addresses that other Services must not get
-// yet.
+// resting ends each cool-down that has lasted for delay. resting returns the addresses in cool-down, and then the
+// addresses of writes with an unknown result.
 func (m *memory) resting(now time.Time, delay time.Duration) []allocator.Rest {
 	m.rests = slices.DeleteFunc(m.rests, func(r rest) bool { return now.Sub(r.since) >= delay })
 	resting := make([]allocator.Rest, 0, len(m.rests)+len(m.doubts))

@@ -10,9 +10,9 @@ import (
 )
 
 // The functions in this file read and create the record of a Service (cluster.Assignment). The record decides which
-// Service keeps a disputed address, and whether an Event was sent already. A Service without a record comes from an
-// earlier version. Such a Service keeps the addresses in its status unless another Service has a record of them, and
-// gets a record in the same plan.
+// Service keeps a disputed address, and whether an Event was sent already. A Service without a record, for example from
+// an earlier version, keeps the addresses in its status unless another Service has a record of them, and gets a record
+// in the same plan.
 
 // vouches reports whether the record of svc confirms that addr was assigned to svc on the current terms of svc. If svc
 // has changed its sharing key, ports or traffic policy since then, svc loses a dispute about the address.

@@ -89,7 +89,7 @@ func configTakes(r reason.Assignment) bool {
 // Withdrawals lists the Services that lose addresses because of the configuration. The Keys are in no order.
 type Withdrawals struct {
 	// Staying lists the Services that keep an address only for a withdraw-delay. Until is the first end of a delay.
-	// Untold counts the Services in Staying whose condition does not mention the delay yet.
+	// Untold counts the Services in Staying with a condition that does not mention the delay yet.
 	Staying []cluster.Key
 	Until   time.Time
 	Untold  int

@@ -125,7 +125,7 @@ func TestBlockedGossip(t *testing.T) {
 		rules []rule
 		// a and b are the views of the two nodes without a third node.
 		a, b string
-		// named lists the nodes whose log names the other node, without a third node.
+		// named lists the nodes that log the name of the other node, without a third node.
 		named string
 	}{
 		{"TCP a-b", blocked("TCP a-b"), "a b", "a b", "a"},

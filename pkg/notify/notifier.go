@@ -32,8 +32,8 @@ type Notifier struct {
 	self        string
 	items       []item
 	first, last time.Time
-	// departures counts, by node, the Services whose addresses recent decisions moved away from the node. All nodes
-	// count alike.
+	// departures counts, by node, the Services with an address that recent decisions moved away from the node. All
+	// nodes count alike.
 	departures map[string]departure
 	// unannounced holds the addresses that no node may announce.
 	unannounced unannouncedSet

@@ -131,7 +131,7 @@ func TestConfiguration(t *testing.T) {
 	})
 }
 
-// TestLeave stops a process without a follower, and a process whose follower does not answer yet.
+// TestLeave stops a process without a follower, and a process with a follower that does not answer yet.
 func TestLeave(t *testing.T) {
 	bubble(t, true, func(n *fakeNode) {
 		p := n.start("alone", nil)
