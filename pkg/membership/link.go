@@ -31,7 +31,7 @@ func (m MAC) problem() error {
 type Link struct {
 	// Name is the name of the interface, 1 to 15 bytes.
 	Name string
-	// MAC is the MAC address of the interface.
+	// MAC is the MAC address from which the member announces.
 	MAC MAC
 	// Subnets holds the subnets of the node's addresses on the link: masked, sorted, without duplicates. The slice is
 	// immutable.

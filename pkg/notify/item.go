@@ -10,7 +10,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/placement"
 )
 
-// newService is the maximum age of a Service for an Event of its own.
+// newService is the maximum age of a Service with a separate Event.
 const newService = time.Minute
 
 // group is the key of items that share an Event.
@@ -34,7 +34,7 @@ type item struct {
 	host ownership.Host
 }
 
-// events returns an Event for each Service that has the address.
+// events returns an Event for each Service with the address.
 func (x *item) events(snap cluster.Snapshot) (events []cluster.Event) {
 	for _, key := range x.placement.Services {
 		svc := snap.Find(key)
@@ -58,7 +58,7 @@ func nodeRef(snap cluster.Snapshot, name string) cluster.ObjectRef {
 	return ref
 }
 
-// isNew reports whether a Service that has the address was created within newService.
+// isNew reports whether a Service with the address was created within newService.
 func isNew(p *placement.Placement, snap cluster.Snapshot, now time.Time) bool {
 	return slices.ContainsFunc(p.Services, func(key cluster.Key) bool {
 		svc := snap.Find(key)

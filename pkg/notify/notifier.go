@@ -23,7 +23,7 @@ const (
 	fewServices = 10
 	// namedAddrs is the number of addresses named in an Event about a Node.
 	namedAddrs = 5
-	// departureMemory limits the time for which the Notifier remembers the departures from a node.
+	// departureMemory limits how long the Notifier remembers the departures from a node.
 	departureMemory = 10 * time.Second
 )
 
@@ -196,7 +196,7 @@ func (n *Notifier) tell(g group, items []item, snap cluster.Snapshot) (events []
 	}}
 }
 
-// GossipBlocked returns an Event about the nodes that gossip does not reach, after a change of this set of nodes.
+// GossipBlocked returns an Event after a change of the set of nodes without gossip contact.
 func (n *Notifier) GossipBlocked(snap cluster.Snapshot, nodes []string, port uint16) []cluster.Event {
 	if slices.Equal(nodes, n.blocked) {
 		return nil

@@ -133,7 +133,7 @@ func TestGained(t *testing.T) {
 	}
 }
 
-// TestFewAndMany moves the maximum number of addresses with separate Events, and one more address.
+// TestFewAndMany moves the maximum number of addresses with separate Events, and then one address more.
 func TestFewAndMany(t *testing.T) {
 	for _, c := range []struct {
 		services int

@@ -18,7 +18,7 @@ const (
 	PeerWithoutNodeReason = "PeerWithoutNode"
 )
 
-// sessionDelay is the time for which a session must keep its state before Sessions reports the state.
+// sessionDelay is the minimum duration of a state before Sessions reports the state.
 const sessionDelay = 10 * time.Second
 
 // Session is a BGP session at one moment.

@@ -38,7 +38,7 @@ const (
 		"connection"
 )
 
-// TestSessionLost checks that a loss is reported once after ten seconds, and that the return is reported too.
+// TestSessionLost checks the report of a loss after ten seconds, once, and the report of the return.
 func TestSessionLost(t *testing.T) {
 	k := newTalk()
 	want(t, k.at(0, torUp))
