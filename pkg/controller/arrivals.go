@@ -6,16 +6,17 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// arrivals is since when the Services wait that nothing was written for yet.
+// arrivals records the arrival times of the Services that the controller has not written yet.
 type arrivals struct {
-	// seen are the Services of the last snapshot.
+	// seen holds the Services of the last snapshot.
 	seen []*cluster.Service
-	// since is by UID.
+	// since maps the UID of a Service to the arrival time.
 	since map[string]time.Time
 }
 
-// observe notes the Services that are new, and forgets those that are gone. A Service's creation time is a whole second; of one
-// that is seen within that second and the next, it counts from when it was seen.
+// observe adds the new Services, and removes the Services that were deleted or written. The API server cuts creation
+// times to whole seconds. The wait of a Service therefore begins with its first snapshot if that snapshot is less than
+// 2 seconds newer than the creation time.
 func (a *arrivals) observe(services []*cluster.Service, now time.Time) {
 	if a.since == nil {
 		a.since = make(map[string]time.Time)
@@ -39,12 +40,13 @@ func (a *arrivals) observe(services []*cluster.Service, now time.Time) {
 	a.seen = services
 }
 
-// isUntouched is true for a Service that is ours and shows nothing of us yet.
+// isUntouched reports whether Lanlord manages svc and has not written to svc yet.
 func isUntouched(svc *cluster.Service) bool {
 	return svc.Managed && svc.Condition == nil && svc.AllocatedFrom == "" && len(svc.Ingress) == 0
 }
 
-// served returns how long a Service has waited that was given addresses by its first write.
+// served returns the time between the arrival of a Service and its first write, and removes the Service from a. ok is
+// false if u is not the first write, or assigns no address.
 func (a *arrivals) served(u cluster.Update, now time.Time) (waited time.Duration, ok bool) {
 	since, ok := a.since[u.UID]
 	delete(a.since, u.UID)

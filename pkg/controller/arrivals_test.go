@@ -31,11 +31,11 @@ func TestArrivals(t *testing.T) {
 		ok     bool
 	}{
 		{"new", given, 2 * time.Second, true},
-		{"new", given, 0, false}, // it has been served
+		{"new", given, 0, false}, // the Service was served before
 		{"late", given, time.Minute + 2900*time.Millisecond, true},
 		{"gone", given, 0, false},
 		{"refused", nil, 0, false},
-		{"refused", given, 0, false}, // it had to wait
+		{"refused", given, 0, false}, // the Service had to wait
 		{"waiting", given, 0, false},
 		{"foreign", given, 0, false},
 		{"old", given, 0, false},

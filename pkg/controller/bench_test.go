@@ -12,12 +12,12 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// benchCluster has so many Services, none of which has anything yet, and 50 pools, which can serve so many addresses.
+// benchCluster returns a cluster with services Services without addresses, and with pools of each addresses.
 func benchCluster(tb testing.TB, services, pools, each int) cluster.Snapshot {
 	return benchClusterWith(tb, services, pools, each, "")
 }
 
-// benchClusterWith adds more keys to each pool.
+// benchClusterWith also adds keys to the configuration of each pool.
 func benchClusterWith(tb testing.TB, services, pools, each int, keys string) cluster.Snapshot {
 	var document strings.Builder
 	document.WriteString("address-pools:\n")
@@ -39,8 +39,8 @@ func benchClusterWith(tb testing.TB, services, pools, each int, keys string) clu
 	return s
 }
 
-// BenchmarkDecide decides on clusters of 50 pools: in which nobody has anything yet, in which everything is settled, in
-// which one new Service has come, and in which half of the Services wait.
+// BenchmarkDecide decides on clusters of 50 pools: without any address yet, with all Services settled, with one new
+// Service, and with half of the Services waiting.
 func BenchmarkDecide(b *testing.B) {
 	for _, services := range []int{2_000, 10_000} {
 		empty := benchCluster(b, services, 50, services/25)
@@ -70,8 +70,8 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
-// BenchmarkDecideRules decides on 10,000 Services where every pool is restricted by selectors and quotas, where pairs of
-// Services share, and where all have one sharing key and the same port, so that none can share.
+// BenchmarkDecideRules decides on 10,000 Services: with selectors and quotas on every pool, with pairs of Services that
+// share an address, and with one sharing key and the same port for all Services, so that no Services can share.
 func BenchmarkDecideRules(b *testing.B) {
 	ruled := benchClusterWith(b, 10_000, 50, 400, ", namespace-selectors: [{match-labels: {team: web}}], "+
 		"service-selectors: [{match-labels: {tier: front}}], quota: {each: 10}")
@@ -102,7 +102,8 @@ func BenchmarkDecideRules(b *testing.B) {
 	}
 }
 
-// BenchmarkLedger decides on clusters in which one Service comes or goes, all others are settled, and half of them wait.
+// BenchmarkLedger decides on clusters where one Service comes or goes, and either all other Services are settled or
+// half of them wait.
 func BenchmarkLedger(b *testing.B) {
 	for _, services := range []int{2_000, 10_000} {
 		settled, waiting := benchCluster(b, services, 50, services/25), benchCluster(b, services, 50, services/100)
@@ -122,7 +123,7 @@ func BenchmarkLedger(b *testing.B) {
 	}
 }
 
-// applyAll does what applied does, for many updates.
+// applyAll has the same effect as applied, but is fast for many updates.
 func applyAll(services []*cluster.Service, updates []cluster.Update) []*cluster.Service {
 	byKey := map[cluster.Key]cluster.Update{}
 	for _, u := range updates {
@@ -139,7 +140,7 @@ func applyAll(services []*cluster.Service, updates []cluster.Update) []*cluster.
 	return result
 }
 
-// TestDecideIsFast fails when Decide has become quadratic. What it takes in truth is for the benchmark to say.
+// TestDecideIsFast fails when the time of Decide grows quadratically. The benchmarks measure the absolute time.
 func TestDecideIsFast(t *testing.T) {
 	t.Run("half of them waiting", func(t *testing.T) {
 		clustertest.CheckGrowth(t, 10_000, func(n int) func() {

@@ -2,11 +2,12 @@ package controller
 
 import "github.com/lanlord/lanlord/pkg/cluster"
 
-// change is a Service that differs between two snapshots. One of was and is is nil when it has come or gone.
+// change describes a Service that differs between two snapshots. was is nil for a new Service, is for a deleted
+// Service.
 type change struct{ was, is *cluster.Service }
 
-// changes returns what differs between the Services of two snapshots, sorted by Key. Snapshots share the Services that have
-// not changed, so that comparing them costs next to nothing.
+// changes returns the differences between the Services of two snapshots, sorted by Key. Snapshots share the pointers of
+// unchanged Services, so the comparison is cheap.
 func changes(was, is []*cluster.Service) []change {
 	if len(was) > 0 && len(was) == len(is) && &was[0] == &is[0] {
 		return nil

@@ -11,17 +11,18 @@ import (
 )
 
 const (
-	// addressConflict is the reason of the condition that tells of strangers and claims, and of the Event when they come.
+	// addressConflict is the reason of the condition about foreign hosts and claims, and of the Event when a conflict
+	// begins or changes.
 	addressConflict = "AddressConflict"
-	// conflictOver is the reason of the Event when they are gone.
+	// conflictOver is the reason of the Event when the conflict ends.
 	conflictOver = "AddressConflictOver"
 )
 
-// namedStrangers is the number of MAC addresses in a message; further ones are counted.
+// namedStrangers is the number of MAC addresses, or of claims, that a message names; the message counts the others.
 const namedStrangers = 3
 
-// conflict returns the condition and the record about the foreign hosts that answer for any of the assignments, and about the
-// objects that claim one, nil when there are none.
+// conflict returns the condition and the record about the foreign hosts that answer for any of the assignments, and
+// about the objects that claim one of the addresses. Both are nil if there is no conflict.
 func (d *decider) conflict(assignments []allocator.Assignment) (*cluster.Condition, []cluster.Conflict) {
 	if len(d.strangers) == 0 && len(d.claims) == 0 {
 		return nil, nil
@@ -48,7 +49,7 @@ func (d *decider) conflict(assignments []allocator.Assignment) (*cluster.Conditi
 	return &cluster.Condition{True: true, Reason: addressConflict, Message: strings.Join(messages, "; ")}, conflicts
 }
 
-// answering returns the MAC addresses of the strangers that answer for addr.
+// answering returns the MAC addresses of the foreign hosts that answer for addr.
 func (d *decider) answering(addr netip.Addr) []string {
 	i, _ := slices.BinarySearchFunc(d.strangers, addr, func(s cluster.Stranger, a netip.Addr) int { return s.Addr.Compare(a) })
 	var macs []string
@@ -58,8 +59,9 @@ func (d *decider) answering(addr netip.Addr) []string {
 	return macs
 }
 
-// claiming returns what other objects do with addr, which a Service of Lanlord has. The condition of another Service of Lanlord
-// tells of the claim of that Service, and a Gateway shows the address of its Service.
+// claiming describes how other objects use addr, which a Service of Lanlord has. claiming leaves out the claims of
+// other Services of Lanlord, because the conditions of these Services report them, and the claims of Gateways, because
+// a Gateway shows the address of its Service.
 func (d *decider) claiming(addr netip.Addr) []string {
 	i, _ := slices.BinarySearchFunc(d.claims, addr, func(c cluster.Claim, a netip.Addr) int { return c.Addr.Compare(a) })
 	var texts []string
@@ -98,7 +100,7 @@ func sameCondition(was, is *cluster.Condition) bool {
 	return was.True == is.True && was.Reason == is.Reason && was.Message == is.Message
 }
 
-// overMessage is the text of the Event about the end of a conflict.
+// overMessage returns the text of the Event about the end of a conflict.
 func overMessage(svc *cluster.Service) string {
 	if svc.Assignment != nil && !slices.ContainsFunc(svc.Assignment.Conflicts, func(c cluster.Conflict) bool { return len(c.MACs) > 0 }) {
 		return "no other object has the Service's addresses any longer"
@@ -106,8 +108,8 @@ func overMessage(svc *cluster.Service) string {
 	return "nobody but the nodes answers for the Service's addresses"
 }
 
-// tellConflict appends the Event about a conflict that begins, changes or ends. Without a record the condition tells only
-// whether there was a conflict.
+// tellConflict appends the Event about a conflict that begins, changes or ends. For a Service without a record, the
+// condition shows only whether there was a conflict.
 func tellConflict(
 	events []cluster.Event, svc *cluster.Service, is *cluster.Condition, hosts []cluster.Conflict,
 ) []cluster.Event {

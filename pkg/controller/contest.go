@@ -15,26 +15,27 @@ const (
 	// contestRounds is the number of times that another controller may change the status of a Service back before the
 	// Service counts as contested.
 	contestRounds = 3
-	// contestPause is the pause between two writes to a contested Service. A change that comes later than twice this time
-	// after a write is no answer to the write.
+	// contestPause is the pause between two writes to a contested Service. A change counts as a reaction to a write
+	// only within twice this time.
 	contestPause = time.Minute
 )
 
-// contests tracks the Services whose status another controller changes back. Two controllers that both answer at once would
-// write thousands of times a minute.
+// contests tracks the Services with a status that another controller changes back. Without a limit, two controllers
+// that react to each other at once would write thousands of times a minute.
 type contests struct {
 	of map[cluster.Key]*contest
-	// tidied is the time of the last call of forget that did anything.
+	// tidied is the time of the last call of forget that looked for old entries.
 	tidied time.Time
 }
 
-// contest records the last write to the status of one Service, and the changes back since then.
+// contest records the last write to the status of one Service, and how often another controller has changed the status
+// back.
 type contest struct {
 	uid string
-	// addrs are the addresses that were written, at the time at.
+	// addrs holds the addresses of the last write, at the time of that write.
 	addrs []netip.Addr
 	at    time.Time
-	// rounds counts the changes back, the newest one in version.
+	// rounds counts the changes back. version is the version of the Service after the newest change back.
 	rounds  int
 	version string
 }
@@ -53,8 +54,8 @@ func (cs *contests) wrote(u cluster.Update, now time.Time) {
 	c.at = now
 }
 
-// forget drops the Services that were written too long ago, once every contestPause: every Service that gets an address
-// is among them for a while.
+// forget removes the Services with a last write that is too old, at most once in every contestPause. Every Service that
+// gets an address is tracked for a while.
 func (cs *contests) forget(now time.Time) {
 	if now.Sub(cs.tidied) < contestPause {
 		return
@@ -63,18 +64,19 @@ func (cs *contests) forget(now time.Time) {
 	maps.DeleteFunc(cs.of, func(_ cluster.Key, c *contest) bool { return c.over(now) })
 }
 
-// over reports whether the write is too long ago for a change to be an answer to it.
+// over reports whether the last write is too old for a change to be a reaction to the write.
 func (c *contest) over(now time.Time) bool { return now.Sub(c.at) > 2*contestPause }
 
-// verdict is the result of judge.
+// verdict holds the result of judge.
 type verdict struct {
-	// contested is true when another controller keeps changing the status back. begins is true the first time.
+	// contested is true when another controller keeps changing the status back. begins is true only the first time.
 	contested, begins bool
-	// hold is the time before which the Service must not be written again; zero for now.
+	// hold is the time before which the Service must not be written again. Zero means that the Service can be written
+	// now.
 	hold time.Time
 }
 
-// judge looks at a planned update of svc.
+// judge decides whether another controller contests svc, and when the planned update u may be written.
 func (cs *contests) judge(u cluster.Update, svc *cluster.Service, now time.Time) (v verdict) {
 	c := cs.of[u.Key]
 	if c == nil || svc == nil || c.over(now) || c.uid != u.UID || !slices.Equal(c.addrs, u.Ingress) {
@@ -98,14 +100,14 @@ func (cs *contests) judge(u cluster.Update, svc *cluster.Service, now time.Time)
 	return verdict{contested: true, hold: c.at.Add(contestPause)}
 }
 
-// contested returns u with a condition that names the other controller, and without the Events that tell of each write.
+// contested returns u with a condition that names the other controller, and without the Events of the single writes.
 func contested(u cluster.Update, svc *cluster.Service) cluster.Update {
 	u.Before, u.Events = nil, nil
 	u.Condition = &cluster.Condition{Reason: reason.StatusContested.String(), Message: contestMessage(u, svc)}
 	return u
 }
 
-// contestEvent is the Event that a Service gets when it becomes contested.
+// contestEvent returns the Event for a Service that becomes contested.
 func contestEvent(u cluster.Update, svc *cluster.Service) cluster.Event {
 	return event(svc, true, reason.StatusContested.String(), contestMessage(u, svc))
 }

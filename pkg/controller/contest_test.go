@@ -12,7 +12,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// rival changes the status of a Service back whenever the controller has written it.
+// rival changes the status of a Service back after every write of the controller.
 func (f *fakeAPI) rival(name, addr string) {
 	key := cluster.Key{Namespace: "default", Name: name}
 	theirs := []netip.Addr{netip.MustParseAddr(addr)}
@@ -25,9 +25,9 @@ func (f *fakeAPI) rival(name, addr string) {
 	}
 }
 
-// TestContestedStatus lets another controller change the status of a Service back for ten minutes. After some rounds the
-// controller writes once a minute, and one Event and the condition name the other controller. When the other controller
-// stops, the condition becomes true again.
+// TestContestedStatus lets another controller change the status of a Service back for ten minutes. After some rounds
+// the controller writes once a minute, and one Event and the condition name the other controller. When the other
+// controller stops, the condition becomes true again.
 func TestContestedStatus(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeAPI) {
 		start(t, f)
@@ -68,7 +68,8 @@ func TestContestedStatus(t *testing.T) {
 	})
 }
 
-// TestUsersEditIsNoContest changes the status of a Service once an hour, as a person might. Each change is undone at once.
+// TestUsersEditIsNoContest changes the status of a Service once an hour, as a person might. The controller undoes each
+// change at once.
 func TestUsersEditIsNoContest(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeAPI) {
 		start(t, f)

@@ -16,45 +16,49 @@ import (
 )
 
 const (
-	// writers is the number of concurrent writes. A write mostly waits for the disk of the API server.
+	// writers is the number of concurrent writes. A write spends most of its time waiting for the disk of the API
+	// server.
 	writers = 8
 	// writeTimeout bounds one write.
 	writeTimeout = 10 * time.Second
-	// planTime bounds the wait for the writes of one plan. Writes that have not begun by then are decided anew, and
-	// writes that hang are left alone: the cluster changes while an API server is slow.
+	// planTime bounds the wait for the writes of one plan. After planTime, the loop decides again about writes that
+	// have not begun, and no longer waits for writes that hang, because the cluster can change while an API server is
+	// slow.
 	planTime = 2 * time.Second
-	// pauseFactor and maxPause bound how much of a processor deciding takes while Services come by the thousand: the loop
-	// pauses this many times as long as the last decision took. In a small cluster that is nothing.
+	// pauseFactor and maxPause bound the processor time for decisions while thousands of Services arrive. The loop
+	// pauses for pauseFactor times the duration of the last decision, but at most for maxPause. In a small cluster the
+	// pause is negligible.
 	pauseFactor = 4
 	maxPause    = 50 * time.Millisecond
-	// minBackoff and maxBackoff bound how long a Service whose write has failed is left alone.
+	// minBackoff and maxBackoff bound the delay before the next write to a Service after a failed write.
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = time.Minute
 )
 
-// Source gives the cluster as it is known now. What was written successfully is in it.
+// Source returns the current known state of the cluster. A snapshot contains all successful writes.
 type Source interface{ Snapshot() cluster.Snapshot }
 
-// Writer changes the cluster. Its methods are called from several goroutines.
+// Writer changes the cluster. Several goroutines call the methods of a Writer.
 type Writer interface {
-	// Write makes the Service as the Update says, and leaves the Update's Events to the caller. An error that wraps
-	// cluster.ErrChanged means that nothing was written; after any other it is not known.
+	// Write changes the Service as described by the Update. The caller sends the Events of the Update. An error that
+	// wraps cluster.ErrChanged means that nothing was written. After any other error, the result of the write is
+	// unknown.
 	Write(context.Context, cluster.Update) error
-	// Event never blocks.
+	// Event sends an Event. Event never blocks.
 	Event(cluster.Event)
 }
 
-// Options are what a Controller works with. All but Registerer are required.
+// Options holds the dependencies of a Controller. All fields but Registerer and AddressMetrics are required.
 type Options struct {
 	Source     Source
 	Writer     Writer
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
-	// AddressMetrics adds a series for each address of each Service.
+	// AddressMetrics adds a time series for each address of each Service.
 	AddressMetrics bool
 }
 
-// Controller is the loop that gives addresses to Services.
+// Controller runs the loop that assigns addresses to Services.
 type Controller struct {
 	Options
 	wake    chan struct{}
@@ -62,50 +66,52 @@ type Controller struct {
 	metrics *metrics
 	view    atomic.Pointer[view]
 
-	// The rest is Run's alone.
+	// Only the goroutine of Run uses the fields below.
 
-	// pausing is until when the loop pauses.
+	// pausing is the end of the current pause of the loop.
 	pausing  time.Time
 	memory   memory
 	arrivals arrivals
 	ledger   ledger
 	retries  map[cluster.Key]retry
-	// turn counts the turns of the loop. writing are the Services that a write is under way for, and the turn that began
-	// it; each ends with a result.
+	// turn counts the turns of the loop. writing maps each Service with a write in progress to the turn that began the
+	// write. Each write ends with a result.
 	turn    int
 	writing map[cluster.Key]int
 	results chan result
-	// announced holds what was announced before a write until the write succeeds, so that a retry sends no Event again.
+	// announced holds the losses announced before a write until the write succeeds, so that a retry does not repeat the
+	// Events.
 	announced map[cluster.Key]announcement
-	// reported is the ConfigMap that was last reported about.
+	// reported describes the last ConfigMap that was reported.
 	reported report
 	contests contests
-	// delayed is the hash of the configuration whose withdraw-delay was last reported about, 0 for none.
+	// delayed is the hash of the last configuration with a reported withdraw-delay, or 0.
 	delayed     uint64
 	withdrawals withdrawalLog
 }
 
-// result is the outcome of a write.
+// result holds the outcome of a write.
 type result struct {
 	update cluster.Update
 	err    error
 }
 
-// announcement holds the addresses whose loss was announced before a write to the Service of this UID.
+// announcement holds the lost addresses that were announced before a write to the Service with this UID.
 type announcement struct {
 	uid   string
 	addrs []netip.Addr
 }
 
-// retry holds when a Service may be written again.
+// retry holds the earliest time of the next write to a Service.
 type retry struct {
-	// uid and version are of the Service as it was. Once it is another one, it may be written at once.
+	// uid and version identify the Service at the time of the last write. A Service with another UID or version may be
+	// written at once.
 	uid, version string
 	failures     int
 	after        time.Time
 }
 
-// New returns a Controller, which does nothing before Run.
+// New returns a Controller. The Controller does nothing before Run.
 func New(o Options) *Controller {
 	c := &Controller{
 		Options: o,
@@ -116,7 +122,8 @@ func New(o Options) *Controller {
 	return c
 }
 
-// forget makes the loop know as little as after a start of the process: another controller may have decided meanwhile.
+// forget resets the state of the loop to the state after a start of the process, because another controller may have
+// decided in the meantime.
 func (c *Controller) forget() {
 	c.pausing, c.turn, c.reported, c.delayed = time.Time{}, 0, report{}, 0
 	c.withdrawals = withdrawalLog{losing: map[cluster.Key]struct{}{}, lost: map[cluster.Key]struct{}{}}
@@ -125,7 +132,7 @@ func (c *Controller) forget() {
 	c.announced, c.contests = map[cluster.Key]announcement{}, contests{of: map[cluster.Key]*contest{}}
 }
 
-// Wake makes the loop decide anew. It never blocks.
+// Wake makes the loop decide again. Wake never blocks.
 func (c *Controller) Wake() {
 	select {
 	case c.wake <- struct{}{}:
@@ -133,7 +140,7 @@ func (c *Controller) Wake() {
 	}
 }
 
-// Summary returns the counts of the last plan. The caller must not change them.
+// Summary returns the counts of the last plan. The caller must not change the result.
 func (c *Controller) Summary() Summary {
 	if s := c.summary.Load(); s != nil {
 		return *s
@@ -141,9 +148,9 @@ func (c *Controller) Summary() Summary {
 	return Summary{}
 }
 
-// Run decides and writes until ctx is cancelled, and then returns nil. The Source must be up to date when Run is called:
-// a Service that it does not show yet counts for nothing, and neither do its addresses. Run may be called again after it
-// has returned.
+// Run decides and writes until ctx is cancelled, and then returns nil. The Source must be up to date when Run is
+// called, because Run treats the addresses of a missing Service as free. Run may be called again after Run has
+// returned.
 func (c *Controller) Run(ctx context.Context) error {
 	c.forget()
 	var writes sync.WaitGroup
@@ -171,7 +178,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	}
 }
 
-// pause waits until c.pausing. What changes meanwhile is decided on together.
+// pause waits until c.pausing. The next turn handles all changes during the pause together.
 func (c *Controller) pause(ctx context.Context) {
 	wait := time.Until(c.pausing)
 	if wait <= 0 {
@@ -185,7 +192,8 @@ func (c *Controller) pause(ctx context.Context) {
 	}
 }
 
-// step is one turn of the loop. It returns when the next one is due even if nobody wakes the loop, the zero Time for never.
+// step runs one turn of the loop. step returns the time when the next turn is due without a wake-up, the zero Time for
+// never.
 func (c *Controller) step(ctx context.Context, writes *sync.WaitGroup) time.Time {
 	now := time.Now()
 	snapshot := c.Source.Snapshot()
@@ -208,7 +216,7 @@ func (c *Controller) step(ctx context.Context, writes *sync.WaitGroup) time.Time
 	}
 	next := c.memory.expiry(delay)
 	for key, r := range c.retries {
-		// A write that is under way wakes the loop when it ends.
+		// The end of a write in progress wakes the loop anyway.
 		if _, writing := c.writing[key]; !writing && (next.IsZero() || r.after.Before(next)) {
 			next = r.after
 		}
@@ -216,7 +224,8 @@ func (c *Controller) step(ctx context.Context, writes *sync.WaitGroup) time.Time
 	return next
 }
 
-// due returns the updates that may be written now, and forgets of the others what nothing is waiting for.
+// due returns the updates that may be written now. due also removes the retries and announcements that belong to none
+// of the updates.
 func (c *Controller) due(ctx context.Context, updates []cluster.Update, snapshot cluster.Snapshot, now time.Time) []cluster.Update {
 	c.contests.forget(now)
 	due := make([]cluster.Update, 0, len(updates))
@@ -247,8 +256,8 @@ func (c *Controller) due(ctx context.Context, updates []cluster.Update, snapshot
 	return due
 }
 
-// contest returns the update to write where another controller changes the status back, and the time before which it must
-// not be written; u and zero for any other Service.
+// contest returns the update to write if another controller changes the status of the Service back, and the time before
+// which the update must not be written. For any other Service, contest returns u and the zero Time.
 func (c *Controller) contest(
 	ctx context.Context, u cluster.Update, snapshot cluster.Snapshot, now time.Time,
 ) (cluster.Update, time.Time) {
@@ -266,8 +275,9 @@ func (c *Controller) contest(
 	return u, v.hold
 }
 
-// apply begins the writes and waits for them, at most for planTime. It reports whether to decide again at once: a write
-// succeeded, so that a released address can be assigned, or a write was not begun.
+// apply begins the writes and waits for their results, at most for planTime. apply reports whether the loop must decide
+// again at once, because a write succeeded and may have released an address for another Service, or because a write was
+// not begun.
 func (c *Controller) apply(ctx context.Context, writes *sync.WaitGroup, updates []cluster.Update) (again bool) {
 	c.turn++
 	timeout := time.NewTimer(planTime)
@@ -301,7 +311,7 @@ func (c *Controller) apply(ctx context.Context, writes *sync.WaitGroup, updates 
 	return again
 }
 
-// unannounced returns what is to be told before u is written and has not been told yet.
+// unannounced returns the Events that are due before the write of u and were not sent yet.
 func (c *Controller) unannounced(u cluster.Update) []cluster.Event {
 	if len(u.Before) == 0 {
 		return nil
@@ -319,7 +329,7 @@ func (c *Controller) unannounced(u cluster.Update) []cluster.Event {
 	return events
 }
 
-// write makes one write, tells of it when it is done, and hands the result to the loop.
+// write executes one write, sends the Events of a successful write, and passes the result to the loop.
 func (c *Controller) write(ctx context.Context, u cluster.Update) {
 	bounded, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
@@ -333,7 +343,7 @@ func (c *Controller) write(ctx context.Context, u cluster.Update) {
 	}
 }
 
-// tell logs Events about Services and sends them.
+// tell logs and sends Events about Services.
 func (c *Controller) tell(ctx context.Context, events []cluster.Event) {
 	for _, e := range events {
 		level := slog.LevelInfo
@@ -346,8 +356,9 @@ func (c *Controller) tell(ctx context.Context, events []cluster.Event) {
 	}
 }
 
-// ended notes how a write ended, and returns whether it succeeded. A Service that was written, or that has changed
-// meanwhile, is written again when the snapshot shows that, or after the backoff should it never do so.
+// ended records the outcome of a write, and reports whether the write succeeded. The next write to the Service may
+// begin as soon as the snapshot shows another version of the Service, or after the backoff if the version stays the
+// same.
 func (c *Controller) ended(r result) bool {
 	u := r.update
 	delete(c.writing, u.Key)

@@ -12,20 +12,22 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// Plan lists the writes that bring the cluster into the wanted state, and counts that state.
+// Plan lists the writes that bring the cluster into the desired state, and counts the Services and addresses in that
+// state.
 type Plan struct {
-	// Updates are the Services to write: first the Services that are no longer ours, then ours, the oldest first.
+	// Updates lists the Services to write: first the Services that Lanlord no longer manages, then the managed
+	// Services, the oldest first.
 	Updates []cluster.Update
-	// Withdrawals are what the configuration takes away.
+	// Withdrawals lists the Services that lose addresses because of the configuration.
 	Withdrawals Withdrawals
 	Summary
 }
 
-// Summary counts what a plan assigns.
+// Summary counts the assignments of a plan.
 type Summary struct {
-	// Pools are the pools of the configuration, each family on its own.
+	// Pools holds the usage of each pool of the configuration, with one entry per address family.
 	Pools []allocator.Usage
-	// Services counts the Services that Lanlord manages by how each stands; the index is the reason.Assignment.
+	// Services counts the Services that Lanlord manages by their state; the index is the reason.Assignment.
 	Services [reason.AssignmentCount]int
 	// Partial counts the Services that have one address and lack another.
 	Partial [reason.AssignmentCount]int
@@ -33,43 +35,44 @@ type Summary struct {
 	Conflicts int
 }
 
-// claim is one Service in a round of decisions.
+// claim holds the state of one Service in a round of decisions.
 type claim struct {
 	svc *cluster.Service
-	// held are the first n addresses that it keeps.
+	// held holds the addresses that the Service keeps, in its first n elements.
 	held [2]allocator.Assignment
 	n    int
 	lost []loss
-	// doubtful is true when its record does not vouch for all addresses in its status.
+	// doubtful is true when the record of the Service does not confirm all addresses in its status.
 	doubtful bool
-	// result is the outcome of Assign for a Service that lacked an address, nil for the others.
+	// result is the result of Assign for a Service that lacked an address, and nil for all others.
 	result *allocator.Result
-	// regains is true when it lacks an address that it has had and can have again.
+	// regains is true when the Service lacks an address that the Service had before and can have again.
 	regains bool
-	// settled is true when the Service has what it asks for and there is nothing to write.
+	// settled is true when the Service has everything that the Service asks for, and needs no write.
 	settled bool
 }
 
-// loss is an address in a Service's status that it may not keep.
+// loss describes an address in the status of a Service that the Service may not keep.
 type loss struct {
 	addr netip.Addr
 	why  *allocator.Refusal
 }
 
-// decider is one round of decisions.
+// decider makes one round of decisions.
 type decider struct {
 	cfg   *config.Config
 	alloc *allocator.Allocator
-	// adopts is false while no pool is configured. What Lanlord never wrote then stays in every status.
+	// adopts is false while no pool is configured. Without a pool, addresses that Lanlord never wrote stay in every
+	// status.
 	adopts bool
-	// strangers are the snapshot's Conflicts, claims its Claims.
+	// strangers holds the Conflicts of the snapshot, and claims holds the Claims that count.
 	strangers []cluster.Stranger
 	claims    []cluster.Claim
 	plan      Plan
-	// text and record are scratch: a Service that nothing happens to costs no allocation.
+	// text and record are scratch space, so that an unchanged Service causes no allocation.
 	text   []byte
 	record cluster.Assignment
-	// What updates are made of is cut from larger pieces.
+	// The slabs provide the memory for the updates.
 	conditions slab[cluster.Condition]
 	records    slab[cluster.Assignment]
 	assigned   slab[cluster.AssignedAddress]
@@ -77,7 +80,7 @@ type decider struct {
 	events     slab[cluster.Event]
 }
 
-// slab is memory from which small slices of one type are cut.
+// slab provides small slices of one type from larger blocks of memory.
 type slab[T any] struct{ rest []T }
 
 // take returns n zero values.
@@ -90,19 +93,23 @@ func (s *slab[T]) take(n int) []T {
 	return taken
 }
 
-// Decide says what is to be written so that every Service has the addresses it should have.
+// Decide returns the writes that give every Service the addresses it should have. Decide works in these steps:
 //
-// What is in the status already is adopted first, and stays unless it no longer fits: then it is replaced in the same
-// plan. Of Services that cannot both keep an address, the one whose record (cluster.Assignment) has the address goes first,
-// unless the Service has changed since then how it shares addresses; otherwise the older one. Then a Service whose Gateway or
-// spec.externalIPs ask for an address that is free gets that address in the place of its own. Only then the missing
-// addresses are given, first to the Services that have had what they lack and can have it again, and then to the Service that
-// has waited longest. What one Service gives up in a plan no other gets in the same plan, so the order of the writes does not
+//  1. Services keep the addresses in their status. An address that no longer fits is replaced in the same plan. Of
+//     Services that cannot all keep an address, the Service with the address in its record (cluster.Assignment) comes
+//     first, unless the terms of sharing of that Service have changed since then. Otherwise the older Service comes
+//     first.
+//  2. A Service gets the free addresses that its Gateway or spec.externalIPs ask for, instead of its own addresses.
+//  3. Services get the missing addresses: first the Services that had the missing address before and can have it
+//     again, then the Service that has waited longest.
+//
+// No Service gets an address that another Service gives up in the same plan, so the order of the writes does not
 // matter.
 //
-// The result depends on nothing else, so deciding again, also after a restart, says the same; and once a plan has been
-// written, the next one contains at most what hands on the addresses given up in it. resting are ordered by how long they
-// have been resting, the longest first. Without a configuration the plan is empty: what there is stays.
+// The result depends on the arguments only, so another call returns the same plan, even after a restart. After all
+// writes of a plan, the next plan only assigns the addresses that the first plan released. resting is ordered by the
+// duration of the cool-down, the longest first. Without a configuration the plan is empty, and all Services stay
+// unchanged.
 func Decide(snapshot cluster.Snapshot, resting []allocator.Rest) Plan {
 	if snapshot.Config == nil {
 		return Plan{}
@@ -122,8 +129,8 @@ func newDecider(snapshot cluster.Snapshot, alloc *allocator.Allocator) *decider 
 	}
 }
 
-// decide plans one round for these Services, in any order. It returns the Services that are no longer ours, sorted by
-// Key, and the claims of ours, the oldest first.
+// decide plans one round for services, which may be in any order. decide returns the Services that Lanlord no longer
+// manages, sorted by Key, and the claims of the managed Services, the oldest first.
 func (d *decider) decide(services []*cluster.Service) (unmanaged []*cluster.Service, claims []claim) {
 	managed := make([]*cluster.Service, 0, len(services))
 	for _, svc := range services {
@@ -158,7 +165,7 @@ func (d *decider) decide(services []*cluster.Service) (unmanaged []*cluster.Serv
 
 // byAge returns the claims of the Services, the oldest first.
 func byAge(managed []*cluster.Service) []claim {
-	// The seconds are compared first, where the Services need not be looked at.
+	// The seconds are copied and compared first, to avoid access to the Services.
 	type aged struct {
 		created int64
 		svc     *cluster.Service
@@ -180,7 +187,8 @@ func byAge(managed []*cluster.Service) []claim {
 	return claims
 }
 
-// adoptVouched lets a Service keep the addresses that its record vouches for, if it may.
+// adoptVouched lets a Service keep the addresses that the record of the Service confirms, unless another rule forbids
+// it.
 func (d *decider) adoptVouched(c *claim) {
 	for _, addr := range c.svc.Ingress {
 		if vouches(c.svc, addr) {
@@ -191,7 +199,7 @@ func (d *decider) adoptVouched(c *claim) {
 	}
 }
 
-// adoptOthers lets a Service keep the other addresses in its status, if it may.
+// adoptOthers lets a Service keep the other addresses in its status, unless a rule forbids it.
 func (d *decider) adoptOthers(c *claim) {
 	if !c.doubtful {
 		return
@@ -213,7 +221,7 @@ func (d *decider) adopt(c *claim, addr netip.Addr) {
 	c.n++
 }
 
-// exchange replaces the addresses of a Service by those that it wishes for and can get.
+// exchange replaces addresses of a Service by available addresses that its Gateway or spec.externalIPs ask for.
 func (d *decider) exchange(c *claim) {
 	for range c.n {
 		i, now, why, ok := d.alloc.Exchange(c.svc, c.held[:c.n])
@@ -226,7 +234,7 @@ func (d *decider) exchange(c *claim) {
 	}
 }
 
-// leave notes all that a status shows and that is to go.
+// leave marks the addresses in each status that the Services must give up.
 func (d *decider) leave(unmanaged []*cluster.Service, claims []claim) {
 	for i := range claims {
 		for _, l := range claims[i].lost {
@@ -242,8 +250,8 @@ func (d *decider) leave(unmanaged []*cluster.Service, claims []claim) {
 	}
 }
 
-// serve assigns addresses to the Services that lack one, first to those that regain one, then to the Service that has waited
-// longest.
+// serve assigns addresses to the Services that lack an address: first to the Services that regain an address, then to
+// the Service that has waited longest.
 func (d *decider) serve(claims []claim) {
 	lacking := 0
 	for i := range claims {
@@ -275,8 +283,8 @@ func (d *decider) serve(claims []claim) {
 
 func (c *claim) lacks() bool { return c.n < len(allocator.Wanted(c.svc)) }
 
-// compareWaits orders Services: those that regain an address come first, then those that have been waiting longer. One that has
-// been served, and lacks something only now or can do without, comes last.
+// compareWaits orders Services: first the Services that regain an address, then the Services that have waited longer. A
+// Service that is not waiting comes last, because the Service was served before, or can do without the missing address.
 func compareWaits(x, y *claim) int {
 	if x.regains != y.regains {
 		if x.regains {
@@ -297,7 +305,7 @@ func compareWaits(x, y *claim) int {
 	return 0
 }
 
-// waiting returns since when a Service has been waiting, if it has.
+// waiting returns the time since when a Service has been waiting. ok is false if the Service is not waiting.
 func (c *claim) waiting() (since time.Time, ok bool) {
 	switch condition := c.svc.Condition; {
 	case condition == nil || !condition.True && condition.Since.IsZero():

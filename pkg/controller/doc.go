@@ -1,7 +1,8 @@
-// Package controller decides which Service gets which address, and has it written.
+// Package controller assigns addresses to Services, and has the assignments written.
 //
-// Decide is a function of values. Controller is the loop around it: woken, it takes a snapshot, decides everything anew,
-// writes what differs, and sleeps. One goroutine owns all its state; only the writes run in parallel, at most one for
-// each Service, and what they may have given is nobody else's until their result is known. What others read of the loop is
-// published as a whole.
+// Decide is a function of values. Controller runs a loop around Decide: after a wake-up, the loop takes a snapshot,
+// decides everything again, writes the differences, and sleeps. One goroutine owns the state of the loop. Only the
+// writes run in parallel, with at most one write per Service. Until the result of a write is known, no other Service
+// gets the addresses of the write, except to share them. The loop publishes its results for other goroutines as
+// immutable values.
 package controller

@@ -10,21 +10,21 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// The reasons of Events on Services, beside the words of reason.Assignment, which conditions have too.
+// The reasons of Events on Services. Events also use the reasons in reason.Assignment, as the conditions do.
 const (
-	// withdrawing is for an address that a Service has and may not keep, before it loses it, withdrawn for when it has.
+	// withdrawing is the reason of the Event before a Service loses an address, withdrawn of the Event after the loss.
 	withdrawing = "Withdrawing"
 	withdrawn   = "Withdrawn"
-	// released is for the addresses of a Service that is not of our kind any more.
+	// released is the reason of the Event about the addresses of a Service that Lanlord no longer manages.
 	released = "Released"
-	// preferenceIgnored is for a preferred node that there cannot be.
+	// preferenceIgnored is the reason of the Event about an invalid preferred node.
 	preferenceIgnored = "PreferenceIgnored"
 )
 
-// maxEvent is the size of the text of an Event, in bytes.
+// maxEvent is the maximum size of the text of an Event, in bytes.
 const maxEvent = 1024
 
-// appendMessage appends the message of the condition of svc that goes with r.
+// appendMessage appends the message of the condition of svc for the result r.
 func appendMessage(text []byte, svc *cluster.Service, r allocator.Result, stays staying) []byte {
 	if r.Refusal != nil {
 		text = append(text, r.Refusal.Message...)
@@ -53,8 +53,8 @@ func appendMessage(text []byte, svc *cluster.Service, r allocator.Result, stays 
 	return text
 }
 
-// pools returns the names of the pools that the assignments are of, as the annotation has them: one name, or two with a
-// comma between them.
+// pools returns the names of the pools of the assignments in the format of the annotation: one name, or two names
+// separated by a comma.
 func pools(assignments []allocator.Assignment) string {
 	switch {
 	case len(assignments) == 0:
@@ -65,7 +65,7 @@ func pools(assignments []allocator.Assignment) string {
 	return assignments[0].Pool + "," + assignments[1].Pool
 }
 
-// isFrom reports whether the annotation is the text that pools returns. It allocates nothing.
+// isFrom reports whether annotation equals the result of pools. isFrom allocates nothing.
 func isFrom(annotation string, assignments []allocator.Assignment) bool {
 	if len(assignments) < 2 || assignments[0].Pool == assignments[1].Pool {
 		return annotation == pools(assignments)
@@ -75,9 +75,10 @@ func isFrom(annotation string, assignments []allocator.Assignment) bool {
 		annotation[len(first)] == ',' && annotation[len(first)+1:] == second
 }
 
-// tell returns what is told of a change. Before it: each address that is going to be lost, unless the Service itself has
-// asked for that. After it: each address that was lost, and then what the Service has now or why it has nothing. All
-// follows from the status and the record that were there before, so a resync or a restart sends no Event.
+// tell returns the Events about a change. The Events in before announce each address that the Service is going to lose,
+// unless the Service itself caused the loss. The Events in after report each lost address, and then the new addresses
+// of the Service or the reason why the Service has none. tell derives all Events from the old status and the old
+// record, so a resync or a restart sends no Event.
 func (d *decider) tell(c *claim, now *cluster.Condition, r allocator.Result) (before, after []cluster.Event) {
 	for _, l := range c.lost {
 		if slices.ContainsFunc(r.Assignments, func(a allocator.Assignment) bool { return a.Addr == l.addr }) {
@@ -115,12 +116,12 @@ func event(svc *cluster.Service, warning bool, reason, message string) cluster.E
 	return cluster.Event{Object: serviceRef(svc), Warning: warning, Reason: reason, Message: allocator.Shorten(message, maxEvent)}
 }
 
-// isOwnWish is true when a Service loses an address because its own specification says so.
+// isOwnWish reports whether a Service loses an address because of its own specification.
 func isOwnWish(r reason.Assignment) bool {
 	return r == reason.NotRequested || r == reason.FamilyMismatch || r == reason.Surplus
 }
 
-// replacement returns the address that takes the place of lost, the zero Addr if none does.
+// replacement returns the address that replaces lost, or the zero Addr if no address does.
 func replacement(svc *cluster.Service, r allocator.Result, lost netip.Addr) netip.Addr {
 	for _, a := range r.Assignments {
 		if a.Addr.BitLen() == lost.BitLen() && !slices.Contains(svc.Ingress, a.Addr) {
@@ -147,7 +148,7 @@ func listed(addrs []netip.Addr) string {
 	return strings.Join(texts, ", ")
 }
 
-// releaseEvents tells which addresses a Service has given back.
+// releaseEvents returns the Event about the addresses that a Service has given back.
 func releaseEvents(svc *cluster.Service) []cluster.Event {
 	if len(svc.Ingress) == 0 {
 		return nil

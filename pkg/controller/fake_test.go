@@ -22,16 +22,16 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// fakeAPI is an API server and the caches of one controller. A write that was decided on an old version is refused; what
-// anybody writes reaches the caches only by deliver, except the controller's own successful writes, which its snapshots
-// show at once. It fails the test when an address is at two Services.
+// fakeAPI simulates an API server and the caches of one controller. fakeAPI rejects a write that was decided on an old
+// version. The caches receive changes only by deliver, except the successful writes of the controller, which the
+// snapshots show at once. fakeAPI fails the test when two Services get one address.
 type fakeAPI struct {
 	*testing.T
 	wake func()
-	// registry is given to the controller; nil for none.
+	// registry is for the controller; nil for none.
 	registry prometheus.Registerer
 
-	// A mutex, since Write is called from several goroutines at once.
+	// mu is a mutex because several goroutines call Write at once.
 	mu     sync.Mutex
 	served map[cluster.Key]cluster.Service
 	cached map[cluster.Key]cluster.Service
@@ -40,21 +40,21 @@ type fakeAPI struct {
 	hash   uint64
 	state  cluster.ConfigState
 	writes int
-	// version is the newest resourceVersion, made counts the Services.
+	// version is the newest resourceVersion. made counts the Services.
 	version, made int
-	// network holds what a snapshot has besides configuration and Services.
+	// network holds all parts of a snapshot but the configuration and the Services.
 	network cluster.Snapshot
-	// known is how each Service was specified since it has the addresses that it has.
+	// known maps each Service to the specifications since the Service got its current addresses.
 	known map[cluster.Key][]cluster.Service
-	// leaders is how many controllers there are, each of which knows nothing of the other.
+	// leaders is the number of controllers that run at once without knowing of each other.
 	leaders int
-	// fault is asked before each write what is to become of it.
+	// fault returns the fault of each write.
 	fault func(cluster.Update) fault
-	// log is what happened, a line each.
+	// log records one line per write or Event.
 	log []string
 }
 
-// fault is what becomes of a write.
+// fault is the outcome of a write.
 type fault uint8
 
 const (
@@ -62,9 +62,9 @@ const (
 	works fault = iota
 	// fails is a write without effect that ends with an error.
 	fails
-	// answerLost is a write that takes effect and ends with an error nevertheless.
+	// answerLost is a write that takes effect but returns an error.
 	answerLost
-	// hangs is a write that ends when its context does, without effect.
+	// hangs is a write without effect that returns when its context ends.
 	hangs
 )
 
@@ -82,7 +82,8 @@ func newFakeAPI(t *testing.T, document string) *fakeAPI {
 	return f
 }
 
-// configure puts a document into the caches, as the kube package does it: a bad one leaves the last good one in use.
+// configure puts a document into the caches, as the kube package does: an invalid document leaves the last valid
+// configuration in use.
 func (f *fakeAPI) configure(document string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -100,7 +101,7 @@ func (f *fakeAPI) configure(document string) {
 	}
 }
 
-// refuse puts a set of objects with problems into the caches; the last good configuration stays in use.
+// refuse puts a set of objects with problems into the caches. The last valid configuration stays in use.
 func (f *fakeAPI) refuse(err error, problems ...cluster.ObjectProblem) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -111,7 +112,7 @@ func (f *fakeAPI) refuse(err error, problems ...cluster.ObjectProblem) {
 	}
 }
 
-// apply makes a Service, or gives it another specification, as users do.
+// apply creates a Service, or changes the specification of a Service, as users do.
 func (f *fakeAPI) apply(name string, change func(*cluster.Service)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -141,7 +142,7 @@ func (f *fakeAPI) rewire(random *rand.Rand) {
 	chooseNetwork(random, &f.network)
 }
 
-// breakWrites makes writes end as how says from now on.
+// breakWrites sets the function that returns the fault of each further write.
 func (f *fakeAPI) breakWrites(how func(cluster.Update) fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -154,7 +155,7 @@ func (f *fakeAPI) remove(name string) {
 	delete(f.served, cluster.Key{Namespace: "default", Name: name})
 }
 
-// deliver brings the caches up to date, and wakes the controller.
+// deliver updates the caches and wakes the controller.
 func (f *fakeAPI) deliver() {
 	f.mu.Lock()
 	f.cached = maps.Clone(f.served)
@@ -162,7 +163,7 @@ func (f *fakeAPI) deliver() {
 	f.wake()
 }
 
-// deliverOnly does that for one Service.
+// deliverOnly updates the caches for one Service and wakes the controller.
 func (f *fakeAPI) deliverOnly(name string) {
 	f.mu.Lock()
 	key := cluster.Key{Namespace: "default", Name: name}
@@ -187,7 +188,7 @@ func (f *fakeAPI) snapshot(cached map[cluster.Key]cluster.Service) cluster.Snaps
 	s.Config, s.ConfigState, s.Versions.Config.Hash = f.cfg, f.state, f.hash
 	for _, key := range slices.SortedFunc(maps.Keys(cached), cluster.Key.Compare) {
 		if svc := cached[key]; svc.Managed || svc.Marked() {
-			// Snapshots share what has not changed.
+			// Snapshots share the unchanged Services.
 			if was := f.shown[key]; was == nil || !reflect.DeepEqual(*was, svc) {
 				f.shown[key] = &svc
 			}
@@ -202,7 +203,7 @@ func (f *fakeAPI) Write(ctx context.Context, u cluster.Update) error {
 	return f.writeFor(ctx, u, func() map[cluster.Key]cluster.Service { return f.cached })
 }
 
-// writeFor writes for a controller with these caches.
+// writeFor executes the write of a controller with the given caches.
 func (f *fakeAPI) writeFor(ctx context.Context, u cluster.Update, cached func() map[cluster.Key]cluster.Service) error {
 	f.mu.Lock()
 	fault := f.fault(u)
@@ -246,8 +247,9 @@ func (f *fakeAPI) Event(e cluster.Event) {
 	f.log = append(f.log, fmt.Sprintf("%s %s: %s", e.Object.Name, e.Reason, e.Message))
 }
 
-// checkGiven is called with mu held, when svc was given addresses. Another Service has one of them only if it shared it
-// at any time since it has it: that it does not do so any more the controller may not have known.
+// checkGiven fails the test when svc gets an address of another Service, unless the other Service has shared the
+// address at any time since it got the address. The controller may not know yet that the other Service no longer
+// shares. The caller holds mu.
 func (f *fakeAPI) checkGiven(svc cluster.Service, given []netip.Addr) {
 	if f.leaders > 1 {
 		return
@@ -262,7 +264,7 @@ func (f *fakeAPI) checkGiven(svc cluster.Service, given []netip.Addr) {
 	}
 }
 
-// checkShares fails the test when two Services have an address that do not share it.
+// checkShares fails the test when two Services have one address and do not share the address.
 func (f *fakeAPI) checkShares() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -279,13 +281,13 @@ func (f *fakeAPI) checkShares() {
 	}
 }
 
-// follower is another controller's view of the API server, with caches of its own.
+// follower gives another controller access to the API server, with separate caches.
 type follower struct {
 	*fakeAPI
 	own map[cluster.Key]cluster.Service
 }
 
-// newFollower returns one whose caches are up to date, as those of a new leader are.
+// newFollower returns a follower with caches that are up to date, like the caches of a new leader.
 func newFollower(f *fakeAPI) *follower {
 	n := &follower{fakeAPI: f}
 	n.deliver()
@@ -310,7 +312,7 @@ func (f *follower) Write(ctx context.Context, u cluster.Update) error {
 	return f.writeFor(ctx, u, func() map[cluster.Key]cluster.Service { return f.own })
 }
 
-// took returns what happened since it was last called, and forgets it.
+// took returns the log since the last call, and empties the log.
 func (f *fakeAPI) took() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -319,7 +321,7 @@ func (f *fakeAPI) took() string {
 	return text
 }
 
-// status returns who has which address, a Service each.
+// status returns one line per Service with the addresses of the Service.
 func (f *fakeAPI) status() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -12,10 +12,10 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// TestHistories lives through random histories of a whole controller: Services and configurations come and go, caches
-// lag, writes fail or lose their answers, and the controller is restarted. The fake fails the test when an address is
-// given to two Services that did not share it as far as the controller could know. In the end nothing must be left to do,
-// also for a controller that has just started.
+// TestHistories runs random histories of a whole controller: Services and configurations come and go, caches lag,
+// writes fail or lose their answers, and the controller restarts. The fake fails the test when two Services get one
+// address, unless the controller had reason to believe that they share. At the end, neither the controller nor a newly
+// started controller must have anything to write.
 func TestHistories(t *testing.T) {
 	for seed := range uint64(150) {
 		synctest.Test(t, func(t *testing.T) {
@@ -38,7 +38,7 @@ func TestHistories(t *testing.T) {
 				f.anything(random)
 				if random.IntN(20) == 0 {
 					stop()
-					// A new leader's caches are fresh; the kube package sees to it.
+					// The caches of a new leader are up to date; the kube package ensures this.
 					f.deliver()
 					c = New(Options{Source: f, Writer: f, Log: slog.New(slog.DiscardHandler)})
 					run()
@@ -60,7 +60,7 @@ func TestHistories(t *testing.T) {
 	}
 }
 
-// anything does one random thing to the cluster.
+// anything makes one random change to the cluster.
 func (f *fakeAPI) anything(random *rand.Rand) {
 	name := fmt.Sprint("s", random.IntN(9))
 	switch random.IntN(11) {
@@ -86,9 +86,9 @@ func (f *fakeAPI) anything(random *rand.Rand) {
 	}
 }
 
-// TestLeaseChanges lives through histories in which a second controller takes over while the first one goes on for a
-// while, with caches that lag and writes that hang: each may give an address that the other has given. Once the first one
-// has ended everything must be put right.
+// TestLeaseChanges runs histories in which a second controller takes over while the first controller continues for a
+// while, with caches that lag and writes that hang. Each controller may assign an address that the other controller has
+// assigned. After the end of the first controller, the second controller must correct all conflicts.
 func TestLeaseChanges(t *testing.T) {
 	for seed := range uint64(100) {
 		synctest.Test(t, func(t *testing.T) {

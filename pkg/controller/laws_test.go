@@ -14,7 +14,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// documents are the configurations that the random histories switch between.
+// documents holds the configurations for the random histories.
 var documents = []string{
 	`address-pools:
 - {name: a, protocol: layer2, addresses: [10.0.0.1-10.0.0.4, "fd00::1-fd00::3"]}
@@ -45,7 +45,7 @@ allocation: {release-delay: 1s, avoid-network-addresses: false}
 	`address-pools: [{name: broken}]`,
 }
 
-// validDocuments is how many of them are valid.
+// validDocuments is the number of valid documents, which come first.
 var validDocuments = len(documents) - 1
 
 // choose gives svc a random specification.
@@ -132,7 +132,7 @@ func randomClaim(random *rand.Rand) cluster.Claim {
 	}
 }
 
-// isContested is true when a stranger or a claim is about one of the addresses.
+// isContested reports whether the snapshot has a foreign host or a claim for one of the addresses.
 func isContested(s *cluster.Snapshot, addrs []netip.Addr) bool {
 	return slices.ContainsFunc(s.Conflicts, func(c cluster.Stranger) bool { return slices.Contains(addrs, c.Addr) }) ||
 		slices.ContainsFunc(s.Claims, func(c cluster.Claim) bool {
@@ -140,7 +140,7 @@ func isContested(s *cluster.Snapshot, addrs []netip.Addr) bool {
 		})
 }
 
-// randomSnapshot is a cluster in which anything may have happened to the status of Services.
+// randomSnapshot returns a cluster in which Services may have any status.
 func randomSnapshot(t *testing.T, random *rand.Rand) (cluster.Snapshot, []allocator.Rest) {
 	var s cluster.Snapshot
 	var err error
@@ -177,7 +177,7 @@ func randomSnapshot(t *testing.T, random *rand.Rand) (cluster.Snapshot, []alloca
 	return s, resting
 }
 
-// chooseRecord gives svc no record, one that cannot be read, or a random one that need not fit the status.
+// chooseRecord gives svc no record, an unreadable record, or a random record that need not match the status.
 func chooseRecord(random *rand.Rand, svc *cluster.Service) {
 	switch random.IntN(6) {
 	case 0:
@@ -209,7 +209,7 @@ func chooseRecord(random *rand.Rand, svc *cluster.Service) {
 	}
 }
 
-// TestDecideLaws holds the laws of Decide against random clusters.
+// TestDecideLaws checks the laws of Decide on random clusters.
 func TestDecideLaws(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	for range 4_000 {
@@ -229,7 +229,8 @@ func TestDecideLaws(t *testing.T) {
 			}
 		}
 		s.Services = applied(s.Services, second.Updates, time.Unix(9, 0))
-		// By now everybody has what there is. Who asks for two things that are not to be had may be told of the other one.
+		// After two plans, every Service has all addresses that it can get. Only the condition may still change, when a
+		// Service lacks two things and the condition names the other one now.
 		third := Decide(s, resting)
 		for _, u := range third.Updates {
 			i := slices.IndexFunc(s.Services, func(svc *cluster.Service) bool { return svc.Key == u.Key })
@@ -255,8 +256,8 @@ func TestDecideLaws(t *testing.T) {
 	}
 }
 
-// checkPlan checks what holds for each plan by itself. As no address is given that any other Service has, unless both keep
-// it and share it, the writes may be made in any order, and each may fail.
+// checkPlan checks the laws that hold for each single plan. No Service may get an address of another Service, unless
+// both keep and share the address. Therefore the writes can be made in any order, and each write may fail.
 func checkPlan(t *testing.T, s cluster.Snapshot, p Plan) {
 	t.Helper()
 	holders := map[netip.Addr][]*cluster.Service{}

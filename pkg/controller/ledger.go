@@ -10,20 +10,21 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// ledger decides as Decide does, again and again, and looks only at the Services that a decision may be about. Those are the
-// ones that have changed, those that lack something or that something was or is to be written of, and all that have an
-// address in common with one of them. Any other is settled: it has what it asks for, its condition says so, and no other
-// Service shows what it has, so that it would be told the same. When anything but Services changes, all are looked at.
+// ledger is an incremental planner: its method decide returns the same plan as Decide, but examines only the open
+// Services. A Service is open if it has changed, lacks something, was written by the last plan or needs a write, or has
+// an address in common with another open Service. All other Services are settled: a settled Service has everything that
+// the Service asks for, its condition says so, and no open Service shows its addresses. A new decision about a settled
+// Service would therefore give the same result. When anything but the Services changes, all Services become open.
 type ledger struct {
-	// ground is the snapshot that was decided on last, alloc what is settled of it, and nil before that; settled counts
-	// these Services. open are the others, in no order.
+	// ground is the snapshot of the last decision. alloc holds the addresses of the settled Services, and is nil before
+	// the first decision. settled counts the settled Services. open holds the open Services, in no order.
 	ground  cluster.Snapshot
 	alloc   *allocator.Allocator
 	settled int
 	open    []*cluster.Service
 }
 
-// decide returns what Decide returns.
+// decide returns the same plan as Decide.
 func (l *ledger) decide(snapshot cluster.Snapshot, resting []allocator.Rest) Plan {
 	if snapshot.Config == nil {
 		return Plan{}
@@ -51,7 +52,7 @@ func (l *ledger) decide(snapshot cluster.Snapshot, resting []allocator.Rest) Pla
 	return d.plan
 }
 
-// reopen opens what has changed, and all that has an address in common with what is open.
+// reopen opens the changed Services, and all Services that have an address in common with an open Service.
 func (l *ledger) reopen(changed []change) {
 	gone := make(map[*cluster.Service]struct{}, len(changed))
 	for _, c := range changed {
@@ -90,7 +91,7 @@ func (l *ledger) release(svc *cluster.Service) {
 	l.settled--
 }
 
-// sameGround is true when two snapshots differ in nothing that decides but their Services.
+// sameGround reports whether the two snapshots agree in all inputs of Decide but the Services.
 func sameGround(x, y *cluster.Snapshot) bool {
 	return x.Config == y.Config &&
 		slices.EqualFunc(x.Nodes, y.Nodes, func(x, y cluster.Node) bool {

@@ -14,7 +14,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// wide are configurations in which many Services can have what they ask for.
+// wide holds configurations in which many Services can get the requested addresses.
 var wide = []string{
 	`address-pools:
 - {name: a, protocol: layer2, addresses: [10.0.0.1-10.0.0.30, "fd00::1-fd00::14"]}
@@ -29,7 +29,7 @@ allocation: {release-delay: 1s}
 `,
 }
 
-// town is a cluster that random things happen to.
+// town is a cluster with random changes.
 type town struct {
 	*testing.T
 	random  *rand.Rand
@@ -54,7 +54,7 @@ func newTown(t *testing.T, seed uint64, documents []string) *town {
 	return w
 }
 
-// put puts a changed Service in the place of the one with its Key, or beside the others.
+// put adds svc to the cluster, or replaces the Service with the same Key.
 func (w *town) put(svc cluster.Service) {
 	w.version++
 	svc.Version = fmt.Sprint(w.version)
@@ -67,7 +67,7 @@ func (w *town) put(svc cluster.Service) {
 	}
 }
 
-// happen does one random thing: most of them to Services.
+// happen makes one random change, most often to a Service.
 func (w *town) happen(plan Plan, names int) {
 	random := w.random
 	number := random.IntN(names)
@@ -98,7 +98,7 @@ func (w *town) happen(plan Plan, names int) {
 				w.resting = append(w.resting, allocator.Rest{Addr: addr, Holder: key, Firm: random.IntN(4) == 0})
 			}
 		}
-	case what < 36: // somebody edits the status
+	case what < 36: // a user edits the status
 		svc.Ingress = nil
 		for range random.IntN(3) {
 			svc.Ingress = append(svc.Ingress, w.anyAddr())
@@ -116,7 +116,7 @@ func (w *town) happen(plan Plan, names int) {
 		if random.IntN(3) == 0 {
 			chooseNetwork(random, &w.Snapshot)
 		} else {
-			// The same again, in new lists.
+			// The same values in new slices.
 			w.Nodes, w.Taken, w.Subnets = slices.Clone(w.Nodes), slices.Clone(w.Taken), slices.Clone(w.Subnets)
 			w.Namespaces, w.Conflicts = slices.Clone(w.Namespaces), slices.Clone(w.Conflicts)
 		}
@@ -140,7 +140,7 @@ func (w *town) anyAddr() netip.Addr {
 	return randomAddr(w.random)
 }
 
-// carryOut makes the writes of a plan, or some of them.
+// carryOut executes all writes of a plan, or some of them.
 func (w *town) carryOut(updates []cluster.Update) {
 	all := w.random.IntN(3) > 0
 	for _, u := range updates {
@@ -159,14 +159,15 @@ func (w *town) carryOut(updates []cluster.Update) {
 	}
 }
 
-// TestLedgerLaw lives through random histories and asks after each step whether the ledger, which looks only at what may
-// have changed, says what Decide says about everything.
+// TestLedgerLaw runs random histories, and checks after each step that the ledger, which examines only the open
+// Services, returns the same plan as Decide.
 func TestLedgerLaw(t *testing.T) {
 	for _, c := range []struct {
 		name             string
 		documents        []string
 		histories, names int
-		// settled is how many Services of all that were decided on must have been settled, of 100, so that the law is about something.
+		// settled is the minimum percentage of settled Services in all decisions. With fewer settled Services the test
+		// would prove little.
 		settled int
 	}{
 		{"scarce", documents[:validDocuments], 80, 12, 5},

@@ -18,10 +18,11 @@ const threeAddresses = `address-pools:
 - {name: office, protocol: layer2, addresses: [192.168.1.10-192.168.1.12]}
 `
 
-// start runs a controller on the fake until the test ends or stop is called, which waits for its end.
+// start runs a controller on the fake until the test ends or the test calls stop. stop waits for the end of the
+// controller.
 func start(t *testing.T, f *fakeAPI) (c *Controller, stop func()) { return startWith(t, f, f) }
 
-// startWith starts one that sees the cluster by way of source.
+// startWith runs a controller that reads the cluster from source.
 func startWith(t *testing.T, f *fakeAPI, source Source) (c *Controller, stop func()) {
 	c = New(Options{Source: source, Writer: f, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Registerer: f.registry,
 		AddressMetrics: f.registry != nil})
@@ -45,7 +46,7 @@ func startWith(t *testing.T, f *fakeAPI, source Source) (c *Controller, stop fun
 	return c, stop
 }
 
-// inBubble runs a test in a bubble, with a controller on a fake API server.
+// inBubble runs a test in a bubble of testing/synctest, with a fake API server.
 func inBubble(t *testing.T, body func(t *testing.T, f *fakeAPI)) {
 	synctest.Test(t, func(t *testing.T) { body(t, newFakeAPI(t, threeAddresses)) })
 }
@@ -81,7 +82,8 @@ web Assigned: 192.168.1.10 from pool "office"`)
 	})
 }
 
-// TestLoopHandsOn releases an address by a write, and expects the waiting Service to get it without any further wake-up.
+// TestLoopHandsOn releases an address by a write, and expects that the waiting Service gets the address without another
+// wake-up.
 func TestLoopHandsOn(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeAPI) {
 		for _, name := range []string{"a", "b", "c", "waits"} {
@@ -101,8 +103,8 @@ waits Assigned: 192.168.1.11 from pool "office"`)
 	})
 }
 
-// TestLoopTellsBefore withdraws an address. That is told before the write and after it, and the retries of a write that
-// fails tell nothing again.
+// TestLoopTellsBefore withdraws an address. The controller sends one Event before the write and one Event after the
+// write. Retries of a failed write repeat no Event.
 func TestLoopTellsBefore(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeAPI) {
 		c, _ := start(t, f)
@@ -131,7 +133,7 @@ config AddressesWithdrawn: 1 Service has lost an address that the configuration 
 		f.apply("web", func(svc *cluster.Service) { svc.Ingress = []netip.Addr{netip.MustParseAddr("10.9.9.9")} })
 		f.deliver()
 		synctest.Wait()
-		_, after, _ := strings.Cut(f.took(), "\n") // the first line tells of the configuration
+		_, after, _ := strings.Cut(f.took(), "\n") // the first line is about the configuration
 		expect(t, "when it happens anew", strings.Split(after, ":")[0], "web Withdrawing")
 		if strings.Contains(after, "config ") {
 			t.Errorf("an address that somebody else wrote is blamed on the configuration: %s", after)
@@ -139,7 +141,8 @@ config AddressesWithdrawn: 1 Service has lost an address that the configuration 
 	})
 }
 
-// TestLoopSharesAtOnce has two Services that share come at the same time, with a write whose answer is lost between them.
+// TestLoopSharesAtOnce creates Services that share an address at the same time, while the answer to one of the writes
+// is lost.
 func TestLoopSharesAtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeAPI) {
 		start(t, f)
@@ -163,7 +166,8 @@ func TestLoopSharesAtOnce(t *testing.T) {
 	})
 }
 
-// TestLoopConflict changes a Service behind the caches. The refused write is no failure: the next snapshot mends it.
+// TestLoopConflict changes a Service before the caches show the change. The rejected write is no failure: the next
+// snapshot resolves the conflict.
 func TestLoopConflict(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeAPI) {
 		start(t, f)
@@ -180,8 +184,8 @@ web Assigned: 192.168.1.12 from pool "office"`)
 	})
 }
 
-// TestLoopLostAnswer lets writes take effect and fail nevertheless. An older Service that shows up meanwhile must not get
-// the address that the first one has in truth.
+// TestLoopLostAnswer lets writes take effect but return an error. An older Service that appears in the meantime must
+// not get the address that the other Service already has.
 func TestLoopLostAnswer(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeAPI) {
 		start(t, f)
@@ -197,7 +201,8 @@ func TestLoopLostAnswer(t *testing.T) {
 		synctest.Wait()
 		f.deliverOnly("older")
 		synctest.Wait()
-		// The retries of web are refused, as the server has a newer version. That says nothing about the first write.
+		// The server rejects the retries of web, because the server has a newer version. The rejection does not reveal
+		// the result of the first write.
 		time.Sleep(5 * time.Second)
 		f.deliverOnly("older")
 		synctest.Wait()
@@ -208,8 +213,8 @@ func TestLoopLostAnswer(t *testing.T) {
 	})
 }
 
-// TestLoopBackoff has one Service that cannot be written. It is tried again after 0.1, 0.2, 0.4 s and so on, at most once
-// a minute; another Service does not notice.
+// TestLoopBackoff has one Service with failing writes. The controller retries after 0.1, 0.2, 0.4 s and so on, with a
+// maximum of one minute. The failures do not delay another Service.
 func TestLoopBackoff(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeAPI) {
 		var tries []time.Duration
@@ -246,8 +251,8 @@ func TestLoopBackoff(t *testing.T) {
 	})
 }
 
-// TestLoopHangingWrite has a write that does not end before its time. Another Service waits for planTime at most, and
-// nobody gets the address meanwhile.
+// TestLoopHangingWrite has a write that ends only with its timeout. Another Service waits for planTime at most, and no
+// other Service gets the address of the write in the meantime.
 func TestLoopHangingWrite(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeAPI) {
 		f.breakWrites(func(u cluster.Update) fault {
@@ -272,7 +277,7 @@ func TestLoopHangingWrite(t *testing.T) {
 	})
 }
 
-// TestLoopHangingRetry has a write that fails first and hangs when it is tried again. The loop must sleep meanwhile.
+// TestLoopHangingRetry has a write that first fails, and then hangs at each retry. The loop must sleep in the meantime.
 func TestLoopHangingRetry(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeAPI) {
 		tries := 0
@@ -287,14 +292,14 @@ func TestLoopHangingRetry(t *testing.T) {
 		start(t, f)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		// At 0, 0.1, 10.3, 20.7, 31.5, 43.1 and 56.3 s: a write hangs for 10 s, and the pauses double from 0.1 s.
+		// At 0, 0.1, 10.3, 20.7, 31.5, 43.1 and 56.3 s: a write hangs for 10 s, and the backoff doubles from 0.1 s.
 		if tries != 7 {
 			t.Errorf("%d tries in a minute, want 7", tries)
 		}
 	})
 }
 
-// TestLoopRestart stops the controller and starts another one: nothing is written, and nothing told.
+// TestLoopRestart stops the controller and starts another controller, which must neither write nor send Events.
 func TestLoopRestart(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeAPI) {
 		for _, name := range []string{"a", "b", "c", "waits"} {
@@ -313,7 +318,8 @@ func TestLoopRestart(t *testing.T) {
 	})
 }
 
-// TestLoopResting follows a released address: it rests for a minute for others, and goes back to its name meanwhile.
+// TestLoopResting follows the cool-down of a released address: for one minute no other Service gets the address, but a
+// Service with the name of the previous Service does.
 func TestLoopResting(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeAPI) {
 		c, _ := start(t, f)
@@ -346,7 +352,8 @@ func TestLoopResting(t *testing.T) {
 	})
 }
 
-// TestLoopOrderOfEvents delivers the same changes in every order, woken at the end: the result is always the same.
+// TestLoopOrderOfEvents delivers the same changes in every order, with one wake-up at the end. The result must always
+// be the same.
 func TestLoopOrderOfEvents(t *testing.T) {
 	names := []string{"a", "b", "c", "d"}
 	permute(names, func(order []string) {
@@ -367,8 +374,9 @@ func TestLoopOrderOfEvents(t *testing.T) {
 	})
 }
 
-// TestLoopOrderOfDeliveries lets the loop run between any two of the changes. Who has which address may differ then, but
-// everybody has one, nobody moves, and the Service with a request has what it requests.
+// TestLoopOrderOfDeliveries lets the loop run between any two of the changes. The assignments may differ between the
+// orders, but every Service gets an address, no Service changes its address, and the Service with a request gets the
+// requested address.
 func TestLoopOrderOfDeliveries(t *testing.T) {
 	names := []string{"a", "b", "gone", "wants"}
 	permute(names, func(order []string) {
@@ -399,7 +407,7 @@ func TestLoopOrderOfDeliveries(t *testing.T) {
 	})
 }
 
-// permute calls use with every order of the names.
+// permute calls use with every order of names.
 func permute(names []string, use func([]string)) {
 	var place func([]string, []string)
 	place = func(done, left []string) {

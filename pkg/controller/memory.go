@@ -10,33 +10,35 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// memory is what the loop knows beyond the snapshot: which addresses were released a short while ago, and which ones
-// a write may have given whose result is not known. A restart forgets both.
+// memory holds what the loop knows beyond the snapshot: the addresses that were released a short while ago, and the
+// addresses of writes with an unknown result. A restart loses both.
 type memory struct {
-	// seen are the Services of the last snapshot, held is who has which address in it.
+	// seen holds the Services of the last snapshot. held maps each address in that snapshot to the Services that have
+	// the address.
 	seen []*cluster.Service
 	held map[netip.Addr]holding
-	// rests are ordered by since, then by address.
+	// rests is ordered by since, then by address.
 	rests  []rest
 	doubts map[cluster.Key]*doubt
 }
 
-// holding is who has an address: the first by Key, and others who share it, sorted.
+// holding lists the Services that have an address: by is the first Service by Key, and others holds the Services that
+// share the address, sorted.
 type holding struct {
 	by     cluster.Key
 	others []cluster.Key
 }
 
-// rest is an address that was given back.
+// rest is the cool-down of a released address.
 type rest struct {
 	addr  netip.Addr
 	by    cluster.Key
 	since time.Time
 }
 
-// doubt is what writes may have given to a Service: those under way, and those whose answer was lost.
+// doubt holds the addresses that a Service may have from writes in progress, or from writes with a lost answer.
 type doubt struct {
-	// uid and version are of the Service that they were decided on.
+	// uid and version identify the Service that the writes were decided for.
 	uid, version string
 	addrs        []netip.Addr
 }
@@ -45,7 +47,8 @@ func newMemory() memory {
 	return memory{held: map[netip.Addr]holding{}, doubts: map[cluster.Key]*doubt{}}
 }
 
-// observe compares a snapshot with the one before: what a Service held and holds no more begins to rest.
+// observe compares a snapshot with the previous snapshot, and begins a cool-down for each address that no Service has
+// any longer.
 func (m *memory) observe(services []*cluster.Service, now time.Time) {
 	changed := changes(m.seen, services)
 	m.seen = services
@@ -85,7 +88,7 @@ func (m *memory) observe(services []*cluster.Service, now time.Time) {
 	}
 }
 
-// shown returns what a Service has of ours, nothing for nil.
+// shown returns the addresses of Lanlord in the status of a Service; none for a nil Service.
 func shown(svc *cluster.Service) []netip.Addr {
 	if svc == nil || !svc.Managed && svc.AllocatedFrom == "" {
 		return nil
@@ -93,7 +96,8 @@ func shown(svc *cluster.Service) []netip.Addr {
 	return svc.Ingress
 }
 
-// hold notes that a Service has addr. What there was of it stays as it is: it may be remembered elsewhere.
+// hold records that a Service has addr. hold does not change the slice of the old holding, because a copy of that
+// holding may share the slice.
 func (m *memory) hold(addr netip.Addr, key cluster.Key) {
 	h, ok := m.held[addr]
 	switch {
@@ -110,7 +114,7 @@ func (m *memory) hold(addr netip.Addr, key cluster.Key) {
 	m.held[addr] = h
 }
 
-// drop notes that a Service has addr no more.
+// drop records that a Service no longer has addr.
 func (m *memory) drop(addr netip.Addr, key cluster.Key) {
 	h, ok := m.held[addr]
 	switch {
@@ -127,14 +131,15 @@ func (m *memory) drop(addr netip.Addr, key cluster.Key) {
 	m.held[addr] = h
 }
 
-// lasts is true while the Service is still the one that was decided on. A write succeeds on that one only: when the
-// snapshot shows another one, it shows with it what became of every such write.
+// lasts reports whether the snapshot still shows the version of the Service that the writes were decided for. A write
+// succeeds only on that version. A snapshot with another version therefore shows the outcome of all these writes.
 func (d *doubt) lasts(services []*cluster.Service, key cluster.Key) bool {
 	i, found := slices.BinarySearchFunc(services, key, func(s *cluster.Service, k cluster.Key) int { return s.Key.Compare(k) })
 	return found && services[i].UID == d.uid && services[i].Version == d.version
 }
 
-// doubt notes that u is being written. Until a snapshot shows the result nobody else gets its addresses.
+// doubt records that u is being written. Until a snapshot shows the result, only Services that may share the addresses
+// of u can get these addresses.
 func (m *memory) doubt(u cluster.Update) {
 	d := m.doubts[u.Key]
 	if d == nil || d.uid != u.UID || d.version != u.Version {
@@ -148,7 +153,8 @@ func (m *memory) doubt(u cluster.Update) {
 	}
 }
 
-// resting forgets what has rested for delay, and returns what others are not to have yet.
+// resting ends each cool-down that has lasted for delay. resting returns the addresses in cool-down, and then the
+// addresses of writes with an unknown result.
 func (m *memory) resting(now time.Time, delay time.Duration) []allocator.Rest {
 	m.rests = slices.DeleteFunc(m.rests, func(r rest) bool { return now.Sub(r.since) >= delay })
 	resting := make([]allocator.Rest, 0, len(m.rests)+len(m.doubts))
@@ -165,7 +171,7 @@ func (m *memory) resting(now time.Time, delay time.Duration) []allocator.Rest {
 	return resting
 }
 
-// expiry returns when the first rest ends, the zero Time if there is none.
+// expiry returns the end of the first cool-down, or the zero Time if there is none.
 func (m *memory) expiry(delay time.Duration) time.Time {
 	if len(m.rests) == 0 {
 		return time.Time{}

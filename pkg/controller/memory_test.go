@@ -17,7 +17,7 @@ var (
 
 func key(name string) cluster.Key { return cluster.Key{Namespace: "default", Name: name} }
 
-// with is a Service in a snapshot that has these addresses.
+// with returns a Service with these addresses.
 func with(name, version string, addrs ...netip.Addr) *cluster.Service {
 	return &cluster.Service{Key: key(name), UID: "uid-" + name, Version: version, Managed: true, Ingress: addrs}
 }
@@ -29,7 +29,8 @@ func expectResting(t *testing.T, what string, got, want []allocator.Rest) {
 	}
 }
 
-// TestMemoryOfARest ends an old holder's claim when another Service takes the address: later it rests for that one.
+// TestMemoryOfARest checks that a cool-down ends when another Service gets the address, and that the other Service owns
+// the next cool-down.
 func TestMemoryOfARest(t *testing.T) {
 	m, start := newMemory(), time.Unix(0, 0)
 	m.observe([]*cluster.Service{with("a", "1", x)}, start)
@@ -49,7 +50,8 @@ func TestMemoryOfARest(t *testing.T) {
 	}
 }
 
-// TestMemoryOfSharing lets an address rest only when nobody has it, and then for all who had it last.
+// TestMemoryOfSharing checks that the cool-down of an address begins when no Service has the address any longer, and
+// belongs to the Services that had the address last.
 func TestMemoryOfSharing(t *testing.T) {
 	m, start := newMemory(), time.Unix(0, 0)
 	m.observe([]*cluster.Service{with("a", "1", x), with("b", "1", x), with("c", "1", x)}, start)
@@ -61,7 +63,8 @@ func TestMemoryOfSharing(t *testing.T) {
 	expectResting(t, "when one has it again", m.resting(start, time.Minute), nil)
 }
 
-// TestMemoryOfDoubts keeps what each write may have given until a snapshot shows what became of all of them.
+// TestMemoryOfDoubts checks that the addresses of all unconfirmed writes stay reserved until a snapshot shows the
+// outcome.
 func TestMemoryOfDoubts(t *testing.T) {
 	now := time.Unix(0, 0)
 	update := func(version string, addr netip.Addr) cluster.Update {

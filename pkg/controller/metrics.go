@@ -6,7 +6,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// The gauges, all computed from the last plan when they are read.
+// The gauges. The collector computes all gauges but serviceAddress from the last plan at each scrape, and
+// serviceAddress from the current snapshot.
 var (
 	poolSize = prometheus.NewDesc("lanlord_pool_addresses",
 		"Addresses that a pool has; above 2^53, as in most pools of IPv6, it is rounded.", []string{"pool", "family"}, nil)
@@ -29,10 +30,10 @@ var (
 		"Services with an address that a host which is no node answers for too.", nil, nil)
 )
 
-// metrics are the counters; the gauges are read when they are asked for.
+// metrics holds the histogram, which the loop updates. The collector computes the gauges.
 type metrics struct{ assignment prometheus.Histogram }
 
-// newMetrics registers with r unless it is nil.
+// newMetrics registers the metrics with r unless r is nil.
 func newMetrics(r prometheus.Registerer, c *Controller) *metrics {
 	m := &metrics{assignment: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "lanlord_service_assignment_seconds",
@@ -46,7 +47,7 @@ func newMetrics(r prometheus.Registerer, c *Controller) *metrics {
 	return m
 }
 
-// collector reads the gauges.
+// collector computes the gauges at each scrape.
 type collector struct{ *Controller }
 
 var _ prometheus.Collector = collector{}
@@ -61,7 +62,7 @@ func (c collector) Describe(to chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector. Before the first plan there is nothing to tell.
+// Collect implements prometheus.Collector. Before the first plan, Collect sends nothing.
 func (c collector) Collect(to chan<- prometheus.Metric) {
 	s := c.summary.Load()
 	if s == nil {
@@ -95,7 +96,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// collectAddresses tells of each address that a Service has by our doing.
+// collectAddresses sends a gauge for each address that Lanlord has assigned to a Service.
 func (c collector) collectAddresses(gauge func(d *prometheus.Desc, value float64, labels ...string)) {
 	snapshot := c.Source.Snapshot()
 	for _, svc := range snapshot.Services {

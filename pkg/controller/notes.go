@@ -13,18 +13,19 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// namedInNote is the number of names in a note; further ones are counted.
+// namedInNote is the number of names in a note; the note counts the others.
 const namedInNote = 5
 
-// Notes returns sentences about what cfg would mean in this cluster, besides the changes that [Preview] returns: nodes that
-// may not announce, addresses of Nodes in pools, and addresses of other controllers that no pool contains. Notes changes
-// nothing.
+// Notes returns sentences about the meaning of cfg in this cluster, in addition to the changes that [Preview] returns:
+// nodes that may not announce, addresses of Nodes in pools, and addresses of other controllers outside all pools. Notes
+// changes nothing.
 func Notes(snapshot cluster.Snapshot, cfg *config.Config) []string {
 	snapshot.Config = cfg
 	return slices.Concat(excludedNotes(snapshot), nodeAddressNotes(snapshot), announceNotes(snapshot))
 }
 
-// excludedNotes warns of pools that no node announces, because all nodes that could have the exclude label.
+// excludedNotes warns of pools that no node announces, because all nodes that could announce the pool have the exclude
+// label.
 func excludedNotes(snapshot cluster.Snapshot) (notes []string) {
 	for _, x := range []struct {
 		key       string
@@ -49,8 +50,8 @@ func excludedNotes(snapshot cluster.Snapshot) (notes []string) {
 	return notes
 }
 
-// allExcluded reports whether all nodes that could announce addresses of the pool have the exclude label, and there are
-// any.
+// allExcluded reports whether at least one node could announce addresses of the pool, and all such nodes have the
+// exclude label.
 func allExcluded(p *config.Pool, nodes []cluster.Node) bool {
 	found := false
 	for i := range nodes {
@@ -71,7 +72,8 @@ func fits(selectors []labels.Selector, has map[string]string) bool {
 		slices.ContainsFunc(selectors, func(s labels.Selector) bool { return s.Matches(labels.Set(has)) })
 }
 
-// nodeAddressNotes tells of the addresses of Nodes in pools: where Services may have them, and where a pool has no others.
+// nodeAddressNotes returns notes about addresses of Nodes in pools: about pools where Services may have such addresses,
+// and about pools without any other address.
 func nodeAddressNotes(snapshot cluster.Snapshot) (notes []string) {
 	own := map[*config.Pool][]string{}
 	seen := map[netip.Addr]bool{}
@@ -103,7 +105,7 @@ func nodeAddressNotes(snapshot cluster.Snapshot) (notes []string) {
 	return notes
 }
 
-// announceNotes tells of addresses that other controllers gave and that no pool contains.
+// announceNotes returns a note about addresses that other controllers assigned and that no pool contains.
 func announceNotes(snapshot cluster.Snapshot) []string {
 	var outside []string
 	for _, s := range snapshot.AnnounceOnly() {
@@ -120,7 +122,7 @@ func announceNotes(snapshot cluster.Snapshot) []string {
 		"them: %s", named(outside))}
 }
 
-// named joins the first few texts and counts the others.
+// named joins the first texts, up to namedInNote, and counts the others.
 func named(texts []string) string {
 	if more := len(texts) - namedInNote; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(texts[:namedInNote], ", "), more)

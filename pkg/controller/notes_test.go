@@ -10,7 +10,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// TestNotes checks which sentences a configuration gets in which cluster. Each want is a part of one note, in order.
+// TestNotes checks the notes about configurations in various clusters. Each want is a part of one note, in order.
 func TestNotes(t *testing.T) {
 	const pool = "address-pools: [{name: a, protocol: layer2, addresses: [10.0.0.1-10.0.0.2]}]\n"
 	const label = "all nodes that could have the label"
@@ -60,8 +60,8 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-// TestOwnAddressHasNoRoutes keeps the condition about routers off a Service with the address of a Node, and on its other
-// address.
+// TestOwnAddressHasNoRoutes checks that a Service with the address of a Node gets no condition about routers, unless
+// the Service has another address.
 func TestOwnAddressHasNoRoutes(t *testing.T) {
 	cfg, err := config.Parse([]byte("address-pools: [{name: a, protocol: bgp, addresses: [10.0.0.1, 'fd00::1']}]\n" +
 		"peers: [{my-asn: 1, peer-asn: 2, peer-address: 10.9.9.9}]\nallocation: {allow-node-addresses: true}"))

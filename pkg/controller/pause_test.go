@@ -9,7 +9,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// slowSource is a Source of which each look takes a while, as in a large cluster.
+// slowSource is a Source that takes some time for each snapshot, as in a large cluster.
 type slowSource struct {
 	*fakeAPI
 	takes time.Duration
@@ -23,12 +23,12 @@ func (s *slowSource) Snapshot() cluster.Snapshot {
 	return s.fakeAPI.Snapshot()
 }
 
-// TestPause wakes the loop all the time: it spends only a part of it on decisions, does not wait when it was idle, and in
-// the end has seen everything.
+// TestPause wakes the loop all the time. The loop must spend only a part of the time on decisions, must not wait after
+// an idle period, and must see all changes in the end.
 func TestPause(t *testing.T) {
 	for _, c := range []struct {
 		takes time.Duration
-		most  int // looks in a second
+		most  int // snapshots in a second
 	}{
 		{2 * time.Millisecond, 101},
 		{100 * time.Millisecond, 8},

@@ -8,21 +8,22 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// previewRounds is the number of plans that a change takes at most: one that releases and assigns, and two that assign
-// released addresses. One more would say the same again.
+// previewRounds is the maximum number of plans that a change needs: one plan that releases and assigns, and two plans
+// that assign released addresses. Another plan would change nothing.
 const previewRounds = 3
 
-// Change is the effect of a configuration on one Service.
+// Change describes the effect of a configuration on one Service.
 type Change struct {
 	Service cluster.Key
-	// Before and After are its addresses, in the order of its status. They differ.
+	// Before and After hold the addresses of the Service, in the order of the status. Before and After differ.
 	Before, After []netip.Addr
-	// Reason and Message are those of the Service's condition afterwards.
+	// Reason and Message are the reason and the message of the condition of the Service after the change.
 	Reason, Message string
 }
 
-// Preview returns which Services would get other addresses, or none, if cfg were the configuration, sorted by Service. The
-// addresses that rest are not known here; a Service may get another free address than the one it is told.
+// Preview returns the Services that would get other addresses, or none, if cfg were the configuration, sorted by
+// Service. Preview does not know the addresses in cool-down, so a Service may get another free address than Preview
+// says.
 func Preview(snapshot cluster.Snapshot, cfg *config.Config) []Change {
 	before := snapshot.Services
 	snapshot.Config = cfg
@@ -49,7 +50,7 @@ func Preview(snapshot cluster.Snapshot, cfg *config.Config) []Change {
 	return changes
 }
 
-// written returns what s is after u was written.
+// written returns the Service s after the write of u.
 func written(s *cluster.Service, u cluster.Update) *cluster.Service {
 	after := *s
 	if !u.KeepIngress {

@@ -20,8 +20,8 @@ func mustParse(t *testing.T, document string) *config.Config {
 	return cfg
 }
 
-// TestPreview moves a pool by one address and closes another: one Service keeps its address, one is moved, one loses it,
-// one that waited gets what the other gives up.
+// TestPreview moves a pool by one address and closes another pool. The first Service keeps its address, the second gets
+// another address, the third loses its address, and a waiting Service gets the released address.
 func TestPreview(t *testing.T) {
 	snapshot := cluster.Snapshot{Config: mustParse(t, `address-pools:
 - {name: a, protocol: layer2, addresses: [10.0.0.1-10.0.0.2]}

@@ -9,17 +9,18 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// The functions here read and make the record of a Service (cluster.Assignment). The record decides who keeps a
-// disputed address and whether an Event was sent already. A Service without a record, as an earlier version left it,
-// keeps the addresses in its status unless another Service has a record of them, and gets a record in the same plan.
+// The functions in this file read and create the record of a Service (cluster.Assignment). The record decides which
+// Service keeps a disputed address, and whether an Event was sent already. A Service without a record, for example from
+// an earlier version, keeps the addresses in its status unless another Service has a record of them, and gets a record
+// in the same plan.
 
-// vouches reports whether the record of svc says that addr was assigned to svc on the terms that svc has now. A Service
-// that has changed its sharing key, ports or traffic policy since then is the one that leaves, if it cannot stay.
+// vouches reports whether the record of svc confirms that addr was assigned to svc on the current terms of svc. If svc
+// has changed its sharing key, ports or traffic policy since then, svc loses a dispute about the address.
 func vouches(svc *cluster.Service, addr netip.Addr) bool {
 	return svc.Assignment.Has(addr) && svc.Assignment.Sharing.Equal(cluster.SharingOf(svc))
 }
 
-// fillRecord makes d.record say what svc is assigned. It allocates nothing for a Service without conflicts.
+// fillRecord writes the assignments of svc into d.record. fillRecord allocates nothing for a Service without conflicts.
 func (d *decider) fillRecord(svc *cluster.Service, r allocator.Result, conflicts []cluster.Conflict) {
 	addresses := d.record.Addresses[:0]
 	for _, a := range r.Assignments {
@@ -35,8 +36,8 @@ func (d *decider) fillRecord(svc *cluster.Service, r allocator.Result, conflicts
 	}
 }
 
-// appendFormer appends, for each family that svc lacks, the last address that svc has had of that family, unless svc requests
-// another one by now.
+// appendFormer appends, for each family that svc lacks, the last address of svc in that family, unless svc requests
+// another address in the meantime.
 func appendFormer(addrs []netip.Addr, svc *cluster.Service, r allocator.Result) []netip.Addr {
 	if svc.Assignment == nil || len(r.Assignments) == len(allocator.Wanted(svc)) {
 		return addrs
@@ -54,7 +55,7 @@ func appendFormer(addrs []netip.Addr, svc *cluster.Service, r allocator.Result) 
 	return addrs
 }
 
-// newRecord returns a copy of d.record that lasts.
+// newRecord returns a permanent copy of d.record.
 func (d *decider) newRecord() *cluster.Assignment {
 	record := &d.records.take(1)[0]
 	*record = d.record
@@ -67,7 +68,7 @@ func (d *decider) newRecord() *cluster.Assignment {
 	return record
 }
 
-// lacked reports whether svc lacked an address when it was written last.
+// lacked reports whether svc lacked an address at its last write.
 func lacked(svc *cluster.Service) bool {
 	if svc.Assignment != nil {
 		return len(svc.Assignment.Problems) > 0
@@ -75,8 +76,8 @@ func lacked(svc *cluster.Service) bool {
 	return svc.Condition != nil && !svc.Condition.True
 }
 
-// wasTold reports whether an Event has told of the refusal. Of a refusal that does not follow from the Service's own
-// request only the reason counts: other Services change the details again and again.
+// wasTold reports whether an Event about the refusal was sent before. If the refusal does not follow from the request
+// of the Service itself, wasTold compares only the reasons, because other Services often change the details.
 func wasTold(svc *cluster.Service, refusal *allocator.Refusal) bool {
 	if !lacked(svc) {
 		return false
@@ -92,7 +93,7 @@ func wasTold(svc *cluster.Service, refusal *allocator.Refusal) bool {
 	return !refusal.Reason.AboutRequest() || slices.EqualFunc(before, refusal.Problems, cluster.Problem.Same)
 }
 
-// wasToldOfNode reports whether an Event has told that the preferred node of svc is not valid.
+// wasToldOfNode reports whether an Event about the invalid preferred node of svc was sent before.
 func wasToldOfNode(svc *cluster.Service) bool {
 	return svc.Assignment != nil && svc.Assignment.IgnoredNode == cluster.Recorded(svc.PreferNodeValue)
 }

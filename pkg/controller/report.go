@@ -18,14 +18,16 @@ const (
 	configWarning  = "ConfigWarning"
 )
 
-// report names a version of the ConfigMap, and whether it was good. hash is of the configuration in use.
+// report identifies a version of the ConfigMap. rejected is true if that version is not valid. hash is the hash of the
+// configuration in use.
 type report struct {
 	uid, version string
 	rejected     bool
 	hash         uint64
 }
 
-// report tells once of each version of the ConfigMap, or of the set of objects in its place, that it is not used, or what of it is not as written.
+// report logs each version of the ConfigMap, or of the set of objects in its place, once, and sends Events: about a
+// rejected version, about an accepted configuration, and about the parts that Lanlord does not use as written.
 func (c *Controller) report(snapshot cluster.Snapshot) {
 	state := snapshot.ConfigState
 	now, was := report{state.Object.UID, state.Version, state.Problem != nil, snapshot.Versions.Config.Hash}, c.reported
@@ -55,7 +57,7 @@ func (c *Controller) report(snapshot cluster.Snapshot) {
 		c.Log.Warn("configuration accepted, but not as written", "version", state.Version, "problem", warnings[i])
 	}
 	c.Log.Info("configuration accepted", "version", state.Version, "pools", len(snapshot.Config.Pools))
-	// A controller that has just begun tells nothing that another one before it has told.
+	// A controller that has just started does not repeat the Event of an earlier controller.
 	if was.rejected || now.hash != was.hash && (was != report{} || !state.Known) {
 		c.configAccepted(state.Object, snapshot.Config)
 	}
@@ -64,7 +66,7 @@ func (c *Controller) report(snapshot cluster.Snapshot) {
 	}
 }
 
-// configAccepted writes an Event that says what the configuration contains.
+// configAccepted sends an Event that describes the configuration.
 func (c *Controller) configAccepted(object cluster.ObjectRef, cfg *config.Config) {
 	if !exists(object) {
 		return
@@ -97,17 +99,18 @@ func (c *Controller) configAccepted(object cluster.ObjectRef, cfg *config.Config
 // exists reports whether there is an object for Events: the ConfigMap, or the Namespace of a set of objects.
 func exists(object cluster.ObjectRef) bool { return object.UID != "" || object.Kind == "Namespace" }
 
-// configEvent writes an Event about the ConfigMap if there is one.
+// configEvent sends an Event about the ConfigMap if the ConfigMap exists.
 func (c *Controller) configEvent(object cluster.ObjectRef, reason, prefix string, lines []string) {
 	if exists(object) {
 		c.Writer.Event(cluster.Event{Object: object, Warning: true, Reason: reason, Message: prefix + enumerate(lines, maxEvent-len(prefix))})
 	}
 }
 
-// maxObjects is the greatest number of objects that get an Event when a set of objects is refused.
+// maxObjects is the maximum number of objects that get an Event when a set of objects is rejected.
 const maxObjects = 20
 
-// objectEvents writes an Event about each object that is to blame for a refused set, with all problems of the object.
+// objectEvents sends one Event for each object with a problem in a rejected set. The Event lists all problems of the
+// object.
 func (c *Controller) objectEvents(list []cluster.ObjectProblem, prefix string) {
 	lines := make(map[cluster.ObjectRef][]string)
 	var objects []cluster.ObjectRef
@@ -125,7 +128,7 @@ func (c *Controller) objectEvents(list []cluster.ObjectProblem, prefix string) {
 	}
 }
 
-// problems returns all that an error from the configuration lists.
+// problems returns all problems that an error of the configuration lists.
 func problems(err error) []string {
 	list, ok := errors.AsType[*config.Problems](err)
 	if !ok {
@@ -138,8 +141,8 @@ func problems(err error) []string {
 	return lines
 }
 
-// enumerate joins the lines in at most size bytes: the first ones whole, and then how many more there are. The first one
-// is there in any case, cut if it must be.
+// enumerate joins the lines in at most size bytes: first as many complete lines as fit, then the number of the
+// remaining lines. The first line is always present, cut if necessary.
 func enumerate(lines []string, size int) string {
 	const between = "; "
 	text := strings.Join(lines, between)

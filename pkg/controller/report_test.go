@@ -15,8 +15,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// TestReport changes the ConfigMap and reads the Events about it: one for each bad version, and one for each that has
-// warnings. What Services have stays throughout.
+// TestReport changes the ConfigMap and checks the Events: one Event for each invalid version, and one Event for each
+// version with warnings. The addresses of the Services stay the same.
 func TestReport(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeAPI) {
 		f.apply("web", nil)
@@ -55,7 +55,8 @@ func TestReport(t *testing.T) {
 	})
 }
 
-// TestReportWithoutConfig starts with a bad document: there is nothing to fall back to, and nothing is touched.
+// TestReportWithoutConfig starts with an invalid document. There is no earlier configuration to use, and no Service
+// changes.
 func TestReportWithoutConfig(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeAPI) {
 		f.cfg = nil
@@ -70,7 +71,8 @@ func TestReportWithoutConfig(t *testing.T) {
 	})
 }
 
-// TestReportObjects tells each object of a refused set of its own problems, and the Namespace of those of the set.
+// TestReportObjects checks that each object of a rejected set gets an Event about its own problems, and that the
+// Namespace gets an Event about the problems of the whole set.
 func TestReportObjects(t *testing.T) {
 	pool := cluster.ObjectRef{APIVersion: "metallb.io/v1beta1", Kind: "IPAddressPool", Namespace: "metallb-system", Name: "a", UID: "1"}
 	whole := cluster.ObjectRef{Kind: "Namespace", Name: "metallb-system"}
@@ -198,7 +200,7 @@ lanlord_services_in_conflict 1
 			"lanlord_services", "lanlord_services_in_conflict"); err != nil {
 			t.Error(err)
 		}
-		// Of four Services two got an address at once.
+		// Two of the four Services got an address at once.
 		if n := observed(t, registry, "lanlord_service_assignment_seconds"); n != 2 {
 			t.Errorf("%d assignments are timed, want 2", n)
 		}
@@ -208,7 +210,7 @@ lanlord_services_in_conflict 1
 	})
 }
 
-// observed returns how many observations a histogram has.
+// observed returns the number of observations in a histogram.
 func observed(t *testing.T, g prometheus.Gatherer, name string) uint64 {
 	t.Helper()
 	families, err := g.Gather()
@@ -224,7 +226,7 @@ func observed(t *testing.T, g prometheus.Gatherer, name string) uint64 {
 	return 0
 }
 
-// TestPartialServices counts apart the Services that lack one of two addresses.
+// TestPartialServices checks that Services with one of two addresses are counted separately.
 func TestPartialServices(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeAPI) {
 		c, stop := start(t, f)
@@ -234,7 +236,7 @@ func TestPartialServices(t *testing.T) {
 		})
 		f.deliver()
 		synctest.Wait()
-		// It had one before it wanted two.
+		// The Service gets one address now, and requires two addresses afterwards.
 		f.apply("later", nil)
 		f.deliver()
 		synctest.Wait()

@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	// routedPoll is the time from one look at the reports of the speakers to the next.
+	// routedPoll is the interval between two checks of the reports of the speakers.
 	routedPoll = 5 * time.Second
-	// routedTurn is the time for which a Service must be announced, or not be announced, before its condition says so.
-	// routedCount is that time for a change of the numbers of nodes: a node that starts again must not cause a write to
-	// every Service.
+	// routedTurn is the time for which a Service must be announced, or unannounced, before the condition says so.
+	// routedCount is the time for which the numbers of nodes must stay the same before the condition shows the numbers,
+	// so that a restart of a node does not cause a write to every Service.
 	routedTurn  = 2 * routedPoll
 	routedCount = time.Minute
-	// routedPace is the time from one write to the next, and routedBatch the number of writes between two looks.
+	// routedPace is the interval between two writes, and routedBatch the maximum number of writes between two checks.
 	routedPace  = 100 * time.Millisecond
 	routedBatch = 50
 )
@@ -33,13 +33,13 @@ const notRouted = "NotRouted"
 
 // RoutesWriter writes the condition about routers. [github.com/lanlord/lanlord/pkg/kube.Store] implements RoutesWriter.
 type RoutesWriter interface {
-	// WriteRoutes makes the condition as the RoutesUpdate says. An error that wraps cluster.ErrChanged means that nothing was
-	// written.
+	// WriteRoutes writes the condition in the RoutesUpdate. An error that wraps cluster.ErrChanged means that nothing
+	// was written.
 	WriteRoutes(context.Context, cluster.RoutesUpdate) error
 }
 
-// RoutesReporter writes on each Service with an address in a pool with BGP by how many nodes the addresses are announced
-// to which peers. The speakers report what they announce every few seconds.
+// RoutesReporter writes a condition to each Service that has an address in a BGP pool. The condition says how many
+// nodes announce the addresses to which peers. The speakers report their announcements every few seconds.
 type RoutesReporter struct {
 	Source Source
 	Writer RoutesWriter
@@ -63,8 +63,8 @@ func (r *RoutesReporter) Run(ctx context.Context) error {
 	}
 }
 
-// write makes the writes one after the other, and returns the first error. A Service that has changed waits for the next
-// plan.
+// write executes the writes one after the other, and returns the first error. A Service that has changed waits for the
+// next plan.
 func (r *RoutesReporter) write(ctx context.Context, updates []cluster.RoutesUpdate) error {
 	for _, u := range updates {
 		bounded, cancel := context.WithTimeout(ctx, writeTimeout)
@@ -92,9 +92,10 @@ func pause(ctx context.Context, d time.Duration) {
 
 // routedPlanner decides which Services are due for a write.
 type routedPlanner struct {
-	// pending maps each Service whose condition is to change to the new condition and the time since which it is the same.
+	// pending maps each Service with an outdated condition to the new condition, and to the time since when the new
+	// condition has been the same.
 	pending map[cluster.Key]pendingRoutes
-	// last are the inputs of the last plan.
+	// last is the input of the last plan.
 	last cluster.Snapshot
 }
 
@@ -128,7 +129,7 @@ func (p *routedPlanner) plan(now time.Time, s cluster.Snapshot) (due []cluster.R
 		due = append(due, cluster.RoutesUpdate{Key: svc.Key, UID: svc.UID, Version: svc.Version, Condition: is})
 	}
 	p.pending = pending
-	// A Service that is announced now, or no longer, goes first.
+	// A Service that has become announced or unannounced goes first.
 	turns := func(u cluster.RoutesUpdate) int {
 		if delayOf(s.Service(u.Key).Routes, u.Condition) == routedCount {
 			return 1
@@ -139,7 +140,8 @@ func (p *routedPlanner) plan(now time.Time, s cluster.Snapshot) (due []cluster.R
 	return due[:min(len(due), routedBatch)]
 }
 
-// withoutOwn returns svc without the addresses of Nodes that the configuration lets Services have: no router is told these.
+// withoutOwn returns svc without the addresses of Nodes, if the configuration lets Services have such addresses.
+// Lanlord does not announce these addresses to routers.
 func withoutOwn(svc *cluster.Service, s *cluster.Snapshot) *cluster.Service {
 	own := func(a netip.Addr) bool { return s.OwnAddress(a) != nil }
 	if s.Config == nil || !s.Config.Allocation.AllowNodeAddresses || !slices.ContainsFunc(svc.Ingress, own) {
@@ -150,7 +152,7 @@ func withoutOwn(svc *cluster.Service, s *cluster.Snapshot) *cluster.Service {
 	return &without
 }
 
-// delayOf returns how long a change of the condition must last before it is written.
+// delayOf returns how long a change of the condition must last before the change is written.
 func delayOf(was, is *cluster.Condition) time.Duration {
 	switch {
 	case is == nil:
@@ -161,7 +163,8 @@ func delayOf(was, is *cluster.Condition) time.Duration {
 	return routedCount
 }
 
-// routesOf returns the condition of a Service, nil for none. known is false when the reports do not tell.
+// routesOf returns the condition of a Service, or nil for no condition. known is false when the reports are not
+// sufficient.
 func routesOf(svc *cluster.Service, cfg *config.Config, reports []cluster.Routed) (is *cluster.Condition, known bool) {
 	if !svc.Managed {
 		return nil, false // the Service loses the condition with its addresses
@@ -182,7 +185,7 @@ func routesOf(svc *cluster.Service, cfg *config.Config, reports []cluster.Routed
 		return nil, false
 	}
 	is = &cluster.Condition{True: true, Reason: reason.Routed.String()}
-	var told []string // what is said about the addresses, and by the same sentence about several
+	var told []string // told[i] is the text about the addresses of[i]
 	var of [][]netip.Addr
 	for _, a := range addrs {
 		text, known := announced(a, cfg.Peers, reports)
@@ -216,8 +219,8 @@ func routesOf(svc *cluster.Service, cfg *config.Config, reports []cluster.Routed
 	return is, true
 }
 
-// announced says by how many nodes a is announced to which peers, like "3 nodes to tor-a and tor-b"; empty for by none.
-// known is false when a report has no room for all addresses, and may leave a out.
+// announced returns how many nodes announce a to which peers, like "3 nodes to tor-a and tor-b". text is empty if no
+// node announces a. known is false when a report is partial and may leave out a.
 func announced(a netip.Addr, peers []config.Peer, reports []cluster.Routed) (text string, known bool) {
 	counts := map[string]int{}
 	for i := range reports {
@@ -233,7 +236,7 @@ func announced(a netip.Addr, peers []config.Peer, reports []cluster.Routed) (tex
 		nodes int
 		peers []string
 	}
-	var groups []group // by the number of nodes, in the order of the configuration
+	var groups []group // one group per number of nodes, in the order of the configuration
 	for i := range peers {
 		n := counts[peers[i].Name]
 		if n == 0 {
@@ -265,5 +268,5 @@ func joined(words []string) string {
 	return strings.Join(words, "")
 }
 
-// sameSlice reports whether both slices are the same memory.
+// sameSlice reports whether both slices use the same memory.
 func sameSlice[T any](x, y []T) bool { return len(x) == len(y) && (len(x) == 0 || &x[0] == &y[0]) }

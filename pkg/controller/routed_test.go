@@ -66,7 +66,7 @@ func TestRoutesOf(t *testing.T) {
 		name    string
 		addrs   string
 		reports []cluster.Routed
-		want    string // the condition, empty for none, ? for not known
+		want    string // the condition, empty for none, ? for unknown
 	}{
 		{"layer 2 alone", "10.0.0.1", []cluster.Routed{full}, ""},
 		{"no address yet", "", []cluster.Routed{full}, ""},
@@ -104,7 +104,7 @@ func TestRoutesOf(t *testing.T) {
 	}
 }
 
-// routedAPI has Services whose condition a RoutesReporter writes.
+// routedAPI holds Services for a RoutesReporter and records the written conditions.
 type routedAPI struct {
 	mu       sync.Mutex
 	snapshot cluster.Snapshot
@@ -127,7 +127,7 @@ func (f *routedAPI) set(change func(*cluster.Snapshot)) {
 	change(&f.snapshot)
 }
 
-// written returns what was written since the last call.
+// written returns the writes since the last call.
 func (f *routedAPI) written() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -136,7 +136,7 @@ func (f *routedAPI) written() []string {
 	return lines
 }
 
-// fails sets the fault of each write, nil for none.
+// fails sets the function that returns the error of each write, nil for no errors.
 func (f *routedAPI) fails(fault func(n int) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -184,7 +184,8 @@ func reporting(t *testing.T, services []*cluster.Service, test func(t *testing.T
 	})
 }
 
-// TestRoutesReporter follows a Service through its life. A node that is away for half a minute causes no write.
+// TestRoutesReporter follows a Service from its creation to its deletion. A node that is absent for half a minute
+// causes no write.
 func TestRoutesReporter(t *testing.T) {
 	reporting(t, []*cluster.Service{routedService("s", "198.51.100.1"), routedService("x", "10.0.0.1")}, func(t *testing.T, f *routedAPI) {
 		reports := func(nodes ...string) {
@@ -195,7 +196,7 @@ func TestRoutesReporter(t *testing.T) {
 			f.set(func(s *cluster.Snapshot) { s.Routed = list })
 		}
 		silent := routedBy("n4", "")
-		time.Sleep(59 * time.Second) // no speaker tells anything
+		time.Sleep(59 * time.Second) // no speaker reports anything
 		reports("n1", "n2", "n3")
 		time.Sleep(60 * time.Second)
 		reports("n1", "n2")
@@ -230,8 +231,8 @@ func TestRoutesReporter(t *testing.T) {
 	})
 }
 
-// TestRoutesReporterPace loses a node of 600 Services: the writes are spread over time, and a Service that is announced
-// for the first time does not wait for the others.
+// TestRoutesReporterPace removes a node that announces 600 Services. The reporter spreads the writes over time, and a
+// Service that becomes announced does not wait for the other Services.
 func TestRoutesReporterPace(t *testing.T) {
 	var services []*cluster.Service
 	for i := range 600 {
@@ -282,8 +283,8 @@ func TestRoutesReporterPace(t *testing.T) {
 	})
 }
 
-// TestRoutesReporterSettles changes reports at random. In the end each Service has the condition of the reports, and then
-// nothing is written any more.
+// TestRoutesReporterSettles changes the reports at random. At the end, each Service has the condition of the reports,
+// and the reporter writes nothing more.
 func TestRoutesReporterSettles(t *testing.T) {
 	for seed := range uint64(20) {
 		var services []*cluster.Service

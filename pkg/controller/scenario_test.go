@@ -23,25 +23,25 @@ import (
 
 var update = flag.Bool("update", false, "write the plans into the scenario files instead of comparing them")
 
-// TestScenarios plays the stories in testdata. A story is a list of sections:
+// TestScenarios runs the scenarios in testdata. A scenario is a list of sections:
 //
-//	config      the document under the ConfigMap's key; "none" when there has never been a valid one
-//	change 10m  the same, where the addresses of the document before stay for 10m; "over" ends that
-//	services    what users do: a line makes a Service, or changes its specification and leaves its status, see parseService;
-//	            "delete ns/name" deletes one
-//	namespaces  the namespaces with their labels, all there are: "shop team=web,stage=live"
-//	network     what is known of the network, all of it: "node n1 10.0.0.2", "gateway 10.0.0.1 n1", "stranger 10.0.0.9 MAC",
-//	            "conflict 10.0.0.9 MAC" (sorted), "subnet 10.0.0.0/24", and a claim as "Status 10.0.0.9 ns/name", with the word of
-//	            cluster.ClaimedBy; "ours" after it for a Service of Lanlord,
-//	            "conflict 10.0.0.9 MAC" (sorted), "subnet 10.0.0.0/24", "external n1 192.0.2.1" and "kernel n1 10.0.0.3" for
-//	            a Node's ExternalIP and another address of its kernel, "other ns/name 10.0.0.4 CLASS" for a Service of another
-//	            load-balancer class
-//	restart     the controller starts anew, and knows nothing but the cluster
+//	config      the document under the key of the ConfigMap; "none" if there has never been a valid document
+//	change 10m  a new document, while the addresses of the previous document stay for 10m; "over" ends that delay
+//	services    the actions of users: a line creates a Service, or changes its specification and leaves its status,
+//	            see parseService; "delete ns/name" deletes a Service
+//	namespaces  the complete list of namespaces with their labels: "shop team=web,stage=live"
+//	network     the complete knowledge about the network: "node n1 10.0.0.2", "gateway 10.0.0.1 n1",
+//	            "stranger 10.0.0.9 MAC", "conflict 10.0.0.9 MAC" (sorted), "subnet 10.0.0.0/24";
+//	            "external n1 192.0.2.1" and "kernel n1 10.0.0.3" for the ExternalIP of a Node and for another address
+//	            of its kernel; "other ns/name 10.0.0.4 CLASS" for a Service of another load-balancer class; and a
+//	            claim like "Status 10.0.0.9 ns/name", with the text of cluster.ClaimedBy, and "ours" at the end for a
+//	            Service of Lanlord
+//	restart     a new controller starts, and knows only the cluster
 //	wait 30s    time passes
-//	plan        what Decide says now; it is applied before the next section
+//	plan        the result of Decide, which is applied before the next section
 //
-// Besides, a plan must be empty when it is asked for again after it was applied, unless the story's next section asks for
-// it, which is for stories about addresses that are handed on.
+// After a plan was applied, the next plan must be empty, unless the next section is a plan too. Scenarios about
+// addresses that move on to another Service use two plans in a row.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -79,7 +79,7 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// story is the cluster of one scenario.
+// story holds the cluster of one scenario.
 type story struct {
 	*testing.T
 	snapshot cluster.Snapshot
@@ -179,7 +179,7 @@ func (s *story) network(words []string) {
 	}
 }
 
-// claim reads a claim.
+// claim parses a claim.
 func (s *story) claim(words []string) {
 	for by := cluster.ClaimedByStatus; by <= cluster.ClaimedByGateway; by++ {
 		if by.String() != words[0] {
@@ -198,7 +198,7 @@ func (s *story) claim(words []string) {
 	s.Fatalf("unknown word %q", words[0])
 }
 
-// labels reads "a=b,c=d".
+// labels parses "a=b,c=d".
 func (s *story) labels(text string) map[string]string {
 	all := map[string]string{}
 	for pair := range strings.SplitSeq(text, ",") {
@@ -209,7 +209,7 @@ func (s *story) labels(text string) map[string]string {
 	return all
 }
 
-// ports reads "TCP/80,UDP/53".
+// ports parses "TCP/80,UDP/53".
 func (s *story) ports(text string) []cluster.Port {
 	var all []cluster.Port
 	for port := range strings.SplitSeq(text, ",") {
@@ -226,7 +226,7 @@ func (s *story) ports(text string) []cluster.Port {
 	return all
 }
 
-// words splits a line at blanks, outside quotes.
+// words splits a line at blanks outside quotes.
 func (s *story) words(line string) []string {
 	var words []string
 	for line = strings.TrimSpace(line); line != ""; line = strings.TrimSpace(line) {
@@ -271,24 +271,25 @@ func (s *story) service(words []string) {
 	s.snapshot.Services[i] = &changed
 }
 
-// parseService reads what follows a Service's name:
+// parseService parses the text after the name of a Service:
 //
-//	IPv4 | IPv6 | IPv4,IPv6 ...   its families; IPv4 if there is none
-//	prefer | require              its family policy; single stack if there is none
-//	requests ADDR[,ADDR]          the addresses that it requests
-//	pool NAME                     the pool that it requests
-//	external ADDR[,ADDR]          its spec.externalIPs
-//	gateway ns/name ADDR[,ADDR]   the Gateway that it was generated for, and spec.addresses of the Gateway, none for no address
-//	problem "..."                 what is wrong with its request
-//	preference-problem "..."      what is wrong with the node that it prefers
-//	labels a=b,c=d                its labels
-//	shares KEY TCP/80,UDP/53      its sharing key and its ports
-//	local SELECTOR                it has externalTrafficPolicy Local, and this selector
-//	unmanaged                     it is not of our type or class
-//	status ADDR[,ADDR] | none     its status, as somebody has written it
-//	hostname                      its status has a hostname too
-//	from NAMES                    our annotation
-//	record none | `...`           the record in our annotation lanlord.io/assignment, as somebody has written it
+//	IPv4 | IPv6 | IPv4,IPv6 ...   the families; IPv4 by default
+//	prefer | require              the family policy; single stack by default
+//	requests ADDR[,ADDR]          the requested addresses
+//	pool NAME                     the requested pool
+//	external ADDR[,ADDR]          spec.externalIPs
+//	gateway ns/name ADDR[,ADDR]   the Gateway that the Service was generated for, and spec.addresses of that
+//	                              Gateway; none for no address
+//	problem "..."                 the problem of the request
+//	preference-problem "..."      the problem of the preferred node
+//	labels a=b,c=d                the labels
+//	shares KEY TCP/80,UDP/53      the sharing key and the ports
+//	local SELECTOR                externalTrafficPolicy Local, and this selector
+//	unmanaged                     the Service is not of our type or class
+//	status ADDR[,ADDR] | none     the status, as written by somebody else
+//	hostname                      the status also has a hostname
+//	from NAMES                    our annotation with the pools
+//	record none | `...`           the record in our annotation lanlord.io/assignment, as written by somebody else
 //	condition REASON "..."        our condition
 func (s *story) parseService(words []string, svc cluster.Service) cluster.Service {
 	next := func() string {
@@ -375,7 +376,7 @@ func (s *story) addrs(text string) []netip.Addr {
 	return addrs
 }
 
-// decide decides as the loop does, with what is resting now.
+// decide decides as the loop does, with the current cool-downs.
 func (s *story) decide() Plan {
 	s.memory.observe(s.snapshot.Services, s.now)
 	var delay time.Duration
@@ -402,7 +403,7 @@ func (s *story) checkSettled() {
 	}
 }
 
-// applied returns the Services as they are when the updates were written.
+// applied returns the Services after the updates were written.
 func applied(services []*cluster.Service, updates []cluster.Update, now time.Time) []*cluster.Service {
 	services = slices.Clone(services)
 	for _, u := range updates {
@@ -417,7 +418,7 @@ func applied(services []*cluster.Service, updates []cluster.Update, now time.Tim
 	})
 }
 
-// write does to a Service what an Update says, but for its version.
+// write applies an Update to a Service, but does not change the version of the Service.
 func write(svc *cluster.Service, u cluster.Update, now time.Time) {
 	if !u.KeepIngress {
 		svc.Ingress, svc.ForeignIngress = u.Ingress, false
@@ -426,7 +427,7 @@ func write(svc *cluster.Service, u cluster.Update, now time.Time) {
 	svc.Condition, svc.Conflict = since(svc.Condition, u.Condition, now), since(svc.Conflict, u.Conflict, now)
 }
 
-// since returns what the condition was becomes when is is written.
+// since returns the condition after is has replaced was.
 func since(was, is *cluster.Condition, now time.Time) *cluster.Condition {
 	if is == nil {
 		return nil
@@ -439,7 +440,7 @@ func since(was, is *cluster.Condition, now time.Time) *cluster.Condition {
 	return &condition
 }
 
-// text writes a plan as the scenarios have it.
+// text returns a plan in the format of the scenarios.
 func (p Plan) text() string {
 	var text strings.Builder
 	for _, u := range p.Updates {

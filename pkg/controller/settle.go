@@ -9,7 +9,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// settle plans the write of a Service if it is not as it should be.
+// settle plans the write of a Service if the Service differs from the desired state.
 func (d *decider) settle(c *claim) {
 	svc := c.svc
 	if !d.adopts && svc.AllocatedFrom == "" && (len(svc.Ingress) > 0 || svc.ForeignIngress) {
@@ -38,7 +38,7 @@ func (d *decider) settle(c *claim) {
 	d.text = appendMessage(d.text[:0], svc, r, stays)
 	d.fillRecord(svc, r, hosts)
 	if d.isSettled(svc, r, why) && sameCondition(svc.Conflict, conflict) && svc.Assignment.Equal(&d.record) {
-		// The record vouches for all that the Service has.
+		// At this point the record contains all addresses of the Service.
 		c.settled = c.result == nil && r.Refusal == nil && r.Remark == "" && conflict == nil && stays.text == ""
 		return
 	}
@@ -64,8 +64,9 @@ func (d *decider) settle(c *claim) {
 	d.plan.Updates = append(d.plan.Updates, u)
 }
 
-// isSettled reports whether status, condition and pools of svc are as r says. Condition texts are compared, not read: one
-// that somebody has edited, or that an earlier version has worded differently, is written again.
+// isSettled reports whether status, condition and pools of svc agree with r. isSettled compares the texts of conditions
+// without interpretation, so a condition that a user has edited, or that an earlier version has worded differently, is
+// written again.
 func (d *decider) isSettled(svc *cluster.Service, r allocator.Result, why reason.Assignment) bool {
 	if svc.ForeignIngress || !isFrom(svc.AllocatedFrom, r.Assignments) || len(svc.Ingress) != len(r.Assignments) {
 		return false
@@ -79,16 +80,16 @@ func (d *decider) isSettled(svc *cluster.Service, r allocator.Result, why reason
 	return c != nil && c.True == (r.Refusal == nil) && c.Reason == why.String() && c.Message == string(d.text)
 }
 
-// isOurs reports whether the status of a Service that is not ours any more still has an address that the controller
-// assigned. Without a record that is not known, and the annotation that names the pools counts.
+// isOurs reports whether the status of a Service that Lanlord no longer manages still has an address of Lanlord: an
+// address in a pool or in the record. Without a record, isOurs returns true, and the annotation with the pools decides.
 func (d *decider) isOurs(svc *cluster.Service) bool {
 	return svc.Assignment == nil || slices.ContainsFunc(svc.Ingress, func(addr netip.Addr) bool {
 		return d.cfg.PoolOf(addr) != nil || svc.Assignment.Has(addr)
 	})
 }
 
-// release plans to remove everything that the controller wrote from a Service that is no longer ours. Addresses of
-// another implementation stay.
+// release plans to remove everything that the controller wrote to a Service that Lanlord no longer manages. Addresses
+// of another implementation stay.
 func (d *decider) release(svc *cluster.Service) {
 	if !svc.Marked() {
 		return

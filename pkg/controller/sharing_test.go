@@ -9,8 +9,9 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// TestPoolKeepsNamespacesApart has two Services of one sharing key and policy Cluster: in a pool that forbids to share across
-// namespaces, they share an address only within a namespace, also when one of them asks for the address of the other.
+// TestPoolKeepsNamespacesApart has two Services with one sharing key and traffic policy Cluster. In a pool that forbids
+// sharing across namespaces, the Services share an address only within a namespace, even when one Service requests the
+// address of the other Service.
 func TestPoolKeepsNamespacesApart(t *testing.T) {
 	for _, c := range []struct {
 		key      string
@@ -57,9 +58,10 @@ func TestPoolKeepsNamespacesApart(t *testing.T) {
 	}
 }
 
-// TestLocalServicesOfTwoNamespacesDoNotShare has two Services of two namespaces with one sharing key and the same selector.
-// With the policy Local they get two addresses, because a selector chooses Pods of its own namespace: no node has the
-// endpoints of both, and the address would be dark. With the policy Cluster they share one.
+// TestLocalServicesOfTwoNamespacesDoNotShare has two Services in two namespaces with one sharing key and the same
+// selector. With the traffic policy Local the Services get two addresses: a selector chooses Pods of its own namespace,
+// so no node has the endpoints of both Services, and a shared address would stay unannounced. With the policy Cluster
+// the Services share one address.
 func TestLocalServicesOfTwoNamespacesDoNotShare(t *testing.T) {
 	cfg, err := config.Parse([]byte("address-pools:\n- {name: a, protocol: layer2, addresses: [10.0.0.0/24]}\n"))
 	if err != nil {

@@ -13,10 +13,10 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// maxHeldBack is how many addresses are told of that are not given.
+// maxHeldBack is the maximum number of held-back addresses in a status.
 const maxHeldBack = 10_000
 
-// view is what one turn of the loop has looked at and decided. It is never changed after it was published.
+// view holds the input and the result of one turn of the loop. A published view never changes.
 type view struct {
 	snapshot cluster.Snapshot
 	plan     Plan
@@ -24,8 +24,9 @@ type view struct {
 	decided  time.Time
 }
 
-// Status tells of the pools and the Services: as the loop has seen and decided it last, or, while it does not
-// run, as the Source shows it. It costs the loop nothing. What of a process it does not know is left to the caller.
+// Status returns the state of the pools and the Services as the loop has last seen and decided. If the loop has not run
+// yet, Status uses the snapshot of the Source. Status does not delay the loop. The caller adds the facts about the
+// process.
 func (c *Controller) Status() status.Controller {
 	v := c.view.Load()
 	if v == nil {
@@ -137,12 +138,12 @@ func wants(svc *cluster.Service) status.Wants {
 	return w
 }
 
-// shows is true for an address in the status of a Service of ours.
+// shows reports whether addr is in the status of a Service in the snapshot.
 func (v *view) shows(addr netip.Addr) bool {
 	return slices.ContainsFunc(v.snapshot.Services, func(s *cluster.Service) bool { return slices.Contains(s.Ingress, addr) })
 }
 
-// heldBack lists the addresses of pools that nobody has and that are not given.
+// heldBack lists the pool addresses that no Service has and that Lanlord does not assign freely.
 func (v *view) heldBack(cfg *config.Config) []status.HeldBack {
 	type held struct {
 		addr netip.Addr
@@ -179,7 +180,7 @@ func (v *view) heldBack(cfg *config.Config) []status.HeldBack {
 		}
 	}
 	for _, c := range v.snapshot.ClaimsThatCount() {
-		// A Service of ours that claims an address shows it, or waits for it.
+		// A managed Service that claims an address either shows the address or waits for the address.
 		if !c.Managed && !v.shows(c.Addr) {
 			add(c.Addr, status.Claimed, c.HolderText(), time.Time{})
 		}

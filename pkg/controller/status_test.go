@@ -12,7 +12,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// TestStatus compares what is told of pools, Services and addresses that are held back with testdata/status.json.
+// TestStatus compares the status of pools, Services and held-back addresses with testdata/status.json.
 func TestStatus(t *testing.T) {
 	cfg, err := config.Parse([]byte(`address-pools:
 - {name: lan, protocol: layer2, priority: 1, addresses: [10.0.0.1-10.0.0.4, "2001:db8::/64"]}
@@ -70,7 +70,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// TestStatusOfStandby tells what the Source shows, before the loop has run.
+// TestStatusOfStandby checks the status before the loop has run, which comes from the snapshot of the Source.
 func TestStatusOfStandby(t *testing.T) {
 	api := newFakeAPI(t, "address-pools: [{name: lan, protocol: layer2, addresses: [10.0.0.1-10.0.0.3]}]\n")
 	api.apply("web", nil)

@@ -14,7 +14,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// chooseWishes gives svc spec.externalIPs and a Gateway that asks for addresses, or neither.
+// chooseWishes gives svc spec.externalIPs and a Gateway with requested addresses, or neither.
 func chooseWishes(random *rand.Rand, svc *cluster.Service) {
 	svc.ExternalIPs, svc.Gateway, svc.GatewayAddresses = nil, cluster.Key{}, nil
 	if random.IntN(3) == 0 {
@@ -28,8 +28,9 @@ func chooseWishes(random *rand.Rand, svc *cluster.Service) {
 	}
 }
 
-// TestWishLaws holds against random clusters that a wish gives a Service another address at once or takes nothing away, that no
-// address gets two holders by a wish, that the ledger agrees, and that all comes to rest.
+// TestWishLaws checks wishes, the addresses that a Gateway or spec.externalIPs ask for, on random clusters: a wish
+// gives a Service another address at once or takes no address away, no address gets two Services by a wish, the ledger
+// agrees with Decide, and the plans become empty.
 func TestWishLaws(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 8))
 	for range 2_000 {
@@ -47,7 +48,8 @@ func TestWishLaws(t *testing.T) {
 		slices.SortFunc(s.Claims, cluster.Claim.Compare)
 		s.Claims = slices.Compact(s.Claims)
 		var l ledger
-		// A chain of Services that wait for the address of the next one moves by one link in each plan.
+		// Each Service in a chain waits for the address of the next Service. One Service of the chain moves in each
+		// plan.
 		for left := len(s.Services) + 4; ; left-- {
 			plan := Decide(s, resting)
 			if got := l.decide(s, resting); !reflect.DeepEqual(got, plan) {
@@ -66,7 +68,8 @@ func TestWishLaws(t *testing.T) {
 	}
 }
 
-// checkMoves checks that each address which a wish replaces has a successor of its family, which no other Service has.
+// checkMoves checks that each address replaced by a wish has a replacement of the same family that no other Service
+// has.
 func checkMoves(t *testing.T, s cluster.Snapshot, p Plan) {
 	t.Helper()
 	for _, u := range p.Updates {

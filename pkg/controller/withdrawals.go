@@ -13,25 +13,26 @@ import (
 )
 
 const (
-	// withdrawalDelayed is the reason of the Events about addresses that stay for a withdraw-delay, withdrawalCancelled
-	// of the Event when the configuration gives them again.
+	// withdrawalDelayed is the reason of the Events about addresses that stay for a withdraw-delay. withdrawalCancelled
+	// is the reason of the Event when the configuration contains these addresses again.
 	withdrawalDelayed   = "WithdrawalDelayed"
 	withdrawalCancelled = "WithdrawalCancelled"
 	// addressesWithdrawn is the reason of the Event on the ConfigMap after Services have lost addresses.
 	addressesWithdrawn = "AddressesWithdrawn"
 )
 
-// delayMark ends what a condition says of an address that stays for a withdraw-delay. The delay that a Service was told
-// of is recognized by that.
+// delayMark ends the text of a condition about an address that stays for a withdraw-delay. The mark shows that the
+// Service was informed of the delay.
 const delayMark = " (withdraw-delay)"
 
-// staying describes the addresses of a Service that stay for a withdraw-delay, for its condition and its Events.
+// staying describes the addresses of a Service during a withdraw-delay, for the condition and the Events.
 type staying struct {
 	text  string
 	until time.Time
 }
 
-// stayingOf returns what is to be said of the assignments, the zero value if none stays for a withdraw-delay only.
+// stayingOf returns the description of the assignments, or the zero value if no address stays only for a
+// withdraw-delay.
 func stayingOf(assignments []allocator.Assignment) (s staying) {
 	var addrs []string
 	for _, a := range assignments {
@@ -66,7 +67,7 @@ func tellStaying(events []cluster.Event, svc *cluster.Service, s staying, r allo
 	return events
 }
 
-// keepsAll reports whether svc is assigned all that is in its status.
+// keepsAll reports whether svc has addresses in its status and keeps all of them.
 func keepsAll(svc *cluster.Service, r allocator.Result) bool {
 	for _, addr := range svc.Ingress {
 		if !slices.ContainsFunc(r.Assignments, func(a allocator.Assignment) bool { return a.Addr == addr }) {
@@ -85,18 +86,18 @@ func configTakes(r reason.Assignment) bool {
 	return false
 }
 
-// Withdrawals lists the Services that the configuration takes addresses from. Keys are in no order.
+// Withdrawals lists the Services that lose addresses because of the configuration. The Keys are in no order.
 type Withdrawals struct {
-	// Staying have an address for a withdraw-delay only; Until is the first end of a delay. Untold counts those of them
-	// whose condition does not say so yet.
+	// Staying lists the Services that keep an address only for a withdraw-delay. Until is the first end of a delay.
+	// Untold counts the Services in Staying with a condition that does not mention the delay yet.
 	Staying []cluster.Key
 	Until   time.Time
 	Untold  int
-	// Losing lose an address in this plan.
+	// Losing lists the Services that lose an address in this plan.
 	Losing []cluster.Key
 }
 
-// note counts a Service of a plan.
+// note adds a Service of a plan.
 func (w *Withdrawals) note(c *claim, s staying) {
 	if s.text != "" {
 		w.Staying = append(w.Staying, c.svc.Key)
@@ -112,13 +113,14 @@ func (w *Withdrawals) note(c *claim, s staying) {
 	}
 }
 
-// withdrawalLog follows the Services that the configuration takes addresses from, for the Events on the ConfigMap.
+// withdrawalLog tracks the Services that lose addresses because of the configuration, for the Events on the ConfigMap.
 type withdrawalLog struct {
-	// losing has the Services of the last plan that lose an address, lost the Services that lost one since the last Event.
+	// losing holds the Services that lose an address in the last plan. lost holds the Services that have lost an
+	// address since the last Event.
 	losing, lost map[cluster.Key]struct{}
 }
 
-// wrote notes a successful write.
+// wrote records a successful write.
 func (l *withdrawalLog) wrote(key cluster.Key) {
 	if _, is := l.losing[key]; is {
 		delete(l.losing, key)
@@ -126,8 +128,8 @@ func (l *withdrawalLog) wrote(key cluster.Key) {
 	}
 }
 
-// reportWithdrawals tells on the ConfigMap which Services the configuration takes addresses from: before that, when the
-// addresses stay for a delay, and once it is done.
+// reportWithdrawals sends Events on the ConfigMap about the Services that lose addresses because of the configuration:
+// one Event while the addresses stay for a delay, and one Event after the loss.
 func (c *Controller) reportWithdrawals(snapshot cluster.Snapshot, plan *Plan) {
 	w := &plan.Withdrawals
 	object := snapshot.ConfigState.Object

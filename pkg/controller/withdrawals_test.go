@@ -12,8 +12,9 @@ import (
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
-// TestWithdrawDelayLaw changes the configuration of random clusters at rest: with a delay no Service loses an address, and
-// no Service gets one that another one has; and once the delay is over, the addresses are as without a delay.
+// TestWithdrawDelayLaw changes the configuration of random clusters without open work. With a delay, no Service loses
+// an address, and no Service gets an address of another Service. After the delay, the addresses are the same as without
+// a delay.
 func TestWithdrawDelayLaw(t *testing.T) {
 	kept := 0
 	for seed := range uint64(300) {
@@ -30,7 +31,7 @@ func TestWithdrawDelayLaw(t *testing.T) {
 			}
 		}
 		if len(s.Config.Pools) == 0 {
-			continue // without a pool, what the controller never wrote stays in every status
+			continue // without a pool, addresses that the controller never wrote stay in every status
 		}
 		rest()
 		was, before := s.Config, s.Services
@@ -68,8 +69,8 @@ func TestWithdrawDelayLaw(t *testing.T) {
 	}
 }
 
-// TestReportWithdrawals reads the Events on the ConfigMap about a change with a delay: once before, also after a restart of
-// the controller, and once when all addresses are withdrawn, although a write fails.
+// TestReportWithdrawals checks the Events on the ConfigMap about a change with a delay: one Event at the beginning,
+// even after a restart of the controller, and one Event after the withdrawal of all addresses, even if a write fails.
 func TestReportWithdrawals(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fakeAPI) {
 		for _, name := range []string{"a", "b", "c"} {

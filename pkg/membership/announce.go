@@ -10,19 +10,19 @@ import (
 )
 
 const (
-	// announceRetry is the delay before an update that memberlist has dropped is made again. It is shorter than
+	// announceRetry is the delay before a retry of an update that memberlist has dropped. announceRetry is shorter than
 	// gossipInterval, so that gossip does not carry the old metadata far.
 	announceRetry = 10 * time.Millisecond
-	// announceCheck is the interval at which the metadata in memberlist is compared with the announcement. They should
-	// never differ.
+	// announceCheck is the interval between comparisons of the metadata in memberlist with the announcement. The two
+	// should never differ.
 	announceCheck = 10 * time.Second
 )
 
-// announcement is the report of this member as the others see it. It is immutable.
+// announcement is the report of this member in the form that the other members see. An announcement is immutable.
 type announcement struct {
 	report Report
 	meta   []byte
-	// out is the part of the report that the others do not see.
+	// out describes the part of the report that the other members do not see.
 	out leftOut
 }
 
@@ -36,11 +36,12 @@ func newAnnouncement(r Report) (*announcement, error) {
 	return &announcement{report: seen, meta: meta, out: out}, err
 }
 
-// SetState replaces the report of this member, which begins as Joining without links. The others receive it while Run
-// runs; they first hear of the newest report that was set before Run. Members shows this member with the part of the
-// report that the others see, see Fit: links that cannot be announced (as for a MAC address that is all zero or a group
-// address) and parts that exceed 512 bytes are left out, and the log says so when that changes. SetState returns an
-// error when the state is Unknown. Only one goroutine at a time may call it.
+// SetState replaces the report of this member. The first report is Joining, without links. The other members receive
+// each report while Run runs. A report that was set before Run is the first report for the other members. Members shows
+// this member with the part of the report that the other members see, see Fit. Fit leaves out invalid links, for
+// example with a MAC address that is all zero or a group address, and parts that exceed 512 bytes. SetState logs a
+// change of the omitted parts, and returns an error when the state is Unknown. Only one goroutine at a time may call
+// SetState.
 func (m *Membership) SetState(r Report) error {
 	own, err := newAnnouncement(r)
 	if err != nil {
@@ -65,26 +66,27 @@ func (m *Membership) SetState(r Report) error {
 	return nil
 }
 
-// self returns this member as it announces itself.
+// self returns this member with the current announcement.
 func (m *Membership) self(addr netip.AddrPort) Member {
 	return m.own.Load().report.member(m.options.Name, addr)
 }
 
-// announce passes the newest announcement to memberlist, unless memberlist has it. It returns that announcement, which
-// the next call gets as tried, and the time to wait before the next call. Only one goroutine may call it.
+// announce passes the newest announcement to memberlist, unless memberlist has the announcement already. announce
+// returns the announcement, which the next call takes as tried, and the time to wait before the next call. Only one
+// goroutine may call announce.
 //
-// memberlist silently drops an update when it refutes a claim of the others about this member at the same time, as it
-// does after a restart: the update gets its incarnation number before the lock, the refutation gets a greater number,
-// and the refutation carries the old metadata.
+// memberlist silently drops an update that coincides with the refutation of a claim about this member, as happens after
+// a restart: the update gets its incarnation number before the lock, the refutation gets a greater number, and the
+// refutation carries the old metadata.
 func (m *Membership) announce(list *memberlist.Memberlist, tried *announcement) (*announcement, time.Duration) {
 	own := m.own.Load()
-	// Only UpdateNode changes this node's metadata, and only this function calls it, so it needs no lock to read the
-	// metadata.
+	// Only UpdateNode changes the metadata of this node, and only this function calls UpdateNode. So reading the
+	// metadata needs no lock.
 	done := func() bool { return bytes.Equal(list.LocalNode().Meta, own.meta) }
 	if own == tried && done() {
 		return own, announceCheck
 	}
-	// UpdateNode queues the update before it waits, and nobody here needs to know when it was sent: a timeout is no
+	// UpdateNode queues the update before it waits. Nothing here depends on the time of sending, so a timeout is no
 	// error.
 	_ = list.UpdateNode(updateWait)
 	if !done() {
@@ -92,7 +94,7 @@ func (m *Membership) announce(list *memberlist.Memberlist, tried *announcement) 
 	}
 	select {
 	case m.announced <- struct{}{}:
-	default: // keepJoining has not seen the update before this one yet
+	default: // keepJoining has not seen the previous update yet
 	}
 	return own, announceCheck
 }

@@ -10,23 +10,23 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// collision makes memberlist drop an update of the local member: it holds memberlist's lock from the moment that the
-// first other member is known until the update waits for it. The goroutine that merges what that member told goes on to
-// what it told of an earlier process of this name, and contradicts it before the update gets the lock, which has its
-// number by then.
+// collision makes memberlist drop an update of the local member. collision holds memberlist's lock from the first join
+// of another member until the update waits for the lock. The update then gets its incarnation number, and needs the
+// lock again for writing. Before that, the goroutine that merges the state of the other member gets the lock, reaches
+// the state of an earlier process of this name, and refutes that state.
 type collision struct {
 	memberlist.Delegate
 	memberlist.EventDelegate
 	name string
-	// provoke changes what the member says of itself.
+	// provoke changes the report of the member.
 	provoke func()
 	// begun is set when provoke has been called.
 	begun atomic.Bool
-	// updates counts the attempts to update since.
+	// updates counts the attempts to update since then.
 	updates atomic.Int32
 }
 
-// NodeMeta implements memberlist.Delegate. UpdateNode asks for the metadata just before it takes the lock.
+// NodeMeta implements memberlist.Delegate. UpdateNode calls NodeMeta just before UpdateNode takes the lock.
 func (c *collision) NodeMeta(limit int) []byte {
 	if c.begun.Load() {
 		c.updates.Add(1)
@@ -47,7 +47,7 @@ func (c *collision) NotifyJoin(n *memberlist.Node) {
 	}
 }
 
-// waitsForLock tells whether one of the goroutines whose stacks these are is in UpdateNode, waiting for the lock.
+// waitsForLock reports whether one of the goroutines in stacks waits for the lock in UpdateNode.
 func waitsForLock(stacks []byte) bool {
 	for stack := range bytes.SplitSeq(stacks, []byte("\n\n")) {
 		head, calls, _ := bytes.Cut(stack, []byte("\n"))
@@ -58,7 +58,8 @@ func waitsForLock(stacks []byte) bool {
 	return false
 }
 
-// TestUpdateDuringContradiction restarts a member that gets ready just when the others tell it of the process before.
+// TestUpdateDuringContradiction restarts a member that becomes ready just when the other members report its previous
+// process.
 func TestUpdateDuringContradiction(t *testing.T) {
 	c := newCluster(t)
 	rest := c.startAll(4)

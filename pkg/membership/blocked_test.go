@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// walled is a cluster of nodes a, b, c on a firewall. It is for a bubble of testing/synctest.
+// walled is a cluster of nodes a, b, c behind a firewall, for a bubble of testing/synctest.
 type walled struct {
 	t       *testing.T
 	wall    *firewall
@@ -42,7 +42,7 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-// startWalled starts n nodes behind rules.
+// startWalled starts n nodes behind a firewall with rules.
 func startWalled(t *testing.T, n int, rules ...rule) *walled {
 	w := &walled{t: t, wall: newFirewall()}
 	w.wall.set(rules...)
@@ -75,14 +75,14 @@ func startWalled(t *testing.T, n int, rules ...rule) *walled {
 	return w
 }
 
-// end stops all nodes, and waits until memberlist's goroutines have ended.
+// end stops all nodes, and waits until the goroutines of memberlist have ended.
 func (w *walled) end() {
 	w.stop()
 	w.running.Wait()
 	time.Sleep(time.Minute)
 }
 
-// sees returns the names of the members in the view of node i, and in brackets the unreached nodes.
+// sees returns the names of the members in the view of node i, with the unreached nodes in brackets.
 func (w *walled) sees(i int) string {
 	var names []string
 	for _, m := range w.nodes[i].Members() {
@@ -94,7 +94,7 @@ func (w *walled) sees(i int) string {
 	return strings.Join(names, " ")
 }
 
-// changes counts how often another node joined or was lost in the log of node i.
+// changes returns the number of joins and losses of other nodes in the log of node i.
 func (w *walled) changes(i int) int {
 	log := w.logs[i].String()
 	return strings.Count(log, `msg="member joined"`) + strings.Count(log, `msg="member gone"`)
@@ -110,22 +110,22 @@ func blocked(texts ...string) (rules []rule) {
 	return rules
 }
 
-// sentence is the advice about node name, which the log of another node gives.
+// sentence returns the advice about the named node in the logs of the other nodes.
 func sentence(name string) string {
 	const text = "gossip with node %s (192.0.2.%d) does not pass: open TCP and UDP port 7950 in both directions"
 	return fmt.Sprintf(text, name, name[0]-'a'+1)
 }
 
-// TestBlockedGossip blocks gossip between a and b in all ways. Their lists of members must stop changing, and the log
-// of at least one of them must name the other. docs/troubleshooting.md shows the results.
+// TestBlockedGossip blocks gossip between a and b in all ways. The lists of members on a and b must stop changing, and
+// the log of a or b must name the other node. docs/troubleshooting.md shows the results.
 func TestBlockedGossip(t *testing.T) {
 	const unstable = "the node joins and is lost again and again"
 	for _, test := range []struct {
 		name  string
 		rules []rule
-		// a and b are the nodes that each of them sees when there is no third node.
+		// a and b are the views of the two nodes without a third node.
 		a, b string
-		// named holds which of a and b names the other one in its log when there is no third node.
+		// named lists the nodes that log the name of the other node, without a third node.
 		named string
 	}{
 		{"TCP a-b", blocked("TCP a-b"), "a b", "a b", "a"},
@@ -185,7 +185,7 @@ func TestBlockedGossip(t *testing.T) {
 	}
 }
 
-// watch checks that the members change a few times at most in the first half minute, and then not any more.
+// watch checks that the members change only a few times in the first half minute, and not at all afterwards.
 func (w *walled) watch() {
 	w.t.Helper()
 	before := make([]int, len(w.nodes))
@@ -208,7 +208,7 @@ func (w *walled) watch() {
 	}
 }
 
-// heal opens the firewall, and checks that all nodes see all soon, and that this stays so.
+// heal opens the firewall, and checks that all nodes see all nodes after 30 seconds, and still do so one minute later.
 func (w *walled) heal() {
 	w.t.Helper()
 	w.wall.set()

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// NodeAddrs are the addresses of a node, in the order in which the Node object lists them.
+// NodeAddrs holds the addresses of a node, in the order of the Node object.
 type NodeAddrs struct {
 	Name  string
 	Addrs []netip.Addr
@@ -13,20 +13,20 @@ type NodeAddrs struct {
 
 // Choice holds the gossip addresses of a node and of its peers.
 type Choice struct {
-	// Bind and Also are for the Options of the same names. Bind is invalid when the node has no address.
+	// Bind and Also are the values for the Options with the same names. Bind is invalid when the node has no address.
 	Bind, Also netip.AddrPort
-	// Peers are the other nodes, in the order in which Choose got them. A node without an address is among them.
+	// Peers lists the other nodes, in the order of the argument of Choose, including nodes without an address.
 	Peers []Peer
 }
 
-// Choose returns the gossip addresses of the node named self and of its peers, all on this port.
+// Choose returns the gossip addresses of the node named self and of its peers, all with the given port.
 //
 // All nodes share one main family: IPv4 if all nodes have an IPv4 address, else IPv6 if all have an IPv6 address, else
 // the family of more nodes, and IPv4 in a tie. Thus nodes agree even if their Node objects list addresses in different
 // orders. A node binds its first address of the main family, and also its first address of the other family, for nodes
 // without the main family. A node without the main family binds its first address of the other family. Every node tries
-// its peers at exactly the addresses that the peers bind, in the families that both have. The order of nodes affects
-// only the order of Peers.
+// its peers at exactly the addresses that the peers bind, in the families common to both nodes. The order of nodes
+// affects only the order of Peers.
 func Choose(self string, port uint16, nodes []NodeAddrs) Choice {
 	ipv4 := mainFamily(nodes)
 	var own []netip.AddrPort
@@ -51,7 +51,7 @@ func Choose(self string, port uint16, nodes []NodeAddrs) Choice {
 			return !slices.ContainsFunc(own, func(o netip.AddrPort) bool { return o.Addr().Is4() == a.Addr().Is4() })
 		})
 		if len(usable) > 0 {
-			at = usable // else the attempt fails, and its error tells why
+			at = usable // else the attempt fails with an error about the missing family
 		}
 		c.Peers = append(c.Peers, Peer{Name: n.Name, Addrs: at})
 	}
@@ -82,7 +82,7 @@ func listening(n NodeAddrs, ipv4 bool, port uint16) (at []netip.AddrPort) {
 	return at
 }
 
-// firstOf returns the first address of the node in a family, invalid when it has none.
+// firstOf returns the first address of the node in a family, or an invalid address if the node has none.
 func firstOf(n NodeAddrs, ipv4 bool) netip.Addr {
 	for _, a := range n.Addrs {
 		if a = a.Unmap().WithZone(""); reachable(a) && a.Is4() == ipv4 {

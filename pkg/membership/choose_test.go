@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// parseNodes parses nodes: the name, then addresses.
+// parseNodes parses nodes. Each text is the name, followed by the addresses.
 func parseNodes(texts ...string) (nodes []NodeAddrs) {
 	for _, text := range texts {
 		words := strings.Fields(text)
@@ -23,7 +23,7 @@ func parseNodes(texts ...string) (nodes []NodeAddrs) {
 	return nodes
 }
 
-// String describes a choice: Bind, Also, and the peers.
+// String returns Bind, Also, and the peers of a choice as text.
 func (c Choice) String() string {
 	text := fmt.Sprintf("%v %v;", c.Bind.Addr(), c.Also.Addr())
 	for _, p := range c.Peers {
@@ -39,7 +39,7 @@ func TestChoose(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		nodes []string
-		// want are the choices of the nodes, in their order.
+		// want holds the choices of the nodes, in the same order.
 		want []string
 	}{
 		{"IPv4 alone", []string{"a 10.0.0.1", "b 10.0.0.2"}, []string{"10.0.0.1 -; b 10.0.0.2", "10.0.0.2 -; a 10.0.0.1"}},
@@ -69,8 +69,9 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// TestChoicesAgree is the law that nodes which know the same Nodes, in any order, agree: each tries every other one at
-// addresses that the other one binds, if the two have a family in common, and at its main address if it can.
+// TestChoicesAgree checks that nodes which know the same Nodes, in any order, agree: if two nodes have a common family,
+// each node tries the other node at addresses that the other node binds, and at the main address of the other node if
+// possible.
 func TestChoicesAgree(t *testing.T) {
 	for seed := range uint64(3000) {
 		r := rand.New(rand.NewPCG(seed, 0))
@@ -105,7 +106,7 @@ func TestChoicesAgree(t *testing.T) {
 	}
 }
 
-// checkPair checks the addresses at which the node that chose own tries peer, which chose theirs.
+// checkPair checks the addresses at which the node with the choice own tries peer, which has the choice theirs.
 func checkPair(t *testing.T, what string, own Choice, peer Peer, theirs Choice) {
 	t.Helper()
 	families := func(c Choice) map[bool]bool {

@@ -20,12 +20,13 @@ import (
 
 var testKey = []byte("a secret of 24 bytes ...")
 
-// network carries the gossip of the members of one test over the loopback interface, and can be cut.
+// network carries the gossip of the members of one test over the loopback interface. Tests can cut the network.
 type network struct {
 	mu sync.Mutex
-	// side tells for a member's address on which side of the cut it is.
+	// side maps the address of a member to the side of the cut.
 	side map[string]int
-	// to and by count by address how often connections to it were tried, and by it.
+	// to and by count the attempted connections by address: to counts the connections to the address, by the
+	// connections from the address.
 	to, by map[string]int
 }
 
@@ -39,7 +40,7 @@ func (n *network) dial(from, to string) {
 	n.by[from]++
 }
 
-// tried returns how often connections to address were tried, and by it.
+// tried returns the number of attempted connections to address, and from address.
 func (n *network) tried(address netip.AddrPort) (to, by int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -52,7 +53,7 @@ func (n *network) connected(a, b string) bool {
 	return n.side[a] == n.side[b]
 }
 
-// put moves a member to a side of the cut. All begin on side 0.
+// put moves a member to a side of the cut. All members begin on side 0.
 func (n *network) put(side int, address string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -62,14 +63,15 @@ func (n *network) put(side int, address string) {
 	n.side[address] = side
 }
 
-// wire is one member's connection to the network. What is sent across a cut is lost without an error, as on a LAN.
+// wire is the connection of one member to the network. Datagrams across a cut are lost without an error, as on a LAN.
+// Connections across a cut fail.
 type wire struct {
 	memberlist.NodeAwareTransport
 	network *network
 	address string
 }
 
-// attach puts a wire between a member and its sockets.
+// attach returns the wire between a member and its sockets.
 func (n *network) attach(t memberlist.NodeAwareTransport) *wire {
 	ip, port, err := t.FinalAdvertiseAddr("", 0)
 	if err != nil {
@@ -107,9 +109,9 @@ type cluster struct {
 	t       testing.TB
 	network network
 	log     *slog.Logger
-	// memory is the time for which dead members are remembered; zero means the default.
+	// memory is the time for which memberlist remembers dead members; zero means the default.
 	memory time.Duration
-	// adjust changes the configuration of the next members to start; it may be nil.
+	// adjust changes the configuration of members that start later. adjust may be nil.
 	adjust func(*memberlist.Config)
 
 	mu    sync.Mutex
@@ -143,7 +145,7 @@ func (c *cluster) currentPeers() []Peer {
 	return slices.Clone(c.peers)
 }
 
-// start runs a member on a free port of a loopback address and makes it known to the others as a peer.
+// start runs a member on a free port of a loopback address, and adds the member to the peers of the other members.
 func (c *cluster) start(name string, keys ...[]byte) *node {
 	c.t.Helper()
 	if len(keys) == 0 {
@@ -152,7 +154,7 @@ func (c *cluster) start(name string, keys ...[]byte) *node {
 	return c.run(Options{Name: name, Bind: netip.MustParseAddrPort("127.0.0.1:0"), Keys: keys}, func(*Membership) {})
 }
 
-// run fills in the rest of the options, makes a member of them, calls before with the member, and runs it.
+// run completes the options, creates a member, calls before with the member, and runs the member.
 func (c *cluster) run(options Options, before func(*Membership)) *node {
 	c.t.Helper()
 	registry, name := prometheus.NewRegistry(), options.Name
@@ -185,7 +187,7 @@ func (c *cluster) run(options Options, before func(*Membership)) *node {
 		}
 		return n.list.Load() != nil
 	})
-	c.network.put(0, n.address().String()) // the port may have been that of a crashed member
+	c.network.put(0, n.address().String()) // a crashed member may have had the same port
 	c.mu.Lock()
 	c.peers = slices.DeleteFunc(c.peers, func(p Peer) bool { return p.Name == name })
 	c.peers = append(c.peers, Peer{Name: name, Addrs: []netip.AddrPort{n.address()}})
@@ -193,7 +195,7 @@ func (c *cluster) run(options Options, before func(*Membership)) *node {
 	return n
 }
 
-// startAll runs n members that all are ready, and waits until each knows all.
+// startAll runs n ready members, and waits until each member knows all members.
 func (c *cluster) startAll(n int) []*node {
 	c.t.Helper()
 	var nodes []*node
@@ -208,7 +210,7 @@ func (c *cluster) startAll(n int) []*node {
 	return nodes
 }
 
-// end stops a member politely, unless that has been done.
+// end stops a member in the ordinary way, unless the member has ended already.
 func (n *node) end() {
 	n.stop()
 	if err := <-n.done; err != nil {
@@ -217,7 +219,7 @@ func (n *node) end() {
 	n.done <- nil
 }
 
-// crash cuts a member off from everybody.
+// crash cuts a member off from all other members.
 func (c *cluster) crash(n *node) {
 	address := n.address()
 	c.network.put(int(address.Port()), address.String())
@@ -226,13 +228,13 @@ func (c *cluster) crash(n *node) {
 	c.peers = slices.DeleteFunc(c.peers, func(p Peer) bool { return p.Addrs[0] == address })
 }
 
-// address is the gossip address of the member.
+// address returns the gossip address of the member.
 func (n *node) address() netip.AddrPort {
 	self, _ := n.find(n.options.Name)
 	return self.Addr
 }
 
-// find returns the member of this name as n sees it.
+// find returns the member with this name in the view of n.
 func (n *node) find(name string) (Member, bool) {
 	v := n.published.Load()
 	i, found := v.find(name)
@@ -242,7 +244,7 @@ func (n *node) find(name string) (Member, bool) {
 	return v.members[i], true
 }
 
-// count returns how many members are in this state, as n sees it.
+// count returns the number of members in this state in the view of n.
 func (n *node) count(state State) int {
 	count := 0
 	for _, m := range n.Members() {
@@ -257,20 +259,20 @@ func all(nodes []*node, condition func(*node) bool) bool {
 	return !slices.ContainsFunc(nodes, func(n *node) bool { return !condition(n) })
 }
 
-// eventually waits until condition holds. It looks again whenever a member's list changes.
+// eventually waits until condition holds. eventually checks condition after every change of a list of members.
 func (c *cluster) eventually(what string, condition func() bool) {
 	c.t.Helper()
 	c.within(30*time.Second, what, condition)
 }
 
-// within is eventually with a bound of its own. It returns how long it took.
+// within is like eventually, with a given bound. within returns the time until condition held.
 func (c *cluster) within(bound time.Duration, what string, condition func() bool) time.Duration {
 	c.t.Helper()
 	start := time.Now()
 	for !condition() {
 		select {
 		case <-c.woken:
-		case <-time.After(5 * time.Millisecond): // some conditions are not about lists
+		case <-time.After(5 * time.Millisecond): // some conditions do not depend on lists
 			if time.Since(start) > bound {
 				c.t.Fatalf("not within %v: %s", bound, what)
 			}
@@ -279,7 +281,7 @@ func (c *cluster) within(bound time.Duration, what string, condition func() bool
 	return time.Since(start)
 }
 
-// stays checks that condition holds for as long as d. It looks again whenever a member's list changes.
+// stays checks that condition holds for the duration d. stays checks condition after every change of a list of members.
 func (c *cluster) stays(d time.Duration, what string, condition func() bool) {
 	c.t.Helper()
 	for end := time.After(d); ; {
@@ -288,14 +290,14 @@ func (c *cluster) stays(d time.Duration, what string, condition func() bool) {
 		}
 		select {
 		case <-c.woken:
-		case <-time.After(20 * time.Millisecond): // counters wake nobody
+		case <-time.After(20 * time.Millisecond): // counters cause no wake-up
 		case <-end:
 			return
 		}
 	}
 }
 
-// witness notes what a member hears of another.
+// witness records the reports that a member receives about another member.
 type witness struct {
 	memberlist.EventDelegate
 	of    string
@@ -326,7 +328,7 @@ func (w *witness) NotifyUpdate(n *memberlist.Node) {
 	w.EventDelegate.NotifyUpdate(n)
 }
 
-// take returns what was heard since the last call.
+// take returns the reports since the last call.
 func (w *witness) take() []Member {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -335,7 +337,7 @@ func (w *witness) take() []Member {
 	return heard
 }
 
-// startWitness runs a member that notes what it hears of another.
+// startWitness runs a member that records the reports about another member.
 func (c *cluster) startWitness(name, of string) (*node, *witness) {
 	c.t.Helper()
 	w := &witness{of: of}
@@ -345,7 +347,7 @@ func (c *cluster) startWitness(name, of string) (*node, *witness) {
 	return n, w
 }
 
-// conflicts returns how many conflicts n has counted.
+// conflicts returns the number of conflicts that n has counted.
 func (n *node) conflicts() float64 {
 	return testutil.ToFloat64(n.events.WithLabelValues(eventConflict.String()))
 }

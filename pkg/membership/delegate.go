@@ -8,7 +8,8 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// delegate receives the calls of memberlist, which holds its own lock meanwhile. It must not block or call memberlist.
+// delegate receives the calls of memberlist. Because memberlist holds its own lock during most calls, a delegate must
+// not block, and must not call memberlist.
 type delegate struct{ m *Membership }
 
 var (
@@ -29,7 +30,7 @@ func (d delegate) put(n *memberlist.Node, e event) {
 	addr, _ := netip.AddrFromSlice(n.Addr)
 	where := netip.AddrPortFrom(addr.Unmap(), n.Port)
 	if n.Name == d.m.options.Name {
-		// The metadata in n may be older than the report that SetState has published, or publishes at this moment.
+		// The metadata in n may be older than the report that SetState has published, or is about to publish.
 		d.m.publish(func(v *view) *view { return v.with(d.m.self(where), nil) })
 		return
 	}
@@ -45,7 +46,7 @@ func (d delegate) put(n *memberlist.Node, e event) {
 	})
 }
 
-// NotifyLeave implements memberlist.EventDelegate. memberlist calls it for a member that was found dead as for one that
+// NotifyLeave implements memberlist.EventDelegate. memberlist calls NotifyLeave for dead members and for members that
 // left.
 func (d delegate) NotifyLeave(n *memberlist.Node) {
 	if n.Name == d.m.options.Name {
@@ -64,8 +65,8 @@ func (d delegate) NotifyPingComplete(n *memberlist.Node, _ time.Duration, _ []by
 	d.m.paths.answered(n.Name)
 }
 
-// NotifyConflict implements memberlist.ConflictDelegate: another process claims the name of a member under another
-// address. memberlist logs that, and does not let the other process in while the member lives.
+// NotifyConflict implements memberlist.ConflictDelegate: another process claims the name of a member with another
+// address. memberlist logs the conflict, and rejects the other process while the member lives.
 func (d delegate) NotifyConflict(_, _ *memberlist.Node) { d.m.count(eventConflict) }
 
 // NodeMeta implements memberlist.Delegate.
@@ -83,7 +84,7 @@ func (delegate) LocalState(bool) []byte { return nil }
 // MergeRemoteState implements memberlist.Delegate.
 func (delegate) MergeRemoteState([]byte, bool) {}
 
-// event is something that happened to another member.
+// event is a change of another member.
 type event uint8
 
 const (
@@ -96,7 +97,7 @@ const (
 // events holds every event.
 var events = [...]event{eventJoined, eventUpdated, eventLeft, eventConflict}
 
-// String returns the event as the metrics label it.
+// String returns the label of the event in the metrics.
 func (e event) String() string {
 	if int(e) >= len(events) {
 		return fmt.Sprintf("event %d", uint8(e))

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// BenchmarkCrashDetection prints how long it takes from a crash until no survivor counts the member any more.
+// BenchmarkCrashDetection prints the time from a crash until the last survivor has removed the member from its list.
 func BenchmarkCrashDetection(b *testing.B) {
 	for _, size := range []int{4, 10} {
 		b.Run(fmt.Sprintf("members=%d", size), func(b *testing.B) {

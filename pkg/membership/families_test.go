@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// freePort returns an address of a loopback interface with a port that nobody has.
+// freePort returns an address on a loopback interface with a free port.
 func freePort(t *testing.T, host string) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
@@ -18,8 +18,8 @@ func freePort(t *testing.T, host string) netip.AddrPort {
 	return l.Addr().(*net.TCPAddr).AddrPort()
 }
 
-// TestMixedFamilies runs a node with IPv4, a node with IPv6, and a node with both, which the others tell apart from
-// each other only by name: each of them knows it at another address.
+// TestMixedFamilies runs a node with IPv4, a node with IPv6, and a node with both families. Each of the first two nodes
+// knows the third node at another address, so only the name identifies the third node.
 func TestMixedFamilies(t *testing.T) {
 	c := newCluster(t)
 	four, six := freePort(t, "127.0.0.1"), freePort(t, "::1")
@@ -61,7 +61,7 @@ func TestMixedFamilies(t *testing.T) {
 	}
 }
 
-// TestSecondAddressMayBeMissing starts a node whose second address the kernel does not have.
+// TestSecondAddressMayBeMissing starts a node with a second address that the kernel does not have.
 func TestSecondAddressMayBeMissing(t *testing.T) {
 	c := newCluster(t)
 	a := c.run(Options{

@@ -10,15 +10,15 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// firewall is a network in memory whose nodes can be blocked from each other by direction and protocol. It blocks only
-// on channels and timers, so it works in a bubble of testing/synctest.
+// firewall is a network in memory that can block nodes from each other by direction and protocol. firewall blocks only
+// on channels and timers, so firewall works in a bubble of testing/synctest.
 type firewall struct {
 	mu    sync.Mutex
 	ports map[string]*firewallPort
 	rules map[rule]struct{}
 }
 
-// rule blocks the datagrams that one node sends to another, or the connections that it opens.
+// rule blocks the datagrams from one node to another node, or the connections in that direction.
 type rule struct {
 	from, to string
 	protocol string // "TCP" or "UDP"
@@ -60,7 +60,7 @@ func (f *firewall) set(rules ...rule) {
 	}
 }
 
-// passes returns the port at an address if this protocol reaches it from p, else nil.
+// passes returns the port with the given address if the protocol reaches that port from p, else nil.
 func (p *firewallPort) passes(to, protocol string) *firewallPort {
 	p.net.mu.Lock()
 	defer p.net.mu.Unlock()
@@ -98,7 +98,7 @@ func (p *firewallPort) WriteTo(b []byte, addr string) (time.Time, error) {
 	return p.WriteToAddress(b, memberlist.Address{Addr: addr})
 }
 
-// WriteToAddress implements memberlist.NodeAwareTransport. A datagram that does not pass is lost without an error.
+// WriteToAddress implements memberlist.NodeAwareTransport. A blocked datagram is lost without an error.
 func (p *firewallPort) WriteToAddress(b []byte, addr memberlist.Address) (time.Time, error) {
 	packet := &memberlist.Packet{Buf: append([]byte(nil), b...), From: net.UDPAddrFromAddrPort(p.addr)}
 	if to := p.passes(addr.Addr, "UDP"); to != nil {
@@ -106,7 +106,7 @@ func (p *firewallPort) WriteToAddress(b []byte, addr memberlist.Address) (time.T
 			packet.Timestamp = time.Now()
 			select {
 			case to.packets <- packet:
-			default: // the socket's buffer is full
+			default: // the buffer of the socket is full
 			}
 		})
 	}
@@ -118,7 +118,7 @@ func (p *firewallPort) DialTimeout(addr string, timeout time.Duration) (net.Conn
 	return p.DialAddressTimeout(memberlist.Address{Addr: addr}, timeout)
 }
 
-// DialAddressTimeout implements memberlist.NodeAwareTransport. A connection that does not pass gets no answer.
+// DialAddressTimeout implements memberlist.NodeAwareTransport. A blocked connection gets no answer.
 func (p *firewallPort) DialAddressTimeout(addr memberlist.Address, timeout time.Duration) (net.Conn, error) {
 	to := p.passes(addr.Addr, "TCP")
 	if to == nil {
@@ -131,7 +131,7 @@ func (p *firewallPort) DialAddressTimeout(addr memberlist.Address, timeout time.
 	return firewallStream{near, to.addr}, nil
 }
 
-// firewallStream is an end of a connection.
+// firewallStream is one end of a connection.
 type firewallStream struct {
 	net.Conn
 	remote netip.AddrPort

@@ -10,37 +10,39 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// The timers of gossip. Much shorter ones make large clusters declare living members dead.
+// The timers of gossip. With much shorter timers, large clusters would declare living members dead.
 const (
 	// probeInterval is the interval at which each member probes one other member. A member that does not answer is
 	// suspected at the end of the interval.
 	probeInterval = 200 * time.Millisecond
-	// probeTimeout bounds the wait for the direct answer to a probe, before others are asked to probe too. They wait as
-	// long and then report a failure, so probeInterval must be longer than twice this time: a prober that misses those
-	// reports considers itself overloaded and slows down.
+	// probeTimeout bounds the wait for the direct answer to a probe, before other members are asked to probe too. These
+	// members wait for the same time and then report a failure, so probeInterval must be longer than twice
+	// probeTimeout: a prober that misses these reports considers itself overloaded and slows down.
 	probeTimeout = 80 * time.Millisecond
-	// suspicionMult times probeInterval (times log10 of the number of members from 10 on) is the time between suspicion
-	// and death of a member, if as many others as that less two confirm the suspicion.
+	// suspicionMult times probeInterval is the time between suspicion and death of a member, if suspicionMult-2 other
+	// members confirm the suspicion. From 10 members on, memberlist multiplies this time by log10 of the number of
+	// members.
 	suspicionMult = 3
-	// suspicionMaxTimeoutMult times that is the time if nobody confirms the suspicion.
+	// suspicionMaxTimeoutMult times the time of suspicionMult is the time without any confirmation.
 	suspicionMaxTimeoutMult = 2
-	// gossipInterval is the interval at which changes go to a few others.
+	// gossipInterval is the interval between messages about changes to a few other members.
 	gossipInterval = 50 * time.Millisecond
-	// pushPullInterval is the interval at which all state is exchanged with one other member; memberlist stretches it
-	// in clusters of more than 32.
+	// pushPullInterval is the interval between exchanges of the complete state with one other member; memberlist
+	// stretches the interval in clusters of more than 32 members.
 	pushPullInterval = 10 * time.Second
-	// tcpTimeout bounds the connection of a join or an exchange of all state, and then the exchange itself.
+	// tcpTimeout bounds the connection for a join or an exchange of the complete state, and then the exchange itself.
 	tcpTimeout = time.Second
-	// gossipToTheDead is the time in which a dead member is told of its death, so that it can refute it.
+	// gossipToTheDead is the time for which gossip reports the death of a member to the member, so that a living member
+	// can refute the report.
 	gossipToTheDead = 30 * time.Second
-	// deadNodeReclaim is the time after its death until the name of a member may come back under another address. It is
-	// the shortest one, because only the owner of a node's name holds the key; zero would mean never.
+	// deadNodeReclaim is the time after the death of a member until its name may come back with another address. The
+	// shortest value is safe, because only the owner of the name of a node has the key; zero would mean never.
 	deadNodeReclaim = time.Nanosecond
 
-	// leaveTimeout bounds the wait until the others know that this member leaves.
+	// leaveTimeout bounds the wait until the other members know that this member leaves.
 	leaveTimeout = 500 * time.Millisecond
-	// updateWait bounds the wait until an update of this member has been sent. Nothing here depends on that wait, so it
-	// is the shortest one; zero would mean endless.
+	// updateWait bounds the wait until an update of this member has been sent. Nothing here depends on that wait, so
+	// updateWait has the shortest value; zero would mean an endless wait.
 	updateWait = time.Nanosecond
 )
 
@@ -77,12 +79,12 @@ func (m *Membership) expected(addr netip.Addr) bool {
 	return slices.ContainsFunc(m.published.Load().members, func(member Member) bool { return member.Addr.Addr() == addr })
 }
 
-// nodes returns the number of members, or of peers if there are more.
+// nodes returns the number of members or the number of peers, whichever is greater.
 func (m *Membership) nodes() int {
 	return max(len(m.peers.Load().peers), len(m.published.Load().members))
 }
 
-// config returns memberlist's configuration, without a transport.
+// config returns the configuration of memberlist, without a transport.
 func (m *Membership) config(logger *log.Logger) *memberlist.Config {
 	config := memberlist.DefaultLANConfig()
 	config.Name = m.options.Name

@@ -13,20 +13,23 @@ import (
 )
 
 const (
-	// joinInterval is the pause between two rounds over the peers that are not members. Half of it is random, so that
-	// members that started together do not all try at once.
+	// joinInterval is the average pause between two rounds over the peers that are not members. Each pause is a random
+	// time between half of joinInterval and one and a half of joinInterval, so that members that started together do
+	// not all try at once.
 	joinInterval = time.Second
-	// joinPatience is the time after which a peer counts as unreached. It covers the start of a cluster and of a node.
+	// joinPatience is the time after which a peer counts as unreached. joinPatience covers the start of a cluster and
+	// of a node.
 	joinPatience = 10 * time.Second
-	// spreadTo is the number of members that are told of a change over TCP. They pass it on.
+	// spreadTo is the number of members that receive a change over TCP and pass the change on.
 	spreadTo = 3
-	// settleBound is the time after which a member that reaches nobody considers itself alone. Members that start
-	// together find each other in two rounds.
+	// settleBound is the time after which a member without contact to any other member considers itself alone. Members
+	// that start together find each other within two rounds.
 	settleBound = 3 * time.Second
-	// unstableMemory is the time since the last life of an unstable member after which it counts as an absent one.
+	// unstableMemory is the time since the last life of an unstable member after which the member counts as an absent
+	// peer.
 	unstableMemory = 2 * time.Minute
-	// probeRounds is the number of rounds of probes over all members that may bring no answer over UDP from a member
-	// before the log names it.
+	// probeRounds is the number of rounds of probes over all members without an answer over UDP from a member, before
+	// that member is logged.
 	probeRounds = 5
 )
 
@@ -34,15 +37,15 @@ const (
 // without the joiner a longer partition would never heal.
 type joiner struct {
 	m *Membership
-	// join tries to exchange all state with the named node at an address.
+	// join tries to exchange the complete state with the named node at an address.
 	join func(name string, addr netip.AddrPort) error
-	// absent holds by name the peers that are not members.
+	// absent maps the name of each peer that is not a member to the absence of the peer.
 	absent map[string]*absence
 	// met holds the names of all peers that have been members.
 	met map[string]struct{}
-	// lost holds by name what does not work with a member.
+	// lost maps the name of each member to the protocols that do not work with the member.
 	lost map[string]lostPath
-	// joined is set when the first peer was reached.
+	// joined is true after the first successful join.
 	joined bool
 }
 
@@ -53,7 +56,7 @@ type absence struct {
 	warned bool
 }
 
-// newJoiner returns a joiner that joins by join.
+// newJoiner returns a joiner that uses join.
 func newJoiner(m *Membership, join func(name string, addr netip.AddrPort) error) *joiner {
 	return &joiner{
 		m: m, join: join,
@@ -61,7 +64,7 @@ func newJoiner(m *Membership, join func(name string, addr netip.AddrPort) error)
 	}
 }
 
-// keepJoining tries until ctx ends.
+// keepJoining tries to reach missing peers until ctx ends.
 func (m *Membership) keepJoining(ctx context.Context, list *memberlist.Memberlist) {
 	j := newJoiner(m, func(name string, addr netip.AddrPort) error {
 		_, err := list.Join([]string{name + "/" + addr.String()})
@@ -92,7 +95,7 @@ func (m *Membership) settle() {
 	}
 }
 
-// round tries each peer that is not a member, one after the other, and returns how many it tried.
+// round tries each peer that is not a member, one after the other, and returns the number of tried peers.
 func (j *joiner) round(ctx context.Context) (tried int) {
 	table := newPeerTable(j.m.options.Peers())
 	j.m.peers.Store(table)
@@ -112,12 +115,12 @@ func (j *joiner) round(ctx context.Context) (tried int) {
 			j.spread()
 		default:
 		}
-		// Another peer of this round may have brought this one with it.
+		// Another peer of this round may have introduced this peer.
 		if j.isMember(peer.Name) {
 			continue
 		}
 		j.try(peer)
-		j.publish(table) // the rest of the round may take long
+		j.publish(table) // the remaining peers may take a long time
 		tried++
 	}
 	return tried
@@ -130,14 +133,15 @@ func (j *joiner) try(peer Peer) {
 	for _, addr := range peer.Addrs {
 		err := j.join(peer.Name, addr)
 		if err == nil && !j.joined {
-			// The peer may have told of an earlier process of this name, whose metadata the others still have.
+			// The peer may have reported an earlier process of this name, and the other members still have the metadata
+			// of that process.
 			j.joined = true
 			j.spread()
 		}
 		if j.isMember(peer.Name) {
 			return
 		}
-		cause := errOther // or the peer becomes a member as soon as its former process is known to be dead
+		cause := errOther // or the peer becomes a member when its previous process is known to be dead
 		if err != nil {
 			cause = causeOf(err, j.m.paths.dialError(addr))
 		}
@@ -151,7 +155,8 @@ func (j *joiner) try(peer Peer) {
 	j.note(peer, began, cause)
 }
 
-// note keeps the result of an attempt that began at began, and warns once when a peer has been out of reach for long.
+// note records the result of an attempt that started at began, and logs one warning when a peer stays unreachable for
+// joinPatience.
 func (j *joiner) note(peer Peer, began time.Time, err error) {
 	gone := j.absent[peer.Name]
 	if gone == nil {
@@ -175,12 +180,12 @@ func (j *joiner) unreached(peer Peer, gone *absence) Unreached {
 	}
 	_, u.Met = j.met[peer.Name]
 	if errors.Is(gone.err, errUnstable) {
-		u.Met = false // its gossip does not pass, although some of it did
+		u.Met = false // its gossip does not pass, although some messages did
 	}
 	return u
 }
 
-// publish replaces the result of Unreached, and wakes the owner when it is another one than before.
+// publish replaces the result of Unreached, and calls Options.Wake when the result has changed.
 func (j *joiner) publish(table *peerTable) {
 	unreached := []Unreached{}
 	for name, gone := range j.absent {
@@ -195,8 +200,9 @@ func (j *joiner) publish(table *peerTable) {
 	}
 }
 
-// checkPaths logs when TCP or UDP ceases to work with a member that probes through other members, or through the other
-// protocol, keep alive. illness is memberlist's health score, by which it slows its probes down.
+// checkPaths logs when TCP or UDP stops working with a member that stays alive through other members or through the
+// other protocol. checkPaths also updates the result of Impaired. illness is the health score of memberlist, which
+// slows down the probes of memberlist.
 func (j *joiner) checkPaths(illness int) {
 	impaired := []Unreached{}
 	v := j.m.published.Load()
@@ -236,7 +242,7 @@ func (j *joiner) checkPaths(illness int) {
 	j.m.paths.keep(known, func(a netip.AddrPort) bool { return j.m.expected(a.Addr()) })
 }
 
-// advice is the sentence for operators about a member with which gossip works through other members only.
+// advice returns the sentence for operators about a member that gossip reaches only through other members.
 func (j *joiner) advice(member Member) string {
 	for _, own := range []netip.Addr{j.m.options.Bind.Addr(), j.m.options.Also.Addr()} {
 		if !own.IsValid() {
@@ -249,9 +255,10 @@ func (j *joiner) advice(member Member) string {
 	return Unreached{Name: member.Name, Err: errNoRoute}.String()
 }
 
-// spread exchanges all state with a few members, because memberlist's own gossip may lose an update of this member: the
-// queue of memberlist confuses two messages of the same length and number, and the numbers start again when a message
-// replaces the only one in the queue. Nodes with names of the same length that start together cause such pairs.
+// spread exchanges the complete state with a few members, because the gossip of memberlist may lose an update of this
+// member: the queue of memberlist confuses two messages of the same length and number, and the numbers start again when
+// a message replaces the only message in the queue. Nodes with names of the same length that start together cause such
+// pairs.
 func (j *joiner) spread() {
 	members := slices.Clone(j.m.Members())
 	shuffle(members)
@@ -264,7 +271,7 @@ func (j *joiner) spread() {
 
 func shuffle[T any](s []T) { rand.Shuffle(len(s), func(a, b int) { s[a], s[b] = s[b], s[a] }) }
 
-// isMember reports whether the node of this name is a member.
+// isMember reports whether the node with this name is a member.
 func (j *joiner) isMember(name string) bool {
 	_, found := j.m.published.Load().find(name)
 	return found

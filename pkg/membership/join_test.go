@@ -19,7 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// lone returns a Membership that does not run, with these peers, like "b 192.0.2.2:7950", and its log.
+// lone returns a Membership that does not run, with peers like "b 192.0.2.2:7950", and the log of the Membership.
 func lone(t *testing.T, peers ...string) (*Membership, *bytes.Buffer) {
 	var b bytes.Buffer
 	m, err := New(Options{
@@ -33,7 +33,7 @@ func lone(t *testing.T, peers ...string) (*Membership, *bytes.Buffer) {
 	return m, &b
 }
 
-// parsePeers parses peers: the name, then addresses.
+// parsePeers parses peers. Each text is the name, followed by the addresses.
 func parsePeers(texts ...string) (peers []Peer) {
 	for _, text := range texts {
 		words := strings.Fields(text)
@@ -46,7 +46,7 @@ func parsePeers(texts ...string) (peers []Peer) {
 	return peers
 }
 
-// peerNode is a node as memberlist tells of it.
+// peerNode returns a node in the form in which memberlist reports nodes.
 func peerNode(name, ip string, meta ...byte) *memberlist.Node {
 	return &memberlist.Node{Name: name, Addr: net.ParseIP(ip), Port: 7950, Meta: meta}
 }
@@ -58,7 +58,7 @@ func TestJoinerTriesWhoIsMissing(t *testing.T) {
 	j := newJoiner(m, func(name string, addr netip.AddrPort) error {
 		tried = append(tried, name+" "+addr.String())
 		if name == "d" || name == "e" {
-			// Each of these two brings the other.
+			// A join with one of these two peers brings the other peer too.
 			delegate{m}.NotifyJoin(peerNode("d", "fd00::4", 2, 2))
 			delegate{m}.NotifyJoin(peerNode("e", "192.0.2.5", 2, 2))
 			return nil
@@ -80,7 +80,7 @@ func TestJoinerTriesWhoIsMissing(t *testing.T) {
 	}
 }
 
-// rounds lets j try for d.
+// rounds runs rounds of j for the duration d.
 func (j *joiner) rounds(t *testing.T, d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(joinInterval) {
 		j.round(t.Context())
@@ -103,7 +103,7 @@ func TestJoinerWarnsOnce(t *testing.T) {
 		if logged.String() != want {
 			t.Errorf("logged\n%s\nwant\n%s", logged, want)
 		}
-		// It comes and goes: a new absence.
+		// The peer comes and goes, which begins a new absence.
 		delegate{m}.NotifyJoin(peerNode("b", "192.0.2.2", 2, 2))
 		j.rounds(t, joinInterval)
 		j.checkPaths(0)
@@ -128,7 +128,7 @@ func TestUnreached(t *testing.T) {
 		j := newJoiner(m, func(_ string, addr netip.AddrPort) error {
 			switch addr.Addr().String() {
 			case "192.0.2.2":
-				return nil // another node is there
+				return nil // another node has the address
 			case "192.0.2.3":
 				m.paths.dialed(addr.String(), timeout)
 				return timeout
@@ -170,7 +170,7 @@ func TestUnreached(t *testing.T) {
 	})
 }
 
-// TestUnreachedSentence gives the sentences for operators.
+// TestUnreachedSentence checks the sentences for operators.
 func TestUnreachedSentence(t *testing.T) {
 	addr := netip.MustParseAddrPort("[fd00::2]:7950")
 	for _, test := range []struct {
@@ -204,7 +204,7 @@ func TestUnreachedSentence(t *testing.T) {
 	}
 }
 
-// TestCauses reduces the errors of attempts.
+// TestCauses checks the causes of failed attempts.
 func TestCauses(t *testing.T) {
 	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
 	for _, test := range []struct {
@@ -228,7 +228,7 @@ func TestCauses(t *testing.T) {
 	}
 }
 
-// TestUnreadableMember is about a member of a later version.
+// TestUnreadableMember runs with a member of a later version.
 func TestUnreadableMember(t *testing.T) {
 	m, logged := lone(t)
 	d := delegate{m}
@@ -254,7 +254,7 @@ level=INFO msg="member gone" node=b address=192.0.2.2:7950 state=ready
 	if logged.String() != want {
 		t.Errorf("logged\n%s\nwant\n%s", logged, want)
 	}
-	// Views that were handed out are as they were.
+	// Views that were returned earlier must not change.
 	var got []string
 	for _, v := range views[1:] {
 		var line strings.Builder

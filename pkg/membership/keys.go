@@ -44,7 +44,7 @@ func deriveKeys(secrets [][]byte) ([][]byte, error) {
 	return keys, nil
 }
 
-// newKeyring returns a ring of the keys derived from secrets. The first key encrypts outgoing gossip.
+// newKeyring returns a keyring with the keys derived from secrets. The first key encrypts outgoing gossip.
 func newKeyring(secrets [][]byte) (*memberlist.Keyring, error) {
 	keys, err := deriveKeys(secrets)
 	if err != nil {
@@ -55,8 +55,8 @@ func newKeyring(secrets [][]byte) (*memberlist.Keyring, error) {
 
 // SetKeys replaces the keys, at any time: the first key encrypts outgoing gossip from now on, and incoming gossip is
 // accepted when any of the keys decrypts it. A rotation without loss has three steps: all members accept the new key,
-// then all use it, then all drop the old one. SetKeys returns an error, and changes nothing, when there is no key or a
-// key has fewer than 16 bytes. Only one goroutine at a time may call it.
+// then all members use the new key, then all members drop the old key. SetKeys returns an error, and changes nothing,
+// when there is no key or a key has fewer than 16 bytes. Only one goroutine at a time may call SetKeys.
 func (m *Membership) SetKeys(secrets [][]byte) error {
 	keys, err := deriveKeys(secrets)
 	if err != nil {
@@ -70,9 +70,9 @@ func (m *Membership) SetKeys(secrets [][]byte) error {
 
 // replaceKeys replaces the keys of ring; the first key encrypts outgoing gossip.
 //
-// It removes keys from the end of the ring only. Removing a key from the middle moves the others in memory that
-// memberlist reads without a lock to decrypt. So a key behind a removed one is added again afterwards, and is missing
-// for an instant; that happens only with three keys.
+// replaceKeys removes keys only from the end of the ring, because a removal from the middle moves the other keys in
+// memory that memberlist reads without a lock to decrypt. So a key behind a removed key is added again afterwards, and
+// is missing for an instant; this happens only with three keys.
 func replaceKeys(ring *memberlist.Keyring, keys [][]byte) error {
 	if err := ring.AddKey(keys[0]); err != nil {
 		return err

@@ -6,12 +6,12 @@ import (
 )
 
 const (
-	// minLife is the time for which a member must stay to count as stable.
+	// minLife is the time that a member must stay alive to count as stable.
 	minLife = 10 * time.Second
-	// maxShortLives is the number of lives shorter than minLife in a row after which a member is unstable: it counts as
-	// a member again only after it has stayed for minLife.
+	// maxShortLives is the number of consecutive lives shorter than minLife after which a member is unstable. An
+	// unstable member counts as a member again only after a life of minLife.
 	maxShortLives = 2
-	// lifeMemory is the time after which the lives of a lost member are forgotten.
+	// lifeMemory is the time after which the view forgets the lives of a lost member.
 	lifeMemory = 10 * time.Minute
 )
 
@@ -21,13 +21,13 @@ const (
 // gets no answer to its probes and declares B dead, and B refutes its death in the next exchange. So the view hides a
 // member after several short lives, until a life of the member is long enough.
 type life struct {
-	// began and ended are the bounds of the newest life; ended is zero while it lasts.
+	// began and ended are the bounds of the newest life; ended is zero while the life lasts.
 	began, ended time.Time
-	// short is the number of lives before this one that were shorter than minLife, since the last longer one.
+	// short is the number of previous lives that were shorter than minLife, since the last longer life.
 	short int
-	// ready is Member.Since in the newest life. Another value means another process, and the count starts again.
+	// ready is Member.Since in the newest life. Another value means another process, and resets short.
 	ready time.Time
-	// hidden is the member while the view leaves it out, with the problem of its metadata.
+	// hidden is the member while the view hides the member; problem is the problem of the metadata of that member.
 	hidden  *Member
 	problem error
 }
@@ -64,7 +64,7 @@ func (v *view) update(member Member, problem error) *view {
 	return v.withLife(member.Name, l, l.began)
 }
 
-// lose returns the view after memberlist has found the member dead, or has been told that it leaves.
+// lose returns the view after memberlist has found the member dead, or after the member has announced that it leaves.
 func (v *view) lose(name string, now time.Time) *view {
 	l, state := v.lives[name], Unknown
 	if !l.ended.IsZero() {
@@ -88,7 +88,7 @@ func (v *view) lose(name string, now time.Time) *view {
 	return next.withLife(name, l, now)
 }
 
-// settleLives returns the view with the unstable members that have stayed for minLife.
+// settleLives returns the view including the unstable members that have stayed for minLife.
 func (v *view) settleLives(now time.Time) *view {
 	next := v
 	for name, l := range v.lives {
@@ -101,7 +101,8 @@ func (v *view) settleLives(now time.Time) *view {
 	return next
 }
 
-// withLife returns a copy of v with this life. It drops lives that ended long ago, and ended lives without a short one.
+// withLife returns a copy of v with this life. If l has ended, withLife also removes the lives that ended lifeMemory
+// ago, and the ended lives without a previous short life.
 func (v *view) withLife(name string, l life, now time.Time) *view {
 	next := *v
 	next.lives = maps.Clone(v.lives)

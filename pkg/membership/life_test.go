@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestUnstableMembers follows the lives of member b. Each step is a moment, what happens then, and whether b is a
-// member after it.
+// TestUnstableMembers follows the lives of member b. Each step is a time, an event, and whether b is a member
+// afterwards.
 func TestUnstableMembers(t *testing.T) {
 	type step struct {
 		at     time.Duration

@@ -11,12 +11,12 @@ import (
 // MAC is an Ethernet address.
 type MAC [6]byte
 
-// String returns the address in the usual form, 02:00:00:00:00:01.
+// String returns the address in the usual format, 02:00:00:00:00:01.
 func (m MAC) String() string {
 	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
 }
 
-// problem says why m cannot be the address of an interface, or nil.
+// problem returns the reason why m cannot be the address of an interface, or nil.
 func (m MAC) problem() error {
 	switch {
 	case m == MAC{}:
@@ -31,28 +31,29 @@ func (m MAC) problem() error {
 type Link struct {
 	// Name is the name of the interface, 1 to 15 bytes.
 	Name string
-	// MAC is the address from which the member announces.
+	// MAC is the MAC address from which the member announces.
 	MAC MAC
-	// Subnets are the subnets of the node's addresses on the link: masked, sorted, each once. Nobody may change them.
+	// Subnets holds the subnets of the node's addresses on the link: masked, sorted, without duplicates. The slice is
+	// immutable.
 	Subnets []netip.Prefix
-	// Beacon is an address for which the member answers ARP or NDP on the link, so that neighbours can probe the member
-	// on the wire. It has no zone, and is invalid when the member has no such address.
+	// Beacon is the probe address, for which the member answers ARP or NDP on the link, so that neighbours can probe
+	// the member on the wire. Beacon has no zone, and is invalid when the member has no probe address.
 	Beacon netip.Addr
 }
 
-// Equal reports whether l and o say the same.
+// Equal reports whether l and o are the same.
 func (l Link) Equal(o Link) bool {
 	return l.Name == o.Name && l.MAC == o.MAC && l.Beacon == o.Beacon && slices.Equal(l.Subnets, o.Subnets)
 }
 
 const (
-	// maxLinkName is the greatest length of a link's name in bytes, as in Linux.
+	// maxLinkName is the maximum length of the name of a link in bytes, as in Linux.
 	maxLinkName = 15
-	// subnetIPv6 is added to the prefix length of an IPv6 subnet, to distinguish it from an IPv4 subnet.
+	// subnetIPv6 is added to the prefix length of an IPv6 subnet, to distinguish IPv6 subnets from IPv4 subnets.
 	subnetIPv6 = 64
 )
 
-// problem says why l cannot be announced, or nil. Its subnets are valid.
+// problem returns the reason why l cannot be announced, or nil. problem does not check the subnets.
 func (l Link) problem() error {
 	bad := func(r rune) bool { return r <= ' ' || r == '/' || r == 0x7f }
 	if l.Name == "" || len(l.Name) > maxLinkName || strings.ContainsFunc(l.Name, bad) {
@@ -67,8 +68,8 @@ func (l Link) problem() error {
 	return nil
 }
 
-// canonical returns a copy of l as it is announced: its subnets are masked, sorted and each there once. It returns an
-// error when l cannot be announced.
+// canonical returns a copy of l in the announced form: with subnets that are masked, sorted and without duplicates.
+// canonical returns an error when l cannot be announced.
 func (l Link) canonical() (Link, error) {
 	l.Beacon = l.Beacon.Unmap().WithZone("")
 	if err := l.problem(); err != nil {
@@ -86,7 +87,7 @@ func (l Link) canonical() (Link, error) {
 	return l, nil
 }
 
-// canonicalSubnet masks p, and turns an IPv4 subnet that is mapped into IPv6 into a plain one.
+// canonicalSubnet masks p, and converts an IPv4-mapped IPv6 subnet to an IPv4 subnet.
 func canonicalSubnet(p netip.Prefix) netip.Prefix {
 	if p.Addr().Is4In6() && p.Bits() >= 96 {
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
@@ -94,10 +95,10 @@ func canonicalSubnet(p netip.Prefix) netip.Prefix {
 	return p.Masked()
 }
 
-// subnetSize is the number of bytes for p: one for its length and family, and the bytes that its length covers.
+// subnetSize returns the number of bytes for p: one byte for length and family, and the bytes covered by the length.
 func subnetSize(p netip.Prefix) int { return 1 + (p.Bits()+7)/8 }
 
-// size is the number of bytes that append appends.
+// size returns the number of bytes that append appends.
 func (l Link) size() int {
 	size := 1 + len(l.Name) + len(l.MAC) + 1 + l.Beacon.BitLen()/8
 	for _, p := range l.Subnets {
@@ -106,8 +107,8 @@ func (l Link) size() int {
 	return size
 }
 
-// append appends the value of a link's section to b: the length of the name, the name, the MAC address, the length of
-// the beacon (0, 4 or 16), the beacon, and to the end the subnets. l is as canonical returns it.
+// append appends the value of a link section to b: the length of the name, the name, the MAC address, the length of the
+// probe address (0, 4 or 16), the probe address, and the subnets up to the end. l must be a result of canonical.
 func (l Link) append(b []byte) []byte {
 	b = append(append(b, byte(len(l.Name))), l.Name...)
 	b = append(append(b, l.MAC[:]...), byte(l.Beacon.BitLen()/8))
@@ -123,7 +124,7 @@ func (l Link) append(b []byte) []byte {
 	return b
 }
 
-// parseLink reads the output of append. It accepts nothing else.
+// parseLink parses the output of append, and rejects everything else.
 func parseLink(value []byte) (Link, error) {
 	var l Link
 	short := fmt.Errorf("link in %d bytes", len(value))
@@ -170,7 +171,7 @@ func parseLink(value []byte) (Link, error) {
 	return l, nil
 }
 
-// parseSubnets reads subnets up to the end of b.
+// parseSubnets parses subnets up to the end of b.
 func parseSubnets(b []byte) ([]netip.Prefix, error) {
 	var subnets []netip.Prefix
 	for len(b) > 0 {

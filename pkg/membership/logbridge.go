@@ -8,25 +8,25 @@ import (
 )
 
 const (
-	// quietTime is the time in which a kind of message is not logged again. memberlist writes a line for each failed
-	// ping.
+	// quietTime is the time for which messages of one kind are suppressed after a logged message. memberlist writes a
+	// line for each failed ping.
 	quietTime = 30 * time.Second
-	// maxKinds bounds the memory for kinds of messages, some of which contain the name of a node.
+	// maxKinds bounds the number of remembered kinds of messages, because some kinds contain the name of a node.
 	maxKinds = 256
 )
 
 // logBridge sends the lines of memberlist's logger to slog. A log.Logger calls Write from one goroutine at a time.
 //
-// Informational lines of memberlist are debug lines here, because Membership logs which members come and go. Errors of
-// memberlist are warnings here, because each concerns one message or connection and gossip goes on.
+// Informational lines of memberlist become debug lines, because Membership itself logs which members come and go.
+// Errors of memberlist become warnings, because each error concerns one message or connection and gossip continues.
 type logBridge struct {
 	log *slog.Logger
-	// refuse is called for a line about gossip that was not accepted. It is optional.
+	// refuse is called for a line about rejected gossip. refuse is optional.
 	refuse func(refusal)
 	seen   map[string]*seenKind
 }
 
-// seenKind records when a kind of message was logged, and how many were suppressed since.
+// seenKind records the time of the last logged message of a kind, and the number of messages suppressed since then.
 type seenKind struct {
 	logged     time.Time
 	suppressed int
@@ -58,7 +58,7 @@ func (b *logBridge) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// kind returns the record of the messages that begin like text, up to the colon before the details.
+// kind returns the record for messages with the same beginning as text, up to the colon before the details.
 func (b *logBridge) kind(text string) *seenKind {
 	name, _, _ := strings.Cut(text, ":")
 	if b.seen[name] == nil {
@@ -70,8 +70,8 @@ func (b *logBridge) kind(text string) *seenKind {
 	return b.seen[name]
 }
 
-// parseLine splits a line such as "[WARN] memberlist: text" into level and text. A line without a level is a warning:
-// the few such lines report errors.
+// parseLine splits a line such as "[WARN] memberlist: text" into level and text. A line without a level counts as a
+// warning, because the few such lines report errors.
 func parseLine(line string) (slog.Level, string) {
 	level, rest := slog.LevelWarn, strings.TrimSpace(line)
 	if tag, text, found := strings.Cut(rest, "] "); found && strings.HasPrefix(tag, "[") {
@@ -82,8 +82,8 @@ func parseLine(line string) (slog.Level, string) {
 		}
 	}
 	rest = strings.TrimPrefix(rest, "memberlist: ")
-	// The others know the process before this one, whose metadata differs: the refutation belongs to every handover.
-	// And checkPaths logs once that UDP does not work with a member.
+	// The refutation belongs to every handover: the other members know the metadata of the previous process. The other
+	// message is redundant, because checkPaths logs once that UDP does not work with a member.
 	if strings.HasPrefix(rest, "Refuting an alive message") || strings.HasPrefix(rest, "Was able to connect to") {
 		level = slog.LevelDebug
 	}

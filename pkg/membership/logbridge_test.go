@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// logTo returns a logger whose lines, without time, go to b.
+// logTo returns a logger that writes lines without time to b.
 func logTo(b *bytes.Buffer, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{
 		Level: level,

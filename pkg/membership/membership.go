@@ -22,15 +22,15 @@ type Member struct {
 	State State
 	// Since is the time at which the member became ready, by the clock of the member, to the second; zero if unknown.
 	Since time.Time
-	// Configured is true when the member has a valid configuration. Older versions do not announce it.
+	// Configured is true when the member has a valid configuration. Older versions do not announce this fact.
 	Configured bool
-	// Links are the interfaces that the member announces from, sorted by name. Nobody may change them.
+	// Links lists the interfaces that the member announces from, sorted by name. The slice is immutable.
 	Links []Link
-	// MACs are further MAC addresses of the member's node. Nobody may change them.
+	// MACs lists further MAC addresses of the member's node. The slice is immutable.
 	MACs []MAC
 }
 
-// member returns the member of this name that reports r.
+// member returns the member with this name and address that reports r.
 func (r Report) member(name string, addr netip.AddrPort) Member {
 	return Member{
 		Name: name, Addr: addr,
@@ -38,7 +38,7 @@ func (r Report) member(name string, addr netip.AddrPort) Member {
 	}
 }
 
-// Has reports whether mac is an address of the member's node.
+// Has reports whether mac is an address of the node of the member.
 func (m Member) Has(mac MAC) bool {
 	return slices.ContainsFunc(m.Links, func(l Link) bool { return l.MAC == mac }) || slices.Contains(m.MACs, mac)
 }
@@ -52,39 +52,39 @@ func (m Member) equal(o Member) bool {
 	return m.Name == o.Name && m.Addr == o.Addr && m.report().Equal(o.report())
 }
 
-// Options are the inputs of New.
+// Options holds the inputs of New.
 type Options struct {
 	// Name is the name of this node, unique in the cluster.
 	Name string
-	// Bind is the address on which gossip listens, over TCP and UDP: an address of this node that the others can reach.
-	// The others are told of it.
+	// Bind is the address for gossip over TCP and UDP: an address of this node that the other members can reach. Gossip
+	// announces Bind to the other members.
 	Bind netip.AddrPort
-	// Also is a second address of this node, of the other family, on which gossip listens for nodes that lack the
-	// family of Bind. It is optional. See Choose.
+	// Also is a second address of this node, in the other family, for nodes without the family of Bind. Also is
+	// optional. See Choose.
 	Also netip.AddrPort
-	// Keys are secrets of at least 16 bytes. The first one encrypts outgoing gossip; incoming gossip is accepted when
+	// Keys holds secrets of at least 16 bytes. The first key encrypts outgoing gossip; incoming gossip is accepted when
 	// any of the keys decrypts it.
 	Keys [][]byte
-	// Peers returns the nodes whose speakers should be members. This node may be among them. It is called about once a
-	// second, from a goroutine of Run, and must not block.
+	// Peers returns the nodes with a speaker that should be a member. This node may be included. A goroutine of Run
+	// calls Peers about once a second. Peers must not block.
 	Peers func() []Peer
-	// Wake is called after the result of Members, Settled or Unreached has changed. It must not block, and must not
-	// call back. It is optional.
+	// Wake is called after a change of the result of Members, Settled, Unreached or Impaired. Wake must not block, and
+	// must not call the Membership. Wake is optional.
 	Wake func()
-	// Suspected is called when another member calls Suspect with these arguments. It must not block, and may be called
-	// from several goroutines at once. It is optional.
+	// Suspected is called when another member calls Suspect with these arguments. Suspected must not block, and may be
+	// called from several goroutines at once. Suspected is optional.
 	Suspected func(name string, silent time.Duration)
-	// Told is called when another member, of this name, sends words to this one by Tell. The same rules as for
-	// Suspected apply.
+	// Told is called when the other member name sends words to this member with Tell. The rules of Suspected apply.
 	Told func(name string, words [8]uint64)
-	// Transport carries gossip instead of sockets bound to Bind, for networks in memory. Run closes it. It is optional.
+	// Transport replaces the sockets bound to Bind, for networks in memory. Run closes the Transport. Transport is
+	// optional.
 	Transport memberlist.NodeAwareTransport
 	Log       *slog.Logger
 	// Registerer receives the metrics.
 	Registerer prometheus.Registerer
 }
 
-// Membership keeps the list of members. New makes one.
+// Membership maintains the list of members. New returns a Membership.
 type Membership struct {
 	options Options
 	keyring *memberlist.Keyring
@@ -93,32 +93,33 @@ type Membership struct {
 
 	own       atomic.Pointer[announcement]
 	published atomic.Pointer[view]
-	// peers is the result of Options.Peers in the last round of joining.
+	// peers holds the result of Options.Peers in the last round of joining.
 	peers atomic.Pointer[peerTable]
-	// unreached is the result of Unreached.
+	// unreached holds the result of Unreached.
 	unreached atomic.Pointer[[]Unreached]
-	// impaired is the result of Impaired.
+	// impaired holds the result of Impaired.
 	impaired atomic.Pointer[[]Unreached]
-	// paths records which connections to members fail.
+	// paths records the failing connections to members.
 	paths *paths
-	// settled is the result of Settled.
+	// settled holds the result of Settled.
 	settled atomic.Bool
-	// frozen is set when this member leaves. Gossip after that does not show the state of the cluster.
+	// frozen is set when this member leaves. Later gossip does not show the state of the cluster.
 	frozen atomic.Bool
 	// handedOver is set when another process of this node takes over the name.
 	handedOver atomic.Bool
-	// list is memberlist while Run runs, else nil.
+	// list holds the memberlist while Run runs, else nil.
 	list atomic.Pointer[memberlist.Memberlist]
 	// changed wakes the loop of Run.
 	changed chan struct{}
 	// announced wakes keepJoining after memberlist has received a new announcement.
 	announced chan struct{}
 
-	// adjust changes the configuration, above all its transport, in tests that cut the network. It is nil otherwise.
+	// adjust changes the configuration of memberlist, especially the transport, in tests that cut the network; nil
+	// otherwise.
 	adjust func(*memberlist.Config)
 }
 
-// New checks the options and registers the metrics. Nothing is started, and no socket is opened, before Run.
+// New checks the options and registers the metrics. New starts nothing and opens no socket.
 func New(options Options) (*Membership, error) {
 	if options.Name == "" {
 		return nil, errors.New("membership: no node name")
@@ -156,7 +157,7 @@ func New(options Options) (*Membership, error) {
 	return m, nil
 }
 
-// unmapped turns an IPv4 address that is mapped into IPv6 into a plain one.
+// unmapped converts an IPv4-mapped IPv6 address to an IPv4 address.
 func unmapped(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
 // reachable reports whether other nodes may be able to reach a.
@@ -164,18 +165,19 @@ func reachable(a netip.Addr) bool {
 	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && a.Zone() == ""
 }
 
-// Members returns the living members sorted by name, this one included. The end of the context of Run freezes the list.
-// The slice is immutable.
+// Members returns the living members sorted by name, including this member. The list stays frozen after the context of
+// Run has ended. The slice is immutable.
 func (m *Membership) Members() []Member { return m.published.Load().members }
 
-// Unreached returns the peers that are not members although this member has tried to reach them for ten seconds, sorted
-// by name. The slice is immutable.
+// Unreached returns the peers that this member has failed to reach for ten seconds, sorted by name. The slice is
+// immutable.
 func (m *Membership) Unreached() []Unreached { return *m.unreached.Load() }
 
-// Impaired returns the members with which TCP or UDP does not work, sorted by name: other members, or the other protocol, keep them alive.
-// Since is zero, and Met is false. Options.Wake is called when the result has changed. The caller must not change the slice.
+// Impaired returns the members with a broken TCP or UDP path, sorted by name. Other members, or the other protocol,
+// keep these members alive. In the result, Since is zero and Met is false. The slice is immutable.
 func (m *Membership) Impaired() []Unreached { return *m.impaired.Load() }
 
-// Settled is false until this member has heard from another one, has tried its peers without success for three seconds,
-// or has no peers. Before that an empty list of other members means nothing. Once true it stays true.
+// Settled returns true once this member has heard from another member, has tried its peers without success for three
+// seconds, or has no peers. While Settled is false, a list without other members means nothing. Once true, Settled
+// stays true.
 func (m *Membership) Settled() bool { return m.settled.Load() }

@@ -78,7 +78,7 @@ func TestPoliteLeaveIsSeenAtOnce(t *testing.T) {
 		return all(rest, func(n *node) bool { return n.count(Leaving) == 1 })
 	})
 	leaver.stop()
-	// A crash would take three probe intervals of suspicion at least, after a probe that fails.
+	// The detection of a crash would take a failed probe and at least three probe intervals of suspicion.
 	took := c.within(5*time.Second, "the others know that it left", func() bool {
 		return all(rest, func(n *node) bool { return len(n.Members()) == 2 })
 	})
@@ -123,7 +123,7 @@ func TestWrongKeyNeverBecomesMember(t *testing.T) {
 	}
 }
 
-// TestKeysCanBeRotated checks that members meet whose keys are one step of a rotation apart.
+// TestKeysCanBeRotated checks that two members find each other if their keys are one step of a rotation apart.
 func TestKeysCanBeRotated(t *testing.T) {
 	yesterday, tomorrow := []byte("the secret of yesterday"), []byte("the secret of tomorrow")
 	for _, test := range []struct {
@@ -152,7 +152,7 @@ func TestReturnUnderAnotherAddress(t *testing.T) {
 			} else {
 				c.crash(nodes[2])
 			}
-			// It is started before the others know that its old self is dead.
+			// The node starts before the other members know that its previous process is dead.
 			back := c.start("node-3")
 			took := c.within(30*time.Second, "it is let in", func() bool {
 				return all(nodes[:2], func(n *node) bool { m, found := n.find("node-3"); return found && m.Addr == back.address() }) &&
@@ -181,8 +181,8 @@ func TestPartitionHeals(t *testing.T) {
 	t.Logf("healed after %v", took)
 }
 
-// TestLongPartitionHeals lets the members forget each other altogether, as they do some time after a death, so that
-// nothing but the list of peers can bring them together.
+// TestLongPartitionHeals lets the members forget each other completely, as happens some time after a death, so that
+// only the list of peers can bring the members together.
 func TestLongPartitionHeals(t *testing.T) {
 	c := newCluster(t)
 	c.memory = time.Millisecond
@@ -190,7 +190,7 @@ func TestLongPartitionHeals(t *testing.T) {
 	b := nodes[1]
 	c.network.put(1, b.address().String())
 	c.eventually("each is alone", func() bool { return all(nodes, func(n *node) bool { return len(n.Members()) == 1 }) })
-	// Each round of joining takes longer than memberlist needs to forget a dead member.
+	// Each round of joining takes longer than the time after which memberlist forgets a dead member.
 	to, by := c.network.tried(b.address())
 	c.eventually("both sides have tried to join in vain", func() bool {
 		nowTo, nowBy := c.network.tried(b.address())
@@ -207,7 +207,7 @@ func TestRunLeavesNoGoroutines(t *testing.T) {
 	for _, n := range nodes {
 		n.end()
 	}
-	// memberlist does not wait for a probe under way, which takes an interval times eight at most.
+	// memberlist does not wait for a probe in progress, which takes at most eight probe intervals.
 	c.eventually("all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before })
 }
 
@@ -236,7 +236,8 @@ func TestSettled(t *testing.T) {
 	})
 	t.Run("in company at once", func(t *testing.T) {
 		c := newCluster(t)
-		c.peers = []Peer{{Name: "nobody", Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}}} // nobody is there
+		// No member uses this address.
+		c.peers = []Peer{{Name: "nobody", Addrs: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")}}}
 		a, b := c.start("a"), c.start("b")
 		if a.Settled() && len(a.Members()) == 1 || b.Settled() && len(b.Members()) == 1 {
 			t.Error("settled before anybody was heard")
@@ -302,12 +303,13 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// failing is a registerer that takes nothing.
+// failing is a registerer that rejects all collectors.
 type failing struct{ prometheus.Registerer }
 
 func (failing) Register(prometheus.Collector) error { return prometheus.AlreadyRegisteredError{} }
 
-// TestSetStateSaysWhatIsLeftOut says it once, and again when something else is left out.
+// TestSetStateSaysWhatIsLeftOut checks that SetState logs the omitted parts once, and again when other parts are
+// omitted.
 func TestSetStateSaysWhatIsLeftOut(t *testing.T) {
 	m, logged := lone(t)
 	var links []Link
@@ -329,7 +331,8 @@ func TestSetStateSaysWhatIsLeftOut(t *testing.T) {
 	}
 }
 
-// TestSetStateSaysWhatCannotBeAnnounced says it once, and again when another link has a problem.
+// TestSetStateSaysWhatCannotBeAnnounced checks that SetState logs invalid links once, and again when another link is
+// invalid.
 func TestSetStateSaysWhatCannotBeAnnounced(t *testing.T) {
 	m, logged := lone(t)
 	good, zero, group := plain("eth0", MAC{2}), plain("tun0", MAC{}), plain("eth1", MAC{1})

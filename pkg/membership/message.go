@@ -12,23 +12,25 @@ import (
 )
 
 const (
-	// messageSuspicion is the first byte of a message of Suspect, and messageVersions that of a message of Tell. Kind 2
-	// was a message of Tell with four words. Messages of other kinds are ignored: later versions may add some.
+	// messageSuspicion is the first byte of a message of Suspect, messageVersions the first byte of a message of Tell.
+	// Kind 2 was a message of Tell with four words. Messages of other kinds are ignored, because later versions may add
+	// kinds.
 	messageSuspicion = 1
 	messageVersions  = 3
-	// suspicionHeader and versionsHeader are the number of bytes before the name: the kind, and milliseconds in four
-	// bytes or eight words of eight bytes.
+	// suspicionHeader and versionsHeader are the number of bytes before the name: the kind, and then milliseconds in
+	// four bytes, or eight words of eight bytes.
 	suspicionHeader = 5
 	versionsHeader  = 1 + 8*8
-	// maxMessageName is the greatest length of a name in a message in bytes, as for a Kubernetes node.
+	// maxMessageName is the maximum length of a name in a message in bytes, the same as for a Kubernetes node.
 	maxMessageName = 253
 )
 
-// errNotRunning is returned by methods that need the sockets of Run.
+// errNotRunning is the error of methods that need the sockets of Run.
 var errNotRunning = errors.New("gossip is not running")
 
-// Ping sends a ping to the member of this name over UDP, and waits 80 ms at most for its answer. Both are encrypted and
-// authenticated. Ping returns an error when there is no such member, when no answer came, and while Run does not run.
+// Ping sends a ping to the named member over UDP, and waits for the answer for at most 80 ms. Ping and answer are
+// encrypted and authenticated. Ping returns an error when there is no such member, when no answer arrives, and while
+// Run does not run.
 func (m *Membership) Ping(name string) error {
 	list := m.list.Load()
 	if list == nil {
@@ -45,10 +47,10 @@ func (m *Membership) Ping(name string) error {
 	return nil
 }
 
-// Suspect tells every other member that this node has heard nothing from the node of this name for silent, or, when
-// silent is 0, that this node hears it again. silent is rounded down to milliseconds and counts as 49 days at most. The
-// named node may have ceased to be a member. Suspect does not block, and a message that is lost is not repeated. It
-// does nothing when the name is the one of this member, and while Run does not run.
+// Suspect tells every other member that this node has heard nothing from the named node for silent. A silent of 0 means
+// that this node hears the named node again. silent is rounded down to milliseconds, and limited to 49 days. The named
+// node need not be a member any longer. Suspect does not block, and does not repeat a lost message. Suspect does
+// nothing when the name is the name of this member, and while Run does not run.
 func (m *Membership) Suspect(name string, silent time.Duration) {
 	list, v := m.list.Load(), m.published.Load()
 	if list == nil || name == "" || name == m.options.Name || len(name) > maxMessageName {
@@ -62,9 +64,9 @@ func (m *Membership) Suspect(name string, silent time.Duration) {
 	}
 }
 
-// Tell sends words, which say how far this node has seen the cluster, to the member of this name. Tell does not block,
-// and a message that is lost is not repeated. It does nothing when there is no such member, when the member is this
-// one, and while Run does not run.
+// Tell sends words, the versions of the cluster that this node has seen, to the named member. Tell does not block, and
+// does not repeat a lost message. Tell does nothing when there is no such member, when the name is the name of this
+// member, and while Run does not run.
 func (m *Membership) Tell(name string, words [8]uint64) {
 	list, v := m.list.Load(), m.published.Load()
 	if i, found := v.find(name); list != nil && found && name != m.options.Name {
@@ -74,7 +76,7 @@ func (m *Membership) Tell(name string, words [8]uint64) {
 
 // send sends a message, which may be lost.
 func (m *Membership) send(list *memberlist.Memberlist, to Member, message []byte) {
-	// memberlist changes the nodes that it hands out, so this node is a copy.
+	// memberlist changes the nodes that it returns, so node is a copy.
 	node := &memberlist.Node{Name: to.Name, Addr: to.Addr.Addr().AsSlice(), Port: to.Addr.Port()}
 	if err := list.SendBestEffort(node, message); err != nil {
 		m.options.Log.Debug("message not sent to a member", "node", to.Name, "err", err)
@@ -118,7 +120,7 @@ func encodeSuspicion(name string, silent time.Duration) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{messageSuspicion}, ms), name...)
 }
 
-// parseSuspicion reads a message of any origin. It accepts exactly the output of encodeSuspicion.
+// parseSuspicion parses a message from any source. parseSuspicion accepts exactly the outputs of encodeSuspicion.
 func parseSuspicion(message []byte) (name string, silent time.Duration, err error) {
 	switch {
 	case len(message) == 0 || message[0] != messageSuspicion:
@@ -139,7 +141,7 @@ func encodeVersions(name string, words [8]uint64) []byte {
 	return append(message, name...)
 }
 
-// parseVersions reads a message of any origin. It accepts exactly the output of encodeVersions.
+// parseVersions parses a message from any source. parseVersions accepts exactly the outputs of encodeVersions.
 func parseVersions(message []byte) (name string, words [8]uint64, err error) {
 	switch {
 	case len(message) == 0 || message[0] != messageVersions:

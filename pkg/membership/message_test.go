@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// refusals returns how much n has refused for this reason.
+// refusals returns the number of refusals of n for this reason.
 func (n *node) refusals(r refusal) float64 {
 	return testutil.ToFloat64(n.refused.WithLabelValues(r.String()))
 }
@@ -59,7 +59,7 @@ func TestSuspect(t *testing.T) {
 	c.eventually("all know all", func() bool { return all(nodes, func(n *node) bool { return len(n.Members()) == 4 }) })
 	nodes[0].Suspect("a", time.Second)
 	nodes[0].Suspect("", time.Second)
-	nodes[0].Suspect("gone", 0) // which is no member
+	nodes[0].Suspect("gone", 0) // not a member
 	for range 3 {
 		if w := <-heard; w.name != "gone" || w.silent != 0 {
 			t.Errorf("heard %v", w)
@@ -118,13 +118,13 @@ func TestTell(t *testing.T) {
 	if nodes[1].refusals(refusedMalformed) != before+1 {
 		t.Error("a word of nobody is not counted")
 	}
-	delegate{nodes[1].Membership}.NotifyMsg(encodeVersions("b", known)) // its own
+	delegate{nodes[1].Membership}.NotifyMsg(encodeVersions("b", known)) // with the name of the receiver
 	if len(heard) != 0 {
 		t.Errorf("heard %v too", <-heard)
 	}
 }
 
-// TestOtherKindsAreIgnored sends the messages of other versions: they are neither counted nor logged.
+// TestOtherKindsAreIgnored sends messages of other versions, which must be neither counted nor logged.
 func TestOtherKindsAreIgnored(t *testing.T) {
 	m, _ := lone(t)
 	var logged bytes.Buffer
@@ -144,7 +144,7 @@ func TestOtherKindsAreIgnored(t *testing.T) {
 
 func FuzzParseVersions(f *testing.F) {
 	f.Add(encodeVersions("node-1", [8]uint64{1, 2, 3, 4, 5, 6, 7, 8}))
-	f.Add(encodeVersions("", [8]uint64{})) // nobody
+	f.Add(encodeVersions("", [8]uint64{})) // no name
 	f.Add(encodeSuspicion("node-1", 0))    // another kind
 	f.Fuzz(func(t *testing.T, message []byte) {
 		name, known, err := parseVersions(message)
@@ -157,7 +157,7 @@ func FuzzParseVersions(f *testing.F) {
 func FuzzParseSuspicion(f *testing.F) {
 	f.Add(encodeSuspicion("node-1", time.Second))
 	f.Add(encodeSuspicion("n", math.MaxInt64)) // capped
-	f.Add(encodeSuspicion("", -time.Second))   // nobody
+	f.Add(encodeSuspicion("", -time.Second))   // no name
 	f.Add([]byte{2, 0, 0, 0, 0, 'a'})          // another kind
 	f.Fuzz(func(t *testing.T, message []byte) {
 		name, silent, err := parseSuspicion(message)
@@ -167,7 +167,7 @@ func FuzzParseSuspicion(f *testing.F) {
 	})
 }
 
-// TestRefusalsAreCounted holds the words that are looked for against those of the real memberlist.
+// TestRefusalsAreCounted checks that the log lines of the real memberlist contain the texts that refusalIn looks for.
 func TestRefusalsAreCounted(t *testing.T) {
 	c := newCluster(t)
 	a := c.start("a")

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// State is the phase that a member is in.
+// State is the phase of a member.
 type State uint8
 
-// The states. A member goes from Joining to Ready to Leaving; the values are on the wire.
+// The states. A member goes from Joining to Ready to Leaving. The values are part of the wire format.
 const (
-	// Unknown is the state of a member with unreadable metadata: its version is another one, or it is malformed.
+	// Unknown is the state of a member with unreadable metadata: the metadata has another version, or is malformed.
 	Unknown State = iota
 	// Joining is a member that cannot answer for addresses yet.
 	Joining
@@ -35,26 +35,26 @@ func (s State) String() string {
 	return [...]string{"unknown", "joining", "ready", "leaving"}[s]
 }
 
-// announceable reports whether a member can tell others that it is in state s.
+// announceable reports whether a member can announce the state s.
 func (s State) announceable() bool { return s != Unknown && int(s) < len(states) }
 
 const (
-	// metaVersion is the version of the encoding that is written.
+	// metaVersion is the version of the written encoding.
 	metaVersion = 2
 	// metaHeader is the length of the version and the state, which precede the sections.
 	metaHeader = 2
-	// metaLimit is the most that memberlist can carry (memberlist.MetaMaxSize).
+	// metaLimit is the maximum size of metadata in memberlist (memberlist.MetaMaxSize).
 	metaLimit = 512
-	// sectionHeader is the length of a section's type and of the length of its value, which takes two bytes.
+	// sectionHeader is the size of the section type and of the length of the value, which takes two bytes.
 	sectionHeader = 3
 
 	// sectionLink is the type of a section for one link.
 	sectionLink = 1
 	// sectionSince is the type of the section for Report.Since: seconds since 1970 in sinceSize bytes.
 	sectionSince = 2
-	// sectionConfigured is the type of an empty section that stands for Report.Configured.
+	// sectionConfigured is the type of an empty section that represents Report.Configured.
 	sectionConfigured = 3
-	// sectionMACs is the type of the section for Report.MACs, one after the other.
+	// sectionMACs is the type of the section for Report.MACs, which holds the addresses one after the other.
 	sectionMACs = 4
 
 	sinceSize = 4
@@ -63,7 +63,7 @@ const (
 // errMetaVersion is wrapped by the error for metadata of another version.
 var errMetaVersion = errors.New("metadata of unknown version")
 
-// size is the length of the metadata for r, which is as fit returns it.
+// size returns the length of the metadata for r. r must be a result of fit.
 func (r Report) size() int {
 	size := metaHeader
 	if !r.Since.IsZero() {
@@ -81,7 +81,8 @@ func (r Report) size() int {
 	return size
 }
 
-// announcedTime returns t as metadata carries it: to the second, and zero when it does not fit into four bytes.
+// announcedTime returns t as the metadata carries t: in whole seconds, and zero if the seconds do not fit into four
+// bytes.
 func announcedTime(t time.Time) time.Time {
 	if s := t.Unix(); s > 0 && s <= math.MaxUint32 {
 		return time.Unix(s, 0).UTC()
@@ -89,8 +90,8 @@ func announcedTime(t time.Time) time.Time {
 	return time.Time{}
 }
 
-// encodeMeta returns the metadata for r, which is as fit returns it: a byte each for the version and the state, then
-// the sections, those of the links by name.
+// encodeMeta returns the metadata for r: one byte for the version, one byte for the state, and then the sections, with
+// the link sections ordered by name. r must be a result of fit.
 func encodeMeta(r Report) []byte {
 	meta := append(make([]byte, 0, r.size()), metaVersion, byte(r.State))
 	section := func(kind byte, n int) { meta = append(meta, kind, byte(n>>8), byte(n)) }
@@ -114,8 +115,8 @@ func encodeMeta(r Report) []byte {
 	return meta
 }
 
-// parseMeta reads metadata of any origin. It accepts the output of encodeMeta with its sections in any order, and skips
-// sections of other types, because later versions may add some.
+// parseMeta parses metadata from any source. parseMeta accepts the output of encodeMeta with the sections in any order,
+// and skips sections of other types, because later versions may add types.
 func parseMeta(meta []byte) (Report, error) {
 	if len(meta) == 0 {
 		return Report{}, errors.New("no metadata")
@@ -143,7 +144,7 @@ func parseMeta(meta []byte) (Report, error) {
 	return r, nil
 }
 
-// parseSection reads one section into r.
+// parseSection parses one section into r.
 func (r *Report) parseSection(kind byte, value []byte) error {
 	switch kind {
 	case sectionLink:
@@ -179,7 +180,7 @@ func (r *Report) parseSection(kind byte, value []byte) error {
 	return nil
 }
 
-// parseMACs reads MAC addresses up to the end of b. It refuses an empty list, and an address that is there twice.
+// parseMACs parses MAC addresses up to the end of b. parseMACs rejects an empty list and duplicates.
 func parseMACs(b []byte) ([]MAC, error) {
 	if len(b) == 0 || len(b)%len(MAC{}) != 0 {
 		return nil, fmt.Errorf("MAC addresses in %d bytes", len(b))
@@ -198,7 +199,7 @@ func parseMACs(b []byte) ([]MAC, error) {
 	return macs, nil
 }
 
-// nextSection splits the first section off b, which is not empty.
+// nextSection splits the first section from b, which is not empty.
 func nextSection(b []byte) (kind byte, value, rest []byte, err error) {
 	if len(b) < sectionHeader {
 		return 0, nil, nil, errors.New("metadata with half a section header")

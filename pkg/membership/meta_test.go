@@ -28,7 +28,7 @@ func prefixes(texts ...string) []netip.Prefix {
 // plain returns a link without subnets.
 func plain(name string, mac MAC) Link { return Link{Name: name, MAC: mac} }
 
-// TestMetaGolden pins the encoding, a contract between versions.
+// TestMetaGolden pins the encoding, which different versions must agree on.
 func TestMetaGolden(t *testing.T) {
 	eth0 := Link{
 		Name: "eth0", MAC: MAC{2, 0, 0, 0, 0, 1}, Beacon: netip.MustParseAddr("192.0.2.7"),
@@ -72,7 +72,7 @@ func TestMetaGolden(t *testing.T) {
 	}
 }
 
-// manyLinks returns n links with this many subnets each, the most important one with the last name.
+// manyLinks returns n links with the given number of subnets each. The most important link has the last name.
 func manyLinks(n, subnets int) (links []Link) {
 	for i := range n {
 		l := plain(fmt.Sprintf("link-%02d", n-1-i), MAC{2, byte(i)})
@@ -84,8 +84,8 @@ func manyLinks(n, subnets int) (links []Link) {
 	return links
 }
 
-// TestFitOrder increases the number of links, subnets and MAC addresses, and compares what is left out with the order
-// in which it should be.
+// TestFitOrder increases the number of links, subnets and MAC addresses, and checks the order in which parts are left
+// out.
 func TestFitOrder(t *testing.T) {
 	full, cut := 0, 0
 	for n := range 40 {
@@ -121,7 +121,7 @@ func TestFitOrder(t *testing.T) {
 	}
 }
 
-// checkOrder checks that fitted contains the most important parts of r, and that out counts the rest.
+// checkOrder checks that fitted contains the most important parts of r, and that out counts the other parts.
 func checkOrder(t *testing.T, what string, r, fitted Report, out leftOut) {
 	t.Helper()
 	if !slices.Equal(fitted.MACs, r.MACs[:len(fitted.MACs)]) {
@@ -150,7 +150,7 @@ func checkOrder(t *testing.T, what string, r, fitted Report, out leftOut) {
 	}
 }
 
-// randomReport returns a report with all kinds of parts, valid or not.
+// randomReport returns a report with all kinds of parts, valid or invalid.
 func randomReport(r *rand.Rand) Report {
 	mac := func() MAC { return MAC{byte(r.IntN(8)), 0, 0, 0, 0, byte(r.IntN(20))} }
 	report := Report{State: State(r.IntN(len(states)-1) + 1), Configured: r.IntN(2) == 0}
@@ -178,8 +178,8 @@ func randomReport(r *rand.Rand) Report {
 	return report
 }
 
-// TestFitIsWhatOthersSee is the law that a node decides from the same report as the others: Fit and Members of the node
-// itself agree with the metadata that the others receive.
+// TestFitIsWhatOthersSee checks that a node decides from the same report as the other nodes: Fit, and Members of the
+// node itself, must agree with the metadata that the other nodes receive.
 func TestFitIsWhatOthersSee(t *testing.T) {
 	m, _ := lone(t)
 	for seed := range uint64(5000) {
@@ -204,7 +204,7 @@ func TestFitIsWhatOthersSee(t *testing.T) {
 	}
 }
 
-// TestFitKeepsTheMACsOfLinks leaves a link out whose MAC address is also among MACs, as layer2 lists them.
+// TestFitKeepsTheMACsOfLinks leaves out a link with a MAC address that is also in MACs, as in the reports of layer2.
 func TestFitKeepsTheMACsOfLinks(t *testing.T) {
 	r := Report{State: Ready, Links: manyLinks(40, 1)}
 	for _, l := range r.Links {
@@ -217,7 +217,7 @@ func TestFitKeepsTheMACsOfLinks(t *testing.T) {
 	}
 }
 
-// TestUnusableLinksAreLeftOut keeps the other links.
+// TestUnusableLinksAreLeftOut checks that the valid links stay when invalid links are left out.
 func TestUnusableLinksAreLeftOut(t *testing.T) {
 	good := plain("eth0", MAC{2})
 	with := func(change func(*Link)) []Link {
@@ -301,15 +301,15 @@ func TestParseMetaRefuses(t *testing.T) {
 }
 
 func FuzzParseMeta(f *testing.F) {
-	link := []byte{1, 0, 15, 1, 'a', 2, 0, 0, 0, 0, 1, 4, 192, 0, 2, 1, 8, 10}                    // a beacon and a subnet
+	link := []byte{1, 0, 15, 1, 'a', 2, 0, 0, 0, 0, 1, 4, 192, 0, 2, 1, 8, 10}                    // a probe address
 	f.Add([]byte{})                                                                               // nothing
 	f.Add([]byte{2, 1})                                                                           // joining
 	f.Add(append([]byte{2, 2}, link...))                                                          // ready, one link
-	f.Add(append([]byte{2, 2, 9, 0, 2, 1, 1}, link...))                                           // an unknown section first
-	f.Add([]byte{1, 2, 2, 0, 0, 0, 0, 1})                                                         // the version before
-	f.Add([]byte{2, 2, 1, 0, 9, 1})                                                               // cut off
+	f.Add(append([]byte{2, 2, 9, 0, 2, 1, 1}, link...))                                           // an unknown section
+	f.Add([]byte{1, 2, 2, 0, 0, 0, 0, 1})                                                         // previous version
+	f.Add([]byte{2, 2, 1, 0, 9, 1})                                                               // truncated
 	f.Add(bytes.Repeat([]byte{2}, metaLimit+1))                                                   // too long
-	f.Add(append([]byte{2, 2, 2, 0, 4, 1, 2, 3, 4, 3, 0, 0, 4, 0, 6, 2, 0, 0, 0, 0, 9}, link...)) // everything
+	f.Add(append([]byte{2, 2, 2, 0, 4, 1, 2, 3, 4, 3, 0, 0, 4, 0, 6, 2, 0, 0, 0, 0, 9}, link...)) // every section type
 	f.Fuzz(func(t *testing.T, meta []byte) {
 		got, err := parseMeta(meta)
 		if err != nil {
@@ -340,7 +340,7 @@ func FuzzParseMeta(f *testing.F) {
 	})
 }
 
-// TestStates has a name for every state.
+// TestStates checks that every state has a name.
 func TestStates(t *testing.T) {
 	want := []string{"unknown", "joining", "ready", "leaving"}
 	for i, state := range states {
@@ -356,7 +356,7 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// TestKeyGolden pins the derived key: a version that derives another cannot talk to this one.
+// TestKeyGolden pins the derived key, because versions with different derived keys cannot communicate.
 func TestKeyGolden(t *testing.T) {
 	key, err := deriveKey([]byte("a secret of 24 bytes ..."))
 	if got := hex.EncodeToString(key); err != nil || got != "3052db6e9d57c9057df301edca462375cc0404e3447b2a1f394eddfe7d102533" {

@@ -22,7 +22,7 @@ func (c membersCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// registerMetrics makes the metrics and registers them.
+// registerMetrics creates and registers the metrics.
 func (m *Membership) registerMetrics(registerer prometheus.Registerer) error {
 	m.events = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "lanlord_membership_events_total",
@@ -52,5 +52,5 @@ func (m *Membership) registerMetrics(registerer prometheus.Registerer) error {
 // count counts an event.
 func (m *Membership) count(e event) { m.events.WithLabelValues(e.String()).Inc() }
 
-// refuse counts a packet or stream that was not accepted.
+// refuse counts a rejected packet or stream.
 func (m *Membership) refuse(r refusal) { m.refused.WithLabelValues(r.String()).Inc() }

@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// lostPath says which protocol does not work between this member and another one.
+// lostPath names the protocols that do not work between this member and another member.
 type lostPath uint8
 
 const (
@@ -25,16 +25,16 @@ func (l lostPath) String() string { return [...]string{"nothing", "TCP", "UDP", 
 // lostError is the error of a path that does not work.
 type lostError lostPath
 
-// Error returns a clause for people.
+// Error returns a clause for operators.
 func (e lostError) Error() string { return lostPath(e).String() + " does not pass" }
 
-// paths records the results of TCP connections and of UDP probes. The goroutines of memberlist write it while they hold
-// memberlist's lock, so a mutex is simpler than a goroutine, and nothing blocks while it is held.
+// paths records the results of TCP connections and of UDP probes. The goroutines of memberlist write to paths while
+// they hold the lock of memberlist, so a mutex is simpler than a goroutine. Nothing blocks while the mutex is held.
 type paths struct {
 	mu sync.Mutex
-	// failed holds by address the connections that failed since the last one that succeeded.
+	// failed maps each address to the failed connections since the last successful connection.
 	failed map[netip.AddrPort]failure
-	// acked holds by name the time of the last direct answer to a probe over UDP.
+	// acked maps the name of each member to the time of the last direct answer to a probe over UDP.
 	acked map[string]time.Time
 }
 
@@ -69,7 +69,7 @@ func (p *paths) dialed(to string, err error) {
 	p.failed[addr] = f
 }
 
-// dialError returns the error of the newest connection to addr, nil if it succeeded.
+// dialError returns the error of the newest connection to addr, nil if the connection succeeded.
 func (p *paths) dialError(addr netip.AddrPort) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,8 +83,8 @@ func (p *paths) answered(name string) {
 	p.acked[name] = time.Now()
 }
 
-// lost returns which protocol does not work with a member that joined at joined. UDP is lost when no direct answer came
-// for wait, and TCP when connections failed for at least joinPatience.
+// lost returns the protocols that do not work with a member that joined at joined. UDP counts as lost when no direct
+// answer came for wait, and TCP when connections failed for at least joinPatience.
 func (p *paths) lost(m Member, joined time.Time, wait time.Duration) (lost lostPath) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -98,7 +98,7 @@ func (p *paths) lost(m Member, joined time.Time, wait time.Duration) (lost lostP
 	return lost
 }
 
-// keep forgets all names and addresses for which wanted is false.
+// keep removes all names for which name returns false, and all addresses for which addr returns false.
 func (p *paths) keep(name func(string) bool, addr func(netip.AddrPort) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -114,7 +114,7 @@ func (p *paths) keep(name func(string) bool, addr func(netip.AddrPort) bool) {
 	}
 }
 
-// observed is a transport whose connections are recorded.
+// observed is a transport that records the results of its connections in paths.
 type observed struct {
 	memberlist.NodeAwareTransport
 	paths *paths

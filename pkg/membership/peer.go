@@ -11,28 +11,28 @@ import (
 	"time"
 )
 
-// Peer is a node whose speaker should be a member.
+// Peer is a node with a speaker that should be a member.
 type Peer struct {
-	// Name is the name of the node, under which it becomes a member.
+	// Name is the name of the node, which is also the name of the member.
 	Name string
-	// Addrs are the addresses to try, one after the other.
+	// Addrs lists the addresses to try, one after the other.
 	Addrs []netip.AddrPort
 }
 
 // Unreached is a peer that gossip does not reach.
 type Unreached struct {
 	Name string
-	// Addr is the first address of the peer, invalid when it has none.
+	// Addr is the first address of the peer, invalid when the peer has no address.
 	Addr netip.AddrPort
 	// Since is the time of the first failed attempt to reach the peer.
 	Since time.Time
-	// Met is true when the peer was a member of the gossip before, as far as this process has seen.
+	// Met is true when the peer was a member before, during the life of this process.
 	Met bool
-	// Err says why the newest attempt failed.
+	// Err is the reason for the failure of the newest attempt.
 	Err error
 }
 
-// String returns a sentence for operators, which says what to do.
+// String returns a sentence that tells operators what to do.
 func (u Unreached) String() string {
 	switch {
 	case errors.Is(u.Err, errNoAddress), errors.Is(u.Err, errNoRoute):
@@ -44,7 +44,7 @@ func (u Unreached) String() string {
 	return noPassage(u.Name, u.Addr)
 }
 
-// Port returns the TCP and UDP port to open, and 0 when an open port does not help.
+// Port returns the TCP and UDP port to open, or 0 when an open port does not help.
 func (u Unreached) Port() uint16 {
 	if errors.Is(u.Err, errNoAddress) || errors.Is(u.Err, errNoRoute) {
 		return 0
@@ -52,7 +52,7 @@ func (u Unreached) Port() uint16 {
 	return u.Addr.Port()
 }
 
-// noPassage is the sentence for operators about a node with which gossip does not work.
+// noPassage returns the sentence for operators about a node with which gossip does not work.
 func noPassage(name string, addr netip.AddrPort) string {
 	return fmt.Sprintf("gossip with node %s (%s) does not pass: %s", name, addr.Addr(), openPort(addr))
 }
@@ -61,13 +61,13 @@ func openPort(addr netip.AddrPort) string {
 	return fmt.Sprintf("open TCP and UDP port %d in both directions", addr.Port())
 }
 
-// equal reports whether u and o say the same.
+// equal reports whether u and o are the same.
 func (u Unreached) equal(o Unreached) bool {
 	return u.Name == o.Name && u.Addr == o.Addr && u.Since.Equal(o.Since) && u.Met == o.Met &&
 		u.Err.Error() == o.Err.Error()
 }
 
-// The causes that an attempt to reach a peer fails with. Others are passed on as they are.
+// The causes of failed attempts to reach a peer. Other errors are passed on unchanged.
 var (
 	errNoAddress = errors.New("the Node has no InternalIP")
 	errNoAnswer  = errors.New("no answer")
@@ -77,9 +77,8 @@ var (
 	errUnstable  = errors.New("the node joins and is lost again and again; one direction may be blocked")
 )
 
-// causeOf reduces the error of an attempt to its cause. The text of the result does not change between equal attempts,
-// as that of err does when it names a local port. dialed is the error of the connection, nil when there was a
-// connection.
+// causeOf reduces the error of an attempt to the cause. The text of the cause is the same for equal attempts, while the
+// text of err may name a local port. dialed is the error of the connection, nil if the connection succeeded.
 func causeOf(err, dialed error) error {
 	var timeout net.Error
 	var op *net.OpError
@@ -97,7 +96,7 @@ func causeOf(err, dialed error) error {
 	case dialed != nil:
 		return dialed
 	}
-	// memberlist does not wrap the errors of an exchange, so that only their text is left.
+	// memberlist does not wrap the errors of an exchange, so causeOf must check the text.
 	switch text := err.Error(); {
 	case strings.Contains(text, "EOF"), strings.Contains(text, "connection reset"):
 		return errClosed
@@ -107,7 +106,7 @@ func causeOf(err, dialed error) error {
 	return err
 }
 
-// combine returns the causes of the failed attempts at addrs as one error.
+// combine joins the causes of the failed attempts at addrs into one error.
 func combine(addrs []netip.AddrPort, causes []error) error {
 	switch len(causes) {
 	case 0:
@@ -122,14 +121,15 @@ func combine(addrs []netip.AddrPort, causes []error) error {
 	return errors.New(strings.Join(texts, "; "))
 }
 
-// peerTable holds the peers of one round of joining. It is immutable.
+// peerTable holds the peers of one round of joining. A peerTable is immutable.
 type peerTable struct {
 	peers  []Peer
 	byName map[string]Peer
 	addrs  map[netip.Addr]struct{}
 }
 
-// newPeerTable returns the table of these peers. It skips peers without a name, and all but the first of one name.
+// newPeerTable returns the table of these peers. newPeerTable skips peers without a name, and keeps only the first peer
+// of each name.
 func newPeerTable(peers []Peer) *peerTable {
 	t := &peerTable{byName: make(map[string]Peer, len(peers)), addrs: make(map[netip.Addr]struct{}, len(peers))}
 	for _, p := range peers {
@@ -156,7 +156,7 @@ func (t *peerTable) has(addr netip.Addr) bool {
 	return found
 }
 
-// inFamily returns the first address of the named peer in one family, invalid when it has none.
+// inFamily returns the first address of the named peer in a family, or an invalid address if the peer has none.
 func (t *peerTable) inFamily(name string, ipv4 bool) netip.AddrPort {
 	for _, a := range t.byName[name].Addrs {
 		if a.Addr().Is4() == ipv4 {

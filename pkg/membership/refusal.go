@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// refusal is the reason why a packet or stream of gossip is not accepted.
+// refusal is the reason for the rejection of a packet or stream of gossip.
 type refusal uint8
 
 const (
@@ -17,7 +17,7 @@ const (
 // refusals holds every refusal.
 var refusals = [...]refusal{refusedKey, refusedMalformed, refusedOverflow}
 
-// String returns the refusal as the metrics label it.
+// String returns the label of the refusal in the metrics.
 func (r refusal) String() string {
 	if int(r) >= len(refusals) {
 		return fmt.Sprintf("refusal %d", uint8(r))
@@ -25,8 +25,8 @@ func (r refusal) String() string {
 	return [...]string{"key", "malformed", "overflow"}[r]
 }
 
-// refusalIn returns the refusal that a line of memberlist's log reports; memberlist reports refusals nowhere else. A
-// failure of a connection, or of this member, is not a refusal.
+// refusalIn returns the refusal reported by a line of memberlist's log, because memberlist reports refusals nowhere
+// else. A failure of a connection, or of this member, is not a refusal.
 func refusalIn(text string) (refusal, bool) {
 	contains := func(parts ...string) bool {
 		for _, part := range parts {

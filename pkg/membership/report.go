@@ -11,20 +11,20 @@ import (
 // Report describes a node to the other members.
 type Report struct {
 	State State
-	// Since is the time at which the node became ready, to the second; zero while the node is not ready.
+	// Since is the time when the node became ready, in whole seconds; zero while the node is not ready.
 	Since time.Time
 	// Configured is true when the node has a valid configuration.
 	Configured bool
-	// Links are the interfaces from which the node announces addresses. SetState and Fit take them in the order of
-	// their importance, the most important one first, and return them sorted by name.
+	// Links lists the interfaces from which the node announces addresses. SetState and Fit take the links in the order
+	// of their importance, the most important link first, and return the links sorted by name.
 	Links []Link
-	// MACs are further MAC addresses of the node: those of links that are not in Links, and of the slaves of bonds. The
-	// most important one comes first.
+	// MACs lists further MAC addresses of the node: the addresses of links that are not in Links, and of the slaves of
+	// bonds. The most important address comes first.
 	MACs []MAC
 }
 
-// Fit returns the part of r that the other members see. SetState applies it to the report of this node too, so a node
-// and its peers decide from the same values. A report that no member can read comes back as the zero Report.
+// Fit returns the part of r that the other members see. SetState applies Fit to the report of this node too, so a node
+// and its peers decide from the same values. Fit returns the zero Report for a report that no member can read.
 func Fit(r Report) Report {
 	fitted, _ := fit(r)
 	seen, err := parseMeta(encodeMeta(fitted))
@@ -34,29 +34,29 @@ func Fit(r Report) Report {
 	return seen
 }
 
-// Equal reports whether r and o say the same.
+// Equal reports whether r and o are the same.
 func (r Report) Equal(o Report) bool {
 	return r.State == o.State && r.Since.Equal(o.Since) && r.Configured == o.Configured &&
 		slices.EqualFunc(r.Links, o.Links, Link.Equal) && slices.Equal(r.MACs, o.MACs)
 }
 
-// minMACs is the number of MAC addresses that stay in the metadata while links are left out for lack of room.
+// minMACs is the number of MAC addresses that stay in the metadata while links are left out for lack of space.
 const minMACs = 8
 
-// leftOut says which parts of a report the metadata does not contain.
+// leftOut describes the parts of a report that the metadata does not contain.
 type leftOut struct {
-	// counts are the numbers of the parts that the metadata has no room for.
+	// counts holds the numbers of the parts that do not fit into the metadata.
 	counts leftOutCounts
-	// problems names the links that cannot be announced, and says why.
+	// problems names the links that cannot be announced, with the reasons.
 	problems string
 }
 
-// leftOutCounts are numbers of parts of a report.
+// leftOutCounts holds numbers of parts of a report.
 type leftOutCounts struct{ macs, subnets, links int }
 
-// fit returns r as it is written to the metadata: its links are valid and sorted by name, and all of it takes metaLimit
-// bytes at most. fit leaves out first the MAC addresses after minMACs, then the subnets of the least important link
-// and the link itself, then those of the link before it. The state, Since and Configured always fit.
+// fit returns r in the form of the metadata: the links are valid and sorted by name, and the metadata takes at most
+// metaLimit bytes. fit first leaves out the MAC addresses after minMACs, then the subnets of the least important link
+// and the link itself, then the next least important link in the same way. The state, Since and Configured always fit.
 func fit(r Report) (Report, leftOut) {
 	all, problems := announceable(r.Links)
 	out := leftOut{problems: strings.Join(problems, "; ")}
@@ -74,7 +74,7 @@ func fit(r Report) (Report, leftOut) {
 			link := &fitted.Links[last]
 			link.Subnets = link.Subnets[:len(link.Subnets)-1]
 		default:
-			// Peers recognize the node by the MAC address of a link also after the link has been left out.
+			// Peers must recognize the node by the MAC address of a link even after the link has been left out.
 			fitted.Links = fitted.Links[:last]
 			macs := otherMACs(usable, fitted.Links)
 			fitted.MACs = macs[:min(len(macs), minMACs)]
@@ -89,8 +89,8 @@ func fit(r Report) (Report, leftOut) {
 	return fitted, out
 }
 
-// announceable returns canonical copies of the links that can be announced, in the given order, and a text for each of
-// the others. Of two links with one name the first one is announced.
+// announceable returns canonical copies of the links that can be announced, in the given order, and a text for each
+// other link. Of two links with the same name, only the first link can be announced.
 func announceable(links []Link) (usable []Link, problems []string) {
 	names := make(map[string]struct{}, len(links))
 	for _, l := range links {
@@ -108,7 +108,7 @@ func announceable(links []Link) (usable []Link, problems []string) {
 	return usable, problems
 }
 
-// otherMACs returns those of macs that no link has, each once, in the given order.
+// otherMACs returns the addresses in macs that belong to none of the links, in the given order without duplicates.
 func otherMACs(macs []MAC, links []Link) []MAC {
 	var others []MAC
 	for _, mac := range macs {

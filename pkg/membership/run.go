@@ -11,13 +11,14 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// Run joins the other members, stays a member, and keeps trying to reach peers that are not members. When ctx ends Run
-// announces to the others that this member leaves, unless HandOver was called, and returns nil. That takes half a
-// second at most, or two seconds while Run tries a peer. Run returns an error when the sockets cannot be opened. Only
-// one call is allowed.
+// Run joins the other members, stays a member, and keeps trying to reach peers that are not members. When ctx ends, Run
+// announces to the other members that this member leaves, unless HandOver was called, and returns nil. The end of Run
+// takes at most half a second, or two seconds while Run tries a peer. Run returns an error when the sockets cannot be
+// opened or memberlist cannot start. Run may be called only once.
 func (m *Membership) Run(ctx context.Context) error {
 	logger := log.New(&logBridge{log: m.options.Log, refuse: m.refuse}, "", 0)
-	// memberlist does not wait for its goroutines when it shuts down, and none of them may log after Run has returned.
+	// memberlist does not wait for its goroutines at shutdown, and none of these goroutines may log after the return of
+	// Run.
 	defer logger.SetOutput(io.Discard)
 	announced := m.own.Load()
 	list, err := m.create(logger)
@@ -43,13 +44,13 @@ func (m *Membership) Run(ctx context.Context) error {
 	return nil
 }
 
-// HandOver makes Run, when its context ends, close the sockets at once without an announcement, so that another process
-// of this node can become the member of this name and address. If that process runs within 300 ms, the others only see
-// new metadata.
+// HandOver makes Run close the sockets at once and without an announcement when the context of Run ends, so that
+// another process of this node can become the member with this name and address. If that process runs within 300 ms,
+// the other members see only new metadata.
 func (m *Membership) HandOver() { m.handedOver.Store(true) }
 
-// loop passes new announcements to memberlist and logs changes of the members, until ctx ends. announced is the
-// announcement that memberlist began with, or an older one.
+// loop passes new announcements to memberlist and logs changes of the members, until ctx ends. announced is the first
+// announcement of memberlist, or an older announcement.
 func (m *Membership) loop(ctx context.Context, list *memberlist.Memberlist, announced *announcement) {
 	logged := &view{}
 	for {

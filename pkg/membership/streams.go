@@ -8,25 +8,25 @@ import (
 )
 
 const (
-	// maxStreams is the number of open connections that are accepted, and maxHostStreams the number from one address. A
-	// member needs one connection at a time, and rarely two.
+	// maxStreams is the maximum number of open connections, and maxHostStreams the maximum from one address. A member
+	// needs one connection at a time, and rarely two.
 	maxStreams     = 64
 	maxHostStreams = 4
-	// maxStrangeStreams is the number of open connections from addresses of neither members nor peers, so that such
-	// hosts leave room for the members.
+	// maxStrangeStreams is the maximum number of open connections from addresses of neither members nor peers, so that
+	// such hosts leave room for the members.
 	maxStrangeStreams = 8
-	// streamBase and streamPerNode are the bytes that may be read from one connection: a message is shorter than
-	// streamBase, and the exchange of all state takes less than streamPerNode for each node. memberlist keeps up to 20
-	// MiB of a connection in memory before the first byte is decrypted.
+	// streamBase and streamPerNode limit the bytes from one connection: a message is shorter than streamBase, and the
+	// exchange of the complete state takes less than streamPerNode for each node. memberlist keeps up to 20 MiB of a
+	// connection in memory before memberlist decrypts the first byte.
 	streamBase    = 64 << 10
 	streamPerNode = 2 << 10
 )
 
-// errStreamTooLong is returned for a connection that sends more than the state of the whole cluster.
+// errStreamTooLong is the error of a connection that sends more than the state of the whole cluster.
 var errStreamTooLong = errors.New("the connection sends more than all members together have to say")
 
-// streams counts the open connections that were accepted. Its methods may be called from any goroutine: memberlist closes
-// connections in goroutines of its own.
+// streams counts the open accepted connections. Any goroutine may call the methods, because memberlist closes
+// connections in its own goroutines.
 type streams struct {
 	mu      sync.Mutex
 	open    int
@@ -34,7 +34,7 @@ type streams struct {
 	hosts   map[netip.Addr]int
 }
 
-// admit counts a connection from an address, and returns the function that takes the connection off the count; nil if
+// admit counts a connection from an address, and returns the function that ends the count of the connection, or nil if
 // there are too many connections.
 func (s *streams) admit(from netip.Addr, expected bool) (done func()) {
 	s.mu.Lock()
@@ -66,7 +66,7 @@ func (s *streams) count(from netip.Addr, expected bool, n int) {
 	}
 }
 
-// stream is an accepted connection from which only a limited number of bytes can be read. One goroutine reads.
+// stream is an accepted connection with a limit on the number of bytes to read. Only one goroutine reads.
 type stream struct {
 	net.Conn
 	left    int

@@ -10,10 +10,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// lossTime is longer than a probe and the longest suspicion together: a member that is not lost by then stays.
+// lossTime is longer than a probe and the longest suspicion together: a member that is still alive after lossTime
+// stays.
 const lossTime = 2 * time.Second
 
-// TestHandOver also holds that what is set before Run is what the others hear first.
+// TestHandOver hands a membership over several times. The other members must see each new process as the same member,
+// and must receive the report that was set before Run as the first report.
 func TestHandOver(t *testing.T) {
 	c := newCluster(t)
 	rest := c.startAll(2)
@@ -44,14 +46,15 @@ func TestHandOver(t *testing.T) {
 		}
 		current.HandOver()
 		current.end()
-		<-time.After(300 * time.Millisecond) // as long as the next process may take
+		<-time.After(300 * time.Millisecond) // the maximum delay of the next process
 	}
 }
 
-// saw returns how many events of this kind n has counted.
+// saw returns the number of events of this kind that n has counted.
 func (n *node) saw(e event) float64 { return testutil.ToFloat64(n.events.WithLabelValues(e.String())) }
 
-// TestKeysAreRotatedWhileRunning takes one member after the other a step further. The steps run at the same time.
+// TestKeysAreRotatedWhileRunning moves one member after another to the next step of a rotation. The steps run in
+// parallel.
 func TestKeysAreRotatedWhileRunning(t *testing.T) {
 	k1, k2, k3 := testKey, []byte("the secret of tomorrow"), []byte("the secret of the day after")
 	for _, test := range []struct {
@@ -97,7 +100,7 @@ func TestKeysAreRotatedWhileRunning(t *testing.T) {
 	}
 }
 
-// TestSetKeysLocksOut drops a key that another member still uses.
+// TestSetKeysLocksOut removes a key that another member still uses.
 func TestSetKeysLocksOut(t *testing.T) {
 	c := newCluster(t)
 	old, fresh := c.start("old"), c.start("fresh", []byte("the secret of tomorrow"), testKey)

@@ -13,35 +13,36 @@ import (
 )
 
 const (
-	// datagramSize is the size of the largest datagram. Those of memberlist are shorter than 1,400 bytes.
+	// datagramSize is the size of the largest datagram. The datagrams of memberlist are shorter than 1,400 bytes.
 	datagramSize = 1 << 16
 	// socketBuffer is the requested size of the kernel's buffer for datagrams, in bytes. The kernel may grant less.
 	socketBuffer = 2 << 20
-	// acceptPause is the pause after a connection could not be accepted, as for lack of descriptors.
+	// acceptPause is the pause after a failure to accept a connection, for example for lack of descriptors.
 	acceptPause = 50 * time.Millisecond
-	// strangeDatagrams and strangeStreams are the numbers per second, and at once, of datagrams and connections that
-	// are accepted from addresses of neither members nor peers. Only their encryption shows whether a member sent them.
+	// strangeDatagrams and strangeStreams limit the datagrams and connections per second, and in one burst, that are
+	// accepted from addresses of neither members nor peers. Only the encryption shows whether a member sent them.
 	strangeDatagrams = 200
 	strangeStreams   = 50
 )
 
-// errNoRoute is returned for a connection to a node that has no address of a family of this node.
+// errNoRoute is the error of a connection to a node without an address in a family of this node.
 var errNoRoute = errors.New("this node has no address of the same family")
 
-// transport holds the sockets of one member. memberlist's own transport takes 64 KiB of memory for each datagram.
+// transport holds the sockets of one member. The transport of memberlist itself would take 64 KiB of memory for each
+// datagram.
 type transport struct {
 	log *slog.Logger
-	// sockets are one pair for each family.
+	// sockets holds one pair of sockets for each family.
 	sockets []sockets
 	packets chan *memberlist.Packet
 	streams chan net.Conn
 	closing chan struct{}
 	close   sync.Once
 	readers sync.WaitGroup
-	// expected reports whether a member may be at an address, and refuse is called for gossip that is not accepted.
+	// expected reports whether a member may be at an address. refuse is called for rejected gossip.
 	expected func(netip.Addr) bool
 	refuse   func(refusal)
-	// inFamily returns the address of the named node in a family, invalid if there is none.
+	// inFamily returns the address of the named node in a family, or an invalid address if there is none.
 	inFamily          func(name string, ipv4 bool) netip.AddrPort
 	fewDatagrams, few *rate.Limiter
 	// nodes returns the number of known nodes.
@@ -49,7 +50,7 @@ type transport struct {
 	accepted streams
 }
 
-// sockets are the sockets at one address.
+// sockets holds the sockets at one address.
 type sockets struct {
 	udp *net.UDPConn
 	tcp *net.TCPListener
@@ -57,7 +58,7 @@ type sockets struct {
 
 var _ memberlist.NodeAwareTransport = (*transport)(nil)
 
-// newTransport returns a transport without sockets, for which the caller sets expected, refuse, inFamily and nodes.
+// newTransport returns a transport without sockets. The caller sets expected, refuse, inFamily and nodes.
 func newTransport(log *slog.Logger) *transport {
 	return &transport{
 		log: log, packets: make(chan *memberlist.Packet), streams: make(chan net.Conn), closing: make(chan struct{}),
@@ -66,8 +67,8 @@ func newTransport(log *slog.Logger) *transport {
 	}
 }
 
-// openSockets returns the transport of this member. The first address must be there; the second one may be missing, as
-// while an IPv6 address is still tested for duplicates.
+// openSockets returns the transport of this member. The first address must exist. The second address may be missing,
+// for example while duplicate address detection of an IPv6 address is in progress.
 func (m *Membership) openSockets() (*transport, error) {
 	t := newTransport(m.options.Log)
 	t.expected, t.refuse, t.nodes = m.expected, m.refuse, m.nodes
@@ -83,7 +84,7 @@ func (m *Membership) openSockets() (*transport, error) {
 	return t, nil
 }
 
-// listen opens sockets at an address, the one for UDP on the port of the one for TCP, also when that is 0.
+// listen opens a TCP and a UDP socket at an address. Both sockets have the same port, even if the port of bind is 0.
 func (t *transport) listen(bind netip.AddrPort) error {
 	tcp, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(bind))
 	if err != nil {
@@ -112,7 +113,7 @@ func (t *transport) welcome(from netip.Addr, few *rate.Limiter) bool {
 	return false
 }
 
-// read passes datagrams on, each in memory of its own, which memberlist keeps.
+// read passes on datagrams, each in separate memory, which memberlist keeps.
 func (t *transport) read(udp *net.UDPConn) {
 	b := make([]byte, datagramSize)
 	for {
@@ -122,7 +123,7 @@ func (t *transport) read(udp *net.UDPConn) {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil:
-			t.log.Debug("datagram not read", "err", err) // for example because an earlier one could not be delivered
+			t.log.Debug("datagram not read", "err", err) // for example, an earlier datagram was not delivered
 			continue
 		case !t.welcome(from.Addr(), t.fewDatagrams):
 			continue
@@ -139,7 +140,7 @@ func (t *transport) read(udp *net.UDPConn) {
 	}
 }
 
-// accept passes connections on.
+// accept passes on connections.
 func (t *transport) accept(tcp *net.TCPListener) {
 	for {
 		conn, err := tcp.AcceptTCP()
@@ -156,13 +157,13 @@ func (t *transport) accept(tcp *net.TCPListener) {
 		}
 		from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()
 		if !t.welcome(from, t.few) {
-			_ = conn.Close() // nothing was said
+			_ = conn.Close() // no data was exchanged
 			continue
 		}
 		done := t.accepted.admit(from, t.expected(from.Unmap().WithZone("")))
 		if done == nil {
 			t.refuse(refusedOverflow)
-			_ = conn.Close() // nothing was said
+			_ = conn.Close() // no data was exchanged
 			continue
 		}
 		accepted := &stream{
@@ -172,20 +173,20 @@ func (t *transport) accept(tcp *net.TCPListener) {
 		select {
 		case t.streams <- accepted:
 		case <-t.closing:
-			_ = accepted.Close() // nobody is there to listen
+			_ = accepted.Close() // memberlist no longer listens
 			return
 		}
 	}
 }
 
-// FinalAdvertiseAddr implements memberlist.Transport. The first address is the one that the others are told of.
+// FinalAdvertiseAddr implements memberlist.Transport. The other members use the first address.
 func (t *transport) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
 	at := t.sockets[0].udp.LocalAddr().(*net.UDPAddr).AddrPort()
 	return at.Addr().Unmap().AsSlice(), int(at.Port()), nil
 }
 
-// route returns the address at which to reach a node, and the socket for it. memberlist knows one address of each node.
-// When that is of a family that this node lacks, the node may have another address among the peers.
+// route returns the address and the socket for datagrams to a node. memberlist knows one address of each node. If this
+// node lacks the family of that address, the peers may list another address of the node.
 func (t *transport) route(to memberlist.Address) (netip.AddrPort, *net.UDPConn, error) {
 	at, err := netip.ParseAddrPort(to.Addr)
 	if err != nil {
@@ -245,7 +246,7 @@ func (t *transport) DialAddressTimeout(to memberlist.Address, timeout time.Durat
 // StreamCh implements memberlist.Transport.
 func (t *transport) StreamCh() <-chan net.Conn { return t.streams }
 
-// Shutdown implements memberlist.Transport. It waits until no goroutine reads any more.
+// Shutdown implements memberlist.Transport. Shutdown waits until all readers have ended.
 func (t *transport) Shutdown() error {
 	var errs []error
 	t.close.Do(func() {

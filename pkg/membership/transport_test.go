@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// openTransport opens one on the loopback interface that expects a member at expected alone.
+// openTransport opens a transport on the loopback interface that expects a member only at the address expected.
 func openTransport(t *testing.T, expected netip.Addr) (*transport, *atomic.Int64) {
 	t.Helper()
 	var refused atomic.Int64
@@ -32,7 +32,7 @@ func openTransport(t *testing.T, expected netip.Addr) (*transport, *atomic.Int64
 	return tr, &refused
 }
 
-// dialFrom opens a socket to the transport at an address of ours.
+// dialFrom opens a socket from a local address to the transport.
 func (tr *transport) dialFrom(t *testing.T, from string) *net.UDPConn {
 	t.Helper()
 	conn, err := net.DialUDP("udp", &net.UDPAddr{IP: net.ParseIP(from)}, tr.sockets[0].udp.LocalAddr().(*net.UDPAddr))
@@ -43,8 +43,8 @@ func (tr *transport) dialFrom(t *testing.T, from string) *net.UDPConn {
 	return conn
 }
 
-// TestDatagramsOfStrangersAreFew sends many datagrams from where no member is expected: few are looked at, the others
-// counted. One of a member that comes after them is handed over.
+// TestDatagramsOfStrangersAreFew sends many datagrams from an address without a member. The transport accepts few of
+// them and counts the others. A later datagram of a member must pass.
 func TestDatagramsOfStrangersAreFew(t *testing.T) {
 	tr, refused := openTransport(t, netip.MustParseAddr("127.0.0.2"))
 	const sent = 10 * strangeDatagrams
@@ -55,7 +55,7 @@ func TestDatagramsOfStrangersAreFew(t *testing.T) {
 				t.Error(err)
 			}
 			if i%100 == 0 {
-				time.Sleep(time.Millisecond) // so that the socket's buffer has room
+				time.Sleep(time.Millisecond) // so that the socket's buffer has space
 			}
 		}
 		if _, err := member.Write([]byte("word")); err != nil {
@@ -79,7 +79,8 @@ func TestDatagramsOfStrangersAreFew(t *testing.T) {
 	}
 }
 
-// TestStreamsOfStrangersAreFew opens many connections: those beyond the few are closed, and counted.
+// TestStreamsOfStrangersAreFew opens many connections from an address without a member. The transport closes and counts
+// the connections over the limit.
 func TestStreamsOfStrangersAreFew(t *testing.T) {
 	tr, refused := openTransport(t, netip.Addr{})
 	go func() {
@@ -104,7 +105,7 @@ func TestStreamsOfStrangersAreFew(t *testing.T) {
 	}
 }
 
-// TestDatagramTakesNoMoreMemoryThanItHas measures what a datagram costs. memberlist's own sockets take 64 KiB each.
+// TestDatagramTakesNoMoreMemoryThanItHas measures the memory for a datagram. memberlist's own sockets take 64 KiB each.
 func TestDatagramTakesNoMoreMemoryThanItHas(t *testing.T) {
 	tr, _ := openTransport(t, netip.MustParseAddr("127.0.0.1"))
 	conn := tr.dialFrom(t, "127.0.0.1")
@@ -126,8 +127,8 @@ func TestDatagramTakesNoMoreMemoryThanItHas(t *testing.T) {
 }
 
 // TestStreamsAreBounded opens many connections from a foreign address and from the address of a member, and sends much
-// on one of them. The transport accepts a few connections from each address, keeps room for the member, frees the room
-// when connections are closed, and ends a connection that sends more than the state of the cluster.
+// data on one of these connections. The transport accepts a few connections from each address, keeps room for the
+// member, frees the room of closed connections, and ends a connection that sends more than the state of the cluster.
 func TestStreamsAreBounded(t *testing.T) {
 	tr, refused := openTransport(t, netip.MustParseAddr("127.0.0.2"))
 	dial := func(from string) net.Conn {

@@ -6,23 +6,23 @@ import (
 	"strings"
 )
 
-// view is the list of members at one moment. It is immutable.
+// view is the list of members at one moment. A view is immutable.
 type view struct {
 	members []Member // sorted by name
-	// problems say by name why the metadata of a member cannot be read; nil when there are none.
+	// problems maps the name of a member to the reason why its metadata cannot be read; nil when there is none.
 	problems map[string]error
-	// lives holds by name the life of each other member, and of those that were lost shortly after they had joined.
+	// lives maps the name of each other member, and of each member lost after a short life, to its life.
 	lives map[string]life
 }
 
-// find returns the index of the member of this name, or the index at which it would be.
+// find returns the index of the member with this name, or the index for an insertion.
 func (v *view) find(name string) (int, bool) {
 	return slices.BinarySearchFunc(v.members, name, func(m Member, name string) int {
 		return strings.Compare(m.Name, name)
 	})
 }
 
-// with returns the view with this member. It returns v itself when that changes nothing.
+// with returns the view including this member. with returns v itself when nothing changes.
 func (v *view) with(member Member, problem error) *view {
 	i, found := v.find(member.Name)
 	old := v.problems[member.Name]
@@ -48,7 +48,7 @@ func (v *view) with(member Member, problem error) *view {
 	return next
 }
 
-// without returns the view without the member of this name.
+// without returns the view without the member with this name.
 func (v *view) without(name string) *view {
 	i, found := v.find(name)
 	if !found {
@@ -62,8 +62,8 @@ func (v *view) without(name string) *view {
 	return next
 }
 
-// publish replaces the view by the result of change, and wakes the loop of Run, and the owner when the members are
-// others than before.
+// publish replaces the view with the result of change, wakes the loop of Run, and calls Options.Wake when the members
+// have changed.
 func (m *Membership) publish(change func(*view) *view) {
 	for !m.frozen.Load() {
 		before := m.published.Load()
@@ -77,7 +77,7 @@ func (m *Membership) publish(change func(*view) *view) {
 			}
 			select {
 			case m.changed <- struct{}{}:
-			default: // the loop of Run has not seen the view before this one yet
+			default: // the loop of Run has not seen the previous view yet
 			}
 			if !before.sameMembers(after) {
 				m.options.Wake()
@@ -92,7 +92,7 @@ func (v *view) sameMembers(o *view) bool {
 	return len(v.members) == len(o.members) && (len(v.members) == 0 || &v.members[0] == &o.members[0])
 }
 
-// logChanges logs the difference between two views, without this member.
+// logChanges logs the differences between two views, except the changes of this member.
 func (m *Membership) logChanges(before, after *view) {
 	log := m.options.Log
 	for _, old := range before.members {

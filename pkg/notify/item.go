@@ -10,10 +10,10 @@ import (
 	"github.com/lanlord/lanlord/pkg/placement"
 )
 
-// newService is the maximum age of a Service for an Event of its own.
+// newService is the maximum age of a Service with a separate Event.
 const newService = time.Minute
 
-// group is the key of items that share an Event: many items of one group make one Event.
+// group is the key of items that share an Event.
 type group struct {
 	reason  string
 	warning bool
@@ -30,11 +30,11 @@ type item struct {
 	message, head, tail string
 	// placement names the Services to notify. An address without a Service gets no Event.
 	placement *placement.Placement
-	// host is the host that the item is about; zero for none.
+	// host is the host that the item reports; zero for none.
 	host ownership.Host
 }
 
-// events returns an Event for each Service that has the address.
+// events returns an Event for each Service with the address.
 func (x *item) events(snap cluster.Snapshot) (events []cluster.Event) {
 	for _, key := range x.placement.Services {
 		svc := snap.Find(key)
@@ -58,7 +58,7 @@ func nodeRef(snap cluster.Snapshot, name string) cluster.ObjectRef {
 	return ref
 }
 
-// isNew reports whether a Service that has the address was created within newService.
+// isNew reports whether a Service with the address was created within newService.
 func isNew(p *placement.Placement, snap cluster.Snapshot, now time.Time) bool {
 	return slices.ContainsFunc(p.Services, func(key cluster.Key) bool {
 		svc := snap.Find(key)

@@ -27,7 +27,7 @@ func gained(self string, c ownership.Change, p *placement.Placement) item {
 	node, why := c.Peer, c.Cause.String()
 	switch {
 	case c.Cause == ownership.CauseSpread:
-		node, why = "", ownership.CauseNew.String() // the first node had the address for a moment only
+		node, why = "", ownership.CauseNew.String() // the first node had the address only for a moment
 	case c.Cause == ownership.CauseBackup:
 		why += " for " + p.Owner
 		tail = fmt.Sprintf(" in place of node %q, which did not take them", p.Owner)
@@ -67,8 +67,8 @@ func kernelsAnswer(p *placement.Placement) item {
 	}
 }
 
-// foreignHost returns the item about a host that answers for an address and should not. proxied is true when a service
-// proxy gives the address to the kernels of the nodes.
+// foreignHost returns the item about a host that wrongly answers for an address. proxied is true when a service proxy
+// gives the address to the kernels of the nodes.
 func foreignHost(a netip.Addr, h ownership.Host, p *placement.Placement, proxied bool) item {
 	if h.Node != "" {
 		head := fmt.Sprintf("the kernel of node %q answers for", h.Node)

@@ -23,7 +23,7 @@ const (
 	fewServices = 10
 	// namedAddrs is the number of addresses named in an Event about a Node.
 	namedAddrs = 5
-	// departureMemory limits the time for which the Notifier remembers the departures from a node.
+	// departureMemory limits how long the Notifier remembers the departures from a node.
 	departureMemory = 10 * time.Second
 )
 
@@ -32,8 +32,8 @@ type Notifier struct {
 	self        string
 	items       []item
 	first, last time.Time
-	// departures counts, by node, the Services whose addresses recent decisions moved away from the node. All nodes
-	// count alike.
+	// departures counts, by node, the Services with an address that recent decisions moved away from the node. All
+	// nodes count alike.
 	departures map[string]departure
 	// unannounced holds the addresses that no node may announce.
 	unannounced unannouncedSet
@@ -51,8 +51,8 @@ func New(self string) *Notifier {
 	return &Notifier{self: self, departures: map[string]departure{}, unannounced: unannouncedSet{}}
 }
 
-// Review processes a round of decisions, after its changes, and returns the due Events. dark lists the newly
-// unannounced placements.
+// Review processes a round of decisions, after the changes of the round, and returns the due Events. dark lists the
+// placements that stay unannounced and are due for a report by this node.
 func (n *Notifier) Review(now time.Time, r Round) (events []cluster.Event, dark []*placement.Placement) {
 	n.countDepartures(now, r)
 	dark = n.reviewUnannounced(now, r)
@@ -116,18 +116,18 @@ func (n *Notifier) Gained(now time.Time, c ownership.Change, p *placement.Placem
 	}
 }
 
-// ForeignHost records that a host answers for an address and should not. proxied is true when kube-proxy gives the address
-// to the kernels of the nodes (IPVS mode).
+// ForeignHost records that a host wrongly answers for an address. proxied is true when kube-proxy gives the address to
+// the kernels of the nodes (IPVS mode).
 func (n *Notifier) ForeignHost(now time.Time, a netip.Addr, h ownership.Host, p *placement.Placement, proxied bool) {
 	n.add(now, foreignHost(a, h, p, proxied))
 }
 
-// KernelsAnswer records that the kernels of the nodes answer for an address that kube-proxy gives them (IPVS mode without
+// KernelsAnswer records that the kernels of the nodes answer for an address because of kube-proxy (IPVS mode without
 // strictARP).
 func (n *Notifier) KernelsAnswer(now time.Time, p *placement.Placement) { n.add(now, kernelsAnswer(p)) }
 
-// NodeKernel returns an Event about this Node, whose kernel answers for an address that another node is to announce. The
-// cause is kube-proxy in IPVS mode without strictARP.
+// NodeKernel returns an Event about this Node. The kernel of the Node answers for an address that another node must
+// announce, because of kube-proxy in IPVS mode without strictARP.
 func (n *Notifier) NodeKernel(snap cluster.Snapshot, a netip.Addr) cluster.Event {
 	return cluster.Event{
 		Object: nodeRef(snap, n.self), Warning: true, Reason: KernelsReason,
@@ -196,7 +196,7 @@ func (n *Notifier) tell(g group, items []item, snap cluster.Snapshot) (events []
 	}}
 }
 
-// GossipBlocked returns an Event about the nodes that gossip does not reach, after a change of this set of nodes.
+// GossipBlocked returns an Event after a change of the set of nodes without gossip contact.
 func (n *Notifier) GossipBlocked(snap cluster.Snapshot, nodes []string, port uint16) []cluster.Event {
 	if slices.Equal(nodes, n.blocked) {
 		return nil

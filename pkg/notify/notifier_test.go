@@ -17,7 +17,7 @@ import (
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// stage is node a of three, with Services that have an address each: service n has address n.
+// stage is node a of three nodes. Each Service has one address: Service n has address n.
 type stage struct {
 	*Notifier
 	round   Round
@@ -29,7 +29,7 @@ func addr(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(n >> 8)
 
 func key(n int) cluster.Key { return cluster.Key{Namespace: "default", Name: fmt.Sprintf("s%04d", n)} }
 
-// newStage returns a stage with services, of an age, whose addresses node a owns.
+// newStage returns a stage with Services of the given age. Node a owns the addresses of all Services.
 func newStage(services int, age time.Duration) *stage {
 	s := &stage{Notifier: New("a"), owned: map[netip.Addr]bool{}, foreign: map[netip.Addr]ownership.Host{}}
 	s.round = Round{
@@ -55,12 +55,13 @@ func newStage(services int, age time.Duration) *stage {
 // at returns the placement of address n.
 func (s *stage) at(n int) *placement.Placement { return &s.round.Placements[n-1] }
 
-// gain has node a take address n.
+// gain lets node a take over address n.
 func (s *stage) gain(at time.Time, n int, cause ownership.Cause, from string) {
 	s.Gained(at, ownership.Change{At: at, Addr: addr(n), Cause: cause, Peer: from}, s.at(n))
 }
 
-// gainAll has node a take all addresses from a node, one after the other, and returns the time of the last.
+// gainAll lets node a take over all addresses of the node from, one after the other, and returns the time of the last
+// takeover.
 func (s *stage) gainAll(cause ownership.Cause, from string) time.Time {
 	at := epoch
 	for n := range s.round.Placements {
@@ -70,7 +71,7 @@ func (s *stage) gainAll(cause ownership.Cause, from string) time.Time {
 	return at
 }
 
-// tell returns the Events of the review at a time, as text.
+// tell returns the Events of a Review at the given time, as text.
 func (s *stage) tell(at time.Time) (lines []string) {
 	events, _ := s.Review(at, s.round)
 	for _, e := range events {
@@ -87,7 +88,7 @@ func describe(e cluster.Event) string {
 	return strings.TrimSpace(fmt.Sprintf("%s %s %s: %s", e.Object.Kind, e.Object.Name, kind+" "+e.Reason, e.Message))
 }
 
-// want compares the Events with the wanted ones.
+// want compares the Events with the expected Events.
 func want(t *testing.T, got []string, want ...string) {
 	t.Helper()
 	if !slices.Equal(got, want) {
@@ -132,13 +133,13 @@ func TestGained(t *testing.T) {
 	}
 }
 
-// TestFewAndMany moves as many addresses as get an Event each, and one more.
+// TestFewAndMany moves the maximum number of addresses with separate Events, and then one address more.
 func TestFewAndMany(t *testing.T) {
 	for _, c := range []struct {
 		services int
 		cause    ownership.Cause
 		from     string
-		want     string // of the Event about the Node, empty if each Service has its own
+		want     string // the Event about the Node, empty if each Service gets its own Event
 	}{
 		{fewServices, ownership.CauseCrash, "b", ""},
 		{fewServices + 1, ownership.CauseCrash, "b",
@@ -160,7 +161,8 @@ func TestFewAndMany(t *testing.T) {
 	}
 }
 
-// TestFewOfMany gives this node few of the many addresses that a node has lost. The other nodes tell of the rest on the Node, and so does it.
+// TestFewOfMany gives this node a few of the many addresses that another node has lost. The other nodes report the
+// remaining addresses on the Node, so this node reports on the Node too.
 func TestFewOfMany(t *testing.T) {
 	s := newStage(30, old)
 	for n := range 30 {
@@ -177,7 +179,7 @@ func TestFewOfMany(t *testing.T) {
 	want(t, s.tell(epoch.Add(quiet)), `Node b Normal Announced: node "a" answers for 3 addresses (10.0.0.1, 10.0.0.2, 10.0.0.3), which node "b" had: crash`)
 }
 
-// TestNewServices wants an Event for each of many new Services, and for the old ones that they share an Event.
+// TestNewServices checks that many new Services get an Event each, and that the old Services share an Event.
 func TestNewServices(t *testing.T) {
 	s := newStage(40, old)
 	for _, svc := range s.round.Snapshot.Services[:15] {
@@ -189,7 +191,7 @@ func TestNewServices(t *testing.T) {
 	}
 }
 
-// TestStaleItems has addresses and Services go before the Event is due.
+// TestStaleItems removes addresses and Services before the Event is due.
 func TestStaleItems(t *testing.T) {
 	s := newStage(3, old)
 	s.gainAll(ownership.CauseCrash, "b")
@@ -198,7 +200,7 @@ func TestStaleItems(t *testing.T) {
 	want(t, s.tell(epoch.Add(2*time.Second)), `Service s0003 Normal Announced: node "a" answers for 10.0.0.3, which node "b" had: crash`)
 }
 
-// TestBusy has changes without end: Events are put off for five seconds at most.
+// TestBusy makes changes without a break. The Notifier must delay Events by five seconds at most.
 func TestBusy(t *testing.T) {
 	s := newStage(1, old)
 	for at := epoch; at.Before(epoch.Add(quietBound)); at = at.Add(quiet / 2) {
@@ -246,7 +248,7 @@ func TestForeignHost(t *testing.T) {
 	}
 }
 
-// TestKernelsAnswer has the kernels of all nodes answer for one address, and for many.
+// TestKernelsAnswer lets the kernels of all nodes answer for one address, and for many addresses.
 func TestKernelsAnswer(t *testing.T) {
 	const tail = ", because kube-proxy runs in IPVS mode without strictARP: set ipvs.strictARP: true in the configuration " +
 		"of kube-proxy, and restart kube-proxy"
@@ -264,7 +266,8 @@ func TestKernelsAnswer(t *testing.T) {
 	}
 }
 
-// TestNoSubnet has a node announce an address that is in no subnet: its first owner tells what clients need.
+// TestNoSubnet lets a node announce an address outside all subnets. The first owner of the address must report the need
+// for a route.
 func TestNoSubnet(t *testing.T) {
 	for _, c := range []struct {
 		from  string
@@ -280,7 +283,8 @@ func TestNoSubnet(t *testing.T) {
 	}
 }
 
-// TestUnannounced takes the eligible nodes from an address. The first of the ready nodes tells people after five seconds, once.
+// TestUnannounced removes the eligible nodes of an address. The first of the ready nodes must send one Event after five
+// seconds.
 func TestUnannounced(t *testing.T) {
 	for _, first := range []bool{true, false} {
 		s := newStage(1, old)
@@ -312,7 +316,7 @@ func TestUnannounced(t *testing.T) {
 	}
 }
 
-// TestGossipBlocked wants one Event for each change of the nodes that gossip does not reach.
+// TestGossipBlocked checks that each change of the set of unreached nodes causes one Event.
 func TestGossipBlocked(t *testing.T) {
 	s := newStage(0, old)
 	for _, c := range []struct {

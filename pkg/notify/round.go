@@ -18,6 +18,6 @@ type Round struct {
 	First bool
 	// Owned reports whether this node answers for an address now.
 	Owned func(netip.Addr) bool
-	// Foreign returns the host that answers for an address now and should not, zero when there is none.
+	// Foreign returns the host that wrongly answers for an address now, zero for no host.
 	Foreign func(netip.Addr) ownership.Host
 }

@@ -18,7 +18,7 @@ const (
 	PeerWithoutNodeReason = "PeerWithoutNode"
 )
 
-// sessionDelay is the time for which a session must keep its state before Sessions reports the state.
+// sessionDelay is the minimum duration of a state before Sessions reports the state.
 const sessionDelay = 10 * time.Second
 
 // Session is a BGP session at one moment.
@@ -26,13 +26,13 @@ type Session struct {
 	// Name is the name of the peer.
 	Name string
 	Up   bool
-	// Reason and Message say in a word and in a sentence why the session is down.
+	// Reason and Message give the reason why the session is down, as one word and as a sentence.
 	Reason, Message string
 }
 
-// Sessions returns Events about the BGP sessions of a node, and about peers that fit no node. It returns one Event
-// for each change that lasts. A session that is established at the first Review gets no Event, so an update of the
-// speaker, which passes the sessions on, creates none.
+// Sessions returns Events about the BGP sessions of a node, and about peers that fit no node. Sessions returns one
+// Event for each lasting change. A session that is established at the first Review gets no Event. Therefore an update
+// of the speaker creates no Events, because the speaker passes the sessions on.
 type Sessions struct {
 	self     string
 	sessions map[string]sessionState
@@ -45,14 +45,13 @@ type sessionState struct {
 	since time.Time
 	// told is the state in the last Event.
 	told bool
-	// silent means that no Event has been returned yet. A session that has never been established is reported as
-	// down.
+	// silent means that no Event has been returned yet. Sessions reports a session that was never established as down.
 	silent bool
 }
 
 func (s sessionState) changed() bool { return s.up != s.told || s.silent }
 
-// peerSet is a set of names that has been the same since a time.
+// peerSet holds a set of names and the time of its last change.
 type peerSet struct {
 	names, told []string
 	since       time.Time
@@ -101,8 +100,8 @@ func (s *Sessions) sessionEvent(snap cluster.Snapshot, x Session) cluster.Event 
 	return e
 }
 
-// PeersWithoutNode takes the names of the peers that fit no node, in any order, and returns an Event about the
-// ConfigMap after a change of this set that lasts. One node of the cluster should call it.
+// PeersWithoutNode receives the names of the peers that fit no node, in any order, and returns an Event about the
+// ConfigMap after a lasting change of this set. Only one node of the cluster should call PeersWithoutNode.
 func (s *Sessions) PeersWithoutNode(now time.Time, configMap cluster.ObjectRef, names []string) []cluster.Event {
 	names = slices.Sorted(slices.Values(names))
 	if !slices.Equal(names, s.unfit.names) {

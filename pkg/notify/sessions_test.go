@@ -7,7 +7,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/cluster"
 )
 
-// talk is Sessions of node a with the Events as text.
+// talk holds the Sessions of node a, and returns the Events as text.
 type talk struct {
 	*Sessions
 	snap cluster.Snapshot
@@ -38,7 +38,7 @@ const (
 		"connection"
 )
 
-// TestSessionLost reports a loss after ten seconds, once, and the return.
+// TestSessionLost checks the report of a loss after ten seconds, once, and the report of the return.
 func TestSessionLost(t *testing.T) {
 	k := newTalk()
 	want(t, k.at(0, torUp))
@@ -61,8 +61,8 @@ func TestSessionLost(t *testing.T) {
 	want(t, k.at(lost+2*time.Hour+sessionDelay, torUp), upText)
 }
 
-// TestSessionFlaps has a session that is never in one state for ten seconds: nothing is reported, and neither is
-// its return to the state of the last Event.
+// TestSessionFlaps has a session that never stays in one state for ten seconds. Sessions must report neither these
+// changes nor the return to the state in the last Event.
 func TestSessionFlaps(t *testing.T) {
 	k := newTalk()
 	for at := time.Duration(0); at < time.Minute; at += 9 * time.Second {
@@ -73,8 +73,8 @@ func TestSessionFlaps(t *testing.T) {
 	want(t, k.at(time.Hour, torUp))
 }
 
-// TestFirstSession has sessions that are not established at the first Review: one comes up at once, one late, one
-// never.
+// TestFirstSession has three sessions that are not established at the first Review: the first comes up at once, the
+// second late, and the third never.
 func TestFirstSession(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -100,7 +100,7 @@ func TestFirstSession(t *testing.T) {
 	}
 }
 
-// TestSessionRemoved takes a peer out of the configuration and adds it again.
+// TestSessionRemoved removes a peer from the configuration and adds the peer again.
 func TestSessionRemoved(t *testing.T) {
 	k := newTalk()
 	k.at(0, torUp, Session{Name: "tor-b", Up: true})
@@ -110,7 +110,7 @@ func TestSessionRemoved(t *testing.T) {
 		"Node a Warning BGPSessionDown: the BGP session with tor-b is down")
 }
 
-// TestPeersWithoutNode wants one Event for each set that lasts.
+// TestPeersWithoutNode checks that each lasting set causes one Event.
 func TestPeersWithoutNode(t *testing.T) {
 	s := NewSessions("a")
 	object := cluster.ObjectRef{Kind: "ConfigMap", Namespace: "lanlord-system", Name: "config"}
@@ -126,7 +126,7 @@ func TestPeersWithoutNode(t *testing.T) {
 		{time.Minute, []string{"b"}, nil},
 		{2 * time.Minute, nil, nil},
 		{2*time.Minute + time.Second, []string{"b"}, nil},
-		{3 * time.Minute, []string{"b"}, nil}, // it was gone for a moment only
+		{3 * time.Minute, []string{"b"}, nil}, // without b only for a moment
 		{4 * time.Minute, []string{"c", "b"}, nil},
 		{5 * time.Minute, []string{"b", "c"}, []string{text + `"b", "c"`}},
 		{6 * time.Minute, []string{"1", "2", "3", "4", "5", "6", "7"}, nil},

@@ -9,8 +9,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-// unannouncedDelay is the time for which an address must be unannounced before the Notifier reports the address: the
-// endpoints of a new Service, and the speakers of a new cluster, need a moment.
+// unannouncedDelay is the time for which an address must be unannounced before the Notifier reports the address,
+// because the endpoints of a new Service, and the speakers of a new cluster, need a moment to become ready.
 const unannouncedDelay = 5 * time.Second
 
 // unannounced describes an address that no node may announce.
@@ -25,7 +25,7 @@ type unannounced struct {
 // unannouncedSet holds the addresses that no node may announce.
 type unannouncedSet map[netip.Addr]unannounced
 
-// review returns the addresses of a round that no node may announce, and the placements to report.
+// review returns the unannounced addresses after a round, and the placements to report.
 func (s unannouncedSet) review(now time.Time, r Round) (next unannouncedSet, tell []*placement.Placement) {
 	next = make(unannouncedSet, len(s))
 	for i := range r.Placements {

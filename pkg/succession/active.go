@@ -39,7 +39,7 @@ func (s *Succession) takePart(ctx, leave context.Context, place holder, inherite
 			err := work.Gossip(gossiping)
 			close(gossipEnded)
 			if err == nil {
-				<-ctx.Done() // gossip ends before the other tasks when the place is handed over
+				<-ctx.Done() // gossip ends before the other tasks when the process hands over the place
 			}
 			return err
 		}},

@@ -5,11 +5,12 @@
 //	phase        ready  activity                                next phase
 //	waiting      no     waits for the cluster and looks for     Active when the place is free, Following when another
 //	                    another process of this node            process has the place
-//	following    no     begins to answer for the addresses of   Standby when all of them are answered for, Active when
-//	                    the other process                       the other process is gone
-//	standby      yes    answers beside the other process, or,   Active when the other process is gone
-//	                    if the two are not compatible, waits
-//	                    for its end without answering
+//	following    no     begins to answer for the addresses of   Standby when this process answers for all addresses,
+//	                    the other process                       Active when the other process is gone
+//	standby      yes    answers together with the other         Active when the other process is gone
+//	                    process, or, if the two are not
+//	                    compatible, waits for the end of the
+//	                    other process without answering
 //	active       (*)    has the place and runs gossip and the   HandingOver when told to stop and the next process
 //	                    loop                                    answers for everything, else Leaving
 //	handing over (*)    stops gossip, gives the place and the   Ended

@@ -24,7 +24,7 @@ type fakePlace struct {
 	holder *fakeHolder // nil while the place is free
 	broken bool        // the holder is not compatible
 	mute   bool        // no acknowledgement arrives
-	deaf   bool        // the successor never says that it listens, so that the holder keeps its sessions
+	deaf   bool        // the successor never says that it listens, so the holder keeps its sessions
 }
 
 type fakeHolder struct {
@@ -324,7 +324,7 @@ func (p *fakeProcess) Offer(text string, version uint64) {
 	p.text, p.version = text, version
 }
 
-// fakeWork is the part of fakeProcess that implements Work; both types have a method Ready.
+// fakeWork implements Work for fakeProcess, because Succession and Work both have a method Ready.
 type fakeWork struct{ *fakeProcess }
 
 var errNotReady = errors.New("joining: the first second")
@@ -343,7 +343,7 @@ func (w fakeWork) Decide(ctx context.Context) error {
 	w.held(testAddrs)
 	<-ctx.Done()
 	if !w.handing {
-		time.Sleep(time.Second) // until the others answer
+		time.Sleep(time.Second) // until the other nodes answer
 		w.node.mu.Lock()
 		w.node.left++
 		w.node.mu.Unlock()

@@ -1,6 +1,6 @@
 package succession
 
-// Phase is the state of a process on its way into its node's place and out of it.
+// Phase is the state of a process with regard to the place of its node.
 type Phase uint8
 
 // The phases in the order of a process's life.

@@ -58,7 +58,7 @@ func decodeSession(s handover.Session) (d bgp.Detached, err error) {
 	return d, nil
 }
 
-// encode returns the BGP sessions for the next process, without those that cannot be encoded.
+// encode returns the BGP sessions for the next process, and leaves out sessions that cannot be encoded.
 func (s *Succession) encode(detached []bgp.Detached) (sessions []handover.Session) {
 	for _, d := range detached {
 		session, err := encodeSession(d)
@@ -71,8 +71,8 @@ func (s *Succession) encode(detached []bgp.Detached) (sessions []handover.Sessio
 	return sessions
 }
 
-// adopt gives the sessions of the previous process to their new owner, and closes those that this process does not
-// understand: it connects to these routers itself.
+// adopt gives the sessions of the previous process to their new owner. adopt closes unknown sessions, and this process
+// connects to the routers of the closed sessions itself.
 func (s *Succession) adopt(offer handover.Offer) {
 	var detached []bgp.Detached
 	for _, session := range offer.Sessions {
@@ -89,7 +89,7 @@ func (s *Succession) adopt(offer handover.Offer) {
 	}
 }
 
-// closeDetached closes the descriptors of sessions that the next process has.
+// closeDetached closes the descriptors of sessions that the next process has received.
 func closeDetached(detached []bgp.Detached) {
 	for _, d := range detached {
 		_ = d.File.Close()

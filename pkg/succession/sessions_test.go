@@ -15,7 +15,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/handover"
 )
 
-// testRouter returns a router and a session with it, which also has two sockets for BFD.
+// testRouter returns a router and a session with the router. The session also has two sockets for BFD.
 func testRouter(t *testing.T) (router net.Conn, session []bgp.Detached) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -50,7 +50,7 @@ func testRouter(t *testing.T) (router net.Conn, session []bgp.Detached) {
 	return router, []bgp.Detached{d}
 }
 
-// writeAndHear writes to the router by each of the three sockets of a session.
+// writeAndHear writes to the router through each of the three sockets of a session.
 func writeAndHear(t *testing.T, sessions []bgp.Detached, router net.Conn, text string) {
 	t.Helper()
 	if len(sessions) != 1 || string(sessions[0].State) != "a\nb\x00" || !bytes.Equal(sessions[0].BFD.State, []byte{0, 1}) {
@@ -67,7 +67,8 @@ func writeAndHear(t *testing.T, sessions []bgp.Detached, router net.Conn, text s
 	}
 }
 
-// TestSuccessorGone kills the next process while it has the place half. The process before it ends its sessions itself.
+// TestSuccessorGone kills the next process in the middle of a handover. The previous process must end its sessions
+// itself.
 func TestSuccessorGone(t *testing.T) {
 	for _, deaf := range []bool{false, true} {
 		bubble(t, true, func(n *fakeNode) {
@@ -88,8 +89,8 @@ func TestSuccessorGone(t *testing.T) {
 	}
 }
 
-// TestNoAcknowledgement lets the next process hang when it has the sessions. The process before it leaves them alone, and
-// uses them when the next process never had them.
+// TestNoAcknowledgement lets the next process hang after the handover of the sessions. The previous process must not
+// use the sessions, unless the next process never received them.
 func TestNoAcknowledgement(t *testing.T) {
 	for _, deaf := range []bool{false, true} {
 		bubble(t, true, func(n *fakeNode) {
@@ -108,7 +109,7 @@ func TestNoAcknowledgement(t *testing.T) {
 	}
 }
 
-// TestBadSessions receives sessions of a process that this one does not understand. They are closed.
+// TestBadSessions receives sessions that the process cannot decode. The process must close the sessions.
 func TestBadSessions(t *testing.T) {
 	_, detached := testRouter(t)
 	good, err := encodeSession(detached[0])
@@ -138,7 +139,7 @@ func TestBadSessions(t *testing.T) {
 	}
 }
 
-// FuzzSession decodes any state. What is accepted is encoded to a state that says the same.
+// FuzzSession decodes any state. Encoding an accepted session must return an equivalent state.
 func FuzzSession(f *testing.F) {
 	f.Add([]byte(`{"name":"r"}`+"\nstate"), 1)
 	f.Add([]byte(`{"name":"r","bfd":{"Target":{"Local":"192.0.2.1"},"State":"AAE="}}`+"\n\n"), 3)

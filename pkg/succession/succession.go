@@ -16,7 +16,7 @@ import (
 const (
 	// handOverBound limits the wait for the next process to confirm the place.
 	handOverBound = 5 * time.Second
-	// retryPause separates requests for the place while the process with the place is not compatible.
+	// retryPause is the pause between requests for the place while the process with the place is not compatible.
 	retryPause = time.Second
 	// refreshInterval is the interval between comparisons of the configuration in use with the configuration in the
 	// place.
@@ -34,17 +34,17 @@ type Answerer interface {
 
 // Work runs gossip and the loop of the active process.
 type Work interface {
-	// Gossip is a member of the gossip until ctx ends, and leaves at the end unless HandOver was called.
+	// Gossip takes part in the gossip until ctx ends, and leaves at the end unless HandOver was called.
 	Gossip(ctx context.Context) error
 	// Decide runs the loop until ctx ends. Then Decide leaves, or returns at once if HandOver was called.
 	Decide(ctx context.Context) error
 	// HandOver announces that the next process continues all work.
 	HandOver()
-	// Detach stops to use the sessions with routers, and returns these for the next process. Neither process uses them
-	// until the next process adopts them, so Detach returns soon after its ctx ends.
+	// Detach stops using the sessions with routers, and returns the sessions for the next process. Neither process uses
+	// the sessions until the next process adopts them, so Detach returns soon after its ctx ends.
 	Detach(ctx context.Context) []bgp.Detached
-	// Withdraw takes up the detached sessions again, because the next process is gone, and ends all sessions as a process
-	// without a successor does.
+	// Withdraw takes the detached sessions back, because the next process is gone, and ends all sessions in the same
+	// way as a process without a successor.
 	Withdraw(ctx context.Context)
 	// Held returns the addresses of this process.
 	Held() []netip.Addr
@@ -78,13 +78,13 @@ type Options struct {
 	Start func(i Inheritance, held func([]netip.Addr)) (Work, error)
 	// Config may be nil. Then this process hands over no configuration.
 	Config Config
-	// Adopt receives the sessions of the previous process, before Start, and begins to use them at once. Adopt is called
-	// at most once. A nil function means that this process has no sessions with routers.
+	// Adopt receives the sessions of the previous process, before Start, and begins to use the sessions at once. Adopt
+	// is called at most once. A nil function means that this process has no sessions with routers.
 	Adopt func(Inheritance, []bgp.Detached)
 	Log   *slog.Logger
 }
 
-// Succession leads one process into its node's place and out again.
+// Succession takes the place of the node for one process, and later hands the place over or leaves.
 type Succession struct {
 	options Options
 	begin   func(ctx context.Context, place string) (holder, successor, error)
@@ -175,8 +175,8 @@ func (s *Succession) Run(ctx, leave context.Context) error {
 }
 
 // waitForPlace waits until this process has the place of its node. While another process has the place, this process
-// answers beside it for the same addresses, so that no pause in the answers occurs when the other process ends.
-// waitForPlace returns nil when ctx ends before.
+// answers for the same addresses too, so that no pause in the answers occurs when the other process ends. waitForPlace
+// returns nil when ctx ends before.
 func (s *Succession) waitForPlace(ctx context.Context) (holder, Inheritance, error) {
 	var i Inheritance
 	for {
@@ -220,9 +220,9 @@ func (s *Succession) follow(ctx context.Context, before successor) (handover.End
 	go func() { ran <- before.Run(ctx) }()
 	var place handover.Place
 	for offer := range before.Places() {
-		s.adopt(offer) // first, because the routers wait
+		s.adopt(offer) // before Answer, because the routers wait
 		if c := offer.Place.Config; s.options.Config != nil && c != place.Config {
-			// first, because the configuration determines the interfaces to answer on
+			// before Answer, because the configuration determines the interfaces to answer on
 			s.options.Config.Offer(c.Text, c.Version)
 		}
 		place = offer.Place

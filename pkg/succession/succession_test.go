@@ -131,7 +131,7 @@ func TestConfiguration(t *testing.T) {
 	})
 }
 
-// TestLeave stops a process without a follower, and a process whose follower does not answer yet.
+// TestLeave stops a process without a follower, and a process with a follower that does not answer yet.
 func TestLeave(t *testing.T) {
 	bubble(t, true, func(n *fakeNode) {
 		p := n.start("alone", nil)
@@ -211,8 +211,8 @@ func TestReplaced(t *testing.T) {
 	})
 }
 
-// TestNotUnderstood starts beside an incompatible process. The new process is ready, so that a rollout goes on, but
-// answers for nothing until the old process has left.
+// TestNotUnderstood starts a process while an incompatible process has the place. The new process is ready, so that a
+// rollout continues, but answers for nothing until the old process has left.
 func TestNotUnderstood(t *testing.T) {
 	bubble(t, true, func(n *fakeNode) {
 		p := n.start("another release", nil)
@@ -220,7 +220,8 @@ func TestNotUnderstood(t *testing.T) {
 		n.place.broken = true
 		next := n.start("next", nil)
 		next.in(Standby, true)
-		time.Sleep(time.Minute + retryPause/2) // so that the process does not ask in the instant in which the other one ends
+		// The half pause avoids a request in the same instant in which the other process ends.
+		time.Sleep(time.Minute + retryPause/2)
 		next.in(Standby, true)
 		if n.answered() != 1 {
 			t.Errorf("%d processes answer", n.answered())
@@ -237,7 +238,7 @@ func TestNotUnderstood(t *testing.T) {
 	})
 }
 
-// TestWait ends before the process looks for the place.
+// TestWait checks that a process which ends while waiting never looks for the place.
 func TestWait(t *testing.T) {
 	for _, test := range []struct {
 		name string
