@@ -80,7 +80,9 @@ func (h *health) wake() {
 	for kind, waits := range h.waiting {
 		if waits {
 			h.waiting[kind], h.woken = false, time.Now()
-			h.again[kind]()
+			if again := h.again[kind]; again != nil { // nil for a kind that is no longer watched
+				again()
+			}
 		}
 	}
 }

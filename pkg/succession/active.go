@@ -39,23 +39,29 @@ func (s *Succession) takePart(ctx, leave context.Context, place holder, inherite
 			err := work.Gossip(gossiping)
 			close(gossipEnded)
 			if err == nil {
-				<-ctx.Done() // gossip ends before the other tasks when the process hands over the place
+				<-ctx.Done() // gossip ends before the other tasks when the process stops
 			}
 			return err
 		}},
 		daemon.Task{Name: "decide", Run: func(ctx context.Context) error {
 			defer stop()
-			if err := s.decide(ctx, leave, place, work); err != nil || s.Phase() != HandingOver {
+			if err := s.decide(ctx, leave, place, work); err != nil {
 				return err
 			}
-			state.set(work.Held(), work.Members())
+			handing := s.Phase() == HandingOver
+			if handing {
+				state.set(work.Held(), work.Members())
+			}
+			// The next process gossips as soon as the place is free.
 			stopGossip()
 			select {
 			case <-gossipEnded:
 			case <-ctx.Done():
 				return nil
 			}
-			s.handOver(ctx, place, work)
+			if handing {
+				s.handOver(ctx, place, work)
+			}
 			return nil
 		}},
 	)

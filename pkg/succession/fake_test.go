@@ -206,13 +206,33 @@ type fakeNode struct {
 	left int
 }
 
-func (n *fakeNode) add(count *int, by int) {
+// count adds to the numbers of gossips and loops of a process that lives.
+func (p *fakeProcess) count(gossips, loops int) {
+	n := p.node
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	*count += by
+	if p.dead {
+		return
+	}
+	p.gossips, p.loops = p.gossips+gossips, p.loops+loops
+	n.gossips, n.loops = n.gossips+gossips, n.loops+loops
 	if n.gossips > 1 || n.loops > 1 {
 		n.t.Errorf("%d processes gossip, %d decide", n.gossips, n.loops)
 	}
+}
+
+// die ends all that the process does in one moment, as the kernel ends a process.
+func (p *fakeProcess) die() {
+	p.node.mu.Lock()
+	p.node.gossips, p.node.loops, p.dead = p.node.gossips-p.gossips, p.node.loops-p.loops, true
+	p.node.mu.Unlock()
+	p.kill()
+}
+
+func (n *fakeNode) answer(by int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.answers += by
 }
 
 // answered reports the number of processes that answer.
@@ -235,6 +255,11 @@ type fakeProcess struct {
 	began     time.Time // the creation of the work
 	sessions  []bgp.Detached
 	withdrawn int // how often Withdraw was called
+
+	// gossips and loops are the parts of this process in the counts of the node. A dead process is in no count. The mutex
+	// of the node guards these fields.
+	gossips, loops int
+	dead           bool
 
 	mu      sync.Mutex
 	text    string
@@ -301,14 +326,14 @@ func (p *fakeProcess) Silence() { p.silence() }
 func (p *fakeProcess) answer() {
 	if !p.answering {
 		p.answering = true
-		p.node.add(&p.node.answers, 1)
+		p.node.answer(1)
 	}
 }
 
 func (p *fakeProcess) silence() {
 	if p.answering {
 		p.answering = false
-		p.node.add(&p.node.answers, -1)
+		p.node.answer(-1)
 	}
 }
 
@@ -330,15 +355,15 @@ type fakeWork struct{ *fakeProcess }
 var errNotReady = errors.New("joining: the first second")
 
 func (w fakeWork) Gossip(ctx context.Context) error {
-	w.node.add(&w.node.gossips, 1)
-	defer w.node.add(&w.node.gossips, -1)
+	w.count(1, 0)
+	defer w.count(-1, 0)
 	<-ctx.Done()
 	return nil
 }
 
 func (w fakeWork) Decide(ctx context.Context) error {
-	w.node.add(&w.node.loops, 1)
-	defer w.node.add(&w.node.loops, -1)
+	w.count(0, 1)
+	defer w.count(0, -1)
 	w.answer()
 	w.held(testAddrs)
 	<-ctx.Done()

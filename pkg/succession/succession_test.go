@@ -36,7 +36,7 @@ func (p *fakeProcess) ended(want string) {
 // end kills a process.
 func (p *fakeProcess) end() {
 	p.handing = true // the process does nothing any longer
-	p.kill()
+	p.die()
 	<-p.done
 	p.stop()
 }
