@@ -138,9 +138,15 @@ func wants(svc *cluster.Service) status.Wants {
 	return w
 }
 
-// shows reports whether addr is in the status of a Service in the snapshot.
-func (v *view) shows(addr netip.Addr) bool {
-	return slices.ContainsFunc(v.snapshot.Services, func(s *cluster.Service) bool { return slices.Contains(s.Ingress, addr) })
+// shown returns the addresses in the status of the Services in the snapshot.
+func (v *view) shown() map[netip.Addr]bool {
+	shown := make(map[netip.Addr]bool, len(v.snapshot.Services))
+	for _, svc := range v.snapshot.Services {
+		for _, addr := range svc.Ingress {
+			shown[addr] = true
+		}
+	}
+	return shown
 }
 
 // heldBack lists the pool addresses that no Service has and that Lanlord does not assign freely.
@@ -179,9 +185,10 @@ func (v *view) heldBack(cfg *config.Config) []status.HeldBack {
 			add(t.Addr, status.NodeAddress, t.Name, time.Time{})
 		}
 	}
+	shown := v.shown()
 	for _, c := range v.snapshot.ClaimsThatCount() {
 		// A managed Service that claims an address either shows the address or waits for the address.
-		if !c.Managed && !v.shows(c.Addr) {
+		if !c.Managed && !shown[c.Addr] {
 			add(c.Addr, status.Claimed, c.HolderText(), time.Time{})
 		}
 	}

@@ -37,6 +37,8 @@ type Notifier struct {
 	departures map[string]departure
 	// unannounced holds the addresses that no node may announce.
 	unannounced unannouncedSet
+	// reports is Round.First of the last Review.
+	reports bool
 	// blocked lists the nodes in the last Event about gossip.
 	blocked []string
 }
@@ -89,7 +91,7 @@ func (n *Notifier) Review(now time.Time, r Round) (events []cluster.Event, dark 
 
 // Next returns the time of the next Review, zero for never. The Review is due even if nothing happens.
 func (n *Notifier) Next() time.Time {
-	next, at := n.due(), n.unannounced.due()
+	next, at := n.due(), n.unannounced.due(n.reports)
 	if next.IsZero() || !at.IsZero() && at.Before(next) {
 		return at
 	}
@@ -98,10 +100,8 @@ func (n *Notifier) Next() time.Time {
 
 // reviewUnannounced updates the unannounced addresses, and returns the placements to report.
 func (n *Notifier) reviewUnannounced(now time.Time, r Round) (tell []*placement.Placement) {
+	n.reports = r.First
 	n.unannounced, tell = n.unannounced.review(now, r)
-	if !r.First {
-		return nil
-	}
 	for _, p := range tell {
 		n.add(now, notAnnounced(p, n.unannounced[p.Addr].owner))
 	}

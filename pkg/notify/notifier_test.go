@@ -294,7 +294,7 @@ func TestUnannounced(t *testing.T) {
 		p.Reason, p.Owner, p.Detail = reason.NoEndpoints, "", "no endpoint is ready"
 		s.tell(epoch)
 		due := epoch.Add(unannouncedDelay)
-		if next := s.Next(); !next.Equal(due) {
+		if next := s.Next(); !next.Equal(epoch.Add(reportDelay(first))) {
 			t.Errorf("the next review is due at %v, want %v", next, due)
 		}
 		_, tell := s.Review(due, s.round)
@@ -312,6 +312,30 @@ func TestUnannounced(t *testing.T) {
 		s.tell(due.Add(2 * time.Hour))
 		if len(s.unannounced) > 0 {
 			t.Error("the address is still unannounced")
+		}
+	}
+}
+
+// TestUnannouncedByTheNextNode loses the first of the ready nodes before that node was due to report an unannounced
+// address, shortly afterwards, and later. The next node reports the address unless the first node has surely reported
+// the address: a loss shortly after the report causes a second report.
+func TestUnannouncedByTheNextNode(t *testing.T) {
+	for lost, want := range map[time.Duration]int{
+		unannouncedDelay - time.Second: 1, unannouncedDelay + time.Second: 1, 2*unannouncedDelay + time.Second: 0,
+	} {
+		s := newStage(1, old)
+		s.tell(epoch)
+		s.round.First = false
+		p := s.at(1)
+		p.Reason, p.Owner, p.Detail = reason.NoEndpoints, "", "no endpoint is ready"
+		told := 0
+		for at := time.Duration(0); at < 3*unannouncedDelay; at += time.Second {
+			s.round.First = at >= lost
+			_, tell := s.Review(epoch.Add(at), s.round)
+			told += len(tell)
+		}
+		if told != want {
+			t.Errorf("the first node was lost after %v: %d reports, want %d", lost, told, want)
 		}
 	}
 }

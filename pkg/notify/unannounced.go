@@ -37,21 +37,33 @@ func (s unannouncedSet) review(now time.Time, r Round) (next unannouncedSet, tel
 		if u.since.IsZero() || u.reason != p.Reason {
 			u = unannounced{reason: p.Reason, since: now, owner: cmp.Or(r.PrevOwners[p.Addr], u.owner)}
 		}
-		if !u.told && now.Sub(u.since) >= unannouncedDelay {
+		if !u.told && now.Sub(u.since) >= reportDelay(r.First) {
 			u.told = true
-			tell = append(tell, p)
+			if r.First {
+				tell = append(tell, p)
+			}
 		}
 		next[p.Addr] = u
 	}
 	return next, tell
 }
 
-// due returns the time of the next report, zero for never.
-func (s unannouncedSet) due() (first time.Time) {
+// reportDelay returns the time after which this node reports an unannounced address or, unless first is true, takes for
+// granted that the first of the ready nodes has reported the address. In between, this node reports the address if this
+// node becomes the first: the previous first node was lost before the report.
+func reportDelay(first bool) time.Duration {
+	if first {
+		return unannouncedDelay
+	}
+	return 2 * unannouncedDelay
+}
+
+// due returns the time of the next review, zero for never. first is Round.First.
+func (s unannouncedSet) due(first bool) (next time.Time) {
 	for _, u := range s {
-		if at := u.since.Add(unannouncedDelay); !u.told && (first.IsZero() || at.Before(first)) {
-			first = at
+		if at := u.since.Add(reportDelay(first)); !u.told && (next.IsZero() || at.Before(next)) {
+			next = at
 		}
 	}
-	return first
+	return next
 }
