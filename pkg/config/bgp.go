@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // community is a standard or a large BGP community.
@@ -248,12 +250,18 @@ func (b *builder) checkPreferences(raw rawPool, pool *Pool) {
 // meets reports whether both advertisements can apply to the same peer, node and Service. meets assumes that different
 // selectors choose different nodes or Services.
 func (a *Advertisement) meets(other *Advertisement) bool {
-	return overlapping(a.Peers, other.Peers) &&
-		overlapping(selectorTexts(a.NodeSelectors, ""), selectorTexts(other.NodeSelectors, "")) &&
-		overlapping(selectorTexts(a.ServiceSelectors, ""), selectorTexts(other.ServiceSelectors, ""))
+	peers := len(a.Peers) == 0 || len(other.Peers) == 0 ||
+		slices.ContainsFunc(a.Peers, func(name string) bool { return slices.Contains(other.Peers, name) })
+	return peers && overlapping(a.NodeSelectors, other.NodeSelectors) &&
+		overlapping(a.ServiceSelectors, other.ServiceSelectors)
 }
 
-// overlapping reports whether a and b have a text in common; an empty list stands for all texts.
-func overlapping(a, b []string) bool {
-	return len(a) == 0 || len(b) == 0 || slices.ContainsFunc(a, func(text string) bool { return slices.Contains(b, text) })
+// overlapping reports whether a and b have a selector in common. An empty list and an empty selector choose everything.
+func overlapping(a, b []labels.Selector) bool {
+	all := func(list []labels.Selector) bool {
+		return len(list) == 0 || slices.ContainsFunc(list, labels.Selector.Empty)
+	}
+	return all(a) || all(b) || slices.ContainsFunc(a, func(x labels.Selector) bool {
+		return slices.ContainsFunc(b, func(y labels.Selector) bool { return x.String() == y.String() })
+	})
 }

@@ -196,3 +196,31 @@ func TestRouter(t *testing.T) {
 		}
 	}
 }
+
+// TestOverlapping compares the selectors of two peers: an empty list, and {}, choose every node.
+func TestOverlapping(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"", "", true}, {"", "rack=a", true}, {"rack=a", "rack=a", true}, {"rack=a", "rack=b", false},
+		{"{}", "rack=a", true}, {"rack=b,{}", "rack=a", true}, {"rack=a,rack=b", "rack=b", true},
+	} {
+		selectors := func(text string) (list []labels.Selector) {
+			for part := range strings.SplitSeq(text, ",") {
+				switch part {
+				case "":
+				case "{}":
+					list = append(list, labels.Everything())
+				default:
+					list = append(list, labels.SelectorFromSet(labels.Set{"rack": strings.TrimPrefix(part, "rack=")}))
+				}
+			}
+			return list
+		}
+		a, b := selectors(c.a), selectors(c.b)
+		if overlapping(a, b) != c.same || overlapping(b, a) != c.same {
+			t.Errorf("%q and %q overlap: %t, want %t", c.a, c.b, !c.same, c.same)
+		}
+	}
+}

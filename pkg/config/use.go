@@ -46,7 +46,7 @@ func (b *builder) checkSessions(raw value[[]rawPeer], peers []Peer) {
 		for j := range i {
 			x, y := &peers[i], &peers[j]
 			if x.Router() == y.Router() && x.SourceAddress == y.SourceAddress && x.SourceInterface == y.SourceInterface &&
-				overlapping(selectorKey(x.NodeSelectors), selectorKey(y.NodeSelectors)) {
+				overlapping(x.NodeSelectors, y.NodeSelectors) {
 				b.warn(raw.v[i].at, "the peer %q is the same router; a router keeps one session with each address of "+
 					"a node, so give one of "+
 					"the peers a source-address, or other node-selectors", y.Name)
