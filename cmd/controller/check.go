@@ -188,7 +188,7 @@ func (p *plan) print(out io.Writer) error {
 	if err := table.Flush(); err != nil || p.delay == 0 || p.delayed == 0 {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "\n%s of these would keep what they have for %s first (withdraw-delay).\n", services(p.delayed), p.delay)
+	_, err := fmt.Fprintf(out, "\n%d of these would keep the old addresses for %s first (withdraw-delay).\n", p.delayed, p.delay)
 	return err
 }
 

@@ -232,9 +232,10 @@ current-context: e2e
 	if s.metallb {
 		args = append(args, "--config-source=metallb", "--config-namespace="+s.namespace)
 	}
-	if s.component == controller {
+	switch {
+	case s.component == controller && !s.metallb:
 		args = append(args, "--gateways")
-	} else {
+	case s.component == speaker:
 		args = append(args, "--node-name="+node, "--pod-name="+speaker, "--kube-proxy-metrics=", fmt.Sprintf("--gossip-port=%d", 20000+s.number))
 	}
 	s.process = exec.Command(program, args...)

@@ -67,7 +67,7 @@ func TestSafeChange(t *testing.T) {
 	r.pretendPod(t, systemNamespace, "controller", "controller", "--namespace="+systemNamespace)
 	out, status := r.check(t, narrow, true)
 	if status != 1 || !strings.Contains(out, "as ConfigMap lanlord-system/config\n") || !strings.Contains(out, "2 Services of the cluster") ||
-		!strings.Contains(out, "2 Services of these would keep what they have for 1m30s first") || strings.Contains(out, "note:") {
+		!strings.Contains(out, "2 of these would keep the old addresses for 1m30s first") || strings.Contains(out, "note:") {
 		t.Errorf("--against-cluster with a smaller configuration: exit status %d\n%s", status, out)
 	}
 	if out, status := r.check(t, wide, true); status != 0 {

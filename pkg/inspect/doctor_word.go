@@ -142,7 +142,7 @@ func checkKeys(c *Cluster, f *findings) string {
 	case len(waiting) > 0 && c.GossipKeys < 0:
 		f.wrong(mend, "speakers wait for their Node or for a gossip key: %s", listed(waiting))
 	case c.GossipKeys < 0:
-		return "no speaker waits for a key (the Secret itself is not for these eyes)"
+		return "no speaker waits for a key (you may not read the Secret)"
 	}
 	return fmt.Sprintf("the Secret %s/lanlord-gossip has %s", c.Namespace, count(c.GossipKeys, "key"))
 }

@@ -256,7 +256,7 @@ func (a Answer) conflict() string {
 // causeText explains a cause in a sentence; elected is the elected node.
 func causeText(cause, elected string) string {
 	if text, ok := map[string]string{
-		"new":        "as it was new",
+		"new":        "because the address was new",
 		"crash":      "as the node that had it was gone without a word",
 		"silent":     "as the node that had it did not answer for it",
 		"left":       "as the speaker that had it was told to stop",
