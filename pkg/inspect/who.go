@@ -257,17 +257,17 @@ func (a Answer) conflict() string {
 func causeText(cause, elected string) string {
 	if text, ok := map[string]string{
 		"new":        "because the address was new",
-		"crash":      "as the node that had it was gone without a word",
-		"silent":     "as the node that had it did not answer for it",
-		"left":       "as the speaker that had it was told to stop",
-		"ineligible": "as the node that had it may not have it any more",
-		standsIn:     "in place of " + or(elected, "the node that the election names") + ", as nobody answered",
-		"failback":   "as the election names it",
-		"spread":     "as the speakers started together and share the addresses",
-		"wish":       "as a Service asks for this node",
-		"outranked":  "as it goes before the node that had it",
-		"standstill": "as it was still its own after the speaker had stood still",
-		"inherited":  "as the speaker before it on this node had it",
+		"crash":      "because the node with the address was gone without notice",
+		"silent":     "because the node with the address did not answer",
+		"left":       "because the speaker with the address was told to stop",
+		"ineligible": "because the node with the address may no longer announce the address",
+		standsIn:     "in place of " + or(elected, "the node that the election names") + ", because nobody answered",
+		"failback":   "because the election names the node",
+		"spread":     "because the speakers started together and share the addresses",
+		"wish":       "because a Service prefers the node",
+		"outranked":  "because the node ranks before the node that had the address",
+		"standstill": "because the node still had the address after a stall of the speaker",
+		"inherited":  "because the previous speaker of the node had the address",
 	}[cause]; ok {
 		return text
 	}
