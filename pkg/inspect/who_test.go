@@ -21,7 +21,7 @@ func TestWhoTellsOfStandIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"the node n1 answers, in place of n2, as nobody answered.",
+		"the node n1 answers, in place of n2, because nobody answered.",
 		"in place of n2, which is to answer and did not",
 		"it does not know of the address",
 	} {
