@@ -34,6 +34,7 @@ address-pools:
 // nobody else, and gives a Service the address of the node. Nothing is written to the Service of the other class.
 func TestOthers(t *testing.T) {
 	server, dir := startServer(t)
+	installGateways(t, server.Admin)
 	ctx, core := t.Context(), server.Admin.CoreV1()
 	label := map[string]string{corev1.LabelNodeExcludeBalancers: ""}
 	if _, err := core.Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node, Labels: label}}, metav1.CreateOptions{}); err != nil {
