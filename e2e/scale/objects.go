@@ -100,7 +100,7 @@ func (r *Rig) addresses(ctx context.Context) ([]netip.Addr, error) {
 
 // clearStatus makes a Service of ours what it was before it had an address.
 func (r *Rig) clearStatus(ctx context.Context, i int) error {
-	const patch = `{"metadata":{"annotations":{"lanlord.io/ip-allocated-from-pool":null}},"status":{"loadBalancer":{"ingress":null},` +
+	const patch = `{"metadata":{"annotations":{"lanlord.io/ip-allocated-from-pool":null,"lanlord.io/assignment":null}},"status":{"loadBalancer":{"ingress":null},` +
 		`"conditions":[{"$patch":"replace"}]}}`
 	_, err := r.server.Admin.CoreV1().Services(appNamespace).Patch(ctx, ours(i), types.StrategicMergePatchType, []byte(patch),
 		metav1.PatchOptions{}, "status")
