@@ -69,7 +69,7 @@ func TestHelm(t *testing.T) {
 	helm("uninstall", "lanlord", "--wait")
 	in.checkUninstalled(addr)
 	left := in.MustKubectl("-n", standardNamespace, "get", "deployments,daemonsets,roles,rolebindings,secrets,leases", "-o", "name")
-	if want := "secret/lanlord-gossip\nlease.coordination.k8s.io/lanlord-controller\n"; left != want {
+	if want := "secret/lanlord-gossip\nsecret/lanlord-viewer\nlease.coordination.k8s.io/lanlord-controller\n"; left != want {
 		t.Errorf("Helm leaves\n%swant\n%s", left, want)
 	}
 	in.MustKubectl("delete", "namespace", standardNamespace)
