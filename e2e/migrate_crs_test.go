@@ -48,8 +48,8 @@ func TestFromMetalLBResources(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(bytes)
-	if !strings.Contains(text, "# Community known: left out") {
-		t.Errorf("of the Community nothing is said:\n%s", text)
+	if !strings.Contains(text, "no-export: 65535:65281") {
+		t.Errorf("the Community is not converted:\n%s", text)
 	}
 	writeFile(t, converted, strings.ReplaceAll(strings.ReplaceAll(text, free[0].String(), free[2].String()), free[1].String(), free[3].String()))
 	t.Cleanup(func() { in.MustKubectl("delete", "--ignore-not-found", "-f", standardManifest) })
