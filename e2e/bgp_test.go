@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -20,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/lanlord/lanlord/e2e/lab"
+	"github.com/lanlord/lanlord/e2e/metallb"
 	"github.com/lanlord/lanlord/e2e/probe"
 )
 
@@ -269,27 +269,18 @@ func (r *routed) labelNode(name, host string) {
 // metallbExample returns the configuration in the example of MetalLB's module.
 func metallbExample(t *testing.T) string {
 	t.Helper()
-	const module = "metallb/v0.12"
-	for _, args := range [][]string{{"mod", "download", "go.universe.tf/metallb"}, {"list", "-m", "-f", "{{.Dir}}", "go.universe.tf/metallb"}} {
-		cmd := exec.CommandContext(t.Context(), "go", args...)
-		cmd.Dir = module
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("go %q: %v", args, err)
-		}
-		if args[0] == "mod" {
-			continue
-		}
-		text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(out)), "manifests", "example-config.yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var object corev1.ConfigMap
-		if err := yaml.Unmarshal(text, &object); err != nil {
-			t.Fatal(err)
-		}
-		refused := regexp.MustCompile(`(?m)^ *(bfdProfile: .*|ebgp-multihop: true)\n`)
-		return refused.ReplaceAllString(object.Data["config"], "")
+	folder, err := metallb.Folder(t.Context(), "metallb", "v0.12")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return ""
+	text, err := os.ReadFile(filepath.Join(folder, "manifests", "example-config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var object corev1.ConfigMap
+	if err := yaml.Unmarshal(text, &object); err != nil {
+		t.Fatal(err)
+	}
+	refused := regexp.MustCompile(`(?m)^ *(bfdProfile: .*|ebgp-multihop: true)\n`)
+	return refused.ReplaceAllString(object.Data["config"], "")
 }

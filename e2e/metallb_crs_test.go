@@ -3,13 +3,11 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,27 +16,18 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
-	"github.com/lanlord/lanlord/e2e/lab"
+	"github.com/lanlord/lanlord/e2e/metallb"
 )
 
 // TestMetalLBResourcesWhereTheyAre follows docs/migrate-from-metallb.md with MetalLB v0.13.5 itself, there and back:
 // Lanlord reads MetalLB's resources where they are. Meanwhile the definitions are updated to those of v0.15 and v0.16,
 // and resources come, go and are wrong. The Services keep their addresses all the time.
 func TestMetalLBResourcesWhereTheyAre(t *testing.T) {
-	dir, _ := metalLB(t, "v0.13")
-	l := lab.Open(t)
-	manifest := manifestFor(t, filepath.Join(dir, "config", "manifests", "metallb-native.yaml"))
+	in, manifest, free := installMetalLB(t)
 	t.Cleanup(func() {
-		l.MustKubectl("delete", "--ignore-not-found", "crd", "servicel2statuses.metallb.io", "servicebgpstatuses.metallb.io",
+		in.MustKubectl("delete", "--ignore-not-found", "crd", "servicel2statuses.metallb.io", "servicebgpstatuses.metallb.io",
 			"configurationstates.metallb.io")
 	})
-	free := l.FreeAddresses(lab.IPv4, 4)
-	in := &installation{Lab: l, t: t}
-	l.Apply("-f", manifest)
-	in.rolledOut()
-	in.applyResources(free[0], free[1])
-	in.namespace = l.Namespace()
-	in.Deploy(in.namespace, "web", 2)
 	in.expose("web", "first", withEcho(nil))
 	in.waitForAddresses("first", free[0])
 	in.expose("web", "second", withEcho(nil))
@@ -113,17 +102,11 @@ func (in *installation) applyPool(name string, addr netip.Addr) {
 // definitionsOf writes the CustomResourceDefinitions of a version of MetalLB into a file.
 func definitionsOf(t *testing.T, version string) string {
 	t.Helper()
-	download := exec.Command("go", "mod", "download", "-json", "go.universe.tf/metallb")
-	download.Dir = filepath.Join("metallb", version)
-	out, err := download.Output()
+	folder, err := metallb.Folder(t.Context(), "metallb", version)
 	if err != nil {
-		t.Fatalf("download MetalLB %s: %v\n%s", version, err, out)
-	}
-	var module struct{ Dir string }
-	if err := json.Unmarshal(out, &module); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(filepath.Join(module.Dir, "config", "manifests", "metallb-native.yaml"))
+	text, err := os.ReadFile(metallb.NativeManifest(folder))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,26 +13,35 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/lanlord/lanlord/e2e/lab"
+	"github.com/lanlord/lanlord/e2e/metallb"
 )
 
 // sideClass is what deploy/class serves.
 const sideClass = "lanlord.io/lanlord"
 
-// TestFromMetalLBResources follows docs/migrate-from-metallb.md with MetalLB v0.13.5 itself and its custom resources: first both
-// side by side, each with its own class and pools, then Lanlord instead of it, and back.
-func TestFromMetalLBResources(t *testing.T) {
+// installMetalLB installs MetalLB v0.13.5 with its resources for the first two of four free addresses, and a Deployment
+// web. manifest is the path of MetalLB's own manifest.
+func installMetalLB(t *testing.T) (in *installation, manifest string, free []netip.Addr) {
+	t.Helper()
 	dir, _ := metalLB(t, "v0.13")
-	controller := filepath.Join(t.TempDir(), "controller")
-	command(t, "go", "build", "-C", "..", "-o", controller, "./cmd/controller")
 	l := lab.Open(t)
-	manifest := manifestFor(t, filepath.Join(dir, "config", "manifests", "metallb-native.yaml"))
-	free := l.FreeAddresses(lab.IPv4, 4)
-	in := &installation{Lab: l, t: t}
+	manifest = manifestFor(t, metallb.NativeManifest(dir))
+	free = l.FreeAddresses(lab.IPv4, 4)
+	in = &installation{Lab: l, t: t}
 	l.Apply("-f", manifest)
 	in.rolledOut()
 	in.applyResources(free[0], free[1])
 	in.namespace = l.Namespace()
 	in.Deploy(in.namespace, "web", 2)
+	return in, manifest, free
+}
+
+// TestFromMetalLBResources follows docs/migrate-from-metallb.md with MetalLB v0.13.5 itself and its custom resources: first both
+// side by side, each with its own class and pools, then Lanlord instead of it, and back.
+func TestFromMetalLBResources(t *testing.T) {
+	controller := filepath.Join(t.TempDir(), "controller")
+	command(t, "go", "build", "-C", "..", "-o", controller, "./cmd/controller")
+	in, manifest, free := installMetalLB(t)
 	in.expose("web", "old", withEcho(nil))
 	in.waitForAddresses("old", free[0])
 	in.owner(free[0])
@@ -41,7 +50,7 @@ func TestFromMetalLBResources(t *testing.T) {
 	t.Log("side by side")
 	converted := filepath.Join(t.TempDir(), "config.yaml")
 	const section = "## v0.13 and later"
-	own := []string{"bin/controller", controller, "config.yaml", converted, "~/.kube/config", l.Kubeconfig(), "metallb-native.yaml", manifest}
+	own := []string{"bin/controller", controller, "config.yaml", converted, "~/.kube/config", in.Kubeconfig(), "metallb-native.yaml", manifest}
 	in.follow(migrationPage, section, 0, own...)
 	bytes, err := os.ReadFile(converted)
 	if err != nil {
@@ -71,7 +80,7 @@ func TestFromMetalLBResources(t *testing.T) {
 	t.Log("instead of it")
 	writeFile(t, converted, text)
 	in.follow(migrationPage, section, 1, own...)
-	if said := command(t, controller, "--kubeconfig", l.Kubeconfig(), "--check-config", converted, "--against-cluster"); !strings.Contains(said, "No Service of the cluster would get another address") {
+	if said := command(t, controller, "--kubeconfig", in.Kubeconfig(), "--check-config", converted, "--against-cluster"); !strings.Contains(said, "No Service of the cluster would get another address") {
 		t.Errorf("--check-config says:\n%s", said)
 	}
 	seen := in.followAddresses()

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/lanlord/lanlord/e2e/controlplane"
+	"github.com/lanlord/lanlord/e2e/inside"
 )
 
 const (
@@ -93,7 +94,7 @@ func (r *rig) grantGateways() {
 // start starts the controller.
 func (r *rig) start() {
 	r.Helper()
-	r.process = exec.Command(os.Getenv(insideEnv), "--kubeconfig="+r.server.Kubeconfig(controlplane.Controller),
+	r.process = exec.Command(inside.File("controller"), "--kubeconfig="+r.server.Kubeconfig(controlplane.Controller),
 		"--namespace="+system, "--listen=", "--status-listen=", "--gateways")
 	log, err := os.OpenFile(r.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

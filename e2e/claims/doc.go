@@ -1,3 +1,3 @@
-// Package claims proves against a real API server that the controller gives no address that another object has, and keeps those that
-// work.
+// Package claims tests against a real API server that the controller does not assign addresses of other objects, and that
+// Services keep working addresses.
 package claims

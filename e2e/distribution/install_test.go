@@ -35,7 +35,7 @@ func TestServerSideApply(t *testing.T) {
 	if after := version(); after != before {
 		t.Errorf("the second apply changes objects: %s, before %s", after, before)
 	}
-	// What a user sets beside the manifest stays, and what differs from the manifest is a conflict that names the field.
+	// A field that only the user sets stays. A field that differs from the manifest causes a conflict that names the field.
 	s.must("-n", namespace, "annotate", "daemonset", "speaker", "example.org/note=kept")
 	s.must("-n", namespace, "set", "image", "daemonset/speaker", "speaker=registry.example/lanlord:v1")
 	_, err := s.kubectl(apply...)

@@ -2,76 +2,36 @@ package distribution
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/lanlord/lanlord/e2e/controlplane"
+	"github.com/lanlord/lanlord/e2e/inside"
 )
-
-// insideEnv is set in the process that is in namespaces of its own: the folder with the speaker.
-const insideEnv = "LANLORD_DISTRIBUTION_NAMESPACE"
 
 // self is the address of the only node, outside of the range of cluster IPs.
 var self = netip.MustParsePrefix("192.168.77.1/24")
 
-// TestMain runs the tests in a process with a network and with mounts of its own, which end with the process.
+// TestMain runs the tests in a process with a network and with mounts of its own.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if os.Getenv(insideEnv) != "" {
-		if err := prepare(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(m.Run())
-	}
-	programs, err := build()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	inside := exec.Command("/proc/self/exe", os.Args[1:]...)
-	inside.Env = append(os.Environ(), insideEnv+"="+programs)
-	inside.Stdout, inside.Stderr = os.Stdout, os.Stderr
-	inside.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGTERM,
-	}
-	err = inside.Run()
-	os.RemoveAll(programs)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "distribution (needs root, for namespaces):", err)
-		os.Exit(1)
-	}
+	inside.Main(m, inside.Options{Programs: []string{"./cmd/speaker"}, Build: compileHelm, Prepare: prepare, Mounts: true})
 }
 
-// build compiles what needs Go's modules, out here, and returns the folder with the speaker.
-func build() (string, error) {
-	dir, err := os.MkdirTemp("", "lanlord-distribution-")
-	if err != nil {
-		return "", err
-	}
-	command := exec.Command("go", "build", "-o", dir, "./cmd/speaker")
-	command.Dir = "../.."
-	command.Env = append(command.Environ(), "CGO_ENABLED=0")
-	if out, err := command.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the speaker: %w\n%s", err, out)
-	}
+// compileHelm lets helm.sh compile each Helm, out here.
+func compileHelm(string) error {
 	for _, major := range helms {
 		command := exec.Command("../helm.sh", "version")
 		command.Env = append(command.Environ(), "LANLORD_HELM="+major)
 		if out, err := command.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("compile Helm %s: %w\n%s", major, err, out)
+			return fmt.Errorf("compile Helm %s: %w\n%s", major, err, out)
 		}
 	}
-	return dir, nil
+	return nil
 }
 
 // prepare makes an interface with the node's address, and an empty /run, where pods find their ServiceAccount's token.
@@ -82,25 +42,8 @@ func prepare() error {
 	if err := syscall.Mount("tmpfs", "/run", "tmpfs", 0, ""); err != nil {
 		return fmt.Errorf("mount an empty /run: %w", err)
 	}
-	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "lan0"}, PeerName: "lan1"}
-	if err := netlink.LinkAdd(pair); err != nil {
-		return fmt.Errorf("make an interface: %w", err)
-	}
-	for _, name := range []string{"lan0", "lan1", "lo"} {
-		link, err := netlink.LinkByName(name)
-		if err != nil {
-			return err
-		}
-		if name == "lan0" {
-			if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: &net.IPNet{
-				IP: self.Addr().AsSlice(), Mask: net.CIDRMask(self.Bits(), 32),
-			}}); err != nil {
-				return err
-			}
-		}
-		if err := netlink.LinkSetUp(link); err != nil {
-			return err
-		}
+	if err := inside.LAN(self); err != nil {
+		return err
 	}
 	// Cluster IPs have no route of their own: packets to them leave by the default route, and the service proxy changes their
 	// destination before.

@@ -15,13 +15,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lanlord/lanlord/e2e/controlplane"
+	"github.com/lanlord/lanlord/e2e/inside"
 )
 
 const (
 	node = "node"
-	// patience is for what takes seconds on an idle machine.
+	// patience bounds a wait that takes seconds on an idle machine.
 	patience = 2 * time.Minute
-	// silence is how long a speaker waits for a kube-proxy of which there is no sign.
+	// silence is the time for which a speaker without any sign of a kube-proxy waits.
 	silence = 15 * time.Second
 )
 
@@ -153,7 +154,7 @@ func (s *server) startProxy(mode, metrics string) (end func()) {
 // startSpeaker starts the speaker with the environment of a Pod, and returns the path of the speaker's log.
 func (s *server) startSpeaker() string {
 	s.t.Helper()
-	command := exec.Command(filepath.Join(os.Getenv(insideEnv), "speaker"), "--node-name="+node)
+	command := exec.Command(inside.File("speaker"), "--node-name="+node)
 	command.Env = append(os.Environ(), "KUBERNETES_SERVICE_HOST="+controlplane.ClusterIP.String(), "KUBERNETES_SERVICE_PORT=443")
 	end := s.background("speaker", command)
 	s.t.Cleanup(end)

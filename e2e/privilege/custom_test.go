@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/lanlord/lanlord/e2e/inside"
 )
 
 const (
@@ -29,7 +30,7 @@ const (
 // serves.
 func definitions(t *testing.T, version string) (all []unstructured.Unstructured) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(os.Getenv(insideEnv), version+".yaml"))
+	text, err := os.ReadFile(inside.File(version + ".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,14 +3,14 @@ package privilege
 import (
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lanlord/lanlord/e2e/inside"
 )
 
 // TestDefinitionsComeAndGo runs a controller with the rights of the overlay while MetalLB's CustomResourceDefinitions
@@ -21,7 +21,7 @@ func TestDefinitionsComeAndGo(t *testing.T) {
 	have, _ := metallbRights(t, controller)
 	grant(t, s.client, s.namespace, have)
 	s.expose(t, "web")
-	s.start(t, filepath.Join(os.Getenv(insideEnv), controller), dir, "https://"+net.JoinHostPort(self.Addr().String(), "6443"))
+	s.start(t, inside.File(controller), dir, "https://"+net.JoinHostPort(self.Addr().String(), "6443"))
 	defer s.stop()
 	logs := func(what string) {
 		t.Helper()

@@ -2,7 +2,6 @@ package privilege
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lanlord/lanlord/e2e/controlplane"
+	"github.com/lanlord/lanlord/e2e/inside"
 )
 
 const (
@@ -36,14 +36,7 @@ func TestOthers(t *testing.T) {
 	server, dir := startServer(t)
 	installGateways(t, server.Admin)
 	ctx, core := t.Context(), server.Admin.CoreV1()
-	label := map[string]string{corev1.LabelNodeExcludeBalancers: ""}
-	if _, err := core.Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node, Labels: label}}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	status := fmt.Sprintf(`{"status":{"addresses":[{"type":"InternalIP","address":%q}]}}`, self.Addr())
-	if _, err := core.Nodes().Patch(ctx, node, "application/merge-patch+json", []byte(status), metav1.PatchOptions{}, "status"); err != nil {
-		t.Fatal(err)
-	}
+	addNode(t, server.Admin, map[string]string{corev1.LabelNodeExcludeBalancers: ""})
 	gateway := makeGateway(t, server)
 	url := "https://" + net.JoinHostPort(self.Addr().String(), "6443")
 	var daemons []*suspect
@@ -55,7 +48,7 @@ func TestOthers(t *testing.T) {
 		if _, err := core.ConfigMaps(s.namespace).Apply(ctx, text, metav1.ApplyOptions{FieldManager: "test", Force: true}); err != nil {
 			t.Fatal(err)
 		}
-		s.start(t, filepath.Join(os.Getenv(insideEnv), component), dir, url)
+		s.start(t, inside.File(component), dir, url)
 		daemons = append(daemons, s)
 	}
 	t.Cleanup(func() { each(daemons, func(s *suspect) { s.stop() }) })
@@ -133,7 +126,7 @@ func checkAgainst(t *testing.T, s *suspect, dir string) {
 	if err := os.WriteFile(file, []byte(plain), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(filepath.Join(os.Getenv(insideEnv), controller), "--kubeconfig="+filepath.Join(dir, s.namespace+".kubeconfig"),
+	out, err := exec.Command(inside.File(controller), "--kubeconfig="+s.kubeconfig(dir),
 		"--namespace="+s.namespace, "--load-balancer-class="+s.class(), "--check-config="+file, "--against-cluster").CombinedOutput()
 	if code, is := errors.AsType[*exec.ExitError](err); !is || code.ExitCode() != 1 {
 		t.Errorf("the check ended with %v, want 1, because a Service loses its address", err)

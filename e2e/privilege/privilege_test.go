@@ -5,9 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,8 +14,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/lanlord/lanlord/e2e/controlplane"
+	"github.com/lanlord/lanlord/e2e/inside"
 )
 
 // patience is for what takes a second on an idle machine.
@@ -27,13 +27,7 @@ const patience = 2 * time.Minute
 // right without it: then something must be lost, or the log must tell that the API server refuses it.
 func TestNoRightIsSuperfluous(t *testing.T) {
 	server, dir := startServer(t)
-	if _, err := server.Admin.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	status := fmt.Sprintf(`{"status":{"addresses":[{"type":"InternalIP","address":%q}]}}`, self.Addr())
-	if _, err := server.Admin.CoreV1().Nodes().Patch(t.Context(), node, "application/merge-patch+json", []byte(status), metav1.PatchOptions{}, "status"); err != nil {
-		t.Fatal(err)
-	}
+	addNode(t, server.Admin, nil)
 	installGateways(t, server.Admin)
 	define(t, server.Admin, "v0.13")
 	var all []*suspect
@@ -57,7 +51,7 @@ func TestNoRightIsSuperfluous(t *testing.T) {
 		}
 	}
 	for _, s := range all {
-		s.start(t, filepath.Join(os.Getenv(insideEnv), s.component), dir, "https://"+net.JoinHostPort(self.Addr().String(), "6443"))
+		s.start(t, inside.File(s.component), dir, "https://"+net.JoinHostPort(self.Addr().String(), "6443"))
 	}
 	baseline := slices.DeleteFunc(slices.Clone(all), func(s *suspect) bool { return s.missing != nil })
 	work(t, all, baseline)
@@ -153,6 +147,19 @@ func (s *suspect) judge(t *testing.T) {
 		return
 	}
 	t.Logf("%s: lost: %s; told: %.200s", s, cmp.Or(strings.Join(s.lost, ", "), "nothing at once"), cmp.Or(line, "nothing"))
+}
+
+// addNode makes the Node with its address.
+func addNode(t *testing.T, client kubernetes.Interface, labels map[string]string) {
+	t.Helper()
+	nodes := client.CoreV1().Nodes()
+	if _, err := nodes.Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node, Labels: labels}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	status := fmt.Sprintf(`{"status":{"addresses":[{"type":"InternalIP","address":%q}]}}`, self.Addr())
+	if _, err := nodes.Patch(t.Context(), node, "application/merge-patch+json", []byte(status), metav1.PatchOptions{}, "status"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // startServer starts a control plane in this namespace, and returns it and the folder with its certificates.

@@ -19,10 +19,10 @@ import (
 )
 
 const (
-	// manifest is what every cluster gets, and gatewayRights what a controller with --gateways needs besides.
+	// manifest installs Lanlord. gatewayRights adds the rights of a controller with --gateways.
 	manifest      = "../../deploy/install.yaml"
 	gatewayRights = "../../deploy/gateways/rbac.yaml"
-	// overlay is Lanlord with MetalLB's resources as its configuration.
+	// overlay installs Lanlord with MetalLB's resources as its configuration.
 	overlay = "../../deploy/metallb-crs"
 )
 

@@ -72,7 +72,7 @@ func (s *suspect) requested() netip.Addr {
 
 func (s *suspect) class() string { return "example.com/" + s.namespace }
 
-// listen is where the daemon serves metrics and the encrypted status.
+// listen returns the address at which the daemon serves metrics and the encrypted status.
 func (s *suspect) listen() string { return fmt.Sprintf("127.0.0.1:%d", 30000+s.number) }
 
 // encrypts reports whether the daemon tells its status.
@@ -209,24 +209,35 @@ func (s *suspect) marks() (good, bad string) {
 	return "ownership gained", "ownership withdrawn"
 }
 
-// start starts the program with the rights of its ServiceAccount alone.
-func (s *suspect) start(t *testing.T, program, dir, server string) {
+// kubeconfig is the path of the kubeconfig of the daemon.
+func (s *suspect) kubeconfig(dir string) string { return filepath.Join(dir, s.namespace+".kubeconfig") }
+
+// writeKubeconfig writes a kubeconfig for a ServiceAccount. The certificate of the API server is in the folder of the
+// file.
+func writeKubeconfig(t *testing.T, client kubernetes.Interface, namespace, account, file, server string) {
 	t.Helper()
-	token, err := s.client.CoreV1().ServiceAccounts(s.namespace).CreateToken(t.Context(), s.namespace,
-		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(3600))}}, metav1.CreateOptions{})
+	token, err := client.CoreV1().ServiceAccounts(namespace).CreateToken(t.Context(), account,
+		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(3600))}},
+		metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	kubeconfig := filepath.Join(dir, s.namespace+".kubeconfig")
-	if err := os.WriteFile(kubeconfig, fmt.Appendf(nil, `apiVersion: v1
+	if err := os.WriteFile(file, fmt.Appendf(nil, `apiVersion: v1
 kind: Config
 clusters: [{name: e2e, cluster: {server: %q, certificate-authority: %q}}]
 users: [{name: e2e, user: {token: %q}}]
 contexts: [{name: e2e, context: {cluster: e2e, user: e2e}}]
 current-context: e2e
-`, server, filepath.Join(dir, "ca.crt"), token.Status.Token), 0o600); err != nil {
+`, server, filepath.Join(filepath.Dir(file), "ca.crt"), token.Status.Token), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// start starts the program with the rights of its ServiceAccount alone.
+func (s *suspect) start(t *testing.T, program, dir, server string) {
+	t.Helper()
+	kubeconfig := s.kubeconfig(dir)
+	writeKubeconfig(t, s.client, s.namespace, s.namespace, kubeconfig, server)
 	args := []string{"--kubeconfig=" + kubeconfig, "--namespace=" + s.namespace, "--load-balancer-class=" + s.class(),
 		"--listen=" + s.listen(), "--status-listen="}
 	if s.metallb {

@@ -14,13 +14,14 @@ import (
 	"syscall"
 	"testing"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/lanlord/lanlord/e2e/inside"
 )
 
 const (
@@ -38,7 +39,7 @@ func TestViewerNeedsNoExec(t *testing.T) {
 		controller: {"--listen=" + self.Addr().String() + ":7572"},
 		speaker:    {"--listen=:" + speakerPort, "--node-name=" + node, "--pod-name=" + speaker, "--kube-proxy-metrics="},
 	} {
-		daemon := exec.Command(filepath.Join(os.Getenv(insideEnv), component),
+		daemon := exec.Command(inside.File(component),
 			append(args, "--kubeconfig="+server.Kubeconfig(component), "--namespace="+system, "--status-listen=")...)
 		daemon.Env = append(os.Environ(), "POD_NAME="+component)
 		daemon.Stdout, daemon.Stderr = t.Output(), t.Output()
@@ -79,16 +80,21 @@ func TestViewerNeedsNoExec(t *testing.T) {
 	}
 }
 
-// prepareViewer makes what a kubelet, the controller of EndpointSlices and users make.
-func prepareViewer(t *testing.T, client kubernetes.Interface) {
-	t.Helper()
-	ctx, core := t.Context(), client.CoreV1()
-	must := func(_ any, err error) {
+// mustOf returns a function that takes the results of a request, and ends the test after an error.
+func mustOf(t *testing.T) func(any, error) {
+	return func(_ any, err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// prepareViewer makes what a kubelet, the controller of EndpointSlices and users make.
+func prepareViewer(t *testing.T, client kubernetes.Interface) {
+	t.Helper()
+	ctx, core := t.Context(), client.CoreV1()
+	must := mustOf(t)
 	made, err := core.Nodes().Create(ctx, &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: node, Labels: map[string]string{"kubernetes.io/os": "linux"}},
 	}, metav1.CreateOptions{})
@@ -120,12 +126,7 @@ func prepareViewer(t *testing.T, client kubernetes.Interface) {
 func preparePods(t *testing.T, client kubernetes.Interface) {
 	t.Helper()
 	ctx, core := t.Context(), client.CoreV1()
-	must := func(_ any, err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	must := mustOf(t)
 	running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
 	for component, args := range map[string][]string{controller: nil, speaker: {"--listen=:" + speakerPort}} {
 		pod, err := core.Pods(system).Create(ctx, &corev1.Pod{
@@ -196,22 +197,8 @@ func viewer(t *testing.T, client kubernetes.Interface, dir, server string) strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := client.CoreV1().ServiceAccounts("default").CreateToken(ctx, viewerName,
-		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(3600))}},
-		metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	kubeconfig := filepath.Join(dir, "viewer.kubeconfig")
-	if err := os.WriteFile(kubeconfig, fmt.Appendf(nil, `apiVersion: v1
-kind: Config
-clusters: [{name: e2e, cluster: {server: %q, certificate-authority: %q}}]
-users: [{name: e2e, user: {token: %q}}]
-contexts: [{name: e2e, context: {cluster: e2e, user: e2e}}]
-current-context: e2e
-`, server, filepath.Join(dir, "ca.crt"), token.Status.Token), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	writeKubeconfig(t, client, "default", viewerName, kubeconfig, server)
 	return kubeconfig
 }
 
@@ -221,7 +208,7 @@ func lanlord(t *testing.T, kubeconfig string, args ...string) (stdout, stderr st
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var out, told bytes.Buffer
-	program := filepath.Join(os.Getenv(insideEnv), "kubectl-lanlord")
+	program := inside.File("kubectl-lanlord")
 	command := exec.CommandContext(ctx, program, append(args, "--kubeconfig="+kubeconfig)...)
 	command.Stdout, command.Stderr = &out, &told
 	if err := command.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
