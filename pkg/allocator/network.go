@@ -2,7 +2,6 @@ package allocator
 
 import (
 	"net/netip"
-	"slices"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/reason"
@@ -31,20 +30,16 @@ const (
 
 // bar excludes the addresses of other hosts on the network, and the network and broadcast addresses of subnets.
 func (a *Allocator) bar(snapshot cluster.Snapshot) {
-	allowed := map[netip.Addr]bool{}
+	allowed := func(addr netip.Addr) bool { return snapshot.OwnAddress(addr) != nil }
 	for i := range snapshot.Nodes {
-		if a.cfg.Allocation.AllowNodeAddresses {
-			for _, addr := range slices.Concat(snapshot.Nodes[i].Addresses, snapshot.Nodes[i].External) {
-				allowed[addr] = true
-			}
-			continue
-		}
 		for _, addr := range snapshot.Nodes[i].Addresses {
-			a.barOne(addr, bar{kind: ofNode, name: snapshot.Nodes[i].Name})
+			if !allowed(addr) {
+				a.barOne(addr, bar{kind: ofNode, name: snapshot.Nodes[i].Name})
+			}
 		}
 	}
 	for _, t := range snapshot.Taken {
-		if t.By == cluster.TakenByNode && allowed[t.Addr] {
+		if t.By == cluster.TakenByNode && allowed(t.Addr) {
 			continue
 		}
 		kind := [...]barKind{cluster.TakenByNode: ofNode, cluster.TakenByGateway: ofGateway, cluster.TakenByStranger: ofStranger}[t.By]

@@ -46,6 +46,9 @@ type Snapshot struct {
 	Versions Versions
 }
 
+// SameList reports whether two lists of snapshots are the same memory: snapshots share the lists that have not changed.
+func SameList[T any](x, y []T) bool { return len(x) == len(y) && (len(x) == 0 || &x[0] == &y[0]) }
+
 // Node returns the named Node, nil if the Node does not exist. The caller must not change the Node.
 func (s *Snapshot) Node(name string) *Node {
 	i, found := slices.BinarySearchFunc(s.Nodes, name, func(n Node, name string) int { return strings.Compare(n.Name, name) })
@@ -99,8 +102,12 @@ func (s *Snapshot) AnnounceOnly() (list []*Service) {
 	return list
 }
 
-// OwnAddress returns the Node that has a among its InternalIPs or ExternalIPs, nil if no Node does.
+// OwnAddress returns the Node that has a among its InternalIPs or ExternalIPs, if the configuration lets Services have such
+// addresses; nil otherwise. No speaker announces the address, because the kernel of the Node answers.
 func (s *Snapshot) OwnAddress(a netip.Addr) *Node {
+	if s.Config == nil || !s.Config.Allocation.AllowNodeAddresses {
+		return nil
+	}
 	for i := range s.Nodes {
 		if slices.Contains(s.Nodes[i].Addresses, a) || slices.Contains(s.Nodes[i].External, a) {
 			return &s.Nodes[i]

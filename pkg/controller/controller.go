@@ -180,11 +180,14 @@ func (c *Controller) Run(ctx context.Context) error {
 
 // pause waits until c.pausing. The next turn handles all changes during the pause together.
 func (c *Controller) pause(ctx context.Context) {
-	wait := time.Until(c.pausing)
-	if wait <= 0 {
-		return
+	if wait := time.Until(c.pausing); wait > 0 {
+		pause(ctx, wait)
 	}
-	timer := time.NewTimer(wait)
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

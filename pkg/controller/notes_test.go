@@ -70,12 +70,20 @@ func TestOwnAddressHasNoRoutes(t *testing.T) {
 	}
 	own, other := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fd00::1")
 	svc := &cluster.Service{Managed: true, Ingress: []netip.Addr{own, other}}
-	snapshot := cluster.Snapshot{Config: cfg, Nodes: []cluster.Node{{Name: "n1", External: []netip.Addr{own}}}}
-	if got := withoutOwn(svc, &snapshot).Ingress; !slices.Equal(got, []netip.Addr{other}) || len(svc.Ingress) != 2 {
-		t.Errorf("left %v of %v", got, svc.Ingress)
+	snapshot := cluster.Snapshot{
+		Config: cfg, Nodes: []cluster.Node{{Name: "n1", External: []netip.Addr{own}}},
+		Routed: []cluster.Routed{routedBy("n1", cfg.Peers[0].Name, own.String(), other.String())},
+	}
+	if is, known := routesOf(svc, &snapshot); !known || !is.True || strings.Contains(is.Message, own.String()) ||
+		!strings.Contains(is.Message, other.String()) || len(svc.Ingress) != 2 {
+		t.Errorf("%v has the condition %+v", svc.Ingress, is)
+	}
+	svc.Ingress = svc.Ingress[:1]
+	if is, known := routesOf(svc, &snapshot); !known || is != nil {
+		t.Errorf("the address of a Node alone has the condition %+v", is)
 	}
 	cfg.Allocation.AllowNodeAddresses = false
-	if withoutOwn(svc, &snapshot) != svc {
-		t.Error("an address of a Node counts as allowed without the key")
+	if is, known := routesOf(svc, &snapshot); !known || is == nil || !strings.Contains(is.Message, own.String()) {
+		t.Errorf("an address of a Node counts as allowed without the key: %+v", is)
 	}
 }

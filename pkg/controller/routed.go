@@ -81,15 +81,6 @@ func (r *RoutesReporter) write(ctx context.Context, updates []cluster.RoutesUpda
 	return nil
 }
 
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
-
 // routedPlanner decides which Services are due for a write.
 type routedPlanner struct {
 	// pending maps each Service with an outdated condition to the new condition, and to the time since when the new
@@ -106,14 +97,14 @@ type pendingRoutes struct {
 
 // plan returns the writes that are due at now.
 func (p *routedPlanner) plan(now time.Time, s cluster.Snapshot) (due []cluster.RoutesUpdate) {
-	if len(p.pending) == 0 && sameSlice(s.Services, p.last.Services) && sameSlice(s.Routed, p.last.Routed) &&
-		sameSlice(s.Nodes, p.last.Nodes) && s.Config == p.last.Config {
+	if len(p.pending) == 0 && cluster.SameList(s.Services, p.last.Services) && cluster.SameList(s.Routed, p.last.Routed) &&
+		cluster.SameList(s.Nodes, p.last.Nodes) && s.Config == p.last.Config {
 		return nil
 	}
 	p.last = s
 	pending := map[cluster.Key]pendingRoutes{}
 	for _, svc := range s.Services {
-		is, known := routesOf(withoutOwn(svc, &s), s.Config, s.Routed)
+		is, known := routesOf(svc, &s)
 		if !known || sameCondition(svc.Routes, is) {
 			continue
 		}
@@ -140,18 +131,6 @@ func (p *routedPlanner) plan(now time.Time, s cluster.Snapshot) (due []cluster.R
 	return due[:min(len(due), routedBatch)]
 }
 
-// withoutOwn returns svc without the addresses of Nodes, if the configuration lets Services have such addresses.
-// Lanlord does not announce these addresses to routers.
-func withoutOwn(svc *cluster.Service, s *cluster.Snapshot) *cluster.Service {
-	own := func(a netip.Addr) bool { return s.OwnAddress(a) != nil }
-	if s.Config == nil || !s.Config.Allocation.AllowNodeAddresses || !slices.ContainsFunc(svc.Ingress, own) {
-		return svc
-	}
-	without := *svc
-	without.Ingress = slices.DeleteFunc(slices.Clone(svc.Ingress), own)
-	return &without
-}
-
 // delayOf returns how long a change of the condition must last before the change is written.
 func delayOf(was, is *cluster.Condition) time.Duration {
 	switch {
@@ -165,30 +144,28 @@ func delayOf(was, is *cluster.Condition) time.Duration {
 
 // routesOf returns the condition of a Service, or nil for no condition. known is false when the reports are not
 // sufficient.
-func routesOf(svc *cluster.Service, cfg *config.Config, reports []cluster.Routed) (is *cluster.Condition, known bool) {
-	if !svc.Managed {
-		return nil, false // the Service loses the condition with its addresses
+func routesOf(svc *cluster.Service, s *cluster.Snapshot) (is *cluster.Condition, known bool) {
+	if !svc.Managed || s.Config == nil {
+		return nil, false // a Service that is no longer Lanlord's loses the condition with its addresses
 	}
 	var addrs []netip.Addr
 	for _, a := range svc.Ingress {
-		if cfg == nil {
-			return nil, false
-		}
-		if pool := cfg.PoolOf(a); pool != nil && pool.BGP {
+		// Lanlord does not announce the address of a Node to routers.
+		if pool := s.Config.PoolOf(a); pool != nil && pool.BGP && s.OwnAddress(a) == nil {
 			addrs = append(addrs, a)
 		}
 	}
 	if len(addrs) == 0 {
 		return nil, true
 	}
-	if len(reports) == 0 {
+	if len(s.Routed) == 0 {
 		return nil, false
 	}
 	is = &cluster.Condition{True: true, Reason: reason.Routed.String()}
 	var told []string // told[i] is the text about the addresses of[i]
 	var of [][]netip.Addr
 	for _, a := range addrs {
-		text, known := announced(a, cfg.Peers, reports)
+		text, known := announced(a, s.Config.Peers, s.Routed)
 		if !known {
 			return nil, false
 		}
@@ -202,21 +179,23 @@ func routesOf(svc *cluster.Service, cfg *config.Config, reports []cluster.Routed
 		}
 		of[at] = append(of[at], a)
 	}
-	var sentences []string
 	for i, text := range told {
-		if text == "" {
-			sentences = append(sentences, fmt.Sprintf("no node announces %s to a router; kubectl lanlord why %s -n %s says why",
-				listed(of[i]), svc.Key.Name, svc.Key.Namespace))
-			continue
-		}
-		verb := "is"
-		if len(of[i]) > 1 {
-			verb = "are"
-		}
-		sentences = append(sentences, fmt.Sprintf("%s %s announced by %s", listed(of[i]), verb, text))
+		told[i] = routesText(svc, of[i], text)
 	}
-	is.Message = strings.Join(sentences, "; ")
+	is.Message = strings.Join(told, "; ")
 	return is, true
+}
+
+// routesText returns a sentence about addresses with the same result of announced.
+func routesText(svc *cluster.Service, addrs []netip.Addr, by string) string {
+	switch {
+	case by == "":
+		return fmt.Sprintf("no node announces %s to a router; kubectl lanlord why %s -n %s says why",
+			listed(addrs), svc.Key.Name, svc.Key.Namespace)
+	case len(addrs) == 1:
+		return fmt.Sprintf("%s is announced by %s", addrs[0], by)
+	}
+	return fmt.Sprintf("%s are announced by %s", listed(addrs), by)
 }
 
 // announced returns how many nodes announce a to which peers, like "3 nodes to tor-a and tor-b". text is empty if no
@@ -267,6 +246,3 @@ func joined(words []string) string {
 	}
 	return strings.Join(words, "")
 }
-
-// sameSlice reports whether both slices use the same memory.
-func sameSlice[T any](x, y []T) bool { return len(x) == len(y) && (len(x) == 0 || &x[0] == &y[0]) }

@@ -88,7 +88,7 @@ func TestRoutesOf(t *testing.T) {
 		{"a peer that the configuration has no more", "198.51.100.1", []cluster.Routed{routedBy("n1", "gone", "198.51.100.1")},
 			"false NotRouted no node announces 198.51.100.1 to a router; kubectl lanlord why s -n default says why"},
 	} {
-		is, known := routesOf(routedService("s", strings.Fields(c.addrs)...), cfg, c.reports)
+		is, known := routesOf(routedService("s", strings.Fields(c.addrs)...), &cluster.Snapshot{Config: cfg, Routed: c.reports})
 		got := "?"
 		if known {
 			if got = ""; is != nil {
@@ -99,7 +99,7 @@ func TestRoutesOf(t *testing.T) {
 			t.Errorf("%s:\n%s\nwant\n%s", c.name, got, c.want)
 		}
 	}
-	if _, known := routesOf(routedService("s", "198.51.100.1"), nil, []cluster.Routed{full}); known {
+	if _, known := routesOf(routedService("s", "198.51.100.1"), &cluster.Snapshot{Routed: []cluster.Routed{full}}); known {
 		t.Error("without a configuration something is known")
 	}
 }
@@ -313,7 +313,7 @@ func TestRoutesReporterSettles(t *testing.T) {
 			synctest.Wait()
 			writes := f.writes
 			for _, svc := range f.snapshot.Services {
-				if is, known := routesOf(svc, f.snapshot.Config, f.snapshot.Routed); known && !sameCondition(svc.Routes, is) {
+				if is, known := routesOf(svc, &f.snapshot); known && !sameCondition(svc.Routes, is) {
 					t.Errorf("seed %d: %s has %+v, want %+v", seed, svc.Key, svc.Routes, is)
 				}
 			}

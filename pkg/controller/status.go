@@ -161,9 +161,7 @@ func (v *view) heldBack(cfg *config.Config) []status.HeldBack {
 			list = append(list, held{addr, status.HeldBack{Address: addr.String(), Pool: p.Name, Why: why, By: by, Until: until}})
 		}
 	}
-	allowed := func(addr netip.Addr) bool {
-		return cfg.Allocation.AllowNodeAddresses && v.snapshot.OwnAddress(addr) != nil
-	}
+	allowed := func(addr netip.Addr) bool { return v.snapshot.OwnAddress(addr) != nil }
 	for _, n := range v.snapshot.Nodes {
 		for _, addr := range n.Addresses {
 			if allowed(addr) {

@@ -2,7 +2,6 @@ package kube
 
 import (
 	"bytes"
-	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -46,12 +45,21 @@ type customList struct {
 
 // DeepCopyObject implements [runtime.Object].
 func (l *customList) DeepCopyObject() runtime.Object {
-	c := &customList{TypeMeta: l.TypeMeta, Items: slices.Clone(l.Items)}
+	c := &customList{TypeMeta: l.TypeMeta, Items: copied(l.Items)}
 	l.ListMeta.DeepCopyInto(&c.ListMeta)
-	for i := range l.Items {
-		c.Items[i] = *l.Items[i].DeepCopyObject().(*customObject)
-	}
 	return c
+}
+
+// copied returns deep copies of the items of a list.
+func copied[T any, P interface {
+	*T
+	runtime.Object
+}](items []T) []T {
+	copies := make([]T, len(items))
+	for i := range items {
+		copies[i] = *P(&items[i]).DeepCopyObject().(P)
+	}
+	return copies
 }
 
 // customResource returns the resource of a kind of MetalLB.

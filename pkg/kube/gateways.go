@@ -66,11 +66,8 @@ type gatewayList struct {
 
 // DeepCopyObject implements [runtime.Object].
 func (l *gatewayList) DeepCopyObject() runtime.Object {
-	c := &gatewayList{TypeMeta: l.TypeMeta, Items: make([]gateway, len(l.Items))}
+	c := &gatewayList{TypeMeta: l.TypeMeta, Items: copied(l.Items)}
 	l.ListMeta.DeepCopyInto(&c.ListMeta)
-	for i := range l.Items {
-		c.Items[i] = *l.Items[i].DeepCopyObject().(*gateway)
-	}
 	return c
 }
 

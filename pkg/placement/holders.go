@@ -3,7 +3,6 @@ package placement
 import (
 	"fmt"
 	"iter"
-	"net/netip"
 	"slices"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
@@ -35,15 +34,6 @@ func Holders(services []*cluster.Service) []*cluster.Service {
 		return services
 	}
 	return slices.DeleteFunc(slices.Clone(services), func(s *cluster.Service) bool { return !managed(s) })
-}
-
-// OwnAddress returns the Node that has a as one of its own addresses, where the configuration allows Services to have
-// such addresses; nil otherwise. No speaker announces the address, because the kernel of the node answers.
-func OwnAddress(snap *cluster.Snapshot, a netip.Addr) *cluster.Node {
-	if snap.Config == nil || !snap.Config.Allocation.AllowNodeAddresses {
-		return nil
-	}
-	return snap.OwnAddress(a)
 }
 
 // OwnAddressText says in a sentence why no speaker announces an address of node.

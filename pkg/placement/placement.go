@@ -54,12 +54,12 @@ func Decide(snap cluster.Snapshot, ready []membership.Member) []Placement {
 	}
 	placements := make([]Placement, 0, len(byAddr))
 	for _, a := range slices.SortedFunc(maps.Keys(byAddr), netip.Addr.Compare) {
-		pool, services := nodes.pool(a), Holders(byAddr[a])
+		pool, services, own := nodes.pool(a), Holders(byAddr[a]), snap.OwnAddress(a)
 		switch {
 		case pool == nil && !services[0].Managed: // the address is none of Lanlord's
 		case pool != nil && !pool.Layer2:
-		case OwnAddress(&snap, a) != nil:
-			placements = append(placements, own(a, services, OwnAddress(&snap, a)))
+		case own != nil:
+			placements = append(placements, ownPlacement(a, services, own))
 		default:
 			placements = append(placements, nodes.place(a, services))
 		}
@@ -84,8 +84,8 @@ func newPlacement(a netip.Addr, services []*cluster.Service) Placement {
 	return p
 }
 
-// own returns the placement of an address that node has as its own.
-func own(a netip.Addr, services []*cluster.Service, node *cluster.Node) Placement {
+// ownPlacement returns the placement of an address that node has as its own.
+func ownPlacement(a netip.Addr, services []*cluster.Service, node *cluster.Node) Placement {
 	p := newPlacement(a, services)
 	p.Reason, p.Detail = reason.NodeAddress, OwnAddressText(node)
 	return p

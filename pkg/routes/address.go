@@ -53,7 +53,7 @@ func (t *Table) Find(a netip.Addr) *Address {
 func (t *Table) Prefixes() map[netip.Addr][]netip.Prefix {
 	all := map[netip.Addr][]netip.Prefix{}
 	for i, p := range t.Peers {
-		if i > 0 && sameSlice(p.Routes, t.Peers[i-1].Routes) {
+		if i > 0 && cluster.SameList(p.Routes, t.Peers[i-1].Routes) {
 			continue
 		}
 		for _, r := range p.Routes {

@@ -64,7 +64,7 @@ func (d *decider) addresses() []Address {
 // does not.
 func (d *decider) judge(it *item, a *Address) *variant {
 	a.explain(it.obstacle(d.in.Self))
-	if own := placement.OwnAddress(&d.in.Snapshot, it.addr); own != nil && it.pool != nil {
+	if own := d.in.Snapshot.OwnAddress(it.addr); own != nil && it.pool != nil {
 		a.explain(reason.RouteNodeAddress, placement.OwnAddressText(own))
 	}
 	if a.Reason != reason.Routed {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
 )
 
@@ -82,7 +83,7 @@ func lastChoice(routes []Route) []Route {
 	marked := make([]Route, len(routes))
 	for i, r := range routes {
 		r.LocalPref, r.MED, r.HasMED = shutdownLocalPref, ShutdownMED, true
-		if i > 0 && sameSlice(r.Communities, routes[i-1].Communities) {
+		if i > 0 && cluster.SameList(r.Communities, routes[i-1].Communities) {
 			r.Communities = marked[i-1].Communities
 		} else {
 			r.Communities = union(r.Communities, []uint32{GracefulShutdown}, cmp.Compare)
@@ -91,8 +92,6 @@ func lastChoice(routes []Route) []Route {
 	}
 	return marked
 }
-
-func sameSlice[T any](x, y []T) bool { return len(x) == len(y) && (len(x) == 0 || &x[0] == &y[0]) }
 
 // keepRoutes returns the routes for at least one of the kept addresses, with these addresses.
 func keepRoutes(routes []Route, kept map[netip.Addr]bool) (left []Route) {

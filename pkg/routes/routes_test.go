@@ -96,7 +96,7 @@ func TestPeersShareRoutes(t *testing.T) {
 	for _, in.Draining = range []bool{false, true} {
 		table := Decide(in)
 		for _, p := range table.Peers[1:] {
-			if !sameSlice(p.Routes, table.Peers[0].Routes) {
+			if !cluster.SameList(p.Routes, table.Peers[0].Routes) {
 				t.Error("a peer has a copy of the routes")
 			}
 		}

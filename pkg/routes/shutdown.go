@@ -3,6 +3,7 @@ package routes
 import (
 	"slices"
 
+	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
@@ -12,7 +13,7 @@ func (t Table) shutDown() Table {
 	peers := make([]Peer, len(t.Peers))
 	for i, p := range t.Peers {
 		routes := p.Routes
-		if i > 0 && sameSlice(routes, t.Peers[i-1].Routes) {
+		if i > 0 && cluster.SameList(routes, t.Peers[i-1].Routes) {
 			routes = peers[i-1].Routes
 		} else {
 			routes = lastChoice(routes)

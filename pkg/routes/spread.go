@@ -60,9 +60,9 @@ func (d *decider) rank(v *variant, it *item) int {
 	return rankOf(d.in.Self, it.addr, placement.Prefer(candidates, preferred))
 }
 
-// nearness compares the nodes that announce the address, of which this node is one, by announce-from: endpoints. here
-// means that this node goes first because of a ready endpoint, and anywhere that some node does. Without such a node all
-// nodes are equal.
+// nearness compares this node with the other nodes that announce the address, by announce-from: endpoints. here is true
+// when this node goes first because of a ready endpoint, and anywhere is true when some node does. If no node has a ready
+// endpoint, all nodes are equal.
 func (d *decider) nearness(it *item) (here, anywhere bool) {
 	near := it.near()
 	if len(near) == 0 {
@@ -129,7 +129,7 @@ func (d *decider) isFirst(a aggregate) bool {
 // lists of Services with the policy Cluster are one and the same.
 func both(x, y []election.Candidate) []election.Candidate {
 	switch {
-	case sameSlice(x, y) || covers(x, y):
+	case cluster.SameList(x, y) || covers(x, y):
 		return x
 	case covers(y, x):
 		return y

@@ -4,6 +4,7 @@ import (
 	"reflect"
 
 	"github.com/lanlord/lanlord/pkg/bgp"
+	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/routes"
 )
 
@@ -12,7 +13,7 @@ import (
 func convertAll(table, last routes.Table, before [][]bgp.Route) [][]bgp.Route {
 	all := make([][]bgp.Route, len(table.Peers))
 	for i, p := range table.Peers {
-		if i > 0 && sameSlice(p.Routes, table.Peers[i-1].Routes) {
+		if i > 0 && cluster.SameList(p.Routes, table.Peers[i-1].Routes) {
 			all[i] = all[i-1]
 			continue
 		}
@@ -34,7 +35,7 @@ func convert(list []routes.Route) []bgp.Route {
 			Prefix: x.Prefix, MED: x.MED, HasMED: x.HasMED, LocalPref: x.LocalPref, Prepend: x.Prepend,
 			Communities: x.Communities,
 		}
-		if i > 0 && sameSlice(x.LargeCommunities, list[i-1].LargeCommunities) {
+		if i > 0 && cluster.SameList(x.LargeCommunities, list[i-1].LargeCommunities) {
 			converted[i].LargeCommunities = converted[i-1].LargeCommunities
 			continue
 		}
@@ -44,5 +45,3 @@ func convert(list []routes.Route) []bgp.Route {
 	}
 	return converted
 }
-
-func sameSlice[T any](x, y []T) bool { return len(x) == len(y) && (len(x) == 0 || &x[0] == &y[0]) }

@@ -46,12 +46,8 @@ func (r *routingStatus) describe(now []bgp.Status) (peers []status.Peer, list []
 		for _, p := range prefixes[a.Addr] {
 			list[i].Prefixes = append(list[i].Prefixes, p.String())
 		}
-		for _, name := range a.Peers {
-			list[i].Peers = append(list[i].Peers, name)
-			if r.told(name, cluster.FamilyOf(a.Addr), states) {
-				list[i].Told = append(list[i].Told, name)
-			}
-		}
+		list[i].Peers = append(list[i].Peers, a.Peers...)
+		list[i].Told = append(list[i].Told, r.toldPeers(a, states)...)
 	}
 	return peers, list
 }
@@ -68,7 +64,7 @@ func names(services []cluster.Key) []string {
 func (r *routingStatus) prefixes() map[netip.Addr][]netip.Prefix {
 	prefixes := map[netip.Addr][]netip.Prefix{}
 	for i, p := range r.table.Peers {
-		if i > 0 && sameSlice(p.Routes, r.table.Peers[i-1].Routes) {
+		if i > 0 && cluster.SameList(p.Routes, r.table.Peers[i-1].Routes) {
 			continue
 		}
 		for _, route := range p.Routes {
@@ -82,6 +78,16 @@ func (r *routingStatus) prefixes() map[netip.Addr][]netip.Prefix {
 		prefixes[a] = slices.Compact(list)
 	}
 	return prefixes
+}
+
+// toldPeers returns the names of the peers of a whose routers were sent all routes of the family.
+func (r *routingStatus) toldPeers(a *routes.Address, states []bgp.Status) (names []string) {
+	for _, name := range a.Peers {
+		if r.told(name, cluster.FamilyOf(a.Addr), states) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // told reports whether a router of the named peer was sent all routes of the family.

@@ -3,12 +3,13 @@ package speaker
 import (
 	"encoding/binary"
 	"fmt"
-	"github.com/lanlord/lanlord/pkg/placement"
 	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/lanlord/lanlord/pkg/placement"
 
 	"github.com/lanlord/lanlord/pkg/layer2/lantest"
 )

@@ -25,12 +25,7 @@ func (r *routingStatus) routed(now []bgp.Status) (sets []cluster.RoutedSet) {
 	before := -1 // the set of the address before, -1 for none
 	for i := range r.table.Addresses {
 		a := &r.table.Addresses[i]
-		var told []string
-		for _, name := range a.Peers {
-			if r.told(name, cluster.FamilyOf(a.Addr), states) {
-				told = append(told, name)
-			}
-		}
+		told := r.toldPeers(a, states)
 		if len(told) == 0 {
 			before = -1
 			continue

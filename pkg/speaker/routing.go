@@ -108,8 +108,8 @@ func (r *routing) rest() { r.again = time.Time{} }
 // same reports whether a decision from both inputs is the same. Snapshots share what has not changed.
 func (i *routingInputs) same(o *routingInputs) bool {
 	return i.ready == o.ready && i.snapshot.Config == o.snapshot.Config &&
-		sameSlice(i.snapshot.Services, o.snapshot.Services) && sameSlice(i.snapshot.Others, o.snapshot.Others) &&
-		sameSlice(i.snapshot.Nodes, o.snapshot.Nodes) && slices.EqualFunc(i.members, o.members, sameMember)
+		cluster.SameList(i.snapshot.Services, o.snapshot.Services) && cluster.SameList(i.snapshot.Others, o.snapshot.Others) &&
+		cluster.SameList(i.snapshot.Nodes, o.snapshot.Nodes) && slices.EqualFunc(i.members, o.members, sameMember)
 }
 
 func sameMember(x, y membership.Member) bool {
@@ -147,7 +147,7 @@ func (r *routing) find(l *local) (sessions []routerSession) {
 // equal reports whether two sessions need no call of Set.
 func (s routerSession) equal(o routerSession) bool {
 	x, y := s.peer, o.peer
-	same := sameSlice(x.Routes, y.Routes)
+	same := cluster.SameList(x.Routes, y.Routes)
 	x.Routes, y.Routes = nil, nil
 	return same && s.config == o.config && s.problem == o.problem && reflect.DeepEqual(x, y)
 }
