@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// repository is where the examples find the chart and the manifests.
+// repository holds the chart and the manifests for the examples.
 const repository = "https://github.com/lanlord/lanlord"
 
 // example returns the object of a file under deploy/examples.

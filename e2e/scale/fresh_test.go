@@ -119,7 +119,7 @@ type watchBody struct {
 	kind string
 }
 
-// Read implements [io.Reader]. What it has read while the kind is held back, it returns later.
+// Read implements [io.Reader]. Read keeps the bytes back while the kind is held back.
 func (b *watchBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.api.changed.L.Lock()

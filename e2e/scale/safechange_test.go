@@ -298,7 +298,7 @@ func (r *Rig) awaitEvent(t *testing.T, reason, text string) {
 	}
 }
 
-// messages are those of the conditions of all Services.
+// messages returns the messages of the conditions of all Services.
 func (r *Rig) messages(t *testing.T) string {
 	t.Helper()
 	list, err := r.server.Admin.CoreV1().Services(appNamespace).List(t.Context(), metav1.ListOptions{})
@@ -314,8 +314,8 @@ func (r *Rig) messages(t *testing.T) string {
 	return b.String()
 }
 
-// answered asks for each address, which must be answered for. Of a machine so slow that the end has passed meanwhile,
-// nothing follows.
+// answered asks for each address, and fails the test if no node answers. The answer proves something only before the end
+// of the delay, so a machine that is too slow skips the rest.
 func (r *Rig) answered(t *testing.T, addrs []netip.Addr, end time.Time) {
 	t.Helper()
 	ctx, cancel := context.WithDeadline(t.Context(), end)
