@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -95,6 +96,21 @@ func (w *Window) Complaints() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.complaints)
+}
+
+// AwaitComplaint waits until the browser has shown an error on its console that contains text. The console and the page are two
+// streams of events, so what the page shows may arrive before the error that it follows from.
+func (w *Window) AwaitComplaint(text string) {
+	w.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		complaints := w.Complaints()
+		if slices.ContainsFunc(complaints, func(s string) bool { return strings.Contains(s, text) }) {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("the browser complains of %q, and not of %q: its console is not heard", complaints, text)
+		}
+	}
 }
 
 // Do runs actions, and fails the test if they fail or take too long.
