@@ -24,11 +24,12 @@ var mayImport = map[string][]string{
 	"pkg/allocator":      {"pkg/config", "pkg/cluster", "pkg/reason"},
 	"pkg/election":       {},
 	"pkg/membership":     {},
-	"pkg/layer2":         {},
+	"pkg/byaddr":         {},
+	"pkg/layer2":         {"pkg/byaddr"},
 	"pkg/layer2/lantest": {"pkg/layer2"},
 	"pkg/kube":           {"pkg/cluster", "pkg/config", "pkg/metallb", "pkg/reason", "pkg/status"},
 	"pkg/controller":     {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/reason", "pkg/status"},
-	"pkg/placement":      {"pkg/cluster", "pkg/config", "pkg/election", "pkg/layer2", "pkg/membership", "pkg/reason"},
+	"pkg/placement":      {"pkg/byaddr", "pkg/cluster", "pkg/config", "pkg/election", "pkg/layer2", "pkg/membership", "pkg/reason"},
 	"pkg/routes":         {"pkg/cluster", "pkg/config", "pkg/election", "pkg/membership", "pkg/placement", "pkg/reason"},
 	"pkg/bfd":            {"pkg/bfd/session", "pkg/bfd/wire"},
 	"pkg/bfd/session":    {"pkg/bfd/wire"},
@@ -40,7 +41,7 @@ var mayImport = map[string][]string{
 	"pkg/peers":          {"pkg/cluster", "pkg/layer2", "pkg/membership"},
 	"pkg/ownership":      {"pkg/layer2", "pkg/membership", "pkg/peers", "pkg/placement", "pkg/reason"},
 	"pkg/notify":         {"pkg/cluster", "pkg/ownership", "pkg/placement", "pkg/reason"},
-	"pkg/speaker": {"pkg/cluster", "pkg/config", "pkg/layer2", "pkg/membership", "pkg/notify", "pkg/ownership", "pkg/peers", "pkg/placement",
+	"pkg/speaker": {"pkg/byaddr", "pkg/cluster", "pkg/config", "pkg/layer2", "pkg/membership", "pkg/notify", "pkg/ownership", "pkg/peers", "pkg/placement",
 		"pkg/reason", "pkg/status", "pkg/bgp", "pkg/bfd", "pkg/routes"},
 	"pkg/daemon":              {},
 	"pkg/daemon/daemontest":   {"pkg/daemon"},
@@ -64,7 +65,7 @@ var mayImport = map[string][]string{
 }
 
 // pure are the packages whose decisions must not depend on clients, sockets or clocks.
-var pure = []string{"pkg/config", "pkg/metallb", "pkg/cluster", "pkg/allocator", "pkg/election", "pkg/inspect", "pkg/placement", "pkg/ownership", "pkg/routes", "pkg/bgp/wire", "pkg/bgp/session",
+var pure = []string{"pkg/config", "pkg/metallb", "pkg/cluster", "pkg/allocator", "pkg/byaddr", "pkg/election", "pkg/inspect", "pkg/placement", "pkg/ownership", "pkg/routes", "pkg/bgp/wire", "pkg/bgp/session",
 	"pkg/bfd/wire", "pkg/bfd/session"}
 
 // pluginOnly are what only the plugin may use. The clientset, and what is made with it, would bring all kinds of Kubernetes along, and

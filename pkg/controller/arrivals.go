@@ -21,20 +21,20 @@ func (a *arrivals) observe(services []*cluster.Service, now time.Time) {
 	if a.since == nil {
 		a.since = make(map[string]time.Time)
 	}
-	for _, c := range changes(a.seen, services) {
-		arrived := c.is != nil && isUntouched(c.is)
-		if c.was != nil && !(arrived && c.is.UID == c.was.UID) {
-			delete(a.since, c.was.UID)
+	for _, c := range cluster.Changes(a.seen, services) {
+		arrived := c.Is != nil && isUntouched(c.Is)
+		if c.Was != nil && !(arrived && c.Is.UID == c.Was.UID) {
+			delete(a.since, c.Was.UID)
 		}
 		if !arrived {
 			continue
 		}
-		if _, known := a.since[c.is.UID]; known {
+		if _, known := a.since[c.Is.UID]; known {
 			continue
 		}
-		a.since[c.is.UID] = now
-		if now.Sub(c.is.Created) >= 2*time.Second {
-			a.since[c.is.UID] = c.is.Created
+		a.since[c.Is.UID] = now
+		if now.Sub(c.Is.Created) >= 2*time.Second {
+			a.since[c.Is.UID] = c.Is.Created
 		}
 	}
 	a.seen = services

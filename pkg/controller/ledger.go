@@ -30,7 +30,7 @@ func (l *ledger) decide(snapshot cluster.Snapshot, resting []allocator.Rest) Pla
 		return Plan{}
 	}
 	if l.alloc != nil && sameGround(&l.ground, &snapshot) {
-		l.reopen(changes(l.ground.Services, snapshot.Services))
+		l.reopen(cluster.Changes(l.ground.Services, snapshot.Services))
 		l.alloc.Begin(snapshot.Services, resting)
 	} else {
 		l.alloc, l.settled, l.open = allocator.New(snapshot, resting), 0, snapshot.Services
@@ -53,15 +53,15 @@ func (l *ledger) decide(snapshot cluster.Snapshot, resting []allocator.Rest) Pla
 }
 
 // reopen opens the changed Services, and all Services that have an address in common with an open Service.
-func (l *ledger) reopen(changed []change) {
+func (l *ledger) reopen(changed []cluster.Change) {
 	gone := make(map[*cluster.Service]struct{}, len(changed))
 	for _, c := range changed {
 		switch {
-		case c.was == nil:
-		case l.alloc.IsSettled(c.was):
-			l.release(c.was)
+		case c.Was == nil:
+		case l.alloc.IsSettled(c.Was):
+			l.release(c.Was)
 		default:
-			gone[c.was] = struct{}{}
+			gone[c.Was] = struct{}{}
 		}
 	}
 	open := make([]*cluster.Service, 0, len(l.open)+len(changed))
@@ -71,8 +71,8 @@ func (l *ledger) reopen(changed []change) {
 		}
 	}
 	for _, c := range changed {
-		if c.is != nil {
-			open = append(open, c.is)
+		if c.Is != nil {
+			open = append(open, c.Is)
 		}
 	}
 	for i := 0; i < len(open); i++ {

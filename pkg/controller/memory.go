@@ -50,20 +50,20 @@ func newMemory() memory {
 // observe compares a snapshot with the previous snapshot, and begins a cool-down for each address that no Service has
 // any longer.
 func (m *memory) observe(services []*cluster.Service, now time.Time) {
-	changed := changes(m.seen, services)
+	changed := cluster.Changes(m.seen, services)
 	m.seen = services
 	left := make(map[netip.Addr]holding)
 	for _, c := range changed {
-		for _, addr := range shown(c.was) {
+		for _, addr := range shown(c.Was) {
 			if _, known := left[addr]; !known {
 				left[addr] = m.held[addr]
 			}
-			m.drop(addr, c.was.Key)
+			m.drop(addr, c.Was.Key)
 		}
 	}
 	for _, c := range changed {
-		for _, addr := range shown(c.is) {
-			m.hold(addr, c.is.Key)
+		for _, addr := range shown(c.Is) {
+			m.hold(addr, c.Is.Key)
 		}
 	}
 	m.rests = slices.DeleteFunc(m.rests, func(r rest) bool {

@@ -74,7 +74,7 @@ type Announcer struct {
 	heard   func(Claim)
 
 	bell      bell
-	targets   atomic.Pointer[[]Target]
+	targets   *targetSet
 	ranges    atomic.Pointer[[]Range]
 	refresh   atomic.Int64
 	rate      atomic.Int64
@@ -101,6 +101,7 @@ func New(o Options) *Announcer {
 		heard:   o.Heard,
 		bell:    newBell(),
 		claims:  make(chan Claim, claimQueue),
+		targets: newTargetSet(),
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
@@ -117,7 +118,6 @@ func New(o Options) *Announcer {
 	a.refresh.Store(int64(refreshOrDefault(o.Refresh)))
 	a.rate.Store(DefaultRate)
 	a.ports.Store(new([]*port))
-	a.targets.Store(new([]Target))
 	a.ranges.Store(new([]Range))
 	a.host.Store(&HostState{})
 	a.node.Store(new([]netip.Addr))
@@ -138,7 +138,18 @@ func refreshOrDefault(d time.Duration) time.Duration {
 // removed address. Nothing happens for an unchanged address. Set does not wait: the goroutines of Run apply the set a
 // moment later.
 func (a *Announcer) Set(targets []Target) {
-	a.targets.Store(new(normalize(targets)))
+	a.targets.replace(normalize(targets))
+	a.bell.ring()
+}
+
+// Change adds addresses to the set, replaces the targets of addresses in the set, and removes other addresses. The effect
+// is that of Set with the whole changed set, at the cost of the change alone.
+func (a *Announcer) Change(targets []Target, gone []netip.Addr) {
+	gone = slices.Clone(gone)
+	for i, addr := range gone {
+		gone[i] = addr.Unmap().WithZone("")
+	}
+	a.targets.change(normalize(targets), gone)
 	a.bell.ring()
 }
 
@@ -253,7 +264,7 @@ func (a *Announcer) Ready() bool { return a.sockets.Load() > 0 }
 // held returns the number of addresses to answer for.
 func (a *Announcer) held() int {
 	n := 0
-	for _, t := range *a.targets.Load() {
+	for t := range a.targets.load().Values() {
 		if t.Mode == Answer {
 			n++
 		}

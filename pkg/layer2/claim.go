@@ -6,8 +6,7 @@ import (
 )
 
 func (t *table) holds(addr netip.Addr) bool {
-	_, ok := t.addrs[addr]
-	return ok
+	return t.addrs.Has(addr)
 }
 
 // reaches reports whether a frame to mac reaches this interface alone: mac is the hardware address of the interface or,
@@ -20,7 +19,7 @@ func (t *table) claim(name string, ip netip.Addr, mac MAC, form Form) Claim {
 	if ip.IsUnspecified() {
 		return Claim{}
 	}
-	mode, known := t.known[ip]
+	mode, known := t.known.Get(ip)
 	if !known && t.asked.of(ip) == nil {
 		return Claim{}
 	}
@@ -44,7 +43,7 @@ func (t *table) claimedOr(v Verdict, c Claim) Verdict {
 	if !c.Addr.IsValid() {
 		return v
 	}
-	switch mode, known := t.known[c.Addr]; {
+	switch mode, known := t.known.Get(c.Addr); {
 	case !known:
 		return ProbeReply
 	case mode == Watch:

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/lanlord/lanlord/pkg/byaddr"
 )
 
 // membership keeps a socket in the solicited-node groups of a set of addresses. membership derives the groups from the
@@ -19,13 +21,13 @@ type membership struct {
 }
 
 // set joins and leaves groups until the socket is in exactly the groups of addrs.
-func (m *membership) set(now time.Time, addrs map[netip.Addr]struct{}) {
+func (m *membership) set(now time.Time, addrs byaddr.Map[struct{}]) {
 	m.again = time.Time{}
 	if m.conn == nil {
 		return
 	}
 	groups := make(map[netip.Addr]struct{})
-	for addr := range addrs {
+	for addr := range addrs.All() {
 		if addr.Is6() {
 			groups[solicitedNode(addr)] = struct{}{}
 		}
@@ -55,7 +57,7 @@ func (m *membership) set(now time.Time, addrs map[netip.Addr]struct{}) {
 }
 
 // retry repeats a failed set once the time in again has come.
-func (m *membership) retry(now time.Time, addrs map[netip.Addr]struct{}) {
+func (m *membership) retry(now time.Time, addrs byaddr.Map[struct{}]) {
 	if !m.again.IsZero() && !now.Before(m.again) {
 		m.set(now, addrs)
 	}

@@ -12,12 +12,14 @@ import (
 // bigTable holds 2,000 addresses of each family besides the two addresses of testTable.
 func bigTable() *table {
 	t := testTable()
+	addrs := t.addrs.Edit()
 	for i := range 2000 {
 		var a [4]byte
 		binary.BigEndian.PutUint32(a[:], 10<<24+uint32(i))
-		t.addrs[netip.AddrFrom4(a)] = struct{}{}
-		t.addrs[netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 14: byte(i >> 8), 15: byte(i)})] = struct{}{}
+		addrs.Put(netip.AddrFrom4(a), struct{}{})
+		addrs.Put(netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 14: byte(i >> 8), 15: byte(i)}), struct{}{})
 	}
+	t.addrs = addrs.Map()
 	return t
 }
 

@@ -79,7 +79,7 @@ func checkClaim(t *testing.T, table *table, c Claim) {
 	if !c.Addr.IsValid() {
 		return
 	}
-	mode, known := table.known[c.Addr]
+	mode, known := table.known.Get(c.Addr)
 	if !known && c.Addr != free4 && c.Addr != free6 || mode != c.Mode || c.MAC == ourMAC || c.MAC == otherMAC || c.Interface != "eth0" {
 		t.Fatalf("claim %+v", c)
 	}

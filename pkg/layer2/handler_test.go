@@ -9,6 +9,8 @@ import (
 
 	"github.com/mdlayher/arp"
 	"github.com/mdlayher/ndp"
+
+	"github.com/lanlord/lanlord/pkg/byaddr"
 )
 
 var (
@@ -32,8 +34,8 @@ var (
 func testTable() *table {
 	return &table{
 		Interface: testNIC,
-		addrs:     map[netip.Addr]struct{}{held4: {}, held6: {}},
-		known:     map[netip.Addr]Mode{held4: Answer, held6: Answer, watched4: Watch, watched6: Watch},
+		addrs:     byaddr.Of(map[netip.Addr]struct{}{held4: {}, held6: {}}),
+		known:     byaddr.Of(map[netip.Addr]Mode{held4: Answer, held6: Answer, watched4: Watch, watched6: Watch}),
 		macs:      map[MAC]struct{}{ourMAC: {}, otherMAC: {}, slaveMAC: {}},
 	}
 }

@@ -1,13 +1,14 @@
 package layer2
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/lanlord/lanlord/pkg/byaddr"
 )
 
 // loop holds the state of the goroutine of Run.
@@ -17,15 +18,16 @@ type loop struct {
 	tasks *sync.WaitGroup
 
 	ports   map[int]*port // by interface index
-	targets *[]Target
+	targets byaddr.Map[Target]
 	ranges  *[]Range
-	scope   *scope
-	host    *HostState
-	node    *[]netip.Addr
-	layout  *layout
-	refresh time.Duration
-	rate    int64
-	ping    bool
+	// ranged is the scope of ranges alone, scope that of ranges and targets.
+	ranged, scope *scope
+	host          *HostState
+	node          *[]netip.Addr
+	layout        *layout
+	refresh       time.Duration
+	rate          int64
+	ping          bool
 }
 
 // reconcile applies all changes since the last call. reconcile does nothing without a change.
@@ -37,22 +39,21 @@ func (l *loop) reconcile() {
 	again := l.a.again.take()   // before the targets, so that the targets include every Set before the call of Announce
 	resume := l.a.resume.Load() // before the targets, for the same reason
 	defer l.a.pulse.resumed.Store(resume)
-	targets := l.a.targets.Load()
+	targets, changed := l.a.targets.take()
 	first := l.host == nil
 	hostChanged := l.followHost(told, l.a.node.Load())
-	targetsChanged := l.targets == nil || !slices.EqualFunc(*l.targets, *targets, Target.equal)
-	var fresh map[netip.Addr]struct{}
-	if targetsChanged {
-		fresh = inherited(*cmp.Or(l.targets, new([]Target)), *targets)
-		l.targets = targets
-	}
+	fresh := inherited(l.targets, targets, changed)
+	l.targets = targets
 	scopeChanged := false
-	if ranges := l.a.ranges.Load(); targetsChanged || ranges != l.ranges {
+	if ranges := l.a.ranges.Load(); ranges != l.ranges || slices.ContainsFunc(changed, l.outside) {
 		l.ranges = ranges
 		scopeChanged = l.rescope()
 	}
-	if hostChanged || targetsChanged || scopeChanged {
+	switch {
+	case hostChanged || scopeChanged:
 		l.distribute(first, fresh)
+	case len(changed) > 0:
+		l.redistribute(changed, fresh)
 	}
 	l.followOptions()
 	if len(again) > 0 {
@@ -103,13 +104,17 @@ func (l *loop) followOptions() {
 	}
 }
 
+// outside reports whether the ranges lack the address, so that the address itself decides whether it is in the scope.
+func (l *loop) outside(addr netip.Addr) bool { return !l.ranged.contains(addr) }
+
 // rescope computes the scope: the addresses in the ranges and in the targets. rescope reports whether the scope has
 // changed.
 func (l *loop) rescope() bool {
-	held := make([]Range, len(*l.targets))
-	for i, t := range *l.targets {
-		held[i] = Range{t.Addr, t.Addr}
+	held := make([]Range, 0, l.targets.Len())
+	for addr := range l.targets.All() {
+		held = append(held, Range{addr, addr})
 	}
+	l.ranged = newScope(*l.ranges)
 	next := newScope(*l.ranges, held)
 	if l.scope != nil && l.scope.equal(next) {
 		return false
@@ -121,7 +126,7 @@ func (l *loop) rescope() bool {
 // distribute gives every interface that is up a port, and every port its table. An inherited address is not announced,
 // except on an interface that has just come up, without a port and not in the first state of the host.
 func (l *loop) distribute(first bool, inherited map[netip.Addr]struct{}) {
-	assigned := plan(*l.targets, l.layout)
+	assigned := plan(l.targets.Values(), l.layout)
 	macs := make(map[MAC]struct{}, len(l.host.MACs))
 	for _, m := range l.host.MACs {
 		macs[m] = struct{}{}
@@ -132,20 +137,26 @@ func (l *loop) distribute(first bool, inherited map[netip.Addr]struct{}) {
 		if !i.Up {
 			continue
 		}
-		known := assigned[i.Index]
-		t := &table{Interface: i, addrs: answered(known), known: known, macs: macs, scope: l.scope, asked: &l.a.inquiries}
-		t.kernel = common(t.addrs, i.Local)
-		if p == nil || !p.serves(i) {
+		d := newDraft(&table{Interface: i, macs: macs, scope: l.scope, asked: &l.a.inquiries}, nil, nil)
+		stays := p != nil && p.serves(i)
+		if stays {
+			d.old, d.inherited = p.table.Load(), inherited
+		} else if p == nil && first {
+			d.inherited = inherited
+		}
+		for addr, mode := range assigned[i.Index] {
+			d.assign(addr, mode)
+		}
+		t := d.finish()
+		switch {
+		case stays:
+			p.update(t)
+		default:
 			if p != nil {
 				p.stop()
-			} else if first {
-				t.keepAnnounced(nil, inherited)
 			}
 			p = newPort(l.ctx, l.a, t, time.Duration(l.a.refresh.Load()))
 			l.tasks.Go(p.run)
-		} else {
-			t.keepAnnounced(p.table.Load(), inherited)
-			p.update(t)
 		}
 		kept[i.Index] = p
 	}
@@ -156,6 +167,34 @@ func (l *loop) distribute(first bool, inherited map[netip.Addr]struct{}) {
 	}
 	l.ports = kept
 	l.a.ports.Store(new(slices.Collect(maps.Values(kept))))
+}
+
+// redistribute gives every port a table with the changed addresses, after a change of nothing but the targets.
+func (l *loop) redistribute(changed []netip.Addr, inherited map[netip.Addr]struct{}) {
+	drafts := make(map[int]*draft, len(l.ports))
+	for index, p := range l.ports {
+		old := p.table.Load()
+		drafts[index] = newDraft(new(*old), old, inherited)
+	}
+	var chosen []int
+	for _, addr := range changed {
+		for _, d := range drafts {
+			d.drop(addr)
+		}
+		t, is := l.targets.Get(addr)
+		if !is {
+			continue
+		}
+		chosen = l.layout.serving(t, chosen[:0])
+		for _, at := range chosen {
+			if d := drafts[l.layout.links[at].Index]; d != nil { // nil for an interface that is down
+				d.assign(addr, t.Mode)
+			}
+		}
+	}
+	for index, d := range drafts {
+		l.ports[index].update(d.finish())
+	}
 }
 
 // logChanges logs interfaces that appeared, disappeared, or changed in a way visible to neighbours.

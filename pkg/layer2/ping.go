@@ -165,8 +165,7 @@ func (t *table) judgeEcho6(b []byte) ([]byte, Verdict) {
 // answersPing reports whether this process answers echo requests to addr. If the kernel has the address too, as with
 // kube-proxy in IPVS mode, the kernel answers.
 func (t *table) answersPing(addr netip.Addr) bool {
-	_, kernel := t.kernel[addr]
-	return !kernel && t.holds(addr)
+	return !t.kernel.Has(addr) && t.holds(addr)
 }
 
 // answerable reports whether a packet from source may be answered: source belongs to a single station, and this node

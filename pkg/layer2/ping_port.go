@@ -29,7 +29,7 @@ func (p *port) syncPing() {
 
 // any reports whether ok is true for at least one of the addresses to answer for.
 func (t *table) any(ok func(netip.Addr) bool) bool {
-	for addr := range t.addrs {
+	for addr := range t.addrs.All() {
 		if ok(addr) {
 			return true
 		}

@@ -12,6 +12,8 @@ import (
 	"golang.org/x/net/icmp"
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+
+	"github.com/lanlord/lanlord/pkg/byaddr"
 )
 
 // pingTable is testTable on an interface with a subnet.
@@ -177,7 +179,7 @@ func TestPingKeepsTheClass(t *testing.T) {
 // TestPingIsLeftToTheKernel requires that only the kernel answers for an address that the kernel has too.
 func TestPingIsLeftToTheKernel(t *testing.T) {
 	table := pingTable()
-	table.kernel = common(table.addrs, []netip.Addr{held4, asker4})
+	table.kernel = byaddr.Of(map[netip.Addr]struct{}{held4: {}})
 	for held, want := range map[netip.Addr]Verdict{held4: NotOurs, held6: Answered} {
 		source := asker4
 		if held.Is6() {

@@ -1,23 +1,26 @@
 package layer2
 
 import (
+	"iter"
 	"maps"
 	"net/netip"
 	"path"
 	"slices"
+
+	"github.com/lanlord/lanlord/pkg/byaddr"
 )
 
 // table holds all data that a port and its packet readers look up. A table never changes after publication.
 type table struct {
 	Interface
 	// addrs holds the addresses to answer for on the interface.
-	addrs map[netip.Addr]struct{}
+	addrs byaddr.Map[struct{}]
 	// announced holds the part of addrs that another process of this host had already announced here.
-	announced map[netip.Addr]struct{}
+	announced byaddr.Map[struct{}]
 	// known holds addrs and the watched addresses on the interface.
-	known map[netip.Addr]Mode
+	known byaddr.Map[Mode]
 	// kernel holds the part of addrs that the kernel of this host has too. kernel should be empty.
-	kernel map[netip.Addr]struct{}
+	kernel byaddr.Map[struct{}]
 	// asked holds the addresses being probed.
 	asked *inquiries
 	// macs holds all hardware addresses of this host.
@@ -27,8 +30,8 @@ type table struct {
 }
 
 func (t *table) equal(o *table) bool {
-	return t.Interface.equal(o.Interface) && maps.Equal(t.known, o.known) && maps.Equal(t.announced, o.announced) &&
-		maps.Equal(t.kernel, o.kernel) && maps.Equal(t.macs, o.macs) && t.scope == o.scope
+	return t.Interface.equal(o.Interface) && byaddr.Equal(t.known, o.known) && byaddr.Equal(t.announced, o.announced) &&
+		byaddr.Equal(t.kernel, o.kernel) && maps.Equal(t.macs, o.macs) && t.scope == o.scope
 }
 
 func (t Target) equal(o Target) bool {
@@ -174,81 +177,19 @@ func (i Interface) serves(addr netip.Addr) bool {
 }
 
 // plan assigns the addresses to links, by interface index.
-func plan(targets []Target, l *layout) map[int]map[netip.Addr]Mode {
+func plan(targets iter.Seq[Target], l *layout) map[int]map[netip.Addr]Mode {
 	assigned := make(map[int]map[netip.Addr]Mode, len(l.links))
 	for _, i := range l.links {
 		assigned[i.Index] = make(map[netip.Addr]Mode)
 	}
 	var chosen []int
-	for _, t := range targets {
+	for t := range targets {
 		chosen = l.serving(t, chosen[:0])
 		for _, at := range chosen {
 			assigned[l.links[at].Index][t.Addr] = t.Mode
 		}
 	}
 	return assigned
-}
-
-// answered returns the addresses in Mode Answer.
-func answered(known map[netip.Addr]Mode) map[netip.Addr]struct{} {
-	addrs := make(map[netip.Addr]struct{})
-	for addr, mode := range known {
-		if mode == Answer {
-			addrs[addr] = struct{}{}
-		}
-	}
-	return addrs
-}
-
-// inherited returns the addresses of targets that are Announced and that old did not answer for.
-func inherited(old, next []Target) map[netip.Addr]struct{} {
-	var found map[netip.Addr]struct{}
-	for _, t := range next {
-		if t.Announced && !answers(old, t.Addr) {
-			if found == nil {
-				found = make(map[netip.Addr]struct{})
-			}
-			found[t.Addr] = struct{}{}
-		}
-	}
-	return found
-}
-
-// answers reports whether addr is in the sorted targets in Mode Answer.
-func answers(targets []Target, addr netip.Addr) bool {
-	i, found := slices.BinarySearchFunc(targets, addr, func(t Target, addr netip.Addr) int { return t.Addr.Compare(addr) })
-	return found && targets[i].Mode == Answer
-}
-
-// keepAnnounced records the addresses of the table that need no first announcement: the inherited addresses, and the
-// addresses recorded in the old table, because the port may not have processed the old table yet.
-func (t *table) keepAnnounced(old *table, inherited map[netip.Addr]struct{}) {
-	for addr := range t.addrs {
-		_, fresh := inherited[addr]
-		if !fresh && old != nil {
-			_, fresh = old.announced[addr]
-		}
-		if fresh {
-			if t.announced == nil {
-				t.announced = make(map[netip.Addr]struct{})
-			}
-			t.announced[addr] = struct{}{}
-		}
-	}
-}
-
-// common returns the addresses of the set that are in the sorted list too.
-func common(addrs map[netip.Addr]struct{}, list []netip.Addr) map[netip.Addr]struct{} {
-	var both map[netip.Addr]struct{}
-	for addr := range addrs {
-		if _, found := slices.BinarySearchFunc(list, addr, netip.Addr.Compare); found {
-			if both == nil {
-				both = make(map[netip.Addr]struct{})
-			}
-			both[addr] = struct{}{}
-		}
-	}
-	return both
 }
 
 // Wants reports whether the announcer may serve the target on i. subnet is true if any interface has a subnet with the

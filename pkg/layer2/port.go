@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/lanlord/lanlord/pkg/byaddr"
 )
 
 // groupRetry is the pause of a port after a failure to join a multicast group.
@@ -157,7 +159,7 @@ func (p *port) handle(e event) {
 	p.narrow(e.conn)
 	now := time.Now()
 	p.members.set(now, p.current.addrs)
-	all := slices.SortedFunc(maps.Keys(p.current.addrs), netip.Addr.Compare)
+	all := sorted(p.current.addrs.Lacking(byaddr.Map[struct{}]{}))
 	p.start(now, slices.DeleteFunc(all, func(addr netip.Addr) bool { return protocolOf(addr) != protocol }))
 }
 
@@ -178,7 +180,7 @@ func (p *port) closed(protocol Protocol) {
 	if protocol == NDP {
 		p.members = membership{}
 	}
-	for addr := range p.current.addrs {
+	for addr := range p.current.addrs.All() {
 		if protocolOf(addr) == protocol {
 			p.schedule.stop(addr)
 		}
@@ -193,7 +195,7 @@ func (p *port) sync() {
 	setRate(p.tokens, now, p.a.rate.Load())
 	if t := p.table.Load(); t != p.current {
 		old := p.current
-		start, stop := diff(old.addrs, t.addrs)
+		start, stop := sorted(t.addrs.Lacking(old.addrs)), sorted(old.addrs.Lacking(t.addrs))
 		for _, addr := range stop {
 			p.schedule.stop(addr)
 		}
@@ -214,9 +216,11 @@ func (p *port) sync() {
 		}
 		if t.Flaps != old.Flaps {
 			clear(p.announced)
-			start = slices.SortedFunc(maps.Keys(t.addrs), netip.Addr.Compare)
+			start = sorted(t.addrs.Lacking(byaddr.Map[struct{}]{}))
 		}
-		p.members.set(now, t.addrs)
+		if slices.ContainsFunc(start, netip.Addr.Is6) || slices.ContainsFunc(stop, netip.Addr.Is6) {
+			p.members.set(now, t.addrs)
+		}
 		p.start(now, start)
 	}
 	p.members.retry(now, p.current.addrs)
@@ -229,14 +233,19 @@ func (p *port) sync() {
 	p.questions = append(p.questions, p.asks.take()...)
 }
 
+// sorted sorts the addresses and returns them.
+func sorted(addrs []netip.Addr) []netip.Addr {
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return addrs
+}
+
 // noteAnnounced records the new addresses that need no first announcement.
 func (p *port) noteAnnounced(start []netip.Addr) {
 	maps.DeleteFunc(p.announced, func(addr netip.Addr, _ struct{}) bool {
-		_, still := p.current.announced[addr]
-		return !still
+		return !p.current.announced.Has(addr)
 	})
 	for _, addr := range start {
-		if _, ok := p.current.announced[addr]; ok {
+		if p.current.announced.Has(addr) {
 			p.announced[addr] = struct{}{}
 		}
 	}

@@ -133,7 +133,7 @@ func (a *Announcer) probe(ctx context.Context, addr netip.Addr, o ProbeOptions) 
 	if !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() {
 		return Finding{}, ErrNotAsked
 	}
-	if o.To == (MAC{}) && answers(*a.targets.Load(), addr) {
+	if o.To == (MAC{}) && answers(a.targets.load(), addr) {
 		return Finding{}, ErrHeld
 	}
 	ports := a.portsFor(addr, o.Interfaces)

@@ -176,7 +176,7 @@ func (s *socket) answer(conn Conn, h handler) error {
 		}
 		if claim.Addr.IsValid() {
 			a.inquiries.hear(claim)
-			if _, known := t.known[claim.Addr]; known && claim.Form != Probing {
+			if t.known.Has(claim.Addr) && claim.Form != Probing {
 				a.claimed(s.protocol, claim)
 			}
 		}

@@ -95,7 +95,7 @@ func BenchmarkPlan(b *testing.B) {
 	}
 	l := newLayout(links, []netip.Addr{netip.MustParseAddr("10.0.7.1")})
 	for b.Loop() {
-		plan(targets, l)
+		plan(slices.Values(targets), l)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -18,6 +19,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/lanlord/lanlord/pkg/byaddr"
 )
 
 func addrsOf(texts ...string) map[netip.Addr]struct{} {
@@ -51,7 +54,7 @@ func TestPlan(t *testing.T) {
 		{Target{Addr: netip.MustParseAddr("192.0.2.80"), Interfaces: []string{"wlan0"}}, nil},
 	} {
 		var got []int
-		assigned := plan([]Target{c.target}, newLayout(interfaces, nil))
+		assigned := plan(slices.Values([]Target{c.target}), newLayout(interfaces, nil))
 		for _, i := range interfaces {
 			if _, ok := assigned[i.Index][c.target.Addr]; ok {
 				got = append(got, i.Index)
@@ -243,9 +246,10 @@ func TestSnapshotsAreNotShared(t *testing.T) {
 	targets := []Target{{Addr: held4, Interfaces: names}}
 	a := New(Options{})
 	a.Set(targets)
-	want := slices.Clone(*a.targets.Load())
+	want := maps.Collect(a.targets.load().All())
 	names[0], targets[0].Addr = "wlan0", free4
-	if got := *a.targets.Load(); !reflect.DeepEqual(got, want) || !slices.Equal(got[0].Interfaces, []string{"eth0", "eth1"}) {
+	got := maps.Collect(a.targets.load().All())
+	if !reflect.DeepEqual(got, want) || !slices.Equal(got[held4].Interfaces, []string{"eth0", "eth1"}) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
@@ -268,7 +272,8 @@ func (s *fullSocket) Join(group netip.Addr) error {
 // TestGroupsAreTriedAgain requires that a failed group is joined later, at the time of the retry, without a change of
 // the set.
 func TestGroupsAreTriedAgain(t *testing.T) {
-	addrs, now := addrsOf("2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1"), time.Unix(0, 0)
+	addrs := byaddr.Of(addrsOf("2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1"))
+	now := time.Unix(0, 0)
 	s := &fullSocket{room: 2}
 	m := membership{conn: s, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	m.set(now, addrs)

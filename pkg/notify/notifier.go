@@ -50,7 +50,7 @@ type departure struct {
 
 // New returns a Notifier for the node self.
 func New(self string) *Notifier {
-	return &Notifier{self: self, departures: map[string]departure{}, unannounced: unannouncedSet{}}
+	return &Notifier{self: self, departures: map[string]departure{}, unannounced: newUnannouncedSet()}
 }
 
 // Review processes a round of decisions, after the changes of the round, and returns the due Events. dark lists the
@@ -101,9 +101,9 @@ func (n *Notifier) Next() time.Time {
 // reviewUnannounced updates the unannounced addresses, and returns the placements to report.
 func (n *Notifier) reviewUnannounced(now time.Time, r Round) (tell []*placement.Placement) {
 	n.reports = r.First
-	n.unannounced, tell = n.unannounced.review(now, r)
+	tell = n.unannounced.review(now, r)
 	for _, p := range tell {
-		n.add(now, notAnnounced(p, n.unannounced[p.Addr].owner))
+		n.add(now, notAnnounced(p, n.unannounced.byAddr[p.Addr].owner))
 	}
 	return tell
 }
@@ -162,9 +162,12 @@ func (n *Notifier) countDepartures(now time.Time, r Round) {
 			delete(n.departures, node)
 		}
 	}
-	for i := range r.Placements {
-		p := &r.Placements[i]
-		if owner := r.PrevOwners[p.Addr]; owner != "" && owner != p.Owner {
+	for _, addr := range r.Touched {
+		p := placement.Find(r.Placements, addr)
+		if p == nil {
+			continue
+		}
+		if owner := r.PrevOwner(addr); owner != "" && owner != p.Owner {
 			n.departures[owner] = departure{n.departures[owner].services + len(p.Services), now}
 		}
 	}

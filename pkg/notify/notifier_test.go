@@ -23,6 +23,8 @@ type stage struct {
 	round   Round
 	owned   map[netip.Addr]bool
 	foreign map[netip.Addr]ownership.Host
+	// prevOwners has the owners of the previous round.
+	prevOwners map[netip.Addr]string
 }
 
 func addr(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}) }
@@ -31,11 +33,13 @@ func key(n int) cluster.Key { return cluster.Key{Namespace: "default", Name: fmt
 
 // newStage returns a stage with Services of the given age. Node a owns the addresses of all Services.
 func newStage(services int, age time.Duration) *stage {
-	s := &stage{Notifier: New("a"), owned: map[netip.Addr]bool{}, foreign: map[netip.Addr]ownership.Host{}}
+	s := &stage{Notifier: New("a"), owned: map[netip.Addr]bool{}, foreign: map[netip.Addr]ownership.Host{},
+		prevOwners: map[netip.Addr]string{}}
 	s.round = Round{
-		First: true, PrevOwners: map[netip.Addr]string{},
-		Owned:   func(a netip.Addr) bool { return s.owned[a] },
-		Foreign: func(a netip.Addr) ownership.Host { return s.foreign[a] },
+		First:     true,
+		PrevOwner: func(a netip.Addr) string { return s.prevOwners[a] },
+		Owned:     func(a netip.Addr) bool { return s.owned[a] },
+		Foreign:   func(a netip.Addr) ownership.Host { return s.foreign[a] },
 	}
 	for _, name := range []string{"a", "b", "c"} {
 		s.round.Snapshot.Nodes = append(s.round.Snapshot.Nodes, cluster.Node{Name: name, UID: "uid-of-" + name})
@@ -44,16 +48,17 @@ func newStage(services int, age time.Duration) *stage {
 		s.round.Snapshot.Services = append(s.round.Snapshot.Services, &cluster.Service{
 			Key: key(n), UID: "uid-of-" + key(n).Name, Created: epoch.Add(-age), Ingress: []netip.Addr{addr(n)},
 		})
-		s.round.Placements = append(s.round.Placements, placement.Placement{
+		s.round.Placements = append(s.round.Placements, &placement.Placement{
 			Addr: addr(n), Services: []cluster.Key{key(n)}, Reason: reason.Announced, Owner: "a",
 		})
+		s.round.Touched = append(s.round.Touched, addr(n))
 		s.owned[addr(n)] = true
 	}
 	return s
 }
 
 // at returns the placement of address n.
-func (s *stage) at(n int) *placement.Placement { return &s.round.Placements[n-1] }
+func (s *stage) at(n int) *placement.Placement { return s.round.Placements[n-1] }
 
 // gain lets node a take over address n.
 func (s *stage) gain(at time.Time, n int, cause ownership.Cause, from string) {
@@ -166,13 +171,13 @@ func TestFewAndMany(t *testing.T) {
 func TestFewOfMany(t *testing.T) {
 	s := newStage(30, old)
 	for n := range 30 {
-		s.round.PrevOwners[addr(n+1)] = "b"
+		s.prevOwners[addr(n+1)] = "b"
 		if n >= 3 {
 			s.at(n + 1).Owner = "c"
 		}
 	}
 	s.tell(epoch)
-	s.round.PrevOwners = nil
+	s.prevOwners = nil
 	for n := 1; n <= 3; n++ {
 		s.gain(epoch, n, ownership.CauseCrash, "b")
 	}
@@ -289,7 +294,7 @@ func TestUnannounced(t *testing.T) {
 	for _, first := range []bool{true, false} {
 		s := newStage(1, old)
 		s.tell(epoch)
-		s.round.First, s.round.PrevOwners[addr(1)] = first, "a"
+		s.round.First, s.prevOwners[addr(1)] = first, "a"
 		p := s.at(1)
 		p.Reason, p.Owner, p.Detail = reason.NoEndpoints, "", "no endpoint is ready"
 		s.tell(epoch)
@@ -310,7 +315,7 @@ func TestUnannounced(t *testing.T) {
 		want(t, s.tell(due.Add(time.Hour)))
 		p.Reason, p.Owner = reason.Announced, "a"
 		s.tell(due.Add(2 * time.Hour))
-		if len(s.unannounced) > 0 {
+		if len(s.unannounced.byAddr) > 0 {
 			t.Error("the address is still unannounced")
 		}
 	}

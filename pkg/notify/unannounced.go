@@ -3,6 +3,7 @@ package notify
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/placement"
@@ -17,35 +18,45 @@ const unannouncedDelay = 5 * time.Second
 type unannounced struct {
 	reason reason.Announcement
 	since  time.Time
-	told   bool
 	// owner is the previous owner of the address, empty for none.
 	owner string
 }
 
 // unannouncedSet holds the addresses that no node may announce.
-type unannouncedSet map[netip.Addr]unannounced
+type unannouncedSet struct {
+	byAddr map[netip.Addr]unannounced
+	// untold has the addresses of byAddr that were not reported yet, by this node or, as far as this node knows, another.
+	untold map[netip.Addr]struct{}
+}
 
-// review returns the unannounced addresses after a round, and the placements to report.
-func (s unannouncedSet) review(now time.Time, r Round) (next unannouncedSet, tell []*placement.Placement) {
-	next = make(unannouncedSet, len(s))
-	for i := range r.Placements {
-		p := &r.Placements[i]
-		if p.Reason == reason.Announced {
+func newUnannouncedSet() unannouncedSet {
+	return unannouncedSet{map[netip.Addr]unannounced{}, map[netip.Addr]struct{}{}}
+}
+
+// review updates the set after a round, and returns the placements to report.
+func (s *unannouncedSet) review(now time.Time, r Round) (tell []*placement.Placement) {
+	for _, addr := range r.Touched {
+		p := placement.Find(r.Placements, addr)
+		if p == nil || p.Reason == reason.Announced {
+			delete(s.byAddr, addr)
+			delete(s.untold, addr)
 			continue
 		}
-		u := s[p.Addr]
-		if u.since.IsZero() || u.reason != p.Reason {
-			u = unannounced{reason: p.Reason, since: now, owner: cmp.Or(r.PrevOwners[p.Addr], u.owner)}
+		if u := s.byAddr[addr]; u.since.IsZero() || u.reason != p.Reason {
+			s.byAddr[addr] = unannounced{reason: p.Reason, since: now, owner: cmp.Or(r.PrevOwner(addr), u.owner)}
+			s.untold[addr] = struct{}{}
 		}
-		if !u.told && now.Sub(u.since) >= reportDelay(r.First) {
-			u.told = true
+	}
+	for addr := range s.untold {
+		if u := s.byAddr[addr]; now.Sub(u.since) >= reportDelay(r.First) {
+			delete(s.untold, addr)
 			if r.First {
-				tell = append(tell, p)
+				tell = append(tell, placement.Find(r.Placements, addr))
 			}
 		}
-		next[p.Addr] = u
 	}
-	return next, tell
+	slices.SortFunc(tell, func(x, y *placement.Placement) int { return x.Addr.Compare(y.Addr) })
+	return tell
 }
 
 // reportDelay returns the time after which this node reports an unannounced address or, unless first is true, takes for
@@ -59,9 +70,9 @@ func reportDelay(first bool) time.Duration {
 }
 
 // due returns the time of the next review, zero for never. first is Round.First.
-func (s unannouncedSet) due(first bool) (next time.Time) {
-	for _, u := range s {
-		if at := u.since.Add(reportDelay(first)); !u.told && (next.IsZero() || at.Before(next)) {
+func (s *unannouncedSet) due(first bool) (next time.Time) {
+	for addr := range s.untold {
+		if at := s.byAddr[addr].since.Add(reportDelay(first)); next.IsZero() || at.Before(next) {
 			next = at
 		}
 	}

@@ -59,7 +59,7 @@ func placeNear(addr netip.Addr, eligible []string, prefer string, near []string)
 		ready = append(ready,
 			membership.Member{Name: name, State: membership.Ready, Links: []membership.Link{{Name: "eth0"}}})
 	}
-	return &placement.Decide(snap, ready)[0]
+	return placement.Decide(snap, ready)[0]
 }
 
 // macOf returns the MAC address of a node or a host with a name of one letter.

@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"maps"
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/layer2"
@@ -73,6 +74,12 @@ func (v *View) Peer(name string) Peer {
 // Station returns the node that uses the MAC address. For an unknown MAC address, the Standing is Foreign and the name
 // empty.
 func (v *View) Station(mac layer2.MAC) Peer { return v.Peer(v.stations[mac]) }
+
+// Equal reports whether both views say the same of every peer.
+func (v *View) Equal(o *View) bool {
+	return v == o || v != nil && o != nil && v.losses == o.losses && maps.Equal(v.peers, o.peers) &&
+		maps.Equal(v.stations, o.stations)
+}
 
 // Losses counts how often a member was suspected, lost or stopped being ready.
 func (v *View) Losses() int { return v.losses }

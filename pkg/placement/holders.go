@@ -13,7 +13,7 @@ import (
 func Announceable(snap *cluster.Snapshot) iter.Seq[*cluster.Service] {
 	return func(yield func(*cluster.Service) bool) {
 		for _, s := range snap.Services {
-			if s.Managed && s.AllocatedFrom != "" && !yield(s) {
+			if isAnnounceable(s) && !yield(s) {
 				return
 			}
 		}
@@ -24,6 +24,9 @@ func Announceable(snap *cluster.Snapshot) iter.Seq[*cluster.Service] {
 		}
 	}
 }
+
+// isAnnounceable reports whether Lanlord wrote the status of a Service.
+func isAnnounceable(s *cluster.Service) bool { return s.Managed && s.AllocatedFrom != "" }
 
 // Holders returns the Services that decide on an address which all of the given Services have, in their order. If Lanlord
 // gave the address to some of the Services, these alone decide: a Service of another controller cannot change where an

@@ -44,7 +44,7 @@ type Placement struct {
 
 // Decide returns a placement for every address of a managed Service, sorted by address. An address of a pool without
 // protocol layer2 has no placement: routers learn the address from all nodes. ready lists the members able to answer now.
-func Decide(snap cluster.Snapshot, ready []membership.Member) []Placement {
+func Decide(snap cluster.Snapshot, ready []membership.Member) []*Placement {
 	nodes := NewNodes(snap, ready)
 	byAddr := map[netip.Addr][]*cluster.Service{}
 	for s := range Announceable(&snap) {
@@ -52,32 +52,40 @@ func Decide(snap cluster.Snapshot, ready []membership.Member) []Placement {
 			byAddr[a] = append(byAddr[a], s)
 		}
 	}
-	placements := make([]Placement, 0, len(byAddr))
+	placements := make([]*Placement, 0, len(byAddr))
 	for _, a := range slices.SortedFunc(maps.Keys(byAddr), netip.Addr.Compare) {
-		pool, services, own := nodes.pool(a), Holders(byAddr[a]), snap.OwnAddress(a)
-		switch {
-		case pool == nil && !services[0].Managed: // the address is none of Lanlord's
-		case pool != nil && !pool.Layer2:
-		case own != nil:
-			placements = append(placements, ownPlacement(a, services, own))
-		default:
-			placements = append(placements, nodes.place(a, services))
+		if p := nodes.decide(&snap, a, Holders(byAddr[a])); p != nil {
+			placements = append(placements, p)
 		}
 	}
 	return placements
 }
 
+// decide returns the placement of an address of the Services, which are the Holders of the address; nil for none.
+func (n *Nodes) decide(snap *cluster.Snapshot, a netip.Addr, services []*cluster.Service) *Placement {
+	pool, own := n.pool(a), snap.OwnAddress(a)
+	switch {
+	case pool == nil && !services[0].Managed: // the address is none of Lanlord's
+		return nil
+	case pool != nil && !pool.Layer2:
+		return nil
+	case own != nil:
+		return ownPlacement(a, services, own)
+	}
+	return n.place(a, services)
+}
+
 // Find returns the placement of addr in a sorted list, nil if there is none.
-func Find(placements []Placement, addr netip.Addr) *Placement {
-	i, ok := slices.BinarySearchFunc(placements, addr, func(p Placement, a netip.Addr) int { return p.Addr.Compare(a) })
+func Find(placements []*Placement, addr netip.Addr) *Placement {
+	i, ok := slices.BinarySearchFunc(placements, addr, func(p *Placement, a netip.Addr) int { return p.Addr.Compare(a) })
 	if !ok {
 		return nil
 	}
-	return &placements[i]
+	return placements[i]
 }
 
-func newPlacement(a netip.Addr, services []*cluster.Service) Placement {
-	p := Placement{Addr: a}
+func newPlacement(a netip.Addr, services []*cluster.Service) *Placement {
+	p := &Placement{Addr: a, Services: make([]cluster.Key, 0, len(services))}
 	for _, s := range services {
 		p.Services = append(p.Services, s.Key)
 	}
@@ -85,13 +93,13 @@ func newPlacement(a netip.Addr, services []*cluster.Service) Placement {
 }
 
 // ownPlacement returns the placement of an address that node has as its own.
-func ownPlacement(a netip.Addr, services []*cluster.Service, node *cluster.Node) Placement {
+func ownPlacement(a netip.Addr, services []*cluster.Service, node *cluster.Node) *Placement {
 	p := newPlacement(a, services)
 	p.Reason, p.Detail = reason.NodeAddress, OwnAddressText(node)
 	return p
 }
 
-func (n *Nodes) place(a netip.Addr, services []*cluster.Service) Placement {
+func (n *Nodes) place(a netip.Addr, services []*cluster.Service) *Placement {
 	p := newPlacement(a, services)
 	pool := n.pool(a)
 	// Without a configuration the pools are unknown, and earlier assignments of the controller keep working.

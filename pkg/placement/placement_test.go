@@ -196,7 +196,7 @@ func parseService(t *testing.T, words []string) *cluster.Service {
 	return s
 }
 
-func format(placements []Placement) string {
+func format(placements []*Placement) string {
 	var b strings.Builder
 	for _, d := range placements {
 		fmt.Fprintf(&b, "%s %v %s", d.Addr, d.Services, d.Reason)

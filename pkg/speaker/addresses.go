@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lanlord/lanlord/pkg/byaddr"
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/layer2"
 	"github.com/lanlord/lanlord/pkg/ownership"
@@ -14,63 +15,132 @@ import (
 )
 
 // addressSet holds the addresses of Services, and former addresses that the loop must still remember.
-type addressSet map[netip.Addr]*ownership.Address
+//
+// A round reviews only the open addresses. An address is closed if it is at rest (see ownership.Address.AtRest) and had a
+// review since its inputs have changed for the last time: another review would do nothing.
+type addressSet struct {
+	byAddr map[netip.Addr]*ownership.Address
+	open   map[netip.Addr]*ownership.Address
+	// stepped has the addresses that were stepped since the last call of settle, which updates held and facts: the owned
+	// addresses, sorted, and the facts on all addresses but those that simply belong to another node. Statuses share both.
+	stepped map[netip.Addr]struct{}
+	held    []netip.Addr
+	facts   byaddr.Map[ownership.Facts]
+}
 
 // inherit returns the addresses that the previous process announced.
-func inherit(addrs []netip.Addr) addressSet {
-	as := addressSet{}
-	for _, a := range addrs {
-		as[a] = ownership.Inherit(a)
+func inherit(addrs []netip.Addr) *addressSet {
+	as := &addressSet{
+		byAddr: map[netip.Addr]*ownership.Address{}, open: map[netip.Addr]*ownership.Address{},
+		stepped: map[netip.Addr]struct{}{},
 	}
+	for _, addr := range addrs {
+		as.byAddr[addr] = ownership.Inherit(addr)
+		as.note(as.byAddr[addr])
+	}
+	as.settle(nil)
 	return as
 }
 
-// add adds the missing addresses of placements.
-func (as addressSet) add(placements []placement.Placement) {
-	for i := range placements {
-		if addr := placements[i].Addr; as[addr] == nil {
-			as[addr] = ownership.New(addr)
+// note opens an address that is stepped.
+func (as *addressSet) note(a *ownership.Address) { as.open[a.Addr], as.stepped[a.Addr] = a, struct{}{} }
+
+// reopen opens the addresses, and adds those of them that are missing and have a placement.
+func (as *addressSet) reopen(addrs []netip.Addr, placements []*placement.Placement) {
+	for _, addr := range addrs {
+		a := as.byAddr[addr]
+		if a == nil && placement.Find(placements, addr) == nil {
+			continue
+		}
+		if a == nil {
+			a = ownership.New(addr)
+			as.byAddr[addr] = a
+		}
+		as.open[addr] = a
+	}
+}
+
+// reopenAll opens all addresses.
+func (as *addressSet) reopenAll() { maps.Copy(as.open, as.byAddr) }
+
+// forget removes open addresses without a Service and without any state to keep.
+func (as *addressSet) forget(placements []*placement.Placement) {
+	for addr, a := range as.open {
+		if a.Idle() && placement.Find(placements, addr) == nil {
+			delete(as.byAddr, addr)
+			delete(as.open, addr)
+			as.stepped[addr] = struct{}{}
 		}
 	}
 }
 
-// forget removes addresses without a Service and without any state to keep.
-func (as addressSet) forget(placements []placement.Placement) {
-	maps.DeleteFunc(as, func(addr netip.Addr, a *ownership.Address) bool {
-		return a.Idle() && placement.Find(placements, addr) == nil
-	})
-}
-
-// held returns the owned addresses, sorted.
-func (as addressSet) held() (addrs []netip.Addr) {
-	for addr, a := range as {
-		if a.State().Holds() {
-			addrs = append(addrs, addr)
+// close closes the addresses at rest. The addresses in touched stay open: their previous owner, an input too, will be
+// another one in the next round.
+func (as *addressSet) close(touched []netip.Addr) {
+	for addr, a := range as.open {
+		if _, is := slices.BinarySearchFunc(touched, addr, netip.Addr.Compare); !is && a.AtRest() {
+			delete(as.open, addr)
 		}
 	}
-	slices.SortFunc(addrs, netip.Addr.Compare)
-	return addrs
+}
+
+// settle updates held and facts. settle returns the targets of the stepped addresses: those to answer for or to listen to,
+// and the others.
+func (as *addressSet) settle(placements []*placement.Placement) (put []layer2.Target, gone []netip.Addr) {
+	var changes []byaddr.Change[netip.Addr]
+	facts := as.facts.Edit()
+	for _, addr := range slices.SortedFunc(maps.Keys(as.stepped), netip.Addr.Compare) {
+		a := as.byAddr[addr]
+		if _, was := slices.BinarySearchFunc(as.held, addr, netip.Addr.Compare); was != as.holds(addr) {
+			changes = append(changes, byaddr.Change[netip.Addr]{Addr: addr, Item: addr, Gone: was})
+		}
+		if a == nil || a.Idle() {
+			facts.Delete(addr)
+		} else if was, known := facts.Get(addr); !known || was != a.Facts() {
+			facts.Put(addr, a.Facts())
+		}
+		if p := placement.Find(placements, addr); p != nil && p.Reason == reason.Announced {
+			put = append(put, target(p, a))
+		} else {
+			gone = append(gone, addr)
+		}
+	}
+	as.held = byaddr.Patch(as.held, changes, func(a netip.Addr) netip.Addr { return a })
+	as.facts = facts.Map()
+	clear(as.stepped)
+	return put, gone
+}
+
+// target returns the target for an address that some node should announce.
+func target(p *placement.Placement, a *ownership.Address) layer2.Target {
+	t := layer2.Target{Addr: p.Addr, Interfaces: p.Interfaces, Mode: layer2.Watch}
+	if a.State().Answers() {
+		t.Mode, t.Announced = layer2.Answer, a.Inherited()
+	}
+	return t
 }
 
 // holds reports whether this node owns the address.
-func (as addressSet) holds(addr netip.Addr) bool { return as[addr] != nil && as[addr].State().Holds() }
+func (as *addressSet) holds(addr netip.Addr) bool {
+	return as.byAddr[addr] != nil && as.byAddr[addr].State().Holds()
+}
 
 // foreignHost returns the host that answers for the address and should not, zero if there is none.
-func (as addressSet) foreignHost(addr netip.Addr) (h ownership.Host) {
-	if a := as[addr]; a != nil {
+func (as *addressSet) foreignHost(addr netip.Addr) (h ownership.Host) {
+	if a := as.byAddr[addr]; a != nil {
 		h = a.Foreign().Host
 	}
 	return h
 }
 
 // owns reports whether this node has the address and means to keep it.
-func (as addressSet) owns(addr netip.Addr) bool {
-	return as[addr] != nil && as[addr].State() == ownership.Owner
+func (as *addressSet) owns(addr netip.Addr) bool {
+	return as.byAddr[addr] != nil && as.byAddr[addr].State() == ownership.Owner
 }
 
 // takenSince returns the addresses that this node took after a time and still has.
-func (as addressSet) takenSince(t time.Time) (taken []netip.Addr) {
-	for addr, a := range as {
+func (as *addressSet) takenSince(t time.Time) (taken []netip.Addr) {
+	for addr, a := range as.byAddr {
 		if a.TookSince(t) {
 			taken = append(taken, addr)
 		}
@@ -78,37 +148,9 @@ func (as addressSet) takenSince(t time.Time) (taken []netip.Addr) {
 	return taken
 }
 
-// targets returns the complete set of addresses to answer for and to listen to.
-func (as addressSet) targets(placements []placement.Placement) []layer2.Target {
-	targets := make([]layer2.Target, 0, len(placements))
-	for i := range placements {
-		p := &placements[i]
-		if p.Reason != reason.Announced {
-			continue
-		}
-		t := layer2.Target{Addr: p.Addr, Interfaces: p.Interfaces, Mode: layer2.Watch}
-		if a := as[p.Addr]; a.State().Answers() {
-			t.Mode, t.Announced = layer2.Answer, a.Inherited()
-		}
-		targets = append(targets, t)
-	}
-	return targets
-}
-
-// facts returns the facts about each address, except addresses that simply belong to another node.
-func (as addressSet) facts() map[netip.Addr]ownership.Facts {
-	facts := map[netip.Addr]ownership.Facts{}
-	for addr, a := range as {
-		if !a.Idle() {
-			facts[addr] = a.Facts()
-		}
-	}
-	return facts
-}
-
-// foreign returns the foreign hosts that answer for addresses of Services, sorted.
-func (as addressSet) foreign() (list []cluster.Stranger) {
-	for addr, a := range as {
+// foreign returns the foreign hosts that answer for addresses of Services, sorted. An address with such a host is open.
+func (as *addressSet) foreign() (list []cluster.Stranger) {
+	for addr, a := range as.open {
 		if f := a.Foreign(); f.Known() && f.Node == "" {
 			list = append(list, cluster.Stranger{Addr: addr, MAC: f.MAC.String(), Quarantine: f.Quarantine})
 		}
@@ -117,9 +159,10 @@ func (as addressSet) foreign() (list []cluster.Stranger) {
 	return list[:min(len(list), mostForeign)]
 }
 
-// next returns the time of the next review of an address, but at most last. The review is due even if nothing happens.
-func (as addressSet) next(last time.Time) time.Time {
-	for _, a := range as {
+// next returns the time of the next review of an address, but at most last. The review is due even if nothing happens. A
+// closed address needs no review.
+func (as *addressSet) next(last time.Time) time.Time {
+	for _, a := range as.open {
 		if at := a.Next(); !at.IsZero() && at.Before(last) {
 			last = at
 		}

@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
@@ -25,49 +26,47 @@ type arrivals struct {
 	dated bool
 }
 
-// update records the addresses of a round. ready means that this node is ready.
-func (a *arrivals) update(now time.Time, ready bool, placements []placement.Placement, services []*cluster.Service) {
+// update records the touched addresses of a round: those whose placement or Services have changed. ready means that this
+// node is ready. services returns all Services with an address.
+func (a *arrivals) update(now time.Time, ready bool, touched []netip.Addr, placements []*placement.Placement,
+	services func(netip.Addr) []*cluster.Service) {
+	if a.byAddr == nil {
+		a.byAddr, a.waiting = map[netip.Addr]ownership.Arrival{}, map[netip.Addr]time.Time{}
+	}
 	old := !ready || !a.dated
 	a.dated = ready
-	next, waiting := make(map[netip.Addr]ownership.Arrival, len(placements)), map[netip.Addr]time.Time{}
-	var created map[netip.Addr]time.Time // made when the first address arrives
-	note := func(addr netip.Addr, came time.Time) {
-		arrival, known := a.byAddr[addr]
-		if !known && !old {
-			if created == nil {
-				created = newest(services)
-			}
-			arrival = ownership.Arrival{Since: now, Came: came, Late: came.Sub(created[addr]) > lateAfter}
-		}
-		next[addr] = arrival
+	for _, addr := range touched {
+		a.note(now, old, addr, placement.Find(placements, addr), services(addr))
 	}
-	for i := range placements {
-		p := &placements[i]
-		came := a.came(now, p.Addr)
-		if p.Reason == reason.Announced {
-			note(p.Addr, came)
-		} else {
-			waiting[p.Addr] = came
-		}
-	}
-	for _, s := range services {
-		if s.Managed && s.AllocatedFrom == "" {
-			for _, addr := range s.Ingress {
-				note(addr, now)
-			}
-		}
-	}
-	a.byAddr, a.waiting = next, waiting
 }
 
-// newest returns the creation time of the newest Service with each address.
-func newest(services []*cluster.Service) map[netip.Addr]time.Time {
-	created := make(map[netip.Addr]time.Time, len(services))
+// note records one address. p is nil for an address without a placement. old means that an unknown address is old.
+func (a *arrivals) note(now time.Time, old bool, addr netip.Addr, p *placement.Placement, services []*cluster.Service) {
+	arrival, known := a.byAddr[addr]
+	came := a.came(now, addr)
+	announced := p != nil && p.Reason == reason.Announced
+	adoptable := slices.ContainsFunc(services, func(s *cluster.Service) bool { return s.Managed && s.AllocatedFrom == "" })
+	if delete(a.waiting, addr); p != nil && !announced {
+		a.waiting[addr] = came
+	}
+	if !announced && !adoptable {
+		delete(a.byAddr, addr)
+		return
+	}
+	if adoptable {
+		came = now
+	}
+	if !known && !old {
+		arrival = ownership.Arrival{Since: now, Came: came, Late: came.Sub(newest(services)) > lateAfter}
+	}
+	a.byAddr[addr] = arrival
+}
+
+// newest returns the creation time of the newest Service.
+func newest(services []*cluster.Service) (created time.Time) {
 	for _, s := range services {
-		for _, addr := range s.Ingress {
-			if s.Created.After(created[addr]) {
-				created[addr] = s.Created
-			}
+		if s.Created.After(created) {
+			created = s.Created
 		}
 	}
 	return created

@@ -39,9 +39,8 @@ func (s *Speaker) Describe() status.Speaker {
 	}
 	d.Peers, d.Routes = st.routing.describe(now)
 	w := watcher{&st, s.opt.Self, placement.NewNodes(st.snapshot, st.members), s.opt.Announcer.Proxied}
-	for i := range st.Placements {
-		p := &st.Placements[i]
-		if f := st.Addresses[p.Addr]; f.State.Holds() {
+	for _, p := range st.Placements {
+		if f := st.facts(p.Addr); f.State.Holds() {
 			d.Owned = append(d.Owned, s.owned(p, f))
 		} else {
 			d.Watched = append(d.Watched, w.watched(p, s.sightings.of(p.Addr)))
@@ -55,7 +54,7 @@ func (s *Speaker) Describe() status.Speaker {
 	}
 	for _, x := range st.Foreign {
 		d.Conflicts = append(d.Conflicts, status.Conflict{
-			Address: x.Addr.String(), MAC: x.MAC, Quarantine: x.Quarantine, LastHeard: st.Addresses[x.Addr].Foreign.LastHeard.UTC(),
+			Address: x.Addr.String(), MAC: x.MAC, Quarantine: x.Quarantine, LastHeard: st.facts(x.Addr).Foreign.LastHeard.UTC(),
 		})
 	}
 	return d
@@ -87,7 +86,7 @@ type watcher struct {
 
 func (w watcher) watched(p *placement.Placement, last ownership.Sighting) status.Watched {
 	x := status.Watched{
-		Address: p.Addr.String(), State: status.AddressState(w.Addresses[p.Addr].State.String()),
+		Address: p.Addr.String(), State: status.AddressState(w.facts(p.Addr).State.String()),
 		Services: names(p.Services), Elected: p.Owner,
 	}
 	if !last.At.IsZero() {
@@ -105,7 +104,7 @@ func (w watcher) watched(p *placement.Placement, last ownership.Sighting) status
 
 // explain returns the reason why this node does not answer for the address, as a word and as a sentence.
 func (w watcher) explain(p *placement.Placement) (word, message string) {
-	f := w.Addresses[p.Addr]
+	f := w.facts(p.Addr)
 	switch {
 	case p.Reason != reason.Announced:
 		return p.Reason.String(), p.Detail

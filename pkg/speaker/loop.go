@@ -3,6 +3,7 @@ package speaker
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
@@ -20,15 +21,18 @@ type loop struct {
 	table    *peers.Table
 	notifier *notify.Notifier
 	prober   *prober
-	addrs    addressSet
+	addrs    *addressSet
 	arrivals arrivals
 	routing  *routing
 	pending  pending
-	// snapshot, placements and prevOwners belong to the last round; prevOwners maps each address to its owner in the
-	// round before.
-	snapshot   cluster.Snapshot
-	placements []placement.Placement
-	prevOwners map[netip.Addr]string
+	// snapshot and placements belong to the last round, and previous are the placements of the round before.
+	snapshot             cluster.Snapshot
+	ledger               placement.Ledger
+	placements, previous []*placement.Placement
+	// touched lists the addresses whose placement or Services have changed since the end of the last round, sorted.
+	touched []netip.Addr
+	// shared are the inputs of all addresses in the last review.
+	shared sharedInputs
 	// deadline is the time of the next round if nothing happens before.
 	deadline time.Time
 	// lastDefense is the time of the last answer to claims of foreign hosts.
@@ -49,10 +53,15 @@ func newLoop(ctx context.Context, p *parts) *loop {
 func (l *loop) begin(snapshot cluster.Snapshot) {
 	l.pending.begin()
 	l.snapshot = snapshot
-	l.prevOwners = make(map[netip.Addr]string, len(l.placements))
-	for i := range l.placements {
-		l.prevOwners[l.placements[i].Addr] = l.placements[i].Owner
+	l.previous = l.placements
+}
+
+// prevOwner returns the owner of an address by the placement of the round before, empty for none.
+func (l *loop) prevOwner(addr netip.Addr) string {
+	if p := placement.Find(l.previous, addr); p != nil {
+		return p.Owner
 	}
+	return ""
 }
 
 // decide updates the peer table and places all addresses.
@@ -71,7 +80,13 @@ func (l *loop) decide(now time.Time) {
 	for _, since := range changes.Recovered {
 		l.announceTaken(since)
 	}
-	l.placements = placement.Decide(l.snapshot, l.table.Ready())
+	var touched []netip.Addr
+	if l.placements, touched = l.ledger.Decide(l.snapshot, l.table.Ready()); len(l.touched) > 0 {
+		touched = slices.Concat(l.touched, touched)
+		slices.SortFunc(touched, netip.Addr.Compare)
+		touched = slices.Compact(touched)
+	}
+	l.touched = touched
 }
 
 // route decides on the routes of this node, and passes them on.

@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"net/netip"
+	"sync/atomic"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/layer2"
@@ -16,6 +17,8 @@ type mailbox struct {
 	versions   chan versionsFrom
 	// probed carries the results of probes. The channel has no buffer: the prober waits for the loop.
 	probed chan probed
+	// lostClaim is true after the mailbox has dropped a claim, which is an input of an address.
+	lostClaim atomic.Bool
 }
 
 // versionsFrom holds the versions of another member: how far the member has seen the cluster.
@@ -38,16 +41,22 @@ func newMailbox() mailbox {
 	}
 }
 
-func (m *mailbox) claim(c layer2.Claim) { offer(m.claims, c) }
+func (m *mailbox) claim(c layer2.Claim) {
+	if !offer(m.claims, c) {
+		m.lostClaim.Store(true)
+	}
+}
 
 func (m *mailbox) suspect(x peers.Suspicion) { offer(m.suspicions, x) }
 
 func (m *mailbox) tell(v versionsFrom) { offer(m.versions, v) }
 
-// offer sends a message unless the channel is full.
-func offer[T any](to chan T, message T) {
+// offer sends a message unless the channel is full. The result is false for a full channel.
+func offer[T any](to chan T, message T) bool {
 	select {
 	case to <- message:
+		return true
 	default:
+		return false
 	}
 }

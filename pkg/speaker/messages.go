@@ -2,6 +2,8 @@ package speaker
 
 import (
 	"log/slog"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/layer2"
@@ -12,15 +14,38 @@ import (
 
 // step steps one address and carries out its actions.
 func (l *loop) step(a *ownership.Address, now time.Time, e ownership.Event) {
-	in := ownership.Input{
-		Event: e, Self: l.self.facts(), Placement: placement.Find(l.placements, a.Addr),
-		PrevOwner: l.prevOwners[a.Addr], Peers: l.table.View(), Failback: l.self.failback(),
-		Arrival: l.arrivals.byAddr[a.Addr], Heard: l.sightings.of(a.Addr),
-		Kernel: l.self.kernelHas(a.Addr), LastDefense: l.lastDefense,
-	}
+	l.addrs.note(a)
+	in := l.input(a, e)
 	for _, action := range a.Step(now, in) {
 		l.act(a, now, &in, action)
 	}
+}
+
+// input returns the inputs of one address.
+func (l *loop) input(a *ownership.Address, e ownership.Event) ownership.Input {
+	return ownership.Input{
+		Event: e, Self: l.self.facts(), Placement: placement.Find(l.placements, a.Addr),
+		PrevOwner: l.prevOwner(a.Addr), Peers: l.table.View(), Failback: l.self.failback(),
+		Arrival: l.arrivals.byAddr[a.Addr], Heard: l.sightings.of(a.Addr),
+		Kernel: l.self.kernelHas(a.Addr), LastDefense: l.lastDefense,
+	}
+}
+
+// sharedInputs are the inputs that all addresses share. LastDefense is none of them: it counts only for an address with an
+// unanswered claim, and such an address is open.
+type sharedInputs struct {
+	self     ownership.Self
+	peers    *peers.View
+	failback ownership.Failback
+	kernel   []netip.Addr
+}
+
+func (l *loop) sharedInputs() sharedInputs {
+	return sharedInputs{l.self.facts(), l.table.View(), l.self.failback(), l.self.kernel}
+}
+
+func (s *sharedInputs) equal(o *sharedInputs) bool {
+	return s.self == o.self && s.failback == o.failback && s.peers.Equal(o.peers) && slices.Equal(s.kernel, o.kernel)
 }
 
 // act carries out one action of an address.
@@ -108,7 +133,7 @@ func (l *loop) changed(c ownership.Change, p *placement.Placement) {
 
 // claimed steps an address after an announcement of another host, and reports whether a round must follow.
 func (l *loop) claimed(c layer2.Claim, now time.Time) (news bool) {
-	a := l.addrs[c.Addr]
+	a := l.addrs.byAddr[c.Addr]
 	if a == nil {
 		return false
 	}

@@ -118,8 +118,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	var byReason [reason.AnnouncementCount]int
 	var expected, announced float64
 	status := m.status()
-	for i := range status.Placements {
-		p := &status.Placements[i]
+	for _, p := range status.Placements {
 		byReason[p.Reason]++
 		if p.Reason == reason.Announced {
 			expected += checksum(p.Addr)

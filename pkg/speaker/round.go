@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/membership"
 	"github.com/lanlord/lanlord/pkg/notify"
 	"github.com/lanlord/lanlord/pkg/ownership"
@@ -23,18 +24,20 @@ func (l *loop) round(now time.Time) {
 	}
 	l.self.configure(l.snapshot.Config)
 	l.decide(now)
-	l.arrivals.update(now, l.self.state == membership.Ready, l.placements,
-		slices.Concat(l.snapshot.Services, l.snapshot.AnnounceOnly()))
+	l.arrivals.update(now, l.self.state == membership.Ready, l.touched, l.placements, l.ledger.Services)
 	l.route(now)
-	l.stepAll(now)
-	l.opt.Announcer.Set(l.addrs.targets(l.placements))
+	l.stepOpen(now)
+	l.settle()
 	l.opt.Announcer.Resume(stalls)
 	l.announcePending()
 	l.askPending(now)
 	l.self.tell(l.addrs, l.status.Load() == nil)
 	l.notify(now)
 	l.publish()
+	l.addrs.close(l.touched)
+	l.touched = nil
 	l.plan(now)
+	l.audit(l)
 }
 
 // suspendAfterStall suspends every address after a stall of this process: other nodes may have taken the addresses. The
@@ -44,22 +47,36 @@ func (l *loop) suspendAfterStall(now time.Time) uint64 {
 	if !is {
 		return stalls
 	}
-	if held := l.addrs.held(); len(held) > 0 {
+	if held := l.addrs.held; len(held) > 0 {
 		l.opt.Log.Warn("this process was stalled: asking the wire whether its addresses are still its own",
 			"addresses", len(held))
 	}
-	for _, a := range l.addrs {
+	for _, a := range l.addrs.byAddr {
 		l.step(a, now, ownership.Event{Kind: ownership.Stalled})
 	}
-	l.opt.Announcer.Set(l.addrs.targets(l.placements)) // an address in use by this node cannot be probed
+	l.settle() // an address in use by this node cannot be probed
 	return stalls
 }
 
-// stepAll steps every address with the inputs of the round and the pending results of probes.
-func (l *loop) stepAll(now time.Time) {
+// settle makes the announcer follow the addresses that were stepped.
+func (l *loop) settle() {
+	if put, gone := l.addrs.settle(l.placements); len(put)+len(gone) > 0 {
+		l.opt.Announcer.Change(put, gone)
+	}
+}
+
+// stepOpen steps every open address with the inputs of the round and the pending results of probes. After a change of an
+// input that all addresses share, and after the loss of a claim, all addresses are open.
+func (l *loop) stepOpen(now time.Time) {
 	results := l.pending.takeResults()
-	l.addrs.add(l.placements)
-	for addr, a := range l.addrs {
+	l.addrs.reopen(l.touched, l.placements)
+	l.addrs.reopen(slices.Collect(maps.Keys(results)), l.placements)
+	shared := l.sharedInputs()
+	if lost := l.mailbox.lostClaim.Swap(false); lost || !shared.equal(&l.shared) {
+		l.addrs.reopenAll()
+	}
+	l.shared = shared
+	for addr, a := range l.addrs.open {
 		l.step(a, now, ownership.Event{Kind: ownership.Review})
 		if result, is := results[addr]; is {
 			l.step(a, time.Now(), result) // this process may have been stalled since the round began
@@ -71,7 +88,7 @@ func (l *loop) stepAll(now time.Time) {
 // askPending starts the pending probes, because the announcer knows the states of all addresses now.
 func (l *loop) askPending(now time.Time) {
 	for _, r := range l.pending.takeAsks() {
-		a := l.addrs[r.addr]
+		a := l.addrs.byAddr[r.addr]
 		switch {
 		case a == nil:
 		case r.probe.Backup && !l.prober.admit(now):
@@ -90,9 +107,8 @@ func (l *loop) notify(now time.Time) {
 	ready := l.table.Ready()
 	first := len(ready) == 0 || ready[0].Name == l.opt.Self
 	events, unannounced := l.notifier.Review(now, notify.Round{
-		Snapshot: l.snapshot, Placements: l.placements, PrevOwners: l.prevOwners, Owned: l.addrs.holds,
-		Foreign: l.addrs.foreignHost,
-		First:   first,
+		Snapshot: l.snapshot, Placements: l.placements, Touched: l.touched, PrevOwner: l.prevOwner, First: first,
+		Owned: l.addrs.holds, Foreign: l.addrs.foreignHost,
 	})
 	for _, p := range unannounced {
 		if p.Reason == reason.NodeAddress {
@@ -117,7 +133,7 @@ func (l *loop) notify(now time.Time) {
 
 // notifyKernels notifies people of the addresses for which the kernels of the nodes answer, because of kube-proxy.
 func (l *loop) notifyKernels(now time.Time) {
-	elected, other := l.self.kernels.review(l.opt.Self, l.placements, l.opt.Announcer)
+	elected, other := l.self.kernels.review(l.opt.Self, l.placements, l.touched, l.opt.Announcer)
 	for _, p := range elected {
 		l.notifier.KernelsAnswer(now, p)
 	}
@@ -133,17 +149,18 @@ func (l *loop) notifyKernels(now time.Time) {
 // publish publishes the status of the round, and calls back after a change of the owned addresses or the foreign hosts.
 func (l *loop) publish() {
 	before := l.Status()
+	l.settle()
 	st := &Status{
 		State: l.self.state, Since: l.self.changed, Lacks: l.self.lacks, Ready: l.self.ready, Placements: l.placements,
-		Held: l.addrs.held(), Foreign: l.addrs.foreign(), Addresses: l.addrs.facts(),
+		Held: l.addrs.held, Foreign: l.addrs.foreign(), Addresses: l.addrs.facts,
 		Changes:  lastChanges(before.Changes, l.pending.takeChanges()),
 		routing:  l.routing.shown(),
 		snapshot: l.snapshot, members: l.table.Ready(), entries: l.table.Entries(), view: l.table.View(),
 	}
 	l.status.Store(st)
 	l.sightings.tidy(len(l.placements), func(a netip.Addr) bool { return placement.Find(l.placements, a) != nil })
-	maps.DeleteFunc(l.prober.failed, func(a netip.Addr, _ error) bool { return l.addrs[a] == nil })
-	if !slices.Equal(st.Held, before.Held) {
+	maps.DeleteFunc(l.prober.failed, func(a netip.Addr, _ error) bool { return l.addrs.byAddr[a] == nil })
+	if !cluster.SameList(st.Held, before.Held) {
 		l.opt.Hooks.Held(st.Held)
 	}
 	if !slices.Equal(st.Foreign, before.Foreign) {

@@ -141,14 +141,14 @@ func (s *self) configure(cfg *config.Config) {
 }
 
 // member returns this node as seen by the other members, so every node decides from the same values.
-func (s *self) member(addrs addressSet) membership.Member {
+func (s *self) member(addrs *addressSet) membership.Member {
 	r := membership.Fit(s.describe(addrs))
 	return membership.Member{Name: s.opt.Self, State: s.state, Since: r.Since, Configured: r.Configured, Links: r.Links,
 		MACs: r.MACs}
 }
 
 // describe returns the report of this node.
-func (s *self) describe(addrs addressSet) membership.Report {
+func (s *self) describe(addrs *addressSet) membership.Report {
 	links := s.links(addrs)
 	r := membership.Report{State: s.state, Since: s.ready, Configured: s.config != nil, Links: links}
 	for _, mac := range s.opt.Announcer.MACs() {
@@ -160,7 +160,7 @@ func (s *self) describe(addrs addressSet) membership.Report {
 }
 
 // tell publishes the report of this node on the first call and after a change.
-func (s *self) tell(addrs addressSet, first bool) {
+func (s *self) tell(addrs *addressSet, first bool) {
 	r := s.describe(addrs)
 	seen := membership.Fit(r)
 	if !first && seen.Equal(s.report) {
@@ -175,7 +175,7 @@ func (s *self) tell(addrs addressSet, first bool) {
 // links returns the interfaces that are up, the most important first: interfaces in a subnet with addresses of a layer2 pool,
 // then the others by name. Each link names an address for probes of the other nodes: an answer shows that this node is
 // alive. The probe address stays the same while this node answers for it.
-func (s *self) links(addrs addressSet) []membership.Link {
+func (s *self) links(addrs *addressSet) []membership.Link {
 	var links []membership.Link
 	list := s.opt.Announcer.Interfaces()
 	for _, i := range list {
@@ -233,7 +233,7 @@ func overlap(p netip.Prefix, r config.Range) bool {
 
 // probeAddress returns an address that this node answers for on i: the previous probe address if possible, else the
 // lowest; invalid if none exists.
-func (s *self) probeAddress(i layer2.Interface, list []layer2.Interface, addrs addressSet) (lowest netip.Addr) {
+func (s *self) probeAddress(i layer2.Interface, list []layer2.Interface, addrs *addressSet) netip.Addr {
 	shared := func(a netip.Addr) bool {
 		return slices.ContainsFunc(list, func(o layer2.Interface) bool { return o.Index != i.Index && o.Holds(a) })
 	}
@@ -249,10 +249,8 @@ func (s *self) probeAddress(i layer2.Interface, list []layer2.Interface, addrs a
 			return old.Beacon
 		}
 	}
-	for a := range addrs {
-		if (!lowest.IsValid() || a.Less(lowest)) && answers(a) {
-			lowest = a
-		}
+	if at := slices.IndexFunc(addrs.held, answers); at >= 0 {
+		return addrs.held[at]
 	}
-	return lowest
+	return netip.Addr{}
 }

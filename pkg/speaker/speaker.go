@@ -102,15 +102,15 @@ func (s *Speaker) Run(ctx context.Context) error {
 	stopDetector()
 	if s.handOver.Load() {
 		s.routing.Store(l.routing)
-		s.opt.Log.Info("handing over", "addresses", len(l.addrs.held()))
+		s.opt.Log.Info("handing over", "addresses", len(l.addrs.held))
 		return nil
 	}
-	s.opt.Log.Info("leaving", "addresses", len(l.addrs.held()))
+	s.opt.Log.Info("leaving", "addresses", len(l.addrs.held))
 	l.self.leave()
 	l.routing.leave()
 	bound, cancel := context.WithTimeout(base, leaveBound+l.routing.drain())
 	defer cancel()
-	l.run(bound, func() bool { return len(l.addrs.held()) == 0 && l.routing.left() })
+	l.run(bound, func() bool { return len(l.addrs.held) == 0 && l.routing.left() })
 	s.opt.Announcer.Set(nil)
 	l.routing.finish(base)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/lanlord/lanlord/pkg/byaddr"
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/membership"
 	"github.com/lanlord/lanlord/pkg/ownership"
@@ -28,13 +29,13 @@ type Status struct {
 	// Ready is the time at which this process or the previous one became ready; zero while the node is not ready.
 	Ready time.Time
 	// Placements are for all addresses, sorted.
-	Placements []placement.Placement
+	Placements []*placement.Placement
 	// Held are the addresses that this node has, sorted.
 	Held []netip.Addr
 	// Foreign are the addresses that a foreign host has, sorted.
 	Foreign []cluster.Stranger
 	// Addresses has the facts on each address that is not simply another node's.
-	Addresses map[netip.Addr]ownership.Facts
+	Addresses byaddr.Map[ownership.Facts]
 	// Changes are the last changes of ownership, the oldest first.
 	Changes []ownership.Change
 
@@ -43,4 +44,10 @@ type Status struct {
 	members  []membership.Member // the ready ones
 	entries  []peers.Entry
 	view     *peers.View
+}
+
+// facts returns the facts on an address.
+func (st *Status) facts(addr netip.Addr) ownership.Facts {
+	f, _ := st.Addresses.Get(addr)
+	return f
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -179,6 +180,7 @@ func (p *testNode) boot() {
 	})
 	loop = New(Options{Self: p.name, Wake: p.wake, Source: p, Peers: p, Announcer: p.announcer, Event: p.event, Log: log, Informed: p.informed,
 		Forwards: func() bool { return !p.proxyless.Load() }, Routing: p.routing, Predecessor: p.predecessor})
+	loop.audit = newAuditor(p.t).audit
 	p.base, p.kill = context.WithCancel(context.Background())
 	p.leaving, p.leave = context.WithCancel(p.base)
 	p.mu.Lock()
@@ -483,19 +485,34 @@ func (v *testCluster) outdate(p *testNode) {
 // does not set the version, the change counts as a change of an EndpointSlice.
 func (v *testCluster) change(f func(*cluster.Snapshot)) {
 	v.mu.Lock()
-	services, nodes := slices.Clone(v.snap.Services), slices.Clone(v.snap.Nodes)
-	for i, svc := range services {
-		services[i] = new(*svc)
+	was, before := v.snap, v.snap.Versions
+	v.snap.Services, v.snap.Nodes = slices.Clone(v.snap.Services), slices.Clone(v.snap.Nodes)
+	for i, svc := range v.snap.Services {
+		v.snap.Services[i] = new(*svc)
 	}
-	v.snap.Services, v.snap.Nodes = services, nodes
-	before := v.snap.Versions
 	f(&v.snap)
+	share(&was, &v.snap)
 	if v.snap.Versions == before {
 		advance(&v.snap.Versions.EndpointSlices)
 	}
 	v.mu.Unlock()
 	for _, p := range v.speakers {
 		p.poke()
+	}
+}
+
+// share makes the snapshots share what has not changed, as the snapshots of pkg/kube do.
+func share(was, is *cluster.Snapshot) {
+	for i, svc := range is.Services {
+		if old := was.Service(svc.Key); old != nil && reflect.DeepEqual(old, svc) {
+			is.Services[i] = old
+		}
+	}
+	if slices.Equal(was.Services, is.Services) {
+		is.Services = was.Services
+	}
+	if reflect.DeepEqual(was.Nodes, is.Nodes) {
+		is.Nodes = was.Nodes
 	}
 }
 
