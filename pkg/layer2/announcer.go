@@ -145,6 +145,9 @@ func (a *Announcer) Set(targets []Target) {
 // Change adds addresses to the set, replaces the targets of addresses in the set, and removes other addresses. The effect
 // is that of Set with the whole changed set, at the cost of the change alone.
 func (a *Announcer) Change(targets []Target, gone []netip.Addr) {
+	if len(targets)+len(gone) == 0 {
+		return
+	}
 	gone = slices.Clone(gone)
 	for i, addr := range gone {
 		gone[i] = addr.Unmap().WithZone("")

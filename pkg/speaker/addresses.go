@@ -16,16 +16,19 @@ import (
 
 // addressSet holds the addresses of Services, and former addresses that the loop must still remember.
 //
-// A round reviews only the open addresses. An address is closed if it is at rest (see ownership.Address.AtRest) and had a
-// review since its inputs have changed for the last time: another review would do nothing.
+// A round reviews only the open addresses. An address at rest (see ownership.Address.AtRest) is closed after a review with
+// unchanged inputs, because another review would do nothing.
 type addressSet struct {
 	byAddr map[netip.Addr]*ownership.Address
 	open   map[netip.Addr]*ownership.Address
-	// stepped has the addresses that were stepped since the last call of settle, which updates held and facts: the owned
-	// addresses, sorted, and the facts on all addresses but those that simply belong to another node. Statuses share both.
+	// stepped has the addresses that were stepped since the last call of settle.
 	stepped map[netip.Addr]struct{}
-	held    []netip.Addr
-	facts   byaddr.Map[ownership.Facts]
+	// held lists the owned addresses, sorted. facts has the facts on each address, except addresses that simply belong to
+	// another node. Both are as of the last call of settle, and statuses share both.
+	held  []netip.Addr
+	facts byaddr.Map[ownership.Facts]
+	// lastDefense is the time of the last answer to claims of foreign hosts.
+	lastDefense time.Time
 }
 
 // inherit returns the addresses that the previous process announced.
@@ -45,7 +48,10 @@ func inherit(addrs []netip.Addr) *addressSet {
 // note opens an address that is stepped.
 func (as *addressSet) note(a *ownership.Address) { as.open[a.Addr], as.stepped[a.Addr] = a, struct{}{} }
 
-// reopen opens the addresses, and adds those of them that are missing and have a placement.
+// defended records an answer to claims of foreign hosts.
+func (as *addressSet) defended(now time.Time) { as.lastDefense = now }
+
+// reopen opens the addresses, and adds missing addresses with a placement.
 func (as *addressSet) reopen(addrs []netip.Addr, placements []*placement.Placement) {
 	for _, addr := range addrs {
 		a := as.byAddr[addr]
@@ -74,8 +80,8 @@ func (as *addressSet) forget(placements []*placement.Placement) {
 	}
 }
 
-// close closes the addresses at rest. The addresses in touched stay open: their previous owner, an input too, will be
-// another one in the next round.
+// close closes the addresses at rest. The touched addresses stay open, because the previous owner is an input too, and may
+// be another node in the next round.
 func (as *addressSet) close(touched []netip.Addr) {
 	for addr, a := range as.open {
 		if _, is := slices.BinarySearchFunc(touched, addr, netip.Addr.Compare); !is && a.AtRest() {
@@ -84,8 +90,8 @@ func (as *addressSet) close(touched []netip.Addr) {
 	}
 }
 
-// settle updates held and facts. settle returns the targets of the stepped addresses: those to answer for or to listen to,
-// and the others.
+// settle updates held and facts. Of the stepped addresses, settle returns the targets to answer for or to listen to, and
+// the addresses that are no targets.
 func (as *addressSet) settle(placements []*placement.Placement) (put []layer2.Target, gone []netip.Addr) {
 	var changes []byaddr.Change[netip.Addr]
 	facts := as.facts.Edit()
@@ -159,8 +165,7 @@ func (as *addressSet) foreign() (list []cluster.Stranger) {
 	return list[:min(len(list), mostForeign)]
 }
 
-// next returns the time of the next review of an address, but at most last. The review is due even if nothing happens. A
-// closed address needs no review.
+// next returns the time of the next review of an open address, but at most last. The review is due even if nothing happens.
 func (as *addressSet) next(last time.Time) time.Time {
 	for _, a := range as.open {
 		if at := a.Next(); !at.IsZero() && at.Before(last) {

@@ -2,15 +2,12 @@ package speaker
 
 import (
 	"context"
-	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/membership"
 	"github.com/lanlord/lanlord/pkg/notify"
 	"github.com/lanlord/lanlord/pkg/peers"
-	"github.com/lanlord/lanlord/pkg/placement"
 )
 
 // loop holds the state of the goroutine in Run. Three files have its methods: messages.go steps single addresses,
@@ -25,25 +22,19 @@ type loop struct {
 	arrivals arrivals
 	routing  *routing
 	pending  pending
-	// snapshot and placements belong to the last round, and previous are the placements of the round before.
-	snapshot             cluster.Snapshot
-	ledger               placement.Ledger
-	placements, previous []*placement.Placement
-	// touched lists the addresses whose placement or Services have changed since the end of the last round, sorted.
-	touched []netip.Addr
-	// shared are the inputs of all addresses in the last review.
+	decision
 	shared sharedInputs
 	// deadline is the time of the next round if nothing happens before.
 	deadline time.Time
-	// lastDefense is the time of the last answer to claims of foreign hosts.
-	lastDefense time.Time
+	// afterRound is called at the end of each round.
+	afterRound func()
 }
 
 func newLoop(ctx context.Context, p *parts) *loop {
 	l := &loop{
 		parts: p, self: newSelf(&p.opt), table: peers.NewTable(p.opt.Self), notifier: notify.New(p.opt.Self),
 		prober: newProber(ctx, p.opt.Announcer, p.mailbox.probed), addrs: inherit(p.opt.Predecessor.Addrs),
-		routing: newRouting(p.opt.Self, p.opt.Routing),
+		routing: newRouting(p.opt.Self, p.opt.Routing), afterRound: func() {},
 	}
 	l.table.Restore(p.opt.Predecessor.Members, time.Now())
 	return l
@@ -52,16 +43,7 @@ func newLoop(ctx context.Context, p *parts) *loop {
 // begin stores a snapshot of the cluster for a new round.
 func (l *loop) begin(snapshot cluster.Snapshot) {
 	l.pending.begin()
-	l.snapshot = snapshot
-	l.previous = l.placements
-}
-
-// prevOwner returns the owner of an address by the placement of the round before, empty for none.
-func (l *loop) prevOwner(addr netip.Addr) string {
-	if p := placement.Find(l.previous, addr); p != nil {
-		return p.Owner
-	}
-	return ""
+	l.look(snapshot)
 }
 
 // decide updates the peer table and places all addresses.
@@ -80,13 +62,7 @@ func (l *loop) decide(now time.Time) {
 	for _, since := range changes.Recovered {
 		l.announceTaken(since)
 	}
-	var touched []netip.Addr
-	if l.placements, touched = l.ledger.Decide(l.snapshot, l.table.Ready()); len(l.touched) > 0 {
-		touched = slices.Concat(l.touched, touched)
-		slices.SortFunc(touched, netip.Addr.Compare)
-		touched = slices.Compact(touched)
-	}
-	l.touched = touched
+	l.place(l.table.Ready())
 }
 
 // route decides on the routes of this node, and passes them on.
@@ -107,9 +83,6 @@ func (l *loop) route(now time.Time) {
 // announceTaken repeats the announcements of all addresses taken since a time. A member that was unreachable since then
 // may still answer for an address, and learns the owner from the announcement.
 func (l *loop) announceTaken(since time.Time) { l.opt.Announcer.Announce(l.addrs.takenSince(since)) }
-
-// defended records an answer to claims of foreign hosts.
-func (l *loop) defended(now time.Time) { l.lastDefense = now }
 
 // plan sets the deadline of the next round.
 func (l *loop) plan(now time.Time) {

@@ -2,8 +2,6 @@ package speaker
 
 import (
 	"log/slog"
-	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/layer2"
@@ -27,25 +25,8 @@ func (l *loop) input(a *ownership.Address, e ownership.Event) ownership.Input {
 		Event: e, Self: l.self.facts(), Placement: placement.Find(l.placements, a.Addr),
 		PrevOwner: l.prevOwner(a.Addr), Peers: l.table.View(), Failback: l.self.failback(),
 		Arrival: l.arrivals.byAddr[a.Addr], Heard: l.sightings.of(a.Addr),
-		Kernel: l.self.kernelHas(a.Addr), LastDefense: l.lastDefense,
+		Kernel: l.self.kernelHas(a.Addr), LastDefense: l.addrs.lastDefense,
 	}
-}
-
-// sharedInputs are the inputs that all addresses share. LastDefense is none of them: it counts only for an address with an
-// unanswered claim, and such an address is open.
-type sharedInputs struct {
-	self     ownership.Self
-	peers    *peers.View
-	failback ownership.Failback
-	kernel   []netip.Addr
-}
-
-func (l *loop) sharedInputs() sharedInputs {
-	return sharedInputs{l.self.facts(), l.table.View(), l.self.failback(), l.self.kernel}
-}
-
-func (s *sharedInputs) equal(o *sharedInputs) bool {
-	return s.self == o.self && s.failback == o.failback && s.peers.Equal(o.peers) && slices.Equal(s.kernel, o.kernel)
 }
 
 // act carries out one action of an address.
@@ -58,7 +39,7 @@ func (l *loop) act(a *ownership.Address, now time.Time, in *ownership.Input, act
 	case ownership.Defend:
 		l.pending.announce(a.Addr)
 		l.metrics.defences.Inc()
-		l.defended(now)
+		l.addrs.defended(now)
 	case ownership.Report:
 		l.changed(action.Change, in.Placement)
 	case ownership.Refute:

@@ -16,12 +16,10 @@ type parts struct {
 	metrics   *metrics
 	detector  *peers.Detector
 	status    atomic.Pointer[Status]
-	// audit is called after each round; a test checks the results of the round.
-	audit func(*loop)
 }
 
 func newParts(o Options) *parts {
-	p := &parts{opt: o.withDefaults(), mailbox: newMailbox(), audit: func(*loop) {}}
+	p := &parts{opt: o.withDefaults(), mailbox: newMailbox()}
 	p.metrics = newMetrics(o.Registerer, o.AddressMetrics, p.Status)
 	return p
 }

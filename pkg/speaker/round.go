@@ -27,7 +27,7 @@ func (l *loop) round(now time.Time) {
 	l.arrivals.update(now, l.self.state == membership.Ready, l.touched, l.placements, l.ledger.Services)
 	l.route(now)
 	l.stepOpen(now)
-	l.settle()
+	l.opt.Announcer.Change(l.addrs.settle(l.placements))
 	l.opt.Announcer.Resume(stalls)
 	l.announcePending()
 	l.askPending(now)
@@ -35,9 +35,9 @@ func (l *loop) round(now time.Time) {
 	l.notify(now)
 	l.publish()
 	l.addrs.close(l.touched)
-	l.touched = nil
+	l.settled()
 	l.plan(now)
-	l.audit(l)
+	l.afterRound()
 }
 
 // suspendAfterStall suspends every address after a stall of this process: other nodes may have taken the addresses. The
@@ -54,15 +54,8 @@ func (l *loop) suspendAfterStall(now time.Time) uint64 {
 	for _, a := range l.addrs.byAddr {
 		l.step(a, now, ownership.Event{Kind: ownership.Stalled})
 	}
-	l.settle() // an address in use by this node cannot be probed
+	l.opt.Announcer.Change(l.addrs.settle(l.placements)) // an address in use by this node cannot be probed
 	return stalls
-}
-
-// settle makes the announcer follow the addresses that were stepped.
-func (l *loop) settle() {
-	if put, gone := l.addrs.settle(l.placements); len(put)+len(gone) > 0 {
-		l.opt.Announcer.Change(put, gone)
-	}
 }
 
 // stepOpen steps every open address with the inputs of the round and the pending results of probes. After a change of an
@@ -71,11 +64,10 @@ func (l *loop) stepOpen(now time.Time) {
 	results := l.pending.takeResults()
 	l.addrs.reopen(l.touched, l.placements)
 	l.addrs.reopen(slices.Collect(maps.Keys(results)), l.placements)
-	shared := l.sharedInputs()
-	if lost := l.mailbox.lostClaim.Swap(false); lost || !shared.equal(&l.shared) {
+	changed := l.shared.follow(l.self, l.table.View())
+	if lost := l.mailbox.lostClaim.Swap(false); lost || changed {
 		l.addrs.reopenAll()
 	}
-	l.shared = shared
 	for addr, a := range l.addrs.open {
 		l.step(a, now, ownership.Event{Kind: ownership.Review})
 		if result, is := results[addr]; is {
@@ -149,7 +141,7 @@ func (l *loop) notifyKernels(now time.Time) {
 // publish publishes the status of the round, and calls back after a change of the owned addresses or the foreign hosts.
 func (l *loop) publish() {
 	before := l.Status()
-	l.settle()
+	l.opt.Announcer.Change(l.addrs.settle(l.placements)) // the probes that were refused since
 	st := &Status{
 		State: l.self.state, Since: l.self.changed, Lacks: l.self.lacks, Ready: l.self.ready, Placements: l.placements,
 		Held: l.addrs.held, Foreign: l.addrs.foreign(), Addresses: l.addrs.facts,

@@ -24,6 +24,8 @@ type Speaker struct {
 	handOver atomic.Bool
 	// routing is the routing of the loop that Run has ended for a handover.
 	routing atomic.Pointer[routing]
+	// audit checks the results of each round of the loop; nil outside tests.
+	audit func(*loop)
 }
 
 // New returns a Speaker. The Speaker does nothing before Run.
@@ -94,6 +96,9 @@ func (s *Speaker) Since() time.Time { return s.Status().Ready }
 func (s *Speaker) Run(ctx context.Context) error {
 	base, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l := newLoop(base, s.parts)
+	if s.audit != nil {
+		l.afterRound = func() { s.audit(l) }
+	}
 	defer l.prober.tasks.Wait()
 	defer stop()
 	detecting, stopDetector := context.WithCancel(base)

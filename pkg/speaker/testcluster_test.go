@@ -64,6 +64,7 @@ type testNode struct {
 	// boot makes the following fields anew.
 	announcer *layer2.Announcer
 	loop      *Speaker
+	auditor   *auditor
 	done      chan struct{}
 	base      context.Context // what the speaker stands on
 	kill      context.CancelFunc
@@ -180,7 +181,8 @@ func (p *testNode) boot() {
 	})
 	loop = New(Options{Self: p.name, Wake: p.wake, Source: p, Peers: p, Announcer: p.announcer, Event: p.event, Log: log, Informed: p.informed,
 		Forwards: func() bool { return !p.proxyless.Load() }, Routing: p.routing, Predecessor: p.predecessor})
-	loop.audit = newAuditor(p.t).audit
+	p.auditor = newAuditor(p.t)
+	loop.audit = p.auditor.audit
 	p.base, p.kill = context.WithCancel(context.Background())
 	p.leaving, p.leave = context.WithCancel(p.base)
 	p.mu.Lock()
