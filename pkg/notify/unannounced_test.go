@@ -45,7 +45,7 @@ func (s naiveSet) review(now time.Time, r Round) (next naiveSet, tell []*placeme
 // TestUnannouncedLaw runs random rounds, and compares the review of the touched addresses with the review of all.
 func TestUnannouncedLaw(t *testing.T) {
 	reports := 0
-	for seed := range uint64(50) {
+	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 9))
 		set, naive, now := newUnannouncedSet(), naiveSet{}, epoch
 		current, owners := map[netip.Addr]*placement.Placement{}, map[netip.Addr]string{}
@@ -100,7 +100,7 @@ func TestUnannouncedLaw(t *testing.T) {
 			}
 		}
 	}
-	if reports < 100 {
+	if reports < 50 {
 		t.Errorf("%d reports; the test proves little", reports)
 	}
 }

@@ -146,10 +146,10 @@ func (v *village) happen() {
 // changed Services, returns the placements of Decide, names each change, and keeps the pointers of all other placements.
 func TestLedgerLaw(t *testing.T) {
 	kept, all := 0, 0
-	for seed := range uint64(60) {
+	for seed := range uint64(20) {
 		v, l := newVillage(t, seed), Ledger{}
 		var before []*Placement
-		for step := range 150 {
+		for step := range 100 {
 			for range 1 + v.random.IntN(3) {
 				v.happen()
 			}
