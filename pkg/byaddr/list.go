@@ -12,9 +12,9 @@ type Change[T any] struct {
 	Gone bool
 }
 
-// Patch returns a list with the changes. The list and the changes are sorted by address, with each address at most once;
-// addr returns the address of an item. The given list stays as it is, and is the result if nothing changes. The cost is
-// that of a copy of the list, and of a search for each change.
+// Patch returns a list with the changes. The list and the changes are sorted by address, with each address at most
+// once; addr returns the address of an item. The given list stays as it is, and is the result if nothing changes. The
+// cost is that of a copy of the list, and of a search for each change.
 func Patch[T any](list []T, changes []Change[T], addr func(T) netip.Addr) []T {
 	if len(changes) == 0 {
 		return list

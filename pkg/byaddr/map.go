@@ -89,8 +89,8 @@ func (m Map[V]) Values() iter.Seq[V] {
 	}
 }
 
-// Lacking returns the addresses of m that o lacks, in no order. The cost is in proportion to the parts that m and o do not
-// share.
+// Lacking returns the addresses of m that o lacks, in no order. The cost is in proportion to the parts that m and o do
+// not share.
 func (m Map[V]) Lacking(o Map[V]) (addrs []netip.Addr) {
 	if m.parts == nil || m.parts == o.parts {
 		return nil
@@ -108,7 +108,8 @@ func (m Map[V]) Lacking(o Map[V]) (addrs []netip.Addr) {
 	return addrs
 }
 
-// Equal reports whether x and y have the same entries. The cost is in proportion to the parts that x and y do not share.
+// Equal reports whether x and y have the same entries. The cost is in proportion to the parts that x and y do not
+// share.
 func Equal[V comparable](x, y Map[V]) bool {
 	if x.parts == y.parts {
 		return true

@@ -1,6 +1,7 @@
 package cluster
 
-// Change describes a Service that differs between two snapshots. Was is nil for a new Service, Is for a deleted Service.
+// Change describes a Service that differs between two snapshots. Was is nil for a new Service, Is for a deleted
+// Service.
 type Change struct{ Was, Is *Service }
 
 // Changes returns the differences between two lists of Services, sorted by Key as the lists are. Snapshots share the

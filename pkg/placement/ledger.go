@@ -10,9 +10,9 @@ import (
 	"github.com/lanlord/lanlord/pkg/membership"
 )
 
-// Ledger is an incremental planner: its method Decide returns the same placements as the function Decide, but places only
-// the addresses of the Services that have changed. When anything but the Services changes, the Ledger places all addresses.
-// The zero Ledger is ready for use, by one goroutine.
+// Ledger is an incremental planner: its method Decide returns the same placements as the function Decide, but places
+// only the addresses of the Services that have changed. When anything but the Services changes, the Ledger places all
+// addresses. The zero Ledger is ready for use, by one goroutine.
 type Ledger struct {
 	// snap and ready are the inputs of the last decision. nodes is nil before the first decision.
 	snap  cluster.Snapshot
@@ -23,7 +23,8 @@ type Ledger struct {
 	placements  []*Placement
 }
 
-// holders maps each address to the Services with the address, sorted by Key. services are the Services of all addresses.
+// holders maps each address to the Services with the address, sorted by Key. services are the Services of all
+// addresses.
 type holders struct {
 	services []*cluster.Service
 	byAddr   map[netip.Addr][]*cluster.Service
@@ -32,7 +33,8 @@ type holders struct {
 // Decide returns a placement for every address of a managed Service, sorted by address; see the function Decide. An
 // unchanged placement stays the same pointer. touched lists, sorted, at least the addresses whose placement or Services
 // have changed since the last decision. The caller must not change the lists.
-func (l *Ledger) Decide(snap cluster.Snapshot, ready []membership.Member) (placements []*Placement, touched []netip.Addr) {
+func (l *Ledger) Decide(snap cluster.Snapshot, ready []membership.Member) (
+	placements []*Placement, touched []netip.Addr) {
 	addrs := map[netip.Addr]struct{}{}
 	l.own.update(snap.Services, addrs)
 	l.others.update(snap.AnnounceOnly(), addrs)
@@ -128,7 +130,8 @@ func (l *Ledger) place(addrs []netip.Addr) {
 
 // placement returns the placement of an address, nil for none.
 func (l *Ledger) placement(a netip.Addr) *Placement {
-	services := slices.DeleteFunc(slices.Clone(l.own.byAddr[a]), func(s *cluster.Service) bool { return !isAnnounceable(s) })
+	silent := func(s *cluster.Service) bool { return !isAnnounceable(s) }
+	services := slices.DeleteFunc(slices.Clone(l.own.byAddr[a]), silent)
 	services = append(services, l.others.byAddr[a]...)
 	if len(services) == 0 {
 		return nil

@@ -143,7 +143,8 @@ func (v *village) happen() {
 }
 
 // TestLedgerLaw runs random histories, and requires after each step that the Ledger, which places only the addresses of
-// changed Services, returns the placements of Decide, names each change, and keeps the pointers of all other placements.
+// changed Services, returns the placements of Decide, names each change, and keeps the pointers of all other
+// placements.
 func TestLedgerLaw(t *testing.T) {
 	kept, all := 0, 0
 	for seed := range uint64(20) {

@@ -16,8 +16,8 @@ import (
 
 // addressSet holds the addresses of Services, and former addresses that the loop must still remember.
 //
-// A round reviews only the open addresses. An address at rest (see ownership.Address.AtRest) is closed after a review with
-// unchanged inputs, because another review would do nothing.
+// A round reviews only the open addresses. An address at rest (see ownership.Address.AtRest) is closed after a review
+// with unchanged inputs, because another review would do nothing.
 type addressSet struct {
 	byAddr map[netip.Addr]*ownership.Address
 	open   map[netip.Addr]*ownership.Address
@@ -80,8 +80,8 @@ func (as *addressSet) forget(placements []*placement.Placement) {
 	}
 }
 
-// close closes the addresses at rest. The touched addresses stay open, because the previous owner is an input too, and may
-// be another node in the next round.
+// close closes the addresses at rest. The touched addresses stay open, because the previous owner is an input too, and
+// may be another node in the next round.
 func (as *addressSet) close(touched []netip.Addr) {
 	for addr, a := range as.open {
 		if _, is := slices.BinarySearchFunc(touched, addr, netip.Addr.Compare); !is && a.AtRest() {
@@ -90,8 +90,8 @@ func (as *addressSet) close(touched []netip.Addr) {
 	}
 }
 
-// settle updates held and facts. Of the stepped addresses, settle returns the targets to answer for or to listen to, and
-// the addresses that are no targets.
+// settle updates held and facts. Of the stepped addresses, settle returns the targets to answer for or to listen to,
+// and the addresses that are no targets.
 func (as *addressSet) settle(placements []*placement.Placement) (put []layer2.Target, gone []netip.Addr) {
 	var changes []byaddr.Change[netip.Addr]
 	facts := as.facts.Edit()
@@ -165,7 +165,8 @@ func (as *addressSet) foreign() (list []cluster.Stranger) {
 	return list[:min(len(list), mostForeign)]
 }
 
-// next returns the time of the next review of an open address, but at most last. The review is due even if nothing happens.
+// next returns the time of the next review of an open address, but at most last. The review is due even if nothing
+// happens.
 func (as *addressSet) next(last time.Time) time.Time {
 	for _, a := range as.open {
 		if at := a.Next(); !at.IsZero() && at.Before(last) {

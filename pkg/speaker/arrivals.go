@@ -26,8 +26,8 @@ type arrivals struct {
 	dated bool
 }
 
-// update records the touched addresses of a round: those whose placement or Services have changed. ready means that this
-// node is ready. services returns all Services with an address.
+// update records the touched addresses of a round: those whose placement or Services have changed. ready means that
+// this node is ready. services returns all Services with an address.
 func (a *arrivals) update(now time.Time, ready bool, touched []netip.Addr, placements []*placement.Placement,
 	services func(netip.Addr) []*cluster.Service) {
 	if a.byAddr == nil {

@@ -39,7 +39,8 @@ func (d *auditor) audit(l *loop) {
 	if !l.pending.again && len(want)+len(l.placements) > 0 && !reflect.DeepEqual(l.placements, want) {
 		d.Errorf("%s, round %d: the placements are not those of the whole cluster", l.opt.Self, d.round)
 	}
-	d.arrivals.update(now, l.self.state == membership.Ready, l.placements, slices.Concat(l.snapshot.Services, l.snapshot.AnnounceOnly()))
+	d.arrivals.update(now, l.self.state == membership.Ready, l.placements,
+		slices.Concat(l.snapshot.Services, l.snapshot.AnnounceOnly()))
 	d.auditArrivals(l)
 	st := l.Status()
 	var held []netip.Addr
@@ -78,7 +79,8 @@ func (d *auditor) auditClosed(l *loop, a *ownership.Address, now time.Time) {
 	for _, at := range []time.Time{now, now.Add(time.Hour)} {
 		actions := a.Step(at, l.nextInput(a))
 		if len(actions) > 0 || !reflect.DeepEqual(before, *a) {
-			d.Errorf("%s, round %d: the review of %s changes %+v to %+v: %v; input %+v", l.opt.Self, d.round, a.Addr, before, *a, actions, l.nextInput(a))
+			d.Errorf("%s, round %d: the review of %s changes %+v to %+v: %v; input %+v", l.opt.Self, d.round, a.Addr,
+				before, *a, actions, l.nextInput(a))
 		}
 	}
 	if a.Idle() && placement.Find(l.placements, a.Addr) == nil {
@@ -86,8 +88,8 @@ func (d *auditor) auditClosed(l *loop, a *ownership.Address, now time.Time) {
 	}
 }
 
-// nextInput returns the input of the review in the next round if nothing changes until then. The round notices a change of
-// the inputs that all addresses share; claims and suspicions since the last review are such changes.
+// nextInput returns the input of the review in the next round if nothing changes until then. The round notices a change
+// of the inputs that all addresses share; claims and suspicions since the last review are such changes.
 func (l *loop) nextInput(a *ownership.Address) ownership.Input {
 	in := l.input(a, ownership.Event{Kind: ownership.Review})
 	in.Self, in.Peers, in.Failback = l.shared.self, l.shared.peers, l.shared.failback
@@ -139,12 +141,13 @@ func (d *auditor) auditArrivals(l *loop) {
 		waiting[addr] = true
 	}
 	if !maps.Equal(byAddr, d.arrivals.byAddr) || !maps.Equal(waiting, d.arrivals.waiting) {
-		d.Errorf("%s, round %d: the arrivals are %v and %v, want %v and %v", l.opt.Self, d.round, byAddr, waiting, d.arrivals.byAddr, d.arrivals.waiting)
+		d.Errorf("%s, round %d: the arrivals are %v and %v, want %v and %v", l.opt.Self, d.round, byAddr, waiting,
+			d.arrivals.byAddr, d.arrivals.waiting)
 	}
 }
 
-// TestRoundsLeaveOutWhatIsAtRest assigns an address to one more Service. The rounds review the new address, and leave out
-// the others.
+// TestRoundsLeaveOutWhatIsAtRest assigns an address to one more Service. The rounds review the new address, and leave
+// out the others.
 func TestRoundsLeaveOutWhatIsAtRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const addrs = 30

@@ -19,8 +19,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/placement"
 )
 
-// crowd is one real loop with a real announcer among members that are only names: b and c announce at once whatever they
-// are elected for.
+// crowd is one real loop with a real announcer among members that are only names: b and c announce at once whatever
+// they are elected for.
 type crowd struct {
 	snap    cluster.Snapshot
 	members []membership.Member
@@ -38,7 +38,8 @@ func (c *crowd) Suspect(string, time.Duration)     {}
 func (c *crowd) Tell(string, [8]uint64)            {}
 func (c *crowd) mac(i int) membership.MAC          { return membership.MAC{2, 0xff, 5: byte(i)} }
 
-// newCrowd returns a loop that knows Services with as many addresses, all of which have their owners. end stops its goroutines.
+// newCrowd returns a loop that knows Services with as many addresses, all of which have their owners. end stops its
+// goroutines.
 func newCrowd(b *testing.B, services int) (c *crowd, end func()) {
 	cfg, err := config.Parse([]byte("address-pools:\n- {name: a, protocol: layer2, addresses: [10.128.0.0/14]}\n"))
 	if err != nil {
@@ -95,7 +96,8 @@ func (c *crowd) add() {
 	c.snap.Services = append(slices.Clip(c.snap.Services), svc)
 }
 
-// round makes a round, lets the owners of the newest addresses announce them, and hands over what the wire has said since.
+// round makes a round, lets the owners of the newest addresses announce them, and hands over what the wire has said
+// since.
 func (c *crowd) round(newest int) {
 	c.loop.round(time.Now())
 	for _, svc := range c.snap.Services[len(c.snap.Services)-newest:] {

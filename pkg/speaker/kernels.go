@@ -10,8 +10,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/placement"
 )
 
-// kernels remembers what this node has found out about the addresses that kube-proxy has given to the kernel, as in IPVS
-// mode. The kernel is asked for its settings once for each address.
+// kernels remembers what this node has found out about the addresses that kube-proxy has given to the kernel, as in
+// IPVS mode. The kernel is asked for its settings once for each address.
 type kernels struct {
 	known map[netip.Addr]struct{}
 	// interfaces and addrs describe the host at the last review.
@@ -21,11 +21,13 @@ type kernels struct {
 	nodeTold bool
 }
 
-// review returns the new addresses for which the kernels of the nodes answer, because kube-proxy runs in IPVS mode without
-// strictARP. The elected node of an address speaks for the others, because most likely all nodes have the same configuration
-// of kube-proxy: elected has the addresses of this node. In addition each such node tells about itself once: other is an
-// address of another node, and invalid for none. review looks only at the touched addresses, unless the host has changed.
-func (k *kernels) review(self string, all []*placement.Placement, touched []netip.Addr, a *layer2.Announcer) (elected []*placement.Placement, other netip.Addr) {
+// review returns the new addresses for which the kernels of the nodes answer, because kube-proxy runs in IPVS mode
+// without strictARP. The elected node of an address speaks for the others, because most likely all nodes have the same
+// configuration of kube-proxy: elected has the addresses of this node. In addition each such node tells about itself
+// once: other is an address of another node, and invalid for none. review looks only at the touched addresses, unless
+// the host has changed.
+func (k *kernels) review(self string, all []*placement.Placement, touched []netip.Addr,
+	a *layer2.Announcer) (elected []*placement.Placement, other netip.Addr) {
 	interfaces, addrs := a.Interfaces(), a.KernelAddrs()
 	if !cluster.SameList(interfaces, k.interfaces) || !cluster.SameList(addrs, k.addrs) {
 		k.interfaces, k.addrs = interfaces, addrs

@@ -58,8 +58,8 @@ func (l *loop) suspendAfterStall(now time.Time) uint64 {
 	return stalls
 }
 
-// stepOpen steps every open address with the inputs of the round and the pending results of probes. After a change of an
-// input that all addresses share, and after the loss of a claim, all addresses are open.
+// stepOpen steps every open address with the inputs of the round and the pending results of probes. After a change of
+// an input that all addresses share, and after the loss of a claim, all addresses are open.
 func (l *loop) stepOpen(now time.Time) {
 	results := l.pending.takeResults()
 	l.addrs.reopen(l.touched, l.placements)
