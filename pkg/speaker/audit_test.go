@@ -72,15 +72,15 @@ func (d *auditor) audit(l *loop) {
 
 // auditClosed requires that a review of an address that the next round leaves out does nothing, now and later.
 func (d *auditor) auditClosed(l *loop, a *ownership.Address, now time.Time) {
-	before := *a
-	if !l.sightings.of(a.Addr).At.Before(now) {
+	before, in := *a, l.nextInput(a)
+	if !in.Heard.At.Before(now) {
 		return // the claim has come since the review, and the mailbox has it
 	}
 	for _, at := range []time.Time{now, now.Add(time.Hour)} {
-		actions := a.Step(at, l.nextInput(a))
+		actions := a.Step(at, in)
 		if len(actions) > 0 || !reflect.DeepEqual(before, *a) {
 			d.Errorf("%s, round %d: the review of %s changes %+v to %+v: %v; input %+v", l.opt.Self, d.round, a.Addr,
-				before, *a, actions, l.nextInput(a))
+				before, *a, actions, in)
 		}
 	}
 	if a.Idle() && placement.Find(l.placements, a.Addr) == nil {
