@@ -78,7 +78,7 @@ func (r *reading) receive(fd int, _ []byte) (int, error) {
 	for i := range r.headers {
 		r.headers[i].SetControllen(int(unsafe.Sizeof(r.controls[i])))
 	}
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.headers)), batch, unix.MSG_DONTWAIT, 0, 0)
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.headers)), batch, unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}
