@@ -18,7 +18,7 @@ export GOFLAGS := $(GOFLAGS) -trimpath -buildvcs=false
 clustertest := go test -v -count=1 -timeout 80m -p 1
 guests := MetalLB|TestHelm
 
-.PHONY: build test bench bench-failover bench-bgp bench-scale bench-nodes soak soak-kind demo demo-down e2e e2e-own e2e-guests e2e-namespaces e2e-ready lint fuzz image sbom lab
+.PHONY: build test bench bench-failover bench-bgp bench-scale bench-nodes soak soak-kind demo demo-down e2e e2e-own e2e-guests e2e-namespaces e2e-ready lint fuzz image release lab
 
 build: export GOOS = $(word 1,$(subst /, ,$(PLATFORM)))
 build: export GOARCH = $(word 2,$(subst /, ,$(PLATFORM)))
@@ -32,7 +32,7 @@ test:
 	go vet ./...
 	CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m ./...
 	go test -run Allocates ./pkg/layer2 # to the letter: the race detector allocates
-	cd e2e && go vet ./... && CGO_ENABLED=1 go test -race -shuffle=on -short ./apiserver ./browser ./cmd/... ./kindsoak ./lab ./probe ./router/... ./scale ./soak ./wire
+	cd e2e && go vet ./... && CGO_ENABLED=1 go test -race -shuffle=on -short ./apiserver ./browser ./cmd/... ./kindsoak ./lab ./probe ./release ./router/... ./scale ./soak ./wire
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
@@ -79,10 +79,11 @@ image: build
 	  -label org.opencontainers.image.revision=$(COMMIT) bin/controller bin/speaker
 	docker load -q -i bin/image.tar
 
-# What is in the binaries, module by module, in CycloneDX: bin/controller.cdx.json, bin/speaker.cdx.json.
-sbom: build
-	go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0 bin -json -output bin/controller.cdx.json bin/controller
-	go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0 bin -json -output bin/speaker.cdx.json bin/speaker
+# The files of a release in dist/VERSION: the image for three platforms, manifests and chart with its digest, the plugin, bills of
+# materials, checksums, notes. REGISTRY=registry.example/team names the image REGISTRY/lanlord, and pushes it.
+release:
+	cd e2e && go build -o ../bin/release ./cmd/release
+	bin/release -version $(VERSION) -commit $(COMMIT) $(if $(REGISTRY),-repository $(REGISTRY)/lanlord -push) $(RELEASEFLAGS)
 
 # The cluster with the image on its nodes; e2e/README.md has the variables.
 lab:

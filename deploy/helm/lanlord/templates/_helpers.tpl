@@ -1,5 +1,9 @@
 {{- define "lanlord.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- with .Values.image }}
+{{- if and .digest (not .tag) }}{{ .repository }}@{{ .digest }}
+{{- else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- /* The flags of both daemons that differ from their defaults. */ -}}
