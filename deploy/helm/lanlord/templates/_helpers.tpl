@@ -52,6 +52,9 @@ tolerations: {{- toYaml . | nindent 0 }}
 {{- with $v.affinity }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with $v.topologySpreadConstraints }}
+topologySpreadConstraints: {{- toYaml . | nindent 0 }}
+{{- end }}
 {{- end }}
 
 {{- define "lanlord.podAnnotations" -}}
@@ -66,4 +69,11 @@ annotations:
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end }}
+{{- end }}
+
+{{- /* The labels that all objects of a release have, to follow others in {}. */ -}}
+{{- define "lanlord.labels" -}}
+, app.kubernetes.io/instance: {{ .Release.Name | quote }}, app.kubernetes.io/managed-by: {{ .Release.Service | quote -}}
+, app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}, helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote -}}
+{{- range $key, $value := .Values.commonLabels }}, {{ $key | quote }}: {{ $value | quote }}{{- end }}
 {{- end }}
