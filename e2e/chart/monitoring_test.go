@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
 )
 
 // TestMonitoring compares the alerts and the dashboard of the chart with deploy/monitoring, and leaves out one alert.
@@ -73,6 +74,40 @@ func alerts(t *testing.T, o unstructured.Unstructured) map[string]any {
 		}
 	}
 	return all
+}
+
+// TestReadme checks that the page of the chart describes each value.
+func TestReadme(t *testing.T) {
+	dir := filepath.Join(deploy, "helm", "lanlord")
+	page, err := os.ReadFile(filepath.Join(dir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "values.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values map[string]any
+	if err := yaml.Unmarshal(text, &values); err != nil {
+		t.Fatal(err)
+	}
+	described := func(path string) bool { return bytes.Contains(page, []byte("\n| `"+path+"` | ")) }
+	var missing func(path string, value any)
+	missing = func(path string, value any) {
+		if described(path) {
+			return
+		}
+		fields, ok := value.(map[string]any)
+		if !ok || len(fields) == 0 {
+			t.Errorf("README.md of the chart does not describe %s", path)
+		}
+		for name, field := range fields {
+			missing(path+"."+name, field)
+		}
+	}
+	for name, value := range values {
+		missing(name, value)
+	}
 }
 
 // TestOptions makes the objects that are not made by default, and leaves out those that a cluster may forbid.
