@@ -135,7 +135,7 @@ demo-down:
 	e2e/cluster.sh down
 	e2e/engine.sh stop
 
-# govulncheck exits with 3 if it finds something, with 1 if it cannot look.
+# Formats, vet, staticcheck and govulncheck. The last exits with 3 if it finds something, with 1 if it cannot look.
 lint:
 	@test -z "$$(gofmt -l . | tee -a /dev/stderr)"
 	go build -o bin/ honnef.co/go/tools/cmd/staticcheck golang.org/x/vuln/cmd/govulncheck
