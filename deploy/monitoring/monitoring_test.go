@@ -128,6 +128,10 @@ func TestEveryAlert(t *testing.T) {
 		if text := read(t, "../../docs/runbooks/"+page); !ok || !strings.HasPrefix(text, "# "+r.Alert+"\n") {
 			t.Errorf("the page %s of %s does not begin with the alert's name", page, r.Alert)
 		}
+		_, look, _ := strings.Cut(read(t, "../../docs/runbooks/"+page), "\n## Look\n\n")
+		if !strings.HasPrefix(look, "    kubectl lanlord ") {
+			t.Errorf("the first command of the page %s is not one of kubectl lanlord", page)
+		}
 	}
 	files, err := filepath.Glob("../../docs/runbooks/*.md")
 	if err != nil {
