@@ -94,7 +94,12 @@ func (p *plugin) gather(ctx context.Context, a access, where installation, s sco
 	}
 	steps := []func(context.Context) error{
 		g.gatherServices, g.gatherNodes, g.gatherConfig, g.gatherLease, g.gatherDaemonSet,
-		func(ctx context.Context) error { return g.askAll(ctx, where.pods) },
+		func(ctx context.Context) error {
+			// A process that does not answer leaves time for the rest of the command.
+			ctx, cancel := context.WithTimeout(ctx, p.timeout*3/4)
+			defer cancel()
+			return g.askAll(ctx, where.pods)
+		},
 	}
 	if s == thorough {
 		steps = append(steps, g.gatherKubeProxy, g.gatherMetalLB, g.gatherRivals, g.gatherKeys)

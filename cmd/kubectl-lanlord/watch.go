@@ -31,6 +31,9 @@ func (p *plugin) watch() *cobra.Command {
 		if *interval < shortestInterval {
 			return fmt.Errorf("--interval %v is too short: must be at least %v", *interval, shortestInterval)
 		}
+		if *limit < 0 {
+			return fmt.Errorf("--for %v is negative: must be a duration such as 10m, or 0 for no end", *limit)
+		}
 		ctx := cmd.Context()
 		if *limit > 0 {
 			var cancel context.CancelFunc
@@ -51,7 +54,7 @@ func (p *plugin) follow(ctx context.Context, interval time.Duration, format stri
 	for _, g := range before.Gaps {
 		fmt.Fprintln(p.stderr, "Note: "+g.String())
 	}
-	fmt.Fprintf(p.stderr, "watching %d Services and %d speakers\n", len(before.Services), len(before.Speakers))
+	fmt.Fprintf(p.stderr, "watching %s and %s\n", inspect.Count(len(before.Services), "Service"), inspect.Count(len(before.Speakers), "speaker"))
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	failing := ""

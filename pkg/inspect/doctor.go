@@ -181,7 +181,7 @@ func (d Diagnosis) conclusion() string {
 	}
 	switch {
 	case counts[Wrong] > 0:
-		text := count(counts[Wrong], "problem")
+		text := Count(counts[Wrong], "problem")
 		if counts[Unchecked] > 0 {
 			text += ", and not all could be looked at"
 		}

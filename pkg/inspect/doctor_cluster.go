@@ -95,7 +95,7 @@ func checkSpeakers(c *Cluster, f *findings) string {
 			c.missing(n, f)
 		}
 	}
-	return fmt.Sprintf("%d of %s have a speaker that is ready", ready, count(len(c.Nodes), "node"))
+	return fmt.Sprintf("%d of %s have a speaker that is ready", ready, Count(len(c.Nodes), "node"))
 }
 
 // unready explains why the speaker of a node is not ready.
@@ -178,7 +178,7 @@ func checkNodes(c *Cluster, f *findings) string {
 			excluded[0], label),
 			"all nodes have the label %s, so none may announce an address", label)
 	case len(excluded) > 0:
-		f.remark("", "%s may not announce addresses, for the label %s: %s", count(len(excluded), "node"), label, listed(excluded))
+		f.remark("", "%s may not announce addresses, for the label %s: %s", Count(len(excluded), "node"), label, listed(excluded))
 	}
 	if c.usesExcluded() {
 		return fmt.Sprintf("the label %s keeps no node from announcing (excluded-nodes: use)", label)

@@ -70,7 +70,7 @@ func checkConfiguration(c *Cluster, f *findings) string {
 	if c.Config.Config == nil {
 		return "" // a finding or a gap explains this
 	}
-	return fmt.Sprintf("the %s is valid, has %s, and is in use everywhere", object, count(len(c.Config.Config.Pools), "pool"))
+	return fmt.Sprintf("the %s is valid, has %s, and is in use everywhere", object, Count(len(c.Config.Config.Pools), "pool"))
 }
 
 // fallback describes the configuration in use while the newest configuration is missing or refused.
@@ -144,7 +144,7 @@ func checkKeys(c *Cluster, f *findings) string {
 	case c.GossipKeys < 0:
 		return "no speaker waits for a key (you may not read the Secret)"
 	}
-	return fmt.Sprintf("the Secret %s/lanlord-gossip has %s", c.Namespace, count(c.GossipKeys, "key"))
+	return fmt.Sprintf("the Secret %s/lanlord-gossip has %s", c.Namespace, Count(c.GossipKeys, "key"))
 }
 
 // checkInterfaces looks for nodes without an interface for announcements.
@@ -201,7 +201,7 @@ func checkPools(c *Cluster, f *findings) string {
 			f.remark("add addresses in time", "%s is nearly full: %d of %s %s addresses are used", name, p.Used, p.Size, p.Family)
 		}
 	}
-	return fmt.Sprintf("%s, none of them full", count(len(list.Pools), "pool"))
+	return fmt.Sprintf("%s, none of them full", Count(len(list.Pools), "pool"))
 }
 
 func wait(n int) string {
@@ -242,7 +242,7 @@ func checkServices(c *Cluster, f *findings) string {
 			f.remark("kubectl lanlord move "+s.Key.String()+" --back", "%s asks to be announced by %s, which is no node", s.Key, s.PreferNode)
 		}
 	}
-	text := fmt.Sprintf("%s, each with what it needs", count(len(c.Services), "Service"))
+	text := fmt.Sprintf("%s, each with what it needs", Count(len(c.Services), "Service"))
 	if len(c.Foreign) > 0 {
 		text += fmt.Sprintf("; %d more are of another load-balancer class", len(c.Foreign))
 	}

@@ -19,7 +19,7 @@ import (
 // Move describes the result of a request to announce a Service from a certain node.
 type Move struct {
 	Service string `json:"service"`
-	// Node is the node that the Service prefers now, empty for no preference.
+	// Node is the requested node, empty for a request to remove the preference.
 	Node string `json:"node,omitempty"`
 	// Along are the Services that share an address with the Service, and move together with it.
 	Along []string `json:"along,omitempty"`

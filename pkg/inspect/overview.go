@@ -256,7 +256,7 @@ func (o Overview) write(out io.Writer, wide bool) error {
 		}
 	}
 	if len(o.Problems) > 0 {
-		fmt.Fprintf(&b, "\n%s; kubectl lanlord doctor says what to do:\n", count(len(o.Problems), "problem"))
+		fmt.Fprintf(&b, "\n%s; kubectl lanlord doctor says what to do:\n", Count(len(o.Problems), "problem"))
 		for _, f := range o.Problems[:min(len(o.Problems), most)] {
 			fmt.Fprintf(&b, "  %s\n", f.Message)
 		}
@@ -283,7 +283,7 @@ func (o Overview) heading() [][2]string {
 			controller += ", version " + p.Version
 		}
 	}
-	config := fmt.Sprintf("%s, %s", o.Configuration.Source, count(o.Configuration.Pools, "pool"))
+	config := fmt.Sprintf("%s, %s", o.Configuration.Source, Count(o.Configuration.Pools, "pool"))
 	if o.Configuration.Loaded != nil {
 		config += ", in use for " + age(o.Configuration.Loaded, o.at)
 	}

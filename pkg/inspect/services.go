@@ -226,7 +226,7 @@ func (a *AddressRow) nodeText() string {
 	case text != "":
 		text += ", "
 	}
-	return fmt.Sprintf("%s%d of %s", text, a.Routing.Nodes, count(a.Routing.OfNodes, "node"))
+	return fmt.Sprintf("%s%d of %s", text, a.Routing.Nodes, Count(a.Routing.OfNodes, "node"))
 }
 
 // waiting returns the Services that are not assigned.

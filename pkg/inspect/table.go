@@ -42,7 +42,7 @@ func or(text, otherwise string) string {
 }
 
 // count returns a number with a noun. The noun gets an s unless the number is 1.
-func count(n int, noun string) string {
+func Count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
