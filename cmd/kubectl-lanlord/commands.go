@@ -30,10 +30,14 @@ func (p *plugin) look(ctx context.Context, s scope) (*inspect.Cluster, access, e
 	if err != nil {
 		return nil, a, err
 	}
-	if s != thorough {
-		if err := where.only(); err != nil {
-			return nil, a, err
-		}
+	switch {
+	case s != thorough:
+		err = where.only()
+	case !where.everywhere:
+		err = where.searchOthers(ctx, a)
+	}
+	if err != nil {
+		return nil, a, err
 	}
 	c, err := p.gather(ctx, a, where, s, told)
 	return c, a, err

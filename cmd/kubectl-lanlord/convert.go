@@ -107,7 +107,11 @@ func rawSockets(o *corev1.Pod, c *corev1.Container) bool {
 }
 
 func convertDaemonSet(o *appsv1.DaemonSet) *inspect.DaemonSet {
-	d := &inspect.DaemonSet{Name: o.Name, Selector: o.Spec.Template.Spec.NodeSelector}
+	d := &inspect.DaemonSet{
+		Name: o.Name, Selector: o.Spec.Template.Spec.NodeSelector,
+		Desired: int(o.Status.DesiredNumberScheduled), Updated: int(o.Status.UpdatedNumberScheduled),
+		Seen: o.Status.ObservedGeneration >= o.Generation, OnDelete: o.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType,
+	}
 	for _, t := range o.Spec.Template.Spec.Tolerations {
 		d.Tolerations = append(d.Tolerations, inspect.Toleration{
 			Key: t.Key, Value: t.Value, Effect: string(t.Effect), Exists: t.Operator == corev1.TolerationOpExists,

@@ -83,7 +83,15 @@ func (p *plugin) gather(ctx context.Context, a access, where installation, s sco
 		return nil, describe(err)
 	}
 	g := &gatherer{access: a, namespace: where.namespace, fallback: fallback, progress: told}
-	g.cluster = inspect.Cluster{At: p.now(), Namespace: where.namespace, Others: where.others, GossipKeys: -1}
+	g.cluster = inspect.Cluster{
+		At: p.now(), Namespace: where.namespace, Others: where.others, Everywhere: where.everywhere, GossipKeys: -1,
+	}
+	if where.forbidden != nil {
+		g.cluster.Hidden, g.cluster.ClassUnknown = true, true
+		g.cluster.Gaps = append(g.cluster.Gaps, inspect.Gap{
+			What: inspect.OfProcesses, Right: "list pods and create pods/exec in " + where.namespace, Reason: where.forbidden.Error(),
+		})
+	}
 	g.cluster.Config.Name = "config"
 	for i := range where.pods {
 		if pod := &where.pods[i]; pod.Labels[componentLabel] == controllerComponent && len(pod.Spec.Containers) > 0 {
@@ -127,6 +135,9 @@ func (g *gatherer) gatherServices(ctx context.Context) error {
 	if err != nil {
 		return g.miss(inspect.OfServices, "list services in "+g.fallback, err)
 	}
+	if g.cluster.ClassUnknown {
+		g.cluster.Class = classOfMarks(list.Items)
+	}
 	var ours []cluster.Service
 	var foreign []inspect.ForeignService
 	var claims []cluster.Claim
@@ -151,6 +162,19 @@ func (g *gatherer) gatherServices(ctx context.Context) error {
 	slices.SortFunc(claims, cluster.Claim.Compare)
 	g.result(func(c *inspect.Cluster) { c.Services, c.Foreign, c.Claims = ours, foreign, claims })
 	return nil
+}
+
+// classOfMarks returns the load-balancer class of the Services that Lanlord has marked, for a user who may not see the
+// flags of the controller. Without such a Service, the class is empty, as by default.
+func classOfMarks(list []corev1.Service) string {
+	for i := range list {
+		for _, condition := range list[i].Status.Conditions {
+			if condition.Type == kube.ConditionType && list[i].Spec.LoadBalancerClass != nil {
+				return *list[i].Spec.LoadBalancerClass
+			}
+		}
+	}
+	return ""
 }
 
 func (g *gatherer) gatherNodes(ctx context.Context) error {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,8 +81,9 @@ type scenario struct {
 	says   map[string][]byte
 	raw    map[string][]byte
 	denied []string
-	// asked replaces says if asked is not nil.
+	// asked replaces says if asked is not nil. With hangs, no process answers until the context ends.
 	asked func(target) ([]byte, error)
+	hangs atomic.Bool
 	now   func() time.Time
 }
 
@@ -143,7 +145,11 @@ func forbidden(resource, name string) error {
 func (w *scenario) reach(clientcmd.ClientConfig) (access, error) {
 	return access{
 		client: w.client,
-		execute: func(_ context.Context, t target) ([]byte, error) {
+		execute: func(ctx context.Context, t target) ([]byte, error) {
+			if w.hangs.Load() {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
 			if slices.Contains(w.denied, "create pods/exec") {
 				return nil, forbidden("pods", t.pod)
 			}

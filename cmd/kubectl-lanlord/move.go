@@ -66,10 +66,13 @@ func (p *plugin) move() *cobra.Command {
 			node = given[1]
 		}
 		m, err := p.moveTo(cmd.Context(), key, node, *wait)
-		if err != nil {
+		if err != nil && !errors.Is(err, errUnsure) {
 			return err
 		}
 		if err := p.print(m, *format); err != nil {
+			return err
+		}
+		if err != nil {
 			return err
 		}
 		if *wait && !m.Done {
@@ -103,9 +106,16 @@ func (p *plugin) moveTo(ctx context.Context, key cluster.Key, node string, wait 
 	if err != nil {
 		return inspect.Move{}, err
 	}
-	if !wait {
+	if !wait || !inspect.Asked(before) {
 		m := inspect.Moved(before, before, key, node)
 		m.Message = ""
+		if wait {
+			m.Message = "whether the addresses move is not known, because no speaker could be asked"
+			for _, g := range before.Gaps {
+				fmt.Fprintln(p.stderr, "Note: "+g.String())
+			}
+			return m, errUnsure
+		}
 		return m, nil
 	}
 	m, err := p.waitMoved(ctx, before, key, node)
@@ -189,7 +199,7 @@ func (w wish) takeBack(ctx context.Context) string {
 	switch {
 	case apierrors.IsNotFound(err):
 		return "the Service is gone"
-	case apierrors.IsInvalid(err):
+	case err != nil && w.replaced(ctx):
 		return "somebody else has changed the annotation " + kube.PreferNodeAnnotation + ", which stays so"
 	case err != nil:
 		return fmt.Sprintf("the annotation %s could not be restored: %v; kubectl lanlord move %s --back removes it", kube.PreferNodeAnnotation, err, w.key)
@@ -197,14 +207,23 @@ func (w wish) takeBack(ctx context.Context) string {
 	return "the annotation " + kube.PreferNodeAnnotation + " is as before"
 }
 
+// replaced reports whether the annotation has another value than the one from this command.
+func (w wish) replaced(ctx context.Context) bool {
+	o, err := w.client.CoreV1().Services(w.key.Namespace).Get(ctx, w.key.Name, metav1.GetOptions{})
+	return err == nil && o.Annotations[kube.PreferNodeAnnotation] != w.node
+}
+
 // waitMoved waits until the addresses have moved, or until the limit or the election shows that they will not move.
 func (p *plugin) waitMoved(ctx context.Context, before *inspect.Cluster, key cluster.Key, node string) (inspect.Move, error) {
-	limit := moveWait
-	if failback := inspect.FailbackOf(before); node == "" && failback != config.FailbackNever {
-		limit += failback
+	if _, bounded := ctx.Deadline(); !bounded {
+		limit := moveWait
+		if failback := inspect.FailbackOf(before); node == "" && failback != config.FailbackNever {
+			limit += failback
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
 	told := newProgress(p.terminal)
 	defer told.done()
 	var m inspect.Move

@@ -80,6 +80,7 @@ func checks() []struct {
 		{"installation", checkInstallation, nil},
 		{"controller", checkController, []Subject{OfLease}},
 		{"speakers", checkSpeakers, []Subject{OfNodes}},
+		{"rollout", checkRollout, []Subject{OfDaemonSet, OfProcesses}},
 		{"privileges", checkPrivileges, nil},
 		{"versions", checkVersions, []Subject{OfProcesses}},
 		{"configuration", checkConfiguration, []Subject{OfConfig, OfProcesses}},

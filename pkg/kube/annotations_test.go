@@ -71,9 +71,9 @@ func TestMisspeltAnnotationsInOrder(t *testing.T) {
 
 // FuzzMisspeltAnnotation checks that no name ends the program, and that a suggested name is known.
 func FuzzMisspeltAnnotation(f *testing.F) {
-	f.Add("lanlord.io/adress-pool")         // one letter is missing
-	f.Add("Lanlord.IO/Prefer-Node")         // capital letters
-	f.Add("metallb.io/")                    // no name
+	f.Add("lanlord.io/adress-pool")       // one letter is missing
+	f.Add("Lanlord.IO/Prefer-Node")       // capital letters
+	f.Add("metallb.io/")                  // no name
 	f.Add("metallb.universe.tf/\xff\xfe") // no text
 	f.Fuzz(func(t *testing.T, name string) {
 		if !isUnknown(name) {
