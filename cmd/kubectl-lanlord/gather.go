@@ -92,14 +92,7 @@ func (p *plugin) gather(ctx context.Context, a access, where installation, s sco
 			What: inspect.OfProcesses, Right: "list pods and create pods/exec in " + where.namespace, Reason: where.forbidden.Error(),
 		})
 	}
-	g.cluster.Config.Name = "config"
-	for i := range where.pods {
-		if pod := &where.pods[i]; pod.Labels[componentLabel] == controllerComponent && len(pod.Spec.Containers) > 0 {
-			g.cluster.Class = flagOf(&pod.Spec.Containers[0], "load-balancer-class", "")
-			g.cluster.Config.Name = flagOf(&pod.Spec.Containers[0], "config-map", "config")
-			g.cluster.Config.MetalLB = configNamespace(&pod.Spec.Containers[0])
-		}
-	}
+	g.configuredBy(where.pods)
 	steps := []func(context.Context) error{
 		g.gatherServices, g.gatherNodes, g.gatherConfig, g.gatherLease, g.gatherDaemonSet,
 		func(ctx context.Context) error {
@@ -122,6 +115,18 @@ func (p *plugin) gather(ctx context.Context, a access, where installation, s sco
 	}
 	slices.SortFunc(g.cluster.Gaps, func(x, y inspect.Gap) int { return cmp.Compare(x.What, y.What) })
 	return &g.cluster, nil
+}
+
+// configuredBy reads the class and the source of the configuration from the flags of the controller.
+func (g *gatherer) configuredBy(pods []corev1.Pod) {
+	g.cluster.Config.Name = "config"
+	for i := range pods {
+		if pod := &pods[i]; pod.Labels[componentLabel] == controllerComponent && len(pod.Spec.Containers) > 0 {
+			g.cluster.Class = flagOf(&pod.Spec.Containers[0], "load-balancer-class", "")
+			g.cluster.Config.Name = flagOf(&pod.Spec.Containers[0], "config-map", "config")
+			g.cluster.Config.MetalLB = configNamespace(&pod.Spec.Containers[0])
+		}
+	}
 }
 
 func (g *gatherer) gatherServices(ctx context.Context) error {

@@ -43,6 +43,10 @@ func (p *plugin) move() *cobra.Command {
 			"Services that share an address move along. move waits for 30 s, and with --back for the failback delay in addition; --timeout limits the whole command instead.\n\n" +
 			"Exit status 1 if the addresses have not moved in the time. The annotation is then as before; --wait=false sets it in any case.",
 	}
+	command.Example = `  kubectl lanlord move web n2              # and wait until n2 answers
+  kubectl lanlord move shop/cart n2 --timeout 2m
+  kubectl lanlord move shop/cart n2 --wait=false
+  kubectl lanlord move shop/cart --back`
 	format := outputFlag(command)
 	back := command.Flags().Bool("back", false, "Remove the wish for a node instead")
 	wait := command.Flags().Bool("wait", true, "Wait until the addresses have moved")

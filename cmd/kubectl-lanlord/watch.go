@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -21,6 +20,9 @@ func (p *plugin) watch() *cobra.Command {
 		Long: "Shows changes as they happen, one on a line, until it is interrupted: Services that come, wait, get addresses and go; nodes that " +
 			"take addresses over; speakers that come and go; the configuration. With -o json each line is an object, with -o yaml a document.",
 	}
+	command.Example = `  kubectl lanlord watch
+  kubectl lanlord watch --for 10m --interval 5s
+  kubectl lanlord watch --for 1h -o json | jq -r '.message'`
 	format := outputFlag(command)
 	interval := command.Flags().Duration("interval", 2*time.Second, "Time from one look to the next; each asks every speaker")
 	limit := command.Flags().Duration("for", 0, "Time after which to end; 0 means never")
@@ -90,9 +92,17 @@ func (p *plugin) follow(ctx context.Context, interval time.Duration, format stri
 func (p *plugin) tell(c inspect.Change, format string) error {
 	switch format {
 	case "json":
-		return json.NewEncoder(p.stdout).Encode(c)
+		text, err := labelled(c)
+		if err != nil {
+			return err
+		}
+		_, err = p.stdout.Write(append(text, '\n'))
+		return err
 	case "yaml":
-		text, err := yaml.Marshal(c)
+		text, err := labelled(c)
+		if err == nil {
+			text, err = yaml.JSONToYAML(text)
+		}
 		if err != nil {
 			return err
 		}
