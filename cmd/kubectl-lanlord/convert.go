@@ -158,6 +158,14 @@ func flagOf(c *corev1.Container, name, otherwise string) string {
 	return otherwise
 }
 
+// isSet reports whether a flag without a value, or with the value true, is in a container's command and arguments.
+func isSet(c *corev1.Container, name string) bool {
+	return slices.ContainsFunc(append(slices.Clone(c.Command), c.Args...), func(word string) bool {
+		word = strings.TrimPrefix(strings.TrimPrefix(word, "-"), "-")
+		return word == name || word == name+"=true"
+	})
+}
+
 // convertEvents returns the Events about a Service. The API server has already selected by kind and name, but an API
 // server may ignore a field selector for a field that it does not know.
 func convertEvents(list []corev1.Event, service string) (events []inspect.Event) {

@@ -27,6 +27,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/lanlord/lanlord/pkg/daemon"
+	"github.com/lanlord/lanlord/pkg/kube"
 )
 
 var update = flag.Bool("update", false, "write what the commands print into testdata")
@@ -144,7 +145,8 @@ func forbidden(resource, name string) error {
 // reach is the connector to the scenario.
 func (w *scenario) reach(clientcmd.ClientConfig) (access, error) {
 	return access{
-		client: w.client,
+		client:  w.client,
+		watcher: func() (kube.Client, error) { return nil, errors.New("a scenario cannot be watched") },
 		execute: func(ctx context.Context, t target) ([]byte, error) {
 			if w.hangs.Load() {
 				<-ctx.Done()

@@ -239,6 +239,42 @@ func TestTimeoutBoundsEveryCommand(t *testing.T) {
 	}
 }
 
+// TestDoctorWaits checks that doctor --wait ends when all is well, and at the latest after --timeout.
+func TestDoctorWaits(t *testing.T) {
+	for _, c := range []struct {
+		line   string
+		status int
+		well   time.Duration
+		ends   time.Duration
+	}{
+		{"doctor --wait --timeout 1m", exitOK, 5 * time.Second, 10 * time.Second},
+		{"doctor --wait --timeout 10s", exitWrong, time.Hour, 10 * time.Second},
+		{"doctor --timeout 10s", exitWrong, 5 * time.Second, time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMover(t)
+			m.now = func() time.Time { return noon }
+			good := m.says["speaker-2"]
+			m.mu.Lock()
+			m.says["speaker-2"] = bytes.Replace(good, []byte(`"carrier": true, "used": true`), []byte(`"carrier": false, "used": true`), 1)
+			m.mu.Unlock()
+			go func() {
+				time.Sleep(c.well)
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				m.says["speaker-2"] = good
+			}()
+			began := time.Now()
+			var out bytes.Buffer
+			status := m.start(t.Context(), &out, &out, strings.Fields(c.line)...)
+			if took := time.Since(began); status != c.status || took > c.ends {
+				t.Errorf("%s: exit status %d after %v, want %d within %v\n%s", c.line, status, took, c.status, c.ends, out.String())
+			}
+			time.Sleep(c.well) // the other goroutine ends
+		})
+	}
+}
+
 // TestFlagsOfTime checks that values with which a command would never end, or never begin, are refused.
 func TestFlagsOfTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
