@@ -111,7 +111,7 @@ func (c *Cluster) configFix() string {
 	if c.Config.MetalLB != "" {
 		return "fix the resources named here; new resources take effect when all resources are valid"
 	}
-	return "mend it; controller --check-config FILE checks it before you apply it"
+	return "mend it; kubectl lanlord check -f FILE checks it before you apply it"
 }
 
 // Pod is a Pod of Lanlord.

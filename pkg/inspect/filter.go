@@ -57,14 +57,14 @@ func (f *Filter) selectsRow(row *ServiceRow) bool {
 	if f.Pool != "" && !slices.ContainsFunc(row.Addresses, func(a AddressRow) bool { return a.Pool == f.Pool }) {
 		return false
 	}
-	if f.Node != "" && !slices.ContainsFunc(row.Addresses, func(a AddressRow) bool { return a.announcedBy(f.Node) }) {
+	if f.Node != "" && !slices.ContainsFunc(row.Addresses, func(a AddressRow) bool { return a.AnnouncedBy(f.Node) }) {
 		return false
 	}
 	return !f.Problems || !row.Assigned || slices.ContainsFunc(row.Addresses, func(a AddressRow) bool { return !isWell(a.State) })
 }
 
-// announcedBy reports whether the node answers for the address, or announces the address by BGP.
-func (a *AddressRow) announcedBy(node string) bool {
+// AnnouncedBy reports whether the node answers for the address, or announces the address by BGP.
+func (a *AddressRow) AnnouncedBy(node string) bool {
 	if slices.Contains(a.Nodes, node) {
 		return true
 	}

@@ -174,7 +174,7 @@ func exclusionFix(e reason.Exclusion) string {
 	case reason.NoSpeaker:
 		return "see why the speaker is not ready: kubectl lanlord doctor"
 	case reason.NoConfiguration:
-		return "mend the configuration; controller --check-config checks a file"
+		return "mend the configuration; kubectl lanlord check -f FILE checks a file"
 	case reason.NoInterface:
 		return "see which interfaces are excluded or down: kubectl lanlord doctor"
 	case reason.NotSelected:

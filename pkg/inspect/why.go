@@ -61,7 +61,7 @@ func Why(c *Cluster, key cluster.Key, events []Event) Explanation {
 		e.Mend = serviceFix(s)
 		if problem := c.configProblem(); problem != "" && c.Config.Known {
 			e.Message += ". " + problem
-			e.Mend = "mend the configuration; controller --check-config checks a file"
+			e.Mend = "mend the configuration; kubectl lanlord check -f FILE checks a file"
 		}
 	default:
 		for _, a := range row.Addresses {
