@@ -18,11 +18,10 @@ import (
 
 // fileFlag adds -f to a command.
 func fileFlag(c *cobra.Command) *string {
-	file := c.Flags().StringP("filename", "f", "", "File with the configuration: the ConfigMap or the bare document; - for standard input")
+	file := c.Flags().StringP("filename", "f", "",
+		"File with the configuration: the ConfigMap or the bare document; - for standard input")
 	_ = c.MarkFlagRequired("filename")
-	_ = c.RegisterFlagCompletionFunc("filename", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return []string{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt
-	})
+	_ = c.MarkFlagFilename("filename", "yaml", "yml", "json")
 	return file
 }
 
@@ -45,8 +44,8 @@ func (p *plugin) refused(err error) error {
 func (p *plugin) check() *cobra.Command {
 	command := &cobra.Command{
 		Use: "check -f FILE", Short: "Check a configuration in a file, and explain what it means", Args: args("", 0, 0),
-		Long: "Checks a configuration in a file, without a cluster: prints every problem with its line, or what the configuration means.\n\n" +
-			"Exit status 1 if Lanlord would refuse the configuration. diff -f FILE shows what it would change.",
+		Long: "Checks a configuration in a file, without a cluster: prints every problem with its line, or what the " +
+			"configuration means.\n\nExit status 1 if Lanlord would refuse the configuration. diff -f FILE shows what it would change.",
 		Example: `  kubectl lanlord check -f config.yaml
   kubectl get -n lanlord-system configmap config -o yaml | kubectl lanlord check -f -`,
 	}
@@ -74,9 +73,11 @@ func (p *plugin) check() *cobra.Command {
 
 func (p *plugin) diff() *cobra.Command {
 	command := &cobra.Command{
-		Use: "diff -f FILE", Short: "Show which Services a configuration in a file would give other addresses", Args: args("", 0, 0),
-		Long: "Shows which Services of the cluster would get other addresses, or none, if the file were the configuration. It changes nothing.\n\n" +
-			"It needs the rights of Lanlord's controller to list and watch. Exit status 1 if a Service would get another address, or the configuration would be refused.",
+		Use: "diff -f FILE", Short: "Show which Services a configuration in a file would give other addresses",
+		Args: args("", 0, 0),
+		Long: "Shows which Services of the cluster would get other addresses, or none, if the file were the configuration. " +
+			"It changes nothing.\n\nIt needs the rights of Lanlord's controller to list and watch. Exit status 1 if a Service " +
+			"would get another address, or the configuration would be refused.",
 		Example: `  kubectl lanlord diff -f config.yaml
   kubectl lanlord diff -f config.yaml -o json | jq '.changes[] | {namespace, name, before, after}'`,
 	}
@@ -144,7 +145,8 @@ func (p *plugin) rehearse(ctx context.Context, cfg *config.Config, data []byte) 
 	if err != nil {
 		return plan, describe(err)
 	}
-	if namespace, name := config.Object(data); name != "" && (name != o.ConfigMap || namespace != "" && namespace != o.Namespace) {
+	namespace, name := config.Object(data)
+	if name != "" && (name != o.ConfigMap || namespace != "" && namespace != o.Namespace) {
 		plan.Notes = append(plan.Notes, fmt.Sprintf("the file has the ConfigMap %s, and the controller in %s reads the ConfigMap %s",
 			strings.TrimPrefix(namespace+"/"+name, "/"), o.Namespace, o.ConfigMap))
 	}

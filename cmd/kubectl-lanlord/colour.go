@@ -23,7 +23,10 @@ const (
 // (https://no-color.org).
 func hasColours(out io.Writer, env func(string) string) bool {
 	file, ok := out.(*os.File)
-	return ok && env("NO_COLOR") == "" && env("TERM") != "dumb" && env("TERM") != "" && runtime.GOOS != "windows" && term.IsTerminal(int(file.Fd()))
+	if !ok || env("NO_COLOR") != "" || env("TERM") == "dumb" || env("TERM") == "" || runtime.GOOS == "windows" {
+		return false
+	}
+	return term.IsTerminal(int(file.Fd()))
 }
 
 // painter passes text on, and colours the cells of tables that hold the word of a state. Only one goroutine may write.

@@ -17,8 +17,8 @@ func (p *plugin) doctor() *cobra.Command {
 	command := &cobra.Command{
 		Use: "doctor", Short: "Look for what is wrong: in the cluster, the configuration, the network", Args: args("", 0, 0),
 	}
-	command.Long = command.Short + ".\n\nExit status 1 if something is wrong, 2 if nothing is known to be, but not all could be looked at. " +
-		"A remark is for what may be meant so, and changes nothing of that, except with --strict."
+	command.Long = command.Short + ".\n\nExit status 1 if something is wrong, 2 if nothing is known to be, but not all could " +
+		"be looked at. A remark is for what may be meant so, and changes nothing of that, except with --strict."
 	command.Example = `  kubectl lanlord doctor
   kubectl lanlord doctor --wait --timeout 5m    # after an update, until all is well
   kubectl lanlord doctor --strict               # in a pipeline: a remark fails too

@@ -38,7 +38,7 @@ func TestExamples(t *testing.T) {
 
 func runExample(t *testing.T, line string) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		var out bytes.Buffer
 		newMover(t).start(ctx, &out, &out, strings.Fields(strings.ReplaceAll(line, "config.yaml", "testdata/config.yaml"))...)

@@ -36,7 +36,8 @@ func (p *plugin) services() *cobra.Command {
 		selector string
 		filter   inspect.Filter
 	)
-	command := p.command("services [NAME...]", "List the Services with their addresses, and who answers for them", cobra.ArbitraryArgs, ordinary,
+	command := p.command("services [NAME...]", "List the Services with their addresses, and who answers for them",
+		cobra.ArbitraryArgs, ordinary,
 		func(_ context.Context, c *inspect.Cluster, _ access, names []string) (report, error) {
 			f, err := p.filter(filter, all, selector, names)
 			if err != nil {
@@ -49,8 +50,8 @@ func (p *plugin) services() *cobra.Command {
 			return list, err
 		})
 	command.Aliases = []string{"service", "svc"}
-	command.Long = "Lists the Services with their addresses, and who answers for them: of all namespaces (-A, the default), or of the one that -n names. " +
-		"A NAME is a name in the namespace of -n or of the context, or namespace/name."
+	command.Long = "Lists the Services with their addresses, and who answers for them: of all namespaces (-A, the default), " +
+		"or of the one that -n names. A NAME is a name in the namespace of -n or of the context, or namespace/name."
 	command.Example = `  kubectl lanlord services                 # of all namespaces
   kubectl lanlord services -n shop
   kubectl lanlord services shop/cart default/web
@@ -62,7 +63,8 @@ func (p *plugin) services() *cobra.Command {
 	flags.StringVarP(&selector, "selector", "l", "", "Labels of the Services, such as tier=front,env!=test")
 	flags.StringVar(&filter.Pool, "pool", "", "List only the Services with an address of the pool")
 	flags.StringVar(&filter.Node, "node", "", "List only the Services with an address that the node announces")
-	flags.BoolVar(&filter.Problems, "problems", false, "List only the Services that lack an address, or have one that is not announced for certain")
+	flags.BoolVar(&filter.Problems, "problems", false,
+		"List only the Services that lack an address, or have one that is not announced for certain")
 	_ = command.RegisterFlagCompletionFunc("pool", p.completePools)
 	_ = command.RegisterFlagCompletionFunc("node", p.completeNodeFlag)
 	command.ValidArgsFunction = p.completeServiceList

@@ -40,8 +40,9 @@ func (p *plugin) move() *cobra.Command {
 		Use: "move SERVICE NODE", Short: "Have a Service's addresses announced by a node, and wait until they are",
 		Long: "Has a Service's addresses announced by a node, and waits until they are: it sets the annotation " + kube.PreferNodeAnnotation + ".\n" +
 			"With --back and no node it removes the annotation; the addresses go back when the failback delay of the configuration has passed.\n" +
-			"Services that share an address move along. move waits for 30 s, and with --back for the failback delay in addition; --timeout limits the whole command instead.\n\n" +
-			"Exit status 1 if the addresses have not moved in the time. The annotation is then as before; --wait=false sets it in any case.",
+			"Services that share an address move along. move waits for 30 s, and with --back for the failback delay in addition; " +
+			"--timeout limits the whole command instead.\n\nExit status 1 if the addresses have not moved in the time. The " +
+			"annotation is then as before; --wait=false sets it in any case.",
 	}
 	command.Example = `  kubectl lanlord move web n2              # and wait until n2 answers
   kubectl lanlord move shop/cart n2 --timeout 2m
@@ -175,7 +176,8 @@ func (p *plugin) prefer(ctx context.Context, a access, key cluster.Key, node str
 }
 
 func (w wish) patch(ctx context.Context, kind types.PatchType, patch []byte) (*corev1.Service, error) {
-	return w.client.CoreV1().Services(w.key.Namespace).Patch(ctx, w.key.Name, kind, patch, metav1.PatchOptions{FieldManager: "kubectl-lanlord"})
+	options := metav1.PatchOptions{FieldManager: "kubectl-lanlord"}
+	return w.client.CoreV1().Services(w.key.Namespace).Patch(ctx, w.key.Name, kind, patch, options)
 }
 
 // takeBack restores the former annotation, unless somebody else has changed the annotation since. takeBack describes
@@ -206,7 +208,8 @@ func (w wish) takeBack(ctx context.Context) string {
 	case err != nil && w.replaced(ctx):
 		return "somebody else has changed the annotation " + kube.PreferNodeAnnotation + ", which stays so"
 	case err != nil:
-		return fmt.Sprintf("the annotation %s could not be restored: %v; kubectl lanlord move %s --back removes it", kube.PreferNodeAnnotation, err, w.key)
+		return fmt.Sprintf("the annotation %s could not be restored: %v; kubectl lanlord move %s --back removes it",
+			kube.PreferNodeAnnotation, err, w.key)
 	}
 	return "the annotation " + kube.PreferNodeAnnotation + " is as before"
 }

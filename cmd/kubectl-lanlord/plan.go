@@ -20,7 +20,8 @@ import (
 
 func (p *plugin) plan() *cobra.Command {
 	var node string
-	command := p.command("plan --without NODE", "Show which nodes would take over the addresses of a node that goes", args("", 0, 0), ordinary,
+	command := p.command("plan --without NODE", "Show which nodes would take over the addresses of a node that goes",
+		args("", 0, 0), ordinary,
 		func(ctx context.Context, c *inspect.Cluster, a access, _ []string) (report, error) {
 			d, err := p.without(ctx, c, a, node)
 			switch {
@@ -34,8 +35,8 @@ func (p *plugin) plan() *cobra.Command {
 			return d, nil
 		})
 	command.Long = command.Short + ", for example before a drain or a shutdown. It changes nothing.\n\n" +
-		"The answer comes from the same election as in the speakers, without the node and the Pods on it. Exit status 1 if an address would be without a node, " +
-		"2 if a speaker could not be asked."
+		"The answer comes from the same election as in the speakers, without the node and the Pods on it. Exit status 1 if an " +
+		"address would be without a node, 2 if a speaker could not be asked."
 	command.Example = `  kubectl lanlord plan --without n2
   kubectl lanlord plan --without n2 -o json | jq '.addresses[] | {address, owner}'`
 	command.Flags().StringVar(&node, "without", "", "Node that goes")
@@ -57,7 +58,8 @@ func (p *plugin) without(ctx context.Context, c *inspect.Cluster, a access, node
 		for _, g := range c.Gaps {
 			fmt.Fprintln(p.stderr, "Note: "+g.String())
 		}
-		return rehearsal.Departure{}, errors.New("the Nodes, the configuration and the speakers must be known for a plan; kubectl lanlord doctor says what is missing")
+		return rehearsal.Departure{}, errors.New("the Nodes, the configuration and the speakers must be known for a plan; " +
+			"kubectl lanlord doctor says what is missing")
 	case !known:
 		return rehearsal.Departure{}, fmt.Errorf("there is no node %q; kubectl get nodes lists them", node)
 	}
@@ -109,7 +111,9 @@ func electorate(c *inspect.Cluster, node string) (members []membership.Member, o
 }
 
 func member(s *inspect.Speaker) membership.Member {
-	m := membership.Member{Name: s.Node, State: membership.Ready, Since: s.Says.Since, Configured: s.Says.Configuration.Hash != ""}
+	m := membership.Member{
+		Name: s.Node, State: membership.Ready, Since: s.Says.Since, Configured: s.Says.Configuration.Hash != "",
+	}
 	for _, i := range s.Says.Interfaces {
 		if !i.Used || !i.Carrier {
 			continue

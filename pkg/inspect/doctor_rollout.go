@@ -22,8 +22,10 @@ func checkRollout(c *Cluster, f *findings) string {
 			continue // checkSpeakers reports a node without a ready speaker
 		}
 		stuck++
-		f.wrong("kubectl -n "+c.Namespace+" describe pod "+s.Name+"; kubectl -n "+c.Namespace+" rollout undo daemonset goes back",
-			"the new speaker's pod %s%s does not start, so the rollout waits, and the old pod goes on%s", s.Name, onNode(s.Node), colon(s.Problem))
+		mend := fmt.Sprintf("kubectl -n %s describe pod %s; kubectl -n %s rollout undo daemonset goes back", c.Namespace, s.Name,
+			c.Namespace)
+		f.wrong(mend, "the new speaker's pod %s%s does not start, so the rollout waits, and the old pod goes on%s", s.Name,
+			onNode(s.Node), colon(s.Problem))
 	}
 	d := c.DaemonSet
 	if d == nil {

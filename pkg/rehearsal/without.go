@@ -84,7 +84,9 @@ func withoutPods(services []*cluster.Service, node string) []*cluster.Service {
 
 // Lost reports whether no node would announce an address.
 func (d *Departure) Lost() bool {
-	return slices.ContainsFunc(d.Addresses, func(x Departed) bool { return x.Owner == "" && x.Reason != reason.NodeAddress.String() })
+	return slices.ContainsFunc(d.Addresses, func(x Departed) bool {
+		return x.Owner == "" && x.Reason != reason.NodeAddress.String()
+	})
 }
 
 // WriteText writes the departure for people.
