@@ -18,6 +18,8 @@ type inquiry struct {
 	sent  chan sent
 	// given is true when the caller has its result, or has given up. Ports then skip the unsent questions.
 	given atomic.Bool
+	// station notes the claims instead of the caller of Probe; nil for Probe.
+	station *Station
 }
 
 // sighting is a claim with its time.
@@ -69,6 +71,10 @@ func (i *inquiries) of(addr netip.Addr) []*inquiry {
 // hear passes a claim to the inquiries for its address. hear takes no lock, allocates nothing and does not wait.
 func (i *inquiries) hear(c Claim) {
 	for _, q := range i.of(c.Addr) {
+		if q.station != nil {
+			q.station.hear(c)
+			continue
+		}
 		select {
 		case q.heard <- sighting{c, time.Now()}:
 		default:

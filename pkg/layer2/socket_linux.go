@@ -99,7 +99,7 @@ func listenPacket(i Interface, protocol int, filter func(s *scope, most int) []b
 	c.read.prepare()
 	c.writes.New = func() any {
 		t := &transfer{}
-		t.prepare(unix.Write)
+		t.prepare(writeAtOnce)
 		return t
 	}
 	return c, nil
