@@ -68,11 +68,12 @@ func (i *inquiries) of(addr netip.Addr) []*inquiry {
 	return nil
 }
 
-// hear passes a claim to the inquiries for its address. hear takes no lock, allocates nothing and does not wait.
-func (i *inquiries) hear(c Claim) {
+// hear passes a claim to the inquiries for its address. hear takes no lock, allocates nothing and does not wait. hear
+// reports whether the claim is routine: one more answer of a Station.
+func (i *inquiries) hear(c Claim) (routine bool) {
 	for _, q := range i.of(c.Addr) {
 		if q.station != nil {
-			q.station.hear(c)
+			routine = q.station.hear(c) || routine
 			continue
 		}
 		select {
@@ -80,6 +81,7 @@ func (i *inquiries) hear(c Claim) {
 		default:
 		}
 	}
+	return routine
 }
 
 func (i *inquiries) add(q *inquiry) {

@@ -14,7 +14,9 @@ type Station struct {
 	inquiry *inquiry
 	// answered is the time of the last answer, in nanoseconds since the start of the pulse; 0 means never.
 	answered atomic.Int64
-	// asked is the time of the last question in the same form; 0 before the first question and after Close.
+	// passed is the time of the last answer that was not routine, in the same form.
+	passed atomic.Int64
+	// asked is the time of the last question, in the same form; 0 before the first question and after Close.
 	asked int64
 	// ports and layout are the state of the announcer for which asks was made.
 	ports  *[]*port
@@ -123,10 +125,21 @@ func (s *Station) Close() {
 	}
 }
 
-// hear notes a claim of the station. hear allocates nothing and does not wait.
-func (s *Station) hear(c Claim) {
+// hear notes a claim of the station. hear allocates nothing and does not wait. hear reports whether the claim is routine:
+// an answer for an address of another node, after another answer in the same claimWindow. Options.Heard is not called
+// for such a claim anyway, and the goroutine that counts claims need not wake for the claim.
+func (s *Station) hear(c Claim) (routine bool) {
 	if c.MAC != s.inquiry.to || c.Form == Probing {
-		return
+		return false
 	}
-	s.answered.Store(max(1, int64(time.Since(s.a.pulse.began))))
+	now := max(1, int64(time.Since(s.a.pulse.began)))
+	s.answered.Store(now)
+	if !c.Answer || c.Mode != Watch {
+		return false
+	}
+	last := s.passed.Load()
+	if routine = last != 0 && now-last < int64(claimWindow); !routine {
+		s.passed.Store(now)
+	}
+	return routine
 }
