@@ -57,9 +57,9 @@ const (
 )
 
 // probe asks a neighbour on the wire for its probe address, or over gossip without a probe address. probe asks a
-// neighbour lost in gossip once, and on the wire only. member is the last state of the neighbour in gossip. asked is the
-// time of a first question on the wire that the member has not answered, and zero without such a question.
-func probe(ctx context.Context, gossip Gossip, wire Prober, member membership.Member, present bool, asked time.Time) result {
+// neighbour lost in gossip once, and on the wire only. member is the last state of the neighbour in gossip. asked is
+// true when the member has not answered a first question on the wire within probePause.
+func probe(ctx context.Context, gossip Gossip, wire Prober, member membership.Member, present, asked bool) result {
 	mac, addr := probeAddress(member, wire.Interfaces())
 	switch {
 	case !addr.IsValid() && !present:
@@ -73,13 +73,10 @@ func probe(ctx context.Context, gossip Gossip, wire Prober, member membership.Me
 	// The ping starts before the probe on the wire has failed, so that both results come at the same time.
 	pinged := make(chan error, 1)
 	count, pause := probeCount, probePause
-	if !asked.IsZero() {
-		count, pause = probeCount-1, time.Until(asked.Add(probePause))
+	if asked {
+		count, pause = probeCount-1, 0
 	}
 	timer := time.AfterFunc(pause, func() { pinged <- gossip.Ping(member.Name) })
-	if !asked.IsZero() {
-		wait(ctx, pause)
-	}
 	f, err := wire.Probe(ctx, addr, layer2.ProbeOptions{To: mac, Count: count, Interval: probePause})
 	var unheard error
 	if !timer.Stop() {

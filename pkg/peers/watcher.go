@@ -144,19 +144,23 @@ func (w *watcher) start(asked time.Time) {
 // probe probes the neighbour once. After an answer, the next round may ask. Without an answer, probe leaves out rounds
 // when gossip has lost the neighbour.
 func (w *watcher) probe(asked time.Time) {
+	if !asked.IsZero() {
+		wait(w.ctx, time.Until(asked.Add(probePause)))
+		if at := w.question.station.Answered(); !at.Before(asked) {
+			w.noteAnswer(at)
+			return
+		}
+	}
 	began := time.Now()
 	member, present := current(w.o.Gossip, w.member.Name)
 	if present {
 		w.member = member
 	}
-	if s := w.question.station; !asked.IsZero() {
-		if mac, addr := probeAddress(w.member, w.o.Prober.Interfaces()); present && s.Is(addr, mac) {
-			began = asked
-		} else {
-			asked = time.Time{}
-		}
+	again := present && w.asks(asked)
+	if again {
+		began = asked
 	}
-	r := probe(w.ctx, w.o.Gossip, w.o.Prober, w.member, present, asked)
+	r := probe(w.ctx, w.o.Gossip, w.o.Prober, w.member, present, again)
 	if w.ctx.Err() != nil {
 		return
 	}
@@ -166,6 +170,15 @@ func (w *watcher) probe(asked time.Time) {
 	if !present && r != answered {
 		w.pause = goneTicks - 1
 	}
+}
+
+// asks reports whether the question at the time asked went to the present probe address of the neighbour.
+func (w *watcher) asks(asked time.Time) bool {
+	if asked.IsZero() {
+		return false
+	}
+	mac, addr := probeAddress(w.member, w.o.Prober.Interfaces())
+	return w.question.station.Is(addr, mac)
 }
 
 // note handles the result of a probe.
