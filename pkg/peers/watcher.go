@@ -15,9 +15,9 @@ const (
 	probeInterval = 100 * time.Millisecond
 	// beatTolerance is the time by which a round may begin before its time, because beats come every 50 ms.
 	beatTolerance = 25 * time.Millisecond
-	// answerTime is the least time from a question to the look for its answer. The look leaves time for a second
-	// question probePause after the first question.
-	answerTime = 40 * time.Millisecond
+	// answerTime is the least time from a question to the look for its answer. With a beat every 50 ms, the look comes
+	// before probePause is over, also after a late question, so that the second question is not late.
+	answerTime = 30 * time.Millisecond
 	// goneTicks is the number of intervals from one probe to the next after gossip has lost the neighbour.
 	goneTicks = 3
 	// repeatInterval is the time from one report to the next about a neighbour that stays unreachable.
@@ -27,7 +27,7 @@ const (
 // watcher probes one neighbour. While the neighbour answers, beats ask one question in each round and look for the
 // answer at the next beat. A goroutine takes over when the answer is missing, and for every other kind of probe.
 //
-// The beats own a watcher while probing is false, and that goroutine while probing is true.
+// The beats own a watcher while turn.probing is false, and that goroutine while turn.probing is true.
 type watcher struct {
 	o        *DetectorOptions
 	contacts *contacts
@@ -35,9 +35,7 @@ type watcher struct {
 	tasks    *sync.WaitGroup
 	ctx      context.Context
 	stop     context.CancelFunc
-	probing  atomic.Bool
-	// pause is the number of rounds to leave out.
-	pause int
+	turn     turn
 	// question is the last question to the neighbour.
 	question question
 	// member holds the last state of the neighbour in gossip.
@@ -49,6 +47,14 @@ type watcher struct {
 	// answers counts the answered probes.
 	unreachable bool
 	answers     int
+}
+
+// turn says who probes the neighbour.
+type turn struct {
+	// probing is true while the goroutine runs. missed is true when a round has begun meanwhile.
+	probing, missed atomic.Bool
+	// pause is the number of rounds to leave out.
+	pause int
 }
 
 // question is a question of a beat.
@@ -80,7 +86,10 @@ func (w *watcher) end() {
 // beat looks for the answer to the last question, and probes the neighbour in each round, also after gossip has lost
 // the neighbour: a node can be cut off with all its addresses, and come back. beat does not wait.
 func (w *watcher) beat(now time.Time, round bool) {
-	if w.probing.Load() {
+	if w.turn.probing.Load() {
+		if round {
+			w.turn.missed.Store(true)
+		}
 		return
 	}
 	if asked := w.question.asked; !asked.IsZero() {
@@ -99,8 +108,8 @@ func (w *watcher) beat(now time.Time, round bool) {
 	}
 	switch {
 	case !round:
-	case w.pause > 0:
-		w.pause--
+	case w.turn.pause > 0:
+		w.turn.pause--
 	case !w.ask(now):
 		w.start(time.Time{})
 	}
@@ -132,12 +141,20 @@ func (w *watcher) ask(now time.Time) bool {
 }
 
 // start probes the neighbour in a goroutine. asked is the time of a question without an answer, and zero without such a
-// question.
+// question. When a round has begun meanwhile, the goroutine makes up for the round at once.
 func (w *watcher) start(asked time.Time) {
-	w.probing.Store(true)
+	w.turn.missed.Store(false)
+	w.turn.probing.Store(true)
 	w.tasks.Go(func() {
-		defer w.probing.Store(false)
+		defer w.turn.probing.Store(false)
 		w.probe(asked)
+		for w.turn.missed.Swap(false) && w.ctx.Err() == nil {
+			if w.turn.pause > 0 {
+				w.turn.pause--
+				return
+			}
+			w.probe(time.Time{})
+		}
 	})
 }
 
@@ -166,9 +183,9 @@ func (w *watcher) probe(asked time.Time) {
 	}
 	w.note(r, present, began, time.Now())
 	w.contacts.setUnreachable(w.contact, w.unreachable)
-	w.pause = 0
+	w.turn.pause = 0
 	if !present && r != answered {
-		w.pause = goneTicks - 1
+		w.turn.pause = goneTicks - 1
 	}
 }
 
