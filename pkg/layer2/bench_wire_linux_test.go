@@ -38,7 +38,7 @@ func (c *cable) announcing(p *probe, count int) (*nodeProcess, []netip.Addr) {
 // direct makes the probe read and write past the scheduler of the Go runtime, so that a benchmark measures the node and
 // not this process. No other goroutine of this process may be needed for an answer.
 func (p *probe) direct() {
-	p.write = writeFrame
+	p.write = writeAtOnce
 	p.read = func(fd int, b []byte) (int, error) {
 		n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
 		if errno != 0 {

@@ -7,19 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// No system call for a frame waits: reads and writes return EAGAIN instead. So these calls go past the scheduler of the
-// Go runtime (unix.RawSyscall), like a computation. A call that the scheduler knows of costs more than the frame: in an
-// idle process the call wakes the monitor thread of the runtime, which then stays awake for milliseconds.
-
-// writeFrame calls write(2) for a socket in non-blocking mode.
-func writeFrame(fd int, b []byte) (int, error) {
-	n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), nil
-}
-
 // sending sends several frames at once.
 type sending struct {
 	headers [batch]messageHeader

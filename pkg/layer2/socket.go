@@ -178,8 +178,8 @@ func (s *socket) answer(conn Conn, h handler) error {
 			}
 		}
 		if claim.Addr.IsValid() {
-			a.inquiries.hear(claim)
-			if _, known := t.known[claim.Addr]; known && claim.Form != Probing {
+			routine := a.inquiries.hear(claim)
+			if _, known := t.known[claim.Addr]; known && claim.Form != Probing && !routine {
 				a.claimed(s.protocol, claim)
 			}
 		}

@@ -107,7 +107,7 @@ func (c *frameConn) prepare() {
 	c.send.prepare()
 	c.writes.New = func() any {
 		t := &transfer{}
-		t.prepare(writeFrame)
+		t.prepare(writeAtOnce)
 		return t
 	}
 }
