@@ -40,6 +40,7 @@ type port struct {
 	schedule  *schedule
 	tokens    *rate.Limiter
 	conns     [protocols]Conn
+	direct    direct
 	sockets   [protocols]*socket
 	members   membership
 	questions []*inquiry // questions to send, the oldest first
@@ -153,6 +154,7 @@ func (p *port) handle(e event) {
 		return
 	}
 	p.conns[protocol] = e.conn
+	p.direct.open[protocol].Store(&e.conn)
 	if e.groups != nil {
 		p.members = membership{conn: e.groups, log: p.log}
 	}
@@ -177,6 +179,7 @@ func (p *port) narrow(conn Conn) {
 // closed removes the addresses of a protocol without a socket from the schedule.
 func (p *port) closed(protocol Protocol) {
 	p.conns[protocol] = nil
+	p.direct.open[protocol].Store(nil)
 	if protocol == NDP {
 		p.members = membership{}
 	}
