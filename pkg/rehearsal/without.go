@@ -45,8 +45,7 @@ func Without(snap cluster.Snapshot, members []membership.Member, node string, ow
 	members = slices.DeleteFunc(slices.Clone(members), func(m membership.Member) bool { return m.Name == node })
 	after := placement.Decide(left, members)
 	d := Departure{Node: node, Addresses: []Departed{}}
-	for i := range before {
-		p := &before[i]
+	for _, p := range before {
 		if p.Owner != node && !slices.Contains(owned, p.Addr) {
 			continue
 		}
