@@ -24,6 +24,8 @@ const (
 type Usage struct {
 	// Controller is CPU time; Speaker that of the speakers on average.
 	Controller, Speaker time.Duration
+	// Switches is how often a thread of a speaker was taken from a CPU.
+	Switches int
 	// Gossip and Watching are bytes that a node sent and received for its speakers' gossip, and on the LAN.
 	Gossip, Watching uint64
 	// Over is how long it was measured.
@@ -44,6 +46,7 @@ func (r *Rig) measure(f func() error) (Usage, error) {
 	u.Over = time.Since(began)
 	u.Controller -= before.Controller
 	u.Speaker -= before.Speaker
+	u.Switches -= before.Switches
 	u.Gossip -= before.Gossip
 	u.Watching -= before.Watching
 	return u, err
@@ -51,15 +54,16 @@ func (r *Rig) measure(f func() error) (Usage, error) {
 
 // usage returns the sums since the starts of the processes.
 func (r *Rig) usage() (u Usage, err error) {
-	if u.Controller, err = cpu(r.controller.Process.Pid); err != nil {
+	controller, err := loadOf(r.controller.Process.Pid)
+	if err != nil {
 		return u, err
 	}
+	speaker, err := r.speakersLoad()
+	if err != nil {
+		return u, err
+	}
+	u.Controller, u.Speaker, u.Switches = controller.cpu, speaker.cpu, speaker.switches
 	for i := range r.options.Speakers {
-		used, err := cpu(r.lab.Process(i))
-		if err != nil {
-			return u, err
-		}
-		u.Speaker += used
 		for network, to := range map[wire.Network]*uint64{wire.Gossip: &u.Gossip, wire.LAN: &u.Watching} {
 			sent, received, err := r.lab.Traffic(i, network)
 			if err != nil {
@@ -69,9 +73,23 @@ func (r *Rig) usage() (u Usage, err error) {
 		}
 	}
 	speakers := uint64(r.options.Speakers)
-	u.Speaker /= time.Duration(speakers)
 	u.Gossip, u.Watching = u.Gossip/speakers, u.Watching/speakers
 	return u, nil
+}
+
+// speakersLoad returns what the speakers have done since their starts, on average.
+func (r *Rig) speakersLoad() (sum load, err error) {
+	for i := range r.options.Speakers {
+		one, err := loadOf(r.lab.Process(i))
+		if err != nil {
+			return sum, err
+		}
+		sum.cpu += one.cpu
+		sum.switches += one.switches
+	}
+	sum.cpu /= time.Duration(r.options.Speakers)
+	sum.switches /= r.options.Speakers
+	return sum, nil
 }
 
 // Idle measures a time in which nothing happens.
