@@ -173,6 +173,9 @@ func (r *Rig) turn(ctx context.Context, side Side, t Turns) (turn Turn, err erro
 		if turn.Memory, err = r.Memory(); err != nil {
 			return turn, err
 		}
+		if err := r.profile(ctx); err != nil {
+			return turn, err
+		}
 	}
 	if t.wants(PartARP) && t.Services < manyServices {
 		if turn.Answers, err = r.lab.Answers(ctx); err != nil {

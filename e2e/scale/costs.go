@@ -2,7 +2,10 @@ package scale
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -142,6 +145,24 @@ func (r *Rig) Foreign(ctx context.Context, rate int, lasts time.Duration) (f For
 
 // Resident is the memory of the controller, and of the speaker that has most.
 type Resident struct{ Controller, Speaker Memory }
+
+// profile writes the heap profiles of the controller and of a speaker if the options have a folder for them.
+func (r *Rig) profile(ctx context.Context) error {
+	if r.options.Profiles == "" || r.side.MetalLB != "" {
+		return nil
+	}
+	const path = "/debug/pprof/heap?gc=1"
+	controller, err := r.get(ctx, path)
+	if err != nil {
+		return err
+	}
+	speaker, err := r.lab.Get(ctx, 0, path)
+	for program, text := range map[string]string{"controller": controller, "speaker": speaker} {
+		name := fmt.Sprintf("%s%s.%d.heap", r.side.Name, program, r.services)
+		err = errors.Join(err, os.WriteFile(filepath.Join(r.options.Profiles, name), []byte(text), 0o644))
+	}
+	return err
+}
 
 // Memory reads it. The controller must run.
 func (r *Rig) Memory() (m Resident, err error) {

@@ -34,7 +34,7 @@ const (
 	guestPort, guestGossipPort = "7472", "7946"
 )
 
-// guest is MetalLB, v0.13 or later, in the same cluster: with its own definitions, rights, Pods and resources, which
+// guest is MetalLB, v0.14 or later, in the same cluster: with its own definitions, rights, Pods and resources, which
 // Lanlord does not look at. Its programs see a root directory with no more than an image has, and with the files that
 // MetalLB's manifest mounts there.
 type guest struct {
@@ -231,7 +231,8 @@ func (r *Rig) furnish(ctx context.Context, g *guest, s Side) error {
 func (g *guest) enter(cmd *exec.Cmd, program string, args []string, environment ...string) {
 	cmd.Path, cmd.Dir = "/"+program, "/"
 	cmd.Args = append([]string{program, "--port=" + guestPort}, args...)
-	cmd.Env = append([]string{"KUBECONFIG=/kubeconfig", "METALLB_NAMESPACE=" + guestNamespace, "METALLB_BGP_TYPE=native"}, environment...)
+	cmd.Env = append([]string{"KUBECONFIG=/kubeconfig", "METALLB_NAMESPACE=" + guestNamespace, "METALLB_BGP_TYPE=native",
+		"HOME=/", "USER=root"}, environment...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: g.root}
 }
 
@@ -254,9 +255,19 @@ func (r *Rig) awaitGuest(ctx context.Context) error {
 		return err
 	}
 	services := r.server.Admin.CoreV1().Services(appNamespace)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	err := until(ctx, "MetalLB's controller to give an address", progressPoll, func() (bool, error) {
+		select {
+		case <-r.ended:
+			cancel(errors.New("the controller has ended"))
+		default:
+		}
 		s, err := services.Get(ctx, name, metav1.GetOptions{})
 		return err == nil && len(s.Status.LoadBalancer.Ingress) == 1, err
 	})
-	return errors.Join(err, services.Delete(ctx, name, metav1.DeleteOptions{}))
+	if err != nil {
+		return err
+	}
+	return services.Delete(ctx, name, metav1.DeleteOptions{})
 }

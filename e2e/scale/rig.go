@@ -48,6 +48,8 @@ type Options struct {
 	Dir string
 	// Flags are further flags of the controller and the speakers.
 	Flags []string
+	// Profiles is an existing folder for heap profiles, which needs the flag --pprof; empty for none.
+	Profiles string
 	// Unstarted leaves the speakers to the turns of the sides; see [Beside].
 	Unstarted bool
 }
@@ -169,20 +171,29 @@ func (r *Rig) StopController() error {
 
 // metric returns the value of one of the controller's metrics, with its labels as they are written.
 func (r *Rig) metric(ctx context.Context, name string) (float64, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+controllerListen+"/metrics", nil)
+	text, err := r.get(ctx, "/metrics")
 	if err != nil {
 		return 0, err
+	}
+	return scrape.Value(text, name)
+}
+
+// get returns what the controller answers under a path of its HTTP server.
+func (r *Rig) get(ctx context.Context, path string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+controllerListen+path, nil)
+	if err != nil {
+		return "", err
 	}
 	response, err := r.http.Do(request)
 	if err != nil {
-		return 0, err
+		return "", err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, err
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s of the controller: %s", path, response.Status)
 	}
-	return scrape.Value(string(text), name)
+	return string(text), err
 }
 
 // until calls done again and again until it returns true.

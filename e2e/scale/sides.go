@@ -12,7 +12,7 @@ type Side struct {
 	Name string
 	// Controller and Speaker are the paths of the programs.
 	Controller, Speaker string
-	// MetalLB is the path of MetalLB's own manifest if the programs are MetalLB's, of v0.13 or later. It is empty for
+	// MetalLB is the path of MetalLB's own manifest if the programs are MetalLB's, of v0.14 or later. It is empty for
 	// Lanlord's programs.
 	MetalLB string
 }
@@ -48,10 +48,14 @@ func (r *Rig) take(ctx context.Context, s Side) (err error) {
 	if err := r.StartController(); err != nil {
 		return err
 	}
-	if s.MetalLB != "" {
+	switch {
+	case s.MetalLB == "":
+		return r.awaitController(ctx)
+	case r.services == 0:
 		return r.awaitGuest(ctx)
+	default:
+		return nil // a further Service could get an address that another one has before MetalLB has seen that one
 	}
-	return r.awaitController(ctx)
 }
 
 // halt ends the side that runs, if one does. Lanlord's controller is told to stop, so that the next one need not wait

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -28,9 +29,9 @@ func besideFlags(flags *flag.FlagSet, o *options) func(*options) error {
 	only := flags.String("only", "", "compare sides in turns, in these `parts`, separated by commas: "+strings.Join(scale.Parts(), ", "))
 	beside := flags.Bool("beside", false, "compare sides in turns, in all parts")
 	before := flags.String("before", "", "`folder` with another controller and speaker of Lanlord, which are a side too")
-	flags.StringVar(&metallb.Speaker, "metallb-speaker", "", "MetalLB's speaker, v0.13 or later, a `program`: makes MetalLB a side")
+	flags.StringVar(&metallb.Speaker, "metallb-speaker", "", "MetalLB's speaker, v0.14 or later, a `program`: makes MetalLB a side")
 	flags.StringVar(&metallb.Controller, "metallb-controller", "", "MetalLB's controller, a `program`")
-	flags.StringVar(&metallb.MetalLB, "metallb-manifest", "", "MetalLB's own manifest of the same version, a `file`")
+	flags.StringVar(&metallb.MetalLB, "metallb-manifest", "", "MetalLB's own manifest of the same version, a `file`; empty means metallb-native.yaml beside the speaker")
 	flags.IntVar(&o.turns.Rounds, "turns", 3, "how often each side has its turn")
 	flags.IntVar(&o.turns.Crashes, "crashes", 3, "crashes in each turn with less than 1,000 Services")
 	flags.DurationVar(&o.turns.Warm, "warm", 10*time.Second, "how long programs run before they are measured at rest")
@@ -57,10 +58,11 @@ func besideFlags(flags *flag.FlagSet, o *options) func(*options) error {
 // sides lists the sides: MetalLB and the programs of before, where they are named, and Lanlord.
 func (o *options) sides(metallb scale.Side, before string) error {
 	if metallb.Speaker != "" || metallb.Controller != "" {
-		if metallb.Speaker == "" || metallb.Controller == "" || metallb.MetalLB == "" {
-			return errors.New("MetalLB needs -metallb-speaker, -metallb-controller and -metallb-manifest")
+		if metallb.Speaker == "" || metallb.Controller == "" {
+			return errors.New("MetalLB needs -metallb-speaker and -metallb-controller")
 		}
 		metallb.Name = "MetalLB"
+		metallb.MetalLB = cmp.Or(metallb.MetalLB, filepath.Join(filepath.Dir(metallb.Speaker), "metallb-native.yaml"))
 		o.turns.Sides = append(o.turns.Sides, metallb)
 	}
 	if before != "" {

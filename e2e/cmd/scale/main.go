@@ -52,6 +52,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.Layer2, "layer2", "", "`keys` of the configuration below layer2, as \"rate: 1000\"")
 	flags.DurationVar(&o.Idle, "idle", 30*time.Second, "how long nothing happens")
 	flags.IntVar(&o.Changes, "changes", 500, "endpoint changes, and heartbeats")
+	flags.StringVar(&o.Profiles, "profiles", "", "`folder` for heap profiles of programs at rest; needs -flags --pprof")
 	flags.BoolVar(&o.Reference, "reference", true, "measure the API server alone too")
 	flags.BoolVar(&o.Again, "again", true, "also have all addresses given at once")
 	flags.BoolVar(&o.Crash, "crash", true, "let a node crash")
