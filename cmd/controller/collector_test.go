@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/lanlord/lanlord/pkg/daemon"
 	"github.com/lanlord/lanlord/pkg/kube"
@@ -22,6 +23,13 @@ func serves(t *testing.T, handler http.HandlerFunc) netip.AddrPort {
 	s := httptest.NewServer(handler)
 	t.Cleanup(s.Close)
 	return netip.MustParseAddrPort(s.Listener.Addr().String())
+}
+
+// patientCollector returns a collector without an API server, which also waits for processes on a busy machine.
+func patientCollector() *collector {
+	c := newCollector(nil, "n")
+	c.client.Timeout = time.Minute
+	return c
 }
 
 // sealedBy answers like the process of a Pod.
@@ -73,7 +81,7 @@ func TestCollector(t *testing.T) {
 	})
 	processes = append(processes, kube.Process{Pod: "before", Addr: shared}, kube.Process{Pod: "after", Addr: shared})
 
-	c := newCollector(nil, "n")
+	c := patientCollector()
 	c.list = func(context.Context) ([]kube.Process, error) { return processes, nil }
 	w := httptest.NewRecorder()
 	c.ServeHTTP(w, httptest.NewRequest(http.MethodGet, daemon.StatusesPath, nil))
@@ -110,7 +118,7 @@ func TestCollectionsAreFew(t *testing.T) {
 		asked.Add(1)
 		sealedBy(t, "a", []byte("x"))(w, r)
 	})
-	c := newCollector(nil, "n")
+	c := patientCollector()
 	c.list = func(context.Context) ([]kube.Process, error) {
 		listed.Add(1)
 		return []kube.Process{{Pod: "a", Addr: at}}, nil
@@ -140,7 +148,7 @@ func TestAllStatusesAreBounded(t *testing.T) {
 	for range processes {
 		list = append(list, kube.Process{Pod: "a", Addr: at})
 	}
-	all := newCollector(nil, "n").collect(t.Context(), list)
+	all := patientCollector().collect(t.Context(), list)
 	if len(all.Sealed) != maxAnswers/(1<<20) || !strings.Contains(all.Problems["a"], "have more than") {
 		t.Errorf("%d answers of 1 MiB are kept; %q", len(all.Sealed), all.Problems)
 	}
@@ -148,7 +156,7 @@ func TestAllStatusesAreBounded(t *testing.T) {
 
 // TestListErrorIsNotRepeated checks that the answer does not quote the API server.
 func TestListErrorIsNotRepeated(t *testing.T) {
-	c := newCollector(nil, "n")
+	c := patientCollector()
 	c.list = func(context.Context) ([]kube.Process, error) {
 		return nil, errors.New("secret words of the API server")
 	}

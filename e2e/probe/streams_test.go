@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bufio"
+	"context"
 	"net"
 	"testing"
 	"time"
@@ -42,14 +43,21 @@ func echoLines(conn net.Conn, lines *bufio.Reader, most int) {
 }
 
 func TestStreamReportsWhatBroke(t *testing.T) {
-	talk := Talk{Connections: 1, Every: 5 * time.Millisecond, Timeout: 200 * time.Millisecond, For: 400 * time.Millisecond}
+	const enough = 20 // lines of a connection that lasts
+	talk := Talk{Connections: 1, Every: 5 * time.Millisecond, Timeout: 3 * time.Second, For: time.Minute}
+	lasting, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	for _, test := range []struct {
 		name   string
 		answer func(n int, conn net.Conn, lines *bufio.Reader)
 		lines  int
 		reason string // of the break, empty if it lasts
 	}{
-		{"lasts", func(_ int, c net.Conn, r *bufio.Reader) { echoLines(c, r, -1) }, -1, ""},
+		{"lasts", func(_ int, c net.Conn, r *bufio.Reader) {
+			echoLines(c, r, enough)
+			cancel()
+			echoLines(c, r, -1)
+		}, enough, ""},
 		{"closed after three lines", func(_ int, c net.Conn, r *bufio.Reader) { echoLines(c, r, 3) }, 3, "EOF"},
 		{"silent after two lines", func(_ int, c net.Conn, r *bufio.Reader) {
 			echoLines(c, r, 2)
@@ -62,14 +70,18 @@ func TestStreamReportsWhatBroke(t *testing.T) {
 		}, 0, errOtherLine.Error()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			talk, ctx := talk, t.Context()
 			talk.Target = lineServer(t, test.answer)
-			got, err := Stream(t.Context(), talk)
+			if test.reason == "" {
+				talk.Timeout, ctx = 20*time.Second, lasting
+			}
+			got, err := Stream(ctx, talk)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if test.reason == "" {
-				if got.Opened != 1 || len(got.Broken) != 0 || got.Lines < 10 || got.Slowest <= 0 {
-					t.Errorf("%+v, want about 80 lines and no break", got)
+				if got.Opened != 1 || len(got.Broken) != 0 || got.Lines < test.lines || got.Slowest <= 0 {
+					t.Errorf("%+v, want at least %d lines and no break", got, test.lines)
 				}
 				return
 			}
@@ -91,7 +103,7 @@ func TestStreamOneOfSeveral(t *testing.T) {
 		}
 		echoLines(c, r, -1)
 	})
-	talk := Talk{Target: target, Connections: 3, Every: 5 * time.Millisecond, Timeout: time.Second, For: 200 * time.Millisecond}
+	talk := Talk{Target: target, Connections: 3, Every: 5 * time.Millisecond, Timeout: 20 * time.Second, For: 2 * time.Second}
 	got, err := Stream(t.Context(), talk)
 	if err != nil || got.Opened != 3 || len(got.Broken) != 1 {
 		t.Errorf("%+v, %v; want one break of three", got, err)
