@@ -22,10 +22,7 @@ func (r *Rig) Announce(ctx context.Context, from int) error {
 		return err
 	}
 	r.lab.Judge(addrs)
-	if _, err = r.lab.Settle(ctx); err != nil {
-		return err
-	}
-	return nil
+	return r.settle(ctx)
 }
 
 // RestartController tells the controller to stop, starts it, creates a Service, and returns how long it took from its start, and

@@ -34,7 +34,7 @@ func besideFlags(flags *flag.FlagSet, o *options) func(*options) error {
 	flags.StringVar(&metallb.MetalLB, "metallb-manifest", "", "MetalLB's own manifest of the same version, a `file`; empty means metallb-native.yaml beside the speaker")
 	flags.IntVar(&o.turns.Rounds, "turns", 3, "how often each side has its turn")
 	flags.IntVar(&o.turns.Crashes, "crashes", 3, "crashes in each turn with less than 1,000 Services")
-	flags.DurationVar(&o.turns.Warm, "warm", 10*time.Second, "how long programs run before they are measured at rest")
+	flags.DurationVar(&o.turns.Warm, "warm", 15*time.Second, "how long programs run before they are measured at rest")
 	flags.IntVar(&o.turns.MostGuests, "metallb-most", 2000, "the most Services that MetalLB creates")
 	return func(o *options) error {
 		if *only != "" {
