@@ -71,7 +71,7 @@ type Assignment struct {
 	All, Writes time.Duration
 	// Made is from the first Service created to the last one created.
 	Made time.Duration
-	// CPU is what the controller took for it, its start included. Speakers is what a speaker took, on average.
+	// CPU is the controller's, its start included. Speakers is the CPU time of a speaker, on average.
 	CPU, Speakers time.Duration
 }
 

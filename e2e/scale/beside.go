@@ -13,43 +13,43 @@ import (
 
 // The parts of a comparison.
 const (
-	// PartRest is the load of controller and speakers while nothing happens, and their memory.
+	// PartRest measures the load of controller and speakers while nothing happens, and their memory.
 	PartRest = "rest"
-	// PartARP is how fast a speaker answers ARP requests, beside the kernel.
+	// PartARP measures the speed of a speaker's answers to ARP requests, beside the kernel.
 	PartARP = "arp"
-	// PartCrash is the crash of nodes.
+	// PartCrash lets nodes crash.
 	PartCrash = "crash"
-	// PartCreate is the creation of Services one by one, beside a bare client.
+	// PartCreate measures the creation of Services one by one, beside a bare client.
 	PartCreate = "create"
 )
 
 // Parts returns the parts of a comparison.
 func Parts() []string { return []string{PartRest, PartARP, PartCrash, PartCreate} }
 
-// manyServices are enough for the rows of a node with hundreds of addresses, and too many for the rows of a few.
+// From manyServices on, a node has hundreds of addresses, and other rows of the table show its crash.
 const manyServices = 1000
 
-// Turns say what is measured of each side, in turns.
+// Turns plan a comparison: each side has its turns, one after the other.
 type Turns struct {
-	// Sides take their turns in this order. The addresses that they announce are given by the last side, which is
-	// Lanlord.
+	// Sides take their turns in this order. The last side is Lanlord's, and gives the addresses that all sides announce.
 	Sides []Side
 	// Parts are some of [Parts].
 	Parts []string
-	// Services is how many there are, at least 1.
+	// Services counts the Services, at least 1.
 	Services int
-	// Rounds is how often each side has its turn, and Crashes how many nodes crash in each turn.
+	// Rounds counts the turns of each side, and Crashes the crashes of nodes in each turn; both are at least 1.
 	Rounds, Crashes int
-	// Warm is how long the programs run before they are measured at rest, and Idle how long they are measured.
+	// The programs run for Warm before their load at rest is measured for Idle.
 	Warm, Idle time.Duration
-	// MostGuests is how many Services are the most that MetalLB creates: the time is quadratic.
+	// MostGuests limits the Services for which MetalLB takes part in the creation, since the time grows with their
+	// square.
 	MostGuests int
 }
 
 // wants tells whether a part is measured.
 func (t Turns) wants(part string) bool { return slices.Contains(t.Parts, part) }
 
-// Turn is what was measured of a side in one turn.
+// Turn holds the figures of one turn of a side. Parts that were not measured are zero.
 type Turn struct {
 	Rest    Usage
 	Memory  Resident
@@ -57,7 +57,7 @@ type Turn struct {
 	Crashes []wire.Result
 }
 
-// Comparison is what was measured with one number of Services.
+// Comparison holds the figures with one number of Services.
 type Comparison struct {
 	Services, Speakers int
 	Sides              []Side
@@ -67,8 +67,8 @@ type Comparison struct {
 	Reference []Reference
 }
 
-// Beside makes a Rig, lets the sides take their turns in it, and removes the Rig. say is called before each step. The
-// comparison has what was measured also if there is an error.
+// Beside makes a Rig, lets the sides take their turns in the Rig, and removes the Rig. Beside calls say before each
+// step. After an error the comparison has the figures that were measured before.
 func Beside(ctx context.Context, o Options, t Turns, say func(string)) (Comparison, error) {
 	n := len(t.Sides)
 	c := Comparison{
@@ -199,7 +199,7 @@ func (r *Rig) turn(ctx context.Context, side Side, t Turns) (turn Turn, err erro
 	return turn, nil
 }
 
-// guestHold is how long the fault of a node lasts where MetalLB is to notice it.
+// guestHold keeps a node without power for long enough that MetalLB notices.
 const guestHold = 15 * time.Second
 
 // crash takes the power from the node that answers for one of the addresses.

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// figure is one value of a side, of each turn or each crash.
+// figure makes a row: values of each side, one for each turn or each crash.
 type figure struct {
 	name string
 	// goals are by the number of Services; 0 is for all others.

@@ -27,7 +27,7 @@ const (
 type Usage struct {
 	// Controller is CPU time; Speaker that of the speakers on average.
 	Controller, Speaker time.Duration
-	// Switches is how often a thread of a speaker was taken from a CPU.
+	// Switches counts the context switches of the threads of a speaker, on average.
 	Switches int
 	// Gossip and Watching are bytes that a node sent and received for its speakers' gossip, and on the LAN.
 	Gossip, Watching uint64
@@ -80,7 +80,7 @@ func (r *Rig) usage() (u Usage, err error) {
 	return u, nil
 }
 
-// speakersLoad returns what the speakers have done since their starts, on average.
+// speakersLoad returns the load of a speaker since its start, on average.
 func (r *Rig) speakersLoad() (sum load, err error) {
 	for i := range r.options.Speakers {
 		one, err := loadOf(r.lab.Process(i))

@@ -6,9 +6,9 @@ import (
 	"os/exec"
 )
 
-// Side is a pair of programs that is measured in turns with others.
+// Side names a controller and a speaker that take turns with others.
 type Side struct {
-	// Name is the head of the side's column.
+	// Name heads the side's column.
 	Name string
 	// Controller and Speaker are the paths of the programs.
 	Controller, Speaker string

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// load is what the threads of a process have done since they started.
+// load sums the CPU time and the context switches of the threads of a process, since the threads started. A switch takes
+// a thread from a CPU, because the thread waits or because another thread runs.
 type load struct {
-	cpu time.Duration
-	// switches is how often they were taken from a CPU, because they waited for something or because another thread ran.
+	cpu      time.Duration
 	switches int
 }
 
@@ -40,7 +40,7 @@ func loadOf(pid int) (l load, err error) {
 	return l, err
 }
 
-// since returns what was done after another load of the same process.
+// since returns the load after an earlier load of the same process.
 func (l load) since(before load) load { return load{l.cpu - before.cpu, l.switches - before.switches} }
 
 // cpu returns how long the threads of a process have run. Threads that have ended are not counted; a Go program keeps its own.

@@ -14,21 +14,21 @@ import (
 )
 
 const (
-	// outstanding is how many requests of a closed loop have no answer yet, as in the benchmarks of package layer2.
+	// A closed loop keeps so many requests without an answer, as the benchmarks of package layer2 do.
 	outstanding = 64
-	// loopTurns is how often the kernel and the speaker take turns, each with loopAnswers answers.
+	// The kernel and the speaker take loopTurns turns, each with loopAnswers answers.
 	loopTurns, loopAnswers = 10, 4000
-	// singleAnswers is how many single requests each of the two answers, with singlePause before each request.
+	// Each of the two answers singleAnswers single requests, with singlePause before each request.
 	singleAnswers, singlePause = 2000, 200 * time.Microsecond
-	// lostAfter is how long an answer may take, also on a busy machine. mostWaits is how often none may come in a turn.
+	// An answer may take lostAfter, also on a busy machine. In a turn, at most mostWaits waits may end without one.
 	lostAfter, mostWaits = time.Second, 10
 )
 
 // Answers tells how fast the speaker of a node answers ARP requests (RFC 826), beside the kernel of the same node.
 type Answers struct {
-	// Speaker and Kernel are the answers a second with 64 requests without an answer at any time.
+	// Speaker and Kernel count the answers a second, with 64 requests without an answer at any time.
 	Speaker, Kernel float64
-	// Above is how much later than the kernel the speaker answers a single request, by the medians of both.
+	// Above tells by how much later than the kernel the speaker answers a single request, by the medians of both.
 	Above time.Duration
 }
 
