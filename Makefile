@@ -25,13 +25,21 @@ guests := MetalLB|TestHelm
 sides = -turns $(TURNS) $(if $(METALLB_SPEAKER),-metallb-speaker $(METALLB_SPEAKER)) $(if $(METALLB_CONTROLLER),-metallb-controller $(METALLB_CONTROLLER)) \
   $(if $(METALLB_MANIFEST),-metallb-manifest $(METALLB_MANIFEST)) $(if $(BEFORE),-before $(BEFORE))
 
-.PHONY: build test bench bench-failover bench-bgp bench-scale bench-nodes soak soak-kind demo demo-down e2e e2e-own e2e-guests e2e-namespaces e2e-ready lint fuzz image sbom lab
+.PHONY: help build test bench bench-failover bench-bgp bench-scale bench-nodes soak soak-kind demo demo-down e2e e2e-own e2e-guests e2e-namespaces e2e-ready lint fuzz image release lab
 
+# The programs, in bin/.
 build: export GOOS = $(word 1,$(subst /, ,$(PLATFORM)))
 build: export GOARCH = $(word 2,$(subst /, ,$(PLATFORM)))
 build:
 	go build -ldflags '$(ldflags)' -o bin/ ./cmd/controller ./cmd/speaker ./cmd/kubectl-lanlord
 	ln -sf kubectl-lanlord bin/kubectl_complete-lanlord
+
+# The targets, each with the comment above it.
+help:
+	@awk '/^#/ {text = text substr($$0, 2); next} \
+	  /^[a-z0-9-]+:( |$$)/ && !/:=/ {sub(/:.*/, ""); if (!($$0 in seen)) {seen[$$0] = 1; line = sprintf("%-15s", $$0); \
+	    n = split(text, words, " "); for (i = 1; i <= n; i++) {if (length(line words[i]) > 110) {print line; line = sprintf("%15s", "")} \
+	    line = line " " words[i]}; print line}} {text = ""}' Makefile
 
 # All that needs no cluster. As root it includes the tests in network namespaces, which want these programs.
 test:
@@ -39,8 +47,9 @@ test:
 	go vet ./...
 	CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m ./...
 	go test -run Allocates ./pkg/layer2 # to the letter: the race detector allocates
-	cd e2e && go vet ./... && CGO_ENABLED=1 go test -race -shuffle=on -short ./apiserver ./browser ./cmd/... ./kindsoak ./lab ./probe ./router/... ./scale ./soak ./wire
+	cd e2e && go vet ./... && CGO_ENABLED=1 go test -race -shuffle=on -short ./apiserver ./browser ./cmd/... ./kindsoak ./lab ./probe ./release ./router/... ./scale ./soak ./wire
 
+# All benchmarks of the packages, in memory.
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
 
@@ -91,10 +100,11 @@ image: build
 	  -label org.opencontainers.image.revision=$(COMMIT) bin/controller bin/speaker
 	docker load -q -i bin/image.tar
 
-# What is in the binaries, module by module, in CycloneDX: bin/controller.cdx.json, bin/speaker.cdx.json.
-sbom: build
-	go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0 bin -json -output bin/controller.cdx.json bin/controller
-	go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0 bin -json -output bin/speaker.cdx.json bin/speaker
+# The files of a release in dist/VERSION: the image for three platforms, manifests and chart with its digest, the plugin, bills of
+# materials, checksums, notes. REGISTRY=registry.example/team names the image REGISTRY/lanlord, and pushes it.
+release:
+	cd e2e && go build -o ../bin/release ./cmd/release
+	bin/release -version $(VERSION) -commit $(COMMIT) $(if $(REGISTRY),-repository $(REGISTRY)/lanlord -push) $(RELEASEFLAGS)
 
 # The cluster with the image on its nodes; e2e/README.md has the variables.
 lab:
@@ -102,8 +112,10 @@ lab:
 	$(MAKE) image
 	e2e/cluster.sh load $(IMAGE)
 
+# All tests on the kind cluster, and with real processes without a cluster.
 e2e: e2e-own e2e-guests e2e-namespaces
 
+# The tests on the cluster that need only Lanlord.
 e2e-own: e2e-ready
 	cd e2e && $(clustertest) -skip '$(guests)' . ./kindsoak
 
@@ -121,18 +133,21 @@ e2e-namespaces:
 	e2e/packages.sh frr bird2 openbgpd gobgpd tcpdump tshark
 	cd e2e && $(clustertest) ./claims ./privilege ./wire ./router ./scale ./soak
 
+# What the tests on the cluster begin with.
 e2e-ready: lab
 	e2e/demo.sh clean
 	e2e/packages.sh prometheus chromium
 
+# The main job on the cluster, step by step.
 demo: lab
 	e2e/demo.sh
 
+# Removes the cluster.
 demo-down:
 	e2e/cluster.sh down
 	e2e/engine.sh stop
 
-# govulncheck exits with 3 if it finds something, with 1 if it cannot look.
+# Formats, vet, staticcheck and govulncheck. The last exits with 3 if it finds something, with 1 if it cannot look.
 lint:
 	@test -z "$$(gofmt -l . | tee -a /dev/stderr)"
 	go build -o bin/ honnef.co/go/tools/cmd/staticcheck golang.org/x/vuln/cmd/govulncheck
@@ -140,6 +155,7 @@ lint:
 	cd e2e && go vet ./... && ../bin/staticcheck ./...
 	bin/govulncheck ./... || { test $$? -ne 3 && echo 'lint: not checked for vulnerabilities, the database is out of reach'; }
 
+# Each fuzz test for a while: FUZZTIME=20s.
 fuzz:
 	@for package in $$(go list ./...); do \
 	  for target in $$(go test -list '^Fuzz' $$package | grep ^Fuzz); do \

@@ -6,18 +6,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/config"
-	"github.com/lanlord/lanlord/pkg/controller"
 	"github.com/lanlord/lanlord/pkg/daemon"
 	"github.com/lanlord/lanlord/pkg/kube"
+	"github.com/lanlord/lanlord/pkg/rehearsal"
 )
 
 // syncTimeout is the time in which the cluster must be read.
@@ -36,7 +33,7 @@ func check(ctx context.Context, file string, againstCluster bool, set *flag.Flag
 	}
 	cfg, err := config.Read(data)
 	if err == nil {
-		err = printOwnClass(cfg, flags.LoadBalancerClass, stdout)
+		err = rehearsal.WriteOwnClass(cfg, flags.LoadBalancerClass, stdout)
 	}
 	if err == nil {
 		err = cfg.CheckPools()
@@ -48,10 +45,11 @@ func check(ctx context.Context, file string, againstCluster bool, set *flag.Flag
 	if err != nil {
 		return fmt.Errorf("--against-cluster: %w", err)
 	}
-	if err := p.print(stdout); err != nil {
+	fmt.Fprintln(stdout)
+	if err := p.WriteText(stdout); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(p.changes, withdraws) {
+	if p.Withdraws() {
 		return daemon.ErrFailed // the table shows the lost addresses
 	}
 	return nil
@@ -89,124 +87,23 @@ func readFileOutside(file string, folders []string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// plan lists the changes that a configuration would make in the cluster.
-type plan struct {
-	// at names the ConfigMap for the configuration.
-	at      string
-	changes []controller.Change
-	// notes list unknown facts, and objects that the cluster lacks.
-	notes []string
-	// warnings list facts about the configuration in this cluster that a user should know.
-	warnings []string
-	// delay is the withdraw-delay of the change. delayed is the number of Services that keep their addresses for delay.
-	delay   time.Duration
-	delayed int
-}
-
 // preview reads the cluster and returns the changes that cfg would make, and other facts that a user should know before
 // the change.
-func preview(ctx context.Context, cfg *config.Config, w wanted, flags daemon.Flags, gateways bool) (plan, error) {
+func preview(ctx context.Context, cfg *config.Config, w wanted, flags daemon.Flags, gateways bool) (rehearsal.Plan, error) {
 	client, err := kube.Connect(flags.Kubeconfig, name)
 	if err != nil {
-		return plan{}, err
+		return rehearsal.Plan{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
 	notes, err := locate(ctx, client, w, &flags)
 	if err != nil {
-		return plan{}, err
+		return rehearsal.Plan{}, err
 	}
 	options := storeOptions(flags, client)
 	options.Gateways = gateways
 	options.Log = slog.New(slog.DiscardHandler)
-	store := kube.New(options)
-	ended := make(chan error, 1)
-	go func() { ended <- store.Run(ctx) }()
-	defer func() { cancel(); <-ended }()
-	if err := store.WaitSynced(ctx); err != nil {
-		return plan{}, err
-	}
-	snapshot := store.Snapshot()
-	p := plan{
-		at:      fmt.Sprintf("ConfigMap %s/%s", flags.Namespace, flags.ConfigMap),
-		changes: controller.Preview(snapshot, cfg), notes: notes, warnings: controller.Notes(snapshot, cfg),
-		delay: cfg.Allocation.WithdrawDelay,
-	}
-	if was := snapshot.Config; was != nil {
-		p.delay = cfg.WithdrawDelayAfter(was)
-		atOnce := controller.Preview(snapshot, cfg.WithPast([]config.Past{{Config: was, Until: time.Now().Add(p.delay)}}))
-		p.delayed = countWithdrawing(p.changes) - countWithdrawing(atOnce)
-	}
-	p.checkSecrets(ctx, client, cfg, flags.Namespace)
-	return p, nil
-}
-
-// checkSecrets adds notes about passwords of peers that are missing in the namespace of Lanlord.
-func (p *plan) checkSecrets(ctx context.Context, client kube.Client, cfg *config.Config, namespace string) {
-	for _, peer := range cfg.Peers {
-		if peer.PasswordSecret == (config.SecretKey{}) {
-			continue
-		}
-		if problem := kube.MissingSecret(ctx, client, namespace, peer.PasswordSecret.Secret, peer.PasswordSecret.Key); problem != "" {
-			p.notes = append(p.notes, fmt.Sprintf("peer %q: %s", peer.Name, problem))
-		}
-	}
-}
-
-func countWithdrawing(changes []controller.Change) (n int) {
-	for _, c := range changes {
-		if withdraws(c) {
-			n++
-		}
-	}
-	return n
-}
-
-// withdraws reports whether a Service would lose an address.
-func withdraws(c controller.Change) bool {
-	return slices.ContainsFunc(c.Before, func(a netip.Addr) bool { return !slices.Contains(c.After, a) })
-}
-
-func (p *plan) print(out io.Writer) error {
-	fmt.Fprintf(out, "\nagainst the cluster, as %s\n", p.at)
-	for _, note := range p.notes {
-		fmt.Fprintf(out, "note: %s\n", note)
-	}
-	for _, warning := range p.warnings {
-		fmt.Fprintf(out, "warning: %s\n", warning)
-	}
-	if len(p.changes) == 0 {
-		_, err := fmt.Fprintln(out, "\nNo Service of the cluster would get another address.")
-		return err
-	}
-	fmt.Fprintf(out, "\n%s of the cluster would get other addresses:\n", services(len(p.changes)))
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "SERVICE\tNOW\tTHEN\tREASON")
-	for _, c := range p.changes {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s: %s\n", c.Service, list(c.Before), list(c.After), c.Reason, c.Message)
-	}
-	if err := table.Flush(); err != nil || p.delay == 0 || p.delayed == 0 {
-		return err
-	}
-	_, err := fmt.Fprintf(out, "\n%d of these would keep the old addresses for %s first (withdraw-delay).\n", p.delayed, p.delay)
-	return err
-}
-
-func services(n int) string {
-	if n == 1 {
-		return "1 Service"
-	}
-	return fmt.Sprintf("%d Services", n)
-}
-
-// list joins addresses for a table.
-func list(addrs []netip.Addr) string {
-	if len(addrs) == 0 {
-		return "none"
-	}
-	texts := make([]string, len(addrs))
-	for i, a := range addrs {
-		texts[i] = a.String()
-	}
-	return strings.Join(texts, ",")
+	p, err := rehearsal.New(ctx, cfg, options)
+	p.Notes = append(notes, p.Notes...)
+	return p, err
 }

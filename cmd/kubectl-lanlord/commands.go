@@ -30,10 +30,14 @@ func (p *plugin) look(ctx context.Context, s scope) (*inspect.Cluster, access, e
 	if err != nil {
 		return nil, a, err
 	}
-	if s != thorough {
-		if err := where.only(); err != nil {
-			return nil, a, err
-		}
+	switch {
+	case s != thorough:
+		err = where.only()
+	case !where.everywhere:
+		err = where.searchOthers(ctx, a)
+	}
+	if err != nil {
+		return nil, a, err
 	}
 	c, err := p.gather(ctx, a, where, s, told)
 	return c, a, err
@@ -65,29 +69,14 @@ func (p *plugin) command(use, short string, positional cobra.PositionalArgs, s s
 }
 
 func (p *plugin) status() *cobra.Command {
-	return p.command("status", "Show Lanlord at a glance: speakers, pools, what waits, what is wrong", args("", 0, 0), ordinary,
+	command := p.command("status", "Show Lanlord at a glance: speakers, pools, what waits, what is wrong", args("", 0, 0), ordinary,
 		func(_ context.Context, c *inspect.Cluster, _ access, _ []string) (report, error) {
 			return inspect.Look(c), nil
 		})
-}
-
-func (p *plugin) pools() *cobra.Command {
-	return p.command("pools", "List the pools, and what of them is in use", args("", 0, 0), ordinary,
-		func(_ context.Context, c *inspect.Cluster, _ access, _ []string) (report, error) {
-			return inspect.Pools(c), nil
-		})
-}
-
-func (p *plugin) services() *cobra.Command {
-	command := p.command("services", "List the Services with their addresses, and who answers for them", args("", 0, 0), ordinary,
-		func(_ context.Context, c *inspect.Cluster, _ access, _ []string) (report, error) {
-			namespace := ""
-			if p.overrides.Context.Namespace != "" { // an empty namespace means all namespaces
-				namespace = p.overrides.Context.Namespace
-			}
-			return inspect.Services(c, namespace), nil
-		})
-	command.Long = "Lists the Services with their addresses, and who answers for them: of all namespaces, or of the one that -n names."
+	command.Long = command.Short + ".\n\nExit status 0 in any case; doctor is for scripts."
+	command.Example = `  kubectl lanlord status
+  kubectl lanlord status -o wide                        # with the versions, the Pods, and the problem of each speaker
+  kubectl lanlord status -o json | jq '.services'       # the numbers of Services, announced and waiting`
 	return command
 }
 
@@ -109,6 +98,8 @@ func (p *plugin) who() *cobra.Command {
 			return answer, verdict(answer.Well(), answer.Known())
 		})
 	command.Long = command.Short + ".\n\nExit status 1 unless one node answers for it, and no other host."
+	command.Example = `  kubectl lanlord who 192.0.2.10
+  kubectl lanlord who 2001:db8::10 -o json | jq '.nodes'`
 	command.ValidArgsFunction = p.completeAddresses
 	return command
 }
@@ -147,6 +138,9 @@ func (p *plugin) why() *cobra.Command {
 			return e, verdict(e.Well, e.Known())
 		})
 	command.Long = command.Short + ", who answers for it and what happened to it.\n\nExit status 1 unless it has what it needs, and is announced."
+	command.Example = `  kubectl lanlord why web                  # in the namespace of the context
+  kubectl lanlord why -n shop cart
+  kubectl lanlord why shop/cart -o yaml`
 	command.ValidArgsFunction = p.completeServices
 	return command
 }
@@ -182,26 +176,11 @@ func (p *plugin) explain(ctx context.Context, c *inspect.Cluster, a access, key 
 	return inspect.Why(c, key, convertEvents(list.Items, key.Name)), nil
 }
 
-func (p *plugin) doctor() *cobra.Command {
-	command := p.command("doctor", "Look for what is wrong: in the cluster, the configuration, the network", args("", 0, 0), thorough,
-		func(_ context.Context, c *inspect.Cluster, _ access, _ []string) (report, error) {
-			d := inspect.Examine(c)
-			switch d.Verdict {
-			case inspect.Wrong:
-				return d, errWrong
-			case inspect.Unchecked:
-				return d, errUnsure
-			}
-			return d, nil
-		})
-	command.Long = command.Short + ".\n\nExit status 1 if something is wrong, 2 if nothing is known to be, but not all could be looked at. " +
-		"A remark is for what may be meant so, and changes nothing of that."
-	return command
-}
-
 func (p *plugin) versions() *cobra.Command {
 	var client bool
 	command := &cobra.Command{Use: "version", Short: "Print the versions of the plugin and of Lanlord's processes", Args: args("", 0, 0)}
+	command.Example = `  kubectl lanlord version
+  kubectl lanlord version --client`
 	format := outputFlag(command)
 	command.Flags().BoolVar(&client, "client", false, "Print the plugin's version only, and ask no cluster")
 	command.RunE = func(cmd *cobra.Command, _ []string) error {

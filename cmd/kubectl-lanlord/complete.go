@@ -107,11 +107,8 @@ func (p *plugin) servicesOf(ctx context.Context, a access) *inspect.Cluster {
 	}
 	g := &gatherer{access: a, fallback: namespace, progress: newProgress(nil)}
 	if where, err := p.find(ctx, a); err == nil {
-		for i := range where.pods {
-			if pod := &where.pods[i]; pod.Labels[componentLabel] == controllerComponent && len(pod.Spec.Containers) > 0 {
-				g.cluster.Class = flagOf(&pod.Spec.Containers[0], "load-balancer-class", "")
-			}
-		}
+		g.configuredBy(where.pods)
+		g.cluster.ClassUnknown = where.forbidden != nil
 	}
 	_ = g.gatherServices(ctx) // without an answer, completion offers nothing
 	return &g.cluster

@@ -13,6 +13,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/lanlord/lanlord/pkg/kube"
 )
 
 // access holds the functions that reach a cluster.
@@ -22,6 +24,8 @@ type access struct {
 	execute func(ctx context.Context, t target) ([]byte, error)
 	// raw gets a path of the API server for which the client has no type.
 	raw func(ctx context.Context, path string) ([]byte, error)
+	// watcher returns a client that can watch, for a kube.Store.
+	watcher func() (kube.Client, error)
 }
 
 // target names a container, and a command to run there.
@@ -55,6 +59,7 @@ func connect(config clientcmd.ClientConfig) (access, error) {
 			body, err := client.Discovery().RESTClient().Get().AbsPath(path).SetHeader("Accept", "application/json").DoRaw(ctx)
 			return body, explained(body, err)
 		},
+		watcher: func() (kube.Client, error) { return kube.ConnectTo(cfg) },
 	}, nil
 }
 

@@ -107,7 +107,11 @@ func rawSockets(o *corev1.Pod, c *corev1.Container) bool {
 }
 
 func convertDaemonSet(o *appsv1.DaemonSet) *inspect.DaemonSet {
-	d := &inspect.DaemonSet{Name: o.Name, Selector: o.Spec.Template.Spec.NodeSelector}
+	d := &inspect.DaemonSet{
+		Name: o.Name, Selector: o.Spec.Template.Spec.NodeSelector,
+		Desired: int(o.Status.DesiredNumberScheduled), Updated: int(o.Status.UpdatedNumberScheduled),
+		Seen: o.Status.ObservedGeneration >= o.Generation, OnDelete: o.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType,
+	}
 	for _, t := range o.Spec.Template.Spec.Tolerations {
 		d.Tolerations = append(d.Tolerations, inspect.Toleration{
 			Key: t.Key, Value: t.Value, Effect: string(t.Effect), Exists: t.Operator == corev1.TolerationOpExists,
@@ -152,6 +156,14 @@ func flagOf(c *corev1.Container, name, otherwise string) string {
 		}
 	}
 	return otherwise
+}
+
+// isSet reports whether a flag without a value, or with the value true, is in a container's command and arguments.
+func isSet(c *corev1.Container, name string) bool {
+	return slices.ContainsFunc(append(slices.Clone(c.Command), c.Args...), func(word string) bool {
+		word = strings.TrimPrefix(strings.TrimPrefix(word, "-"), "-")
+		return word == name || word == name+"=true"
+	})
 }
 
 // convertEvents returns the Events about a Service. The API server has already selected by kind and name, but an API

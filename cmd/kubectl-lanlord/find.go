@@ -28,25 +28,39 @@ var usual = [...]string{"lanlord-system", "metallb-system"}
 // installation holds the namespace and the Pods of one Lanlord.
 type installation struct {
 	namespace string
-	// others lists further namespaces with Pods of Lanlord.
-	others []string
-	pods   []corev1.Pod
+	// others lists further namespaces with Pods of Lanlord. everywhere is true if find searched all namespaces.
+	others     []string
+	everywhere bool
+	pods       []corev1.Pod
+	// forbidden is the answer of the API server if the user may not list the Pods of Lanlord. The installation then has
+	// no Pods, and the namespace is a guess unless the user gave it.
+	forbidden error
 }
 
 // find returns the installation in the namespace of --lanlord-namespace. Without the flag, find searches all
 // namespaces, or the usual namespaces if the user may not list Pods in all namespaces.
 func (p *plugin) find(ctx context.Context, a access) (installation, error) {
 	pods, err := listLanlord(ctx, a, p.namespace)
+	everywhere := p.namespace == "" && err == nil
 	if apierrors.IsForbidden(err) && p.namespace == "" {
+		denied := err
 		for _, namespace := range usual {
 			some, usualErr := listLanlord(ctx, a, namespace)
-			if usualErr != nil && !apierrors.IsForbidden(usualErr) {
+			switch {
+			case apierrors.IsForbidden(usualErr):
+			case usualErr != nil:
 				return installation{}, describe(usualErr)
-			}
-			if pods = append(pods, some...); len(some) > 0 {
+			default:
 				err = nil
 			}
+			pods = append(pods, some...)
 		}
+		if len(pods) == 0 {
+			return installation{namespace: usual[0], forbidden: denied}, nil
+		}
+	}
+	if apierrors.IsForbidden(err) {
+		return installation{namespace: p.namespace, forbidden: err}, nil
 	}
 	if err != nil {
 		return installation{}, describe(err)
@@ -58,13 +72,34 @@ func (p *plugin) find(ctx context.Context, a access) (installation, error) {
 	namespaces := slices.Sorted(maps.Keys(byNamespace))
 	switch {
 	case len(namespaces) > 0:
-		return installation{namespaces[0], namespaces[1:], byNamespace[namespaces[0]]}, nil
+		return installation{
+			namespace: namespaces[0], others: namespaces[1:], everywhere: everywhere, pods: byNamespace[namespaces[0]],
+		}, nil
 	case p.namespace != "":
 		return installation{}, fmt.Errorf("no Pod in the namespace %s has the label %s, so Lanlord is not there; without --lanlord-namespace it is looked for",
 			p.namespace, lanlordLabel)
 	}
 	return installation{}, fmt.Errorf("no Pod has the label %s, so Lanlord is not in this cluster, or its Pods cannot be made; "+
 		"kubectl get deployments,daemonsets -A -l %s shows whether it is installed", lanlordLabel, lanlordLabel)
+}
+
+// searchOthers adds the other namespaces with Pods of Lanlord, if the user may list Pods in all namespaces.
+func (i *installation) searchOthers(ctx context.Context, a access) error {
+	pods, err := listLanlord(ctx, a, "")
+	if apierrors.IsForbidden(err) {
+		return nil
+	}
+	if err != nil {
+		return describe(err)
+	}
+	i.everywhere = true
+	for _, pod := range pods {
+		if pod.Namespace != i.namespace && !slices.Contains(i.others, pod.Namespace) {
+			i.others = append(i.others, pod.Namespace)
+		}
+	}
+	slices.Sort(i.others)
+	return nil
 }
 
 // only returns an error if several namespaces have Pods of Lanlord.

@@ -83,18 +83,24 @@ func (p *plugin) gather(ctx context.Context, a access, where installation, s sco
 		return nil, describe(err)
 	}
 	g := &gatherer{access: a, namespace: where.namespace, fallback: fallback, progress: told}
-	g.cluster = inspect.Cluster{At: p.now(), Namespace: where.namespace, Others: where.others, GossipKeys: -1}
-	g.cluster.Config.Name = "config"
-	for i := range where.pods {
-		if pod := &where.pods[i]; pod.Labels[componentLabel] == controllerComponent && len(pod.Spec.Containers) > 0 {
-			g.cluster.Class = flagOf(&pod.Spec.Containers[0], "load-balancer-class", "")
-			g.cluster.Config.Name = flagOf(&pod.Spec.Containers[0], "config-map", "config")
-			g.cluster.Config.MetalLB = configNamespace(&pod.Spec.Containers[0])
-		}
+	g.cluster = inspect.Cluster{
+		At: p.now(), Namespace: where.namespace, Others: where.others, Everywhere: where.everywhere, GossipKeys: -1,
 	}
+	if where.forbidden != nil {
+		g.cluster.Hidden, g.cluster.ClassUnknown = true, true
+		g.cluster.Gaps = append(g.cluster.Gaps, inspect.Gap{
+			What: inspect.OfProcesses, Right: "list pods and create pods/exec in " + where.namespace, Reason: where.forbidden.Error(),
+		})
+	}
+	g.configuredBy(where.pods)
 	steps := []func(context.Context) error{
 		g.gatherServices, g.gatherNodes, g.gatherConfig, g.gatherLease, g.gatherDaemonSet,
-		func(ctx context.Context) error { return g.askAll(ctx, where.pods) },
+		func(ctx context.Context) error {
+			// A process that does not answer leaves time for the rest of the command.
+			ctx, cancel := context.WithTimeout(ctx, p.timeout*3/4)
+			defer cancel()
+			return g.askAll(ctx, where.pods)
+		},
 	}
 	if s == thorough {
 		steps = append(steps, g.gatherKubeProxy, g.gatherMetalLB, g.gatherRivals, g.gatherKeys)
@@ -111,6 +117,18 @@ func (p *plugin) gather(ctx context.Context, a access, where installation, s sco
 	return &g.cluster, nil
 }
 
+// configuredBy reads the class and the source of the configuration from the flags of the controller.
+func (g *gatherer) configuredBy(pods []corev1.Pod) {
+	g.cluster.Config.Name = "config"
+	for i := range pods {
+		if pod := &pods[i]; pod.Labels[componentLabel] == controllerComponent && len(pod.Spec.Containers) > 0 {
+			g.cluster.Class = flagOf(&pod.Spec.Containers[0], "load-balancer-class", "")
+			g.cluster.Config.Name = flagOf(&pod.Spec.Containers[0], "config-map", "config")
+			g.cluster.Config.MetalLB = configNamespace(&pod.Spec.Containers[0])
+		}
+	}
+}
+
 func (g *gatherer) gatherServices(ctx context.Context) error {
 	list, err := g.client.CoreV1().Services("").List(ctx, metav1.ListOptions{})
 	if apierrors.IsForbidden(err) {
@@ -121,6 +139,9 @@ func (g *gatherer) gatherServices(ctx context.Context) error {
 	}
 	if err != nil {
 		return g.miss(inspect.OfServices, "list services in "+g.fallback, err)
+	}
+	if g.cluster.ClassUnknown {
+		g.cluster.Class = classOfMarks(list.Items)
 	}
 	var ours []cluster.Service
 	var foreign []inspect.ForeignService
@@ -146,6 +167,19 @@ func (g *gatherer) gatherServices(ctx context.Context) error {
 	slices.SortFunc(claims, cluster.Claim.Compare)
 	g.result(func(c *inspect.Cluster) { c.Services, c.Foreign, c.Claims = ours, foreign, claims })
 	return nil
+}
+
+// classOfMarks returns the load-balancer class of the Services that Lanlord has marked, for a user who may not see the
+// flags of the controller. Without such a Service, the class is empty, as by default.
+func classOfMarks(list []corev1.Service) string {
+	for i := range list {
+		for _, condition := range list[i].Status.Conditions {
+			if condition.Type == kube.ConditionType && list[i].Spec.LoadBalancerClass != nil {
+				return *list[i].Spec.LoadBalancerClass
+			}
+		}
+	}
+	return ""
 }
 
 func (g *gatherer) gatherNodes(ctx context.Context) error {

@@ -53,6 +53,11 @@ type world struct {
 // run runs the command line args and returns the exit status. The first element of args is the program's name.
 func run(ctx context.Context, args []string, w world, stdout, stderr io.Writer) int {
 	terminal := stderr
+	if hasColours(stdout, os.Getenv) {
+		painted := newPainter(stdout)
+		defer func() { _ = painted.Flush() }() // nothing is left but for a line that could not be written
+		stdout = painted
+	}
 	stdout, stderr = &plainWriter{to: stdout}, &plainWriter{to: stderr}
 	p := &plugin{world: w, stdout: stdout, stderr: stderr, terminal: terminal}
 	root := p.root()

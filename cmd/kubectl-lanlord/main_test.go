@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/lanlord/lanlord/pkg/daemon"
+	"github.com/lanlord/lanlord/pkg/kube"
 )
 
 var update = flag.Bool("update", false, "write what the commands print into testdata")
@@ -80,8 +82,9 @@ type scenario struct {
 	says   map[string][]byte
 	raw    map[string][]byte
 	denied []string
-	// asked replaces says if asked is not nil.
+	// asked replaces says if asked is not nil. With hangs, no process answers until the context ends.
 	asked func(target) ([]byte, error)
+	hangs atomic.Bool
 	now   func() time.Time
 }
 
@@ -142,8 +145,13 @@ func forbidden(resource, name string) error {
 // reach is the connector to the scenario.
 func (w *scenario) reach(clientcmd.ClientConfig) (access, error) {
 	return access{
-		client: w.client,
-		execute: func(_ context.Context, t target) ([]byte, error) {
+		client:  w.client,
+		watcher: func() (kube.Client, error) { return nil, errors.New("a scenario cannot be watched") },
+		execute: func(ctx context.Context, t target) ([]byte, error) {
+			if w.hangs.Load() {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
 			if slices.Contains(w.denied, "create pods/exec") {
 				return nil, forbidden("pods", t.pod)
 			}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -29,6 +30,9 @@ const (
 	// wishGone is the longest time until the speakers see that the annotation is gone. Before that, the election still
 	// names the node in the annotation.
 	wishGone = time.Second
+	// takeBackTime is the longest time to restore the annotation after a failed move. The user may have interrupted the
+	// command, or its time may be over.
+	takeBackTime = 5 * time.Second
 )
 
 func (p *plugin) move() *cobra.Command {
@@ -36,8 +40,14 @@ func (p *plugin) move() *cobra.Command {
 		Use: "move SERVICE NODE", Short: "Have a Service's addresses announced by a node, and wait until they are",
 		Long: "Has a Service's addresses announced by a node, and waits until they are: it sets the annotation " + kube.PreferNodeAnnotation + ".\n" +
 			"With --back and no node it removes the annotation; the addresses go back when the failback delay of the configuration has passed.\n" +
-			"Services that share an address move along.\n\nExit status 1 if they have not moved in the time.",
+			"Services that share an address move along. move waits for 30 s, and with --back for the failback delay in addition; " +
+			"--timeout limits the whole command instead.\n\nExit status 1 if the addresses have not moved in the time. The " +
+			"annotation is then as before; --wait=false sets it in any case.",
 	}
+	command.Example = `  kubectl lanlord move web n2              # and wait until n2 answers
+  kubectl lanlord move shop/cart n2 --timeout 2m
+  kubectl lanlord move shop/cart n2 --wait=false
+  kubectl lanlord move shop/cart --back`
 	format := outputFlag(command)
 	back := command.Flags().Bool("back", false, "Remove the wish for a node instead")
 	wait := command.Flags().Bool("wait", true, "Wait until the addresses have moved")
@@ -61,10 +71,13 @@ func (p *plugin) move() *cobra.Command {
 			node = given[1]
 		}
 		m, err := p.moveTo(cmd.Context(), key, node, *wait)
-		if err != nil {
+		if err != nil && !errors.Is(err, errUnsure) {
 			return err
 		}
 		if err := p.print(m, *format); err != nil {
+			return err
+		}
+		if err != nil {
 			return err
 		}
 		if *wait && !m.Done {
@@ -94,45 +107,130 @@ func (p *plugin) moveTo(ctx context.Context, key cluster.Key, node string, wait 
 			return inspect.Move{}, err
 		}
 	}
-	if err := prefer(ctx, a, key, node); err != nil {
+	w, err := p.prefer(ctx, a, key, node)
+	if err != nil {
 		return inspect.Move{}, err
 	}
-	if !wait {
+	if !wait || !inspect.Asked(before) {
 		m := inspect.Moved(before, before, key, node)
 		m.Message = ""
+		if wait {
+			m.Message = "whether the addresses move is not known, because no speaker could be asked"
+			for _, g := range before.Gaps {
+				fmt.Fprintln(p.stderr, "Note: "+g.String())
+			}
+			return m, errUnsure
+		}
 		return m, nil
 	}
-	return p.waitMoved(ctx, before, key, node)
+	m, err := p.waitMoved(ctx, before, key, node)
+	if node == "" || err == nil && m.Done {
+		return m, err
+	}
+	ends := w.takeBack(ctx)
+	if err != nil {
+		fmt.Fprintf(p.stderr, "%s: %s\n", key, ends)
+		return m, err
+	}
+	m.Message += "; " + ends
+	return m, nil
+}
+
+// wish is a change of the annotation of a Service.
+type wish struct {
+	access
+	key cluster.Key
+	// node is the new value, empty for none. before is the former value, nil for none.
+	node   string
+	before *string
 }
 
 // prefer sets the annotation, or removes the annotation if node is empty.
-func prefer(ctx context.Context, a access, key cluster.Key, node string) error {
+func (p *plugin) prefer(ctx context.Context, a access, key cluster.Key, node string) (wish, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	w := wish{access: a, key: key, node: node}
+	o, err := a.client.CoreV1().Services(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
+	if err != nil {
+		return w, describe(err)
+	}
+	if value, has := o.Annotations[kube.PreferNodeAnnotation]; has {
+		w.before = &value
+	}
 	var value *string
 	if node != "" {
 		value = &node
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]*string{kube.PreferNodeAnnotation: value}}})
 	if err != nil {
-		return err
+		return w, err
 	}
-	_, err = a.client.CoreV1().Services(key.Namespace).Patch(ctx, key.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "kubectl-lanlord"})
+	_, err = w.patch(ctx, types.MergePatchType, patch)
 	if apierrors.IsForbidden(err) {
-		return fmt.Errorf("the right to patch services in %s is missing, which move needs: %w", key.Namespace, err)
+		return w, fmt.Errorf("the right to patch services in %s is missing, which move needs: %w", key.Namespace, err)
 	}
 	if err != nil {
-		return describe(err)
+		return w, describe(err)
 	}
-	return nil
+	return w, nil
+}
+
+func (w wish) patch(ctx context.Context, kind types.PatchType, patch []byte) (*corev1.Service, error) {
+	options := metav1.PatchOptions{FieldManager: "kubectl-lanlord"}
+	return w.client.CoreV1().Services(w.key.Namespace).Patch(ctx, w.key.Name, kind, patch, options)
+}
+
+// takeBack restores the former annotation, unless somebody else has changed the annotation since. takeBack describes
+// the result.
+func (w wish) takeBack(ctx context.Context) string {
+	// The context of the command may have ended.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBackTime)
+	defer cancel()
+	const path = "/metadata/annotations/lanlord.io~1prefer-node" // RFC 6901, section 3: ~1 stands for a slash
+	operation := func(op string, value *string) map[string]any {
+		o := map[string]any{"op": op, "path": path}
+		if value != nil {
+			o["value"] = *value
+		}
+		return o
+	}
+	restore := operation("remove", nil)
+	if w.before != nil {
+		restore = operation("replace", w.before)
+	}
+	patch, err := json.Marshal([]any{operation("test", &w.node), restore})
+	if err == nil {
+		_, err = w.patch(ctx, types.JSONPatchType, patch)
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+		return "the Service is gone"
+	case err != nil && w.replaced(ctx):
+		return "somebody else has changed the annotation " + kube.PreferNodeAnnotation + ", which stays so"
+	case err != nil:
+		return fmt.Sprintf("the annotation %s could not be restored: %v; kubectl lanlord move %s --back removes it",
+			kube.PreferNodeAnnotation, err, w.key)
+	}
+	return "the annotation " + kube.PreferNodeAnnotation + " is as before"
+}
+
+// replaced reports whether the annotation has another value than the one from this command.
+func (w wish) replaced(ctx context.Context) bool {
+	o, err := w.client.CoreV1().Services(w.key.Namespace).Get(ctx, w.key.Name, metav1.GetOptions{})
+	return err == nil && o.Annotations[kube.PreferNodeAnnotation] != w.node
 }
 
 // waitMoved waits until the addresses have moved, or until the limit or the election shows that they will not move.
 func (p *plugin) waitMoved(ctx context.Context, before *inspect.Cluster, key cluster.Key, node string) (inspect.Move, error) {
-	limit := moveWait
-	if failback := inspect.FailbackOf(before); node == "" && failback != config.FailbackNever {
-		limit += failback
+	if _, bounded := ctx.Deadline(); !bounded {
+		limit := moveWait
+		if failback := inspect.FailbackOf(before); node == "" && failback != config.FailbackNever {
+			limit += failback
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
 	told := newProgress(p.terminal)
 	defer told.done()
 	var m inspect.Move

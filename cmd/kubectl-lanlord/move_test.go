@@ -135,6 +135,164 @@ func TestMoveInVain(t *testing.T) {
 	})
 }
 
+// TestFailedMoveLeavesNothing checks that the annotation is as before after each way in which a move fails.
+func TestFailedMoveLeavesNothing(t *testing.T) {
+	const restored = "the annotation lanlord.io/prefer-node is as before"
+	for name, c := range map[string]struct {
+		line, before string
+		// meanwhile changes something while move waits.
+		meanwhile func(*mover, context.CancelFunc)
+		want      string
+		status    int
+		left      string
+	}{
+		"a node that may not answer":         {line: "move web n1", want: restored, status: exitWrong},
+		"the time is over":                   {line: "move web n3 --timeout 5s", want: restored, status: exitWrong},
+		"a former preference":                {line: "move web n1", before: "n3", want: restored, status: exitWrong, left: "n3"},
+		"a former preference without a node": {line: "move web n1", before: "n 3", want: restored, status: exitWrong, left: "n 3"},
+		"the user interrupts": {
+			line: "move web n3", want: restored, status: exitError,
+			meanwhile: func(_ *mover, cancel context.CancelFunc) { cancel() },
+		},
+		"the processes stop answering": {
+			line: "move web n3 --timeout 8s", want: restored, status: exitWrong,
+			meanwhile: func(m *mover, _ context.CancelFunc) { m.hangs.Store(true) },
+		},
+		"somebody else changes the annotation": {
+			line: "move web n1", want: "somebody else has changed the annotation", status: exitWrong, left: "n2",
+			meanwhile: func(m *mover, _ context.CancelFunc) { m.annotate("n2") },
+		},
+		"the Service is deleted": {
+			line: "move web n3", want: "the Service is gone", status: exitError,
+			meanwhile: func(m *mover, _ context.CancelFunc) {
+				if err := m.client.CoreV1().Services("default").Delete(context.Background(), "web", metav1.DeleteOptions{}); err != nil {
+					m.t.Error(err)
+				}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMover(t)
+				m.unable, m.delay = "n1", time.Hour
+				if c.before != "" {
+					m.annotate(c.before)
+				}
+				m.wish = c.before
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if c.meanwhile != nil {
+					go func() {
+						time.Sleep(3 * time.Second)
+						c.meanwhile(m, cancel)
+					}()
+				}
+				var out bytes.Buffer
+				status := m.start(ctx, &out, &out, strings.Fields(c.line)...)
+				if status != c.status || !strings.Contains(out.String(), c.want) {
+					t.Errorf("exit status %d, want %d with %q:\n%s", status, c.status, c.want, out.String())
+				}
+				if name != "the Service is deleted" {
+					if a := m.annotation(); a != c.left {
+						t.Errorf("the annotation is %q, want %q", a, c.left)
+					}
+				}
+			})
+		})
+	}
+}
+
+// annotate sets the annotation as another user does.
+func (m *mover) annotate(node string) {
+	services := m.client.CoreV1().Services("default")
+	o, err := services.Get(context.Background(), "web", metav1.GetOptions{})
+	if err != nil {
+		m.t.Error(err)
+		return
+	}
+	o.Annotations[kube.PreferNodeAnnotation] = node
+	if _, err := services.Update(context.Background(), o, metav1.UpdateOptions{}); err != nil {
+		m.t.Error(err)
+	}
+}
+
+// TestTimeoutBoundsEveryCommand runs each command while no process of Lanlord answers.
+func TestTimeoutBoundsEveryCommand(t *testing.T) {
+	const limit = 8 * time.Second
+	for _, line := range []string{
+		"status", "pools", "services", "who 10.0.0.100", "why web", "move web n3", "move web --back", "peers", "routes", "routes web",
+		"doctor", "version", "watch --for 1s",
+	} {
+		t.Run(line, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMover(t)
+				m.hangs.Store(true)
+				got, took := m.command(line + " --timeout " + limit.String())
+				if took > limit {
+					t.Errorf("after %v it prints\n%s", took, got)
+				}
+				if line == "why web" && !strings.Contains(got, "no speaker could be asked") {
+					t.Errorf("a process that does not answer leaves no time for the rest:\n%s", got)
+				}
+			})
+		})
+	}
+}
+
+// TestDoctorWaits checks that doctor --wait ends when all is well, and at the latest after --timeout.
+func TestDoctorWaits(t *testing.T) {
+	for _, c := range []struct {
+		line   string
+		status int
+		well   time.Duration
+		ends   time.Duration
+	}{
+		{"doctor --wait --timeout 1m", exitOK, 5 * time.Second, 10 * time.Second},
+		{"doctor --wait --timeout 10s", exitWrong, time.Hour, 10 * time.Second},
+		{"doctor --timeout 10s", exitWrong, 5 * time.Second, time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMover(t)
+			m.now = func() time.Time { return noon }
+			good := m.says["speaker-2"]
+			m.mu.Lock()
+			m.says["speaker-2"] = bytes.Replace(good, []byte(`"carrier": true, "used": true`), []byte(`"carrier": false, "used": true`), 1)
+			m.mu.Unlock()
+			go func() {
+				time.Sleep(c.well)
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				m.says["speaker-2"] = good
+			}()
+			began := time.Now()
+			var out bytes.Buffer
+			status := m.start(t.Context(), &out, &out, strings.Fields(c.line)...)
+			if took := time.Since(began); status != c.status || took > c.ends {
+				t.Errorf("%s: exit status %d after %v, want %d within %v\n%s", c.line, status, took, c.status, c.ends, out.String())
+			}
+			time.Sleep(c.well) // the other goroutine ends
+		})
+	}
+}
+
+// TestFlagsOfTime checks that values with which a command would never end, or never begin, are refused.
+func TestFlagsOfTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMover(t)
+		for line, want := range map[string]string{
+			"watch --for -1s":           "--for -1s is negative",
+			"watch --interval 1ms":      "--interval 1ms is too short",
+			"status --timeout 0":        "--timeout 0s is too short",
+			"watch --timeout -1s":       "--timeout -1s is too short",
+			"move web n3 --timeout -1s": "--timeout -1s is too short",
+		} {
+			if got, _ := m.command(line); !strings.Contains(got, want) || !strings.HasSuffix(got, "[exit 2]\n") {
+				t.Errorf("%s prints\n%swant %s", line, got, want)
+			}
+		}
+	})
+}
+
 // TestMoveRefused checks that move changes nothing if the move cannot succeed.
 func TestMoveRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

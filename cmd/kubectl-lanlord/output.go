@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
@@ -13,6 +15,27 @@ import (
 // report is the output of a command: text for people, or the exported fields as JSON or YAML.
 type report interface {
 	WriteText(io.Writer) error
+}
+
+// outputFormat is the version of the JSON and YAML output. A new version renames or removes a field, or changes the
+// meaning of a field.
+const outputFormat = 1
+
+// labelled returns a report as JSON, with the kind of the report and the version of the format in front.
+func labelled(r any) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(r); err != nil {
+		return nil, err
+	}
+	_, kind, _ := strings.Cut(fmt.Sprintf("%T", r), ".")
+	label := fmt.Sprintf(`{"kind":%q,"format":%d`, kind, outputFormat)
+	fields := bytes.TrimPrefix(bytes.TrimSpace(text.Bytes()), []byte("{"))
+	if !bytes.HasPrefix(fields, []byte("}")) {
+		label += ","
+	}
+	return append([]byte(label), fields...), nil
 }
 
 // wide is a report with further columns for -o wide.
@@ -37,12 +60,21 @@ func checkOutput(format string) error {
 func (p *plugin) print(r report, format string) error {
 	switch format {
 	case "json":
-		encoder := json.NewEncoder(p.stdout)
-		encoder.SetEscapeHTML(false)
-		encoder.SetIndent("", "    ")
-		return encoder.Encode(r)
+		text, err := labelled(r)
+		if err != nil {
+			return err
+		}
+		var indented bytes.Buffer
+		if err := json.Indent(&indented, text, "", "    "); err != nil {
+			return err
+		}
+		_, err = p.stdout.Write(append(indented.Bytes(), '\n'))
+		return err
 	case "yaml":
-		text, err := yaml.Marshal(r)
+		text, err := labelled(r)
+		if err == nil {
+			text, err = yaml.JSONToYAML(text)
+		}
 		if err != nil {
 			return err
 		}

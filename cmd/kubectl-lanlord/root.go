@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -50,14 +51,34 @@ func (p *plugin) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", err, c.CommandPath())
 	})
-	root.AddCommand(p.status(), p.pools(), p.services(), p.who(), p.why(), p.move(), p.peers(), p.routes(), p.doctor(), p.watch(), p.versions())
+	root.AddCommand(p.status(), p.pools(), p.services(), p.who(), p.why(), p.move(), p.peers(), p.routes(),
+		p.doctor(), p.check(), p.diff(), p.plan(), p.watch(), p.versions())
 	for _, c := range root.Commands() {
+		p.bound(c)
 		_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"wide", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
 	}
 	_ = root.RegisterFlagCompletionFunc("context", p.completeContexts)
 	_ = root.RegisterFlagCompletionFunc("namespace", p.completeNamespaces)
 	_ = root.RegisterFlagCompletionFunc("lanlord-namespace", p.completeNamespaces)
 	return root
+}
+
+// bound ends the command after the time of --timeout. watch has no end, and move waits for longer unless the user gives
+// --timeout: both limit each single question.
+func (p *plugin) bound(c *cobra.Command) {
+	run := c.RunE
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if p.timeout <= 0 {
+			return fmt.Errorf("--timeout %v is too short: must be a duration above 0, such as 20s", p.timeout)
+		}
+		if name := cmd.Name(); name == "watch" || name == "move" && !cmd.Flags().Changed("timeout") {
+			return run(cmd, args)
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), p.timeout)
+		defer cancel()
+		cmd.SetContext(ctx)
+		return run(cmd, args)
+	}
 }
 
 // flags defines the flags of all commands: kubectl's flags, --lanlord-namespace and --timeout.
@@ -67,7 +88,7 @@ func (p *plugin) flags(set *pflag.FlagSet) {
 	clientcmd.BindOverrideFlags(&p.overrides, set, clientcmd.RecommendedConfigOverrideFlags(""))
 	set.StringVar(&p.rules.ExplicitPath, clientcmd.RecommendedConfigPathFlag, "", "Path to the kubeconfig file; the default is $KUBECONFIG, else ~/.kube/config")
 	set.StringVar(&p.namespace, "lanlord-namespace", "", "Namespace that Lanlord is in; by default it is found by its label")
-	set.DurationVar(&p.timeout, "timeout", 20*time.Second, "How long the API server and Lanlord's processes may take to answer")
+	set.DurationVar(&p.timeout, "timeout", 20*time.Second, "How long the command may take; with watch, how long each look may take")
 	set.VisitAll(func(f *pflag.Flag) { f.Hidden = !slices.Contains(visible[:], f.Name) })
 	set.Lookup("context").Usage = "Name of the context in the kubeconfig file to use"
 	set.Lookup("namespace").Usage = "Namespace of the Services; the default is that of the context"

@@ -11,14 +11,21 @@ import (
 )
 
 func (p *plugin) peers() *cobra.Command {
+	var node string
+	var problems bool
 	command := p.command("peers", "List the BGP sessions of all nodes: state, prefixes, BFD, and why a session is down",
 		args("", 0, 0), ordinary,
 		func(_ context.Context, c *inspect.Cluster, _ access, _ []string) (report, error) {
-			return inspect.Peers(c), nil
+			return inspect.Peers(c).Only(node, problems), nil
 		})
+	command.Aliases = []string{"peer"}
+	command.Flags().StringVar(&node, "node", "", "List only the sessions of the node")
+	command.Flags().BoolVar(&problems, "problems", false, "List only the sessions that are not established")
+	_ = command.RegisterFlagCompletionFunc("node", p.completeNodeFlag)
 	command.Long = command.Short + ".\n\nPREFIXES counts the prefixes that the router has been sent, and those that it " +
 		"should have. BFD shows the state, the interval and the detection time. Exit status 0 in any case; doctor is for scripts."
 	command.Example = `  kubectl lanlord peers            # one line for each node and router
+  kubectl lanlord peers --node n2 --problems
   kubectl lanlord peers -o wide    # with the local address, the AS numbers, the hold time and the number of resets
   kubectl lanlord peers -o json | jq '.sessions[] | select(.up | not) | {node, name, reason, message, fix}'`
 	return command
@@ -44,6 +51,7 @@ func (p *plugin) routes() *cobra.Command {
   kubectl lanlord routes 198.51.100.1      # one address: routers, nodes, and the reasons of the other nodes
   kubectl lanlord routes default/web       # the addresses of a Service
   kubectl lanlord routes -n default web`
+	command.Aliases = []string{"route"}
 	command.ValidArgsFunction = p.completeRoutes
 	return command
 }

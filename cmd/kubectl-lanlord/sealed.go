@@ -59,7 +59,7 @@ func (g *gatherer) gatherSealed(ctx context.Context) statuses {
 	secret, err := g.client.CoreV1().Secrets(g.namespace).Get(ctx, kube.ViewerSecret, metav1.GetOptions{})
 	switch {
 	case apierrors.IsForbidden(err):
-		return none(fmt.Sprintf("get the secret %s in %s", kube.ViewerSecret, g.namespace), err)
+		return none(fmt.Sprintf("get the secret %s (or to create pods/exec) in %s", kube.ViewerSecret, g.namespace), err)
 	case apierrors.IsNotFound(err):
 		// Without the Secret, Lanlord is of a version that does not encrypt its status. Only pods/exec gives that
 		// status.
@@ -70,7 +70,7 @@ func (g *gatherer) gatherSealed(ctx context.Context) statuses {
 	text, err := g.raw(ctx, "/api/v1/namespaces/"+g.namespace+"/services/"+statusService+"/proxy"+daemon.StatusesPath)
 	switch {
 	case apierrors.IsForbidden(err):
-		return none(fmt.Sprintf("get services/proxy %s in %s", statusService, g.namespace), err)
+		return none(fmt.Sprintf("get services/proxy %s (or to create pods/exec) in %s", statusService, g.namespace), err)
 	case err != nil:
 		return none("", fmt.Errorf("the controller passes on no status: %w", err))
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -21,6 +20,9 @@ func (p *plugin) watch() *cobra.Command {
 		Long: "Shows changes as they happen, one on a line, until it is interrupted: Services that come, wait, get addresses and go; nodes that " +
 			"take addresses over; speakers that come and go; the configuration. With -o json each line is an object, with -o yaml a document.",
 	}
+	command.Example = `  kubectl lanlord watch
+  kubectl lanlord watch --for 10m --interval 5s
+  kubectl lanlord watch --for 1h -o json | jq -r '.message'`
 	format := outputFlag(command)
 	interval := command.Flags().Duration("interval", 2*time.Second, "Time from one look to the next; each asks every speaker")
 	limit := command.Flags().Duration("for", 0, "Time after which to end; 0 means never")
@@ -30,6 +32,9 @@ func (p *plugin) watch() *cobra.Command {
 		}
 		if *interval < shortestInterval {
 			return fmt.Errorf("--interval %v is too short: must be at least %v", *interval, shortestInterval)
+		}
+		if *limit < 0 {
+			return fmt.Errorf("--for %v is negative: must be a duration such as 10m, or 0 for no end", *limit)
 		}
 		ctx := cmd.Context()
 		if *limit > 0 {
@@ -51,7 +56,7 @@ func (p *plugin) follow(ctx context.Context, interval time.Duration, format stri
 	for _, g := range before.Gaps {
 		fmt.Fprintln(p.stderr, "Note: "+g.String())
 	}
-	fmt.Fprintf(p.stderr, "watching %d Services and %d speakers\n", len(before.Services), len(before.Speakers))
+	fmt.Fprintf(p.stderr, "watching %s and %s\n", inspect.Count(len(before.Services), "Service"), inspect.Count(len(before.Speakers), "speaker"))
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	failing := ""
@@ -87,9 +92,17 @@ func (p *plugin) follow(ctx context.Context, interval time.Duration, format stri
 func (p *plugin) tell(c inspect.Change, format string) error {
 	switch format {
 	case "json":
-		return json.NewEncoder(p.stdout).Encode(c)
+		text, err := labelled(c)
+		if err != nil {
+			return err
+		}
+		_, err = p.stdout.Write(append(text, '\n'))
+		return err
 	case "yaml":
-		text, err := yaml.Marshal(c)
+		text, err := labelled(c)
+		if err == nil {
+			text, err = yaml.JSONToYAML(text)
+		}
 		if err != nil {
 			return err
 		}

@@ -71,6 +71,31 @@ func TestRules(t *testing.T) {
 	promtool(t, "", "test", "rules", "rules_test.yaml")
 }
 
+// TestMetalLBRules checks the recording rules with MetalLB's names: that Prometheus accepts them, that they use metrics and labels
+// that there are, and that docs/metrics.md has each name.
+func TestMetalLBRules(t *testing.T) {
+	promtool(t, "", "check", "rules", "--lint=none", "metallb-rules.yaml")
+	promtool(t, "", "test", "rules", "metallb-rules_test.yaml")
+	var file struct {
+		Groups []struct {
+			Rules []struct{ Record, Expr string }
+		}
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "metallb-rules.yaml")), &file); err != nil {
+		t.Fatal(err)
+	}
+	metrics, doc := golden(t), read(t, "../../docs/metrics.md")
+	for _, r := range file.Groups[0].Rules {
+		if checkExpression(t, r.Record, r.Expr, metrics) == 0 {
+			t.Errorf("%s is made of no metric of Lanlord", r.Record)
+		}
+		short := regexp.MustCompile(`^metallb_allocator_(addresses|ipv4|ipv6).*|^metallb_bfd_session_(up|down)_events$`)
+		if !short.MatchString(r.Record) && !strings.Contains(doc, "`"+r.Record+"`") {
+			t.Errorf("docs/metrics.md does not name %s", r.Record)
+		}
+	}
+}
+
 // TestEveryAlert has a case in which it fires, a page that tells what to do, and labels and sentences.
 func TestEveryAlert(t *testing.T) {
 	var cases struct {
@@ -102,6 +127,10 @@ func TestEveryAlert(t *testing.T) {
 		pages[page] = true
 		if text := read(t, "../../docs/runbooks/"+page); !ok || !strings.HasPrefix(text, "# "+r.Alert+"\n") {
 			t.Errorf("the page %s of %s does not begin with the alert's name", page, r.Alert)
+		}
+		_, look, _ := strings.Cut(read(t, "../../docs/runbooks/"+page), "\n## Look\n\n")
+		if !strings.HasPrefix(look, "    kubectl lanlord ") {
+			t.Errorf("the first command of the page %s is not one of kubectl lanlord", page)
 		}
 	}
 	files, err := filepath.Glob("../../docs/runbooks/*.md")

@@ -35,23 +35,7 @@ func TestViewerNeedsNoExec(t *testing.T) {
 	server, dir := startServer(t)
 	client := server.Admin
 	prepareViewer(t, client)
-	for component, args := range map[string][]string{
-		controller: {"--listen=" + self.Addr().String() + ":7572"},
-		speaker:    {"--listen=:" + speakerPort, "--node-name=" + node, "--pod-name=" + speaker, "--kube-proxy-metrics="},
-	} {
-		daemon := exec.Command(inside.File(component),
-			append(args, "--kubeconfig="+server.Kubeconfig(component), "--namespace="+system, "--status-listen=")...)
-		daemon.Env = append(os.Environ(), "POD_NAME="+component)
-		daemon.Stdout, daemon.Stderr = t.Output(), t.Output()
-		daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-		if err := daemon.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = daemon.Process.Kill() // it may have ended
-			_ = daemon.Wait()
-		})
-	}
+	startDaemons(t, server.Kubeconfig)
 	kubeconfig := viewer(t, client, dir, "https://"+net.JoinHostPort(self.Addr().String(), "6443"))
 	vip := self.Addr().Next().String()
 	var text, problem string
@@ -77,6 +61,28 @@ func TestViewerNeedsNoExec(t *testing.T) {
 		if !strings.Contains(body, `"pod":"speaker"`) || strings.Contains(body, vip) || strings.Contains(body, "default/web") {
 			t.Errorf("%s tells everybody %s", url, body)
 		}
+	}
+}
+
+// startDaemons starts both daemons until the test ends. kubeconfig returns the kubeconfig of a ServiceAccount.
+func startDaemons(t *testing.T, kubeconfig func(string) string) {
+	t.Helper()
+	for component, args := range map[string][]string{
+		controller: {"--listen=" + self.Addr().String() + ":7572"},
+		speaker:    {"--listen=:" + speakerPort, "--node-name=" + node, "--pod-name=" + speaker, "--kube-proxy-metrics="},
+	} {
+		daemon := exec.Command(inside.File(component),
+			append(args, "--kubeconfig="+kubeconfig(component), "--namespace="+system, "--status-listen=")...)
+		daemon.Env = append(os.Environ(), "POD_NAME="+component)
+		daemon.Stdout, daemon.Stderr = t.Output(), t.Output()
+		daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		if err := daemon.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = daemon.Process.Kill() // it may have ended
+			_ = daemon.Wait()
+		})
 	}
 }
 
@@ -177,29 +183,34 @@ const viewerName = "viewer"
 // viewer makes a user with the roles lanlord-viewer, and returns the path of the user's kubeconfig.
 func viewer(t *testing.T, client kubernetes.Interface, dir, server string) string {
 	t.Helper()
-	ctx := t.Context()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: viewerName}}
-	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: "default", Name: viewerName}}
+	if _, err := client.CoreV1().ServiceAccounts("default").Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	bindViewer(t, client, viewerName)
+	kubeconfig := filepath.Join(dir, "viewer.kubeconfig")
+	writeKubeconfig(t, client, "default", viewerName, kubeconfig, server)
+	return kubeconfig
+}
+
+// bindViewer gives a ServiceAccount the roles lanlord-viewer.
+func bindViewer(t *testing.T, client kubernetes.Interface, account string) {
+	t.Helper()
+	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: "default", Name: account}}
 	ref := func(kind string) rbacv1.RoleRef {
 		return rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: "lanlord-viewer"}
 	}
-	_, err := client.CoreV1().ServiceAccounts("default").Create(ctx, account, metav1.CreateOptions{})
+	_, err := client.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: account}, RoleRef: ref("ClusterRole"), Subjects: subjects,
+	}, metav1.CreateOptions{})
 	if err == nil {
-		_, err = client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Name: viewerName}, RoleRef: ref("ClusterRole"), Subjects: subjects,
-		}, metav1.CreateOptions{})
-	}
-	if err == nil {
-		_, err = client.RbacV1().RoleBindings(system).Create(ctx, &rbacv1.RoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Name: viewerName}, RoleRef: ref("Role"), Subjects: subjects,
+		_, err = client.RbacV1().RoleBindings(system).Create(t.Context(), &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: account}, RoleRef: ref("Role"), Subjects: subjects,
 		}, metav1.CreateOptions{})
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	kubeconfig := filepath.Join(dir, "viewer.kubeconfig")
-	writeKubeconfig(t, client, "default", viewerName, kubeconfig, server)
-	return kubeconfig
 }
 
 // lanlord runs the plugin.

@@ -19,7 +19,8 @@ type Assignment struct {
 	// Problems lists the reasons for missing addresses: one for each missing family, or one for the whole request.
 	// Events have reported all of them. Problems is empty for a Service that has every address that it needs.
 	Problems []Problem
-	// IgnoredNode holds the value of the annotation for a preferred node that an Event has reported as not valid.
+	// IgnoredNode holds the values and the names of the annotations without effect that an Event has reported
+	// (Service.PreferNodeValue).
 	IgnoredNode string
 	// Conflicts lists the foreign hosts and the claims that an Event has reported, in the order of Addresses.
 	Conflicts []Conflict

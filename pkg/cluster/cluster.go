@@ -264,10 +264,11 @@ type Service struct {
 	PreferNode string
 	// AnnounceFrom is the preference for nodes with endpoints in the Service's own annotation.
 	AnnounceFrom AnnounceFrom
-	// PreferNodeProblem describes in a sentence the error in the annotations for PreferNode and AnnounceFrom; empty for
-	// correct annotations. The field of an erroneous annotation has its zero value, and the error has no other effect.
+	// PreferNodeProblem describes in a sentence the errors in the annotations for PreferNode and AnnounceFrom, and the
+	// annotations that are unknown and probably misspelt; empty for correct annotations. The field of an erroneous
+	// annotation has its zero value, and the error has no other effect.
 	PreferNodeProblem string
-	// PreferNodeValue is the erroneous value that PreferNodeProblem describes, as written by the user.
+	// PreferNodeValue holds the erroneous values and names that PreferNodeProblem describes, as written by the user.
 	PreferNodeValue string
 
 	// Labels are matched by the service selectors of pools.

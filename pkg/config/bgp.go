@@ -132,7 +132,7 @@ func (b *builder) checkPeerName(name string) error {
 
 // mend returns the fix for an unknown name: the nearest known name, or the key to add the name to.
 func mend[T any](name string, names map[string]T, where string) string {
-	if near := nearest(name, slices.Sorted(maps.Keys(names))); near != "" {
+	if near := Nearest(name, slices.Sorted(maps.Keys(names))); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return "add it under " + where

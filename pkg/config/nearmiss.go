@@ -2,9 +2,9 @@ package config
 
 import "strings"
 
-// nearest returns the name that the author of word probably meant: a name that is equal except for case and separators,
-// or at most two letters away. nearest returns "" if no name is near.
-func nearest(word string, names []string) string {
+// Nearest returns the name that the author of word probably meant: a name that is equal except for case and separators,
+// or at most two letters away. Nearest returns "" if no name is near.
+func Nearest(word string, names []string) string {
 	best, bestDistance := "", 3
 	folded := fold(word)
 	for _, name := range names {

@@ -181,7 +181,7 @@ func (b *builder) oneOf(v value[string], choices ...string) int {
 	if i < 0 {
 		last := len(choices) - 1
 		mend := fmt.Sprintf("write %s or %s", strings.Join(choices[:last], ", "), choices[last])
-		if near := nearest(v.v, choices); near != "" {
+		if near := Nearest(v.v, choices); near != "" {
 			mend = fmt.Sprintf("did you mean %s?", near)
 		}
 		b.fail(v.at, "%q is not known here; %s", v.v, mend)

@@ -61,7 +61,7 @@ func (r reader) mapping(n *yaml.Node, at place, fields []field) bool {
 			fields[i].read(p.value, where)
 			continue
 		}
-		switch meant := nearest(p.key, names); {
+		switch meant := Nearest(p.key, names); {
 		case meant == "":
 			r.fail(where, "unknown key; the keys here are %s", strings.Join(names, ", "))
 		case given[meant]:

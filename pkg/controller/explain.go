@@ -17,8 +17,9 @@ const (
 	withdrawn   = "Withdrawn"
 	// released is the reason of the Event about the addresses of a Service that Lanlord no longer manages.
 	released = "Released"
-	// preferenceIgnored is the reason of the Event about an invalid preferred node.
-	preferenceIgnored = "PreferenceIgnored"
+	// annotationIgnored is the reason of the Event about annotations without effect: an invalid preferred node, or a
+	// misspelt name.
+	annotationIgnored = "AnnotationIgnored"
 )
 
 // maxEvent is the maximum size of the text of an Event, in bytes.
@@ -107,7 +108,7 @@ func (d *decider) tell(c *claim, now *cluster.Condition, r allocator.Result) (be
 		after = append(after, event(c.svc, !now.True, now.Reason, now.Message))
 	}
 	if problem := c.svc.PreferNodeProblem; problem != "" && !wasToldOfNode(c.svc) {
-		after = append(after, event(c.svc, true, preferenceIgnored, problem))
+		after = append(after, event(c.svc, true, annotationIgnored, problem))
 	}
 	return before, after
 }

@@ -93,7 +93,7 @@ func wasTold(svc *cluster.Service, refusal *allocator.Refusal) bool {
 	return !refusal.Reason.AboutRequest() || slices.EqualFunc(before, refusal.Problems, cluster.Problem.Same)
 }
 
-// wasToldOfNode reports whether an Event about the invalid preferred node of svc was sent before.
+// wasToldOfNode reports whether an Event about the annotations of svc without effect was sent before.
 func wasToldOfNode(svc *cluster.Service) bool {
 	return svc.Assignment != nil && svc.Assignment.IgnoredNode == cluster.Recorded(svc.PreferNodeValue)
 }

@@ -53,7 +53,7 @@ func (d *differ) config(before, after *Cluster) {
 	case is.Problem != nil:
 		d.tell(object, "ConfigRejected", "not valid: %v", is.Problem)
 	default:
-		d.tell(object, "ConfigChanged", "valid, with %s", count(len(is.Config.Pools), "pool"))
+		d.tell(object, "ConfigChanged", "valid, with %s", Count(len(is.Config.Pools), "pool"))
 	}
 }
 

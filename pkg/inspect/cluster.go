@@ -17,6 +17,11 @@ type Cluster struct {
 	// Namespace is the namespace of Lanlord. Others are the other namespaces with a Lanlord, sorted.
 	Namespace string
 	Others    []string
+	// Everywhere is true if Others come from a search of all namespaces.
+	Everywhere bool
+	// Hidden is true if the Pods of Lanlord could not be listed. Controllers and Speakers are empty then.
+	// ClassUnknown is true if Class is not known from the flags of the controller.
+	Hidden, ClassUnknown bool
 	// Class is the load-balancer class that Lanlord serves; empty if Lanlord serves Services without a class.
 	Class string
 	// Services are the Services that Lanlord manages, sorted by Key.
@@ -106,7 +111,7 @@ func (c *Cluster) configFix() string {
 	if c.Config.MetalLB != "" {
 		return "fix the resources named here; new resources take effect when all resources are valid"
 	}
-	return "mend it; controller --check-config FILE checks it before you apply it"
+	return "mend it; kubectl lanlord check -f FILE checks it before you apply it"
 }
 
 // Pod is a Pod of Lanlord.
@@ -130,6 +135,11 @@ type DaemonSet struct {
 	// Selector and Tolerations are the nodeSelector and the tolerations of the Pods.
 	Selector    map[string]string
 	Tolerations []Toleration
+	// Desired is the number of nodes that should run a speaker, and Updated the number of nodes with a Pod of the newest
+	// template. Seen is false if the DaemonSet controller has not looked at the newest template yet. OnDelete is true if
+	// Pods of an older template stay until somebody deletes them.
+	Desired, Updated int
+	Seen, OnDelete   bool
 }
 
 // Toleration is a toleration of a Pod. An empty Key tolerates all keys, an empty Effect all effects.

@@ -80,6 +80,7 @@ func checks() []struct {
 		{"installation", checkInstallation, nil},
 		{"controller", checkController, []Subject{OfLease}},
 		{"speakers", checkSpeakers, []Subject{OfNodes}},
+		{"rollout", checkRollout, []Subject{OfDaemonSet, OfProcesses}},
 		{"privileges", checkPrivileges, nil},
 		{"versions", checkVersions, []Subject{OfProcesses}},
 		{"configuration", checkConfiguration, []Subject{OfConfig, OfProcesses}},
@@ -181,7 +182,7 @@ func (d Diagnosis) conclusion() string {
 	}
 	switch {
 	case counts[Wrong] > 0:
-		text := count(counts[Wrong], "problem")
+		text := Count(counts[Wrong], "problem")
 		if counts[Unchecked] > 0 {
 			text += ", and not all could be looked at"
 		}

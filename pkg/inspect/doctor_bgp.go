@@ -40,7 +40,7 @@ func checkBGP(c *Cluster, f *findings) string {
 	if sessions+pools+addrs == 0 {
 		return "no pool has protocol bgp, and no node has a session"
 	}
-	return fmt.Sprintf("%d of %s established; %s, each announced by at least one node", up, count(sessions, "session"),
+	return fmt.Sprintf("%d of %s established; %s, each announced by at least one node", up, Count(sessions, "session"),
 		addressCount(addrs))
 }
 
@@ -197,7 +197,7 @@ func (c *Cluster) checkNodesWithoutPeer(f *findings) {
 	}
 	if len(without) > 0 {
 		f.remark("nothing, if that is intended; else change the node-selectors of a peer",
-			"no peer is for %s, so these announce no address by BGP: %s", count(len(without), "node"), listed(without))
+			"no peer is for %s, so these announce no address by BGP: %s", Count(len(without), "node"), listed(without))
 	}
 }
 

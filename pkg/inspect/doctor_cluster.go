@@ -18,6 +18,12 @@ func checkInstallation(c *Cluster, f *findings) string {
 		f.wrong("remove all but one, or give each a --load-balancer-class of its own; --lanlord-namespace says which one to look at",
 			"Lanlord is in several namespaces: %s, which is looked at here, and %s", c.Namespace, listed(c.Others))
 	}
+	switch {
+	case c.Hidden:
+		f.unchecked("whether Lanlord is in the namespace %s could not be looked at", c.Namespace)
+	case !c.Everywhere && len(c.Others) == 0:
+		f.unchecked("Lanlord is in the namespace %s; whether it is in another one could not be looked at", c.Namespace)
+	}
 	return fmt.Sprintf("Lanlord is in the namespace %s, and in no other", c.Namespace)
 }
 
@@ -31,6 +37,10 @@ func checkController(c *Cluster, f *findings) string {
 		case !p.Deleting:
 			f.wrong(logs, "the controller's pod %s%s is not ready%s", p.Name, onNode(p.Node), colon(p.Problem))
 		}
+	}
+	if c.Hidden {
+		f.unchecked("the controller could not be looked at")
+		return ""
 	}
 	if len(c.Controllers) == 0 {
 		f.wrong(fmt.Sprintf("kubectl -n %s describe deployment -l component=controller", c.Namespace),
@@ -68,6 +78,10 @@ func colon(text string) string {
 
 // checkSpeakers looks for nodes without a ready speaker.
 func checkSpeakers(c *Cluster, f *findings) string {
+	if c.Hidden {
+		f.unchecked("the speakers could not be looked at")
+		return ""
+	}
 	byNode := map[string][]*Speaker{}
 	for i := range c.Speakers {
 		s := &c.Speakers[i]
@@ -95,7 +109,7 @@ func checkSpeakers(c *Cluster, f *findings) string {
 			c.missing(n, f)
 		}
 	}
-	return fmt.Sprintf("%d of %s have a speaker that is ready", ready, count(len(c.Nodes), "node"))
+	return fmt.Sprintf("%d of %s have a speaker that is ready", ready, Count(len(c.Nodes), "node"))
 }
 
 // unready explains why the speaker of a node is not ready.
@@ -139,6 +153,10 @@ func (c *Cluster) missing(n *Node, f *findings) {
 
 // checkPrivileges checks the privileges of the speakers' Pods.
 func checkPrivileges(c *Cluster, f *findings) string {
+	if c.Hidden {
+		f.unchecked("the Pods of the speakers could not be looked at")
+		return ""
+	}
 	var without, apart []string
 	for _, s := range c.Speakers {
 		if !s.RawSockets {
@@ -178,7 +196,7 @@ func checkNodes(c *Cluster, f *findings) string {
 			excluded[0], label),
 			"all nodes have the label %s, so none may announce an address", label)
 	case len(excluded) > 0:
-		f.remark("", "%s may not announce addresses, for the label %s: %s", count(len(excluded), "node"), label, listed(excluded))
+		f.remark("", "%s may not announce addresses, for the label %s: %s", Count(len(excluded), "node"), label, listed(excluded))
 	}
 	if c.usesExcluded() {
 		return fmt.Sprintf("the label %s keeps no node from announcing (excluded-nodes: use)", label)

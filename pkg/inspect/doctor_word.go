@@ -70,7 +70,7 @@ func checkConfiguration(c *Cluster, f *findings) string {
 	if c.Config.Config == nil {
 		return "" // a finding or a gap explains this
 	}
-	return fmt.Sprintf("the %s is valid, has %s, and is in use everywhere", object, count(len(c.Config.Config.Pools), "pool"))
+	return fmt.Sprintf("the %s is valid, has %s, and is in use everywhere", object, Count(len(c.Config.Config.Pools), "pool"))
 }
 
 // fallback describes the configuration in use while the newest configuration is missing or refused.
@@ -144,7 +144,7 @@ func checkKeys(c *Cluster, f *findings) string {
 	case c.GossipKeys < 0:
 		return "no speaker waits for a key (you may not read the Secret)"
 	}
-	return fmt.Sprintf("the Secret %s/lanlord-gossip has %s", c.Namespace, count(c.GossipKeys, "key"))
+	return fmt.Sprintf("the Secret %s/lanlord-gossip has %s", c.Namespace, Count(c.GossipKeys, "key"))
 }
 
 // checkInterfaces looks for nodes without an interface for announcements.
@@ -201,7 +201,7 @@ func checkPools(c *Cluster, f *findings) string {
 			f.remark("add addresses in time", "%s is nearly full: %d of %s %s addresses are used", name, p.Used, p.Size, p.Family)
 		}
 	}
-	return fmt.Sprintf("%s, none of them full", count(len(list.Pools), "pool"))
+	return fmt.Sprintf("%s, none of them full", Count(len(list.Pools), "pool"))
 }
 
 func wait(n int) string {
@@ -213,12 +213,12 @@ func wait(n int) string {
 
 // checkServices looks for Services that are not assigned, and for preferred nodes that do not exist.
 func checkServices(c *Cluster, f *findings) string {
-	type cause struct{ reason, message string }
+	type cause struct{ reason, message, mend string }
 	byCause := map[cause][]string{}
 	for _, s := range c.waiting() {
-		why := cause{reasonUndecided, undecided + colonOr(c.controllerTrouble())}
+		why := cause{reasonUndecided, undecided + colonOr(c.controllerTrouble()), ""}
 		if s.Condition != nil {
-			why = cause{s.Condition.Reason, s.Condition.Message}
+			why = cause{s.Condition.Reason, s.Condition.Message, serviceFix(s)}
 		}
 		byCause[why] = append(byCause[why], s.Key.String())
 	}
@@ -227,7 +227,8 @@ func checkServices(c *Cluster, f *findings) string {
 		causes = append(causes, why)
 	}
 	slices.SortFunc(causes, func(x, y cause) int {
-		return cmp.Or(cmp.Compare(len(byCause[y]), len(byCause[x])), cmp.Compare(x.reason, y.reason), cmp.Compare(x.message, y.message))
+		return cmp.Or(cmp.Compare(len(byCause[y]), len(byCause[x])), cmp.Compare(x.reason, y.reason), cmp.Compare(x.message, y.message),
+			cmp.Compare(x.mend, y.mend))
 	})
 	const most = 10
 	for i, why := range causes {
@@ -235,18 +236,39 @@ func checkServices(c *Cluster, f *findings) string {
 			f.wrong("kubectl lanlord services -o wide lists all", "and Services that wait for %d more reasons", len(causes)-most)
 			break
 		}
-		f.wrong(mendHere(why.reason), "%s: %s: %s", listed(byCause[why]), why.reason, sentence(why.message))
+		f.wrong(why.mend, "%s: %s: %s", listed(byCause[why]), why.reason, sentence(why.message))
 	}
+	c.checkAnnotations(f)
 	for _, s := range c.Services {
 		if s.PreferNode != "" && len(c.Nodes) > 0 && c.node(s.PreferNode) == nil {
 			f.remark("kubectl lanlord move "+s.Key.String()+" --back", "%s asks to be announced by %s, which is no node", s.Key, s.PreferNode)
 		}
 	}
-	text := fmt.Sprintf("%s, each with what it needs", count(len(c.Services), "Service"))
-	if len(c.Foreign) > 0 {
-		text += fmt.Sprintf("; %d more are of another load-balancer class", len(c.Foreign))
+	text := Count(len(c.Services), "Service") + ", each with its addresses assigned"
+	if len(c.Services) == 1 {
+		text = "1 Service, with its addresses assigned"
+	}
+	switch n := len(c.Foreign); {
+	case n == 1:
+		text += "; 1 more is of another load-balancer class"
+	case n > 1:
+		text += fmt.Sprintf("; %d more are of another load-balancer class", n)
 	}
 	return text
+}
+
+// checkAnnotations looks for annotations of Services that have no effect. Services with the same problem share a
+// finding.
+func (c *Cluster) checkAnnotations(f *findings) {
+	byProblem := map[string][]string{}
+	for i := range c.Services {
+		if s := &c.Services[i]; s.PreferNodeProblem != "" {
+			byProblem[s.PreferNodeProblem] = append(byProblem[s.PreferNodeProblem], s.Key.String())
+		}
+	}
+	for _, problem := range slices.Sorted(keysOf(byProblem)) {
+		f.remark("correct the annotation, or remove it", "%s: %s", listed(byProblem[problem]), sentence(problem))
+	}
 }
 
 // checkOwners looks for addresses for which no node or several nodes answer.
@@ -293,6 +315,9 @@ func checkOwners(c *Cluster, f *findings) string {
 		default:
 			f.wrong(mendHere(why.state), "nobody answers for %s: %s: %s", list, why.state, why.detail)
 		}
+	}
+	if announced == 1 {
+		return "1 address, answered for by one node"
 	}
 	return fmt.Sprintf("%d addresses, each answered for by one node", announced)
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
@@ -86,7 +87,7 @@ func assignmentFix(a reason.Assignment) string {
 	case reason.AddressInUse:
 		return "ask for another address, or let both Services share it (lanlord.io/allow-shared-ip)"
 	case reason.NotRequested:
-		return "nothing, if another address follows"
+		return "the Service asks for an address and for a pool that does not have the address: remove one of the two requests"
 	case reason.Surplus:
 		return "nothing; a Service has one address of each family"
 	case reason.NoPool:
@@ -99,6 +100,43 @@ func assignmentFix(a reason.Assignment) string {
 		return "turn the other controller off (k3s: --disable=servicelb), or give the Service a spec.loadBalancerClass of one of them"
 	}
 	return ""
+}
+
+// serviceFix returns the fix for a Service that lacks an address. Where the record of the Service has the details of the
+// problem, the fix is for this problem.
+func serviceFix(s *cluster.Service) string {
+	if s.Condition == nil {
+		return ""
+	}
+	if s.Assignment != nil && len(s.Assignment.Problems) > 0 && s.Condition.Reason == reason.AddressInUse.String() {
+		if p := s.Assignment.Problems[0]; p.Reason == reason.AddressInUse && p.By != "" {
+			return "ask for another address; " + sharingFix(p)
+		}
+	}
+	return mendOf(s.Condition.Reason)
+}
+
+// sharingFix returns what has to change before a Service can share the address of another Service.
+func sharingFix(p cluster.Problem) string {
+	switch p.Unshared {
+	case reason.NotMeant:
+		return "to share this one, give both Services the same key (lanlord.io/allow-shared-ip)"
+	case reason.NoSharingKey:
+		return "to share this one, give " + p.By + " the key of this Service (lanlord.io/allow-shared-ip)"
+	case reason.OtherSharingKey:
+		return "to share this one, give both Services the same key (lanlord.io/allow-shared-ip); they have different keys"
+	case reason.SamePort:
+		return "to share this one, change the port that " + p.By + " has too"
+	case reason.OtherTrafficPolicy:
+		return "to share this one, give both Services the same externalTrafficPolicy"
+	case reason.OtherNamespace:
+		return "to share this one, use externalTrafficPolicy Cluster, and no share-across-namespaces: false in the pool"
+	case reason.OtherSelector:
+		return "to share this one, use externalTrafficPolicy Cluster, or the same selector in both Services"
+	case reason.Leaving:
+		return "or wait a moment: " + p.By + " is about to lose this one"
+	}
+	return "to share this one, see what the message says"
 }
 
 // announcementFix returns the fix for an address that no node announces. The fix is empty for Announced only.
@@ -136,7 +174,7 @@ func exclusionFix(e reason.Exclusion) string {
 	case reason.NoSpeaker:
 		return "see why the speaker is not ready: kubectl lanlord doctor"
 	case reason.NoConfiguration:
-		return "mend the configuration; controller --check-config checks a file"
+		return "mend the configuration; kubectl lanlord check -f FILE checks a file"
 	case reason.NoInterface:
 		return "see which interfaces are excluded or down: kubectl lanlord doctor"
 	case reason.NotSelected:

@@ -19,7 +19,7 @@ import (
 // Move describes the result of a request to announce a Service from a certain node.
 type Move struct {
 	Service string `json:"service"`
-	// Node is the node that the Service prefers now, empty for no preference.
+	// Node is the requested node, empty for a request to remove the preference.
 	Node string `json:"node,omitempty"`
 	// Along are the Services that share an address with the Service, and move together with it.
 	Along []string `json:"along,omitempty"`
@@ -77,7 +77,7 @@ func MayMove(c *Cluster, key cluster.Key, node string) error {
 		return fmt.Errorf("the node %s may not announce addresses while it is cordoned, as the configuration says move-on-cordon", node)
 	}
 	at := slices.IndexFunc(c.Speakers, func(s Speaker) bool { return s.Node == node && (s.Ready || s.Says != nil && s.Says.Ready) })
-	if at < 0 {
+	if at < 0 && !c.Hidden {
 		return fmt.Errorf("the node %s has no speaker that is ready; kubectl lanlord doctor says why", node)
 	}
 	if n != nil && c.Config.Config != nil {
@@ -133,6 +133,9 @@ func Moved(before, now *Cluster, key cluster.Key, node string) Move {
 	}
 	return m
 }
+
+// Asked reports whether at least one speaker could be asked. Otherwise nobody knows whether an address moves.
+func Asked(c *Cluster) bool { return len(c.speakers()) > 0 }
 
 // Elects reports whether the speakers know the preference: the node is elected for all addresses.
 func (m Move) Elects() bool {

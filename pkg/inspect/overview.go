@@ -28,7 +28,8 @@ type Overview struct {
 	Problems []Finding `json:"problems"`
 	NotKnown []Gap     `json:"notKnown,omitempty"`
 
-	at time.Time
+	at     time.Time
+	hidden bool
 }
 
 // ControllerRow describes the leader, or another controller when no leader is known.
@@ -54,9 +55,47 @@ type ConfigRow struct {
 
 // ServiceCount counts the Services. Waiting counts the Services that are not assigned, by reason.
 type ServiceCount struct {
-	Total    int            `json:"total"`
-	Assigned int            `json:"assigned"`
-	Waiting  map[string]int `json:"waiting,omitempty"`
+	Total    int `json:"total"`
+	Assigned int `json:"assigned"`
+	// Announced counts the assigned Services with all addresses announced, and Unannounced counts the assigned Services
+	// with an address that clients cannot reach. The other assigned Services have an address in an unknown state.
+	Announced   int            `json:"announced"`
+	Unannounced int            `json:"unannounced"`
+	Waiting     map[string]int `json:"waiting,omitempty"`
+}
+
+// add counts a Service.
+func (n *ServiceCount) add(row *ServiceRow) {
+	n.Total++
+	if !row.Assigned {
+		if n.Waiting == nil {
+			n.Waiting = map[string]int{}
+		}
+		n.Waiting[or(row.Reason, reasonUndecided)]++
+		return
+	}
+	n.Assigned++
+	switch {
+	case slices.ContainsFunc(row.Addresses, func(a AddressRow) bool { return !isWell(a.State) && a.State != stateUnknown }):
+		n.Unannounced++
+	case !slices.ContainsFunc(row.Addresses, func(a AddressRow) bool { return a.State == stateUnknown }):
+		n.Announced++
+	}
+}
+
+// text returns the counts in one line.
+func (n *ServiceCount) text() string {
+	text := fmt.Sprintf("%d, %d announced", n.Total, n.Announced)
+	if n.Unannounced > 0 {
+		text += fmt.Sprintf(", %d assigned and not announced", n.Unannounced)
+	}
+	if more := n.Assigned - n.Announced - n.Unannounced; more > 0 {
+		text += fmt.Sprintf(", %d assigned and perhaps not announced", more)
+	}
+	for _, reason := range slices.Sorted(keysOf(n.Waiting)) {
+		text += fmt.Sprintf(", %d %s", n.Waiting[reason], reason)
+	}
+	return text
 }
 
 // SpeakerRow describes the speaker of one node.
@@ -101,21 +140,14 @@ func sessionCount(peers []status.Peer) *SessionCount {
 func Look(c *Cluster) Overview {
 	o := Overview{
 		Namespace: c.Namespace, Class: c.Class, Controller: c.controllerRow(), Configuration: c.configRow(), Pools: Pools(c).Pools,
-		Speakers: c.speakerRows(), NotKnown: c.Gaps, at: c.At, Addresses: map[string]int{}, Waiting: []ServiceRow{}, Problems: []Finding{},
+		Speakers: c.speakerRows(), NotKnown: c.Gaps, at: c.At, hidden: c.Hidden, Addresses: map[string]int{}, Waiting: []ServiceRow{}, Problems: []Finding{},
 	}
 	v := newView(c)
-	o.Services.Total = len(c.Services)
 	for i := range c.Services {
 		row := v.service(&c.Services[i])
-		if row.Assigned {
-			o.Services.Assigned++
-			continue
+		if o.Services.add(&row); !row.Assigned {
+			o.Waiting = append(o.Waiting, row)
 		}
-		if o.Services.Waiting == nil {
-			o.Services.Waiting = map[string]int{}
-		}
-		o.Services.Waiting[or(row.Reason, reasonUndecided)]++
-		o.Waiting = append(o.Waiting, row)
 	}
 	conflicts := map[netip.Addr]bool{}
 	for _, s := range c.strangers() {
@@ -195,7 +227,7 @@ func (c *Cluster) speakerRows() []SpeakerRow {
 		rows = append(rows, row)
 	}
 	for _, n := range c.Nodes {
-		if n.Linux && !seen[n.Name] {
+		if n.Linux && !seen[n.Name] && !c.Hidden {
 			rows = append(rows, SpeakerRow{Node: n.Name, State: "missing"})
 		}
 	}
@@ -231,9 +263,11 @@ func (o Overview) write(out io.Writer, wide bool) error {
 	for _, row := range o.heading() {
 		fmt.Fprintf(&b, "%-15s%s\n", row[0]+":", row[1])
 	}
-	b.WriteString("\n")
-	if err := writeTable(&b, o.speakerTable(wide)); err != nil {
-		return err
+	if len(o.Speakers) > 0 {
+		b.WriteString("\n")
+		if err := writeTable(&b, o.speakerTable(wide)); err != nil {
+			return err
+		}
 	}
 	if len(o.Pools) > 0 {
 		b.WriteString("\n")
@@ -256,9 +290,12 @@ func (o Overview) write(out io.Writer, wide bool) error {
 		}
 	}
 	if len(o.Problems) > 0 {
-		fmt.Fprintf(&b, "\n%s; kubectl lanlord doctor says what to do:\n", count(len(o.Problems), "problem"))
+		fmt.Fprintf(&b, "\n%s; kubectl lanlord doctor says what to do:\n", Count(len(o.Problems), "problem"))
 		for _, f := range o.Problems[:min(len(o.Problems), most)] {
 			fmt.Fprintf(&b, "  %s\n", f.Message)
+		}
+		if more := len(o.Problems) - most; more > 0 {
+			fmt.Fprintf(&b, "  and %d more\n", more)
 		}
 	}
 	if err := writeGaps(&b, o.NotKnown); err != nil {
@@ -271,6 +308,9 @@ func (o Overview) write(out io.Writer, wide bool) error {
 // heading returns the lines above the tables.
 func (o Overview) heading() [][2]string {
 	controller := "none"
+	if o.hidden {
+		controller = unknown
+	}
 	if p := o.Controller; p.Pod != "" {
 		controller = p.Pod + onNode(p.Node)
 		switch {
@@ -283,7 +323,7 @@ func (o Overview) heading() [][2]string {
 			controller += ", version " + p.Version
 		}
 	}
-	config := fmt.Sprintf("%s, %s", o.Configuration.Source, count(o.Configuration.Pools, "pool"))
+	config := fmt.Sprintf("%s, %s", o.Configuration.Source, Count(o.Configuration.Pools, "pool"))
 	if o.Configuration.Loaded != nil {
 		config += ", in use for " + age(o.Configuration.Loaded, o.at)
 	}
@@ -294,17 +334,13 @@ func (o Overview) heading() [][2]string {
 	if o.Class != "" {
 		rows = append(rows, [2]string{"Class", o.Class})
 	}
-	services := fmt.Sprintf("%d, %d with what they need", o.Services.Total, o.Services.Assigned)
-	for _, reason := range slices.Sorted(keysOf(o.Services.Waiting)) {
-		services += fmt.Sprintf(", %d %s", o.Services.Waiting[reason], reason)
-	}
 	total, parts := 0, ""
 	for _, state := range slices.Sorted(keysOf(o.Addresses)) {
 		total += o.Addresses[state]
 		parts += fmt.Sprintf(", %d %s", o.Addresses[state], state)
 	}
 	return append(rows,
-		[2]string{"Controller", controller}, [2]string{"Configuration", config}, [2]string{"Services", services},
+		[2]string{"Controller", controller}, [2]string{"Configuration", config}, [2]string{"Services", o.Services.text()},
 		[2]string{"Addresses", fmt.Sprint(total) + parts})
 }
 

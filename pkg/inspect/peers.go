@@ -20,6 +20,8 @@ type PeerList struct {
 	NotKnown []Gap    `json:"notKnown,omitempty"`
 
 	at time.Time
+	// filtered is true if the list leaves out sessions.
+	filtered bool
 }
 
 // PeerRow describes the session of one node with one peer.
@@ -54,7 +56,11 @@ func (l PeerList) WriteText(out io.Writer) error { return l.write(out, false) }
 func (l PeerList) WriteWide(out io.Writer) error { return l.write(out, true) }
 
 func (l PeerList) write(out io.Writer, wide bool) error {
-	if len(l.Sessions) == 0 {
+	if len(l.Sessions) == 0 && l.filtered {
+		if err := line(out, "No session fits the filter."); err != nil {
+			return err
+		}
+	} else if len(l.Sessions) == 0 {
 		if err := line(out, "No node has a BGP session: the configuration has no peers for these nodes."); err != nil {
 			return err
 		}

@@ -247,7 +247,7 @@ func (t *Routing) Summary() string {
 	if t.Nodes == 0 {
 		return "routed by no node"
 	}
-	return fmt.Sprintf("routed by %d of %s to %s", t.Nodes, count(t.OfNodes, "node"), count(len(t.Routers), "router"))
+	return fmt.Sprintf("routed by %d of %s to %s", t.Nodes, Count(t.OfNodes, "node"), Count(len(t.Routers), "router"))
 }
 
 // routeFixOf returns the fix for the decision of a node, empty without one.

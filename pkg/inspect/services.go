@@ -18,6 +18,8 @@ type ServiceList struct {
 	NotKnown []Gap        `json:"notKnown,omitempty"`
 
 	at time.Time
+	// filtered is true if the list leaves out Services.
+	filtered bool
 }
 
 // ServiceRow describes one Service.
@@ -73,13 +75,7 @@ const (
 
 // Services lists the Services in a namespace, or all Services if namespace is empty.
 func Services(c *Cluster, namespace string) ServiceList {
-	list := ServiceList{Services: []ServiceRow{}, NotKnown: c.gaps(OfServices, OfOthers, OfProcesses), at: c.At}
-	view := newView(c)
-	for i := range c.Services {
-		if s := &c.Services[i]; namespace == "" || s.Key.Namespace == namespace {
-			list.Services = append(list.Services, view.service(s))
-		}
-	}
+	list, _ := FilteredServices(c, Filter{Namespace: namespace})
 	return list
 }
 
@@ -182,7 +178,11 @@ func (l ServiceList) WriteWide(out io.Writer) error { return l.write(out, true) 
 
 func (l ServiceList) write(out io.Writer, wide bool) error {
 	if len(l.Services) == 0 {
-		if err := line(out, "No Services of type LoadBalancer that are Lanlord's."); err != nil {
+		text := "No Services of type LoadBalancer that are Lanlord's."
+		if l.filtered {
+			text = "No Service of Lanlord fits the filter."
+		}
+		if err := line(out, text); err != nil {
 			return err
 		}
 		return writeGaps(out, l.NotKnown)
@@ -226,7 +226,7 @@ func (a *AddressRow) nodeText() string {
 	case text != "":
 		text += ", "
 	}
-	return fmt.Sprintf("%s%d of %s", text, a.Routing.Nodes, count(a.Routing.OfNodes, "node"))
+	return fmt.Sprintf("%s%d of %s", text, a.Routing.Nodes, Count(a.Routing.OfNodes, "node"))
 }
 
 // waiting returns the Services that are not assigned.

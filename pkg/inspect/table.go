@@ -41,8 +41,8 @@ func or(text, otherwise string) string {
 	return text
 }
 
-// count returns a number with a noun. The noun gets an s unless the number is 1.
-func count(n int, noun string) string {
+// Count returns a number with a noun. The noun gets an s unless the number is 1.
+func Count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

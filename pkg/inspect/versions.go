@@ -43,8 +43,11 @@ func VersionsOf(c *Cluster, plugin string) Versions {
 
 // WriteText writes the versions for people.
 func (v Versions) WriteText(out io.Writer) error {
-	if err := line(out, "plugin "+v.Plugin); err != nil || len(v.Processes) == 0 {
+	if err := line(out, "plugin "+v.Plugin); err != nil {
 		return err
+	}
+	if len(v.Processes) == 0 {
+		return writeGaps(out, v.NotKnown)
 	}
 	if err := line(out, ""); err != nil {
 		return err

@@ -305,6 +305,8 @@ func (v *view) opinions(a netip.Addr) (list []SpeakerView) {
 // controllerTrouble explains why no controller decides; empty if a controller is ready.
 func (c *Cluster) controllerTrouble() string {
 	switch {
+	case c.Hidden:
+		return ""
 	case len(c.Controllers) == 0:
 		return "there is no controller"
 	case !slices.ContainsFunc(c.Controllers, func(p Controller) bool { return p.Ready }):

@@ -134,6 +134,8 @@ func (c *Cluster) unowned(addr netip.Addr) (state, detail string) {
 		}
 	}
 	switch pool := c.poolOf(addr); {
+	case len(c.gaps(OfServices, OfOthers)) > 0 && !Asked(c):
+		return stateUnknown, "no Service that could be looked at has it, and no speaker could be asked"
 	case c.Config.Config == nil:
 		return stateNoService, "no Service has it"
 	case pool == "":

@@ -58,10 +58,10 @@ func Why(c *Cluster, key cluster.Key, events []Event) Explanation {
 		e.Message = undecided + colonOr(c.controllerTrouble())
 		e.Mend = "kubectl lanlord doctor tells whether the controller works"
 	case !row.Assigned:
-		e.Mend = mendOf(row.Reason)
-		if problem := c.configProblem(); problem != "" {
+		e.Mend = serviceFix(s)
+		if problem := c.configProblem(); problem != "" && c.Config.Known {
 			e.Message += ". " + problem
-			e.Mend = "mend the configuration; controller --check-config checks a file"
+			e.Mend = "mend the configuration; kubectl lanlord check -f FILE checks a file"
 		}
 	default:
 		for _, a := range row.Addresses {
@@ -81,13 +81,24 @@ func Why(c *Cluster, key cluster.Key, events []Event) Explanation {
 	return e
 }
 
+// apiServer is the Service that the API server keeps for itself.
+var apiServer = cluster.Key{Namespace: "default", Name: "kubernetes"}
+
 // WhyNot explains why Lanlord does not manage a Service. kind is the spec.type of the Service.
 func WhyNot(c *Cluster, key cluster.Key, kind, class string) Explanation {
 	e := Explanation{Service: key.String(), Addresses: []AddressRow{}, at: c.At, Reason: "NotManaged"}
 	switch {
+	case key == apiServer:
+		e.Message = "it is the Service of the API server itself, which sets its type " + kind +
+			"; only Services of type LoadBalancer get addresses"
+	case kind != "LoadBalancer" && key.Namespace == c.Namespace:
+		e.Message = fmt.Sprintf("it is of type %s, and belongs to Lanlord; only Services of type LoadBalancer get addresses", kind)
 	case kind != "LoadBalancer":
 		e.Message = fmt.Sprintf("it is of type %s; only Services of type LoadBalancer get addresses", kind)
-		e.Mend = fmt.Sprintf("kubectl -n %s patch service %s -p '{\"spec\":{\"type\":\"LoadBalancer\"}}'", key.Namespace, key.Name)
+		e.Mend = "if everybody who reaches the addresses of the pools may reach this Service: give it spec.type LoadBalancer"
+		if c.Class != "" {
+			e.Mend += " and spec.loadBalancerClass " + c.Class
+		}
 	case class != c.Class && c.announces(class):
 		return whyAnnounceOnly(c, key, class)
 	case class != c.Class && c.Class == "":

@@ -39,6 +39,18 @@ func ConnectMeasured(kubeconfig, userAgent string, r prometheus.Registerer) (Cli
 	return client, nil
 }
 
+// ConnectTo returns a client for the API server in cfg. ConnectTo makes no request, and does not change cfg.
+func ConnectTo(cfg *rest.Config) (Client, error) {
+	cfg = rest.CopyConfig(cfg)
+	cfg.ContentType = "application/vnd.kubernetes.protobuf"
+	cfg.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	client, err := newRESTClient(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("make a client for %s: %w", cfg.Host, err)
+	}
+	return client, nil
+}
+
 func restConfig(kubeconfig string) (*rest.Config, error) {
 	if kubeconfig != "" {
 		return fileConfig("--kubeconfig "+kubeconfig, &clientcmd.ClientConfigLoadingRules{ExplicitPath: kubeconfig})

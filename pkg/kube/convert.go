@@ -48,7 +48,7 @@ const AnnounceFromAnnotation = "lanlord.io/announce-from"
 const SharingAnnotation = "lanlord.io/allow-shared-ip"
 
 // addressesAnnotations, poolAnnotations and sharingAnnotations list Lanlord's name of each annotation, then MetalLB's
-// names. The first annotation that is present and not blank counts.
+// names. Annotations of one list with different values contradict each other (see contradiction).
 var (
 	addressesAnnotations = [...]string{
 		AddressesAnnotation, "metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs",

@@ -68,7 +68,7 @@ func TestConvertService(t *testing.T) {
 			func(s *cluster.Service) { s.Labels = map[string]string{"tier": "front"} }},
 		{"a sharing key, and with it the ports",
 			func(o *corev1.Service) {
-				o.Annotations = map[string]string{SharingAnnotation: " dns ", "metallb.io/allow-shared-ip": "no"}
+				o.Annotations = map[string]string{SharingAnnotation: " dns ", "metallb.io/allow-shared-ip": "dns"}
 				o.Spec.Selector = map[string]string{"app": "dns"}
 				o.Spec.Ports = []corev1.ServicePort{
 					{Port: 132, Protocol: corev1.ProtocolSCTP}, {Port: 53, Protocol: corev1.ProtocolUDP}, {Port: 8053}, {Port: 53, Protocol: corev1.ProtocolTCP},

@@ -15,6 +15,11 @@ import (
 
 // requested reads the addresses and the pool that a Service requests. With a problem, addrs and pool are empty.
 func requested(o *corev1.Service, families []cluster.Family) (addrs []netip.Addr, pool, problem string) {
+	for _, names := range [][]string{addressesAnnotations[:], poolAnnotations[:], sharingAnnotations[:]} {
+		if problem := contradiction(o, names); problem != "" {
+			return nil, "", problem
+		}
+	}
 	name, text := firstAnnotation(o, addressesAnnotations[:])
 	addrs, problem = parseRequest(text, families)
 	if problem != "" {
@@ -39,11 +44,42 @@ func requested(o *corev1.Service, families []cluster.Family) (addrs []netip.Addr
 	return addrs, pool, ""
 }
 
-// requestValue returns the text of all fields that requested parses for addresses, as the user wrote them. While the
-// text is the same, the problem is the same.
+// contradiction returns the problem of two annotations with the same meaning and different values, and "" without such
+// annotations. Spaces and empty parts of a list do not count as a difference.
+func contradiction(o *corev1.Service, names []string) string {
+	first, value := firstAnnotation(o, names)
+	for _, name := range names {
+		if other := strings.TrimSpace(o.Annotations[name]); other != "" && compactList(other) != compactList(value) {
+			return fmt.Sprintf("the annotation %s has the value %s and the annotation %s the value %s; remove one of the two",
+				first, quote(value), name, quote(other))
+		}
+	}
+	return ""
+}
+
+// compactList removes the spaces around the parts of a list, and the empty parts.
+func compactList(list string) string {
+	parts := strings.Split(list, ",")
+	for i, part := range parts {
+		parts[i] = strings.TrimSpace(part)
+	}
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), ",")
+}
+
+// requestValue returns the text of all fields that requested reads, as the user wrote them. While the text is the same,
+// the problem is the same.
 func requestValue(o *corev1.Service) string {
 	_, text := firstAnnotation(o, addressesAnnotations[:])
-	return text + ";" + o.Spec.LoadBalancerIP
+	text += ";" + o.Spec.LoadBalancerIP
+	for _, names := range [][]string{addressesAnnotations[:], poolAnnotations[:], sharingAnnotations[:]} {
+		if contradiction(o, names) == "" {
+			continue
+		}
+		for _, name := range names {
+			text += ";" + strings.TrimSpace(o.Annotations[name])
+		}
+	}
+	return text
 }
 
 // preferredNode reads the name of the Node that should announce the addresses. With a problem the name is empty. The
@@ -69,7 +105,7 @@ func announceFrom(o *corev1.Service) (from cluster.AnnounceFrom, problem string)
 	return cluster.FromPool, "the annotation " + AnnounceFromAnnotation + " is neither endpoints nor any and is not heeded"
 }
 
-// prefer reads the annotations that prefer nodes into s.
+// prefer reads the annotations that prefer nodes into s, and notes the annotations that have no effect.
 func prefer(o *corev1.Service, s *cluster.Service) {
 	var problems, values []string
 	note := func(problem, annotation string) {
@@ -82,6 +118,9 @@ func prefer(o *corev1.Service, s *cluster.Service) {
 	note(problem, PreferNodeAnnotation)
 	s.AnnounceFrom, problem = announceFrom(o)
 	note(problem, AnnounceFromAnnotation)
+	for _, name := range unknownAnnotations(o) {
+		problems, values = append(problems, unknownText(name)), append(values, name)
+	}
 	s.PreferNodeProblem, s.PreferNodeValue = strings.Join(problems, "; "), strings.Join(values, ";")
 }
 

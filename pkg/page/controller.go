@@ -99,7 +99,8 @@ func (v *controllerView) services(s *status.Controller) {
 	slices.SortStableFunc(rows, func(x, y serviceRow) int { return x.order - y.order })
 	v.Services = cut(v.query, "page", rows, len(s.Services))
 
-	f := fact{Name: "Services", Value: groupDigits(counts[status.Assigned]) + " assigned", Mark: good}
+	// The controller does not know whether a node announces an assigned address.
+	f := fact{Name: "Services", Value: groupDigits(counts[status.Assigned]) + " assigned", Mark: idle}
 	var others []string
 	for _, state := range []status.ServiceState{status.Waiting, status.Pending, status.Undecided} {
 		if counts[state] > 0 {
@@ -121,7 +122,7 @@ func (v *controllerView) services(s *status.Controller) {
 }
 
 func (v *controllerView) serviceRow(svc *status.Service) serviceRow {
-	row := serviceRow{Service: *svc, Since: v.ago(svc.Since), Mark: good, Asks: asks(&svc.Wants), order: 3}
+	row := serviceRow{Service: *svc, Since: v.ago(svc.Since), Mark: idle, Asks: asks(&svc.Wants), order: 3}
 	switch svc.State {
 	case status.Waiting:
 		row.Mark, row.order = bad, 0

@@ -1,5 +1,7 @@
 package page
 
+import "github.com/lanlord/lanlord/pkg/status"
+
 // view is the content of one kind of page.
 type view interface {
 	// top returns the part that both kinds of page share.
@@ -29,7 +31,7 @@ func (h *handler) layout(w *writer, v view) {
 		raw(`<p class="live"><span class="dot" aria-hidden="true"></span> <span id="live" role="status">refreshed every 10 s</span></p>`).
 		raw("\n</header>\n" + `<main id="main" tabindex="-1">` + "\n")
 	w.facts(c.Facts)
-	w.issues(c.Issues)
+	w.issues(c.Issues, c.Kind)
 	v.content(w)
 	w.footer(c)
 	w.raw("</main>\n<script>").raw(h.script).raw("</script>\n</body>\n</html>\n")
@@ -54,10 +56,15 @@ func (w *writer) facts(facts []fact) {
 	w.raw("</dl>\n</section>\n")
 }
 
-func (w *writer) issues(issues []issue) {
+func (w *writer) issues(issues []issue, kind string) {
 	w.raw(`<section aria-labelledby="attention">` + "\n" + `<h2 id="attention" class="hidden">What needs attention</h2>` + "\n")
 	if len(issues) == 0 {
-		w.raw(`<p class="calm good">`).mark(good).raw("Nothing needs attention.</p>\n</section>\n")
+		w.raw(`<p class="calm good">`).mark(good)
+		if kind == status.KindController {
+			w.raw("Nothing that the controller knows needs attention. The pages of the speakers show who answers.</p>\n</section>\n")
+			return
+		}
+		w.raw("Nothing needs attention.</p>\n</section>\n")
 		return
 	}
 	w.raw(`<ul class="issues">` + "\n")

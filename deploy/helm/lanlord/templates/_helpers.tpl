@@ -1,5 +1,9 @@
 {{- define "lanlord.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- with .Values.image }}
+{{- if and .digest (not .tag) }}{{ .repository }}@{{ .digest }}
+{{- else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- /* The flags of both daemons that differ from their defaults. */ -}}
@@ -48,6 +52,9 @@ tolerations: {{- toYaml . | nindent 0 }}
 {{- with $v.affinity }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with $v.topologySpreadConstraints }}
+topologySpreadConstraints: {{- toYaml . | nindent 0 }}
+{{- end }}
 {{- end }}
 
 {{- define "lanlord.podAnnotations" -}}
@@ -62,4 +69,11 @@ annotations:
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end }}
+{{- end }}
+
+{{- /* The labels that all objects of a release have, to follow others in {}. */ -}}
+{{- define "lanlord.labels" -}}
+, app.kubernetes.io/instance: {{ .Release.Name | quote }}, app.kubernetes.io/managed-by: {{ .Release.Service | quote -}}
+, app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}, helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote -}}
+{{- range $key, $value := .Values.commonLabels }}, {{ $key | quote }}: {{ $value | quote }}{{- end }}
 {{- end }}
