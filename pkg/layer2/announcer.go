@@ -270,7 +270,8 @@ func (a *Announcer) Run(ctx context.Context) error {
 	tasks.Go(func() { a.watch(ctx) })
 	tasks.Go(func() { a.hear(ctx) })
 	a.pulse.start(time.Now())
-	tasks.Go(func() { a.pulse.run(ctx) })
+	beats := newTicks(ctx, a.network, pulseInterval)
+	tasks.Go(func() { a.pulse.run(beats) })
 
 	l := loop{a: a, ctx: ctx, tasks: &tasks, ports: map[int]*port{}}
 	for {

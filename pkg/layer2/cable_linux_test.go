@@ -113,15 +113,16 @@ func (c *cable) in(namespace string, f func()) {
 
 // probe is a blocking packet socket on the client's end. Blocking reads keep the cost of the measurement low.
 type probe struct {
-	tb testing.TB
-	fd int
-	b  []byte
+	tb          testing.TB
+	fd          int
+	b           []byte
+	read, write func(fd int, b []byte) (int, error)
 }
 
 // dial opens a socket on the client's end for the node's ARP packets.
 func (c *cable) dial() *probe {
 	c.tb.Helper()
-	p := &probe{tb: c.tb, fd: -1, b: make([]byte, 2048)}
+	p := &probe{tb: c.tb, fd: -1, b: make([]byte, 2048), read: unix.Read, write: unix.Write}
 	var err error
 	c.in(c.client, func() { p.fd, err = dialPacket() })
 	if err != nil {
@@ -149,7 +150,7 @@ func dialPacket() (int, error) {
 }
 
 func (p *probe) send(frame []byte) {
-	if _, err := unix.Write(p.fd, frame); err != nil {
+	if _, err := p.write(p.fd, frame); err != nil {
 		p.tb.Fatal("send: ", err)
 	}
 }
@@ -157,7 +158,7 @@ func (p *probe) send(frame []byte) {
 // receive returns the next frame, or false if no frame comes. The frame is valid until the next call.
 func (p *probe) receive() ([]byte, bool) {
 	for {
-		n, err := unix.Read(p.fd, p.b)
+		n, err := p.read(p.fd, p.b)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}

@@ -18,6 +18,9 @@
 // questions as the rate allows. The packet readers pass received frames about the address to Probe through a channel.
 // The packet readers never wait for the channel.
 //
+// [Station.Ask] costs less: the caller sends the question itself, and the packet reader notes only the time of the
+// answer. No other goroutine wakes. Ask sends nothing when frames wait for the rate.
+//
 // # Ownership
 //
 //	Announcer.Run   the targets, the ports, the published state of the host
@@ -25,6 +28,7 @@
 //	port.run        one for each interface that is up: schedule, token bucket, multicast groups, announcements
 //	socket.run      one for each interface and protocol: opens the socket, reads and answers, reopens after a failure
 //	Announcer.hear  the rate limit on claims; the only caller of Options.Heard
+//	pulse.run       the watchdog for stalls, and the functions of Announcer.OnBeat
 //
 // Goroutines wake each other through channels of capacity one and non-blocking sends. Tables, states of the host and
 // sets of targets never change after publication. No goroutine outlives Run.

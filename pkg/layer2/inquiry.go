@@ -18,6 +18,8 @@ type inquiry struct {
 	sent  chan sent
 	// given is true when the caller has its result, or has given up. Ports then skip the unsent questions.
 	given atomic.Bool
+	// station notes the claims instead of the caller of Probe; nil for Probe.
+	station *Station
 }
 
 // sighting is a claim with its time.
@@ -66,14 +68,20 @@ func (i *inquiries) of(addr netip.Addr) []*inquiry {
 	return nil
 }
 
-// hear passes a claim to the inquiries for its address. hear takes no lock, allocates nothing and does not wait.
-func (i *inquiries) hear(c Claim) {
+// hear passes a claim to the inquiries for its address. hear takes no lock, allocates nothing and does not wait. hear
+// reports whether the claim is routine: one more answer of a Station.
+func (i *inquiries) hear(c Claim) (routine bool) {
 	for _, q := range i.of(c.Addr) {
+		if q.station != nil {
+			routine = q.station.hear(c) || routine
+			continue
+		}
 		select {
 		case q.heard <- sighting{c, time.Now()}:
 		default:
 		}
 	}
+	return routine
 }
 
 func (i *inquiries) add(q *inquiry) {

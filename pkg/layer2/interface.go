@@ -155,6 +155,16 @@ type Awaiting interface {
 	Awaited() bool
 }
 
+// Gathering is a Conn that takes several frames from its socket at once, and sends several frames at once. Only the
+// goroutine that reads calls the methods.
+type Gathering interface {
+	// Gathered reports whether the next Read returns a frame that came from the socket together with the last frame.
+	Gathered() bool
+	// WriteAll writes the frames in order. A refused frame does not keep the frames after it from being sent. WriteAll
+	// returns the number of frames that were not sent, and the reason for the last of them.
+	WriteAll(frames [][]byte) (unsent int, err error)
+}
+
 // Lossy is a Conn that counts the frames lost for lack of room.
 type Lossy interface {
 	// Lost returns the number of frames lost before the last frame from Read, modulo 2^32, or 0 while the number is

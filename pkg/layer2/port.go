@@ -38,6 +38,7 @@ type port struct {
 	schedule  *schedule
 	tokens    *rate.Limiter
 	conns     [protocols]Conn
+	direct    direct
 	sockets   [protocols]*socket
 	members   membership
 	questions []*inquiry // questions to send, the oldest first
@@ -151,6 +152,7 @@ func (p *port) handle(e event) {
 		return
 	}
 	p.conns[protocol] = e.conn
+	p.direct.open[protocol].Store(&e.conn)
 	if e.groups != nil {
 		p.members = membership{conn: e.groups, log: p.log}
 	}
@@ -175,6 +177,7 @@ func (p *port) narrow(conn Conn) {
 // closed removes the addresses of a protocol without a socket from the schedule.
 func (p *port) closed(protocol Protocol) {
 	p.conns[protocol] = nil
+	p.direct.open[protocol].Store(nil)
 	if protocol == NDP {
 		p.members = membership{}
 	}

@@ -1,7 +1,8 @@
 package layer2
 
 import (
-	"context"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -29,26 +30,37 @@ type pulse struct {
 	resumed atomic.Uint64 // the number of stops covered by the last Resume
 	stood   func()        // nil without Options.Stood
 	count   func()
+
+	// mu guards along, and is held during the calls, so that no call follows the end of OnBeat.
+	mu    sync.Mutex
+	along []*func(now time.Time)
 }
 
-// run beats until ctx is done, but only when no other goroutine has beaten for pulseInterval, because each wake-up of
+// run beats at each tick, and then calls the functions of OnBeat: periodic work shares wake-ups, because each wake-up of
 // an idle process has a cost.
-func (p *pulse) run(ctx context.Context) {
-	rest := time.NewTimer(0)
-	defer rest.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-rest.C:
-		}
+func (p *pulse) run(t ticks) {
+	for t.next() {
 		now := time.Now()
-		left := time.Duration(p.beat.Load()) + pulseInterval - now.Sub(p.began)
-		if left <= 0 || left > pulseInterval {
-			p.look(now)
-			left = pulseInterval
+		p.look(now)
+		p.mu.Lock()
+		for _, f := range p.along {
+			(*f)(now)
 		}
-		rest.Reset(left)
+		p.mu.Unlock()
+	}
+}
+
+// OnBeat calls f every 50 ms while Run runs, until stop is called. All functions are called one after the other on the
+// goroutine that watches for stalls. Therefore f must not block, and must not call OnBeat or stop.
+func (a *Announcer) OnBeat(f func(now time.Time)) (stop func()) {
+	p := &a.pulse
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.along = append(p.along, &f)
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.along = slices.DeleteFunc(p.along, func(other *func(time.Time)) bool { return other == &f })
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 // send announces all due addresses that the rate allows. send stops early if the table has changed or the port has
 // stopped. send returns the time to wait until the next announcement; ok is false when nothing is planned.
 func (p *port) send() (wait time.Duration, ok bool) {
+	p.direct.waiting.Store(false)
 	for {
 		now := time.Now()
 		j := p.schedule.next(now)
@@ -58,6 +59,7 @@ func (p *port) reserve(now time.Time, n int) time.Duration {
 	r := p.tokens.ReserveN(now, n)
 	wait := r.DelayFrom(now)
 	if wait > 0 {
+		p.direct.waiting.Store(true)
 		r.CancelAt(now)
 	}
 	return wait

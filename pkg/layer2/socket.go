@@ -137,12 +137,14 @@ const (
 	vainPause = 2 * time.Millisecond
 )
 
-// answer reads frames, and sends the answers of the handler. answer allocates nothing for a frame and takes no lock.
+// answer reads frames, and sends the answers of the handler. The answers to frames that came from the socket together
+// go out together. answer allocates nothing for a frame and takes no lock.
 func (s *socket) answer(conn Conn, h handler) error {
 	a, b := s.port.a, make([]byte, frameSize)
 	dated, _ := conn.(Dated)
 	awaiting, _ := conn.(Awaiting)
 	lossy, _ := conn.(Lossy)
+	out := newOutbox(conn)
 	vain, lost := newAllowance(vainRate, time.Now()), uint32(0)
 	for {
 		n, err := conn.Read(b)
@@ -161,22 +163,23 @@ func (s *socket) answer(conn Conn, h handler) error {
 		} else if reply, verdict, claim = h.handle(t, b[:n]); reply != nil && !steady {
 			reply, verdict = nil, Withheld
 		}
-		s.received[verdict].Inc()
+		if reply != nil {
+			out.add(reply)
+		} else {
+			s.received[verdict].Inc()
+		}
+		if out.due() {
+			s.send(out)
+		}
 		if lossy != nil {
 			if n := lossy.Lost(); n != 0 && n != lost {
 				a.metrics.lost[s.protocol].Add(float64(n - lost))
 				lost = n
 			}
 		}
-		if reply != nil {
-			if _, err := conn.Write(reply); err != nil {
-				a.metrics.socketErrors[s.protocol].Inc()
-				s.log.Debug("answer not sent", "err", err)
-			}
-		}
 		if claim.Addr.IsValid() {
-			a.inquiries.hear(claim)
-			if _, known := t.known[claim.Addr]; known && claim.Form != Probing {
+			routine := a.inquiries.hear(claim)
+			if _, known := t.known[claim.Addr]; known && claim.Form != Probing && !routine {
 				a.claimed(s.protocol, claim)
 			}
 		}
@@ -186,6 +189,21 @@ func (s *socket) answer(conn Conn, h handler) error {
 		if reply == nil && awaiting != nil && awaiting.Awaited() && !vain.take(now) {
 			time.Sleep(vainPause)
 		}
+	}
+}
+
+// send sends the answers in the outbox, unless this process has stalled since the handler gave them.
+func (s *socket) send(out *outbox) {
+	defer out.clear()
+	a, count := s.port.a, float64(len(out.frames))
+	if !a.pulse.steady(time.Now()) {
+		s.received[Withheld].Add(count)
+		return
+	}
+	s.received[Answered].Add(count)
+	if unsent, err := out.send(); unsent > 0 {
+		a.metrics.socketErrors[s.protocol].Add(float64(unsent))
+		s.log.Debug("answers not sent", "count", unsent, "err", err)
 	}
 }
 

@@ -58,6 +58,7 @@ type frameConn struct {
 	raw    syscall.RawConn
 	filter func(s *scope, most int) []bpf.Instruction
 	read   reading
+	send   sending
 	// writes holds transfers for reuse, so that a write allocates nothing, and writers do not wait for each other.
 	writes sync.Pool
 }
@@ -96,13 +97,19 @@ func listenPacket(i Interface, protocol int, filter func(s *scope, most int) []b
 		return nil, err
 	}
 	c := &frameConn{conn: conn, raw: raw, filter: filter}
+	c.prepare()
+	return c, nil
+}
+
+// prepare makes c ready for use. c must not be moved afterwards.
+func (c *frameConn) prepare() {
 	c.read.prepare()
+	c.send.prepare()
 	c.writes.New = func() any {
 		t := &transfer{}
-		t.prepare(unix.Write)
+		t.prepare(writeAtOnce)
 		return t
 	}
-	return c, nil
 }
 
 // narrow implements narrower. The kernel exchanges the programs while frames arrive: the kernel judges each frame by

@@ -73,12 +73,13 @@ func (r *reading) prepare() {
 	r.transfer.prepare(r.receive)
 }
 
-// receive calls recvmmsg(2), which golang.org/x/sys/unix does not offer, and returns the number of frames taken.
+// receive calls recvmmsg(2), which golang.org/x/sys/unix does not offer, and returns the number of frames taken. Like
+// readAtOnce, receive does not tell the scheduler about the call.
 func (r *reading) receive(fd int, _ []byte) (int, error) {
 	for i := range r.headers {
 		r.headers[i].SetControllen(int(unsafe.Sizeof(r.controls[i])))
 	}
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.headers)), batch, unix.MSG_DONTWAIT, 0, 0)
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.headers)), batch, unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}
@@ -156,4 +157,11 @@ func (c *frameConn) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return max(0, t.n), t.err
+}
+
+// writeNow implements prompt.
+func (c *frameConn) writeNow(b []byte) error {
+	var err error
+	control := c.raw.Control(func(fd uintptr) { _, err = writeAtOnce(int(fd), b) })
+	return errors.Join(control, err)
 }

@@ -54,6 +54,8 @@ type transport struct {
 type sockets struct {
 	udp *net.UDPConn
 	tcp *net.TCPListener
+	// datagrams reads from udp and writes to udp.
+	datagrams datagrams
 }
 
 var _ memberlist.NodeAwareTransport = (*transport)(nil)
@@ -97,9 +99,13 @@ func (t *transport) listen(bind netip.AddrPort) error {
 	}
 	for size := socketBuffer; size > 0 && udp.SetReadBuffer(size) != nil; size /= 2 {
 	}
-	s := sockets{udp: udp, tcp: tcp}
+	d, err := newDatagrams(udp)
+	if err != nil {
+		return errors.Join(err, udp.Close(), tcp.Close())
+	}
+	s := sockets{udp: udp, tcp: tcp, datagrams: d}
 	t.sockets = append(t.sockets, s)
-	t.readers.Go(func() { t.read(s.udp) })
+	t.readers.Go(func() { t.read(s.datagrams) })
 	t.readers.Go(func() { t.accept(s.tcp) })
 	return nil
 }
@@ -114,10 +120,10 @@ func (t *transport) welcome(from netip.Addr, few *rate.Limiter) bool {
 }
 
 // read passes on datagrams, each in separate memory, which memberlist keeps.
-func (t *transport) read(udp *net.UDPConn) {
+func (t *transport) read(from datagrams) {
 	b := make([]byte, datagramSize)
 	for {
-		n, from, err := udp.ReadFromUDPAddrPort(b)
+		n, sender, err := from.read(b)
 		came := time.Now()
 		switch {
 		case errors.Is(err, net.ErrClosed):
@@ -125,13 +131,13 @@ func (t *transport) read(udp *net.UDPConn) {
 		case err != nil:
 			t.log.Debug("datagram not read", "err", err) // for example, an earlier datagram was not delivered
 			continue
-		case !t.welcome(from.Addr(), t.fewDatagrams):
+		case !t.welcome(sender.Addr(), t.fewDatagrams):
 			continue
 		case n == 0:
 			t.refuse(refusedMalformed)
 			continue
 		}
-		p := &memberlist.Packet{Buf: append([]byte(nil), b[:n]...), From: net.UDPAddrFromAddrPort(from), Timestamp: came}
+		p := &memberlist.Packet{Buf: append([]byte(nil), b[:n]...), From: net.UDPAddrFromAddrPort(sender), Timestamp: came}
 		select {
 		case t.packets <- p:
 		case <-t.closing:
@@ -187,26 +193,26 @@ func (t *transport) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
 
 // route returns the address and the socket for datagrams to a node. memberlist knows one address of each node. If this
 // node lacks the family of that address, the peers may list another address of the node.
-func (t *transport) route(to memberlist.Address) (netip.AddrPort, *net.UDPConn, error) {
+func (t *transport) route(to memberlist.Address) (netip.AddrPort, datagrams, error) {
 	at, err := netip.ParseAddrPort(to.Addr)
 	if err != nil {
-		return at, nil, err
+		return at, datagrams{}, err
 	}
 	for _, s := range t.sockets {
 		if s.ipv4() == at.Addr().Unmap().Is4() {
-			return at, s.udp, nil
+			return at, s.datagrams, nil
 		}
 	}
 	for _, s := range t.sockets {
 		if other := t.inFamily(to.Name, s.ipv4()); other.IsValid() {
-			return other, s.udp, nil
+			return other, s.datagrams, nil
 		}
 	}
-	return at, nil, errNoRoute
+	return at, datagrams{}, errNoRoute
 }
 
 // ipv4 reports whether the sockets are at an IPv4 address.
-func (s sockets) ipv4() bool { return s.udp.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().Is4() }
+func (s sockets) ipv4() bool { return s.datagrams.ipv4 }
 
 // WriteTo implements memberlist.Transport.
 func (t *transport) WriteTo(b []byte, to string) (time.Time, error) {
@@ -216,12 +222,12 @@ func (t *transport) WriteTo(b []byte, to string) (time.Time, error) {
 // WriteToAddress implements memberlist.NodeAwareTransport. A datagram without a route is lost without an error, because
 // memberlist asks other members to probe a node only when its own probe could be sent.
 func (t *transport) WriteToAddress(b []byte, to memberlist.Address) (time.Time, error) {
-	at, udp, err := t.route(to)
+	at, socket, err := t.route(to)
 	switch {
 	case errors.Is(err, errNoRoute):
 		err = nil
 	case err == nil:
-		_, err = udp.WriteToUDPAddrPort(b, at)
+		err = socket.write(b, at)
 	}
 	return time.Now(), err
 }

@@ -3,6 +3,8 @@ package peers
 import (
 	"sync"
 	"time"
+
+	"github.com/lanlord/lanlord/pkg/layer2"
 )
 
 // contact holds the times at which a neighbour was heard.
@@ -12,6 +14,19 @@ type contact struct {
 	lastHeard, reachableSince time.Time
 	// unreachable is true from a failed probe until the neighbour is reachable again.
 	unreachable bool
+	// station is the station that the beats ask, nil before the first question of a beat. The station knows an answer
+	// before lastHeard does.
+	station *layer2.Station
+}
+
+// last returns the time of the last answer, zero for none.
+func (x *contact) last() time.Time {
+	if x.station != nil && !x.unreachable {
+		if at := x.station.Answered(); at.After(x.lastHeard) {
+			return at
+		}
+	}
+	return x.lastHeard
 }
 
 // contacts holds the contact of each watched node. Each watcher writes its own contact and reads all others. A mutex is
@@ -47,6 +62,13 @@ func (c *contacts) heard(x *contact, now time.Time) {
 	x.lastHeard = now
 }
 
+// meet notes the station that the beats ask.
+func (c *contacts) meet(x *contact, station *layer2.Station) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x.station = station
+}
+
 // setUnreachable notes whether a neighbour is unreachable.
 func (c *contacts) setUnreachable(x *contact, unreachable bool) {
 	c.mu.Lock()
@@ -68,7 +90,7 @@ func (c *contacts) hearsAnother(x *contact, began, lately time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, other := range c.byName {
-		if other != x && !other.lastHeard.Before(lately) && !other.reachableSince.After(began) {
+		if other != x && !other.last().Before(lately) && !other.reachableSince.After(began) {
 			return true
 		}
 	}
@@ -83,5 +105,5 @@ func (c *contacts) lastHeard(name string) (time.Time, bool) {
 	if x == nil || x.lastHeard.IsZero() {
 		return time.Time{}, false
 	}
-	return x.lastHeard, true
+	return x.last(), true
 }

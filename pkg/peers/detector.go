@@ -5,10 +5,12 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/lanlord/lanlord/pkg/membership"
 )
 
 // Detector watches the neighbours of this node: the ready members before and after this node in the order of their
-// names. Detector probes each neighbour ten times a second on the wire that clients use, and reports neighbours that do
+// names. Detector asks each neighbour ten times a second on the wire that clients use, and reports neighbours that do
 // not answer. While a neighbour stays unreachable, the report is repeated once a second.
 type Detector struct {
 	o        DetectorOptions
@@ -26,44 +28,71 @@ func (d *Detector) LastHeard(name string) (time.Time, bool) { return d.contacts.
 
 // Run watches until ctx is done, and returns nil.
 func (d *Detector) Run(ctx context.Context) error {
-	var tasks sync.WaitGroup
-	defer tasks.Wait()
-	watchers := map[string]*watcher{}
-	ticker := time.NewTicker(probeInterval)
-	defer ticker.Stop()
-	for ran := time.Now(); ; ran = time.Now() {
-		d.adjust(ctx, watchers, &tasks)
-		for _, w := range watchers {
-			w.next()
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-			d.o.Hooks.lateness(max(0, time.Since(ran)-probeInterval))
-		}
+	r := &rounds{d: d, ctx: ctx, watchers: map[string]*watcher{}}
+	defer r.end()
+	r.beat(time.Now())
+	defer d.o.Prober.OnBeat(r.beat)()
+	<-ctx.Done()
+	return nil
+}
+
+// rounds asks the neighbours. The beats of the Prober own a rounds between the first beat and the end.
+type rounds struct {
+	d   *Detector
+	ctx context.Context
+	// watchers holds the watcher of each neighbour, and tasks the goroutines of the watchers.
+	watchers map[string]*watcher
+	tasks    sync.WaitGroup
+	// began is the time of the last round, and next the time of the next round.
+	began, next time.Time
+}
+
+// beat looks for answers and, ten times a second, starts a round. beat does not wait.
+func (r *rounds) beat(now time.Time) {
+	round := !now.Before(r.next.Add(-beatTolerance))
+	if round {
+		r.plan(now)
+		r.adjust(r.d.o.Gossip.Members())
+	}
+	for _, w := range r.watchers {
+		w.beat(now, round)
+	}
+}
+
+// plan notes a round, and plans the next round. A late round does not delay the next round.
+func (r *rounds) plan(now time.Time) {
+	if !r.began.IsZero() {
+		r.d.o.Hooks.lateness(max(0, now.Sub(r.began)-probeInterval))
+	}
+	r.began, r.next = now, r.next.Add(probeInterval)
+	if r.next.Before(now) {
+		r.next = now.Add(probeInterval)
 	}
 }
 
 // adjust stops the watchers of former neighbours, and starts watchers of new neighbours.
-func (d *Detector) adjust(ctx context.Context, watchers map[string]*watcher, tasks *sync.WaitGroup) {
-	names := neighbours(d.o.Self, d.o.Gossip.Members(), d.contacts.unreachable)
-	for name, w := range watchers {
-		if !slices.Contains(names, name) && !d.keeps(name) {
-			w.stop()
-			delete(watchers, name)
-			d.contacts.remove(name)
+func (r *rounds) adjust(members []membership.Member) {
+	names := neighbours(r.d.o.Self, members, r.d.contacts.unreachable)
+	for name, w := range r.watchers {
+		if !slices.Contains(names, name) && !r.d.keeps(name) {
+			w.end()
+			delete(r.watchers, name)
+			r.d.contacts.remove(name)
 		}
 	}
 	for _, name := range names {
-		if watchers[name] != nil {
-			continue
+		if r.watchers[name] == nil {
+			r.watchers[name] = newWatcher(r.ctx, name, &r.d.o, &r.d.contacts, &r.tasks)
 		}
-		own, stop := context.WithCancel(ctx)
-		w := newWatcher(name, &d.o, &d.contacts, stop)
-		watchers[name] = w
-		tasks.Go(func() { w.run(own) })
 	}
+}
+
+// end stops all watchers, and waits for their goroutines.
+func (r *rounds) end() {
+	for _, w := range r.watchers {
+		w.end()
+	}
+	r.tasks.Wait()
 }
 
 // keeps reports whether a former neighbour is still watched. An unreachable member is watched until the detector has

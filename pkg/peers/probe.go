@@ -34,6 +34,10 @@ type Prober interface {
 	Interfaces() []layer2.Interface
 	// Probe asks for an address, and returns the stations that answered.
 	Probe(ctx context.Context, addr netip.Addr, o layer2.ProbeOptions) (layer2.Finding, error)
+	// Station returns a station that is asked without waiting.
+	Station(addr netip.Addr, mac layer2.MAC) *layer2.Station
+	// OnBeat calls f every 50 ms until stop is called. f must not block.
+	OnBeat(f func(now time.Time)) (stop func())
 }
 
 var _ Prober = (*layer2.Announcer)(nil)
@@ -53,8 +57,9 @@ const (
 )
 
 // probe asks a neighbour on the wire for its probe address, or over gossip without a probe address. probe asks a
-// neighbour lost in gossip once, and on the wire only. member is the last state of the neighbour in gossip.
-func probe(ctx context.Context, gossip Gossip, wire Prober, member membership.Member, present bool) result {
+// neighbour lost in gossip once, and on the wire only. member is the last state of the neighbour in gossip. asked is
+// true when the member has not answered a first question on the wire within probePause.
+func probe(ctx context.Context, gossip Gossip, wire Prober, member membership.Member, present, asked bool) result {
 	mac, addr := probeAddress(member, wire.Interfaces())
 	switch {
 	case !addr.IsValid() && !present:
@@ -67,8 +72,12 @@ func probe(ctx context.Context, gossip Gossip, wire Prober, member membership.Me
 	}
 	// The ping starts before the probe on the wire has failed, so that both results come at the same time.
 	pinged := make(chan error, 1)
-	timer := time.AfterFunc(probePause, func() { pinged <- gossip.Ping(member.Name) })
-	f, err := wire.Probe(ctx, addr, layer2.ProbeOptions{To: mac, Count: probeCount, Interval: probePause})
+	count, pause := probeCount, probePause
+	if asked {
+		count, pause = probeCount-1, 0
+	}
+	timer := time.AfterFunc(pause, func() { pinged <- gossip.Ping(member.Name) })
+	f, err := wire.Probe(ctx, addr, layer2.ProbeOptions{To: mac, Count: count, Interval: probePause})
 	var unheard error
 	if !timer.Stop() {
 		unheard = <-pinged
@@ -86,6 +95,16 @@ func probe(ctx context.Context, gossip Gossip, wire Prober, member membership.Me
 		return dead
 	}
 	return unreachable
+}
+
+// wait waits for d, or until ctx is done.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }
 
 // judge returns the result of a probe on the wire alone.
