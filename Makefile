@@ -7,6 +7,8 @@ ROUNDS ?= 3
 SIZES ?= 3
 SERVICES ?= 1,1000,2000
 NODES ?= 10,100
+BESIDE ?= 50,2000
+TURNS ?= 3
 DURATION ?= 5m
 
 daemon := github.com/lanlord/lanlord/pkg/daemon
@@ -17,6 +19,11 @@ export CGO_ENABLED := 0
 export GOFLAGS := $(GOFLAGS) -trimpath -buildvcs=false
 clustertest := go test -v -count=1 -timeout 80m -p 1
 guests := MetalLB|TestHelm
+
+# The other sides of a comparison: METALLB_SPEAKER and METALLB_CONTROLLER are MetalLB's programs, which e2e/metallb.sh v0.16.1 builds;
+# BEFORE is a folder with a controller and a speaker of another commit.
+sides = -turns $(TURNS) $(if $(METALLB_SPEAKER),-metallb-speaker $(METALLB_SPEAKER)) $(if $(METALLB_CONTROLLER),-metallb-controller $(METALLB_CONTROLLER)) \
+  $(if $(METALLB_MANIFEST),-metallb-manifest $(METALLB_MANIFEST)) $(if $(BEFORE),-before $(BEFORE))
 
 .PHONY: help build test bench bench-failover bench-bgp bench-scale bench-nodes soak soak-kind demo demo-down e2e e2e-own e2e-guests e2e-namespaces e2e-ready lint fuzz image release lab
 
@@ -46,10 +53,13 @@ test:
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
 
-# What clients notice when speakers fail, in network namespaces. Needs root. ROUNDS=50 SIZES=3,10,30 takes hours.
+# What clients notice when speakers fail, in network namespaces, and crashes beside the other sides. Needs root.
+# ROUNDS=50 SIZES=3,10,30 takes hours.
 bench-failover: build
 	cd e2e && go build -o ../bin/failover ./cmd/failover
 	bin/failover -speaker bin/speaker -rounds $(ROUNDS) -sizes $(SIZES) $(FAILOVERFLAGS)
+	cd e2e && go build -o ../bin/scale ./cmd/scale
+	bin/scale -v -binaries "$$(e2e/binaries.sh)" -only crash -services $(BESIDE) $(sides) $(BESIDEFLAGS)
 
 # What real routers and clients behind them notice of BGP, in network namespaces. Needs root. ROUNDS=50 takes about an hour;
 # BGPFLAGS='-only crash,busy -busy 30m' for some of it.
@@ -58,10 +68,12 @@ bench-bgp: build
 	cd e2e && go build -o ../bin/bench-bgp ./cmd/bench-bgp
 	bin/bench-bgp -speaker bin/speaker -rounds $(ROUNDS) $(BGPFLAGS)
 
-# What thousands of Services cost, with a real API server and no cluster: a table. Needs root. SERVICES=10000 takes minutes.
+# What thousands of Services cost, with a real API server and no cluster: a table, and one with a column for each side, whose
+# programs take turns. Needs root. SERVICES=10000 takes minutes.
 bench-scale: build
 	cd e2e && go build -o ../bin/scale ./cmd/scale
 	bin/scale -v -binaries "$$(e2e/binaries.sh)" -services $(SERVICES) $(SCALEFLAGS)
+	bin/scale -v -binaries "$$(e2e/binaries.sh)" -beside -services $(BESIDE) $(sides) $(BESIDEFLAGS)
 
 # What gossip and watching cost, and when a crash is noticed, by the number of nodes, in simulated time: a table. NODES=1000 takes a
 # quarter of an hour and 7 GB.

@@ -58,20 +58,11 @@ by_docker() {
     docker build -q -t "$image" - >/dev/null
 }
 
-# The images are called as in MetalLB's manifests, with another registry's name. They are kept as binaries by the hash of the module.
+# The images are called as in MetalLB's manifests, with another registry's name.
 build_metallb() {
   local module=$e2e_dir/metallb/$1 version saved program
   version=$(awk '$1 == "go.universe.tf/metallb" {print $2} $2 == "go.universe.tf/metallb" {print $3}' "$module/go.mod")
-  saved=$cache_dir/metallb/$version-$(uname -m)-$(cd "$module" && hash_of go.mod go.sum)
-  if [ ! -d "$saved" ]; then
-    say "compiling MetalLB $version (once; some minutes with cold caches)"
-    rm -rf "$saved.tmp"
-    mkdir -p "$saved.tmp"
-    (cd "$module" && CGO_ENABLED=0 GOFLAGS='-trimpath -buildvcs=false' go build -ldflags '-s -w' -o "$saved.tmp" tool)
-    mv "$saved.tmp" "$saved"
-  fi
-  touch "$saved" # prune_cache goes by age
-  prune_cache "$cache_dir/metallb"
+  saved=$("$e2e_dir/metallb.sh" "$1")
   for program in controller speaker; do
     printf 'FROM scratch\nCOPY %s /\nENTRYPOINT ["/%s"]\n' "$program" "$program" >"$saved/Dockerfile.$program"
     docker build -q -t "lanlord-e2e/metallb-$program:$version" -f "$saved/Dockerfile.$program" "$saved" >/dev/null

@@ -60,6 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer stop()
 	return daemon.RunTasks(ctx,
 		daemon.Task{Name: "watch the cluster", Run: p.store.Run},
+		daemon.Task{Name: "give memory back", Run: daemon.GiveBack},
 		daemon.Task{Name: "answer", Run: p.afterStart(p.announcer.Run)},
 		daemon.Task{Name: "publish the networks", Run: p.afterStart(p.publisher.Run)},
 		daemon.Task{Name: "wait for kube-proxy", Run: p.afterStart(p.proxy.Run)},

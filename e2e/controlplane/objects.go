@@ -94,7 +94,7 @@ func (s *Server) deploy(ctx context.Context) error {
 		}
 	}
 	for _, component := range []string{Controller, Speaker} {
-		token, err := s.token(ctx, component)
+		token, err := s.Token(ctx, systemNamespace, component)
 		if err == nil {
 			err = s.writeKubeconfig(component, fmt.Sprintf("{token: %q}", token))
 		}
@@ -108,19 +108,19 @@ func (s *Server) deploy(ctx context.Context) error {
 // systemNamespace is the manifest's.
 const systemNamespace = "lanlord-system"
 
-// token returns one for a component's ServiceAccount.
-func (s *Server) token(ctx context.Context, component string) (string, error) {
+// Token returns a token for a ServiceAccount, which is valid for a day.
+func (s *Server) Token(ctx context.Context, namespace, account string) (string, error) {
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(tokenLifetime))}}
-	answer, err := s.Admin.CoreV1().ServiceAccounts(systemNamespace).CreateToken(ctx, component, request, metav1.CreateOptions{})
+	answer, err := s.Admin.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, account, request, metav1.CreateOptions{})
 	if err != nil {
-		return "", fmt.Errorf("make a token for the ServiceAccount %s: %w", component, err)
+		return "", fmt.Errorf("make a token for the ServiceAccount %s: %w", account, err)
 	}
 	return answer.Status.Token, nil
 }
 
 // As returns a client with the rights of a component.
 func (s *Server) As(ctx context.Context, component string) (kubernetes.Interface, error) {
-	token, err := s.token(ctx, component)
+	token, err := s.Token(ctx, systemNamespace, component)
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +131,9 @@ func (s *Server) As(ctx context.Context, component string) (kubernetes.Interface
 
 // Kubeconfig is the file by which a component, or "admin", finds the server.
 func (s *Server) Kubeconfig(component string) string { return s.file(component + ".kubeconfig") }
+
+// Access returns the server's URL and the certificate of its authority in PEM, for a kubeconfig that a caller writes.
+func (s *Server) Access() (url string, authority []byte) { return s.url(), s.authority.pem }
 
 func (s *Server) writeKubeconfig(user, credentials string) error {
 	text := fmt.Sprintf(`apiVersion: v1

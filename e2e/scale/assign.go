@@ -69,8 +69,10 @@ type Assignment struct {
 	// All is from the first Service created, or from the start of the controller, to the last one assigned. Writes is from the
 	// first one assigned to the last.
 	All, Writes time.Duration
-	// CPU is what the controller took for it, its start included.
-	CPU time.Duration
+	// Made is from the first Service created to the last one created.
+	Made time.Duration
+	// CPU is the controller's, its start included. Speakers is the CPU time of a speaker, on average.
+	CPU, Speakers time.Duration
 }
 
 // Create starts the controller, creates Services while it runs until there are n, and waits until each has an address.
@@ -81,6 +83,15 @@ func (r *Rig) Create(ctx context.Context, n int) (Assignment, error) {
 	if err := r.awaitController(ctx); err != nil {
 		return Assignment{}, err
 	}
+	return r.grow(ctx, n)
+}
+
+// grow creates Services while the controller runs until there are n, and waits until each has an address.
+func (r *Rig) grow(ctx context.Context, n int) (Assignment, error) {
+	speakers, err := r.speakersLoad()
+	if err != nil {
+		return Assignment{}, err
+	}
 	before := r.services
 	r.services = n
 	progress, err := r.tally(ctx, n-before)
@@ -88,11 +99,12 @@ func (r *Rig) Create(ctx context.Context, n int) (Assignment, error) {
 		return Assignment{}, err
 	}
 	began := time.Now()
+	var first, last, made time.Time
 	creating, both := errgroup.WithContext(ctx)
 	creating.Go(func() error {
+		defer func() { made = time.Now() }()
 		return r.each(both, n-before, func(ctx context.Context, i int) error { return r.createService(ctx, ours(before+i), nil) })
 	})
-	var first, last time.Time
 	creating.Go(func() (err error) {
 		first, last, err = progress.wait(both)
 		return err
@@ -100,7 +112,11 @@ func (r *Rig) Create(ctx context.Context, n int) (Assignment, error) {
 	if err := creating.Wait(); err != nil {
 		return Assignment{}, err
 	}
-	a := Assignment{All: last.Sub(began), Writes: last.Sub(first)}
+	after, err := r.speakersLoad()
+	if err != nil {
+		return Assignment{}, err
+	}
+	a := Assignment{All: last.Sub(began), Writes: last.Sub(first), Made: made.Sub(began), Speakers: after.since(speakers).cpu}
 	return a, r.checkAssigned(ctx, &a)
 }
 

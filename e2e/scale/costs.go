@@ -2,7 +2,10 @@ package scale
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +27,8 @@ const (
 type Usage struct {
 	// Controller is CPU time; Speaker that of the speakers on average.
 	Controller, Speaker time.Duration
+	// Switches counts the context switches of the threads of a speaker, on average.
+	Switches int
 	// Gossip and Watching are bytes that a node sent and received for its speakers' gossip, and on the LAN.
 	Gossip, Watching uint64
 	// Over is how long it was measured.
@@ -44,6 +49,7 @@ func (r *Rig) measure(f func() error) (Usage, error) {
 	u.Over = time.Since(began)
 	u.Controller -= before.Controller
 	u.Speaker -= before.Speaker
+	u.Switches -= before.Switches
 	u.Gossip -= before.Gossip
 	u.Watching -= before.Watching
 	return u, err
@@ -51,15 +57,16 @@ func (r *Rig) measure(f func() error) (Usage, error) {
 
 // usage returns the sums since the starts of the processes.
 func (r *Rig) usage() (u Usage, err error) {
-	if u.Controller, err = cpu(r.controller.Process.Pid); err != nil {
+	controller, err := loadOf(r.controller.Process.Pid)
+	if err != nil {
 		return u, err
 	}
+	speaker, err := r.speakersLoad()
+	if err != nil {
+		return u, err
+	}
+	u.Controller, u.Speaker, u.Switches = controller.cpu, speaker.cpu, speaker.switches
 	for i := range r.options.Speakers {
-		used, err := cpu(r.lab.Process(i))
-		if err != nil {
-			return u, err
-		}
-		u.Speaker += used
 		for network, to := range map[wire.Network]*uint64{wire.Gossip: &u.Gossip, wire.LAN: &u.Watching} {
 			sent, received, err := r.lab.Traffic(i, network)
 			if err != nil {
@@ -69,9 +76,23 @@ func (r *Rig) usage() (u Usage, err error) {
 		}
 	}
 	speakers := uint64(r.options.Speakers)
-	u.Speaker /= time.Duration(speakers)
 	u.Gossip, u.Watching = u.Gossip/speakers, u.Watching/speakers
 	return u, nil
+}
+
+// speakersLoad returns the load of a speaker since its start, on average.
+func (r *Rig) speakersLoad() (sum load, err error) {
+	for i := range r.options.Speakers {
+		one, err := loadOf(r.lab.Process(i))
+		if err != nil {
+			return sum, err
+		}
+		sum.cpu += one.cpu
+		sum.switches += one.switches
+	}
+	sum.cpu /= time.Duration(r.options.Speakers)
+	sum.switches /= r.options.Speakers
+	return sum, nil
 }
 
 // Idle measures a time in which nothing happens.
@@ -124,6 +145,24 @@ func (r *Rig) Foreign(ctx context.Context, rate int, lasts time.Duration) (f For
 
 // Resident is the memory of the controller, and of the speaker that has most.
 type Resident struct{ Controller, Speaker Memory }
+
+// profile writes the heap profiles of the controller and of a speaker if the options have a folder for them.
+func (r *Rig) profile(ctx context.Context) error {
+	if r.options.Profiles == "" || r.side.MetalLB != "" {
+		return nil
+	}
+	const path = "/debug/pprof/heap?gc=1"
+	controller, err := r.get(ctx, path)
+	if err != nil {
+		return err
+	}
+	speaker, err := r.lab.Get(ctx, 0, path)
+	for program, text := range map[string]string{"controller": controller, "speaker": speaker} {
+		name := fmt.Sprintf("%s%s.%d.heap", r.side.Name, program, r.services)
+		err = errors.Join(err, os.WriteFile(filepath.Join(r.options.Profiles, name), []byte(text), 0o644))
+	}
+	return err
+}
 
 // Memory reads it. The controller must run.
 func (r *Rig) Memory() (m Resident, err error) {

@@ -22,10 +22,7 @@ func (r *Rig) Announce(ctx context.Context, from int) error {
 		return err
 	}
 	r.lab.Judge(addrs)
-	if _, err = r.lab.Settle(ctx); err != nil {
-		return err
-	}
-	return nil
+	return r.settle(ctx)
 }
 
 // RestartController tells the controller to stop, starts it, creates a Service, and returns how long it took from its start, and
@@ -70,9 +67,17 @@ func (r *Rig) RestartSpeaker(ctx context.Context, number int) (time.Duration, er
 
 // Crash takes the power from the node that answers for one of the addresses, and returns when the others announced what it had.
 func (r *Rig) Crash(ctx context.Context) (wire.Result, error) {
+	return r.round(ctx, crashFault())
+}
+
+func crashFault() wire.Fault {
 	faults := wire.Faults()
-	i := slices.IndexFunc(faults, func(f wire.Fault) bool { return f.Name == "crash" })
-	result, err := r.lab.Round(ctx, faults[i])
+	return faults[slices.IndexFunc(faults, func(f wire.Fault) bool { return f.Name == "crash" })]
+}
+
+// round lets the fault happen, after which others must announce all that the node had.
+func (r *Rig) round(ctx context.Context, f wire.Fault) (wire.Result, error) {
+	result, err := r.lab.Round(ctx, f)
 	if err == nil && result.Taken < result.Owned {
 		err = fmt.Errorf("of %d addresses of the node that crashed, %d were announced by others", result.Owned, result.Taken)
 	}

@@ -48,6 +48,10 @@ type Options struct {
 	Dir string
 	// Flags are further flags of the controller and the speakers.
 	Flags []string
+	// Profiles is an existing folder for heap profiles, which needs the flag --pprof; empty for none.
+	Profiles string
+	// Unstarted leaves the speakers to the turns of the sides; see [Beside].
+	Unstarted bool
 }
 
 // Rig is a cluster without kubelets. Its methods are called by one goroutine.
@@ -59,6 +63,10 @@ type Rig struct {
 	// bare is a client with the controller's rights, which priority and fairness treats like the controller.
 	bare kubernetes.Interface
 
+	// side has the programs that run.
+	side Side
+	// guest is MetalLB's part of the cluster, nil until MetalLB has its first turn.
+	guest      *guest
 	controller *exec.Cmd
 	ended      chan struct{}
 	starts     int
@@ -82,10 +90,11 @@ func (s apiServer) Kubeconfig() string { return s.Server.Kubeconfig(controlplane
 
 // New makes a Rig: control plane, Nodes, and speakers. The controller is not started.
 func New(ctx context.Context, o Options) (*Rig, error) {
-	r := &Rig{options: o, server: controlplane.New(controlplane.Options{Binaries: o.Binaries, Dir: o.Dir, Manifest: o.Manifest})}
+	r := &Rig{options: o, side: Side{Controller: o.Controller, Speaker: o.Speaker}, server: controlplane.New(controlplane.Options{Binaries: o.Binaries, Dir: o.Dir, Manifest: o.Manifest})}
 	var err error
 	r.lab, err = wire.New(wire.Options{
 		Speaker: o.Speaker, Nodes: o.Speakers, Layer2: o.Layer2, Logs: o.Dir, Server: apiServer{r.server, ctx}, Flags: o.Flags,
+		Unstarted: o.Unstarted, Prepare: r.prepare,
 	})
 	if err != nil {
 		return nil, err
@@ -119,10 +128,7 @@ func (r *Rig) StartController() error {
 		return err
 	}
 	defer log.Close() // the process has its own
-	args := []string{
-		"--kubeconfig=" + r.server.Kubeconfig(controlplane.Controller), "--namespace=" + systemNamespace, "--listen=" + controllerListen,
-	}
-	cmd := exec.Command(r.options.Controller, append(args, r.options.Flags...)...)
+	cmd := r.controllerCommand()
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := r.lab.Host().Start(cmd); err != nil {
 		return fmt.Errorf("start the controller: %w", err)
@@ -134,6 +140,17 @@ func (r *Rig) StartController() error {
 		close(ended)
 	}()
 	return nil
+}
+
+// controllerCommand is how the side's controller is started.
+func (r *Rig) controllerCommand() *exec.Cmd {
+	if r.side.MetalLB != "" {
+		return r.guest.controller()
+	}
+	args := []string{
+		"--kubeconfig=" + r.server.Kubeconfig(controlplane.Controller), "--namespace=" + systemNamespace, "--listen=" + controllerListen,
+	}
+	return exec.Command(r.side.Controller, append(args, r.options.Flags...)...)
 }
 
 // StopController tells the controller to stop, and waits until it has.
@@ -154,20 +171,29 @@ func (r *Rig) StopController() error {
 
 // metric returns the value of one of the controller's metrics, with its labels as they are written.
 func (r *Rig) metric(ctx context.Context, name string) (float64, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+controllerListen+"/metrics", nil)
+	text, err := r.get(ctx, "/metrics")
 	if err != nil {
 		return 0, err
+	}
+	return scrape.Value(text, name)
+}
+
+// get returns what the controller answers under a path of its HTTP server.
+func (r *Rig) get(ctx context.Context, path string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+controllerListen+path, nil)
+	if err != nil {
+		return "", err
 	}
 	response, err := r.http.Do(request)
 	if err != nil {
-		return 0, err
+		return "", err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, err
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s of the controller: %s", path, response.Status)
 	}
-	return scrape.Value(string(text), name)
+	return string(text), err
 }
 
 // until calls done again and again until it returns true.

@@ -111,8 +111,10 @@ func (r *Rig) idle(ctx context.Context, p Plan, result *Result) (err error) {
 	if result.Idle, err = r.Idle(ctx, p.Idle); err != nil {
 		return err
 	}
-	result.Settled, err = r.Memory()
-	return err
+	if result.Settled, err = r.Memory(); err != nil {
+		return err
+	}
+	return r.profile(ctx)
 }
 
 func (r *Rig) restarts(ctx context.Context, result *Result) (err error) {

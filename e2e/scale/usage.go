@@ -9,6 +9,40 @@ import (
 	"time"
 )
 
+// load sums the CPU time and the context switches of the threads of a process, since the threads started. A switch takes
+// a thread from a CPU, because the thread waits or because another thread runs.
+type load struct {
+	cpu      time.Duration
+	switches int
+}
+
+// loadOf returns the load of a process. Threads that have ended are not counted; a Go program keeps its own.
+func loadOf(pid int) (l load, err error) {
+	if l.cpu, err = cpu(pid); err != nil {
+		return l, err
+	}
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // a thread that has just ended
+		}
+		for _, field := range []string{"\nvoluntary_ctxt_switches:", "\nnonvoluntary_ctxt_switches:"} {
+			_, after, found := bytes.Cut(text, []byte(field))
+			number, _, _ := bytes.Cut(after, []byte("\n"))
+			n, err := strconv.Atoi(string(bytes.TrimSpace(number)))
+			if err != nil || !found {
+				return l, fmt.Errorf("%s says nothing of %s", file, field[1:])
+			}
+			l.switches += n
+		}
+	}
+	return l, err
+}
+
+// since returns the load after an earlier load of the same process.
+func (l load) since(before load) load { return load{l.cpu - before.cpu, l.switches - before.switches} }
+
 // cpu returns how long the threads of a process have run. Threads that have ended are not counted; a Go program keeps its own.
 func cpu(pid int) (time.Duration, error) {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))

@@ -63,6 +63,8 @@ type Lab struct {
 	rounds  int
 	// stations are the hosts that the caller has added.
 	stations []*Station
+	// wireOnly says that nobody asks the speakers what they know of each other.
+	wireOnly bool
 	// burners are the processes that keep the CPUs busy.
 	burners []*exec.Cmd
 }
@@ -137,6 +139,11 @@ func (l *Lab) makeJudges() (err error) {
 	if l.empties, err = newClient(l.hub, true, host(lan4, emptiesHost), host(lan6, emptiesHost)); err != nil {
 		return err
 	}
+	return l.listen()
+}
+
+// listen makes the sniffer.
+func (l *Lab) listen() (err error) {
 	l.sniffer, err = newSniffer(l.hub.namespace, bridges[LAN], [2]netip.Addr{host(lan4, serverHost).Addr(), host(lan6, serverHost).Addr()},
 		func(a netip.Addr) bool { return services4.Contains(a) || services6.Contains(a) })
 	return err

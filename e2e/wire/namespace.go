@@ -77,12 +77,14 @@ func (n *namespace) do(f func() error) error {
 	return <-done
 }
 
-// start starts a process in the namespace, which is killed when the namespace is closed or this process ends.
+// start starts a process in the namespace, which is killed when the namespace is closed or this process ends. A root
+// directory that the caller has set stays.
 func (n *namespace) start(cmd *exec.Cmd) error {
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Pdeathsig: syscall.SIGKILL,
-		Setpgid:   true, // the terminal's Ctrl-C is for us alone
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	cmd.SysProcAttr.Setpgid = true // the terminal's Ctrl-C is for us alone
 	return n.do(cmd.Start)
 }
 

@@ -34,6 +34,8 @@ type Result struct {
 	// the Taken addresses that another node took. Zero if none was.
 	First, Last time.Duration
 	Taken       int
+	// Middle is the same for the median of the addresses: half of them were announced by then.
+	Middle time.Duration `json:",omitempty"`
 	// Moves is how often any address was announced by another node than before.
 	Moves int
 }
@@ -111,7 +113,7 @@ func (l *Lab) measure(ctx context.Context, f Fault, victim *node, before map[net
 		}
 	}
 	if after := takeovers(claims, victim.mac, before, fault); len(after) > 0 {
-		r.First, r.Last, r.Taken = after[0], after[len(after)-1], len(after)
+		r.First, r.Middle, r.Last, r.Taken = after[0], percentile(after, 50), after[len(after)-1], len(after)
 	}
 	return nil
 }

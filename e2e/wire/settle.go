@@ -27,6 +27,10 @@ const (
 // readyMembers is the metric of a speaker that tells how many members it knows to be ready.
 const readyMembers = `lanlord_membership_members{state="ready"}`
 
+// WireOnly makes [Lab.Settle] judge by the answers on the LAN alone, for speakers that are not Lanlord's and have other
+// metrics; or ends that.
+func (l *Lab) WireOnly(on bool) { l.wireOnly = on }
+
 // Settle waits until every running speaker knows all the others to be ready, and every address has been answered for by the
 // same node, and by no other, for half a second. It returns these nodes' MAC addresses.
 func (l *Lab) Settle(ctx context.Context) (map[netip.Addr]MAC, error) {
@@ -85,6 +89,9 @@ func (l *Lab) look(ctx context.Context) (map[netip.Addr]MAC, error) {
 		}
 	}
 	for _, n := range running {
+		if l.wireOnly {
+			break
+		}
 		text, err := l.get(ctx, n, "/metrics")
 		if err != nil {
 			return nil, err

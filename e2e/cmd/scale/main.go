@@ -34,6 +34,8 @@ type options struct {
 	rings   []int // how many speakers, each with all sizes
 	keep    bool
 	verbose bool
+	// turns is a comparison, which is made in place of the plan if it has parts.
+	turns scale.Turns
 }
 
 func main() { command.Main(run) }
@@ -50,9 +52,11 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.Layer2, "layer2", "", "`keys` of the configuration below layer2, as \"rate: 1000\"")
 	flags.DurationVar(&o.Idle, "idle", 30*time.Second, "how long nothing happens")
 	flags.IntVar(&o.Changes, "changes", 500, "endpoint changes, and heartbeats")
+	flags.StringVar(&o.Profiles, "profiles", "", "`folder` for heap profiles of programs at rest; needs -flags --pprof")
 	flags.BoolVar(&o.Reference, "reference", true, "measure the API server alone too")
 	flags.BoolVar(&o.Again, "again", true, "also have all addresses given at once")
 	flags.BoolVar(&o.Crash, "crash", true, "let a node crash")
+	beside := besideFlags(flags, &o)
 	flags.BoolVar(&o.keep, "keep", false, "keep the logs")
 	flags.BoolVar(&o.verbose, "v", false, "say what is being done")
 	sizes := flags.String("services", "1,1000,2000", "`numbers` of Services, separated by commas")
@@ -75,7 +79,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, errors.New("no changes, no other Nodes, or no time to be idle")
 	}
 	o.Flags = strings.Fields(*programs)
-	return o, o.find()
+	if err := o.find(); err != nil {
+		return o, err
+	}
+	return o, beside(&o)
 }
 
 const (
@@ -132,6 +139,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			fmt.Fprintf(stderr, "%6.1f s: %s\n", time.Since(start).Seconds(), step)
 		}
 	}
+	if len(o.turns.Parts) > 0 {
+		err = o.beside(ctx, top, stdout, stderr, say)
+	} else {
+		err = o.measure(ctx, top, stdout, stderr, say)
+	}
+	fmt.Fprintf(stdout, "\n%v\n", time.Since(start).Round(time.Second))
+	if err != nil || o.keep {
+		fmt.Fprintln(stderr, "logs and data are in", top)
+		return err
+	}
+	return os.RemoveAll(top)
+}
+
+// measure carries out the plan with each number of Services and of speakers, and prints the table.
+func (o options) measure(ctx context.Context, top string, stdout, stderr io.Writer, say func(string)) (err error) {
 	var results []scale.Result
 	for i := 0; i < len(o.sizes)*len(o.rings) && err == nil; i++ {
 		o.Services, o.Speakers = o.sizes[i%len(o.sizes)], o.rings[i/len(o.sizes)]
@@ -147,11 +169,5 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		results = append(results, result)
 	}
 	fmt.Fprint(stdout, legend, "\n")
-	err = errors.Join(err, scale.Write(stdout, results))
-	fmt.Fprintf(stdout, "\n%v\n", time.Since(start).Round(time.Second))
-	if err != nil || o.keep {
-		fmt.Fprintln(stderr, "logs and data are in", top)
-		return err
-	}
-	return os.RemoveAll(top)
+	return errors.Join(err, scale.Write(stdout, results))
 }

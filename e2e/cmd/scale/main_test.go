@@ -15,6 +15,10 @@ func TestBadFlags(t *testing.T) {
 		{"-changes=0", "no changes"},
 		{"-nodes=0", "no other Nodes"},
 		{"-binaries=/nonexistent", "/nonexistent"},
+		{"-only=rest,sleep", `no part is called "sleep"; there are rest, arp, crash, create`},
+		{"-turns=0", "no turns"},
+		{"-metallb-speaker=.", "MetalLB needs"},
+		{"-before=/nonexistent", "/nonexistent/controller"},
 		{"more", `unexpected argument "more"`},
 	} {
 		var stdout, stderr bytes.Buffer
