@@ -2,6 +2,7 @@ package layer2
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -294,6 +295,32 @@ func (c *frameConn) received(tb testing.TB) uint32 {
 		tb.Fatal(err)
 	}
 	return stats.Packets
+}
+
+// await waits until the kernel has queued a frame in the socket since the last call of received. On a busy machine the kernel
+// delivers a frame some time after the sender's call.
+func (c *frameConn) await(tb testing.TB, what string) {
+	tb.Helper()
+	for deadline := time.Now().Add(20 * time.Second); c.received(tb) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			tb.Fatalf("%s never arrived, so this proves nothing", what)
+		}
+	}
+}
+
+// before reads frames up to the request marker, and returns the number of frames before the marker.
+func (c *frameConn) before(tb testing.TB, marker []byte) (number int) {
+	tb.Helper()
+	b := make([]byte, frameSize)
+	for ; ; number++ {
+		n, err := c.Read(b)
+		if err != nil {
+			tb.Fatalf("read the frame after %d others: %v", number, err)
+		}
+		if n >= arpEnd && bytes.Equal(b[arpTargetIP:arpEnd], marker[arpTargetIP:arpEnd]) {
+			return number
+		}
+	}
 }
 
 // accepting opens a socket on the node's end that counts all ARP packets, to prove that the sent packets have arrived.

@@ -240,7 +240,7 @@ func (w *kernelWire) confirm(addr netip.Addr) bool {
 func (w *kernelWire) taken(addr netip.Addr) bool {
 	w.t.Helper()
 	if addr.Is4() {
-		_, err := w.try("newcomer", "arping -0 -C 1 -c 3 -W 0.2 -i eth0 "+addr.String())
+		_, err := w.try("newcomer", "arping -0 -C 1 -c 3 -W 1 -i eth0 "+addr.String())
 		return err == nil
 	}
 	w.run("newcomer", "ip addr add "+addr.String()+"/128 dev eth0")

@@ -124,7 +124,12 @@ func (w *kernelWire) wantOneStation(what string, want layer2.MAC) {
 		w.t.Errorf("arping finds two stations beside %s: %s", what, out)
 	}
 	// An announcement at that moment counts as an answer.
-	answers := strings.Fields(w.run("client", "ndisc6 -m -q -r 1 -w 300 "+vip6.String()+" eth0"))
+	var answers []string
+	w.eventually("answer to ndisc6", func() bool {
+		out, err := w.try("client", "ndisc6 -m -q -r 1 -w 300 "+vip6.String()+" eth0")
+		answers = strings.Fields(out)
+		return err == nil && len(answers) > 0
+	})
 	if slices.Sort(answers); len(slices.Compact(answers)) != 1 || w.parseMAC(answers[0]) != want {
 		w.t.Errorf("ndisc6 gets the answers %q, want those of %s alone", answers, what)
 	}
