@@ -361,7 +361,7 @@ func (p *testNode) Settled() bool {
 	return p.settled
 }
 
-// SetState tells all others, after a moment.
+// SetState tells all others, after a moment. As in gossip, a newer report replaces an older one that has not arrived yet.
 func (p *testNode) SetState(r membership.Report) error {
 	r = membership.Fit(r)
 	p.mu.Lock()
@@ -372,8 +372,11 @@ func (p *testNode) SetState(r membership.Report) error {
 	for _, q := range p.speakers {
 		if q != p {
 			time.AfterFunc(hearsay, func() {
+				p.mu.Lock()
+				newest := p.seen[p.name]
+				p.mu.Unlock()
 				if q.hears(p) {
-					q.learn(me)
+					q.learn(newest)
 				}
 			})
 		}
