@@ -20,10 +20,10 @@ func randomAddr(r *rand.Rand) netip.Addr {
 func TestMapLaw(t *testing.T) {
 	for seed := range uint64(6) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		var m, before Map[int]
-		want, wantBefore := map[netip.Addr]int{}, map[netip.Addr]int{}
+		var m Map[int]
+		want := map[netip.Addr]int{}
 		for step := range 100 {
-			before, wantBefore = m, maps.Clone(want)
+			before, wantBefore := m, maps.Clone(want)
 			e := m.Edit()
 			for range r.IntN(8) {
 				a := randomAddr(r)
