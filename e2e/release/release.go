@@ -53,7 +53,7 @@ func Platforms() (nodes, people []v1.Platform) {
 	}
 	people = []v1.Platform{
 		{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}, {OS: "darwin", Architecture: "amd64"},
-		{OS: "darwin", Architecture: "arm64"},
+		{OS: "darwin", Architecture: "arm64"}, {OS: "windows", Architecture: "amd64"},
 	}
 	return nodes, people
 }

@@ -11,13 +11,11 @@ import (
 	"net/http/pprof"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -163,17 +161,6 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	return nil
-}
-
-// sharePort lets other processes of the same user listen on the port of a socket.
-func sharePort(_, _ string, socket syscall.RawConn) error {
-	var failed error
-	if err := socket.Control(func(fd uintptr) {
-		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
-	}); err != nil {
-		return err
-	}
-	return failed
 }
 
 // listen opens an address and serves on it until ctx ends.
