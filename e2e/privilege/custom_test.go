@@ -1,13 +1,9 @@
 package privilege
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"testing"
 
@@ -19,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/lanlord/lanlord/e2e/inside"
+	"github.com/lanlord/lanlord/e2e/metallb"
 )
 
 const (
@@ -28,49 +25,16 @@ const (
 
 // definitions returns MetalLB's CustomResourceDefinitions as its own manifest has them, with the webhook that nobody
 // serves.
-func definitions(t *testing.T, version string) (all []unstructured.Unstructured) {
+func definitions(t *testing.T, version string) []unstructured.Unstructured {
 	t.Helper()
-	text, err := os.ReadFile(inside.File(version + ".yaml"))
+	all, err := metallb.Definitions(inside.File(version + ".yaml"))
 	if err != nil {
 		t.Fatal(err)
-	}
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 1<<16)
-	for {
-		var o unstructured.Unstructured
-		err := decoder.Decode(&o.Object)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if o.GetKind() == "CustomResourceDefinition" {
-			widen(o.Object)
-			all = append(all, o)
-		}
 	}
 	if len(all) < 6 {
 		t.Fatalf("MetalLB %s has %d CustomResourceDefinitions", version, len(all))
 	}
 	return all
-}
-
-// widen makes the 32-bit numbers of a schema 64-bit numbers. MetalLB gives some of them a maximum of 4294967295, which
-// a new API server refuses to compare a number of the format int32 with, so that it refuses every BGPPeer.
-func widen(schema any) {
-	switch s := schema.(type) {
-	case map[string]any:
-		if s["format"] == "int32" {
-			s["format"] = "int64"
-		}
-		for _, v := range s {
-			widen(v)
-		}
-	case []any:
-		for _, v := range s {
-			widen(v)
-		}
-	}
 }
 
 // define applies MetalLB's CustomResourceDefinitions, and waits until the API server serves them.

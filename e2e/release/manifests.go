@@ -18,9 +18,7 @@ const (
 )
 
 // image is the image of the release as the manifests name it.
-type image struct {
-	repository, tag, digest string
-}
+type image struct{ repository, digest string }
 
 func (i image) byDigest() string { return i.repository + "@" + i.digest }
 

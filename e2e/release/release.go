@@ -117,9 +117,9 @@ func (o Options) say(format string, args ...any) {
 	fmt.Fprintf(o.Log, "release: "+format+"\n", args...)
 }
 
-// build compiles a program for a platform into a folder, and returns the path of the program.
-func (o Options) build(ctx context.Context, program string, p v1.Platform, dir string) (string, error) {
-	path := filepath.Join(dir, executable(program, p))
+// build compiles a program for a platform below a folder, and returns the path of the program.
+func (o Options) build(ctx context.Context, program string, p v1.Platform, work string) (string, error) {
+	path := filepath.Join(work, strings.ReplaceAll(p.String(), "/", "-"), executable(program, p))
 	const daemon = "github.com/lanlord/lanlord/pkg/daemon"
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false",
 		"-ldflags", fmt.Sprintf("-s -w -X %s.version=%s -X %s.commit=%s", daemon, o.Version, daemon, o.Commit),
@@ -145,7 +145,7 @@ func (o Options) makeImage(ctx context.Context, tag name.Tag) (image, error) {
 		o.say("build %s for %s", daemons, p.String())
 		var programs []string
 		for program := range strings.FieldsSeq(daemons) {
-			path, err := o.build(ctx, program, p, filepath.Join(work, strings.ReplaceAll(p.String(), "/", "-")))
+			path, err := o.build(ctx, program, p, work)
 			if err != nil {
 				return image{}, err
 			}
@@ -183,7 +183,7 @@ func (o Options) makeImage(ctx context.Context, tag name.Tag) (image, error) {
 			return image{}, fmt.Errorf("push %s: %w", tag, err)
 		}
 	}
-	return image{repository: o.Repository, tag: o.Version, digest: digest.String()}, nil
+	return image{repository: o.Repository, digest: digest.String()}, nil
 }
 
 // imageFile returns the name of the image's archive.
@@ -229,7 +229,7 @@ func (o Options) makePlugin(ctx context.Context) error {
 	}
 	for _, p := range o.PluginPlatforms {
 		o.say("build %s for %s", plugin, p.String())
-		path, err := o.build(ctx, plugin, p, filepath.Join(work, strings.ReplaceAll(p.String(), "/", "-")))
+		path, err := o.build(ctx, plugin, p, work)
 		if err != nil {
 			return err
 		}
@@ -263,7 +263,7 @@ func (o Options) makeGuide(built image) error {
 	}
 	return create(filepath.Join(o.Dir, "README.md"), func(w io.Writer) error {
 		return page.Execute(w, map[string]string{
-			"Version": o.Version, "Image": built.repository + ":" + built.tag, "ByDigest": built.byDigest(), "Digest": built.digest,
+			"Version": o.Version, "ByDigest": built.byDigest(),
 			"ImageFile": imageFile(o.Version), "ChartFile": chartFile(o.Version), "Home": Home,
 			"Plugin": archiveName(o.Version, v1.Platform{OS: "linux", Architecture: "amd64"}),
 		})

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/lanlord/lanlord/e2e/wire"
 )
 
 // figure makes a row: values of each side, one for each turn or each crash.
@@ -42,14 +44,14 @@ func ofRest(f func(Turn) float64) func(Comparison, int) []float64 {
 }
 
 // ofCrashes makes the values of all crashes, with many Services or with few.
-func ofCrashes(many bool, f func(Turn, int) time.Duration) func(Comparison, int) []float64 {
+func ofCrashes(many bool, f func(wire.Result) float64) func(Comparison, int) []float64 {
 	return func(c Comparison, side int) (values []float64) {
 		if (c.Services >= manyServices) != many {
 			return nil
 		}
 		for _, t := range c.Turns[side] {
-			for i := range t.Crashes {
-				values = append(values, f(t, i).Seconds())
+			for _, crash := range t.Crashes {
+				values = append(values, f(crash))
 			}
 		}
 		return values
@@ -90,20 +92,11 @@ func figures() []figure {
 			return t.Answers.Above.Seconds() * 1e6, t.Answers.Kernel > 0
 		})},
 		{"node crashed: longest time without an answer, s", always("0.20, most 0.40"), "%.2f",
-			ofCrashes(false, func(t Turn, i int) time.Duration { return t.Crashes[i].Gap })},
+			ofCrashes(false, func(r wire.Result) float64 { return r.Gap.Seconds() })},
 		{"node with many addresses crashed: median announced, s", always("0.25"), "%.2f",
-			ofCrashes(true, func(t Turn, i int) time.Duration { return t.Crashes[i].Middle })},
-		{"  last announced, s", always("0.35"), "%.2f", ofCrashes(true, func(t Turn, i int) time.Duration { return t.Crashes[i].Last })},
-		{"  how many addresses", nil, "%.0f", func(c Comparison, side int) (values []float64) {
-			for _, t := range c.Turns[side] {
-				for _, crash := range t.Crashes {
-					if c.Services >= manyServices {
-						values = append(values, float64(crash.Owned))
-					}
-				}
-			}
-			return values
-		}},
+			ofCrashes(true, func(r wire.Result) float64 { return r.Middle.Seconds() })},
+		{"  last announced, s", always("0.35"), "%.2f", ofCrashes(true, func(r wire.Result) float64 { return r.Last.Seconds() })},
+		{"  how many addresses", nil, "%.0f", ofCrashes(true, func(r wire.Result) float64 { return float64(r.Owned) })},
 		{"first Service created to last created, s", nil, "%.1f", ofCreation(func(a Assignment, _ Reference) float64 { return a.Made.Seconds() })},
 		{"  to last assigned, relative to that", map[int]string{2000: "1.01"}, "%.2f", ofCreation(func(a Assignment, _ Reference) float64 {
 			return a.All.Seconds() / a.Made.Seconds()

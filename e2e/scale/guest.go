@@ -1,14 +1,12 @@
 package scale
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,8 +18,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/yaml"
 
+	"github.com/lanlord/lanlord/e2e/metallb"
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
@@ -30,7 +28,7 @@ const (
 	guestAccount   = "metallb"
 	guestLabels    = "app=metallb,component=speaker"
 	guestGroup     = "/apis/metallb.io/v1beta1"
-	// guestPort is where MetalLB serves metrics, guestGossipPort where its speakers talk to each other.
+	// MetalLB serves metrics on guestPort, and its speakers talk to each other on guestGossipPort.
 	guestPort, guestGossipPort = "7472", "7946"
 )
 
@@ -60,22 +58,11 @@ func (r *Rig) newGuest(ctx context.Context, s Side) (*guest, error) {
 
 // define applies the CustomResourceDefinitions of a manifest, and waits until the API server serves them.
 func (r *Rig) define(ctx context.Context, manifest string) error {
-	text, err := os.ReadFile(manifest)
+	definitions, err := metallb.Definitions(manifest)
 	if err != nil {
 		return err
 	}
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 1<<16)
-	for {
-		var o unstructured.Unstructured
-		if err := decoder.Decode(&o.Object); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return fmt.Errorf("%s: %w", manifest, err)
-		}
-		if o.GetKind() != "CustomResourceDefinition" {
-			continue
-		}
-		widen(o.Object)
+	for _, o := range definitions {
 		unstructured.RemoveNestedField(o.Object, "spec", "conversion") // by a webhook that nobody serves
 		if err := r.apply(ctx, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"+o.GetName(), o.Object); err != nil {
 			return err
@@ -91,24 +78,6 @@ func (r *Rig) define(ctx context.Context, manifest string) error {
 		}
 	}
 	return nil
-}
-
-// widen makes the 32-bit numbers of a schema 64-bit numbers: the maximum of some is 4294967295, which a new API server
-// refuses for the format int32.
-func widen(schema any) {
-	switch s := schema.(type) {
-	case map[string]any:
-		if s["format"] == "int32" {
-			s["format"] = "int64"
-		}
-		for _, v := range s {
-			widen(v)
-		}
-	case []any:
-		for _, v := range s {
-			widen(v)
-		}
-	}
 }
 
 // apply applies an object of any kind under a path.
