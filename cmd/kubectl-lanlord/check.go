@@ -132,10 +132,8 @@ func (p *plugin) rehearse(ctx context.Context, cfg *config.Config, data []byte) 
 	o := kube.Options{Namespace: where.namespace, Log: slog.New(slog.DiscardHandler)}
 	g := &gatherer{namespace: where.namespace}
 	g.configuredBy(where.pods)
-	for i := range where.pods {
-		if pod := &where.pods[i]; pod.Labels[componentLabel] == controllerComponent && len(pod.Spec.Containers) > 0 {
-			o.Gateways = isSet(&pod.Spec.Containers[0], "gateways")
-		}
+	if c := controllerContainer(where.pods); c != nil {
+		o.Gateways = isSet(c, "gateways")
 	}
 	o.ConfigMap, o.MetalLB, o.LoadBalancerClass = g.cluster.Config.Name, g.cluster.Config.MetalLB, g.cluster.Class
 	if o.Client, err = a.watcher(); err != nil {

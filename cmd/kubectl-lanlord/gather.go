@@ -120,13 +120,21 @@ func (p *plugin) gather(ctx context.Context, a access, where installation, s sco
 // configuredBy reads the class and the source of the configuration from the flags of the controller.
 func (g *gatherer) configuredBy(pods []corev1.Pod) {
 	g.cluster.Config.Name = "config"
-	for i := range pods {
+	if c := controllerContainer(pods); c != nil {
+		g.cluster.Class = flagOf(c, "load-balancer-class", "")
+		g.cluster.Config.Name = flagOf(c, "config-map", "config")
+		g.cluster.Config.MetalLB = configNamespace(c)
+	}
+}
+
+// controllerContainer returns the container of the last of the controller's Pods, nil for none.
+func controllerContainer(pods []corev1.Pod) *corev1.Container {
+	for i := range slices.Backward(pods) {
 		if pod := &pods[i]; pod.Labels[componentLabel] == controllerComponent && len(pod.Spec.Containers) > 0 {
-			g.cluster.Class = flagOf(&pod.Spec.Containers[0], "load-balancer-class", "")
-			g.cluster.Config.Name = flagOf(&pod.Spec.Containers[0], "config-map", "config")
-			g.cluster.Config.MetalLB = configNamespace(&pod.Spec.Containers[0])
+			return &pod.Spec.Containers[0]
 		}
 	}
+	return nil
 }
 
 func (g *gatherer) gatherServices(ctx context.Context) error {

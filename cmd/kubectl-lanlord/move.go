@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -116,9 +117,7 @@ func (p *plugin) moveTo(ctx context.Context, key cluster.Key, node string, wait 
 		m.Message = ""
 		if wait {
 			m.Message = "whether the addresses move is not known, because no speaker could be asked"
-			for _, g := range before.Gaps {
-				fmt.Fprintln(p.stderr, "Note: "+g.String())
-			}
+			p.noteGaps(before)
 			return m, errUnsure
 		}
 		return m, nil
@@ -186,7 +185,7 @@ func (w wish) takeBack(ctx context.Context) string {
 	// The context of the command may have ended.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBackTime)
 	defer cancel()
-	const path = "/metadata/annotations/lanlord.io~1prefer-node" // RFC 6901, section 3: ~1 stands for a slash
+	path := "/metadata/annotations/" + strings.ReplaceAll(kube.PreferNodeAnnotation, "/", "~1") // RFC 6901, section 3
 	operation := func(op string, value *string) map[string]any {
 		o := map[string]any{"op": op, "path": path}
 		if value != nil {

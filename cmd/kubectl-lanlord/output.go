@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
+
+	"github.com/lanlord/lanlord/pkg/inspect"
 )
 
 // report is the output of a command: text for people, or the exported fields as JSON or YAML.
@@ -38,6 +40,22 @@ func labelled(r any) ([]byte, error) {
 	return append([]byte(label), fields...), nil
 }
 
+// marshal returns a report as JSON in one line or, for the format yaml, as YAML; see labelled.
+func marshal(r any, format string) ([]byte, error) {
+	text, err := labelled(r)
+	if err != nil || format != "yaml" {
+		return text, err
+	}
+	return yaml.JSONToYAML(text)
+}
+
+// noteGaps writes to standard error what of the cluster could not be looked at.
+func (p *plugin) noteGaps(c *inspect.Cluster) {
+	for _, g := range c.Gaps {
+		fmt.Fprintln(p.stderr, "Note: "+g.String())
+	}
+}
+
 // wide is a report with further columns for -o wide.
 type wide interface {
 	WriteWide(io.Writer) error
@@ -60,7 +78,7 @@ func checkOutput(format string) error {
 func (p *plugin) print(r report, format string) error {
 	switch format {
 	case "json":
-		text, err := labelled(r)
+		text, err := marshal(r, format)
 		if err != nil {
 			return err
 		}
@@ -71,10 +89,7 @@ func (p *plugin) print(r report, format string) error {
 		_, err = p.stdout.Write(append(indented.Bytes(), '\n'))
 		return err
 	case "yaml":
-		text, err := labelled(r)
-		if err == nil {
-			text, err = yaml.JSONToYAML(text)
-		}
+		text, err := marshal(r, format)
 		if err != nil {
 			return err
 		}

@@ -55,9 +55,7 @@ func (p *plugin) without(ctx context.Context, c *inspect.Cluster, a access, node
 	}
 	switch {
 	case len(c.Nodes) == 0 || c.Config.Config == nil || !inspect.Asked(c):
-		for _, g := range c.Gaps {
-			fmt.Fprintln(p.stderr, "Note: "+g.String())
-		}
+		p.noteGaps(c)
 		return rehearsal.Departure{}, errors.New("the Nodes, the configuration and the speakers must be known for a plan; " +
 			"kubectl lanlord doctor says what is missing")
 	case !known:

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 
 	"github.com/lanlord/lanlord/pkg/inspect"
 )
@@ -53,10 +52,9 @@ func (p *plugin) follow(ctx context.Context, interval time.Duration, format stri
 	if err != nil {
 		return err
 	}
-	for _, g := range before.Gaps {
-		fmt.Fprintln(p.stderr, "Note: "+g.String())
-	}
-	fmt.Fprintf(p.stderr, "watching %s and %s\n", inspect.Count(len(before.Services), "Service"), inspect.Count(len(before.Speakers), "speaker"))
+	p.noteGaps(before)
+	fmt.Fprintf(p.stderr, "watching %s and %s\n", inspect.Count(len(before.Services), "Service"),
+		inspect.Count(len(before.Speakers), "speaker"))
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	failing := ""
@@ -90,25 +88,18 @@ func (p *plugin) follow(ctx context.Context, interval time.Duration, format stri
 
 // tell writes one change.
 func (p *plugin) tell(c inspect.Change, format string) error {
-	switch format {
-	case "json":
-		text, err := labelled(c)
-		if err != nil {
-			return err
-		}
-		_, err = p.stdout.Write(append(text, '\n'))
-		return err
-	case "yaml":
-		text, err := labelled(c)
-		if err == nil {
-			text, err = yaml.JSONToYAML(text)
-		}
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(p.stdout, "---\n%s", text)
+	if format != "json" && format != "yaml" {
+		_, err := fmt.Fprintln(p.stdout, c)
 		return err
 	}
-	_, err := fmt.Fprintln(p.stdout, c)
+	text, err := marshal(c, format)
+	switch {
+	case err != nil:
+		return err
+	case format == "json":
+		_, err = fmt.Fprintf(p.stdout, "%s\n", text)
+	default:
+		_, err = fmt.Fprintf(p.stdout, "---\n%s", text)
+	}
 	return err
 }

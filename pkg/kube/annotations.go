@@ -16,21 +16,21 @@ const ownPrefix = "lanlord.io/"
 // prefixes too.
 var theirPrefixes = [...]string{"metallb.io/", "metallb.universe.tf/"}
 
-// ownNames and theirNames list the annotations of a Service that Lanlord reads, without the prefix.
+// ownAnnotations lists Lanlord's annotations of a Service that users write, and writtenAnnotations those that
+// controllers write.
 var (
-	ownNames   = [...]string{"load-balancer-ips", "address-pool", "prefer-node", "announce-from", "allow-shared-ip"}
-	theirNames = [...]string{"loadBalancerIPs", "address-pool", "allow-shared-ip"}
+	ownAnnotations = [...]string{
+		AddressesAnnotation, PoolAnnotation, PreferNodeAnnotation, AnnounceFromAnnotation, SharingAnnotation,
+	}
+	writtenAnnotations = [...]string{AllocatedFromAnnotation, AssignmentAnnotation}
 )
-
-// writtenNames lists the annotations that controllers write on a Service, without the prefix.
-var writtenNames = [...]string{"ip-allocated-from-pool", "assignment"}
 
 // mostUnknown limits the number of reported annotations of a Service.
 const mostUnknown = 3
 
 // unknownAnnotations returns the annotations of a Service that are probably misspelt, sorted, at most mostUnknown: the
-// unknown annotations with Lanlord's prefix, and the annotations with MetalLB's prefixes that are one of theirNames
-// except for a typing error.
+// unknown annotations with Lanlord's prefix, and the annotations with MetalLB's prefixes that are a known annotation of
+// MetalLB except for a typing error.
 func unknownAnnotations(o *corev1.Service) (names []string) {
 	for name := range o.Annotations {
 		if isUnknown(name) {
@@ -42,16 +42,25 @@ func unknownAnnotations(o *corev1.Service) (names []string) {
 }
 
 func isUnknown(name string) bool {
+	if _, ours := cutPrefix(name, ownPrefix); ours {
+		return !slices.Contains(ownAnnotations[:], name) && !slices.Contains(writtenAnnotations[:], name)
+	}
+	near := meant(name)
+	return near != "" && near != name
+}
+
+// meant returns the known annotation that the author of an annotation probably meant, with the same prefix; "" for none.
+func meant(name string) string {
 	if rest, ours := cutPrefix(name, ownPrefix); ours {
-		return name != ownPrefix+rest || !slices.Contains(ownNames[:], rest) && !slices.Contains(writtenNames[:], rest)
+		return config.Nearest(ownPrefix+rest, ownAnnotations[:])
 	}
 	for _, prefix := range theirPrefixes {
 		if rest, theirs := cutPrefix(name, prefix); theirs {
-			near := config.Nearest(rest, theirNames[:])
-			return near != "" && name != prefix+near
+			known := slices.Concat(addressesAnnotations[1:], poolAnnotations[1:], sharingAnnotations[1:])
+			return config.Nearest(prefix+rest, known)
 		}
 	}
-	return false
+	return ""
 }
 
 // cutPrefix removes a prefix in any case: the API server accepts annotations with capital letters in the prefix.
@@ -65,14 +74,12 @@ func cutPrefix(name, prefix string) (rest string, found bool) {
 // unknownText returns the problem of an annotation from unknownAnnotations in a sentence.
 func unknownText(name string) string {
 	text := "the annotation " + name + " is not known and is not heeded"
-	for _, prefix := range theirPrefixes {
-		if rest, theirs := cutPrefix(name, prefix); theirs {
-			return text + "; did you mean " + prefix + config.Nearest(rest, theirNames[:]) + "?"
-		}
+	if near := meant(name); near != "" {
+		return text + "; did you mean " + near + "?"
 	}
-	rest, _ := cutPrefix(name, ownPrefix)
-	if near := config.Nearest(rest, ownNames[:]); near != "" {
-		return text + "; did you mean " + ownPrefix + near + "?"
+	known := make([]string, len(ownAnnotations))
+	for i, own := range ownAnnotations {
+		known[i] = strings.TrimPrefix(own, ownPrefix)
 	}
-	return text + "; known are " + strings.Join(ownNames[:], ", ")
+	return text + "; known are " + strings.Join(known, ", ")
 }

@@ -15,7 +15,7 @@ import (
 
 // requested reads the addresses and the pool that a Service requests. With a problem, addrs and pool are empty.
 func requested(o *corev1.Service, families []cluster.Family) (addrs []netip.Addr, pool, problem string) {
-	for _, names := range [][]string{addressesAnnotations[:], poolAnnotations[:], sharingAnnotations[:]} {
+	for _, names := range requestAnnotations() {
 		if problem := contradiction(o, names); problem != "" {
 			return nil, "", problem
 		}
@@ -42,6 +42,11 @@ func requested(o *corev1.Service, families []cluster.Family) (addrs []netip.Addr
 	}
 	_, pool = firstAnnotation(o, poolAnnotations[:])
 	return addrs, pool, ""
+}
+
+// requestAnnotations returns the annotations that may not contradict each other, by meaning.
+func requestAnnotations() [3][]string {
+	return [...][]string{addressesAnnotations[:], poolAnnotations[:], sharingAnnotations[:]}
 }
 
 // contradiction returns the problem of two annotations with the same meaning and different values, and "" without such
@@ -71,7 +76,7 @@ func compactList(list string) string {
 func requestValue(o *corev1.Service) string {
 	_, text := firstAnnotation(o, addressesAnnotations[:])
 	text += ";" + o.Spec.LoadBalancerIP
-	for _, names := range [][]string{addressesAnnotations[:], poolAnnotations[:], sharingAnnotations[:]} {
+	for _, names := range requestAnnotations() {
 		if contradiction(o, names) == "" {
 			continue
 		}
