@@ -98,8 +98,8 @@ func (w *Window) Complaints() []string {
 	return slices.Clone(w.complaints)
 }
 
-// AwaitComplaint waits until the browser has shown an error on its console that contains text. The console and the page are two
-// streams of events, so what the page shows may arrive before the error that it follows from.
+// AwaitComplaint waits for an error that contains text on the console of the browser. Console and page are two streams of
+// events: a change of the page may arrive before the error that caused the change.
 func (w *Window) AwaitComplaint(text string) {
 	w.t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {

@@ -142,7 +142,7 @@ func (r *Rig) StartController() error {
 	return nil
 }
 
-// controllerCommand is how the side's controller is started.
+// controllerCommand returns the command that starts the controller of the side.
 func (r *Rig) controllerCommand() *exec.Cmd {
 	if r.side.MetalLB != "" {
 		return r.guest.controller()

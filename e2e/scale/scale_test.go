@@ -30,7 +30,7 @@ func newRig(t *testing.T) *Rig {
 	return r
 }
 
-// rigOptions are those of a small Rig. The programs are built, and the logs are shown if the test fails.
+// rigOptions returns the options of a small Rig. It builds the programs, and shows the logs if the test fails.
 func rigOptions(t *testing.T) Options {
 	t.Helper()
 	if testing.Short() {

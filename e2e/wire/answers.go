@@ -24,7 +24,7 @@ const (
 	lostAfter, mostWaits = time.Second, 10
 )
 
-// Answers tells how fast the speaker of a node answers ARP requests (RFC 826), beside the kernel of the same node.
+// Answers compares the ARP answers (RFC 826) of a node's speaker with those of the kernel of the same node.
 type Answers struct {
 	// Speaker and Kernel count the answers a second, with 64 requests without an answer at any time.
 	Speaker, Kernel float64

@@ -63,7 +63,7 @@ type Lab struct {
 	rounds  int
 	// stations are the hosts that the caller has added.
 	stations []*Station
-	// wireOnly says that nobody asks the speakers what they know of each other.
+	// wireOnly makes Settle judge by the LAN alone; see WireOnly.
 	wireOnly bool
 	// burners are the processes that keep the CPUs busy.
 	burners []*exec.Cmd

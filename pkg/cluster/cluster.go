@@ -102,8 +102,8 @@ func (s *Snapshot) AnnounceOnly() (list []*Service) {
 	return list
 }
 
-// OwnAddress returns the Node that has a among its InternalIPs or ExternalIPs, if the configuration lets Services have such
-// addresses; nil otherwise. No speaker announces the address, because the kernel of the Node answers.
+// OwnAddress returns the Node that has a among its InternalIPs or ExternalIPs, if the configuration lets Services have
+// such addresses; nil otherwise. No speaker announces the address, because the kernel of the Node answers.
 func (s *Snapshot) OwnAddress(a netip.Addr) *Node {
 	if s.Config == nil || !s.Config.Allocation.AllowNodeAddresses {
 		return nil

@@ -135,9 +135,9 @@ type DaemonSet struct {
 	// Selector and Tolerations are the nodeSelector and the tolerations of the Pods.
 	Selector    map[string]string
 	Tolerations []Toleration
-	// Desired is the number of nodes that should run a speaker, and Updated the number of nodes with a Pod of the newest
-	// template. Seen is false if the DaemonSet controller has not looked at the newest template yet. OnDelete is true if
-	// Pods of an older template stay until somebody deletes them.
+	// Desired is the number of nodes that should run a speaker, and Updated the number of nodes with a Pod of the
+	// newest template. Seen is false if the DaemonSet controller has not looked at the newest template yet. OnDelete is
+	// true if Pods of an older template stay until somebody deletes them.
 	Desired, Updated int
 	Seen, OnDelete   bool
 }

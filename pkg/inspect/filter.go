@@ -93,8 +93,8 @@ func (l PoolList) Only(names []string) (some PoolList, unknown []string) {
 	return some, unknown
 }
 
-// Only returns the sessions of the node, or of all nodes if node is empty. With problems, Only returns the sessions that
-// are not established.
+// Only returns the sessions of the node, or of all nodes if node is empty. With problems, Only returns the sessions
+// that are not established.
 func (l PeerList) Only(node string, problems bool) PeerList {
 	some := l
 	some.Sessions = []PeerRow{}

@@ -102,8 +102,8 @@ func assignmentFix(a reason.Assignment) string {
 	return ""
 }
 
-// serviceFix returns the fix for a Service that lacks an address. Where the record of the Service has the details of the
-// problem, the fix is for this problem.
+// serviceFix returns the fix for a Service that lacks an address. Where the record of the Service has the details of
+// the problem, the fix is for this problem.
 func serviceFix(s *cluster.Service) string {
 	if s.Condition == nil {
 		return ""

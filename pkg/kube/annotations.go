@@ -49,7 +49,8 @@ func isUnknown(name string) bool {
 	return near != "" && near != name
 }
 
-// meant returns the known annotation that the author of an annotation probably meant, with the same prefix; "" for none.
+// meant returns the known annotation that the author of an annotation probably meant, with the same prefix; "" for
+// none.
 func meant(name string) string {
 	if rest, ours := cutPrefix(name, ownPrefix); ours {
 		return config.Nearest(ownPrefix+rest, ownAnnotations[:])

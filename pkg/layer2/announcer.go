@@ -142,8 +142,8 @@ func (a *Announcer) Set(targets []Target) {
 	a.bell.ring()
 }
 
-// Change adds addresses to the set, replaces the targets of addresses in the set, and removes other addresses. The effect
-// is that of Set with the whole changed set, at the cost of the change alone.
+// Change adds addresses to the set, replaces the targets of addresses in the set, and removes other addresses. The
+// effect is that of Set with the whole changed set, at the cost of the change alone.
 func (a *Announcer) Change(targets []Target, gone []netip.Addr) {
 	if len(targets)+len(gone) == 0 {
 		return

@@ -36,8 +36,8 @@ type pulse struct {
 	along []*func(now time.Time)
 }
 
-// run beats at each tick, and then calls the functions of OnBeat: periodic work shares wake-ups, because each wake-up of
-// an idle process has a cost.
+// run beats at each tick, and then calls the functions of OnBeat: periodic work shares wake-ups, because each wake-up
+// of an idle process has a cost.
 func (p *pulse) run(t ticks) {
 	for t.next() {
 		now := time.Now()

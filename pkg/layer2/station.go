@@ -51,9 +51,9 @@ func (s *Station) Is(addr netip.Addr, mac MAC) bool {
 	return s.inquiry.addr == addr && s.inquiry.to == mac
 }
 
-// Ask sends a question as Probe does, at once or not at all, and reports whether each interface that should ask has sent
-// the question. Without an interface, Ask returns false. After false, Probe can find the reason, or wait until the rate
-// allows the question.
+// Ask sends a question as Probe does, at once or not at all, and reports whether each interface that should ask has
+// sent the question. Without an interface, Ask returns false. After false, Probe can find the reason, or wait until the
+// rate allows the question.
 func (s *Station) Ask(now time.Time) bool {
 	switch {
 	case s.asked == 0:
@@ -125,9 +125,9 @@ func (s *Station) Close() {
 	}
 }
 
-// hear notes a claim of the station. hear allocates nothing and does not wait. hear reports whether the claim is routine:
-// an answer for an address of another node, after another answer in the same claimWindow. Options.Heard is not called
-// for such a claim anyway, and the goroutine that counts claims need not wake for the claim.
+// hear notes a claim of the station. hear allocates nothing and does not wait. hear reports whether the claim is
+// routine: an answer for an address of another node, after another answer in the same claimWindow. Options.Heard is not
+// called for such a claim anyway, and the goroutine that counts claims need not wake for the claim.
 func (s *Station) hear(c Claim) (routine bool) {
 	if c.MAC != s.inquiry.to || c.Form == Probing {
 		return false

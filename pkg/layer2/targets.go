@@ -128,8 +128,8 @@ func (d *draft) assign(addr netip.Addr, mode Mode) {
 	}
 	answers := mode == Answer
 	include(d.addrs, addr, answers)
-	// The addresses recorded in the old table need no first announcement either: the port may not have processed the old
-	// table yet.
+	// The addresses recorded in the old table need no first announcement either: the port may not have processed the
+	// old table yet.
 	_, announced := d.inherited[addr]
 	include(d.announced, addr, answers && (announced || d.old != nil && d.old.announced.Has(addr)))
 	_, local := slices.BinarySearchFunc(d.Local, addr, netip.Addr.Compare)

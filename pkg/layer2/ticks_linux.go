@@ -12,8 +12,8 @@ import (
 )
 
 // kernelTicks are the ticks of timerfd_create(2). The poller of the runtime watches the timer like a socket, so that a
-// tick wakes one thread. A timer of the runtime wakes a thread that runs the timer, often another thread for the waiting
-// goroutine, and always the monitor of the runtime, which then sleeps several times for 20 microseconds.
+// tick wakes one thread. A timer of the runtime wakes a thread that runs the timer, often another thread for the
+// waiting goroutine, and always the monitor of the runtime, which then sleeps several times for 20 microseconds.
 type kernelTicks struct {
 	raw  syscall.RawConn
 	read transfer

@@ -44,8 +44,8 @@ func (d datagrams) read(b []byte) (n int, from netip.AddrPort, err error) {
 	return n, from, err
 }
 
-// write sends one datagram. The error of a failed call has the form that net.UDPConn uses, because memberlist looks into
-// the error.
+// write sends one datagram. The error of a failed call has the form that net.UDPConn uses, because memberlist looks
+// into the error.
 func (d datagrams) write(b []byte, to netip.AddrPort) error {
 	var call error
 	err := d.raw.Write(func(fd uintptr) bool {

@@ -25,7 +25,8 @@ type unannounced struct {
 // unannouncedSet holds the addresses that no node may announce.
 type unannouncedSet struct {
 	byAddr map[netip.Addr]unannounced
-	// untold has the addresses of byAddr that were not reported yet, by this node or, as far as this node knows, another.
+	// untold has the addresses of byAddr that were not reported yet, by this node or, as far as this node knows,
+	// another.
 	untold map[netip.Addr]struct{}
 }
 

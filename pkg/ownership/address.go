@@ -30,8 +30,8 @@ func (a *Address) State() State { return a.state }
 // Idle reports whether the caller can forget the Address and make a new one later without a loss.
 func (a *Address) Idle() bool { return a.state == Standby && !a.foreign.Known() }
 
-// AtRest reports whether a Review does nothing while the inputs stay the same, however much time passes: this node owns the
-// address or leaves the address to another node, and no wait, probe or foreign host is pending.
+// AtRest reports whether a Review does nothing while the inputs stay the same, however much time passes: this node owns
+// the address or leaves the address to another node, and no wait, probe or foreign host is pending.
 func (a *Address) AtRest() bool {
 	return (a.state == Standby || a.state == Owner) && !a.foreign.Known() && a.Next().IsZero()
 }

@@ -49,7 +49,7 @@ type watcher struct {
 	answers     int
 }
 
-// turn says who probes the neighbour.
+// turn decides whether the beats or the goroutine of the watcher probe the neighbour.
 type turn struct {
 	// probing is true while the goroutine runs. missed is true when a round has begun meanwhile.
 	probing, missed atomic.Bool

@@ -39,7 +39,7 @@ type Change struct {
 	// Before and After are the addresses of the Service.
 	Before []netip.Addr `json:"before"`
 	After  []netip.Addr `json:"after"`
-	// Reason and Message are those of the Service's condition after the change.
+	// The condition of the Service would have Reason and Message after the change.
 	Reason  string `json:"reason"`
 	Message string `json:"message"`
 }

@@ -28,15 +28,15 @@ type Departed struct {
 	Services []string   `json:"services"`
 	// Owner is the elected node without the departed node; empty for none.
 	Owner string `json:"owner,omitempty"`
-	// Reason is the word of the reason.Announcement. Message explains why no node announces the address; empty if a node
-	// does.
+	// Reason is the word of the reason.Announcement. Message explains why no node announces the address; empty if a
+	// node does.
 	Reason  string `json:"reason"`
 	Message string `json:"message,omitempty"`
 }
 
-// Without returns the result of the election for each address of a node, if the node and its Pods were gone. owned lists
-// the addresses that the node answers for now; the node may also be elected for others. members are the speakers that
-// are ready.
+// Without returns the result of the election for each address of a node, if the node and its Pods were gone. owned
+// lists the addresses that the node answers for now; the node may also be elected for others. members are the speakers
+// that are ready.
 func Without(snap cluster.Snapshot, members []membership.Member, node string, owned []netip.Addr) Departure {
 	before := placement.Decide(snap, members)
 	left := snap

@@ -61,8 +61,8 @@ func (d *decider) rank(v *variant, it *item) int {
 }
 
 // nearness compares this node with the other nodes that announce the address, by announce-from: endpoints. here is true
-// when this node goes first because of a ready endpoint, and anywhere is true when some node does. If no node has a ready
-// endpoint, all nodes are equal.
+// when this node goes first because of a ready endpoint, and anywhere is true when some node does. If no node has a
+// ready endpoint, all nodes are equal.
 func (d *decider) nearness(it *item) (here, anywhere bool) {
 	near := it.near()
 	if len(near) == 0 {

@@ -23,8 +23,8 @@ type addressSet struct {
 	open   map[netip.Addr]*ownership.Address
 	// stepped has the addresses that were stepped since the last call of settle.
 	stepped map[netip.Addr]struct{}
-	// held lists the owned addresses, sorted. facts has the facts on each address, except addresses that simply belong to
-	// another node. Both are as of the last call of settle, and statuses share both.
+	// held lists the owned addresses, sorted. facts has the facts on each address, except addresses that simply belong
+	// to another node. Both are as of the last call of settle, and statuses share both.
 	held  []netip.Addr
 	facts byaddr.Map[ownership.Facts]
 	// lastDefense is the time of the last answer to claims of foreign hosts.

@@ -38,8 +38,7 @@ func (c *crowd) Suspect(string, time.Duration)     {}
 func (c *crowd) Tell(string, [8]uint64)            {}
 func (c *crowd) mac(i int) membership.MAC          { return membership.MAC{2, 0xff, 5: byte(i)} }
 
-// newCrowd returns a loop that knows Services with as many addresses, all of which have their owners. end stops its
-// goroutines.
+// newCrowd returns a loop with Services whose addresses all have owners. end stops the goroutines of the loop.
 func newCrowd(b *testing.B, services int) (c *crowd, end func()) {
 	cfg, err := config.Parse([]byte("address-pools:\n- {name: a, protocol: layer2, addresses: [10.128.0.0/14]}\n"))
 	if err != nil {

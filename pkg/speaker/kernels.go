@@ -10,8 +10,8 @@ import (
 	"github.com/lanlord/lanlord/pkg/placement"
 )
 
-// kernels remembers what this node has found out about the addresses that kube-proxy has given to the kernel, as in
-// IPVS mode. The kernel is asked for its settings once for each address.
+// kernels holds the addresses that kube-proxy has given to the kernel of this node, as in IPVS mode. The node asks the
+// kernel for its settings once for each address.
 type kernels struct {
 	known map[netip.Addr]struct{}
 	// interfaces and addrs describe the host at the last review.
