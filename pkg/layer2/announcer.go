@@ -73,23 +73,24 @@ type Announcer struct {
 	wake    func()
 	heard   func(Claim)
 
-	bell      bell
-	targets   *targetSet
-	ranges    atomic.Pointer[[]Range]
-	refresh   atomic.Int64
-	rate      atomic.Int64
-	again     pile[netip.Addr]
-	inquiries inquiries
-	ports     atomic.Pointer[[]*port]
-	ping      atomic.Bool
-	told      atomic.Pointer[HostState]
-	host      atomic.Pointer[HostState] // the state that the loop has applied
-	node      atomic.Pointer[[]netip.Addr]
-	layout    atomic.Pointer[layout] // nil before the first state of the host
-	sockets   atomic.Int32
-	claims    chan Claim
-	pulse     pulse
-	resume    atomic.Uint64
+	bell       bell
+	targets    *targetSet
+	ranges     atomic.Pointer[[]Range]
+	refresh    atomic.Int64
+	rate       atomic.Int64
+	again      pile[netip.Addr]
+	inquiries  inquiries
+	heartbeats listeners
+	ports      atomic.Pointer[[]*port]
+	ping       atomic.Bool
+	told       atomic.Pointer[HostState]
+	host       atomic.Pointer[HostState] // the state that the loop has applied
+	node       atomic.Pointer[[]netip.Addr]
+	layout     atomic.Pointer[layout] // nil before the first state of the host
+	sockets    atomic.Int32
+	claims     chan Claim
+	pulse      pulse
+	resume     atomic.Uint64
 }
 
 // New returns an Announcer without addresses. New starts no goroutine; Run does.
@@ -285,7 +286,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 	tasks.Go(func() { a.hear(ctx) })
 	a.pulse.start(time.Now())
 	beats := newTicks(ctx, a.network, pulseInterval)
-	tasks.Go(func() { a.pulse.run(beats) })
+	tasks.Go(func() { a.pulse.run(beats, a.readHeartbeats) })
 
 	l := loop{a: a, ctx: ctx, tasks: &tasks, ports: map[int]*port{}}
 	for {
