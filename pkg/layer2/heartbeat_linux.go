@@ -21,6 +21,8 @@ type heartbeatConn struct {
 	fd   int
 	open bool
 	read reading
+	// drained is true when the last frames from the kernel were all that waited.
+	drained bool
 }
 
 // ListenHeartbeats implements HeartbeatNetwork.
@@ -64,21 +66,23 @@ func bigEndian(v uint16) uint16 {
 	return binary.NativeEndian.Uint16(b[:])
 }
 
-// ReadNow implements HeartbeatConn. ReadNow takes several frames from the kernel at once.
+// ReadNow implements HeartbeatConn. ReadNow takes several frames from the kernel at once, and does not look for more
+// after the last frame.
 func (c *heartbeatConn) ReadNow(b []byte, now time.Time) (n int, waited time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := &c.read
 	if r.next == r.taken {
 		r.next, r.taken = 0, 0
-		if !c.open {
+		if !c.open || c.drained {
+			c.drained = false
 			return 0, 0
 		}
 		r.taken, _ = r.receive(c.fd, nil) // after an error, neighbours are asked
-		if r.taken <= 0 {
-			r.taken = 0
+		if r.taken == 0 {
 			return 0, 0
 		}
+		c.drained = r.taken < batch
 	}
 	i := r.next
 	r.next++
