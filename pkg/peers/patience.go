@@ -106,7 +106,7 @@ func (p *punctuality) lateness() time.Duration {
 	for _, late := range p.windows {
 		most = max(most, late)
 	}
-	return (most + time.Millisecond - 1).Truncate(time.Millisecond)
+	return (most + time.Millisecond - 1) / time.Millisecond * time.Millisecond
 }
 
 // known returns the lateness that all neighbours know at least. now is the time of the last beat.

@@ -42,11 +42,7 @@ type watcher struct {
 	turn     turn
 	// question is the last question to the neighbour.
 	question question
-	// heartbeats are exchanged with the neighbour, nil without a common network. flowing is true while heartbeats arrive,
-	// and beaten is the time of the last one.
-	heartbeats *layer2.Heartbeats
-	flowing    bool
-	beaten     time.Time
+	hearing  hearing
 	// member holds the last state of the neighbour in gossip.
 	member membership.Member
 	// lastHeard is the time of the last answer, or the start of the watcher. reported is the time of the last report of
@@ -72,6 +68,15 @@ type question struct {
 	station *layer2.Station
 	// asked is the time of the question, zero after the answer, and last the time of the last question.
 	asked, last time.Time
+}
+
+// hearing is what a watcher knows of the heartbeats of the neighbour.
+type hearing struct {
+	// heartbeats are exchanged with the neighbour, nil without a common network.
+	heartbeats *layer2.Heartbeats
+	// flowing is true while heartbeats arrive, and last is the time of the last heartbeat.
+	flowing bool
+	last    time.Time
 }
 
 // missing is an answer or a heartbeat that has not come.
@@ -101,32 +106,32 @@ func (w *watcher) end() {
 	if s := w.question.station; s != nil {
 		s.Close()
 	}
-	if w.heartbeats != nil {
-		w.heartbeats.Close()
+	if w.hearing.heartbeats != nil {
+		w.hearing.heartbeats.Close()
 	}
 }
 
 // address sets the route of the heartbeats, unless the goroutine of the watcher needs the present heartbeats.
 func (w *watcher) address(to route) {
-	switch h := w.heartbeats; {
+	switch h := w.hearing.heartbeats; {
 	case w.turn.probing.Load():
 	case h == nil && !to.network.IsValid() || h != nil && to.network.IsValid() && h.Is(to.network, to.macs[0], to.macs):
 	default:
 		if h != nil {
 			h.Close()
 		}
-		w.heartbeats, w.flowing, w.beaten = nil, false, time.Time{}
+		w.hearing = hearing{}
 		if to.network.IsValid() {
-			w.heartbeats = w.o.Prober.Heartbeats(to.network, to.macs[0], to.macs)
+			w.hearing.heartbeats = w.o.Prober.Heartbeats(to.network, to.macs[0], to.macs)
 		}
-		w.contacts.listen(w.contact, w.heartbeats)
+		w.contacts.listen(w.contact, w.hearing.heartbeats)
 	}
 }
 
 // send sends a heartbeat to the neighbour. late is the lateness of this node.
 func (w *watcher) send(now time.Time, late time.Duration) {
-	if w.heartbeats != nil {
-		w.heartbeats.Send(now, late)
+	if w.hearing.heartbeats != nil {
+		w.hearing.heartbeats.Send(now, late)
 	}
 }
 
@@ -141,28 +146,28 @@ func (w *watcher) beat(now time.Time, round bool, late time.Duration) patience {
 		return patience{}
 	}
 	p := w.listen(late)
-	if p == (patience{}) || now.Sub(w.beaten) <= p.silence {
+	if p == (patience{}) || now.Sub(w.hearing.last) <= p.silence {
 		w.follow(now, round)
 		return p
 	}
-	w.flowing, w.question.asked = false, time.Time{}
-	w.start(missing{since: now.Add(-p.pause), pause: p.pause, heartbeat: true, last: w.beaten})
+	w.hearing.flowing, w.question.asked = false, time.Time{}
+	w.start(missing{since: now.Add(-p.pause), pause: p.pause, heartbeat: true, last: w.hearing.last})
 	return p
 }
 
 // listen looks for heartbeats, and returns the patience with the neighbour while heartbeats arrive, or zero. The time of
-// the last heartbeat is w.beaten.
+// the last heartbeat is w.hearing.last.
 func (w *watcher) listen(late time.Duration) patience {
-	if w.heartbeats == nil || w.unreachable || w.answers == 0 {
-		w.flowing = false
+	if w.hearing.heartbeats == nil || w.unreachable || w.answers == 0 {
+		w.hearing.flowing = false
 		return patience{}
 	}
-	at, theirs := w.heartbeats.Last()
-	w.flowing = w.flowing || at.After(w.beaten)
-	if !w.flowing {
+	at, theirs := w.hearing.heartbeats.Last()
+	w.hearing.flowing = w.hearing.flowing || at.After(w.hearing.last)
+	if !w.hearing.flowing {
 		return patience{}
 	}
-	w.beaten = at
+	w.hearing.last = at
 	w.lastHeard = latest(w.lastHeard, at)
 	return patienceFor(late, theirs)
 }
@@ -175,7 +180,7 @@ func (w *watcher) follow(now time.Time, round bool) {
 		case !at.Before(asked):
 			w.question.asked = time.Time{}
 			w.noteAnswer(at)
-		case w.flowing && !w.beaten.After(asked):
+		case w.hearing.flowing && !w.hearing.last.After(asked):
 			return // the neighbour may have crashed, which missing heartbeats show sooner
 		case now.Sub(asked) >= answerTime:
 			w.question.asked = time.Time{}
@@ -189,7 +194,7 @@ func (w *watcher) follow(now time.Time, round bool) {
 	case !round:
 	case w.turn.pause > 0:
 		w.turn.pause--
-	case w.flowing && now.Sub(w.question.last) < questionInterval-beatTolerance:
+	case w.hearing.flowing && now.Sub(w.question.last) < questionInterval-beatTolerance:
 	default:
 		w.question.last = now
 		if !w.ask(now) {
@@ -284,7 +289,7 @@ func (w *watcher) probe(m missing) {
 // came returns the time at which the missing answer or heartbeat came after all, and zero when it did not.
 func (w *watcher) came(m missing) time.Time {
 	if m.heartbeat {
-		if at, _ := w.heartbeats.Last(); at.After(m.last) {
+		if at, _ := w.hearing.heartbeats.Last(); at.After(m.last) {
 			return at
 		}
 	} else if at := w.question.station.Answered(); !at.Before(m.since) {
