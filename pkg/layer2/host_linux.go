@@ -193,8 +193,9 @@ func (v *view) look() error {
 		}
 		i := Interface{Index: attrs.Index, Name: attrs.Name, MAC: MAC(attrs.HardwareAddr), MACs: set.senders(attrs.Index),
 			Up: running(attrs.RawFlags), VRF: set.vrf(attrs), Flaps: v.moves.of(set, attrs.Index), Local: local,
-			Gateways: v.routing.gateways[attrs.Index], OnLink: v.routing.onLink[attrs.Index]}
+			Gateways: v.routing.gateways[attrs.Index]}
 		i.Prefixes, i.LinkLocal = subnets(set.addrs[attrs.Index])
+		i.OnLink = v.routing.beyond(attrs.Index, i.Prefixes)
 		next.Interfaces = append(next.Interfaces, i)
 	}
 	if next = next.normalized(); v.told == nil || !v.told.equal(next) {

@@ -61,9 +61,9 @@ type Interface struct {
 	Flaps uint64
 }
 
-// Holds reports whether a subnet of the interface contains addr.
+// Holds reports whether a subnet of the interface, or a destination on the link, contains addr.
 func (i Interface) Holds(addr netip.Addr) bool {
-	return holds(i.Prefixes, addr)
+	return holds(i.Prefixes, addr) || holds(i.OnLink, addr)
 }
 
 func (i Interface) subnets() []netip.Prefix { return i.Prefixes }

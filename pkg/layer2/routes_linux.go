@@ -101,6 +101,17 @@ func readRouting() (routing, error) {
 	return found, nil
 }
 
+// beyond returns the destinations on a link other than the subnets of the link's addresses, for which the kernel has made
+// routes.
+func (r routing) beyond(index int, subnets []netip.Prefix) (list []netip.Prefix) {
+	for _, p := range r.onLink[index] {
+		if !slices.ContainsFunc(subnets, func(o netip.Prefix) bool { return o.Masked() == p }) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
 // onLinkOf returns the destination of a route of the main table without a router: its hosts are on the link. ok is false
 // for other routes, and for destinations that are no subnet of a LAN: everything, one address, link-local addresses and
 // groups.

@@ -47,3 +47,13 @@ func TestOnLinkRoutes(t *testing.T) {
 		}
 	}
 }
+
+// TestOnLinkBeyondSubnets leaves out the routes that the kernel makes for the addresses of a link.
+func TestOnLinkBeyondSubnets(t *testing.T) {
+	prefix := netip.MustParsePrefix
+	r := routing{onLink: map[int][]netip.Prefix{2: {prefix("192.0.2.0/24"), prefix("198.51.100.0/24")}}}
+	got := r.beyond(2, []netip.Prefix{prefix("192.0.2.7/24"), prefix("198.51.100.7/32")})
+	if len(got) != 1 || got[0] != prefix("198.51.100.0/24") || r.beyond(3, nil) != nil {
+		t.Errorf("the routes beyond the subnets are %v", got)
+	}
+}
