@@ -16,7 +16,7 @@ import (
 	"github.com/lanlord/lanlord/e2e/vm"
 )
 
-// The addresses of the Service that the set-ups are judged by, and those of the machines' LAN.
+// The addresses of the Service for all set-ups.
 var (
 	service4 = netip.MustParseAddr("192.0.2.100")
 	service6 = netip.MustParseAddr("2001:db8::100")

@@ -2,6 +2,6 @@
 // kernels with bonds, VLANs, routing domains and service proxies, which the machine of the test may not have. QEMU uses
 // KVM where it works and translates the machine's instructions otherwise.
 //
-// A machine has no disk. Its files are those of an archive in its memory, and it takes commands by a serial port. All
-// ends with the process of the test. Needs root; nothing on the machine's own network is touched.
+// A virtual machine has no disk: an archive in memory has its files. It takes commands over a serial port. All machines
+// end with the process of the test. The package needs root, and touches nothing on the network of the host.
 package vm

@@ -12,18 +12,18 @@ import (
 	"strings"
 )
 
-// Image says what is in the memory of a machine when the machine starts, beside its kernel.
+// Image describes the archive in the memory of a machine at the start.
 type Image struct {
 	// Kernel is the folder that kernel.sh prints.
 	Kernel string
 	// Agent is the path of the program vmagent.
 	Agent string
-	// Modules are the modules that the machine may load, with those that they need: "bonding".
+	// Modules lists modules that the machine may load, such as "bonding". The archive also has the modules needed by these.
 	Modules []string
 	// Programs are paths of programs on this machine, which the virtual machine has by the same paths, with the
 	// libraries that they need.
 	Programs []string
-	// Files are further files: their paths in the virtual machine, and here. Their modes are those here.
+	// Files maps the paths of further files in the virtual machine to paths here. The modes stay the same.
 	Files map[string]string
 }
 
@@ -150,7 +150,7 @@ func lines(file string, f func(string)) error {
 
 // programs adds the programs with their libraries, as the dynamic loader finds them here.
 func (i Image) programs(files map[string]string) error {
-	// The shell of busybox takes its own ip for that of iproute2, whatever PATH says.
+	// The shell of busybox runs the ip of busybox instead of iproute2, regardless of PATH.
 	for _, program := range append([]string{"/bin/dash"}, i.Programs...) {
 		files[program] = program
 		binary, err := elf.Open(program)

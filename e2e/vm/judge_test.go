@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// answerBound is how long an address may stay without an answer after a change, and announceBound how long until
-	// the announcement, on a busy machine that translates instructions.
+	// answerBound limits the time without an answer after a change, and announceBound the time until the announcement,
+	// for a busy machine that translates instructions.
 	answerBound   = 60 * time.Second
 	announceBound = 60 * time.Second
 	// questions is the number of answered questions for a verdict. A question without an answer after unanswered is

@@ -26,13 +26,13 @@ func TestLACP(t *testing.T) {
 			ends := func(near, far string) []vm.Port {
 				return []vm.Port{{Cable: cable(near, 0), Far: cable(far, 0)}, {Cable: cable(near, 1), Far: cable(far, 1)}}
 			}
-			m := w.boot(t, vm.Options{Name: "switch", Number: 20 + i, Kernel: w.kernel(series), Initrd: image, Memory: 256, CPUs: 1,
+			m := w.boot(t, vm.Options{Name: "switch", Number: 20 + i, Kernel: kernelOf(t, series), Initrd: image, Memory: 256, CPUs: 1,
 				Ports: append(ends("switch", "node"), vm.Port{Bridge: lan})})
 			box := &member{Machine: m, w: w, name: "switch"}
 			const lacp = "modprobe bonding max_bonds=0\nip link add bond0 type bond mode 802.3ad miimon 50 lacp_rate fast\n" +
 				"ip link set eth0 master bond0\nip link set eth1 master bond0\nip link set bond0 up\n"
 			box.run(t, lacp+"ip link add br0 type bridge\nip link set eth2 up master br0\nip link set bond0 master br0\nip link set br0 up")
-			node := w.boot(t, vm.Options{Name: "lacp", Number: 30 + i, Kernel: w.kernel(series), Initrd: image, Memory: 384, CPUs: 1,
+			node := w.boot(t, vm.Options{Name: "lacp", Number: 30 + i, Kernel: kernelOf(t, series), Initrd: image, Memory: 384, CPUs: 1,
 				Ports: append(ends("node", "switch"), vm.Port{Bridge: management})})
 			n := w.join(t, node, "lacp", 30+i, 2)
 			n.startSpeaker(t)

@@ -24,7 +24,7 @@ const (
 	bootLimit = 3 * time.Minute
 	// commandLimit bounds a command in the machine.
 	commandLimit = 2 * time.Minute
-	// ownTime is how long a step of the start may take that QEMU itself does.
+	// ownTime limits a step of QEMU itself.
 	ownTime = 30 * time.Second
 )
 
@@ -50,7 +50,7 @@ type Options struct {
 type Port struct {
 	// Bridge is the name of the bridge of this network namespace that the port is in. Empty for a cable.
 	Bridge string
-	// Cable is the path of the socket at this end of a cable between two machines, and Far the one at the other end.
+	// Cable is the path of the socket at this end of a cable between two machines, and Far the path at the other end.
 	Cable, Far string
 }
 
@@ -143,7 +143,7 @@ func (m *Machine) launch(context.Context) error {
 		return err
 	}
 	go func() {
-		_ = m.cmd.Wait() // who needs to know reads the log
+		_ = m.cmd.Wait() // the log has the reason
 		close(m.ended)
 	}()
 	return nil

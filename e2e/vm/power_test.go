@@ -13,20 +13,20 @@ import (
 )
 
 const (
-	// powerBound is how long an address may stay without an answer after its owner has lost power. A shared machine
-	// that translates instructions needs longer than the documented time.
+	// powerBound limits the time without an answer after a loss of power. A shared machine that translates instructions
+	// needs longer than the documented time.
 	powerBound = 30 * time.Second
 	// asks is the interval of the questions of the client.
 	asks = 100 * time.Millisecond
-	// mostTwice is how many questions two nodes may answer after a pause ends.
+	// mostTwice limits the questions that two nodes answer after a pause ends.
 	mostTwice = 50
 )
 
-// watch is what a client saw of one address.
+// watch is the view of a client on one address.
 type watch struct {
 	// dark is the longest time without an answer.
 	dark time.Duration
-	// moves is how often another node answered than before, and twice the number of questions that two nodes answered.
+	// moves counts the answers from another node than before, and twice counts the questions with answers from two nodes.
 	moves, twice int
 }
 
@@ -82,7 +82,7 @@ func TestPower(t *testing.T) {
 	nodes := map[string]*member{}
 	boot := func(name string, number int) *member {
 		m := w.boot(t, vm.Options{
-			Name: name, Number: number, Kernel: w.kernel(kernels[0]), Initrd: w.image(kernels[0], "setups", modules, nil), Memory: 384, CPUs: 1,
+			Name: name, Number: number, Kernel: kernelOf(t, kernels[0]), Initrd: w.image(kernels[0], "setups", modules, nil), Memory: 384, CPUs: 1,
 			Ports: []vm.Port{{Bridge: lan}, {Bridge: management}},
 		})
 		n := w.join(t, m, name, number, 1)

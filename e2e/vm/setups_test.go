@@ -4,9 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lanlord/lanlord/e2e/vm"
 )
@@ -16,13 +20,16 @@ type setup struct {
 	name string
 	// script sets the node up, after reset.
 	script string
-	// link is the interface whose hardware address answers, and more those that may answer too.
+	// link is the interface whose hardware address answers, and more lists other interfaces that may answer.
 	link string
 	more []string
 	// vlans are the tags of the network, the outer one first.
 	vlans []uint16
 	// only is 4 or 6 for a set-up with one family, 0 for both.
 	only int
+	// told is a part of the Event about a kernel that answers for IPv4 addresses too: a question then has two answers.
+	// Empty for a set-up without this fault.
+	told string
 	// short has the set-up tested with -short too.
 	short bool
 	steps []step
@@ -37,9 +44,9 @@ type step struct {
 	// link and more are as in setup, and count from this step on. Empty for no change.
 	link string
 	more []string
-	// announced says that the addresses are announced after the change.
+	// announced is true if the addresses must be announced after the change.
 	announced bool
-	// dark says that nobody answers after the change.
+	// dark is true if nobody may answer after the change.
 	dark bool
 }
 
@@ -108,7 +115,7 @@ func TestSetups(t *testing.T) {
 
 func (w *world) runSetups(t *testing.T, series string, all *results) {
 	m := w.boot(t, vm.Options{
-		Name: "one", Kernel: w.kernel(series), Initrd: w.image(series, "setups", modules, nil), Memory: 384, CPUs: 1,
+		Name: "one", Kernel: kernelOf(t, series), Initrd: w.image(series, "setups", modules, nil), Memory: 384, CPUs: 1,
 		Ports: []vm.Port{{Bridge: lan}, {Bridge: lan}, {Bridge: otherLAN}, {Bridge: management}},
 	})
 	n := w.join(t, m, "one", 0, 3)
@@ -140,6 +147,11 @@ func (j *judge) run(t *testing.T, n *member, s setup, note func(name, result str
 	begin := time.Now()
 	n.run(t, s.script)
 	at := j.place(t, n, s)
+	if s.told != "" {
+		j.told(t, s, at)
+		note(s.name, "answers twice, and an Event tells why", time.Since(begin))
+		return
+	}
 	for _, a := range s.addresses() {
 		j.settled(t, a, at)
 	}
@@ -164,6 +176,19 @@ func (j *judge) run(t *testing.T, n *member, s setup, note func(name, result str
 	for _, step := range s.steps {
 		j.step(t, n, &s, step, note)
 	}
+}
+
+// told waits for the Event about a set-up in which the kernel answers too, and for a question that has two answers, so
+// that the Event is deserved.
+func (j *judge) told(t *testing.T, s setup, at where) {
+	t.Helper()
+	await(t, "two answers", func() bool { return len(j.answers(t, service4, at, unanswered)[at.bridge]) == 2 })
+	await(t, "an Event that says "+s.told, func() bool {
+		list, err := j.w.Admin.EventsV1().Events("").List(t.Context(), metav1.ListOptions{})
+		return err == nil && slices.ContainsFunc(list.Items, func(e eventsv1.Event) bool { return strings.Contains(e.Note, s.told) })
+	})
+	j.settled(t, service6, at)
+	j.one(t, service6, at)
 }
 
 // step judges a change.

@@ -30,7 +30,7 @@ type Station struct {
 	changed chan struct{}
 }
 
-// Claim is a frame by which a host says that the host has an address.
+// Claim is a frame in which a host claims an address.
 type Claim struct {
 	wire.Claim
 	// VLANs are the tags, the outer one first.

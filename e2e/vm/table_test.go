@@ -103,6 +103,9 @@ func kernelsOwn() []setup {
 	}
 	return []setup{
 		{name: "kube-ipvs0 with the addresses, strict ARP", script: strict + holds("kube-ipvs0") + addresses("eth0"), link: "eth0", short: true},
+		{name: "kube-ipvs0 with the addresses, no strict ARP", script: holds("kube-ipvs0") + addresses("eth0"), link: "eth0", short: true,
+			told: "in IPVS mode without strictARP"},
+		{name: "a dummy with the addresses, strict ARP", script: strict + holds("dummy0") + addresses("eth0"), link: "eth0"},
 		{name: "arp_filter 1", script: set("arp_filter", "1") + addresses("eth0"), link: "eth0"},
 		{name: "arp_ignore 2", script: set("arp_ignore", "2") + addresses("eth0"), link: "eth0"},
 		{name: "arp_ignore 8", script: set("arp_ignore", "8") + addresses("eth0"), link: "eth0"},

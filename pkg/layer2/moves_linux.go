@@ -30,7 +30,7 @@ func (m *moves) isPort(index int) bool {
 	return is
 }
 
-// note compares the bonds and the ports of bridges with those of the last look. The ends of virtual cables do not count
+// note compares the bonds and the ports of bridges with the state at the last look. The ends of virtual cables do not count
 // as ports: with each start of a virtual machine a new one comes up.
 func (m *moves) note(set *linkSet) {
 	ports := map[int]bool{}
@@ -54,7 +54,7 @@ func (m *moves) note(set *linkSet) {
 	m.running = ports
 }
 
-// of returns the count for a link: its own events and those of the links below.
+// of returns the count for a link: the events of the link and of the links below.
 func (m *moves) of(set *linkSet, index int) (sum uint64) {
 	for _, i := range set.below(index) {
 		sum += m.count[i]

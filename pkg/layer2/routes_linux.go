@@ -60,7 +60,7 @@ func routeEvents(ctx context.Context, changed bell) error {
 	}
 }
 
-// routing is what the main table says, by the index of the interface. Each list is sorted.
+// routing holds routes of the main table, by the index of the interface. Each list is sorted.
 type routing struct {
 	// gateways holds the next hops of the default routes.
 	gateways map[int][]netip.Addr

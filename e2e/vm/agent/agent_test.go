@@ -32,7 +32,7 @@ func TestRun(t *testing.T) {
 		{"echo one; echo two >&2", "one\ntwo\n", 0},
 		{"echo before; exit 7", "before\n", 7},
 		{"kill -KILL $$", "", 128 + 9},
-		{"sleep 600 & echo beside", "beside\n", 0},
+		{"sleep 600 & echo first", "first\n", 0},
 	} {
 		a, err := c.Do(t.Context(), sh(test.script))
 		if err != nil || string(a.Output) != test.output || a.Code != test.code {
@@ -100,7 +100,7 @@ func TestGone(t *testing.T) {
 		_, err := c.Do(context.Background(), sh("exec sleep 600"))
 		result <- err
 	}()
-	if _, err := c.Do(t.Context(), sh("true")); err != nil { // both jobs run beside each other
+	if _, err := c.Do(t.Context(), sh("true")); err != nil { // both jobs run at once
 		t.Error(err)
 	}
 	_ = conn.Close()

@@ -49,7 +49,7 @@ type Get struct{ Path string }
 // Answer is the result of the Request with the same ID.
 type Answer struct {
 	ID uint64
-	// Output is what a program printed on both outputs, or the content of a file.
+	// Output has the text of a program on both outputs, or the content of a file.
 	Output []byte
 	// Code is the exit status of a program, 128 and more for the number of a signal.
 	Code int

@@ -29,7 +29,7 @@ type program struct {
 	ended chan struct{}
 }
 
-// Serve does what the other end asks for, each job beside the others, until the stream ends.
+// Serve does the jobs that the other end requests, several at once, until the stream ends.
 func Serve(stream io.ReadWriter) error {
 	s := &server{out: gob.NewEncoder(stream), programs: map[string]*program{}}
 	for in := gob.NewDecoder(stream); ; {
@@ -121,7 +121,7 @@ func (s *server) start(r *Start) error {
 	}
 	s.programs[r.Name] = p
 	go func() {
-		_ = p.cmd.Wait() // who needs to know reads the log
+		_ = p.cmd.Wait() // the log has the reason
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.programs, r.Name)
