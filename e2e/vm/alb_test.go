@@ -15,7 +15,7 @@ import (
 func TestRepeatedByBond(t *testing.T) {
 	w := newWorld(t)
 	m := w.boot(t, vm.Options{
-		Name: "alb", Number: 50, Kernel: kernelOf(t, kernels[0]), Initrd: w.image(kernels[0], "setups", modules, nil), Memory: 384, CPUs: 1,
+		Name: "alb", Number: 50, Kernel: kernelOf(t, wanted()[0]), Initrd: w.image(wanted()[0], "setups", modules, nil), Memory: 384, CPUs: 1,
 		Ports: []vm.Port{{Bridge: lan}, {Bridge: lan}, {Bridge: management}},
 	})
 	n := w.join(t, m, "alb", 50, 2)

@@ -24,6 +24,8 @@ const (
 	bootLimit = 3 * time.Minute
 	// commandLimit bounds a command in the machine.
 	commandLimit = 2 * time.Minute
+	// speed is the speed of the ports in Mbit/s. LACP needs to know one.
+	speed = 10000
 	// ownTime limits a step of QEMU itself.
 	ownTime = 30 * time.Second
 )
@@ -129,7 +131,7 @@ func (m *Machine) launch(context.Context) error {
 		"-device", "virtserialport,chardev=agent,name=agent",
 	}
 	for i := range o.Ports {
-		args = append(args, "-netdev", o.netdev(i), "-device", fmt.Sprintf("virtio-net-pci,id=card%d,netdev=port%d,mac=%s", i, i, o.MAC(i)))
+		args = append(args, "-netdev", o.netdev(i), "-device", fmt.Sprintf("virtio-net-pci,id=card%d,netdev=port%d,mac=%s,speed=%d,duplex=full", i, i, o.MAC(i), speed))
 	}
 	m.cmd = exec.Command(qemu, args...)
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
@@ -275,6 +277,7 @@ func (m *Machine) Pull(port int) error {
 func (m *Machine) Insert(port int) error {
 	return m.monitor.do("device_add", map[string]any{
 		"driver": "virtio-net-pci", "id": fmt.Sprintf("card%d", port), "netdev": fmt.Sprintf("port%d", port), "mac": m.options.MAC(port),
+		"speed": speed, "duplex": "full",
 	})
 }
 

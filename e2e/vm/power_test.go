@@ -82,7 +82,7 @@ func TestPower(t *testing.T) {
 	nodes := map[string]*member{}
 	boot := func(name string, number int) *member {
 		m := w.boot(t, vm.Options{
-			Name: name, Number: number, Kernel: kernelOf(t, kernels[0]), Initrd: w.image(kernels[0], "setups", modules, nil), Memory: 384, CPUs: 1,
+			Name: name, Number: number, Kernel: kernelOf(t, wanted()[0]), Initrd: w.image(wanted()[0], "setups", modules, nil), Memory: 384, CPUs: 1,
 			Ports: []vm.Port{{Bridge: lan}, {Bridge: management}},
 		})
 		n := w.join(t, m, name, number, 1)
@@ -105,7 +105,7 @@ func TestPower(t *testing.T) {
 		n := owner()
 		begin := time.Now()
 		saw := j.follow(t, service4, after, func() { event(n) })
-		all.add(name, kernels[0], saw.String(), time.Since(begin))
+		all.add(name, wanted()[0], saw.String(), time.Since(begin))
 		if saw.dark > powerBound {
 			t.Errorf("%s: nobody answered for %v", name, saw.dark)
 		}

@@ -66,7 +66,7 @@ func TestServiceProxies(t *testing.T) {
 	}
 	w := newWorld(t)
 	programs, files := proxyFiles(t)
-	series := kernels[0]
+	series := wanted()[0]
 	m := w.boot(t, vm.Options{
 		Name: "proxy", Number: 40, Kernel: kernelOf(t, series), Initrd: w.image(series, "proxy", proxyModules, files, programs...), Memory: 1024, CPUs: 2,
 		Ports: []vm.Port{{Bridge: lan}, {Bridge: management}},

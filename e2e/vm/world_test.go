@@ -3,6 +3,7 @@ package vm_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"net/netip"
@@ -35,6 +36,8 @@ const (
 
 // kernels are the series, the newest first. The first is the only one of -short.
 var kernels = []string{"6.12", "6.1"}
+
+var kernelFlag = flag.String("kernels", "", "the `series` of the kernels to test, as 6.1,6.12; empty for all, or for one with -short")
 
 // self is the address of the API server in the network of the management.
 var self = netip.MustParsePrefix("10.99.0.1/24")
@@ -98,6 +101,9 @@ func cross(folder string) error {
 
 // wanted returns the series of the kernels that are tested.
 func wanted() []string {
+	if *kernelFlag != "" {
+		return strings.Split(*kernelFlag, ",")
+	}
 	if testing.Short() {
 		return kernels[:1]
 	}
@@ -161,7 +167,7 @@ func newWorld(t *testing.T) *world {
 	if reason := missing(); reason != "" {
 		t.Skip(reason)
 	}
-	kernel := kernelOf(t, kernels[0])
+	kernel := kernelOf(t, wanted()[0])
 	binaries, err := controlplane.Binaries()
 	if err != nil {
 		t.Fatal(err)
