@@ -1,7 +1,6 @@
 package vm
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -70,5 +69,5 @@ func (a *archive) align() { a.write(make([]byte, (4-a.written%4)%4)) }
 // close ends the archive, and returns the first error of all.
 func (a *archive) close() error {
 	a.entry("TRAILER!!!", 0, nil)
-	return errors.Join(a.err)
+	return a.err
 }

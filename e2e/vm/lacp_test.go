@@ -22,7 +22,7 @@ func TestLACP(t *testing.T) {
 			cable := func(end string, number int) string {
 				return filepath.Join(w.short, series+"-"+end+"-"+string(rune('0'+number)))
 			}
-			image := w.image(series, "setups", modules, nil)
+			image := w.image(series)
 			ends := func(near, far string) []vm.Port {
 				return []vm.Port{{Cable: cable(near, 0), Far: cable(far, 0)}, {Cable: cable(near, 1), Far: cable(far, 1)}}
 			}

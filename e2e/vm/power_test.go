@@ -82,7 +82,7 @@ func TestPower(t *testing.T) {
 	nodes := map[string]*member{}
 	boot := func(name string, number int) *member {
 		m := w.boot(t, vm.Options{
-			Name: name, Number: number, Kernel: kernelOf(t, wanted()[0]), Initrd: w.image(wanted()[0], "setups", modules, nil), Memory: 384, CPUs: 1,
+			Name: name, Number: number, Kernel: kernelOf(t, wanted()[0]), Initrd: w.image(wanted()[0]), Memory: 384, CPUs: 1,
 			Ports: []vm.Port{{Bridge: lan}, {Bridge: management}},
 		})
 		n := w.join(t, m, name, number, 1)

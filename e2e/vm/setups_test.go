@@ -115,7 +115,7 @@ func TestSetups(t *testing.T) {
 
 func (w *world) runSetups(t *testing.T, series string, all *results) {
 	m := w.boot(t, vm.Options{
-		Name: "one", Kernel: kernelOf(t, series), Initrd: w.image(series, "setups", modules, nil), Memory: 384, CPUs: 1,
+		Name: "one", Kernel: kernelOf(t, series), Initrd: w.image(series), Memory: 384, CPUs: 1,
 		Ports: []vm.Port{{Bridge: lan}, {Bridge: lan}, {Bridge: otherLAN}, {Bridge: management}},
 	})
 	n := w.join(t, m, "one", 0, 3)

@@ -52,7 +52,7 @@ func fetch(folder string) error {
 	if missing() != "" {
 		return nil
 	}
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", folder+"/", "../cmd/vmagent", "../cmd/echo")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", folder+"/", "../cmd/vmagent")
 	build.Env = append(build.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w\n%s", err, out)
@@ -157,7 +157,6 @@ type world struct {
 	dir, short  string
 	accelerator string
 	stations    map[string]*vm.Station
-	machines    map[string]*vm.Machine
 	images      map[string]string
 }
 
@@ -177,7 +176,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(short) })
-	w := &world{t: t, dir: t.TempDir(), short: short, stations: map[string]*vm.Station{}, machines: map[string]*vm.Machine{}, images: map[string]string{}}
+	w := &world{t: t, dir: t.TempDir(), short: short, stations: map[string]*vm.Station{}, images: map[string]string{}}
 	w.Server = controlplane.New(controlplane.Options{Binaries: binaries, Dir: w.dir, Manifest: manifest})
 	t.Cleanup(w.Close)
 	place := controlplane.Place{Addr: self.Addr(), Start: start, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -241,13 +240,13 @@ func kernelOf(t *testing.T, series string) string {
 	return dir
 }
 
-// image returns the archive for a kernel, with the speaker, more files, and more programs with their libraries.
-func (w *world) image(series, name string, modules []string, files map[string]string, programs ...string) string {
+// image returns the archive for a kernel, with the speaker.
+func (w *world) image(series string) string {
 	w.t.Helper()
-	key := series + "-" + name
-	if file := w.images[key]; file != "" {
+	if file := w.images[series]; file != "" {
 		return file
 	}
+	var programs []string
 	for _, name := range []string{"ip", "bridge"} {
 		path, err := exec.LookPath(name)
 		if err != nil {
@@ -255,16 +254,13 @@ func (w *world) image(series, name string, modules []string, files map[string]st
 		}
 		programs = append(programs, path)
 	}
-	all := map[string]string{"/bin/speaker": inside.File("speaker")}
-	for path, from := range files {
-		all[path] = from
-	}
-	image := vm.Image{Kernel: kernelOf(w.t, series), Agent: inside.File("vmagent"), Modules: modules, Programs: programs, Files: all}
-	file := filepath.Join(w.short, key)
+	image := vm.Image{Kernel: kernelOf(w.t, series), Agent: inside.File("vmagent"), Modules: modules, Programs: programs,
+		Files: map[string]string{"/bin/speaker": inside.File("speaker")}}
+	file := filepath.Join(w.short, "initrd-"+series)
 	if err := image.Write(file); err != nil {
 		w.t.Fatal(err)
 	}
-	w.images[key] = file
+	w.images[series] = file
 	return file
 }
 
