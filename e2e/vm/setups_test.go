@@ -30,6 +30,8 @@ type setup struct {
 	// told is a part of the Event about a kernel that answers for IPv4 addresses too: a question then has two answers.
 	// Empty for a set-up without this fault.
 	told string
+	// repeats is as in where.
+	repeats bool
 	// short has the set-up tested with -short too.
 	short bool
 	steps []step
@@ -235,7 +237,7 @@ func (j *judge) step(t *testing.T, n *member, s *setup, step step, note func(nam
 // place returns where the set-up is heard.
 func (j *judge) place(t *testing.T, n *member, s setup) where {
 	t.Helper()
-	at := where{bridge: lan, vlans: s.vlans}
+	at := where{bridge: lan, vlans: s.vlans, repeats: s.repeats}
 	for _, link := range append([]string{s.link}, s.more...) {
 		at.macs = append(at.macs, n.run(t, "cat /sys/class/net/"+link+"/address"))
 	}

@@ -38,7 +38,7 @@ func bonds() []setup {
 	shared := []string{"eth0", "eth1"}
 	return []setup{
 		{name: "bond active-backup", script: bond("active-backup") + addresses("bond0"), link: "bond0", short: true, steps: failover},
-		{name: "bond balance-alb", script: bond("balance-alb") + addresses("bond0"), link: "bond0", more: shared, short: true, steps: failover},
+		{name: "bond balance-alb", script: bond("balance-alb") + addresses("bond0"), link: "bond0", more: shared, repeats: true, short: true, steps: failover},
 		{name: "bond balance-tlb", script: bond("balance-tlb") + addresses("bond0"), link: "bond0", more: shared, steps: failover},
 		{name: "VLAN over a bond", link: "bond0.10", vlans: []uint16{10}, short: true, steps: failover,
 			script: bond("active-backup") + "ip link set bond0 up\nip link add link bond0 name bond0.10 type vlan id 10\n" + addresses("bond0.10")},

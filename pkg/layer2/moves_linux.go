@@ -30,8 +30,8 @@ func (m *moves) isPort(index int) bool {
 	return is
 }
 
-// note compares the bonds and the ports of bridges with the state at the last look. The ends of virtual cables do not count
-// as ports: with each start of a virtual machine a new one comes up.
+// note compares the bonds and the ports of bridges with the state at the last look. The ends of virtual cables do not
+// count as ports: with each start of a virtual machine a new one comes up.
 func (m *moves) note(set *linkSet) {
 	ports := map[int]bool{}
 	for _, l := range set.links {
