@@ -25,7 +25,7 @@ guests := MetalLB|TestHelm
 sides = -turns $(TURNS) $(if $(METALLB_SPEAKER),-metallb-speaker $(METALLB_SPEAKER)) $(if $(METALLB_CONTROLLER),-metallb-controller $(METALLB_CONTROLLER)) \
   $(if $(METALLB_MANIFEST),-metallb-manifest $(METALLB_MANIFEST)) $(if $(BEFORE),-before $(BEFORE))
 
-.PHONY: help build test bench bench-failover bench-bgp bench-scale bench-nodes soak soak-kind demo demo-down e2e e2e-own e2e-guests e2e-namespaces e2e-ready lint fuzz image release lab
+.PHONY: help build test bench bench-failover bench-bgp bench-scale bench-nodes soak soak-kind demo demo-down e2e e2e-own e2e-guests e2e-namespaces e2e-ready test-vm test-vm-short test-vm-ready lint fuzz image release lab
 
 # The programs, in bin/.
 build: export GOOS = $(word 1,$(subst /, ,$(PLATFORM)))
@@ -47,7 +47,7 @@ test:
 	go vet ./...
 	CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m ./...
 	go test -run Allocates ./pkg/layer2 # to the letter: the race detector allocates
-	cd e2e && go vet ./... && CGO_ENABLED=1 go test -race -shuffle=on -short ./apiserver ./browser ./cmd/... ./kindsoak ./lab ./probe ./release ./router/... ./scale ./soak ./wire
+	cd e2e && go vet ./... && CGO_ENABLED=1 go test -race -shuffle=on -short ./apiserver ./browser ./cmd/... ./kindsoak ./lab ./probe ./release ./router/... ./scale ./soak ./vm/agent ./wire
 
 # All benchmarks of the packages, in memory.
 bench:
@@ -132,6 +132,18 @@ e2e-namespaces:
 	e2e/binaries.sh
 	e2e/packages.sh frr bird2 openbgpd gobgpd tcpdump tshark
 	cd e2e && $(clustertest) ./claims ./privilege ./wire ./router ./scale ./soak
+
+# Set-ups of nodes and losses of power on kernels of Debian, in virtual machines: a table. Needs root; needs no KVM.
+test-vm: test-vm-ready
+	cd e2e && go test -v -count=1 -timeout 40m ./vm
+
+# The cheapest half of it, on one kernel: three minutes.
+test-vm-short: test-vm-ready
+	cd e2e && go test -v -count=1 -timeout 20m -short -run TestSetups ./vm
+
+test-vm-ready:
+	e2e/binaries.sh
+	e2e/packages.sh qemu-system-x86 qemu-user-static busybox-static kmod iproute2 xz-utils dash
 
 # What the tests on the cluster begin with.
 e2e-ready: lab

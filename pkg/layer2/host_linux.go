@@ -81,7 +81,7 @@ func (h *host) Watch(ctx context.Context, tell func(HostState)) error {
 	defer stop()
 	follower.Go(func() { followRoutes(following, h.log, routes) })
 
-	v := view{host: h, tell: tell, flaps: map[int]uint64{}, active: map[int]int{}, rerouted: true}
+	v := view{host: h, tell: tell, moves: newMoves(), rerouted: true}
 	if err := v.look(); err != nil {
 		return err
 	}
@@ -134,14 +134,13 @@ func drain[T any](ch <-chan T) {
 
 // view is the state of one call of Watch.
 type view struct {
-	host   *host
-	tell   func(HostState)
-	told   *HostState
-	flaps  map[int]uint64
-	active map[int]int // the active slave, by index of the bond
-	// gateways holds the gateways by index of the interface. rerouted is true when the gateways may have changed. Only
-	// then look reads the routing table, because the table of a router may be long.
-	gateways map[int][]netip.Addr
+	host  *host
+	tell  func(HostState)
+	told  *HostState
+	moves moves
+	// routing holds what the routing table says. rerouted is true when that may have changed. Only then look reads the
+	// routing table, because the table of a router may be long.
+	routing  routing
 	rerouted bool
 }
 
@@ -154,8 +153,8 @@ func (v *view) concerns(u netlink.LinkUpdate) bool {
 		return used // the link joined or left a bridge
 	}
 	gone := u.Header.Type == unix.RTM_DELLINK
-	if used && (gone || !running(attrs.RawFlags)) {
-		v.flaps[attrs.Index]++
+	if (used || v.moves.isPort(attrs.Index)) && (gone || !running(attrs.RawFlags)) {
+		v.moves.flapped(attrs.Index)
 	}
 	if used || !excluded(attrs.Name, v.host.exclusion().patterns) {
 		return true
@@ -176,15 +175,15 @@ func (v *view) look() error {
 		return fmt.Errorf("list addresses: %w", err)
 	}
 	if v.rerouted {
-		// The host answers for addresses even without the gateways: the known gateways stay, and the next look tries
-		// again.
-		if list, err := gateways(); err != nil {
+		// The host answers for addresses even without the routes: the known routes stay, and the next look tries again.
+		if known, err := readRouting(); err != nil {
 			v.host.log.Warn("default routes are not known", "err", err)
 		} else {
-			v.gateways, v.rerouted = list, false
+			v.routing, v.rerouted = known, false
 		}
 	}
 	set, exclude := newLinkSet(links, addrs), v.host.exclusion()
+	v.moves.note(set)
 	next, local := HostState{Addrs: set.kernelAddrs(), MACs: set.macs(exclude)}, localAddrs(addrs)
 	for _, l := range links {
 		attrs := l.Attrs()
@@ -192,10 +191,11 @@ func (v *view) look() error {
 			v.host.log.Debug("interface not used", "interface", attrs.Name, "reason", reason)
 			continue
 		}
-		v.noteActive(l)
 		i := Interface{Index: attrs.Index, Name: attrs.Name, MAC: MAC(attrs.HardwareAddr), MACs: set.senders(attrs.Index),
-			Up: running(attrs.RawFlags), VRF: set.vrf(attrs), Flaps: v.flaps[attrs.Index], Local: local, Gateways: v.gateways[attrs.Index]}
+			Up: running(attrs.RawFlags), VRF: set.vrf(attrs), Flaps: v.moves.of(set, attrs.Index), Local: local,
+			Gateways: v.routing.gateways[attrs.Index]}
 		i.Prefixes, i.LinkLocal = subnets(set.addrs[attrs.Index])
+		i.OnLink = v.routing.beyond(attrs.Index, i.Prefixes)
 		next.Interfaces = append(next.Interfaces, i)
 	}
 	if next = next.normalized(); v.told == nil || !v.told.equal(next) {
@@ -203,19 +203,6 @@ func (v *view) look() error {
 		v.tell(next)
 	}
 	return nil
-}
-
-// noteActive counts a flap when a bond moves to another slave, because the switches must learn the new port of the
-// addresses.
-func (v *view) noteActive(l netlink.Link) {
-	bond, ok := l.(*netlink.Bond)
-	if !ok {
-		return
-	}
-	if before, known := v.active[bond.Index]; known && before != bond.ActiveSlave {
-		v.flaps[bond.Index]++
-	}
-	v.active[bond.Index] = bond.ActiveSlave
 }
 
 // retryDump calls list again when the kernel reports a change during the listing.

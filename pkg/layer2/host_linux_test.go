@@ -11,21 +11,21 @@ import (
 // TestBondFailover requires that each move of a bond to another slave counts as a flap, and nothing else does: the
 // switches must learn the new port.
 func TestBondFailover(t *testing.T) {
-	v := view{flaps: map[int]uint64{}, active: map[int]int{}}
+	m := newMoves()
 	bond := netlink.NewLinkBond(netlink.LinkAttrs{Index: 7})
 	for _, step := range []struct {
 		slave int
 		want  uint64
 	}{{2, 0}, {2, 0}, {3, 1}, {3, 1}, {-1, 2}, {3, 3}} {
 		bond.ActiveSlave = step.slave
-		v.noteActive(bond)
-		if got := v.flaps[7]; got != step.want {
+		m.note(newLinkSet([]netlink.Link{bond}, nil))
+		if got := m.count[7]; got != step.want {
 			t.Errorf("%d moves counted with slave %d, want %d", got, step.slave, step.want)
 		}
 	}
-	v.noteActive(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: 8}})
-	if len(v.flaps) != 1 {
-		t.Errorf("moves counted of what is no bond: %v", v.flaps)
+	m.note(newLinkSet([]netlink.Link{bond, &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: 8}}}, nil))
+	if len(m.count) != 1 {
+		t.Errorf("moves counted of what is no bond: %v", m.count)
 	}
 }
 

@@ -43,6 +43,9 @@ type Interface struct {
 	// Prefixes lists the addresses of the interface with the length of their subnet, without IPv6 link-local addresses,
 	// sorted.
 	Prefixes []netip.Prefix
+	// OnLink lists the destinations of the routes over the interface that need no router, sorted. They count for an
+	// address that no subnet contains: a node has an address of a single host and a route for its LAN.
+	OnLink []netip.Prefix
 	// Local lists all addresses of the host, on every interface, without link-local addresses, sorted. The kernel
 	// answers pings to these addresses.
 	Local []netip.Addr
@@ -53,15 +56,19 @@ type Interface struct {
 	// LinkLocal is invalid during duplicate address detection (RFC 4862, section 5.4) and without IPv6.
 	LinkLocal netip.Addr
 	// Flaps counts the events after which neighbours may have lost their entries for the interface although the
-	// interface is up now: the interface was down for a moment, or a bond moved to another slave. When the count
-	// changes, the announcer announces again.
+	// interface is up now: the interface was down for a moment, a bond below moved to another slave, or a port of the
+	// bridge has a carrier again. When the count changes, the announcer announces again.
 	Flaps uint64
 }
 
-// Holds reports whether a subnet of the interface contains addr.
+// Holds reports whether a subnet of the interface, or a destination on the link, contains addr.
 func (i Interface) Holds(addr netip.Addr) bool {
-	return holds(i.Prefixes, addr)
+	return holds(i.Prefixes, addr) || holds(i.OnLink, addr)
 }
+
+func (i Interface) subnets() []netip.Prefix { return i.Prefixes }
+
+func (i Interface) onLink() []netip.Prefix { return i.OnLink }
 
 func holds(prefixes []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
@@ -70,7 +77,7 @@ func holds(prefixes []netip.Prefix, addr netip.Addr) bool {
 func (i Interface) equal(o Interface) bool {
 	return i.Index == o.Index && i.Name == o.Name && i.MAC == o.MAC && i.Up == o.Up && i.VRF == o.VRF &&
 		i.LinkLocal == o.LinkLocal && i.Flaps == o.Flaps && slices.Equal(i.MACs, o.MACs) &&
-		slices.Equal(i.Prefixes, o.Prefixes) && slices.Equal(i.Local, o.Local) && slices.Equal(i.Gateways, o.Gateways)
+		slices.Equal(i.Prefixes, o.Prefixes) && slices.Equal(i.OnLink, o.OnLink) && slices.Equal(i.Local, o.Local) && slices.Equal(i.Gateways, o.Gateways)
 }
 
 // HostState describes the links and addresses of a host at one moment. A HostState never changes after publication.

@@ -245,7 +245,7 @@ func TestConcerns(t *testing.T) {
 	links := linksOf(t, bondHost)
 	set := newLinkSet(links, nil)
 	state := HostState{MACs: set.macs(exclusion{patterns: DefaultExclude()}), Interfaces: []Interface{{Index: 4, Name: "bond0", MAC: MAC{2}}}}
-	v := view{host: newHost(nil, nil), told: &state, flaps: map[int]uint64{}}
+	v := view{host: newHost(nil, nil), told: &state, moves: newMoves()}
 	event := func(l netlink.Link, kind uint16, family uint8) netlink.LinkUpdate {
 		u := netlink.LinkUpdate{Link: l, Header: unix.NlMsghdr{Type: kind}}
 		u.IfInfomsg.Family = family

@@ -87,7 +87,7 @@ type layout struct {
 }
 
 // newLayout divides links into networks. Two links with an equal subnet in one routing domain count as two links to one
-// network, and so do two links connected by a third. newLayout uses no other evidence: a link without a common subnet
+// network, and so do two links connected by a third. A route on the link is as good as a subnet. newLayout uses no other evidence: a link without a common subnet
 // is a network of its own.
 func newLayout(links []Interface, nodeAddrs []netip.Addr) *layout {
 	type subnet struct {
@@ -100,6 +100,8 @@ func newLayout(links []Interface, nodeAddrs []netip.Addr) *layout {
 		l.network[at] = at
 		for _, p := range i.Prefixes {
 			l.node[at] = l.node[at] || slices.Contains(nodeAddrs, p.Addr())
+		}
+		for _, p := range slices.Concat(i.Prefixes, i.OnLink) {
 			// A prefix of a single address or of link-local addresses may occur on unconnected links.
 			if p.IsSingleIP() || p.Addr().IsLinkLocalUnicast() {
 				continue
@@ -124,18 +126,21 @@ func (l *layout) unite(a, b int) {
 	}
 }
 
-// serving appends the positions of the links that serve the target to chosen, one link for each network. Links that are
+// serving appends the positions of the links that serve the target to chosen, one link for each network: those with a
+// subnet that contains the address, otherwise those with a route on the link to it, otherwise all. Links that are
 // down take part: if the subnet of an address is on a link without carrier, the address must not appear in another
 // network.
 func (l *layout) serving(t Target, chosen []int) []int {
 	if len(t.Interfaces) == 0 {
-		for at := range l.links {
-			if holds(l.links[at].Prefixes, t.Addr) {
-				chosen = l.choose(chosen, at, t.Addr)
+		for _, subnets := range []func(Interface) []netip.Prefix{Interface.subnets, Interface.onLink} {
+			for at, i := range l.links {
+				if holds(subnets(i), t.Addr) {
+					chosen = l.choose(chosen, at, t.Addr)
+				}
 			}
-		}
-		if len(chosen) > 0 {
-			return chosen
+			if len(chosen) > 0 {
+				return chosen
+			}
 		}
 	}
 	for at, i := range l.links {

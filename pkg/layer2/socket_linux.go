@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"sync"
 	"syscall"
 
@@ -152,9 +153,10 @@ type ndpConn struct {
 }
 
 // grow opens one more socket for memberships, because the kernel limits the memberships of one socket
-// (net.core.optmem_max).
+// (net.core.optmem_max). The zone of the socket's address is the index of the interface and not the name: package net
+// remembers the indexes of names for a minute, and a card that was put in again has another index by the same name.
 func (c *ndpConn) grow() error {
-	ifi := &net.Interface{Index: c.iface.Index, Name: c.iface.Name, HardwareAddr: c.iface.MAC[:]}
+	ifi := &net.Interface{Index: c.iface.Index, Name: strconv.Itoa(c.iface.Index), HardwareAddr: c.iface.MAC[:]}
 	conn, _, err := ndp.Listen(ifi, ndp.Addr(c.iface.LinkLocal.String()))
 	if err != nil {
 		return err

@@ -25,6 +25,11 @@ func with(i Interface, change func(*Interface)) Interface {
 func down(i *Interface)   { i.Up = false }
 func noIPv6(i *Interface) { i.LinkLocal = netip.Addr{} }
 
+// routed gives a link a route to the LAN of the tests.
+func routed(i Interface) Interface {
+	return with(i, func(i *Interface) { i.OnLink = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} })
+}
+
 // TestOneLinkServes tests which link of a network serves an address.
 func TestOneLinkServes(t *testing.T) {
 	eth0, eth1 := link(2, "eth0", "192.0.2.7/24", "2001:db8::7/64"), link(3, "eth1", "192.0.2.8/24", "2001:db8::8/64")
@@ -65,6 +70,11 @@ func TestOneLinkServes(t *testing.T) {
 		{name: "connected by a third", links: []Interface{link(2, "a", "10.0.0.1/24"), link(3, "b", "10.1.0.1/24"),
 			link(4, "c", "10.0.0.2/24", "10.1.0.2/24")}, addr: outside, want: []int{2}},
 		{name: "subnets of other lengths", links: []Interface{link(2, "a", "10.0.0.1/16"), link(3, "b", "10.0.0.2/24")}, addr: "10.0.0.80", want: []int{2, 3}},
+		{name: "a route for the LAN", links: []Interface{routed(link(2, "eth0", "192.0.2.7/32")), other}, addr: v4, want: []int{2}},
+		{name: "a subnet before a route", links: []Interface{routed(link(2, "shim", "192.0.2.9/32")), eth1}, addr: v4, want: []int{3}},
+		{name: "two routes for one LAN", links: []Interface{routed(link(2, "eth0", "192.0.2.7/32")), routed(link(3, "eth1", "192.0.2.8/32"))},
+			addr: v4, want: []int{2}},
+		{name: "a route for another LAN", links: []Interface{routed(link(2, "eth0", "192.0.2.7/32")), other}, addr: outside, want: []int{2, 4}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var node []netip.Addr

@@ -153,6 +153,27 @@ func TestWireNewInterface(t *testing.T) {
 	w.eventually("answer on the other interface", func() bool { _, ok := w.resolve(vip4); return ok })
 }
 
+// TestWireInterfaceAgain removes an interface and adds another one with the same name, as when a network card is put in
+// again or a bond is made anew: the announcer uses the new one at once, for both families.
+func TestWireInterfaceAgain(t *testing.T) {
+	w := newKernelWire(t)
+	w.ready()
+	late6 := netip.MustParseAddr("2001:db8:1::80")
+	w.set(late6)
+	for range 2 {
+		w.run("node", "ip link add eth1 type veth peer name eth1 netns "+w.prefix+"client")
+		w.run("client", "ip addr add 2001:db8:1::201/64 dev eth1 nodad")
+		w.run("client", "ip link set eth1 up")
+		w.run("node", "ip addr add 2001:db8:1::1/64 dev eth1 nodad")
+		w.run("node", "ip link set eth1 up")
+		w.eventually("answer for "+late6.String(), func() bool {
+			_, err := w.try("client", "ndisc6 -q -1 -r 1 -w 200 2001:db8:1::80 eth1")
+			return err == nil
+		})
+		w.run("node", "ip link del eth1")
+	}
+}
+
 // TestWireBridgeSlave makes the node's interface part of a bridge: the announcer uses the bridge, and not the interface
 // itself.
 func TestWireBridgeSlave(t *testing.T) {

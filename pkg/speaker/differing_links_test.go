@@ -101,6 +101,33 @@ func TestTwoInterfacesInOneSubnet(t *testing.T) {
 	})
 }
 
+// TestRouteInsteadOfSubnet takes the subnets from one node and leaves routes for them: the node stays as good as the
+// others, nothing moves, and no node is suspected.
+func TestRouteInsteadOfSubnet(t *testing.T) {
+	old := slices.Concat(following(addr4, 8), following(addr6, 4))
+	synctest.Test(t, func(t *testing.T) {
+		v := makeTestCluster(t, 1, quiet(t), testConfig, []string{"a", "b", "c"}, old...)
+		v.bootAll()
+		time.Sleep(10 * time.Second)
+		p := v.speakers["a"]
+		p.nic.SetOnLink(netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("fd00::/64"))
+		p.nic.SetPrefixes(netip.MustParsePrefix("10.0.0.200/32"), netip.MustParsePrefix("fd00::200/128"))
+		v.steady("routes for the subnets", 3*time.Minute, old...)
+		for name, p := range v.speakers {
+			if p.suspicions != 0 {
+				t.Errorf("%s has suspected others %d times", name, p.suspicions)
+			}
+		}
+		v.wantNoConflict()
+		links := v.speakers["b"].member("a").Links
+		if len(links) != 1 || !slices.Contains(links[0].Subnets, netip.MustParsePrefix("10.0.0.0/24")) || !links[0].Beacon.IsValid() {
+			t.Errorf("the other nodes know of the links %+v", links)
+		}
+		time.Sleep(time.Minute)
+		v.wantOneAnswer(old, "/eth0")
+	})
+}
+
 func (v *testCluster) wantOneAnswer(addrs []netip.Addr, from string) {
 	v.t.Helper()
 	for _, a := range addrs {

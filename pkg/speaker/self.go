@@ -183,7 +183,7 @@ func (s *self) links(addrs *addressSet) []membership.Link {
 			continue
 		}
 		link := membership.Link{Name: i.Name, MAC: membership.MAC(i.MAC)}
-		for _, p := range i.Prefixes {
+		for _, p := range slices.Concat(i.Prefixes, i.OnLink) {
 			link.Subnets = append(link.Subnets, p.Masked())
 		}
 		slices.SortFunc(link.Subnets, netip.Prefix.Compare)

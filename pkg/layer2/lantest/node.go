@@ -253,6 +253,11 @@ func (c *NIC) SetPrefixes(prefixes ...netip.Prefix) {
 	c.set(func(i *layer2.Interface) { i.Prefixes = prefixes })
 }
 
+// SetOnLink changes the destinations of the routes over the interface that need no router.
+func (c *NIC) SetOnLink(prefixes ...netip.Prefix) {
+	c.set(func(i *layer2.Interface) { i.OnLink = prefixes })
+}
+
 // SetSlaves makes the interface a bond in mode balance-alb with slaves of these hardware addresses: ARP replies leave
 // with the address of the last slave. Without arguments, the interface is an ordinary interface again.
 func (c *NIC) SetSlaves(macs ...layer2.MAC) { c.set(func(i *layer2.Interface) { i.MACs = macs }) }
