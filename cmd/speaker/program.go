@@ -170,6 +170,15 @@ func (n node) HandOver() {
 	n.gossip.HandOver()
 }
 
+// probePath probes the path from this node to an address.
+func (p *program) probePath(ctx context.Context, addr netip.Addr) status.Path {
+	if loop := p.loop.Load(); loop != nil {
+		return loop.ProbePath(ctx, addr)
+	}
+	return status.Path{Node: p.nodeName, Address: addr.String(), Stations: []status.Station{}, Probes: []status.PathProbe{},
+		Problem: "this process does not have the place of its node yet"}
+}
+
 // status returns the status of this speaker.
 func (p *program) status() status.Speaker {
 	s := status.Speaker{

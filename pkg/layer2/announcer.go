@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 )
 
 // DefaultRefresh is the average time between two announcements of an address. DefaultRefresh is less than a third of
@@ -90,6 +91,7 @@ type Announcer struct {
 	claims    chan Claim
 	pulse     pulse
 	resume    atomic.Uint64
+	paths     *rate.Limiter // the questions about paths
 }
 
 // New returns an Announcer without addresses. New starts no goroutine; Run does.
@@ -102,6 +104,7 @@ func New(o Options) *Announcer {
 		bell:    newBell(),
 		claims:  make(chan Claim, claimQueue),
 		targets: newTargetSet(),
+		paths:   newPathTokens(),
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
