@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"pkg/byaddr":         {},
 	"pkg/layer2":         {"pkg/byaddr", "pkg/pathprobe"},
 	"pkg/pathprobe":      {},
-	"pkg/layer2/lantest": {"pkg/layer2"},
+	"pkg/layer2/lantest": {"pkg/layer2", "pkg/pathprobe"},
 	"pkg/kube":           {"pkg/cluster", "pkg/config", "pkg/metallb", "pkg/reason", "pkg/status"},
 	"pkg/controller":     {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/reason", "pkg/status"},
 	"pkg/placement":      {"pkg/byaddr", "pkg/cluster", "pkg/config", "pkg/election", "pkg/layer2", "pkg/membership", "pkg/reason"},

@@ -80,6 +80,10 @@ func newProgram(f flags, client kube.Client, log *slog.Logger, registry *prometh
 			Name: f.nodeName, Wake: p.wake.Poke, Log: log, Registerer: registry,
 			Suspected: func(name string, silent time.Duration) { p.loop.Load().Suspected(name, silent) },
 			Told:      func(name string, versions [8]uint64) { p.loop.Load().Told(name, versions) },
+			PathAsked: func(name string, q membership.PathQuestion) { p.loop.Load().PathAsked(name, q) },
+			PathAnswered: func(name string, number uint32, there bool) {
+				p.loop.Load().PathAnswered(name, number, there)
+			},
 		},
 		Address: f.gossipAddress, Port: f.gossipPort, Source: p.store, Secret: f.Namespace + "/" + kube.GossipSecret,
 	})

@@ -31,7 +31,7 @@ var (
 
 const (
 	// pathRate limits the questions about paths a second, and at once.
-	pathRate = 100
+	pathRate = 500
 	// firstPathPort is the first source port of a probe. The ports above are outside the default range of the kernel for
 	// connections (ip_local_port_range ends at 60999) and outside the range of NodePorts.
 	firstPathPort = 61000
@@ -71,7 +71,7 @@ type pathNetwork interface {
 // question anyway. The source ports are ports on which no program listens. ProbePath returns with the first answer that
 // ends the probe, with silence after the time in the options, or with an error before the first frame.
 //
-// Nothing is sent for an address outside the set, whoever asks, and at most 100 questions are sent a second.
+// Nothing is sent for an address outside the set, whoever asks, and at most 500 questions are sent a second.
 func (a *Announcer) ProbePath(ctx context.Context, q PathQuestion) (PathFinding, error) {
 	f, err := a.probePath(ctx, q)
 	if err != nil {
@@ -96,19 +96,20 @@ func (a *Announcer) probePath(ctx context.Context, q PathQuestion) (PathFinding,
 	if !ok {
 		return PathFinding{}, ErrNoSource
 	}
-	if !a.paths.AllowN(time.Now(), 1) {
-		return PathFinding{}, ErrPathRate
-	}
 	port := firstPathPort + rand.N(lastPathPort-firstPathPort-pathprobe.MostQuestions)
 	flow := pathprobe.Flow{
 		From: pathprobe.MAC(i.MAC), To: pathprobe.MAC(q.To), Source: netip.AddrPortFrom(source, uint16(port)),
 		Service: q.Service,
 	}
-	conn, err := network.ListenPath(i, flow, pathprobe.MostQuestions)
+	probe := pathprobe.New(flow, rand.Uint32(), q.Options)
+	if !a.paths.AllowN(time.Now(), probe.Questions()) {
+		return PathFinding{}, ErrPathRate
+	}
+	conn, err := network.ListenPath(i, flow, probe.Questions())
 	if err != nil {
 		return PathFinding{}, err
 	}
-	answer, err := a.askPath(ctx, conn, pathprobe.New(flow, rand.Uint32(), q.Options))
+	answer, err := a.askPath(ctx, conn, probe)
 	if err != nil {
 		return PathFinding{}, err
 	}

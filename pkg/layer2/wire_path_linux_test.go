@@ -95,7 +95,8 @@ func (w *pathWire) plug(ns string, n int) {
 	w.run("pod-"+ns, fmt.Sprintf("ip route add default via 10.1.%d.1", n))
 	w.run("pod-"+ns, fmt.Sprintf("ip -6 route add default via fd00:%d::1", n))
 	w.run(ns, "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
-	// A kernel gives an unknown host up sooner.
+	// A kernel gives an unknown host up sooner, and does not limit the ICMP errors of one test after the other.
+	w.run(ns, "sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0")
 	w.run(ns, "sysctl -qw net.ipv4.neigh.eth0.retrans_time_ms=100 net.ipv6.neigh.eth0.retrans_time_ms=100")
 }
 

@@ -5,14 +5,14 @@ import "time"
 // MostQuestions is the greatest number of questions of a probe.
 const MostQuestions = 32
 
-// Options configure a probe. The zero value asks three times, 0.3 s apart, and waits 3.6 s in all: a kernel reports an
-// unreachable host after 3 s.
+// Options configure a probe. The zero value asks three times, 1.1 s apart, and waits 3.6 s in all: Linux sends a host one
+// ICMP error a second, and reports an unreachable host after 3 s.
 type Options struct {
 	// Questions is the number of SYNs, from 1 to MostQuestions. 0 means three. Each SYN has a port of its own: once a
 	// node has forwarded a SYN without a rule, the connection tracking of the node forwards further SYNs with the same
 	// ports in the same way, even when the rule exists.
 	Questions int
-	// Interval is the time from one question to the next. 0 means 0.3 s.
+	// Interval is the time from one question to the next. 0 means 1.1 s.
 	Interval time.Duration
 	// Wait is the time from the first question to the end of the probe. 0 means 3.6 s.
 	Wait time.Duration
@@ -26,7 +26,7 @@ func (o Options) withDefaults() Options {
 	}
 	o.Questions = min(o.Questions, MostQuestions)
 	if o.Interval <= 0 {
-		o.Interval = 300 * time.Millisecond
+		o.Interval = 1100 * time.Millisecond
 	}
 	if o.Wait <= 0 {
 		o.Wait = 3600 * time.Millisecond
@@ -52,6 +52,9 @@ type Probe struct {
 func New(f Flow, seq uint32, o Options) *Probe {
 	return &Probe{flow: f, seq: seq, options: o.withDefaults(), refused: -1}
 }
+
+// Questions returns the greatest number of questions that the probe asks.
+func (p *Probe) Questions() int { return p.options.Questions }
 
 // Step returns the frames to send now, and the time of the next call. After the end of the probe the time is zero.
 func (p *Probe) Step(now time.Time) (frames [][]byte, next time.Time) {

@@ -22,6 +22,7 @@ type loop struct {
 	arrivals arrivals
 	routing  *routing
 	pending  pending
+	proofs   proofs
 	decision
 	shared sharedInputs
 	// deadline is the time of the next round if nothing happens before.

@@ -16,10 +16,12 @@ type parts struct {
 	metrics   *metrics
 	detector  *peers.Detector
 	status    atomic.Pointer[Status]
+	// proving limits the questions of other members about paths that this node probes at a time.
+	proving chan struct{}
 }
 
 func newParts(o Options) *parts {
-	p := &parts{opt: o.withDefaults(), mailbox: newMailbox()}
+	p := &parts{opt: o.withDefaults(), mailbox: newMailbox(), proving: make(chan struct{}, mostProving)}
 	p.metrics = newMetrics(o.Registerer, o.AddressMetrics, p.Status)
 	return p
 }
