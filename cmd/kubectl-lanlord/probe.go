@@ -79,8 +79,8 @@ func (p *plugin) probeAll(ctx context.Context, c *inspect.Cluster, a access, add
 	return r, nil
 }
 
-// askPaths asks all speakers for the path to an address. The error is that of a user without the right to execute in the
-// Pods.
+// askPaths asks all speakers for the path to an address. The error is that of a user without the right to execute in
+// the Pods.
 func askPaths(ctx context.Context, a access, pods []corev1.Pod, addr netip.Addr) ([]status.Path, error) {
 	var group errgroup.Group
 	group.SetLimit(askedAtOnce)

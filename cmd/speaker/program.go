@@ -179,8 +179,10 @@ func (p *program) probePath(ctx context.Context, addr netip.Addr) status.Path {
 	if loop := p.loop.Load(); loop != nil {
 		return loop.ProbePath(ctx, addr)
 	}
-	return status.Path{Node: p.nodeName, Address: addr.String(), Stations: []status.Station{}, Probes: []status.PathProbe{},
-		Problem: "this process does not have the place of its node yet"}
+	return status.Path{
+		Node: p.nodeName, Address: addr.String(), Stations: []status.Station{}, Probes: []status.PathProbe{},
+		Problem: "this process does not have the place of its node yet",
+	}
 }
 
 // status returns the status of this speaker.

@@ -184,10 +184,12 @@ func (j pathJudge) judge() pathVerdict {
 	}
 	switch {
 	case len(probers) == 0 && holder != "":
-		return pathVerdict{PathUnknown, fmt.Sprintf("the node %s answers for the address, and no other node could probe the path", holder),
+		return pathVerdict{PathUnknown,
+			fmt.Sprintf("the node %s answers for the address, and no other node could probe the path", holder),
 			"probe from a client on the segment, or look why the other speakers do not probe: kubectl lanlord status"}
 	case len(probers) == 0:
-		return pathVerdict{PathUnknown, "no node could probe the path (" + problem + ")", "kubectl lanlord who " + j.addr.String()}
+		return pathVerdict{PathUnknown, "no node could probe the path (" + problem + ")",
+			"kubectl lanlord who " + j.addr.String()}
 	}
 	if v := j.resolution(probers, holder); v.state != "" {
 		return v
@@ -210,23 +212,24 @@ func (j pathJudge) resolution(probers []status.Path, holder string) pathVerdict 
 			deaf = append(deaf, n.Node)
 		}
 	}
-	const filter = "look at the switch ports of these nodes: dynamic ARP inspection, port security, storm control, another VLAN"
+	const filter = ": dynamic ARP inspection, port security, storm control, another VLAN"
+	all := listed(sortedKeys(names))
 	switch {
 	case len(deaf) == len(probers) && holder != "":
-		return pathVerdict{PathBroken, fmt.Sprintf("the node %s answers for the address, and no other node hears the answer: the segment drops "+
-			"the ARP or NDP frames of %s", holder, holder), strings.Replace(filter, "ports of these nodes", "port of "+holder, 1)}
+		return broken("look at the switch port of "+holder+filter, "the node %s answers for the address, and no other node "+
+			"hears the answer: the segment drops the ARP or NDP frames of %s", holder, holder)
 	case len(deaf) == len(probers):
-		return pathVerdict{PathBroken, "no host answers ARP or NDP for the address", "kubectl lanlord who " + j.addr.String() +
-			" and kubectl lanlord why SERVICE say which node should answer, and why it does not"}
+		return broken("kubectl lanlord who "+j.addr.String()+" and kubectl lanlord why SERVICE say which node should answer, "+
+			"and why that node does not", "no host answers ARP or NDP for the address")
 	case len(names) > 1:
-		return pathVerdict{PathBroken, "several hosts answer for the address: " + listed(sortedKeys(names)), "the conflict ends by itself " +
-			"between nodes; for another host, kubectl lanlord who " + j.addr.String() + " has the MAC address, and the switch the port"}
+		return broken("the conflict ends by itself between nodes; for another host, kubectl lanlord who "+j.addr.String()+
+			" has the MAC address, and the switch the port", "several hosts answer for the address: %s", all)
 	case foreign != "":
-		return pathVerdict{PathBroken, "a host that is no node answers for the address: " + foreign,
-			"find the port of this MAC address at the switch, and remove the address from the host"}
+		return broken("find the port of this MAC address at the switch, and remove the address from the host",
+			"a host that is no node answers for the address: %s", foreign)
 	case len(deaf) > 0:
-		return pathVerdict{PathBroken, fmt.Sprintf("the nodes %s do not hear the answer of %s, and other nodes do", listed(deaf),
-			listed(sortedKeys(names))), filter}
+		return broken("look at the switch ports of these nodes"+filter,
+			"the nodes %s do not hear the answer of %s, and other nodes do", listed(deaf), all)
 	}
 	return pathVerdict{}
 }

@@ -26,8 +26,8 @@ func (j pathJudge) ports(probers []status.Path) pathVerdict {
 	all := collectPorts(probers)
 	if len(all) == 0 {
 		owner := probers[0].Stations[0].Node
-		return pathVerdict{PathUnknown, fmt.Sprintf("the node %s answers for the address, as all nodes hear; no TCP port of a Service could be probed, and "+
-			"the paths of UDP and SCTP ports cannot be checked", owner), ""}
+		return pathVerdict{PathUnknown, fmt.Sprintf("the node %s answers for the address, as all nodes hear; no TCP port of "+
+			"a Service could be probed, and the paths of UDP and SCTP ports cannot be checked", owner), ""}
 	}
 	slowest := int64(0)
 	for _, f := range all {
@@ -36,7 +36,8 @@ func (j pathJudge) ports(probers []status.Path) pathVerdict {
 		}
 		slowest = max(slowest, f.slowest)
 	}
-	return pathVerdict{PathReachable, fmt.Sprintf("The node %s answers, and %s open from %s, within %.1f ms", all[0].owner,
+	return pathVerdict{PathReachable, fmt.Sprintf("The node %s answers, and %s open from %s, within %.1f ms",
+		all[0].owner,
 		map[bool]string{true: "its TCP port is", false: fmt.Sprintf("its %d TCP ports are", len(all))}[len(all) == 1],
 		Count(len(all[0].open), "node"), float64(slowest)/1000), ""}
 }
@@ -48,7 +49,9 @@ func collectPorts(probers []status.Path) (all []*portFindings) {
 			if p.Result == "" {
 				continue
 			}
-			at := slices.IndexFunc(all, func(f *portFindings) bool { return f.service == p.Service && f.port == p.Port })
+			at := slices.IndexFunc(all, func(f *portFindings) bool {
+				return f.service == p.Service && f.port == p.Port
+			})
 			if at < 0 {
 				at = len(all)
 				all = append(all, &portFindings{service: p.Service, port: p.Port, owner: p.Node, pinged: true})
@@ -73,39 +76,48 @@ func (f *portFindings) has(is func(status.PathProbe) bool) bool {
 // verdict names the broken hop. The clearest finding of all nodes decides.
 func (f *portFindings) verdict(addr string) pathVerdict {
 	port := fmt.Sprintf("port %d of %s", f.port, f.service)
-	silent := func(p status.PathProbe) bool { return p.Result == "silent" && !p.Redirected }
-	shut := func(p status.PathProbe) bool { return p.ShutOut }
-	caused := func(cause string) func(status.PathProbe) bool {
-		return func(p status.PathProbe) bool { return p.Cause == cause }
-	}
-	onlyShut := !f.has(func(p status.PathProbe) bool { return !silent(p) || !shut(p) })
+	onlyShut := !f.has(func(p status.PathProbe) bool { return p.Result != "silent" || p.Redirected || !p.ShutOut })
 	switch {
 	case onlyShut && len(f.open) == 0:
-		return pathVerdict{PathUnknown, fmt.Sprintf("the node %s answers for the address; loadBalancerSourceRanges of %s lack the addresses of the "+
-			"nodes, so the service proxy drops the probes, and silence proves nothing", f.owner, f.service),
-			"probe from a client in these ranges, or add the addresses of the nodes to the ranges"}
+		return pathVerdict{PathUnknown, fmt.Sprintf("the node %s answers for the address; loadBalancerSourceRanges of %s "+
+			"lack the addresses of the nodes, so the service proxy drops the probes, and silence proves nothing",
+			f.owner, f.service), "probe from a client in these ranges, or add the addresses of the nodes to the ranges"}
 	case onlyShut:
-		return pathVerdict{PathReachable, fmt.Sprintf("The node %s answers, and %s is open from %s; loadBalancerSourceRanges shut out %s", f.owner, port,
-			listed(f.open), listed(f.others)), ""}
+		return pathVerdict{PathReachable, fmt.Sprintf("The node %s answers, and %s is open from %s; "+
+			"loadBalancerSourceRanges shut out %s", f.owner, port, listed(f.open), listed(f.others)), ""}
 	case f.has(func(p status.PathProbe) bool { return p.Result == "refused" }):
-		return pathVerdict{PathBroken, fmt.Sprintf("the packets for %s reach a Pod through %s, and no program listens there", port, f.owner),
-			"compare targetPort of the Service with the port that the program in the Pod listens on; a readiness probe keeps such Pods out"}
+		return broken("compare targetPort of the Service with the port that the program in the Pod listens on; a readiness "+
+			"probe keeps such Pods out", "the packets for %s reach a Pod through %s, and no program listens there", port, f.owner)
 	case f.has(caused("port")):
-		return pathVerdict{PathBroken, fmt.Sprintf("the service proxy of %s knows no endpoint for %s and rejects the packets", f.owner, port),
-			fmt.Sprintf("look at the endpoints (kubectl get endpointslices -l kubernetes.io/service-name=NAME) and at the log of the service proxy on %s", f.owner)}
+		return broken("look at the endpoints (kubectl get endpointslices -l kubernetes.io/service-name=NAME) and at the log "+
+			"of the service proxy on "+f.owner, "the service proxy of %s knows no endpoint for %s and rejects the packets",
+			f.owner, port)
 	case f.has(caused("prohibited")):
-		return pathVerdict{PathBroken, fmt.Sprintf("a firewall refuses the packets for %s: %s", port, f.from("prohibited")), "allow the port in the rules of this host"}
+		return broken("allow the port in the rules of this host", "a firewall refuses the packets for %s: %s", port,
+			f.from("prohibited"))
 	case f.has(func(p status.PathProbe) bool { return p.Redirected || p.Cause == "host" }):
-		return pathVerdict{PathBroken, fmt.Sprintf("the node %s has no rules that lead %s to a running Pod: %s sends the packets back to the segment or "+
-			"finds no host", f.owner, port, f.owner), fmt.Sprintf("look at the log of the service proxy (kube-proxy) on %s and restart it; until then, kubectl lanlord move SERVICE "+
-			"NODE gives the address to another node", f.owner)}
+		return broken("look at the log of the service proxy (kube-proxy) on "+f.owner+" and restart the service proxy; until "+
+			"then, kubectl lanlord move SERVICE NODE gives the address to another node",
+			"the node %s has no rules that lead %s to a running Pod: %s sends the packets back to the segment or finds no host",
+			f.owner, port, f.owner)
 	case f.has(caused("other")):
-		return pathVerdict{PathBroken, fmt.Sprintf("a host on the path cannot pass the packets for %s on: %s", port, f.from("other")), "look at the routes between the nodes and the Pods"}
+		return broken("look at the routes between the nodes and the Pods",
+			"a host on the path cannot pass the packets for %s on: %s", port, f.from("other"))
 	case len(f.open) > 0:
-		return pathVerdict{PathBroken, fmt.Sprintf("%s is open from %s and silent from %s", port, listed(f.open), listed(f.others)),
-			"look for a NetworkPolicy or a firewall that shuts these nodes out, and at the links between them and " + f.owner}
+		return broken("look for a NetworkPolicy or a firewall that shuts these nodes out, and at the links between them and "+
+			f.owner, "%s is open from %s and silent from %s", port, listed(f.open), listed(f.others))
 	}
 	return f.silence(port, addr)
+}
+
+// broken returns the verdict about a broken hop: the next step, and the sentence as in fmt.Sprintf.
+func broken(fix, format string, args ...any) pathVerdict {
+	return pathVerdict{PathBroken, fmt.Sprintf(format, args...), fix}
+}
+
+// caused returns a condition on the cause of a probe.
+func caused(cause string) func(status.PathProbe) bool {
+	return func(p status.PathProbe) bool { return p.Cause == cause }
 }
 
 // from names the sender and the type of the ICMP error with this cause.
@@ -115,20 +127,24 @@ func (f *portFindings) from(cause string) string {
 	return fmt.Sprintf("ICMP type %d code %d from %s", p.Type, p.Code, p.From)
 }
 
-// silence judges a port from which nothing came back to any node. A ping is answered by the speaker, with the address as
-// its source, and so tells the wire from the node behind it.
+// silence judges a port from which nothing came back to any node. A ping is answered by the speaker, with the address
+// as its source, and so tells the wire from the node behind it.
 func (f *portFindings) silence(port, addr string) pathVerdict {
-	const policy = "a NetworkPolicy of the Pods that does not allow the addresses of the nodes looks the same: then clients may be served all the same"
+	const policy = "a NetworkPolicy that does not allow the addresses of the nodes looks the same, and then clients may " +
+		"be served all the same"
+	forwarding := "on " + f.owner + ", net.ipv4.ip_forward and net.ipv6.conf.all.forwarding must be 1"
 	switch {
 	case f.noPing:
-		return pathVerdict{PathBroken, fmt.Sprintf("the node %s answers for the address, and nothing comes back from %s", f.owner, port),
-			fmt.Sprintf("on %s, net.ipv4.ip_forward and net.ipv6.conf.all.forwarding must be 1, and the switch must let packets from %s pass; %s; with layer2: {ping: true} "+
-				"a probe tells these apart", f.owner, addr, policy)}
+		return broken(forwarding+", and the switch must let packets from "+addr+" pass; "+policy+"; with "+
+			"layer2: {ping: true} a probe tells these apart",
+			"the node %s answers for the address, and nothing comes back from %s", f.owner, port)
 	case !f.pinged:
-		return pathVerdict{PathBroken, fmt.Sprintf("the node %s answers for the address, and no packet from %s comes back, not even to a ping: the switch port of %s drops "+
-			"packets with this source address", f.owner, addr, f.owner),
-			"allow the ranges of the pools at the switch or the hypervisor: IP source guard, DHCP snooping, protection against spoofing (docs/layer2.md, Switches)"}
+		return broken("allow the ranges of the pools at the switch or the hypervisor: IP source guard, DHCP snooping, "+
+			"protection against spoofing (docs/layer2.md, Switches)", "the node %s answers for the address, and no packet from "+
+			"%s comes back, not even to a ping: the switch port of %s drops packets with this source address", f.owner, addr,
+			f.owner)
 	}
-	return pathVerdict{PathBroken, fmt.Sprintf("packets from %s reach the nodes, as a ping shows, and the packets for %s get lost on %s or behind it", addr, port, f.owner),
-		fmt.Sprintf("on %s, net.ipv4.ip_forward and net.ipv6.conf.all.forwarding must be 1, and no firewall may drop forwarded packets; %s", f.owner, policy)}
+	return broken(forwarding+", and no firewall may drop forwarded packets; "+policy,
+		"packets from %s reach the nodes, as a ping shows, and the packets for %s get lost on %s or behind it", addr, port,
+		f.owner)
 }

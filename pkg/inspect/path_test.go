@@ -48,7 +48,7 @@ func TestPaths(t *testing.T) {
 		{"nobody hears the owner", []status.Path{owner, pathFrom("a", "", func(n *status.Path) { n.Stations, n.Probes = nil, nil })}, PathBroken,
 			"the segment drops the ARP or NDP frames of owner", "switch port of owner"},
 		{"one node hears nothing", []status.Path{owner, pathFrom("a", "open", nil), pathFrom("b", "", func(n *status.Path) { n.Stations, n.Probes = nil, nil })},
-			PathBroken, "the nodes b do not hear the answer of owner", "switch"},
+			PathBroken, "the nodes b do not hear the answer of owner", "switch ports of these nodes: dynamic ARP inspection"},
 		{"two answer", []status.Path{pathFrom("a", "open", func(n *status.Path) { n.Stations = append(n.Stations, status.Station{MAC: "x", Node: "other"}) })},
 			PathBroken, "several hosts answer for the address: other, owner", "who"},
 		{"a foreign host", []status.Path{pathFrom("a", "open", func(n *status.Path) { n.Stations[0].Node = "" })}, PathBroken,

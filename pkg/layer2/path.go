@@ -16,8 +16,8 @@ import (
 
 // The reasons why a path cannot be probed.
 var (
-	// ErrNoSource means that no interface serves the address, or that the interface has no address of the family to probe
-	// from.
+	// ErrNoSource means that no interface serves the address, or that the interface has no address of the family to
+	// probe from.
 	ErrNoSource = errors.New("no interface with an address of this family to probe from")
 	// ErrOwnStation means that the station is this host: a frame to itself proves nothing about the wire.
 	ErrOwnStation = errors.New("the station is this node")
@@ -32,8 +32,8 @@ var (
 const (
 	// pathRate limits the questions about paths a second, and at once.
 	pathRate = 500
-	// firstPathPort is the first source port of a probe. The ports above are outside the default range of the kernel for
-	// connections (ip_local_port_range ends at 60999) and outside the range of NodePorts.
+	// firstPathPort is the first source port of a probe. The ports above are outside the default range of the kernel
+	// for connections (ip_local_port_range ends at 60999) and outside the range of NodePorts.
 	firstPathPort = 61000
 	lastPathPort  = 65535
 )
@@ -65,11 +65,11 @@ type pathNetwork interface {
 	ListenPath(i Interface, f pathprobe.Flow, questions int) (Conn, error)
 }
 
-// ProbePath sends TCP SYNs for a port of a Service to the hardware address of a station, and returns what came back. The
-// frames pass by the neighbour cache, the service proxy and the connection tracking of this host. The kernel of this
-// host sees the answers too, has no connection for them, and sends RSTs of its own, which do no harm: a RST ends the
-// question anyway. The source ports are ports on which no program listens. ProbePath returns with the first answer that
-// ends the probe, with silence after the time in the options, or with an error before the first frame.
+// ProbePath sends TCP SYNs for a port of a Service to the hardware address of a station, and returns what came back.
+// The frames pass by the neighbour cache, the service proxy and the connection tracking of this host. The kernel of
+// this host sees the answers too, has no connection for them, and sends RSTs of its own, which do no harm: a RST ends
+// the question anyway. The source ports are ports on which no program listens. ProbePath returns with the first answer
+// that ends the probe, with silence after the time in the options, or with an error before the first frame.
 //
 // Nothing is sent for an address outside the set, whoever asks, and at most 500 questions are sent a second.
 func (a *Announcer) ProbePath(ctx context.Context, q PathQuestion) (PathFinding, error) {

@@ -34,7 +34,8 @@ const (
 )
 
 // pathProgram accepts the segments from a Service to the ports of the questions, and all ICMP errors to the source: the
-// probe looks at the quoted packet. Echo replies to the source pass too. Other traffic of the node does not wake this process.
+// probe looks at the quoted packet. Echo replies to the source pass too. Other traffic of the node does not wake this
+// process.
 func pathProgram(f pathprobe.Flow, questions int) []bpf.Instruction {
 	a := &assembler{closest: map[label]label{}}
 	drop := a.put(bpf.RetConstant{})
@@ -46,7 +47,8 @@ func pathProgram(f pathprobe.Flow, questions int) []bpf.Instruction {
 	if f.Service.Addr().Is4() {
 		segment := a.load(bpf.LoadIndirect{Off: ip4Start + portDistance, Size: 2}, ports)
 		segment = a.load(bpf.LoadMemShift{Off: ip4Start}, segment)
-		segment = a.load(bpf.LoadAbsolute{Off: ip4Fragment, Size: 2}, a.jumpIf(bpf.JumpBitsSet, ip4Fragmented, drop, segment))
+		whole := a.jumpIf(bpf.JumpBitsSet, ip4Fragmented, drop, segment)
+		segment = a.load(bpf.LoadAbsolute{Off: ip4Fragment, Size: 2}, whole)
 		segment = a.equal(ip4Source, f.Service.Addr(), segment, drop)
 		kind := a.jumpIf(bpf.JumpEqual, protocolICMP, pass, drop)
 		kind = a.jumpIf(bpf.JumpEqual, protocolTCP, segment, kind)

@@ -13,9 +13,9 @@ const (
 	// without these messages ignore them.
 	messagePathQuestion = 8
 	messagePathAnswer   = 9
-	// pathQuestionHeader is the number of bytes before the name: the kind, the number in four bytes, the MAC address, the
-	// address in 16 bytes, the port in two bytes, and milliseconds in two bytes. pathAnswerHeader is the same for an
-	// answer: the kind, the number, and 1 for a path that is there.
+	// pathQuestionHeader is the number of bytes before the name: the kind, the number in four bytes, the MAC address,
+	// the address in 16 bytes, the port in two bytes, and milliseconds in two bytes. pathAnswerHeader is the same for
+	// an answer: the kind, the number, and 1 for a path that is there.
 	pathQuestionHeader = 1 + 4 + 6 + 16 + 2 + 2
 	pathAnswerHeader   = 1 + 4 + 1
 	// longestPathWait is the longest wait in a question.
@@ -34,8 +34,8 @@ type PathQuestion struct {
 	Wait time.Duration
 }
 
-// AskPath sends a question to the named member. AskPath does not block, and does not repeat a lost message. AskPath does
-// nothing when there is no such member, when the name is the name of this member, and while Run does not run.
+// AskPath sends a question to the named member. AskPath does not block, and does not repeat a lost message. AskPath
+// does nothing when there is no such member, when the name is the name of this member, and while Run does not run.
 func (m *Membership) AskPath(name string, q PathQuestion) {
 	m.sendTo(name, encodePathQuestion(m.options.Name, q))
 }
@@ -114,8 +114,8 @@ func encodePathAnswer(name string, number uint32, there bool) []byte {
 	return append(b, name...)
 }
 
-// parsePathAnswer parses a message from any source. parsePathAnswer accepts exactly the outputs of encodePathAnswer with a
-// name.
+// parsePathAnswer parses a message from any source. parsePathAnswer accepts exactly the outputs of encodePathAnswer
+// with a name.
 func parsePathAnswer(b []byte) (name string, number uint32, there bool, err error) {
 	switch {
 	case len(b) == 0 || b[0] != messagePathAnswer:

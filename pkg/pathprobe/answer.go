@@ -44,8 +44,8 @@ type Answer struct {
 	// After is the time from the question to the answer.
 	After time.Duration
 	// Redirected is true when a station told the prober to send the packet elsewhere (RFC 792, page 12; RFC 4861,
-	// section 8): the station has forwarded the SYN to the segment that the SYN came from, so the station has no rule for
-	// the Service.
+	// section 8): the station has forwarded the SYN to the segment that the SYN came from, so the station has no rule
+	// for the Service.
 	Redirected bool
 }
 
@@ -61,12 +61,12 @@ const (
 	codeAdmin6, codeAddress6, codePort6                             = 1, 3, 4
 )
 
-// PortUnreachable reports whether the answer is the ICMP error for a port without a receiver. Service proxies send it for
-// a Service without endpoints (RFC 1122, section 3.2.2.1; RFC 4443, section 3.1).
+// PortUnreachable reports whether the answer is the ICMP error for a port without a receiver. Service proxies send it
+// for a Service without endpoints (RFC 1122, section 3.2.2.1; RFC 4443, section 3.1).
 func (a Answer) PortUnreachable() bool { return a.is(codePort4, codePort6) }
 
-// HostUnreachable reports whether the answer is the ICMP error for a host that did not answer ARP or NDP. A node without
-// rules for the Service sends it about the Service's address, a node with rules about a Pod that is gone.
+// HostUnreachable reports whether the answer is the ICMP error for a host that did not answer ARP or NDP. A node
+// without rules for the Service sends it about the Service's address, a node with rules about a Pod that is gone.
 func (a Answer) HostUnreachable() bool { return a.is(codeHost4, codeAddress6) }
 
 // Prohibited reports whether the answer is the ICMP error of a firewall.
@@ -103,10 +103,10 @@ type reply struct {
 	question int
 }
 
-// parse judges a received frame for a flow with the given number of questions, all from sequence number seq. ok is false
-// for a frame that answers none of the questions. parse does not check the checksum of a segment: the kernel leaves that
-// checksum open where a Pod and the prober are on one machine, and a match of four bytes of acknowledgment is proof
-// enough.
+// parse judges a received frame for a flow with the given number of questions, all from sequence number seq. ok is
+// false for a frame that answers none of the questions. parse does not check the checksum of a segment: the kernel
+// leaves that checksum open where a Pod and the prober are on one machine, and a match of four bytes of acknowledgment
+// is proof enough.
 func (f Flow) parse(b []byte, questions int, seq uint32) (r reply, ok bool) {
 	if len(b) < ethHeader || MAC(b[:6]) != f.From {
 		return reply{}, false
@@ -133,7 +133,8 @@ func (f Flow) parse(b []byte, questions int, seq uint32) (r reply, ok bool) {
 // judgeSegment judges a segment: only one that acknowledges the SYN answers the question (RFC 9293, section 3.10.7.3).
 func (f Flow) judgeSegment(p packet, a *Answer, questions int, seq uint32) (question int, ok bool) {
 	b := p.payload
-	if f.echo() || len(b) < tcpHeader || p.source != f.Service.Addr() || binary.BigEndian.Uint16(b) != f.Service.Port() {
+	if f.echo() || len(b) < tcpHeader || p.source != f.Service.Addr() ||
+		binary.BigEndian.Uint16(b) != f.Service.Port() {
 		return 0, false
 	}
 	question = int(binary.BigEndian.Uint16(b[2:])) - int(f.Source.Port())
@@ -152,8 +153,8 @@ func (f Flow) judgeSegment(p packet, a *Answer, questions int, seq uint32) (ques
 	return question, true
 }
 
-// judgeError judges an ICMP message: an error about the SYN quotes the addresses, the ports and the sequence number (RFC
-// 792; RFC 1122, section 3.2.2; RFC 4443, section 3).
+// judgeError judges an ICMP message: an error about the SYN quotes the addresses, the ports and the sequence number
+// (RFC 792; RFC 1122, section 3.2.2; RFC 4443, section 3).
 func (f Flow) judgeError(p packet, a *Answer, questions int, seq uint32) (question int, ok bool) {
 	const header, redirectHeader6 = 8, 40
 	b := p.payload
@@ -270,11 +271,11 @@ func splitQuote(b []byte) (p packet, ok bool) {
 		if header < ip4Header || header > len(b) || binary.BigEndian.Uint16(b[6:])&moreOrOffset != 0 {
 			return packet{}, false
 		}
-		return packet{source: netip.AddrFrom4([4]byte(b[12:])), destination: netip.AddrFrom4([4]byte(b[16:])), protocol: b[9],
-			payload: b[header:]}, true
+		return packet{source: netip.AddrFrom4([4]byte(b[12:])), destination: netip.AddrFrom4([4]byte(b[16:])),
+			protocol: b[9], payload: b[header:]}, true
 	case len(b) >= ip6Header && b[0]>>4 == 6:
-		return packet{v6: true, source: netip.AddrFrom16([16]byte(b[8:])), destination: netip.AddrFrom16([16]byte(b[24:])),
-			protocol: b[6], payload: b[ip6Header:]}, true
+		return packet{v6: true, source: netip.AddrFrom16([16]byte(b[8:])),
+			destination: netip.AddrFrom16([16]byte(b[24:])), protocol: b[6], payload: b[ip6Header:]}, true
 	}
 	return packet{}, false
 }

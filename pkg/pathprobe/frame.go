@@ -14,8 +14,8 @@ type Flow struct {
 	From, To MAC
 	// Source is the address of the prober with the port of the first question; each further question uses the next
 	// port. Service is the address and the port of the Service. With port 0, the questions are echo requests (pings)
-	// instead of SYNs, and the source port is the identifier: the speaker that has the address answers them, so they pass
-	// by the service proxy and the forwarding of the node.
+	// instead of SYNs, and the source port is the identifier: the speaker that has the address answers them, so they
+	// pass by the service proxy and the forwarding of the node.
 	Source, Service netip.AddrPort
 }
 

@@ -5,8 +5,8 @@ import "time"
 // MostQuestions is the greatest number of questions of a probe.
 const MostQuestions = 32
 
-// Options configure a probe. The zero value asks three times, 1.1 s apart, and waits 3.6 s in all: Linux sends a host one
-// ICMP error a second, and reports an unreachable host after 3 s.
+// Options configure a probe. The zero value asks three times, 1.1 s apart, and waits 3.6 s in all: Linux sends a host
+// one ICMP error a second, and reports an unreachable host after 3 s.
 type Options struct {
 	// Questions is the number of SYNs, from 1 to MostQuestions. 0 means three. Each SYN has a port of its own: once a
 	// node has forwarded a SYN without a rule, the connection tracking of the node forwards further SYNs with the same
@@ -16,7 +16,8 @@ type Options struct {
 	Interval time.Duration
 	// Wait is the time from the first question to the end of the probe. 0 means 3.6 s.
 	Wait time.Duration
-	// Certain makes the probe end with Open and Refused answers only. Without Certain, an ICMP error ends the probe too.
+	// Certain makes the probe end with Open and Refused answers only. Without Certain, an ICMP error ends the probe
+	// too.
 	Certain bool
 }
 
@@ -110,10 +111,10 @@ func (p *Probe) Stop() [][]byte { return p.finish() }
 // Answer returns the result: the answer that ended the probe, the last ICMP error, or Silent.
 func (p *Probe) Answer() Answer { return p.answer }
 
-// finish ends the probe. A RST ends each question, also one without an answer: the connection tracking of a node forgets
-// a connection without a reply as soon as a RST passes, and otherwise after two minutes. A refused question needs no RST,
-// and gets none: connection tracking has forgotten the question, so the node would send the RST back to the segment, and
-// a redirect to the prober. After a redirect, Linux sends the same host no ICMP error for a second.
+// finish ends the probe. A RST ends each question, also one without an answer: the connection tracking of a node
+// forgets a connection without a reply as soon as a RST passes, and otherwise after two minutes. A refused question
+// needs no RST, and gets none: connection tracking has forgotten the question, so the node would send the RST back to
+// the segment, and a redirect to the prober. After a redirect, Linux sends the same host no ICMP error for a second.
 func (p *Probe) finish() (frames [][]byte) {
 	if p.done {
 		return nil

@@ -30,7 +30,9 @@ const (
 // up to five seconds, sends nothing for an address that no Service has, and does not involve the loop.
 func (s *Speaker) ProbePath(ctx context.Context, addr netip.Addr) status.Path {
 	st := s.Status()
-	f := status.Path{Node: s.opt.Self, Address: addr.String(), Stations: []status.Station{}, Probes: []status.PathProbe{}}
+	f := status.Path{
+		Node: s.opt.Self, Address: addr.String(), Stations: []status.Station{}, Probes: []status.PathProbe{},
+	}
 	p := placement.Find(st.Placements, addr)
 	switch {
 	case p == nil:
@@ -43,8 +45,9 @@ func (s *Speaker) ProbePath(ctx context.Context, addr netip.Addr) status.Path {
 		f.Holds = true
 		return f
 	}
-	finding, err := s.opt.Announcer.Probe(ctx, addr,
-		layer2.ProbeOptions{Interfaces: p.Interfaces, Count: pathQuestions, Interval: 100 * time.Millisecond, Linger: pathLinger})
+	finding, err := s.opt.Announcer.Probe(ctx, addr, layer2.ProbeOptions{
+		Interfaces: p.Interfaces, Count: pathQuestions, Interval: 100 * time.Millisecond, Linger: pathLinger,
+	})
 	if err != nil && len(finding.Heard) == 0 {
 		f.Problem = err.Error()
 		return f
@@ -56,7 +59,8 @@ func (s *Speaker) ProbePath(ctx context.Context, addr netip.Addr) status.Path {
 			continue
 		}
 		f.Stations = append(f.Stations, status.Station{
-			MAC: x.MAC.String(), Node: st.view.Station(x.MAC).Name, Interface: x.Interface, After: x.After.Microseconds(),
+			MAC: x.MAC.String(), Node: st.view.Station(x.MAC).Name, Interface: x.Interface,
+			After: x.After.Microseconds(),
 		})
 		t.through(ctx, x.MAC)
 	}
@@ -109,7 +113,8 @@ func (t *pathTask) ping(ctx context.Context, mac layer2.MAC) {
 	t.found.Ping = t.found.Ping || err == nil && f.Outcome == pathprobe.Open
 }
 
-func (t *pathTask) ask(ctx context.Context, mac layer2.MAC, port uint16, o pathprobe.Options) (layer2.PathFinding, error) {
+func (t *pathTask) ask(ctx context.Context, mac layer2.MAC, port uint16,
+	o pathprobe.Options) (layer2.PathFinding, error) {
 	return t.s.opt.Announcer.ProbePath(ctx, layer2.PathQuestion{
 		To: mac, Service: netip.AddrPortFrom(t.placement.Addr, port), Interfaces: t.placement.Interfaces, Options: o,
 	})

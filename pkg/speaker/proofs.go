@@ -19,8 +19,8 @@ import (
 const (
 	// mostProvers is the number of members that this node asks to probe one new address.
 	mostProvers = 2
-	// mostProving limits the questions of other members that this node probes at a time. A member without an answer waits
-	// for the rules as without probes.
+	// mostProving limits the questions of other members that this node probes at a time. A member without an answer
+	// waits for the rules as without probes.
 	mostProving = 16
 	// proofInterval is the time between two SYNs of a probe that waits for rules.
 	proofInterval = 50 * time.Millisecond
@@ -31,8 +31,8 @@ const (
 // PathPeers is an optional part of Peers: other members probe the path through this node before this node announces a
 // new address. Without the part, this node waits until kube-proxy must have its rules.
 type PathPeers interface {
-	// AskPath asks the named member to probe, and AnswerPath answers a question of the named member. Both messages may be
-	// lost.
+	// AskPath asks the named member to probe, and AnswerPath answers a question of the named member. Both messages may
+	// be lost.
 	AskPath(name string, q membership.PathQuestion)
 	AnswerPath(name string, number uint32, there bool)
 }
@@ -74,8 +74,8 @@ func (l *loop) askForProofs(now time.Time) {
 	}
 }
 
-// pathQuestion returns the question about an address. The result is false for an address whose path cannot be probed: of
-// several Services, the rules may come at different times, and only TCP ports answer.
+// pathQuestion returns the question about an address. The result is false for an address whose path cannot be probed:
+// of several Services, the rules may come at different times, and only TCP ports answer.
 func (l *loop) pathQuestion(addr netip.Addr, wait time.Duration) (q membership.PathQuestion, ok bool) {
 	p := placement.Find(l.placements, addr)
 	if p == nil || len(p.Services) != 1 {
@@ -188,8 +188,9 @@ func (s *Speaker) reaches(ctx context.Context, name string, q membership.PathQue
 	}
 }
 
-// mayProve returns the probe for a question of a member. The result is false while this node has not seen that a Service
-// has the address and the port, and for a station that is not the member: nobody makes this node send to another host.
+// mayProve returns the probe for a question of a member. The result is false while this node has not seen that a
+// Service has the address and the port, and for a station that is not the member: nobody makes this node send to
+// another host.
 func (s *Speaker) mayProve(ctx context.Context, name string, q membership.PathQuestion) (layer2.PathQuestion, bool) {
 	st, until := s.Status(), time.Now()
 	if deadline, ok := ctx.Deadline(); ok {
@@ -197,7 +198,8 @@ func (s *Speaker) mayProve(ctx context.Context, name string, q membership.PathQu
 	}
 	wait := time.Until(until)
 	p := placement.Find(st.Placements, q.Service.Addr())
-	if p == nil || p.Reason != reason.Announced || wait < proofInterval || st.view.Station(layer2.MAC(q.MAC)).Name != name {
+	if p == nil || p.Reason != reason.Announced || wait < proofInterval ||
+		st.view.Station(layer2.MAC(q.MAC)).Name != name {
 		return layer2.PathQuestion{}, false
 	}
 	serves := slices.ContainsFunc(p.Services, func(key cluster.Key) bool {

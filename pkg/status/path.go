@@ -37,7 +37,8 @@ type PathProbe struct {
 	// Through is the MAC address of the probed host, and Node its node, if any.
 	Through string `json:"through"`
 	Node    string `json:"node,omitempty"`
-	// Result is "open", "refused", "unreachable" or "silent"; empty when the port was not probed, and Problem explains why.
+	// Result is "open", "refused", "unreachable" or "silent"; empty when the port was not probed, and Problem explains
+	// why.
 	Result  string `json:"result,omitempty"`
 	Problem string `json:"problem,omitempty"`
 	// Cause refines Result "unreachable": "port", "host", "prohibited" or "other".
@@ -52,7 +53,8 @@ type PathProbe struct {
 	Redirected bool `json:"redirected,omitempty"`
 	// After is the time to the answer in microseconds.
 	After int64 `json:"afterMicroseconds,omitempty"`
-	// Source is the address that the probe came from. ShutOut is true when loadBalancerSourceRanges do not contain Source.
+	// Source is the address that the probe came from. ShutOut is true when loadBalancerSourceRanges do not contain
+	// Source.
 	Source  string `json:"source,omitempty"`
 	ShutOut bool   `json:"shutOut,omitempty"`
 }

@@ -26,8 +26,8 @@ func (n *Node) ListenPath(i layer2.Interface, _ pathprobe.Flow, _ int) (layer2.C
 	return n.listen(i, pathSocket)
 }
 
-// SetProxy gives the node a service proxy with a Pod behind each Service: the node answers a SYN for a Service for which
-// rules returns true. Without rules (nil) the node answers none. rules must not call the LAN.
+// SetProxy gives the node a service proxy with a Pod behind each Service: the node answers a SYN for a Service for
+// which rules returns true. Without rules (nil) the node answers none. rules must not call the LAN.
 func (n *Node) SetProxy(rules func(service netip.AddrPort) bool) {
 	n.lan.mu.Lock()
 	defer n.lan.mu.Unlock()
@@ -55,8 +55,8 @@ func segmentStart(frame []byte) int {
 
 func isTCP(frame []byte) bool { return segmentStart(frame) > 0 }
 
-// proxyAnswers returns the SYN-ACK for a SYN to a Service with rules. The checksum stays open, as where the kernel leaves
-// it to the network card. The caller holds the mutex.
+// proxyAnswers returns the SYN-ACK for a SYN to a Service with rules. The checksum stays open, as where the kernel
+// leaves it to the network card. The caller holds the mutex.
 func (c *NIC) proxyAnswers(frame []byte) [][]byte {
 	at := segmentStart(frame)
 	b := slices.Clone(frame)
