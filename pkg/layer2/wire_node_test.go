@@ -67,7 +67,7 @@ func exitStatus(err error) int {
 //	node ADDRESS     set the address of the Node
 //	proxied ADDRESS  print the results of Proxied and ProxyAnswers
 //	probe ADDRESS    probe the address and print the finding
-//	path MAC ADDRESS:PORT QUESTIONS CERTAIN
+//	path MAC ADDRESS:PORT QUESTIONS CERTAIN WAIT
 //	                 probe the path through the station, and print the finding
 //
 // runNode prints "set" after applying a set, ranges, a rate, "resume", "quiet" or "node", "ready" when the announcer is

@@ -24,8 +24,11 @@ type pathWire struct {
 	listeners map[string]*output
 }
 
-// pathWait is the longest wait of a probe in these tests.
-const pathWait = 1500 * time.Millisecond
+// pathWait is the longest wait for an answer, and silentWait the wait of a probe that gets no answer.
+const (
+	pathWait   = 10 * time.Second
+	silentWait = 300 * time.Millisecond
+)
 
 // pathNamespaces maps each namespace of a pathWire to the number in its addresses.
 var pathNamespaces = map[string]int{"a": 11, "b": 12}
@@ -209,11 +212,11 @@ func (w *pathWire) macOf(ns string) string {
 }
 
 // ask probes the path through node b once and returns the line that the prober prints.
-func (w *pathWire) ask(addr netip.Addr, questions int, certain bool) func() string {
+func (w *pathWire) ask(addr netip.Addr, questions int, certain bool, wait time.Duration) func() string {
 	w.t.Helper()
 	where := netip.AddrPortFrom(addr, 80)
 	seen := len(w.log.lines("path " + where.String() + " "))
-	fmt.Fprintf(w.in, "path %s %v %d %v\n", w.macOf("b"), where, questions, certain)
+	fmt.Fprintf(w.in, "path %s %v %d %v %v\n", w.macOf("b"), where, questions, certain, wait)
 	return func() string {
 		w.t.Helper()
 		w.eventually("finding for "+where.String(), func() bool { return len(w.log.lines("path "+where.String()+" ")) > seen })
@@ -234,9 +237,13 @@ func printPath(ctx context.Context, a *layer2.Announcer, words string) {
 	if err != nil {
 		panic(err)
 	}
+	wait, err := time.ParseDuration(fields[4])
+	if err != nil {
+		panic(err)
+	}
 	f, err := a.ProbePath(ctx, layer2.PathQuestion{
 		To: mac, Service: netip.MustParseAddrPort(fields[1]),
-		Options: pathprobe.Options{Questions: questions, Interval: 100 * time.Millisecond, Wait: pathWait, Certain: fields[3] == "true"},
+		Options: pathprobe.Options{Questions: questions, Interval: 100 * time.Millisecond, Wait: wait, Certain: fields[3] == "true"},
 	})
 	fmt.Printf("path %s %v by %v redirected %v from %s %v: %v\n", fields[1], f.Answer, layer2.MAC(f.By), f.Redirected, f.Interface, f.Source, err)
 }
@@ -249,8 +256,16 @@ func TestWirePath(t *testing.T) {
 	both := []netip.Addr{vip4, vip6}
 	expect := func(what string, want ...string) {
 		t.Helper()
+		wait := pathWait
+		if want[0] == "silent" {
+			wait = silentWait
+		}
+		var found []func() string
 		for _, addr := range both {
-			line := w.ask(addr, 2, false)()
+			found = append(found, w.ask(addr, 2, false, wait))
+		}
+		for _, result := range found {
+			line := result()
 			for _, part := range want {
 				if !strings.Contains(line, part) {
 					t.Errorf("%s: %s, want %q", what, line, part)
@@ -283,18 +298,18 @@ func TestWirePath(t *testing.T) {
 	redirects(0)
 	w.nft("b", "flush ruleset\ntable inet proxy { chain f { type filter hook forward priority 0; meta l4proto tcp reject with icmpx port-unreachable; }\n}\n")
 	expect("a Service without endpoints", "unreachable (ICMP type", byB)
-	if line := w.ask(vip4, 1, false)(); !strings.Contains(line, "type 3 code 3 from 192.0.2.12") {
+	if line := w.ask(vip4, 1, false, pathWait)(); !strings.Contains(line, "type 3 code 3 from 192.0.2.12") {
 		t.Errorf("%s, want an unreachable port", line)
 	}
 	w.nft("b", "flush ruleset\n")
-	if line := w.ask(vip4, 1, false)(); !strings.Contains(line, "type 3 code 1 from 192.0.2.12") {
+	if line := w.ask(vip4, 1, false, pathWait)(); !strings.Contains(line, "type 3 code 1 from 192.0.2.12") {
 		t.Errorf("no rules: %s, want an unreachable host", line)
 	}
-	if line := w.ask(vip6, 1, false)(); !strings.Contains(line, "type 1 code 3 from 2001:db8::12") {
+	if line := w.ask(vip6, 1, false, pathWait)(); !strings.Contains(line, "type 1 code 3 from 2001:db8::12") {
 		t.Errorf("no rules: %s, want an unreachable address", line)
 	}
 	redirects(1) // as nodes have it: Linux then sends a redirect at once, and no error within the next second
-	if line := w.ask(vip4, 1, false)(); !strings.Contains(line, "redirected true") {
+	if line := w.ask(vip4, 1, true, silentWait)(); !strings.Contains(line, "redirected true") {
 		t.Errorf("no rules: %s, want a redirect", line)
 	}
 	w.rules(12, true)
@@ -315,7 +330,7 @@ func TestWirePathLateRules(t *testing.T) {
 	w.startProber()
 	w.serve("pod-b")
 	w.nft("b", "table ip proxy { chain pre { type nat hook prerouting priority dstnat; }\n chain f { type filter hook forward priority 0; ct state new; }\n}\n")
-	wait := w.ask(vip4, 12, true)
+	wait := w.ask(vip4, 32, true, pathWait)
 	entries := func() int { return strings.Count(w.run("b", "conntrack -L -p tcp --dport 80"), vip4.String()) }
 	w.eventually("entry in the connection tracking", func() bool { return entries() > 0 })
 	w.rules(12, true)
@@ -334,7 +349,7 @@ func TestWirePathOfOthers(t *testing.T) {
 		w.macOf("b") + " 192.0.2.99:80": "no Service of Lanlord has the address",
 		w.macOf("a") + " 192.0.2.80:80": "the station is this node",
 	} {
-		fmt.Fprintf(w.in, "path %s 1 false\n", words)
+		fmt.Fprintf(w.in, "path %s 1 false 1s\n", words)
 		w.eventually("refusal of "+words, func() bool { return len(w.log.lines("path ", want)) == 1 })
 	}
 	if out := w.run("b", "conntrack -L -p tcp"); strings.Contains(out, "dport=80") {

@@ -207,3 +207,40 @@ func TestOthersCannotMakeANodeProbe(t *testing.T) {
 		}
 	})
 }
+
+// TestProbePath probes the path to an address from each node.
+func TestProbePath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v, x := newProvingCluster(t, "a", "b", "c")
+		for _, addr := range []netip.Addr{addr4.Next(), addr6.Next()} {
+			delay(v, x, addr, 0)
+			v.expose(addr, func(s *cluster.Service) {
+				s.TCPPorts = []uint16{80, 443}
+				s.SourceRanges = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+			})
+			time.Sleep(10 * time.Second)
+			owner := v.only(addr)
+			for _, n := range v.speakers {
+				f := n.speaker().ProbePath(t.Context(), addr)
+				if n == owner {
+					if !f.Holds || len(f.Stations)+len(f.Probes) > 0 {
+						t.Errorf("the owner finds %+v", f)
+					}
+					continue
+				}
+				if len(f.Stations) != 1 || f.Stations[0].Node != owner.name || !f.Ping || f.NoPing || f.Problem != "" || len(f.Probes) != 2 {
+					t.Fatalf("%s finds %+v", n.name, f)
+				}
+				for i, want := range []string{"open", "silent"} {
+					if p := f.Probes[i]; p.Result != want || p.Node != owner.name || !p.ShutOut || p.Service != "default/new-"+addr.String() {
+						t.Errorf("%s finds %+v, want %s", n.name, p, want)
+					}
+				}
+			}
+		}
+		frames := len(v.lan.Trace())
+		if f := v.speakers["a"].speaker().ProbePath(t.Context(), addr4.Next().Next()); f.Problem == "" || len(v.lan.Trace()) > frames {
+			t.Errorf("an address that no Service has: %+v", f)
+		}
+	})
+}

@@ -331,9 +331,13 @@ func (c *NIC) receive(frame []byte) [][]byte {
 	if !c.state.Up || destination[0]&1 == 0 && destination != c.state.MAC && !slices.Contains(c.state.MACs, destination) {
 		return nil
 	}
-	if isTCP(frame) {
+	switch {
+	case segmentStart(frame) > 0:
 		c.deliver(pathSocket, frame)
 		return c.proxyAnswers(frame)
+	case isEchoReply(frame):
+		c.deliver(pathSocket, frame)
+		return nil
 	}
 	protocol, ok := protocolOf(frame)
 	if !ok {

@@ -21,7 +21,7 @@ const (
 	tcpACK                      = 16
 )
 
-// ListenPath opens a socket for the TCP segments to the interface.
+// ListenPath opens a socket for the TCP segments and the echo replies to the interface.
 func (n *Node) ListenPath(i layer2.Interface, _ pathprobe.Flow, _ int) (layer2.Conn, error) {
 	return n.listen(i, pathSocket)
 }
@@ -53,7 +53,10 @@ func segmentStart(frame []byte) int {
 	return start
 }
 
-func isTCP(frame []byte) bool { return segmentStart(frame) > 0 }
+func isEchoReply(frame []byte) bool {
+	p, err := ParsePing(frame)
+	return err == nil && p.Reply
+}
 
 // proxyAnswers returns the SYN-ACK for a SYN to a Service with rules. The checksum stays open, as where the kernel
 // leaves it to the network card. The caller holds the mutex.
