@@ -43,8 +43,8 @@ func (p *plugin) probe() *cobra.Command {
 
 // probed returns the addresses that an argument means.
 func (p *plugin) probed(c *inspect.Cluster, argument string) ([]netip.Addr, error) {
-	if addr, err := netip.ParseAddr(argument); err == nil {
-		addr, err = parseAddress(argument)
+	if _, err := netip.ParseAddr(argument); err == nil {
+		addr, err := parseAddress(argument)
 		return []netip.Addr{addr}, err
 	}
 	key, err := p.serviceKey(argument)
@@ -54,7 +54,7 @@ func (p *plugin) probed(c *inspect.Cluster, argument string) ([]netip.Addr, erro
 	s := c.Service(key)
 	switch {
 	case s == nil:
-		return nil, fmt.Errorf("Lanlord has no Service %s; kubectl lanlord why %s says why", key, key)
+		return nil, fmt.Errorf("%s is no Service of Lanlord; kubectl lanlord why %s says why", key, key)
 	case len(s.Ingress) == 0:
 		return nil, fmt.Errorf("the Service %s has no address; kubectl lanlord why %s says why", key, key)
 	}

@@ -45,9 +45,7 @@ func begin(c *step) {
 		from = ""
 	}
 	c.a.attempt.start(c.now, from)
-	rules := c.in.Arrival.Came.Add(RulesDelay)
-	c.a.probing.reset(latest(c.now, rules))
-	c.a.probing.rules = rules.After(c.now)
+	c.a.probing.awaitRules(c.now, c.in.Arrival.Came.Add(RulesDelay))
 }
 
 func forget(c *step) {

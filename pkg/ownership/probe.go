@@ -41,6 +41,12 @@ func (p *probing) reset(next time.Time) {
 	*p = probing{number: p.number + 1, next: next}
 }
 
+// awaitRules resets, and plans the next probe for the time of the rules of the service proxy, or for now.
+func (p *probing) awaitRules(now, rules time.Time) {
+	p.reset(latest(now, rules))
+	p.rules = rules.After(now)
+}
+
 // due reports whether the next probe is due.
 func (p *probing) due(now time.Time) bool { return !p.asking && !p.next.IsZero() && !p.next.After(now) }
 

@@ -41,5 +41,9 @@ func (p *parts) blocked(u membership.Unreached) bool {
 	return !u.Met || heard && at.Sub(u.Since) >= blockedAfter
 }
 
+// mostProving limits the questions of other members about paths that this node probes at a time. A member without an
+// answer waits for the rules as without probes.
+const mostProving = 16
+
 // blockedAfter is the minimum time between the loss of a node in gossip and a later answer of the node on the wire.
 const blockedAfter = 5 * time.Second

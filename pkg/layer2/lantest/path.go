@@ -13,13 +13,14 @@ import (
 )
 
 const (
-	// pathSocket is the protocol of the sockets of ListenPath.
-	pathSocket  layer2.Protocol = 100
-	protocolTCP                 = 6
-	tcpHeader                   = 20
-	tcpSYN                      = 2
-	tcpACK                      = 16
+	protocolTCP = 6
+	tcpHeader   = 20
+	tcpSYN      = 2
+	tcpACK      = 16
 )
+
+// pathSocket is the protocol of the sockets of ListenPath.
+const pathSocket layer2.Protocol = 100
 
 // ListenPath opens a socket for the TCP segments and the echo replies to the interface.
 func (n *Node) ListenPath(i layer2.Interface, _ pathprobe.Flow, _ int) (layer2.Conn, error) {
