@@ -43,7 +43,7 @@ help:
 
 # All that needs no cluster. As root it includes the tests in network namespaces, which want these programs.
 test:
-	-@e2e/packages.sh gcc libc6-dev procps iproute2 iputils-ping arping ndisc6 tcpdump tshark prometheus chromium
+	-@e2e/packages.sh gcc libc6-dev procps iproute2 iputils-ping arping ndisc6 tcpdump tshark nftables conntrack prometheus chromium
 	go vet ./...
 	CGO_ENABLED=1 go test -race -shuffle=on -timeout 20m ./...
 	go test -run Allocates ./pkg/layer2 # to the letter: the race detector allocates

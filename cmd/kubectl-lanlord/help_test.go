@@ -42,7 +42,7 @@ func runExample(t *testing.T, line string) {
 		defer cancel()
 		var out bytes.Buffer
 		newMover(t).start(ctx, &out, &out, strings.Fields(strings.ReplaceAll(line, "config.yaml", "testdata/config.yaml"))...)
-		for _, wrong := range []string{"unknown", " --help", "names no Service"} {
+		for _, wrong := range []string{"unknown command", "unknown flag", "unknown shorthand", "unknown output", " --help", "names no Service"} {
 			if strings.Contains(out.String(), wrong) {
 				t.Errorf("%s: %s", line, out.String())
 			}

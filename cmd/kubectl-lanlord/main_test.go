@@ -39,6 +39,7 @@ var noon = time.Date(2026, time.June, 1, 12, 0, 0, 0, time.UTC)
 //   - objects.yaml: the objects of the API server;
 //   - forbidden: missing rights, as "verb resource" or "verb resource/name" on a line each;
 //   - says POD: the status that the process in a Pod prints;
+//   - says POD path ADDRESS: what the speaker in a Pod finds about the path to an address;
 //   - raw PATH: the answer of the API server at a path;
 //   - raw POD: the reason why the controller does not pass on the status of a Pod;
 //   - kubectl lanlord ARGUMENTS: the output of the command, and the exit status if the status is not 0.
@@ -154,6 +155,12 @@ func (w *scenario) reach(clientcmd.ClientConfig) (access, error) {
 			}
 			if slices.Contains(w.denied, "create pods/exec") {
 				return nil, forbidden("pods", t.pod)
+			}
+			if len(t.command) == 3 && t.command[1] == "path" && t.command[0] == "/"+t.container {
+				if said, ok := w.says[t.pod+" path "+t.command[2]]; ok {
+					return said, nil
+				}
+				return nil, errors.New("command terminated with exit code 2: lanlord-speaker: unexpected argument \"path\"")
 			}
 			if len(t.command) != 2 || t.command[1] != "status" || t.command[0] != "/"+t.container {
 				return nil, fmt.Errorf("command %q in the container %s", t.command, t.container)

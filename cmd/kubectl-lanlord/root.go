@@ -52,7 +52,7 @@ func (p *plugin) root() *cobra.Command {
 		return fmt.Errorf("%w; see %s --help", err, c.CommandPath())
 	})
 	root.AddCommand(p.status(), p.pools(), p.services(), p.who(), p.why(), p.move(), p.peers(), p.routes(),
-		p.doctor(), p.check(), p.diff(), p.plan(), p.watch(), p.versions())
+		p.doctor(), p.probe(), p.check(), p.diff(), p.plan(), p.watch(), p.versions())
 	for _, c := range root.Commands() {
 		p.bound(c)
 		_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"wide", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))

@@ -18,7 +18,8 @@ const (
 	about = "Answers ARP and NDP for the addresses of Services on this node, by agreement with the speakers of the " +
 		"other nodes. As \"speaker probe live\" or \"speaker probe ready\" it only asks the one that runs in the " +
 		"same Pod, which the environment variable POD_NAME names: it prints the answer and exits with status 0 for " +
-		"yes, 1 for no. As \"speaker status\" it prints as JSON what that one knows."
+		"yes, 1 for no. As \"speaker status\" it prints as JSON what that one knows, and as \"speaker path ADDRESS\" " +
+		"what that one finds when it probes the path from this node to the address of a Service."
 )
 
 // podEnv names the environment variable with the name of the speaker's Pod. The manifest sets the variable. Speaker and
@@ -33,6 +34,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return daemon.ProbeCommand(ctx, os.Getenv(podEnv), args[1:], stdout)
 	case len(args) > 0 && args[0] == "status":
 		return daemon.StatusCommand(ctx, os.Getenv(podEnv), args[1:], stdout)
+	case len(args) > 0 && args[0] == "path":
+		return daemon.PathCommand(ctx, os.Getenv(podEnv), args[1:], stdout)
 	}
 	f, err := parseFlags(args, stdout)
 	if err != nil {
@@ -74,7 +77,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			Listen: f.Listen, Rebindable: true, Pod: os.Getenv(podEnv), Metrics: registry, PProf: f.PProf, Log: log,
 			Checks: []daemon.Check{{Name: "speaker", Ready: p.succession.Ready}},
 			Status: page.Speaker(p.status), StatusListen: f.StatusListen,
-			Key: kube.NewViewerKey(client, f.Namespace).Get,
+			Path: page.Path(p.probePath), Key: kube.NewViewerKey(client, f.Namespace).Get,
 		}).Run},
 	)
 }

@@ -80,6 +80,10 @@ func newProgram(f flags, client kube.Client, log *slog.Logger, registry *prometh
 			Name: f.nodeName, Wake: p.wake.Poke, Log: log, Registerer: registry,
 			Suspected: func(name string, silent time.Duration) { p.loop.Load().Suspected(name, silent) },
 			Told:      func(name string, versions [8]uint64) { p.loop.Load().Told(name, versions) },
+			PathAsked: func(name string, q membership.PathQuestion) { p.loop.Load().PathAsked(name, q) },
+			PathAnswered: func(name string, number uint32, there bool) {
+				p.loop.Load().PathAnswered(name, number, there)
+			},
 		},
 		Address: f.gossipAddress, Port: f.gossipPort, Source: p.store, Secret: f.Namespace + "/" + kube.GossipSecret,
 	})
@@ -168,6 +172,17 @@ func (n node) Detach(ctx context.Context) []bgp.Detached { return n.routers.Deta
 func (n node) HandOver() {
 	n.Speaker.HandOver()
 	n.gossip.HandOver()
+}
+
+// probePath probes the path from this node to an address.
+func (p *program) probePath(ctx context.Context, addr netip.Addr) status.Path {
+	if loop := p.loop.Load(); loop != nil {
+		return loop.ProbePath(ctx, addr)
+	}
+	return status.Path{
+		Node: p.nodeName, Address: addr.String(), Stations: []status.Station{}, Probes: []status.PathProbe{},
+		Problem: "this process does not have the place of its node yet",
+	}
 }
 
 // status returns the status of this speaker.

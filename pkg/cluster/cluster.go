@@ -277,6 +277,10 @@ type Service struct {
 	SharingKey string
 	// Ports lists the ports of a Service with a SharingKey, sorted; nil without a SharingKey.
 	Ports []Port
+	// TCPPorts lists the TCP ports, sorted. SourceRanges lists spec.loadBalancerSourceRanges, the only sources from which
+	// the service proxies accept packets; nil for all sources. Both serve probes of the path to the Service.
+	TCPPorts     []uint16
+	SourceRanges []netip.Prefix
 	// Selector is the Service's selector in canonical text form. Selector is set only with a SharingKey and
 	// TrafficPolicy Local.
 	Selector string

@@ -50,6 +50,8 @@ type ServerOptions struct {
 	// an address like Listen, and on the socket of Pod for /status.json only. A nil Status serves no status.
 	Status       http.Handler
 	StatusListen string
+	// Path probes the path to an address, under /path.json on the socket of Pod only. A nil Path serves nothing there.
+	Path http.Handler
 	// Key returns the secret for the encryption of the status. With Key and Status, Listen serves the encrypted status
 	// under /status.sealed. Several goroutines call Key. A nil Key serves no encrypted status.
 	Key func(context.Context) ([]byte, error)
@@ -84,6 +86,9 @@ func NewServer(options ServerOptions) *Server {
 	health.HandleFunc("GET /readyz", readiness(options.Checks))
 	if options.Status != nil {
 		health.Handle("GET "+statusPath, options.Status)
+	}
+	if options.Path != nil {
+		health.Handle("GET "+pathPath, options.Path)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/healthz", health)

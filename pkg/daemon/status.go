@@ -39,6 +39,34 @@ func Status(ctx context.Context, pod string, stdout io.Writer) error {
 	return nil
 }
 
+// pathPath is the path of the probe of a path to an address.
+const pathPath = "/path.json"
+
+// PathCommand runs the command "path ADDRESS" of a command line: the process in the same pod probes the path from its
+// node to the address, and PathCommand prints the finding as JSON. It returns a *UsageError unless args is one IP address.
+func PathCommand(ctx context.Context, pod string, args []string, stdout io.Writer) error {
+	if len(args) != 1 {
+		return &UsageError{fmt.Sprintf("path takes one word, an IP address, not %d", len(args))}
+	}
+	addr, err := netip.ParseAddr(args[0])
+	switch {
+	case err != nil || addr.Zone() != "":
+		return &UsageError{fmt.Sprintf("path takes an IP address, and not %q", args[0])}
+	case pod == "":
+		return errNoPod
+	}
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	answer, err := ask(ctx, probeSocket(pod), pathPath+"?address="+addr.String(), maxStatus)
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(stdout, answer); err != nil {
+		return fmt.Errorf("write to standard output: %w", err)
+	}
+	return nil
+}
+
 // serveStatus serves the status page until ctx ends. If serveStatus cannot listen, serveStatus tries again later: a
 // missing status page is no reason to end the process.
 func (s *Server) serveStatus(ctx context.Context, config net.ListenConfig) {

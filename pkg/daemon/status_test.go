@@ -5,12 +5,16 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // teller answers with a status of size bytes.
@@ -109,5 +113,33 @@ func TestStatusListen(t *testing.T) {
 	}
 	if status, body := get(t, "http://"+address+"/x"); status != http.StatusOK || body != "/x x" {
 		t.Errorf("the page is %d %q", status, body)
+	}
+}
+
+// TestPath asks for a path over the pod's socket, and nowhere else.
+func TestPath(t *testing.T) {
+	pod := "speaker-" + rand.Text()
+	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.URL.Query().Get("address")) })
+	start(t, ServerOptions{Pod: pod, Path: echo})
+	for _, addr := range []string{"192.0.2.10", "2001:db8::10"} {
+		var stdout bytes.Buffer
+		if err := PathCommand(t.Context(), pod, []string{addr}, &stdout); err != nil || stdout.String() != addr {
+			t.Errorf("%s: %q, %v", addr, stdout.String(), err)
+		}
+	}
+	w := httptest.NewRecorder()
+	NewServer(ServerOptions{Path: echo, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()}).handler.ServeHTTP(w,
+		httptest.NewRequest(http.MethodGet, "/path.json?address=192.0.2.10", nil))
+	if w.Code != http.StatusNotFound {
+		t.Errorf("the TCP port serves paths with the status %d", w.Code)
+	}
+	for _, args := range [][]string{nil, {"web"}, {"fe80::1%eth0"}, {"192.0.2.10", "80"}} {
+		var usage *UsageError
+		if err := PathCommand(t.Context(), pod, args, io.Discard); !errors.As(err, &usage) {
+			t.Errorf("%q: %v, want a mistake in the command line", args, err)
+		}
+	}
+	if err := PathCommand(t.Context(), "", []string{"192.0.2.10"}, io.Discard); !errors.Is(err, errNoPod) {
+		t.Errorf("without a pod: %v", err)
 	}
 }

@@ -53,3 +53,11 @@ func (g *Gossip) Suspect(name string, silent time.Duration) { g.current.Load().S
 
 // Tell sends the versions of this node to a member, see [membership.Membership.Tell].
 func (g *Gossip) Tell(name string, versions [8]uint64) { g.current.Load().Tell(name, versions) }
+
+// AskPath asks a member to probe a path through this node, see [membership.Membership.AskPath].
+func (g *Gossip) AskPath(name string, q membership.PathQuestion) { g.current.Load().AskPath(name, q) }
+
+// AnswerPath answers the question of a member, see [membership.Membership.AnswerPath].
+func (g *Gossip) AnswerPath(name string, number uint32, there bool) {
+	g.current.Load().AnswerPath(name, number, there)
+}

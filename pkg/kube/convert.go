@@ -108,6 +108,7 @@ func convertService(o *corev1.Service, class string) (serviceRow, bool) {
 			s.Selector = labels.Set(o.Spec.Selector).String()
 		}
 	}
+	s.TCPPorts, s.SourceRanges = tcpPorts(o), sourceRanges(o)
 	s.Requested, s.RequestedPool, s.RequestProblem = requested(o, s.Families)
 	if s.RequestProblem != "" {
 		s.RequestValue = requestValue(o)
@@ -244,6 +245,28 @@ func ports(o *corev1.Service) []cluster.Port {
 	}
 	slices.SortFunc(ps, cluster.Port.Compare)
 	return ps
+}
+
+// tcpPorts returns the TCP ports of a Service, sorted.
+func tcpPorts(o *corev1.Service) (numbers []uint16) {
+	for _, p := range o.Spec.Ports {
+		if p.Protocol == corev1.ProtocolTCP || p.Protocol == "" {
+			numbers = append(numbers, uint16(p.Port))
+		}
+	}
+	slices.Sort(numbers)
+	return numbers
+}
+
+// sourceRanges returns spec.loadBalancerSourceRanges without the entries that are no ranges; the API server refuses such
+// entries.
+func sourceRanges(o *corev1.Service) (ranges []netip.Prefix) {
+	for _, text := range o.Spec.LoadBalancerSourceRanges {
+		if r, err := netip.ParsePrefix(strings.TrimSpace(text)); err == nil {
+			ranges = append(ranges, r.Masked())
+		}
+	}
+	return ranges
 }
 
 func familyPolicy(p *corev1.IPFamilyPolicy) cluster.FamilyPolicy {

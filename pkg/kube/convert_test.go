@@ -77,6 +77,14 @@ func TestConvertService(t *testing.T) {
 			func(s *cluster.Service) {
 				s.SharingKey = "dns"
 				s.Ports = []cluster.Port{{Number: 53}, {Number: 8053}, {Protocol: cluster.UDP, Number: 53}, {Protocol: cluster.SCTP, Number: 132}}
+				s.TCPPorts = []uint16{53, 8053}
+			}},
+		{"source ranges",
+			func(o *corev1.Service) {
+				o.Spec.LoadBalancerSourceRanges = []string{"203.0.113.9/24", " 2001:db8::/32", "all"}
+			},
+			func(s *cluster.Service) {
+				s.SourceRanges = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8::/32")}
 			}},
 		{"MetalLB's old sharing key with policy Local, and with it the selector",
 			func(o *corev1.Service) {

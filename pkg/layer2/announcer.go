@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 )
 
 // DefaultRefresh is the average time between two announcements of an address. DefaultRefresh is less than a third of
@@ -91,6 +92,24 @@ type Announcer struct {
 	claims     chan Claim
 	pulse      pulse
 	resume     atomic.Uint64
+	bell       bell
+	targets    *targetSet
+	ranges     atomic.Pointer[[]Range]
+	refresh    atomic.Int64
+	rate       atomic.Int64
+	again      pile[netip.Addr]
+	inquiries  inquiries
+	ports      atomic.Pointer[[]*port]
+	ping       atomic.Bool
+	told       atomic.Pointer[HostState]
+	host       atomic.Pointer[HostState] // the state that the loop has applied
+	node       atomic.Pointer[[]netip.Addr]
+	layout     atomic.Pointer[layout] // nil before the first state of the host
+	sockets    atomic.Int32
+	claims     chan Claim
+	pulse      pulse
+	resume     atomic.Uint64
+	paths      *rate.Limiter // the questions about paths
 }
 
 // New returns an Announcer without addresses. New starts no goroutine; Run does.
@@ -103,6 +122,7 @@ func New(o Options) *Announcer {
 		bell:    newBell(),
 		claims:  make(chan Claim, claimQueue),
 		targets: newTargetSet(),
+		paths:   newPathTokens(),
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)

@@ -2,6 +2,8 @@ package layer2
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/lanlord/lanlord/pkg/pathprobe"
 )
 
 // metrics holds resolved counters, so that counting a frame needs no lookup by label. received resolves the remaining
@@ -16,6 +18,7 @@ type metrics struct {
 	socketErrors  [protocols]prometheus.Counter
 	lost          [protocols]prometheus.Counter
 	standstills   prometheus.Counter
+	paths         [pathprobe.Outcomes]prometheus.Counter
 }
 
 // newMetrics registers the counters, and gauges computed at each scrape from the published state of a. r may be nil.
@@ -53,6 +56,11 @@ func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
 		Help: "Sockets that were opened again after they had failed.",
 	}, []string{"protocol"})
 
+	paths := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lanlord_path_probes_total",
+		Help: "Probes of the path through a node to a port of a Service, by what came back.",
+	}, []string{"result"})
+
 	m := &metrics{requests: requests, standstills: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "lanlord_layer2_standstills_total",
 		Help: "Times that this process was found to have stood still for so long that other nodes may have taken over.",
@@ -73,8 +81,11 @@ func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
 		}
 		m.claims[p] = claims.WithLabelValues(p.String())
 	}
+	for o := range m.paths {
+		m.paths[o] = paths.WithLabelValues(pathprobe.Outcome(o).String())
+	}
 	if r != nil {
-		r.MustRegister(requests, announcements, heldBack, claims, probes, socketErrors, lost, reopened, m.standstills, newStateCollector(a))
+		r.MustRegister(paths, requests, announcements, heldBack, claims, probes, socketErrors, lost, reopened, m.standstills, newStateCollector(a))
 	}
 	return m
 }

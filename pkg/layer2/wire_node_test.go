@@ -38,6 +38,8 @@ func TestMain(m *testing.M) {
 		os.Exit(exitStatus(runNode(func() { fmt.Println("stood") })))
 	case "send":
 		os.Exit(exitStatus(sendFrame(os.Getenv(frameVariable))))
+	case "listen":
+		os.Exit(exitStatus(listenTCP()))
 	case "solicit":
 		os.Exit(exitStatus(solicitPlainly(os.Getenv("LANLORD_LAYER2_TEST_TARGET"))))
 	}
@@ -65,6 +67,8 @@ func exitStatus(err error) int {
 //	node ADDRESS     set the address of the Node
 //	proxied ADDRESS  print the results of Proxied and ProxyAnswers
 //	probe ADDRESS    probe the address and print the finding
+//	path MAC ADDRESS:PORT QUESTIONS CERTAIN WAIT
+//	                 probe the path through the station, and print the finding
 //
 // runNode prints "set" after applying a set, ranges, a rate, "resume", "quiet" or "node", "ready" when the announcer is
 // ready, and a line for each claim.
@@ -121,6 +125,8 @@ func runNode(stood func()) error {
 				fmt.Println("proxied", addr, a.Proxied(addr), a.ProxyAnswers(addr))
 			case "probe":
 				go printProbe(ctx, a, netip.MustParseAddr(rest))
+			case "path":
+				go printPath(ctx, a, rest)
 			default:
 				a.Set(parseTargets(lines.Text()))
 				fmt.Println("set")

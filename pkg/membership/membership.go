@@ -76,6 +76,10 @@ type Options struct {
 	Suspected func(name string, silent time.Duration)
 	// Told is called when the other member name sends words to this member with Tell. The rules of Suspected apply.
 	Told func(name string, words [8]uint64)
+	// PathAsked is called when the other member name asks this member with AskPath, and PathAnswered when that member
+	// answers a question of this member with AnswerPath. The rules of Suspected apply.
+	PathAsked    func(name string, q PathQuestion)
+	PathAnswered func(name string, number uint32, there bool)
 	// Transport replaces the sockets bound to Bind, for networks in memory. Run closes the Transport. Transport is
 	// optional.
 	Transport memberlist.NodeAwareTransport

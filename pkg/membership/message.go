@@ -98,6 +98,8 @@ func (m *Membership) hear(message []byte) {
 		case name != m.options.Name && m.options.Suspected != nil && !m.frozen.Load():
 			m.options.Suspected(name, silent)
 		}
+	case messagePathQuestion, messagePathAnswer:
+		m.hearPath(message)
 	case messageVersions:
 		name, words, err := parseVersions(message)
 		switch {

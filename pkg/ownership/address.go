@@ -58,6 +58,12 @@ func (a *Address) Next() time.Time {
 	return next
 }
 
+// AwaitsRules reports whether the first probe of a new address waits for the rules of the service proxy: a proof of the
+// path (Arrival.Proven) would end the wait.
+func (a *Address) AwaitsRules() bool {
+	return a.state == Probing && a.probing.rules && !a.probing.asking
+}
+
 // Facts describes an address for logs and the status.
 type Facts struct {
 	State State

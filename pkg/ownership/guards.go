@@ -97,8 +97,11 @@ func held(c *step) bool {
 // wrongly reports whether a node may not have the address, as far as this node can judge.
 func wrongly(c *step, p peers.Peer) bool { return !c.in.Placement.Eligible(p.Name) && !p.Newer }
 
-// probeDue reports whether the time of the next probe has come.
-func probeDue(c *step) bool { return c.a.probing.due(c.now) }
+// probeDue reports whether the time of the next probe has come. The first probe of a new address does not wait for the
+// rules of the service proxy any longer when a member has proven the path.
+func probeDue(c *step) bool {
+	return c.a.probing.due(c.now) || c.in.Arrival.Proven && c.a.probing.rules && !c.a.probing.asking
+}
 
 // newTurn reports whether the elected node or the last owner has changed since this turn as backup began.
 func newTurn(c *step) bool {

@@ -57,6 +57,9 @@ type Arrival struct {
 	// Late is true when every Service with the address was created clearly before Came, by the clock of the API server.
 	// This node may have seen the address late, after another node has announced it.
 	Late bool
+	// Proven is true when another member has reached the Service through this node: the rules of the service proxy are
+	// there.
+	Proven bool
 }
 
 // Sighting records a host heard as owner of the address.

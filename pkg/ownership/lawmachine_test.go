@@ -64,7 +64,7 @@ func (m *machine) boot() {
 
 // arrive shows the address of a Service to the machine.
 func (m *machine) arrive() {
-	m.unaware, m.in.Arrival = false, Arrival{Since: m.w.now, Came: m.w.now}
+	m.unaware, m.in.Arrival = false, Arrival{Since: m.w.now, Came: m.w.now, Proven: m.w.chance(0.5)}
 	m.review()
 }
 

@@ -23,6 +23,8 @@ type probing struct {
 	asking bool
 	// next is the time of the next probe, zero for never. asked is the start of the last probe.
 	next, asked time.Time
+	// rules is true while the first probe waits for the rules of the service proxy.
+	rules bool
 	// claimed is the time of the last announcement of another host.
 	claimed time.Time
 	// to is the only station to ask, zero for all stations. mute is a station that stayed silent when asked alone:
@@ -39,6 +41,12 @@ func (p *probing) reset(next time.Time) {
 	*p = probing{number: p.number + 1, next: next}
 }
 
+// awaitRules resets, and plans the next probe for the time of the rules of the service proxy, or for now.
+func (p *probing) awaitRules(now, rules time.Time) {
+	p.reset(latest(now, rules))
+	p.rules = rules.After(now)
+}
+
 // due reports whether the next probe is due.
 func (p *probing) due(now time.Time) bool { return !p.asking && !p.next.IsZero() && !p.next.After(now) }
 
@@ -53,7 +61,7 @@ func (p *probing) at() time.Time {
 // begin starts a probe.
 func (p *probing) begin(now time.Time, backup, linger bool) Action {
 	p.number++
-	p.asking, p.asked = true, now
+	p.asking, p.asked, p.rules = true, now, false
 	return Action{Kind: Ask,
 		Probe: Probe{Number: p.number, To: p.to, Linger: linger || p.mute != layer2.MAC{}, Backup: backup}}
 }

@@ -375,6 +375,7 @@ func TestNewAddressWaitsForRules(t *testing.T) {
 	}{
 		{"old", Arrival{}, 0},
 		{"new", Arrival{Since: epoch, Came: epoch}, RulesDelay},
+		{"new, with a proven path", Arrival{Since: epoch, Came: epoch, Proven: true}, 0},
 		{"with endpoints after half of the delay", Arrival{Since: epoch, Came: epoch.Add(-RulesDelay / 2)},
 			RulesDelay / 2},
 		{"with endpoints after long", Arrival{Since: epoch, Came: epoch.Add(-time.Minute)}, 0},

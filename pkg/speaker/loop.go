@@ -22,6 +22,7 @@ type loop struct {
 	arrivals arrivals
 	routing  *routing
 	pending  pending
+	proofs   proofs
 	decision
 	shared sharedInputs
 	// deadline is the time of the next round if nothing happens before.
@@ -35,6 +36,7 @@ func newLoop(ctx context.Context, p *parts) *loop {
 		parts: p, self: newSelf(&p.opt), table: peers.NewTable(p.opt.Self), notifier: notify.New(p.opt.Self),
 		prober: newProber(ctx, p.opt.Announcer, p.mailbox.probed), addrs: inherit(p.opt.Predecessor.Addrs),
 		routing: newRouting(p.opt.Self, p.opt.Routing), afterRound: func() {},
+		proofs: newProofs(&p.opt),
 	}
 	l.table.Restore(p.opt.Predecessor.Members, time.Now())
 	return l

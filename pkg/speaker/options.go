@@ -35,6 +35,15 @@ type Peers interface {
 	Tell(name string, versions [8]uint64)
 }
 
+// PathPeers is an optional part of Peers: other members probe the path through this node before this node announces a
+// new address. Without the part, this node waits until kube-proxy must have its rules.
+type PathPeers interface {
+	// AskPath asks the named member to probe, and AnswerPath answers a question of the named member. Both messages may
+	// be lost.
+	AskPath(name string, q membership.PathQuestion)
+	AnswerPath(name string, number uint32, there bool)
+}
+
 // Predecessor describes the previous process of the same node.
 type Predecessor struct {
 	// Succeeds is true when a predecessor exists, so that this process is ready from the start.

@@ -16,10 +16,12 @@ type parts struct {
 	metrics   *metrics
 	detector  *peers.Detector
 	status    atomic.Pointer[Status]
+	// proving limits the questions of other members about paths that this node probes at a time.
+	proving chan struct{}
 }
 
 func newParts(o Options) *parts {
-	p := &parts{opt: o.withDefaults(), mailbox: newMailbox()}
+	p := &parts{opt: o.withDefaults(), mailbox: newMailbox(), proving: make(chan struct{}, mostProving)}
 	p.metrics = newMetrics(o.Registerer, o.AddressMetrics, p.Status)
 	return p
 }
@@ -38,6 +40,10 @@ func (p *parts) blocked(u membership.Unreached) bool {
 	at, heard := p.detector.LastHeard(u.Name)
 	return !u.Met || heard && at.Sub(u.Since) >= blockedAfter
 }
+
+// mostProving limits the questions of other members about paths that this node probes at a time. A member without an
+// answer waits for the rules as without probes.
+const mostProving = 16
 
 // blockedAfter is the minimum time between the loss of a node in gossip and a later answer of the node on the wire.
 const blockedAfter = 5 * time.Second

@@ -31,6 +31,7 @@ func (l *loop) round(now time.Time) {
 	l.opt.Announcer.Resume(stalls)
 	l.announcePending()
 	l.askPending(now)
+	l.proofs.ask(now, l.addrs, &l.snapshot, l.placements, l.table.Entries)
 	l.self.tell(l.addrs, l.status.Load() == nil)
 	l.notify(now)
 	l.publish()

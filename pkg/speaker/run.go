@@ -41,6 +41,8 @@ func (l *loop) await(ctx context.Context) bool {
 		case m := <-l.mailbox.probed:
 			l.probed(m)
 			news = true
+		case m := <-l.mailbox.proofs:
+			news = l.proofs.proven(m, l.addrs, &l.arrivals)
 		}
 	}
 	return true
@@ -58,6 +60,8 @@ func (l *loop) drain() {
 			l.told(m, time.Now())
 		case m := <-l.mailbox.probed:
 			l.probed(m)
+		case m := <-l.mailbox.proofs:
+			l.proofs.proven(m, l.addrs, &l.arrivals)
 		default:
 			return
 		}

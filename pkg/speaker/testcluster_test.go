@@ -38,6 +38,7 @@ type testCluster struct {
 	client   *lantest.Host
 	speakers map[string]*testNode
 	log      slog.Handler
+	proving  bool // whether the nodes probe paths for each other
 
 	mu     sync.Mutex
 	snap   cluster.Snapshot
@@ -179,7 +180,11 @@ func (p *testNode) boot() {
 	p.announcer = layer2.New(layer2.Options{
 		Log: log, Network: p.machine, Wake: p.poke, Stood: p.poke, Heard: func(c layer2.Claim) { loop.Heard(c) },
 	})
-	loop = New(Options{Self: p.name, Wake: p.wake, Source: p, Peers: p, Announcer: p.announcer, Event: p.event, Log: log, Informed: p.informed,
+	var gossip Peers = p
+	if p.proving {
+		gossip = provingNode{p}
+	}
+	loop = New(Options{Self: p.name, Wake: p.wake, Source: p, Peers: gossip, Announcer: p.announcer, Event: p.event, Log: log, Informed: p.informed,
 		Forwards: func() bool { return !p.proxyless.Load() }, Routing: p.routing, Predecessor: p.predecessor})
 	p.auditor = newAuditor(p.t)
 	loop.audit = p.auditor.audit

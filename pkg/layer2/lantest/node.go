@@ -28,7 +28,8 @@ type Node struct {
 	opened   int
 	addrs    []netip.Addr // addresses of the kernel besides the interface addresses
 	macs     []layer2.MAC // hardware addresses of interfaces that the announcer does not use
-	lax      bool         // true if the kernel answers ARP requests for the addresses of SetLocal
+	proxy    func(netip.AddrPort) bool
+	lax      bool // true if the kernel answers ARP requests for the addresses of SetLocal
 }
 
 var _ layer2.Network = (*Node)(nil)
@@ -342,10 +343,24 @@ func (c *NIC) receive(frame []byte) [][]byte {
 	if !c.state.Up || destination[0]&1 == 0 && destination != c.state.MAC && !slices.Contains(c.state.MACs, destination) {
 		return nil
 	}
+	switch {
+	case segmentStart(frame) > 0:
+		c.deliver(pathSocket, frame)
+		return c.proxyAnswers(frame)
+	case isEchoReply(frame):
+		c.deliver(pathSocket, frame)
+		return nil
+	}
 	protocol, ok := protocolOf(frame)
 	if !ok {
 		return nil
 	}
+	c.deliver(protocol, frame)
+	return c.kernelAnswers(frame)
+}
+
+// deliver passes a frame to the sockets of a protocol. The caller holds the mutex.
+func (c *NIC) deliver(protocol layer2.Protocol, frame []byte) {
 	for s := range c.conns {
 		if s.protocol == protocol {
 			select {
@@ -354,7 +369,6 @@ func (c *NIC) receive(frame []byte) [][]byte {
 			}
 		}
 	}
-	return c.kernelAnswers(frame)
 }
 
 // Heartbeats are ARP packets with an operation of their own.
