@@ -49,7 +49,7 @@ var mayImport = map[string][]string{
 	"pkg/cluster/clustertest": {},
 	"pkg/reason":              {},
 	"pkg/status":              {},
-	"pkg/page":                {"pkg/reason", "pkg/status"},
+	"pkg/page":                {"pkg/cluster", "pkg/inspect", "pkg/reason", "pkg/status"},
 	"pkg/handover":            {},
 	"pkg/succession":          {"pkg/bfd", "pkg/bgp", "pkg/config", "pkg/daemon", "pkg/handover", "pkg/layer2", "pkg/membership"},
 	"pkg/gossip":              {"pkg/cluster", "pkg/membership"},
@@ -58,11 +58,11 @@ var mayImport = map[string][]string{
 	"pkg/schedslice":          {},
 	"pkg/inspect":             {"pkg/cluster", "pkg/config", "pkg/reason", "pkg/status"},
 	"pkg/rehearsal":           {"pkg/cluster", "pkg/config", "pkg/controller", "pkg/kube", "pkg/membership", "pkg/placement", "pkg/reason"},
-	"cmd/controller":          {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/kube", "pkg/controller", "pkg/daemon", "pkg/metallb", "pkg/status", "pkg/page", "pkg/rehearsal"},
+	"cmd/controller":          {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/kube", "pkg/controller", "pkg/daemon", "pkg/metallb", "pkg/status", "pkg/page", "pkg/rehearsal", "pkg/inspect"},
 	"cmd/speaker": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/layer2", "pkg/membership", "pkg/speaker", "pkg/daemon", "pkg/status", "pkg/page",
 		"pkg/succession", "pkg/gossip", "pkg/serviceproxy", "pkg/pace", "pkg/schedslice", "pkg/bgp"},
 
-	"cmd/kubectl-lanlord": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/daemon", "pkg/inspect", "pkg/membership", "pkg/metallb", "pkg/reason", "pkg/rehearsal", "pkg/status"},
+	"cmd/kubectl-lanlord": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/daemon", "pkg/inspect", "pkg/membership", "pkg/metallb", "pkg/reason", "pkg/rehearsal", "pkg/status", "pkg/page"},
 }
 
 // pure are the packages whose decisions must not depend on clients, sockets or clocks.
