@@ -72,7 +72,7 @@ var pure = []string{"pkg/config", "pkg/metallb", "pkg/cluster", "pkg/allocator",
 // pluginOnly are what only the plugin may use. The clientset, and what is made with it, would bring all kinds of Kubernetes along, and
 // templates every method there is (see TestLinkerLeavesMethodsOut).
 var pluginOnly = []string{
-	"github.com/spf13/cobra", "k8s.io/client-go/tools/remotecommand", "k8s.io/client-go/kubernetes", "k8s.io/client-go/kubernetes/scheme",
+	"github.com/spf13/cobra", "k8s.io/client-go/tools/remotecommand", "k8s.io/client-go/tools/portforward", "k8s.io/client-go/transport/spdy", "k8s.io/client-go/kubernetes", "k8s.io/client-go/kubernetes/scheme",
 	"k8s.io/client-go/tools/leaderelection", "k8s.io/client-go/tools/events", "k8s.io/client-go/informers", "k8s.io/client-go/tools/record",
 	"html/template", "text/template",
 }

@@ -135,6 +135,8 @@ func (s *sight) hear(c *inspect.Cluster, all collection, key []byte) {
 		text, silence := []byte(nil), all.answers.Problems[p.Pod]
 		if x, has := sealed[p.Pod]; has {
 			text, silence = opened(x, key, c.At)
+		} else if silence == "" {
+			silence = "the controller did not ask it"
 		}
 		if !p.Speaker {
 			controller := inspect.Controller{Pod: pod}

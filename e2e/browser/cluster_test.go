@@ -134,7 +134,7 @@ func TestClusterPage(t *testing.T) {
 	w.Await("the move of an address, without reload", `window.untouched && document.querySelector("#services").parentElement.innerText.includes("rack1-worker-03")`)
 
 	looks := []struct{ name, path string }{
-		{"overview", "/"}, {"filtered", "/?q=team-37&sort=state"}, {"map", "/map"}, {"labels", "/map?q=team-0"}, {"changes", "/changes"}, {"service", "/service?name=team-01/checkout-api-1"},
+		{"overview", "/"}, {"filtered", "/?q=team-37&sort=state"}, {"map", "/map"}, {"labels", "/map?q=team-00"}, {"changes", "/changes"}, {"service", "/service?name=team-01/checkout-api-1"},
 		{"trouble", "/service?name=team-37/rabbitmq-1877"},
 	}
 	for _, scheme := range []string{"light", "dark"} {

@@ -36,6 +36,11 @@ const (
 	pageSession      = "runbooks/bgp-session-down.md"
 	pageNotAnnounced = "runbooks/bgp-not-announced.md"
 	pageController   = "runbooks/controller-down.md"
+	pageIPVS         = "distributions.md#kube-proxy-in-ipvs-mode"
+	pageProxy        = "distributions.md#no-kube-proxy"
+	pageVersions     = "distributions.md#kubernetes-versions"
+	pageNamespace    = "distributions.md#talos"
+	pageInstall      = "install.md#what-it-may-do"
 	pageRights       = "kubectl-plugin.md#rights"
 )
 
@@ -102,10 +107,16 @@ var checkPages = [...]struct{ check, page string }{
 	{"subnets", pageUnreachable},
 	{"strangers", pageConflict},
 	{"node-addresses", pageTaken},
-	{"kube-proxy", pageUnreachable},
+	{"kube-proxy", pageIPVS},
 	{"metallb", pageContested},
 	{"rivals", pageContested},
 	{"rights", pageRights},
+	{"kubernetes", pageVersions},
+	{"installed", pageStart},
+	{"network", pageProxy},
+	{"ports", pageStart},
+	{"namespace", pageNamespace},
+	{"install", pageInstall},
 }
 
 // checkLink returns the address of the page that explains the findings of a check, empty for an unknown check.

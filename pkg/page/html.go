@@ -3,6 +3,7 @@ package page
 import (
 	"bytes"
 	"html"
+	"strings"
 )
 
 // markup is HTML that the writer writes without escaping. An untyped constant converts to markup; a string variable
@@ -74,9 +75,19 @@ func (w *writer) runbook(address string) *writer {
 	return w.raw(`<a class="runbook" rel="noreferrer" href="`).text(address).raw(`">runbook</a>`)
 }
 
-// name writes the name of a Service, which breaks after the namespace.
+// longestWord is the greatest length of a part of a name between hyphens that never breaks.
+const longestWord = 28
+
+// name writes the name of a Service, which breaks after the namespace and after hyphens. A name with a longer part may
+// break anywhere, or the name would push the rest of the table out of the window.
 func (w *writer) name(namespace, name string) *writer {
-	return w.dim(namespace + "/").raw("<wbr>").text(name)
+	w.dim(namespace + "/").raw("<wbr>")
+	for part := range strings.SplitSeq(name, "-") {
+		if len(part) > longestWord {
+			return w.element(`<span class="long">`, name, `</span>`)
+		}
+	}
+	return w.text(name)
 }
 
 // none writes the text for an empty section.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/inspect"
+	"github.com/lanlord/lanlord/pkg/status"
 )
 
 // serviceView holds the content of the page of one Service.
@@ -121,7 +122,9 @@ func (v *serviceView) writeAddresses(w *writer) {
 		}
 		w.cell().raw(`<span class="state">`).mark(mark).text(a.State).raw(`</span>`)
 		for _, node := range sortedKeys(a.SpeakerStates) {
-			w.raw(` <span class="tag">`).text(node + " " + string(a.SpeakerStates[node])).raw(`</span>`)
+			if state := a.SpeakerStates[node]; state != status.StateOwner {
+				w.tag(node + " " + string(state))
+			}
 		}
 		w.cell()
 		if a.Detail != "" {
@@ -178,7 +181,7 @@ func (v *serviceView) writeRoutes(w *writer) {
 func (v *serviceView) writeAsks(w *writer) {
 	list := v.Requests
 	if v.Row != nil && len(v.Row.Wants.Families) > 0 {
-		list = append([]string{"addresses of " + asks(&v.Row.Wants)[0]}, list...)
+		list = append([]string{"family: " + asks(&v.Row.Wants)[0]}, list...)
 		if v.Row.Wants.TrafficPolicy == "Local" {
 			list = append(list, "traffic policy Local: only nodes with an endpoint announce the addresses")
 		}
