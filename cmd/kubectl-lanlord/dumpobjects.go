@@ -62,7 +62,9 @@ func (d *dumper) objects(ctx context.Context) {
 	in := " in " + namespace
 	d.list(ctx, "pods", "list pods"+in, func(ctx context.Context) (runtime.Object, error) { return core.Pods(namespace).List(ctx, lanlord) })
 	apps := d.access.client.AppsV1()
-	d.list(ctx, "daemonsets", "list daemonsets"+in, func(ctx context.Context) (runtime.Object, error) { return apps.DaemonSets(namespace).List(ctx, lanlord) })
+	d.list(ctx, "daemonsets", "list daemonsets"+in, func(ctx context.Context) (runtime.Object, error) {
+		return apps.DaemonSets(namespace).List(ctx, lanlord)
+	})
 	d.list(ctx, "deployments", "list deployments"+in, func(ctx context.Context) (runtime.Object, error) {
 		return apps.Deployments(namespace).List(ctx, lanlord)
 	})

@@ -11,7 +11,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
-// Event kinds of a Timeline.
+// The kinds of entries of a Timeline.
 const (
 	// HappenedToAddress is a change of the node that answers for an address.
 	HappenedToAddress = "address"

@@ -153,7 +153,9 @@ func TestPrepare(t *testing.T) {
 		"nodes homeless":    {func(g *Ground) { g.Nodes[0].Addresses = nil }, Wrong, "without an InternalIP"},
 		"kube-proxy":        {func(g *Ground) { g.KubeProxy = &KubeProxy{Mode: "ipvs"} }, Wrong, "without strictARP"},
 		"network":           {func(g *Ground) { g.PodNetworks = []string{"Calico", "Flannel"} }, Remark, "several network plugins"},
-		"ports": {func(g *Ground) { g.Ports = []UsedPort{{Port: 7572, Protocol: "TCP", Pod: "a/b", Nodes: []string{"n1"}}} }, Wrong,
+		"ports": {func(g *Ground) {
+			g.Ports = []UsedPort{{Port: 7572, Protocol: "TCP", Pod: "a/b", Nodes: []string{"n1"}}}
+		}, Wrong,
 			"a/b uses the port 7572 TCP on n1"},
 		"metallb":   {func(g *Ground) { g.MetalLB = &MetalLB{Pods: []string{"metallb-system/c"}, Known: true} }, Wrong, "MetalLB runs too"},
 		"rivals":    {func(g *Ground) { g.Rivals = []Rival{{Kind: ServiceLB, Objects: []string{"kube-system/svclb"}}} }, Remark, "ServiceLB is in this cluster"},

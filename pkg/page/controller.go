@@ -56,7 +56,6 @@ func newClusterCommon(sight *Sight, q query, here string) common {
 	return c
 }
 
-
 // poolRow describes one family of a pool.
 type poolRow struct {
 	status.Pool

@@ -67,7 +67,7 @@ func (v *serviceView) top() *common { return &v.common }
 
 func (v *serviceView) content(w *writer) {
 	namespace, name, _ := strings.Cut(v.Service, "/")
-	w.raw(`<section aria-labelledby="service">` + "\n" + `<h2 id="service" class="title">`).name(namespace, name).raw("</h2>\n")
+	w.raw(`<section aria-labelledby="service">`+"\n"+`<h2 id="service" class="title">`).name(namespace, name).raw("</h2>\n")
 	switch {
 	case !v.Known:
 		w.none("Nobody has asked the speakers.").raw("\n</section>\n")
