@@ -56,7 +56,9 @@ func forward(ctx context.Context, cfg *rest.Config, client kubernetes.Interface,
 	if err != nil {
 		return err
 	}
+	told := make(chan struct{})
 	go func() {
+		defer close(told)
 		select {
 		case <-ctx.Done():
 		case <-ready:
@@ -66,6 +68,8 @@ func forward(ctx context.Context, cfg *rest.Config, client kubernetes.Interface,
 		}
 	}()
 	err = forwarder.ForwardPorts()
+	cancel()
+	<-told
 	switch {
 	case errors.Is(err, portforward.ErrLostConnectionToPod):
 		return errLostPod
