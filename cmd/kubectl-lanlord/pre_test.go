@@ -13,6 +13,17 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
+// mayCreate sets the rights of the user of a scenario to create objects.
+func mayCreate(w *scenario, may func(resource string) bool) {
+	w.client.PrependReactor("create", "selfsubjectaccessreviews", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		review, is := a.(clienttesting.CreateAction).GetObject().(*authorizationv1.SelfSubjectAccessReview)
+		if is {
+			review.Status.Allowed = may(review.Spec.ResourceAttributes.Resource)
+		}
+		return true, review, nil
+	})
+}
+
 // TestDoctorPre checks a cluster with another program on a port of Lanlord, a network plugin, and a user who may not
 // create ClusterRoles.
 func TestDoctorPre(t *testing.T) {
@@ -20,11 +31,7 @@ func TestDoctorPre(t *testing.T) {
 	if discovery, is := w.client.Discovery().(*fakediscovery.FakeDiscovery); is {
 		discovery.FakedServerVersion = &version.Info{Major: "1", Minor: "33+", GitVersion: "v1.33.2"}
 	}
-	w.client.PrependReactor("create", "selfsubjectaccessreviews", func(a clienttesting.Action) (bool, runtime.Object, error) {
-		review := a.(clienttesting.CreateAction).GetObject().(*authorizationv1.SelfSubjectAccessReview)
-		review.Status.Allowed = review.Spec.ResourceAttributes.Resource != "clusterroles"
-		return true, review, nil
-	})
+	mayCreate(w, func(resource string) bool { return resource != "clusterroles" })
 	ctx, core := t.Context(), w.client.CoreV1()
 	for _, node := range []string{"n2", "n1"} {
 		pod := &corev1.Pod{
@@ -58,6 +65,7 @@ func TestDoctorPre(t *testing.T) {
 		t.Errorf("the JSON has no links:\n%s", text)
 	}
 	admin := scenarioOf(t, "namespace-admin")
+	mayCreate(admin, func(string) bool { return false })
 	if text := admin.run("doctor", "--pre"); !strings.Contains(text, "the right to list pods is missing") || !strings.Contains(text, "[exit ") {
 		t.Errorf("the administrator of a namespace sees\n%s", text)
 	}

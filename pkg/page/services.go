@@ -68,7 +68,7 @@ func newServiceTable(sight *Sight, c *common) *serviceTable {
 		for i := range list {
 			answers[list[i].Namespace+"/"+list[i].Name] = &list[i]
 		}
-		if sight.Controller.Kind == "" && len(services) == 0 {
+		if len(services) == 0 {
 			services = servicesOf(list)
 		}
 		t.known = inspect.Asked(sight.Cluster)
