@@ -50,7 +50,7 @@ var mayImport = map[string][]string{
 	"pkg/cluster/clustertest": {},
 	"pkg/reason":              {},
 	"pkg/status":              {},
-	"pkg/page":                {"pkg/reason", "pkg/status"},
+	"pkg/page":                {"pkg/cluster", "pkg/inspect", "pkg/reason", "pkg/status"},
 	"pkg/handover":            {},
 	"pkg/succession":          {"pkg/bfd", "pkg/bgp", "pkg/config", "pkg/daemon", "pkg/handover", "pkg/layer2", "pkg/membership"},
 	"pkg/gossip":              {"pkg/cluster", "pkg/membership"},
@@ -59,11 +59,11 @@ var mayImport = map[string][]string{
 	"pkg/schedslice":          {},
 	"pkg/inspect":             {"pkg/cluster", "pkg/config", "pkg/reason", "pkg/status"},
 	"pkg/rehearsal":           {"pkg/cluster", "pkg/config", "pkg/controller", "pkg/kube", "pkg/membership", "pkg/placement", "pkg/reason"},
-	"cmd/controller":          {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/kube", "pkg/controller", "pkg/daemon", "pkg/metallb", "pkg/status", "pkg/page", "pkg/rehearsal"},
+	"cmd/controller":          {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/kube", "pkg/controller", "pkg/daemon", "pkg/metallb", "pkg/status", "pkg/page", "pkg/rehearsal", "pkg/inspect"},
 	"cmd/speaker": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/layer2", "pkg/membership", "pkg/speaker", "pkg/daemon", "pkg/status", "pkg/page",
 		"pkg/succession", "pkg/gossip", "pkg/serviceproxy", "pkg/pace", "pkg/schedslice", "pkg/bgp"},
 
-	"cmd/kubectl-lanlord": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/daemon", "pkg/inspect", "pkg/membership", "pkg/metallb", "pkg/reason", "pkg/rehearsal", "pkg/status"},
+	"cmd/kubectl-lanlord": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/daemon", "pkg/inspect", "pkg/membership", "pkg/metallb", "pkg/reason", "pkg/rehearsal", "pkg/status", "pkg/page"},
 }
 
 // pure are the packages whose decisions must not depend on clients, sockets or clocks.
@@ -73,7 +73,7 @@ var pure = []string{"pkg/config", "pkg/metallb", "pkg/cluster", "pkg/allocator",
 // pluginOnly are what only the plugin may use. The clientset, and what is made with it, would bring all kinds of Kubernetes along, and
 // templates every method there is (see TestLinkerLeavesMethodsOut).
 var pluginOnly = []string{
-	"github.com/spf13/cobra", "k8s.io/client-go/tools/remotecommand", "k8s.io/client-go/kubernetes", "k8s.io/client-go/kubernetes/scheme",
+	"github.com/spf13/cobra", "k8s.io/client-go/tools/remotecommand", "k8s.io/client-go/tools/portforward", "k8s.io/client-go/transport/spdy", "k8s.io/client-go/kubernetes", "k8s.io/client-go/kubernetes/scheme",
 	"k8s.io/client-go/tools/leaderelection", "k8s.io/client-go/tools/events", "k8s.io/client-go/informers", "k8s.io/client-go/tools/record",
 	"html/template", "text/template",
 }

@@ -39,10 +39,18 @@ type collector struct {
 	list   func(context.Context) ([]kube.Process, error)
 	client *http.Client
 
-	// turn holds one token. The goroutine that holds the token may use the fields below.
+	// turn holds one token. The goroutine that holds the token may use the fields below. last is valid until ends; text
+	// is last as JSON, nil until a request needs the text.
 	turn chan struct{}
+	last collection
 	text []byte
 	ends time.Time
+}
+
+// collection holds the answers of all processes at one time.
+type collection struct {
+	processes []kube.Process
+	answers   daemon.Statuses
 }
 
 func newCollector(client kube.Client, namespace string) *collector {
@@ -77,8 +85,35 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *collector) collected(ctx context.Context) ([]byte, error) {
+	if err := c.renew(ctx); err != nil {
+		return nil, err
+	}
+	if c.text == nil {
+		text, err := json.Marshal(c.last.answers)
+		if err != nil {
+			return nil, err
+		}
+		c.text = text
+	}
+	return c.text, nil
+}
+
+// statuses returns all processes with their answers, which are at most one second old.
+func (c *collector) statuses(ctx context.Context) (collection, error) {
+	select {
+	case c.turn <- struct{}{}:
+	case <-ctx.Done():
+		return collection{}, ctx.Err()
+	}
+	defer func() { <-c.turn }()
+	err := c.renew(ctx)
+	return c.last, err
+}
+
+// renew asks all processes, unless the last answers are young enough. The caller holds the token.
+func (c *collector) renew(ctx context.Context) error {
 	if time.Now().Before(c.ends) {
-		return c.text, nil
+		return nil
 	}
 	// Other requests wait for the same collection, so the end of one request must not end the collection.
 	ctx = context.WithoutCancel(ctx)
@@ -86,14 +121,10 @@ func (c *collector) collected(ctx context.Context) ([]byte, error) {
 	processes, err := c.list(listing)
 	cancel()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	text, err := json.Marshal(c.collect(ctx, processes))
-	if err != nil {
-		return nil, err
-	}
-	c.text, c.ends = text, time.Now().Add(collectPause)
-	return text, nil
+	c.last, c.text, c.ends = collection{processes, c.collect(ctx, processes)}, nil, time.Now().Add(collectPause)
+	return nil
 }
 
 // collect asks all processes.

@@ -87,6 +87,11 @@ func serve(ctx context.Context, flags daemon.Flags, gateways bool, stderr io.Wri
 	loop = controller.New(controller.Options{Source: store, Writer: store, Log: log, Registerer: registry, AddressMetrics: flags.AddressMetrics})
 
 	teller := &teller{store: store, loop: loop, started: time.Now()}
+	key, collector := kube.NewViewerKey(client, flags.Namespace), newCollector(client, flags.Namespace)
+	sight := newSight(sightOptions{
+		collect: collector.statuses, key: key.Get, snapshot: store.Snapshot, now: time.Now, namespace: flags.Namespace, configMap: flags.ConfigMap,
+		metalLB: flags.MetalLB(), class: flags.LoadBalancerClass,
+	})
 
 	// Only the holder of the Lease decides, and only after seeing the last writes of the previous holder.
 	decide := func(ctx context.Context) error {
@@ -125,8 +130,8 @@ func serve(ctx context.Context, flags daemon.Flags, gateways bool, stderr io.Wri
 			return lease.Lead(ctx, lead)
 		}},
 		daemon.Task{Name: "serve HTTP", Run: daemon.NewServer(daemon.ServerOptions{
-			Key: kube.NewViewerKey(client, flags.Namespace).Get, Statuses: newCollector(client, flags.Namespace),
-			Listen: flags.Listen, Status: page.Controller(teller.status), StatusListen: flags.StatusListen, Pod: os.Getenv(podEnv), Metrics: registry, PProf: flags.PProf, Log: log,
+			Key: key.Get, Statuses: collector,
+			Listen: flags.Listen, Status: page.Controller(teller.status, sight.look), StatusListen: flags.StatusListen, Pod: os.Getenv(podEnv), Metrics: registry, PProf: flags.PProf, Log: log,
 			Checks: []daemon.Check{{Name: "cluster", Ready: func() error {
 				if !store.Synced() {
 					return errors.New("the Services and the ConfigMap have not been read yet")

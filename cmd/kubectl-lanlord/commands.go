@@ -163,9 +163,7 @@ func (p *plugin) explain(ctx context.Context, c *inspect.Cluster, a access, key 
 		}
 		return inspect.WhyNot(c, key, string(o.Spec.Type), class), nil
 	}
-	list, err := a.client.CoreV1().Events(key.Namespace).List(ctx, metav1.ListOptions{
-		FieldSelector: fields.Set{"involvedObject.kind": "Service", "involvedObject.name": key.Name}.String(),
-	})
+	events, err := p.events(ctx, a, key)
 	if apierrors.IsForbidden(err) {
 		c.Gaps = append(c.Gaps, inspect.Gap{What: inspect.OfEvents, Right: "list events in " + key.Namespace, Reason: err.Error()})
 		return inspect.Why(c, key, nil), nil
@@ -173,7 +171,18 @@ func (p *plugin) explain(ctx context.Context, c *inspect.Cluster, a access, key 
 	if err != nil {
 		return inspect.Explanation{}, describe(err)
 	}
-	return inspect.Why(c, key, convertEvents(list.Items, key.Name)), nil
+	return inspect.Why(c, key, events), nil
+}
+
+// events returns the Events about a Service.
+func (p *plugin) events(ctx context.Context, a access, key cluster.Key) ([]inspect.Event, error) {
+	list, err := a.client.CoreV1().Events(key.Namespace).List(ctx, metav1.ListOptions{
+		FieldSelector: fields.Set{"involvedObject.kind": "Service", "involvedObject.name": key.Name}.String(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return convertEvents(list.Items, key.Name), nil
 }
 
 func (p *plugin) versions() *cobra.Command {

@@ -22,6 +22,10 @@ type access struct {
 	client kubernetes.Interface
 	// execute runs a command in a Pod's container and returns the standard output.
 	execute func(ctx context.Context, t target) ([]byte, error)
+	// logs returns the end of the log of a container.
+	logs func(ctx context.Context, l logs) ([]byte, error)
+	// forward forwards a port of this computer to a Pod.
+	forward func(ctx context.Context, f forwarding) error
 	// raw gets a path of the API server for which the client has no type.
 	raw func(ctx context.Context, path string) ([]byte, error)
 	// watcher returns a client that can watch, for a kube.Store.
@@ -55,6 +59,8 @@ func connect(config clientcmd.ClientConfig) (access, error) {
 	return access{
 		client:  client,
 		execute: func(ctx context.Context, t target) ([]byte, error) { return execute(ctx, cfg, client, t) },
+		logs:    func(ctx context.Context, l logs) ([]byte, error) { return readLog(ctx, access{client: client}, l) },
+		forward: func(ctx context.Context, f forwarding) error { return forward(ctx, cfg, client, f) },
 		raw: func(ctx context.Context, path string) ([]byte, error) {
 			body, err := client.Discovery().RESTClient().Get().AbsPath(path).SetHeader("Accept", "application/json").DoRaw(ctx)
 			return body, explained(body, err)

@@ -13,24 +13,33 @@ import (
 const doctorLook = 2 * time.Second
 
 func (p *plugin) doctor() *cobra.Command {
-	var wait, strict bool
+	var wait, strict, pre bool
 	command := &cobra.Command{
 		Use: "doctor", Short: "Look for what is wrong: in the cluster, the configuration, the network", Args: args("", 0, 0),
 	}
 	command.Long = command.Short + ".\n\nExit status 1 if something is wrong, 2 if nothing is known to be, but not all could " +
 		"be looked at. A remark is for what may be meant so, and changes nothing of that, except with --strict."
 	command.Example = `  kubectl lanlord doctor
+  kubectl lanlord doctor --pre                  # before the installation: does this cluster suit
   kubectl lanlord doctor --wait --timeout 5m    # after an update, until all is well
   kubectl lanlord doctor --strict               # in a pipeline: a remark fails too
   kubectl lanlord doctor -o json | jq '.checks[] | select(.verdict != "ok")'`
 	format := outputFlag(command)
 	command.Flags().BoolVar(&wait, "wait", false, "Look again until all is well, or the time of --timeout is over")
 	command.Flags().BoolVar(&strict, "strict", false, "Exit with status 1 also for a remark, and for what could not be looked at")
+	command.Flags().BoolVar(&pre, "pre", false, "Check, before the installation, whether the cluster suits Lanlord")
+	command.MarkFlagsMutuallyExclusive("pre", "wait")
 	command.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkOutput(*format); err != nil {
 			return err
 		}
-		d, err := p.examine(cmd.Context(), wait, strict)
+		var d inspect.Diagnosis
+		var err error
+		if pre {
+			d, err = p.prepare(cmd.Context())
+		} else {
+			d, err = p.examine(cmd.Context(), wait, strict)
+		}
 		if err != nil {
 			return err
 		}

@@ -39,7 +39,7 @@ var errUnsure = errors.New("not all could be found out")
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args, world{connect, time.Now, daemon.Version()}, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args, world{connect, time.Now, daemon.Version(), browse}, os.Stdout, os.Stderr))
 }
 
 // world holds the program's access to the outside. Tests replace the parts.
@@ -48,18 +48,20 @@ type world struct {
 	now     func() time.Time
 	// version is the plugin's version.
 	version string
+	// browse opens an address in the user's browser.
+	browse func(url string) error
 }
 
 // run runs the command line args and returns the exit status. The first element of args is the program's name.
 func run(ctx context.Context, args []string, w world, stdout, stderr io.Writer) int {
-	terminal := stderr
+	terminal, binary := stderr, stdout
 	if hasColours(stdout, os.Getenv) {
 		painted := newPainter(stdout)
 		defer func() { _ = painted.Flush() }() // nothing is left but for a line that could not be written
 		stdout = painted
 	}
 	stdout, stderr = &plainWriter{to: stdout}, &plainWriter{to: stderr}
-	p := &plugin{world: w, stdout: stdout, stderr: stderr, terminal: terminal}
+	p := &plugin{world: w, stdout: stdout, stderr: stderr, terminal: terminal, binary: binary}
 	root := p.root()
 	root.SetArgs(arguments(args))
 	root.SetOut(stdout)

@@ -78,6 +78,10 @@ func TestScenarios(t *testing.T) {
 
 // scenario is a cluster that does not change by itself.
 type scenario struct {
+	// forward and browse replace the parts of the world that page uses.
+	forward func(context.Context, forwarding) error
+	browse  func(url string) error
+
 	t      testing.TB
 	client *fake.Clientset
 	says   map[string][]byte
@@ -173,6 +177,16 @@ func (w *scenario) reach(clientcmd.ClientConfig) (access, error) {
 			}
 			return nil, errors.New("error dialing backend: dial tcp 192.0.2.9:10250: connect: no route to host")
 		},
+		forward: w.forward,
+		logs: func(_ context.Context, l logs) ([]byte, error) {
+			if slices.Contains(w.denied, "get pods/log") {
+				return nil, forbidden("pods", l.pod)
+			}
+			if l.previous {
+				return nil, errors.New("previous terminated container not found")
+			}
+			return w.raw["log "+l.pod], nil
+		},
 		raw: func(_ context.Context, path string) ([]byte, error) {
 			if slices.Contains(w.denied, "get "+path) {
 				return nil, forbidden(path, "")
@@ -230,7 +244,7 @@ func (w *scenario) run(args ...string) string {
 }
 
 func (w *scenario) start(ctx context.Context, stdout, stderr io.Writer, args ...string) int {
-	return run(ctx, append([]string{"kubectl-lanlord"}, args...), world{w.reach, w.now, "v1.0.0-test"}, stdout, stderr)
+	return run(ctx, append([]string{"kubectl-lanlord"}, args...), world{w.reach, w.now, "v1.0.0-test", w.browse}, stdout, stderr)
 }
 
 // TestMain keeps the user's own kubeconfig out of the tests.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -61,7 +62,7 @@ func (p *plugin) without(ctx context.Context, c *inspect.Cluster, a access, node
 	case !known:
 		return rehearsal.Departure{}, fmt.Errorf("there is no node %q; kubectl get nodes lists them", node)
 	}
-	slices, err := a.client.DiscoveryV1().EndpointSlices("").List(ctx, metav1.ListOptions{})
+	endpoints, err := a.client.DiscoveryV1().EndpointSlices("").List(ctx, metav1.ListOptions{})
 	if apierrors.IsForbidden(err) {
 		return rehearsal.Departure{}, fmt.Errorf("the right to list endpointslices.discovery.k8s.io is missing, which plan needs: %w", err)
 	}
@@ -76,7 +77,7 @@ func (p *plugin) without(ctx context.Context, c *inspect.Cluster, a access, node
 			snap.Others = append(snap.Others, s)
 		}
 	}
-	kube.AddEndpoints(append(snap.Services[:len(snap.Services):len(snap.Services)], snap.Others...), slices.Items)
+	kube.AddEndpoints(append(snap.Services[:len(snap.Services):len(snap.Services)], snap.Others...), endpoints.Items)
 	members, owned, notes := electorate(c, node)
 	d := rehearsal.Without(snap, members, node, owned)
 	d.Addresses = append(d.Addresses, onlyRouter(c, node)...)
@@ -135,8 +136,13 @@ func onlyRouter(c *inspect.Cluster, node string) (lost []rehearsal.Departed) {
 			if a.Routing == nil || a.Routing.Nodes != 1 || !a.AnnouncedBy(node) || len(a.Nodes) > 0 {
 				continue
 			}
+			if slices.ContainsFunc(lost, func(x rehearsal.Departed) bool { return x.Address == a.Address }) {
+				continue // shared with a Service before
+			}
+			services := append([]string{s.Namespace + "/" + s.Name}, a.SharedWith...)
+			slices.Sort(services)
 			lost = append(lost, rehearsal.Departed{
-				Address: a.Address, Services: []string{s.Namespace + "/" + s.Name}, Reason: reason.Routed.String(),
+				Address: a.Address, Services: services, Reason: reason.Routed.String(),
 				Message: "no other node announces the address by BGP now",
 			})
 		}

@@ -14,7 +14,7 @@ func TestLastRouter(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newScenario(t, archive)
-	p := &plugin{world: world{w.reach, w.now, "test"}, stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}, terminal: &bytes.Buffer{}}
+	p := &plugin{world: world{w.reach, w.now, "test", nil}, stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}, terminal: &bytes.Buffer{}}
 	p.root() // sets the defaults of the flags
 	c, _, err := p.look(t.Context(), ordinary)
 	if err != nil {

@@ -24,6 +24,8 @@ type plugin struct {
 	stdout, stderr io.Writer
 	// terminal is standard error for text that may control the terminal.
 	terminal io.Writer
+	// binary is standard output for bytes that are no text.
+	binary io.Writer
 
 	rules     *clientcmd.ClientConfigLoadingRules
 	overrides clientcmd.ConfigOverrides
@@ -52,7 +54,7 @@ func (p *plugin) root() *cobra.Command {
 		return fmt.Errorf("%w; see %s --help", err, c.CommandPath())
 	})
 	root.AddCommand(p.status(), p.pools(), p.services(), p.who(), p.why(), p.move(), p.peers(), p.routes(),
-		p.doctor(), p.probe(), p.check(), p.diff(), p.plan(), p.watch(), p.versions())
+		p.doctor(), p.probe(), p.check(), p.diff(), p.plan(), p.watch(), p.page(), p.dump(), p.versions())
 	for _, c := range root.Commands() {
 		p.bound(c)
 		_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"wide", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
@@ -63,16 +65,19 @@ func (p *plugin) root() *cobra.Command {
 	return root
 }
 
-// bound ends the command after the time of --timeout. watch has no end, and move waits for longer unless the user gives
-// --timeout: both limit each single question.
+// bound ends the command after the time of --timeout. watch and page have no end, and move waits for longer unless the user gives
+// --timeout: all limit each single question.
 func (p *plugin) bound(c *cobra.Command) {
 	run := c.RunE
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		if p.timeout <= 0 {
 			return fmt.Errorf("--timeout %v is too short: must be a duration above 0, such as 20s", p.timeout)
 		}
-		if name := cmd.Name(); name == "watch" || name == "move" && !cmd.Flags().Changed("timeout") {
+		if name := cmd.Name(); name == "watch" || name == "page" || name == "move" && !cmd.Flags().Changed("timeout") {
 			return run(cmd, args)
+		}
+		if cmd.Name() == "dump" && !cmd.Flags().Changed("timeout") {
+			p.timeout = dumpTimeout
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), p.timeout)
 		defer cancel()

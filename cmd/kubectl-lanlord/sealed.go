@@ -19,9 +19,6 @@ const (
 	statusService = "lanlord-status:status"
 	// viewerKey is the entry of the Secret lanlord-viewer.
 	viewerKey = "key-1"
-	// oldestStatus is the greatest allowed difference between the time of a status and the local clock. The limit
-	// bounds the time in which a host on the path can repeat a recorded status.
-	oldestStatus = 5 * time.Minute
 )
 
 // statuses maps the Pods of Lanlord to their statuses. For a Pod without a status, statuses holds the reason.
@@ -94,14 +91,8 @@ func openAll(all daemon.Statuses, key []byte, now time.Time) statuses {
 				kube.ViewerSecret)
 			continue
 		}
-		var told struct{ Time time.Time }
-		if err := json.Unmarshal(text, &told); err != nil {
-			s.problems[sealed.Pod] = fmt.Sprintf("its answer could not be read: %v", err)
-			continue
-		}
-		if age := now.Sub(told.Time); age.Abs() > oldestStatus {
-			s.problems[sealed.Pod] = fmt.Sprintf("its answer is of %s, and here it is %s: the clocks differ, or an old answer "+
-				"was repeated", told.Time.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+		if err := daemon.CheckAge(text, now); err != nil {
+			s.problems[sealed.Pod] = err.Error()
 			continue
 		}
 		s.texts[sealed.Pod] = text

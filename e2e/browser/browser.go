@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
 
@@ -188,4 +190,25 @@ func (w *Window) Shoot(name string) {
 	if err := os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// Scheme selects the color scheme that the browser asks pages for: light or dark.
+func (w *Window) Scheme(scheme string) {
+	w.t.Helper()
+	w.Do("choose the scheme "+scheme, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		return err
+	}))
+}
+
+// Texts runs JavaScript that lists texts.
+func (w *Window) Texts(expression string) []string {
+	w.t.Helper()
+	list, err := chromedp.Run(w.ctx, chromedp.Evaluate[[]string](expression))
+	if err != nil {
+		w.t.Fatalf("run %s: %v", expression, err)
+	}
+	return list
 }

@@ -34,7 +34,7 @@ func TestManyServices(t *testing.T) {
 	var state atomic.Pointer[status.Controller]
 	s := crowd(2000)
 	state.Store(&s)
-	server := httptest.NewServer(page.Controller(func() status.Controller { return *state.Load() }))
+	server := httptest.NewServer(page.Controller(func() status.Controller { return *state.Load() }, nil))
 	defer server.Close()
 	w := Open(t, 1280, 900)
 	w.Visit(server.URL)
@@ -69,7 +69,7 @@ func TestManyServices(t *testing.T) {
 func TestUnreachable(t *testing.T) {
 	var gone atomic.Bool
 	s := crowd(3)
-	handler := page.Controller(func() status.Controller { return s })
+	handler := page.Controller(func() status.Controller { return s }, nil)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if gone.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)

@@ -5,10 +5,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
@@ -155,4 +158,45 @@ func resourcesOf(t *testing.T) string {
 		exists(t, "deploy", "examples", "flux", file)
 	}
 	return fmt.Sprint(k.Resources)
+}
+
+// TestPageExample renders the example that publishes the page. Only the login may reach the page, and the base must stay
+// as it is.
+func TestPageExample(t *testing.T) {
+	command := exec.CommandContext(t.Context(), "kubectl", "kustomize", filepath.Join(deploy, "examples", "page"))
+	text, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := objects(t, text)
+	controller := as[appsv1.Deployment](t, all, "Deployment controller")
+	containers := controller.Spec.Template.Spec.Containers
+	if len(containers) != 2 || containers[0].Name != "controller" || containers[1].Name != "login" {
+		t.Fatalf("the Pod has the containers %+v", containers)
+	}
+	for _, arg := range containers[0].Args {
+		if strings.HasPrefix(arg, "--status-listen") {
+			t.Errorf("the page leaves the loopback address: %s", arg)
+		}
+	}
+	for _, want := range []string{"--upstream=http://127.0.0.1:7573/", "--pass-host-header=false"} {
+		if !slices.Contains(containers[1].Args, want) {
+			t.Errorf("the login lacks %s", want)
+		}
+	}
+	for _, e := range containers[1].Env {
+		if e.Value != "" || e.ValueFrom == nil || e.ValueFrom.SecretKeyRef == nil {
+			t.Errorf("%s does not come from a Secret", e.Name)
+		}
+	}
+	service := as[corev1.Service](t, all, "Service lanlord-page")
+	if len(service.Spec.Ports) != 1 || service.Spec.Ports[0].TargetPort.StrVal != "login" {
+		t.Errorf("the Service leads to %+v", service.Spec.Ports)
+	}
+	for key, value := range service.Spec.Selector {
+		if controller.Spec.Template.Labels[key] != value {
+			t.Errorf("the Service selects %s=%s, and the Pod has %v", key, value, controller.Spec.Template.Labels)
+		}
+	}
+	as[networkingv1.Ingress](t, all, "Ingress lanlord-page")
 }

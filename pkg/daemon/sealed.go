@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 )
 
 const (
@@ -23,6 +24,9 @@ const (
 	StatusesPath = "/statuses.sealed"
 	// sealInfo binds the derived key to its use (RFC 5869, 3.2).
 	sealInfo = "lanlord status 1"
+	// oldestStatus is the greatest allowed difference between the time of a status and the local clock. The limit
+	// bounds the time in which a host on the path can repeat a recorded status.
+	oldestStatus = 5 * time.Minute
 	// minSealSecret is the least length in bytes of a secret. The key is derived from the secret.
 	minSealSecret = 16
 	// maxSeals is the greatest number of encrypted statuses that a sealer computes at the same time.
@@ -86,6 +90,20 @@ func (s Sealed) Open(secret []byte) ([]byte, error) {
 		return nil, fmt.Errorf("decompress the status: %w", err)
 	}
 	return status, nil
+}
+
+// CheckAge returns an error for a status in JSON whose time differs from now by more than five minutes, and for a text
+// without a time. Such a status may be a recording.
+func CheckAge(status []byte, now time.Time) error {
+	var told struct{ Time time.Time }
+	if err := json.Unmarshal(status, &told); err != nil {
+		return fmt.Errorf("its answer could not be read: %w", err)
+	}
+	if age := now.Sub(told.Time); age.Abs() > oldestStatus {
+		return fmt.Errorf("its answer is of %s, and here it is %s: the clocks differ, or an old answer was repeated",
+			told.Time.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
+	return nil
 }
 
 func sealCipher(secret []byte) (cipher.AEAD, error) {

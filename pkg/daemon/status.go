@@ -72,7 +72,7 @@ func PathCommand(ctx context.Context, pod string, args []string, stdout io.Write
 func (s *Server) serveStatus(ctx context.Context, config net.ListenConfig) {
 	handler := s.options.Status
 	if isLoopback(s.options.StatusListen) {
-		handler = loopbackOnly(handler)
+		handler = LoopbackOnly(handler)
 	}
 	for said := ""; ; {
 		err := s.listen(ctx, config, "tcp", s.options.StatusListen, handler)
@@ -105,9 +105,9 @@ func isLoopbackHost(host string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// loopbackOnly refuses requests for another host name than this host. A foreign web page can make a browser send such
+// LoopbackOnly refuses requests for another host name than this host. A foreign web page can make a browser send such
 // requests, if the name of the page resolves to this address (DNS rebinding), and could read the answers.
-func loopbackOnly(next http.Handler) http.Handler {
+func LoopbackOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)
 		if err != nil {

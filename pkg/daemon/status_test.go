@@ -60,9 +60,9 @@ func TestStatusOfNobody(t *testing.T) {
 	}
 }
 
-// TestLoopbackOnly checks that loopbackOnly refuses a browser's request for another host name.
+// TestLoopbackOnly checks that LoopbackOnly refuses a browser's request for another host name.
 func TestLoopbackOnly(t *testing.T) {
-	handler := loopbackOnly(teller(0))
+	handler := LoopbackOnly(teller(0))
 	for host, want := range map[string]int{
 		"localhost:7573": 200, "localhost": 200, "127.0.0.1:7573": 200, "127.8.9.10": 200, "[::1]:7573": 200, "[::1]": 200, "[::ffff:127.0.0.1]:1": 200,
 		"evil.example:7573": 403, "localhost.evil.example": 403, "192.0.2.1:7573": 403, "": 403, "127.0.0.1.evil.example": 403, "0.0.0.0:7573": 403,

@@ -191,6 +191,7 @@ type Subject string
 
 // The subjects.
 const (
+	OfCluster   Subject = "the cluster"
 	OfServices  Subject = "the Services"
 	OfOthers    Subject = "the Services of other namespaces"
 	OfNodes     Subject = "the Nodes"
@@ -203,6 +204,9 @@ const (
 	OfMetalLB   Subject = "whether MetalLB runs too"
 	OfTheirs    Subject = "the pools of MetalLB"
 	OfEvents    Subject = "the Events about the Service"
+	OfPods      Subject = "the Pods of all namespaces"
+	OfNamespace Subject = "the namespace to install into"
+	OfRights    Subject = "your rights to install"
 	OfRivals    Subject = "whether other load balancers run too"
 )
 

@@ -46,22 +46,24 @@ type Finding struct {
 	Message string  `json:"message"`
 	// Mend explains the fix; empty if no fix is needed.
 	Mend string `json:"mend,omitempty"`
+	// Link is the address of the page that explains the finding.
+	Link string `json:"link,omitempty"`
 }
 
 // findings collects the findings of one check.
 type findings []Finding
 
 func (f *findings) wrong(mend, format string, args ...any) {
-	*f = append(*f, Finding{Wrong, fmt.Sprintf(format, args...), mend})
+	*f = append(*f, Finding{Verdict: Wrong, Message: fmt.Sprintf(format, args...), Mend: mend})
 }
 
 func (f *findings) remark(mend, format string, args ...any) {
-	*f = append(*f, Finding{Remark, fmt.Sprintf(format, args...), mend})
+	*f = append(*f, Finding{Verdict: Remark, Message: fmt.Sprintf(format, args...), Mend: mend})
 }
 
 // unchecked adds a finding about data that could not be gathered.
 func (f *findings) unchecked(format string, args ...any) {
-	*f = append(*f, Finding{Unchecked, fmt.Sprintf(format, args...), ""})
+	*f = append(*f, Finding{Verdict: Unchecked, Message: fmt.Sprintf(format, args...)})
 }
 
 // checks returns all checks. A problem of an earlier check may explain the problems of later checks. look returns a
@@ -111,24 +113,32 @@ func Examine(c *Cluster) Diagnosis {
 		if gaps := c.gaps(each.needs...); len(found) == 0 && len(gaps) > 0 {
 			found.unchecked("%s could not be looked at", gaps[0].What)
 		}
-		for _, f := range found {
-			check.Verdict = worse(check.Verdict, f.Verdict)
-		}
-		check.Findings = found
-		if len(found) == 0 {
-			check.Summary = well
-		}
-		d.Checks = append(d.Checks, check)
-		d.Verdict = worse(d.Verdict, check.Verdict)
+		d.enter(check, found, well)
 	}
-	gaps := Check{Name: "rights", Verdict: OK, Summary: "all could be looked at"}
-	for _, g := range c.Gaps {
-		gaps.Verdict, gaps.Summary = Unchecked, ""
-		gaps.Findings = append(gaps.Findings, Finding{Unchecked, g.String(), g.mend()})
-	}
-	d.Checks = append(d.Checks, gaps)
-	d.Verdict = worse(d.Verdict, gaps.Verdict)
+	d.enterGaps(c)
 	return d
+}
+
+// enter adds a check with its findings. well describes the state without findings.
+func (d *Diagnosis) enter(check Check, found findings, well string) {
+	for i := range found {
+		found[i].Link = or(found[i].Link, checkLink(check.Name))
+		check.Verdict = worse(check.Verdict, found[i].Verdict)
+	}
+	if check.Findings = found; len(found) == 0 {
+		check.Summary = well
+	}
+	d.Checks = append(d.Checks, check)
+	d.Verdict = worse(d.Verdict, check.Verdict)
+}
+
+// enterGaps adds the check of the rights.
+func (d *Diagnosis) enterGaps(c *Cluster) {
+	var found findings
+	for _, g := range c.Gaps {
+		found = append(found, Finding{Verdict: Unchecked, Message: g.String(), Mend: g.mend()})
+	}
+	d.enter(Check{Name: "rights", Verdict: OK}, found, "all could be looked at")
 }
 
 func worse(a, b Verdict) Verdict {
@@ -157,6 +167,7 @@ func (g Gap) mend() string {
 // WriteText writes the diagnosis for people.
 func (d Diagnosis) WriteText(out io.Writer) error {
 	var b strings.Builder
+	shown := "" // several findings of a check have the same page
 	for _, check := range d.Checks {
 		if len(check.Findings) == 0 {
 			fmt.Fprintf(&b, "%-10s %-14s %s\n", OK, check.Name, check.Summary)
@@ -165,6 +176,10 @@ func (d Diagnosis) WriteText(out io.Writer) error {
 			fmt.Fprintf(&b, "%-10s %-14s %s\n", strings.ToUpper(string(f.Verdict)), check.Name, f.Message)
 			if f.Mend != "" {
 				fmt.Fprintf(&b, "%-10s %-14s -> %s\n", "", "", f.Mend)
+			}
+			if f.Link != "" && f.Link != shown {
+				fmt.Fprintf(&b, "%-10s %-14s see %s\n", "", "", f.Link)
+				shown = f.Link
 			}
 		}
 	}

@@ -46,6 +46,8 @@ type AddressRow struct {
 	// time of the latest takeover.
 	Nodes []string   `json:"nodes"`
 	Since *time.Time `json:"since,omitempty"`
+	// Cause is the cause of the latest takeover, a word like "crash"; left out when no node answers.
+	Cause string `json:"cause,omitempty"`
 	// State is Announced; NodeAddress for the allowed address of a Node; AddressConflict; Disputed when several nodes
 	// answer; Pending; Unknown when the speakers could not be asked; or the reason why no node announces the address.
 	State  string `json:"state"`
@@ -56,7 +58,24 @@ type AddressRow struct {
 	Routing *Routing `json:"routing,omitempty"`
 	// SharedWith lists the other Services with the address.
 	SharedWith []string `json:"sharedWith,omitempty"`
+
+	// elected is the elected node.
+	elected string
 }
+
+// CauseText explains the cause of the latest takeover in a sentence; empty when no node answers.
+func (a *AddressRow) CauseText() string {
+	if a.Cause == "" {
+		return ""
+	}
+	return causeText(a.Cause, a.elected)
+}
+
+// Well reports whether the address is announced as it should be.
+func (a *AddressRow) Well() bool { return isWell(a.State) }
+
+// Known reports whether the state of the address could be determined.
+func (a *AddressRow) Known() bool { return a.State != stateUnknown }
 
 // The states of an address besides the reasons from the speakers.
 const (
@@ -110,6 +129,9 @@ func (v *view) address(a netip.Addr, s *cluster.Service) AddressRow {
 	}
 	if len(facts.answering) > 0 && !facts.answering[0].since.IsZero() {
 		row.Since = &facts.answering[0].since
+	}
+	if len(facts.answering) > 0 {
+		row.Cause, row.elected = facts.answering[0].cause, facts.owner
 	}
 	row.State, row.Detail = v.state(a, facts)
 	row.SpeakerStates, row.Routing = facts.states, v.routing(a)

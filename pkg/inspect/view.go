@@ -47,6 +47,14 @@ func (c *Cluster) leader() *Controller {
 	return nil
 }
 
+// Leader returns the status of the controller that holds the Lease, nil if none is known.
+func (c *Cluster) Leader() *status.Controller {
+	if l := c.leader(); l != nil {
+		return l.Says
+	}
+	return nil
+}
+
 // speakers returns the speakers that could be asked, without the new processes that wait during an update.
 func (c *Cluster) speakers() (list []*Speaker) {
 	for i := range c.Speakers {

@@ -251,9 +251,7 @@ func convertPod(o *corev1.Pod) (podRow, bool) {
 	}
 	row := podRow{node: o.Spec.NodeName}
 	row.networks, row.problem = parseNetworks(text)
-	row.ready = slices.ContainsFunc(o.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
+	row.ready = isReady(o)
 	if text, says := o.Annotations[RoutesAnnotation]; says {
 		routed, err := parseRouted(text)
 		if routed.Node = row.node; err == nil {

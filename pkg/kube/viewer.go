@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -98,8 +99,12 @@ func (v *ViewerKey) read(ctx context.Context) ([]byte, error) {
 
 // Process is a running process of Lanlord.
 type Process struct {
-	// Pod is the name of the Pod.
-	Pod string
+	// Pod is the name of the Pod, and Node the name of the Pod's Node.
+	Pod, Node string
+	// Speaker is true for a speaker, and false for a controller.
+	Speaker bool
+	// Ready is the Ready condition of the Pod. Deleting is true for a Pod that is being deleted.
+	Ready, Deleting bool
 	// Addr is the address at which the process serves /metrics.
 	Addr netip.AddrPort
 	// Problem is the reason why Addr is unknown; nil if Addr is known.
@@ -121,7 +126,10 @@ func Processes(ctx context.Context, client Client, namespace string) ([]Process,
 	var all []Process
 	for i := range list.Items {
 		if pod := &list.Items[i]; pod.Status.Phase == corev1.PodRunning {
-			p := Process{Pod: pod.Name}
+			p := Process{
+				Pod: pod.Name, Node: pod.Spec.NodeName, Speaker: pod.Labels[componentLabel] == speakerComponent,
+				Ready: isReady(pod), Deleting: pod.DeletionTimestamp != nil,
+			}
 			p.Addr, p.Problem = listenAddr(pod)
 			all = append(all, p)
 		}
@@ -153,4 +161,10 @@ func listenAddr(pod *corev1.Pod) (netip.AddrPort, error) {
 		}
 	}
 	return netip.AddrPortFrom(addr, uint16(port)), nil
+}
+
+func isReady(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
 }

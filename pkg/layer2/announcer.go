@@ -92,23 +92,6 @@ type Announcer struct {
 	claims     chan Claim
 	pulse      pulse
 	resume     atomic.Uint64
-	bell       bell
-	targets    *targetSet
-	ranges     atomic.Pointer[[]Range]
-	refresh    atomic.Int64
-	rate       atomic.Int64
-	again      pile[netip.Addr]
-	inquiries  inquiries
-	ports      atomic.Pointer[[]*port]
-	ping       atomic.Bool
-	told       atomic.Pointer[HostState]
-	host       atomic.Pointer[HostState] // the state that the loop has applied
-	node       atomic.Pointer[[]netip.Addr]
-	layout     atomic.Pointer[layout] // nil before the first state of the host
-	sockets    atomic.Int32
-	claims     chan Claim
-	pulse      pulse
-	resume     atomic.Uint64
 	paths      *rate.Limiter // the questions about paths
 }
 

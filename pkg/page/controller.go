@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lanlord/lanlord/pkg/inspect"
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
@@ -16,9 +17,43 @@ const nearlyFull = 90
 // controllerView holds the content of the controller's page.
 type controllerView struct {
 	common
-	Pools    []poolRow
+	Pools []poolRow
+	// Services are shown with Columns. Filters are the exact filters of the request.
 	Services table[serviceRow]
+	Columns  []column
+	Filters  []filter
 	HeldBack table[heldRow]
+	// Last are the last changes, nil without the answers of the speakers.
+	Last []happeningRow
+}
+
+// The pages of the cluster by name.
+const (
+	overviewPath = "Overview"
+	mapPath      = "Map"
+	changesPath  = "Changes"
+	servicePath  = "Service"
+)
+
+// lastChanges is the number of changes on the overview.
+const lastChanges = 8
+
+// newClusterCommon returns the part that all pages of the cluster share.
+func newClusterCommon(sight *Sight, q query, here string) common {
+	p := sight.Controller.Process
+	if p.Time.IsZero() && sight.Cluster != nil {
+		p.Time = sight.Cluster.At
+	}
+	if p.Kind == "" && sight.Controller.Role == "" {
+		p.Connected = true // nothing is known to be wrong
+	}
+	name := "controller"
+	if sight.Cluster != nil {
+		name = "cluster"
+	}
+	c := newCommon(p, q, name)
+	c.Here = here
+	return c
 }
 
 // poolRow describes one family of a pool.
@@ -36,30 +71,20 @@ type poolRow struct {
 	Notes []string
 }
 
-// serviceRow describes one Service.
-type serviceRow struct {
-	status.Service
-	Mark  mark
-	Since moment
-	Asks  []string
-	order int
-}
-
 // heldRow describes one address that the controller does not assign.
 type heldRow struct {
 	status.HeldBack
 	Ends moment
 }
 
-func newControllerView(s *status.Controller, q query) *controllerView {
-	v := &controllerView{common: newCommon(s.Process, q, "controller")}
-	role := fact{Name: "Role", Value: string(s.Role), Mark: good, When: v.ago(s.Since), Since: lasting}
-	if s.Role != status.Leader {
-		role.Mark = idle
-	}
-	v.Facts = append(v.Facts, role)
-	v.configured()
-	v.services(s)
+func newControllerView(sight *Sight, q query) *controllerView {
+	s := &sight.Controller
+	v := &controllerView{common: newClusterCommon(sight, q, overviewPath)}
+	v.role(s)
+	list := newServiceTable(sight, &v.common)
+	v.Services, v.Columns, v.Filters = list.cut(q), list.columns(q), filtersOf(q)
+	v.services(list)
+	v.speakers(sight.Cluster)
 	v.pools(s)
 	held := []heldRow{}
 	quarantined := 0
@@ -74,80 +99,114 @@ func newControllerView(s *status.Controller, q query) *controllerView {
 	v.HeldBack = cut(q, "held", held, len(s.HeldBack))
 	if quarantined > 0 {
 		v.Issues = append(v.Issues, issue{Mark: bad, Text: counted(quarantined, "address is", "addresses are") + " in quarantine: a host that is no node answers.",
-			Query: q.with("q", string(status.Quarantine)), Link: "Show"})
+			Query: q.with("q", string(status.Quarantine)), Link: "Show", Runbook: inspect.Runbook("AddressConflict")})
+	}
+	if sight.Cluster != nil {
+		v.Last = happenings(&v.common, inspect.Timeline(sight.Cluster))
+		v.Last = v.Last[:min(len(v.Last), lastChanges)]
 	}
 	return v
 }
 
-func (v *controllerView) services(s *status.Controller) {
-	var rows []serviceRow
-	counts, waiting, conflicts := map[status.ServiceState]int{}, map[string]int{}, 0
-	for i := range s.Services {
-		svc := &s.Services[i]
-		counts[svc.State]++
-		if svc.State == status.Waiting {
-			waiting[svc.Reason]++
-		}
-		if svc.Conflict != "" {
-			conflicts++
-		}
-		if row := v.serviceRow(svc); v.fits(row) {
-			rows = append(rows, row)
-		}
+// role adds the facts about the controller and the configuration.
+func (v *controllerView) role(s *status.Controller) {
+	if s.Kind == "" && s.Role == "" {
+		v.Facts = append(v.Facts, fact{Name: "Controller", Value: "not asked", Mark: wait})
+		return
 	}
-	// Services with a problem come first.
-	slices.SortStableFunc(rows, func(x, y serviceRow) int { return x.order - y.order })
-	v.Services = cut(v.query, "page", rows, len(s.Services))
+	role := fact{Name: "Role", Value: string(s.Role), Mark: good, When: v.ago(s.Since), Since: lasting}
+	if s.Role != status.Leader {
+		role.Mark = idle
+	}
+	v.Facts = append(v.Facts, role)
+	v.configured()
+}
 
-	// The controller does not know whether a node announces an assigned address.
-	f := fact{Name: "Services", Value: groupDigits(counts[status.Assigned]) + " assigned", Mark: idle}
+// services adds the fact and the issues about the Services.
+func (v *controllerView) services(list *serviceTable) {
+	n := &list.counts
+	f := fact{Name: "Services", Value: groupDigits(n.assigned) + " assigned", Mark: idle}
+	if list.known {
+		f.Value, f.Mark = groupDigits(n.announced)+" announced", good
+	}
 	var others []string
-	for _, state := range []status.ServiceState{status.Waiting, status.Pending, status.Undecided} {
-		if counts[state] > 0 {
-			others = append(others, groupDigits(counts[state])+" "+string(state))
+	add := func(count int, word string) {
+		if count > 0 {
+			others = append(others, groupDigits(count)+" "+word)
 		}
 	}
-	if f.Detail = strings.Join(others, ", "); counts[status.Waiting] > 0 {
+	if list.known {
+		add(n.unannounced, "not announced")
+		add(n.assigned-n.announced-n.unannounced, "perhaps announced")
+	}
+	waiting := 0
+	for _, count := range n.waiting {
+		waiting += count
+	}
+	add(waiting, string(status.Waiting))
+	add(n.pending, string(status.Pending))
+	add(n.undecided, string(status.Undecided))
+	if f.Detail = strings.Join(others, ", "); waiting+n.unannounced > 0 {
 		f.Mark = bad
 	}
 	v.Facts = append(v.Facts, f)
-	for _, reason := range slices.Sorted(maps.Keys(waiting)) {
-		v.Issues = append(v.Issues, issue{Mark: bad, Text: fmt.Sprintf("%s waiting: %s.", counted(waiting[reason], "Service is", "Services are"), reason),
-			Query: v.query.with("q", reason), Link: "Show"})
+	for _, reason := range slices.Sorted(maps.Keys(n.waiting)) {
+		v.Issues = append(v.Issues, issue{Mark: bad, Text: fmt.Sprintf("%s waiting: %s.", counted(n.waiting[reason], "Service is", "Services are"), reason),
+			Query: v.query.with("q", reason), Link: "Show", Runbook: inspect.Runbook(reason)})
 	}
-	if conflicts > 0 {
-		v.Issues = append(v.Issues, issue{Mark: bad, Text: counted(conflicts, "Service has", "Services have") + " an address that a host which is no node answers for too.",
-			Query: v.query.with("q", "conflict"), Link: "Show"})
+	for _, state := range slices.Sorted(maps.Keys(n.states)) {
+		v.Issues = append(v.Issues, issue{Mark: bad, Text: fmt.Sprintf("%s not announced as it should be: %s.", counted(n.states[state], "address is", "addresses are"), state),
+			Query: v.query.with("q", state), Link: "Show", Runbook: inspect.Runbook(state)})
+	}
+	if n.conflicts > 0 {
+		v.Issues = append(v.Issues, issue{Mark: bad, Text: counted(n.conflicts, "Service has", "Services have") + " an address that a host which is no node answers for too.",
+			Query: v.query.with("q", "conflict"), Link: "Show", Runbook: inspect.Runbook("AddressConflict")})
 	}
 }
 
-func (v *controllerView) serviceRow(svc *status.Service) serviceRow {
-	row := serviceRow{Service: *svc, Since: v.ago(svc.Since), Mark: idle, Asks: asks(&svc.Wants), order: 3}
-	switch svc.State {
-	case status.Waiting:
-		row.Mark, row.order = bad, 0
-	case status.Pending, status.Undecided:
-		row.Mark, row.order = wait, 2
-	case status.Assigned:
+// speakers adds the fact and the issues about the speakers.
+func (v *controllerView) speakers(c *inspect.Cluster) {
+	if c == nil {
+		v.Calm = "Nothing that the controller knows needs attention. The pages of the speakers show who answers."
+		return
 	}
-	if svc.Conflict != "" {
-		row.Mark, row.order = bad, min(row.order, 1)
+	ready, missing := 0, map[string][]string{}
+	rows := inspect.SpeakerRows(c)
+	for _, row := range rows {
+		if row.State == "ready" {
+			ready++
+			continue
+		}
+		text := row.State
+		if row.Problem != "" {
+			text += ": " + row.Problem
+		}
+		missing[text] = append(missing[text], row.Node)
 	}
-	return row
+	f := fact{Name: "Speakers", Value: fmt.Sprintf("%d of %d ready", ready, len(rows)), Mark: good}
+	if ready < len(rows) {
+		f.Mark = bad
+	}
+	v.Facts = append(v.Facts, f)
+	for _, why := range slices.Sorted(maps.Keys(missing)) {
+		v.Issues = append(v.Issues, issue{Mark: wait, Text: fmt.Sprintf("%s: %s.", speakersOf(missing[why]), why),
+			Query: "map", Link: "Map", Runbook: inspect.Docs + "runbooks/speaker-down.md"})
+	}
+	for _, g := range c.Gaps {
+		v.Issues = append(v.Issues, issue{Mark: wait, Text: capital(g.String()) + "."})
+	}
 }
 
-func (v *controllerView) fits(row serviceRow) bool {
-	if len(v.query.words) == 0 {
-		return true
+// speakersOf names the speakers of nodes.
+func speakersOf(nodes []string) string {
+	const most = 6
+	if len(nodes) == 1 {
+		return "The speaker of " + nodes[0]
 	}
-	texts := []string{row.Namespace + "/" + row.Name, string(row.State), row.Reason, row.Message}
-	if row.Conflict != "" {
-		texts = append(texts, "conflict", row.Conflict)
+	if len(nodes) > most {
+		return fmt.Sprintf("The speakers of %s and %d more", strings.Join(nodes[:most], ", "), len(nodes)-most)
 	}
-	for _, a := range row.Addresses {
-		texts = append(texts, a.Address, a.Pool)
-	}
-	return v.query.matches(append(texts, row.Asks...)...)
+	return "The speakers of " + strings.Join(nodes, ", ")
 }
 
 // asks lists the requests of a Service, the families first.

@@ -11,6 +11,7 @@ func (v *controllerView) top() *common { return &v.common }
 func (v *controllerView) content(w *writer) {
 	v.writePools(w)
 	v.writeServices(w)
+	v.writeLast(w)
 	v.writeHeldBack(w)
 }
 
@@ -22,7 +23,7 @@ func (v *controllerView) writePools(w *writer) {
 	}
 	w.table("pools", "Pools in the order in which addresses are taken from them", []column{
 		{Name: "Pool"}, {Name: "Addresses"}, {Name: "In use"},
-		{"Free", "number"}, {"Resting", "number"}, {"Quarantined", "number"}, {"Kept back", "number"},
+		{Name: "Free", Class: "number"}, {Name: "Resting", Class: "number"}, {Name: "Quarantined", Class: "number"}, {Name: "Kept back", Class: "number"},
 	})
 	for i := range v.Pools {
 		p := &v.Pools[i]
@@ -62,44 +63,6 @@ func (w *writer) bar(p *poolRow) {
 	part("rest", p.Used100, p.Resting100)
 	part("kept", p.Used100+p.Resting100, p.Kept100)
 	w.raw(`</svg>`)
-}
-
-func (v *controllerView) writeServices(w *writer) {
-	t := &v.Services
-	w.listing(listing{
-		id: "services", title: "Services", caption: "Services of type LoadBalancer, those that wait first",
-		columns: columnsOf("Service", "State", "Addresses", "Why", "Since", "Asks for"),
-		empty:   "There is no Service of type LoadBalancer that is Lanlord's.", unfit: "No Service fits the filter.",
-	}, &t.Extent, len(t.Rows), func(i int) { w.service(&t.Rows[i]) })
-}
-
-func (w *writer) service(s *serviceRow) {
-	w.row(s.Mark.Class)
-	w.head().dim(s.Namespace + "/").text(s.Name)
-	w.cell().raw(`<span class="state">`).mark(s.Mark).text(string(s.State))
-	if s.Conflict != "" {
-		w.raw(", conflict")
-	}
-	w.raw("</span>")
-	w.cell()
-	for _, a := range s.Addresses {
-		w.raw(`<span class="addr">`).code(a.Address).raw(" ").dim(a.Pool).raw("</span> ")
-	}
-	if len(s.Addresses) == 0 {
-		w.dim("none")
-	}
-	w.cell()
-	if s.Reason != "" {
-		w.reason(s.Reason)
-	}
-	if s.State != status.Assigned && s.Message != "" {
-		w.raw(" ").text(s.Message)
-	}
-	if s.Conflict != "" {
-		w.raw(" ").reason("AddressConflict").raw(" ").text(s.Conflict)
-	}
-	w.cell().when(s.Since)
-	w.cell().list(s.Asks)
 }
 
 func (v *controllerView) writeHeldBack(w *writer) {

@@ -3,6 +3,7 @@ package page
 import (
 	"bytes"
 	"html"
+	"strings"
 )
 
 // markup is HTML that the writer writes without escaping. An untyped constant converts to markup; a string variable
@@ -25,6 +26,10 @@ type writer struct {
 type column struct {
 	Name  string
 	Class markup
+	// Link sorts the table by the column, empty for a column that cannot be sorted by. Sorted is the order of the table
+	// by this column, empty if another column decides.
+	Link   string
+	Sorted markup
 }
 
 // columnsOf returns text columns with these names.
@@ -64,6 +69,26 @@ func (w *writer) code(s string) *writer { return w.element(`<code>`, s, `</code>
 
 // reason writes the word of a reason.
 func (w *writer) reason(s string) *writer { return w.element(`<b class="reason">`, s, `</b>`) }
+
+// runbook writes a link to the page that explains a problem.
+func (w *writer) runbook(address string) *writer {
+	return w.raw(`<a class="runbook" rel="noreferrer" href="`).text(address).raw(`">runbook</a>`)
+}
+
+// longestWord is the greatest length of a part of a name between hyphens that never breaks.
+const longestWord = 28
+
+// name writes the name of a Service, which breaks after the namespace and after hyphens. A name with a longer part may
+// break anywhere, or the name would push the rest of the table out of the window.
+func (w *writer) name(namespace, name string) *writer {
+	w.dim(namespace + "/").raw("<wbr>")
+	for part := range strings.SplitSeq(name, "-") {
+		if len(part) > longestWord {
+			return w.element(`<span class="long">`, name, `</span>`)
+		}
+	}
+	return w.text(name)
+}
 
 // none writes the text for an empty section.
 func (w *writer) none(s string) *writer { return w.element(`<p class="none">`, s, `</p>`) }
@@ -116,6 +141,8 @@ const (
 type listing struct {
 	id, title, caption markup
 	columns            []column
+	// filters are the exact filters of the request.
+	filters []filter
 	// empty is the text when there are no rows, and unfit the text when no row fits the filter.
 	empty, unfit string
 }
@@ -123,6 +150,7 @@ type listing struct {
 // listing writes the section. rows is the number of shown rows, and row writes one row.
 func (w *writer) listing(l listing, e *Extent, rows int, row func(i int)) {
 	w.counted(l.id, l.title, e)
+	w.filters(l.filters)
 	switch {
 	case rows > 0:
 		w.table(l.id, l.caption, l.columns)
@@ -137,6 +165,19 @@ func (w *writer) listing(l listing, e *Extent, rows int, row func(i int)) {
 		w.none(l.empty)
 	}
 	w.raw("\n</section>\n")
+}
+
+// filters writes the exact filters with links that remove them.
+func (w *writer) filters(list []filter) {
+	if len(list) == 0 {
+		return
+	}
+	w.raw(`<p class="filters">`)
+	for _, f := range list {
+		w.raw(`<a class="tag" href="`).text(f.Remove).raw(`"><span class="hidden">Remove the filter </span>`).
+			text(f.Name + " " + f.Value).raw(` <span aria-hidden="true">×</span></a> `)
+	}
+	w.raw("</p>\n")
 }
 
 // pages writes the links to the other pages of a table.
@@ -159,10 +200,20 @@ func (w *writer) pages(what markup, e *Extent) {
 // window shows tables as lists, and browsers then drop the table semantics.
 func (w *writer) table(id, caption markup, columns []column) {
 	w.columns, w.rowBegun = columns, false
-	w.raw(`<table role="table" aria-labelledby="`).raw(id).raw(`">` + "\n" + `<caption class="hidden">`).raw(caption)
+	w.raw(`<div class="scroll"><table role="table" aria-labelledby="`).raw(id).raw(`">` + "\n" + `<caption class="hidden">`).raw(caption)
 	w.raw(`</caption>` + "\n" + `<thead role="rowgroup"><tr role="row">`)
 	for _, c := range columns {
-		w.raw(`<th role="columnheader" scope="col"`).class(c.Class).raw(`>`).text(c.Name).raw(`</th>`)
+		w.raw(`<th role="columnheader" scope="col"`).class(c.Class)
+		if c.Sorted != "" {
+			w.raw(` aria-sort="`).raw(c.Sorted).raw(`"`)
+		}
+		w.raw(`>`)
+		if c.Link != "" {
+			w.raw(`<a href="`).text(c.Link).raw(`">`).text(c.Name).raw(`</a>`)
+		} else {
+			w.text(c.Name)
+		}
+		w.raw(`</th>`)
 	}
 	w.raw(`</tr></thead>` + "\n" + `<tbody role="rowgroup">` + "\n")
 }
@@ -218,5 +269,5 @@ func (w *writer) next(end markup) column {
 // endTable ends a table.
 func (w *writer) endTable() *writer {
 	w.endRow()
-	return w.raw("</tbody>\n</table>")
+	return w.raw("</tbody>\n</table></div>")
 }

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/inspect"
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
@@ -20,48 +23,95 @@ const atOnce = 2
 //go:embed assets
 var assets embed.FS
 
-// Controller returns a handler that serves the page of a controller, and the result of tell as JSON under /status.json.
-// Several goroutines call tell, at most two at a time.
-func Controller(tell func() status.Controller) http.Handler {
-	return newHandler(func() any { return tell() }, func(r *http.Request) view {
-		s := tell()
-		return newControllerView(&s, newQuery(r))
-	})
+// Sight is what the pages of the whole cluster show.
+type Sight struct {
+	// Controller is the status of the leader, the zero value if the leader could not be asked.
+	Controller status.Controller
+	// Cluster has the answers of the speakers, nil if nobody has asked the speakers. The pages change nothing in it.
+	Cluster *inspect.Cluster
+	// Events returns the Events about a Service; nil if the process may not list Events.
+	Events func(context.Context, cluster.Key) ([]inspect.Event, error)
 }
 
-// Speaker does the same as Controller for a speaker.
-func Speaker(tell func() status.Speaker) http.Handler {
-	return newHandler(func() any { return tell() }, func(r *http.Request) view {
-		s := tell()
-		return newSpeakerView(&s, newQuery(r))
-	})
+// Controller returns a handler that serves the pages of the whole cluster from the status of a controller, and the
+// result of tell as JSON under /status.json. look returns the answers of the speakers; look may be nil, and may return
+// nil. Several goroutines call tell, at most two at a time, and look.
+func Controller(tell func() status.Controller, look func(context.Context) *inspect.Cluster) http.Handler {
+	see := func(ctx context.Context) Sight {
+		var s Sight
+		if look != nil {
+			s.Cluster = look(ctx)
+		}
+		s.Controller = tell()
+		return s
+	}
+	return clusterPages(func(context.Context) any { return tell() }, see)
 }
+
+// Cluster returns a handler that serves the pages of the whole cluster, and the status of the leader as JSON under
+// /status.json. Several goroutines call see.
+func Cluster(see func(context.Context) Sight) http.Handler {
+	return clusterPages(func(ctx context.Context) any { return see(ctx).Controller }, see)
+}
+
+func clusterPages(plain func(context.Context) any, see func(context.Context) Sight) http.Handler {
+	h, mux := newHandler(plain)
+	// A look may ask this process for its own status, which needs a slot. So each page looks before it waits for a slot.
+	page := func(make func(*Sight, *http.Request) view) prepare {
+		return func(r *http.Request) func() view {
+			s := see(r.Context())
+			return func() view { return make(&s, r) }
+		}
+	}
+	mux.HandleFunc("GET /{$}", h.page(page(func(s *Sight, r *http.Request) view { return newControllerView(s, newQuery(r)) })))
+	mux.HandleFunc("GET /map", h.page(page(func(s *Sight, r *http.Request) view { return newMapView(s, newQuery(r)) })))
+	mux.HandleFunc("GET /changes", h.page(page(func(s *Sight, r *http.Request) view { return newChangesView(s, newQuery(r)) })))
+	mux.HandleFunc("GET /service", h.page(page(func(s *Sight, r *http.Request) view {
+		return newServiceView(r.Context(), s, newQuery(r))
+	})))
+	return mux
+}
+
+// Speaker returns a handler that serves the page of a speaker, and the result of tell as JSON under /status.json.
+// Several goroutines call tell, at most two at a time.
+func Speaker(tell func() status.Speaker) http.Handler {
+	h, mux := newHandler(func(context.Context) any { return tell() })
+	mux.HandleFunc("GET /{$}", h.page(func(r *http.Request) func() view {
+		return func() view {
+			s := tell()
+			return newSpeakerView(&s, newQuery(r))
+		}
+	}))
+	return mux
+}
+
+// prepare begins the answer to a request. The returned function makes the content of the page.
+type prepare func(*http.Request) func() view
 
 // handler serves one kind of page.
 type handler struct {
 	style, script markup
 	policy        string
-	plain         func() any
-	view          func(*http.Request) view
+	plain         func(context.Context) any
 	slots         chan struct{}
 }
 
-func newHandler(plain func() any, view func(*http.Request) view) http.Handler {
+// newHandler returns a handler, and a mux that serves the files of the page and the status as JSON.
+func newHandler(plain func(context.Context) any) (*handler, *http.ServeMux) {
 	style, script := asset("style.css"), asset("live.js")
 	h := &handler{
-		style: markup(style), script: markup(script), plain: plain, view: view, slots: make(chan struct{}, atOnce),
+		style: markup(style), script: markup(script), plain: plain, slots: make(chan struct{}, atOnce),
 		policy: strings.Join([]string{
 			"default-src 'none'", "style-src '" + digest(style) + "'", "script-src '" + digest(script) + "'", "connect-src 'self'",
 			"img-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
 		}, "; "),
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", h.page)
 	mux.HandleFunc("GET /status.json", h.json)
 	mux.HandleFunc("GET /icon.svg", func(w http.ResponseWriter, _ *http.Request) {
 		h.answer(w, http.StatusOK, "image/svg+xml", []byte(asset("icon.svg")))
 	})
-	return mux
+	return h, mux
 }
 
 // asset returns an embedded file. A missing file means that the build is broken, so asset panics.
@@ -89,19 +139,24 @@ func (h *handler) wait(r *http.Request) (done func(), ok bool) {
 	}
 }
 
-func (h *handler) page(w http.ResponseWriter, r *http.Request) {
-	if prefersJSON(r.Header.Get("Accept")) {
-		h.json(w, r)
-		return
+// page returns a handler for one page.
+func (h *handler) page(begin prepare) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if prefersJSON(r.Header.Get("Accept")) {
+			h.json(w, r)
+			return
+		}
+		make := begin(r)
+		done, ok := h.wait(r)
+		if !ok {
+			return
+		}
+		defer done()
+		var text writer
+		v := make()
+		h.layout(&text, v)
+		h.answer(w, v.top().code(), "text/html; charset=utf-8", text.Bytes())
 	}
-	done, ok := h.wait(r)
-	if !ok {
-		return
-	}
-	defer done()
-	var text writer
-	h.layout(&text, h.view(r))
-	h.answer(w, http.StatusOK, "text/html; charset=utf-8", text.Bytes())
 }
 
 // prefersJSON reports whether a client accepts JSON and does not accept HTML. Browsers accept HTML.
@@ -115,7 +170,7 @@ func (h *handler) json(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer done()
-	text, err := json.MarshalIndent(h.plain(), "", "  ")
+	text, err := json.MarshalIndent(h.plain(r.Context()), "", "  ")
 	if err != nil {
 		h.answer(w, http.StatusInternalServerError, "text/plain; charset=utf-8", fmt.Appendf(nil, "the status cannot be told: %v\n", err))
 		return
@@ -151,6 +206,22 @@ type common struct {
 	// Facts are the cards at the top. Issues need attention.
 	Facts  []fact
 	Issues []issue
+	// Here is the path of the page among the pages of the cluster; empty for the page of a speaker. Missing is true for
+	// a page about an object that does not exist.
+	Here    string
+	Missing bool
+	// Elsewhere is the path that the filter leads to; empty for this page.
+	Elsewhere string
+	// Calm is the text when there are no issues.
+	Calm string
+}
+
+// code returns the HTTP status of the page.
+func (c *common) code() int {
+	if c.Missing {
+		return http.StatusNotFound
+	}
+	return http.StatusOK
 }
 
 // The texts before the moment of a fact.
@@ -177,10 +248,12 @@ type issue struct {
 	// Query links to the affected rows, empty without such rows.
 	Query string
 	Link  string
+	// Runbook is the address of the page that explains the problem, empty without one.
+	Runbook string
 }
 
 func newCommon(p status.Process, q query, name string) common {
-	c := common{Process: p, query: q, Name: name, Filter: q.filter, Now: q.moment(p.Time, p.Time)}
+	c := common{Process: p, query: q, Name: name, Filter: q.filter, Now: q.moment(p.Time, p.Time), Calm: "Nothing needs attention."}
 	c.Title = name + " · Lanlord"
 	return c
 }

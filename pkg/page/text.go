@@ -2,8 +2,10 @@ package page
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -123,11 +125,18 @@ func cut[R any](q query, key string, rows []R, all int) table[R] {
 
 // with returns the query with one parameter changed, encoded for a link.
 func (q query) with(key, value string) string {
-	values := url.Values{}
-	for k, v := range q.values {
-		values[k] = v
-	}
+	values := maps.Clone(q.values)
 	values.Set(key, value)
+	return "?" + values.Encode()
+}
+
+// kept are the parameters that the filter keeps.
+var kept = [...]string{"sort", "node", "pool"}
+
+// without returns the query without one parameter, encoded for a link.
+func (q query) without(key string) string {
+	values := maps.Clone(q.values)
+	values.Del(key)
 	return "?" + values.Encode()
 }
 
@@ -169,3 +178,6 @@ func counted(n int, one, many string) string {
 	}
 	return groupDigits(n) + " " + many
 }
+
+// sortedKeys returns the keys of a map in order.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

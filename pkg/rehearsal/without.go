@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
@@ -108,7 +109,7 @@ func (d Departure) WriteText(out io.Writer) error {
 		if owner == "" {
 			owner = "<none>"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", x.Address, x.Services[0], owner, why)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", x.Address, strings.Join(x.Services, ", "), owner, why)
 	}
 	return table.Flush()
 }

@@ -26,7 +26,7 @@ async function refresh() {
   const mine = ++turn;
   try {
     const answer = await fetch(location.href, {headers: {Accept: "text/html"}, signal: AbortSignal.timeout(10000)});
-    if (!answer.ok) throw new Error("status " + answer.status);
+    if (!answer.ok && answer.status !== 404) throw new Error("status " + answer.status);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (mine !== turn) return;
     show(page.getElementById("main"));
@@ -39,16 +39,24 @@ async function refresh() {
   timer = setTimeout(refresh, interval);
 }
 
-form.addEventListener("input", () => {
-  const wanted = form.elements.q.value.trim();
-  history.replaceState(null, "", wanted ? "?" + new URLSearchParams({q: wanted}) : location.pathname);
-  clearTimeout(timer);
-  timer = setTimeout(refresh, 150);
-});
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  refresh();
-});
+// On the page of one Service the filter leads to the list of the Services.
+if (!form.hasAttribute("action")) {
+  form.addEventListener("input", () => {
+    const params = new URLSearchParams(location.search);
+    const wanted = form.elements.q.value.trim();
+    params.delete("page");
+    params.delete("held");
+    if (wanted) params.set("q", wanted); else params.delete("q");
+    const text = params.toString();
+    history.replaceState(null, "", text ? "?" + text : location.pathname);
+    clearTimeout(timer);
+    timer = setTimeout(refresh, 150);
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    refresh();
+  });
+}
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) clearTimeout(timer);
   else refresh();
