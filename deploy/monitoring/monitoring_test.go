@@ -54,10 +54,10 @@ func read(t *testing.T, file string) string {
 func promtool(t *testing.T, stdin string, args ...string) {
 	t.Helper()
 	if _, err := exec.LookPath("promtool"); err != nil {
-		if os.Getuid() == 0 {
+		if os.Getenv("LANLORD_TOOLS") == "required" {
 			t.Fatal("the program promtool is missing: install the Debian package prometheus")
 		}
-		t.Skip("without promtool, which the Debian package prometheus has")
+		t.Skip("without promtool, which the Debian package prometheus has (make deps)")
 	}
 	command := exec.Command("promtool", args...)
 	command.Stdin = strings.NewReader(stdin)
