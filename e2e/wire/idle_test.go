@@ -13,8 +13,8 @@ import (
 // byClients are the counters of what clients and foreign hosts do.
 var byClients = regexp.MustCompile(`^lanlord_(layer2_(requests|claims)|speaker_(conflicts|defences))_total`)
 
-// watching counts the questions of speakers to each other that got an answer.
-const watching = "lanlord_layer2_probes_total"
+// peerProbes counts the questions of speakers to each other that got an answer.
+const peerProbes = "lanlord_layer2_probes_total"
 
 // TestIdleClusterHasNoClients lets three speakers watch each other, by IPv4 and by IPv6, while no client asks. The
 // speakers count the questions to each other, and neither requests of clients nor conflicts.
@@ -35,7 +35,7 @@ func TestIdleClusterHasNoClients(t *testing.T) {
 			}
 			before := all()
 			now := before
-			for end := time.Now().Add(time.Minute); !watched(before, now); now = all() {
+			for end := time.Now().Add(time.Minute); !allAnswered(before, now); now = all() {
 				if time.Now().After(end) {
 					t.Fatal("the nodes do not get 30 answers to their questions in a minute")
 				}
@@ -59,10 +59,10 @@ func TestIdleClusterHasNoClients(t *testing.T) {
 	}
 }
 
-// watched reports whether each node has got 30 answers to its questions.
-func watched(before, now []map[string]float64) bool {
+// allAnswered reports whether each node has got 30 answers to its questions.
+func allAnswered(before, now []map[string]float64) bool {
 	for i := range now {
-		if grown(before[i], now[i], watching) < 30 {
+		if grown(before[i], now[i], peerProbes) < 30 {
 			return false
 		}
 	}
