@@ -73,13 +73,14 @@ type Announcer struct {
 	wake    func()
 	heard   func(Claim)
 
-	bell      bell
-	targets   *targetSet
-	ranges    atomic.Pointer[[]Range]
-	refresh   atomic.Int64
-	rate      atomic.Int64
-	again     pile[netip.Addr]
-	inquiries inquiries
+	bell       bell
+	targets    *targetSet
+	ranges     atomic.Pointer[[]Range]
+	refresh    atomic.Int64
+	rate       atomic.Int64
+	again      pile[netip.Addr]
+	inquiries  inquiries
+	heartbeats listeners
 	// nodes holds the hardware addresses of the other nodes.
 	nodes   atomic.Pointer[map[MAC]string]
 	ports   atomic.Pointer[[]*port]
@@ -291,7 +292,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 	tasks.Go(func() { a.hear(ctx) })
 	a.pulse.start(time.Now())
 	beats := newTicks(ctx, a.network, pulseInterval)
-	tasks.Go(func() { a.pulse.run(beats) })
+	tasks.Go(func() { a.pulse.run(beats, a.readHeartbeats) })
 
 	l := loop{a: a, ctx: ctx, tasks: &tasks, ports: map[int]*port{}}
 	for {

@@ -30,6 +30,9 @@ type narrower interface {
 // wholeFrame is the return value of a program that accepts a frame: the maximum number of bytes to keep.
 const wholeFrame = 0x40000
 
+// packetHost is the kernel's packet type for a frame to the hardware address of this host (PACKET_HOST).
+const packetHost = 0
+
 // packetOtherHost is the kernel's packet type for a frame to another host (PACKET_OTHERHOST).
 const packetOtherHost = 3
 
@@ -291,6 +294,18 @@ func arpProgram(s *scope, most int) []bpf.Instruction {
 		at = a.load(word(arpTypes), a.jumpIf(bpf.JumpEqual, arpKind>>16&0xffff_ffff, at, pass))
 		return a.forThisHost(a.atLeast(arpEnd, at, pass), drop)
 	})
+}
+
+// heartbeatProgram accepts heartbeats to this station.
+func heartbeatProgram() []bpf.Instruction {
+	a := &assembler{closest: map[label]label{}}
+	drop := a.put(bpf.RetConstant{})
+	pass := a.put(bpf.RetConstant{Val: wholeFrame})
+	at := a.jumpIf(bpf.JumpEqual, uint32(operationHeartbeat), pass, drop)
+	at = a.load(bpf.LoadAbsolute{Off: arpOperation, Size: 2}, at)
+	at = a.load(bpf.LoadExtension{Num: bpf.ExtType}, a.jumpIf(bpf.JumpEqual, packetHost, at, drop))
+	a.load(bpf.LoadExtension{Num: bpf.ExtVLANTagPresent}, a.jumpIf(bpf.JumpEqual, 0, at, drop))
+	return a.finish()
 }
 
 // echo4Program accepts ICMP echo requests to addresses in the ranges. echo4Program also accepts fragments and packets

@@ -42,11 +42,13 @@ type port struct {
 	conns     [protocols]Conn
 	direct    direct
 	sockets   [protocols]*socket
-	members   membership
-	questions []*inquiry // questions to send, the oldest first
-	pinged    pinged
-	lacking   time.Time // when to warn that IPv6 is missing; zero when IPv6 works or after the warning
-	children  sync.WaitGroup
+	// heartbeats is the socket for heartbeats, nil without one.
+	heartbeats atomic.Pointer[HeartbeatConn]
+	members    membership
+	questions  []*inquiry // questions to send, the oldest first
+	pinged     pinged
+	lacking    time.Time // when to warn that IPv6 is missing; zero when IPv6 works or after the warning
+	children   sync.WaitGroup
 }
 
 // event reports an opened socket, or a closed socket when conn is nil.
@@ -106,6 +108,7 @@ func (p *port) run() {
 	defer p.children.Wait()
 	defer p.answerNone()
 	defer p.stop()
+	defer p.listenHeartbeats()()
 	p.listen(ARP)
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -14,7 +14,8 @@ const (
 	// answer that an asker waits for.
 	staleAge = 500 * time.Millisecond
 	// standstill is the length of a stall after which other nodes may have taken over the addresses of this node, less
-	// a margin: the other nodes ask this node three times, 80 ms apart, and then ask all stations for 80 ms.
+	// a margin, until SetStall sets another length: the other nodes ask this node three times, 80 ms apart, and then ask
+	// all stations for 80 ms.
 	standstill = 300 * time.Millisecond
 	// pulseInterval is the interval at which this process records that it runs. A pause may count as a stall even if
 	// the pause is shorter than standstill by up to pulseInterval.
@@ -25,6 +26,7 @@ const (
 // for an address, because any goroutine may run first after a stall.
 type pulse struct {
 	began   time.Time
+	stall   atomic.Int64 // the length of a stall in nanoseconds
 	beat    atomic.Int64 // time of the newest beat, in nanoseconds since began
 	stops   atomic.Uint64
 	resumed atomic.Uint64 // the number of stops covered by the last Resume
@@ -36,12 +38,14 @@ type pulse struct {
 	along []*func(now time.Time)
 }
 
-// run beats at each tick, and then calls the functions of OnBeat: periodic work shares wake-ups, because each wake-up
-// of an idle process has a cost.
-func (p *pulse) run(t ticks) {
+// run beats at each tick, reads the heartbeats, and then calls the functions of OnBeat: periodic work shares wake-ups,
+// because each wake-up of an idle process has a cost.
+func (p *pulse) run(t ticks, read func(now time.Time, b []byte)) {
+	b := make([]byte, frameSize)
 	for t.next() {
 		now := time.Now()
 		p.look(now)
+		read(now, b)
 		p.mu.Lock()
 		for _, f := range p.along {
 			(*f)(now)
@@ -65,7 +69,18 @@ func (a *Announcer) OnBeat(f func(now time.Time)) (stop func()) {
 }
 
 // start makes now the first beat.
-func (p *pulse) start(now time.Time) { p.beat.Store(int64(now.Sub(p.began))) }
+func (p *pulse) start(now time.Time) {
+	p.stall.CompareAndSwap(0, int64(standstill))
+	p.beat.Store(int64(now.Sub(p.began)))
+}
+
+// at returns the time at the given number of nanoseconds since p.began, and the zero time for 0.
+func (p *pulse) at(nanos int64) time.Time {
+	if nanos == 0 {
+		return time.Time{}
+	}
+	return p.began.Add(time.Duration(nanos))
+}
 
 // look beats. look records a stall before the beat, so that no goroutine sees the beat without the stall.
 func (p *pulse) look(now time.Time) {
@@ -80,8 +95,12 @@ func (p *pulse) look(now time.Time) {
 }
 
 func (p *pulse) late(last int64, now time.Time) bool {
-	return now.Sub(p.began)-time.Duration(last) > standstill
+	return now.Sub(p.began)-time.Duration(last) > time.Duration(p.stall.Load())
 }
+
+// SetStall sets the length of a stall of this process after which other nodes may have taken over the addresses of this
+// node: more than 50 ms. Before the first call, the length is 300 ms.
+func (a *Announcer) SetStall(d time.Duration) { a.pulse.stall.Store(int64(d)) }
 
 // stop records a stall that ended now; last is the beat before the stall. Several goroutines may find the same stall.
 func (p *pulse) stop(last int64, now time.Time) {

@@ -109,13 +109,7 @@ type prompt interface {
 
 // Answered returns the time of the last answer, or of another frame in which the station used the address; zero for
 // none.
-func (s *Station) Answered() time.Time {
-	at := s.answered.Load()
-	if at == 0 {
-		return time.Time{}
-	}
-	return s.a.pulse.began.Add(time.Duration(at))
-}
+func (s *Station) Answered() time.Time { return s.a.pulse.at(s.answered.Load()) }
 
 // Close forgets the station. A later call of Ask starts anew.
 func (s *Station) Close() {

@@ -3,6 +3,7 @@ package membership
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -20,6 +21,9 @@ const (
 	// joinPatience is the time after which a peer counts as unreached. joinPatience covers the start of a cluster and
 	// of a node.
 	joinPatience = 10 * time.Second
+	// mostRetries is the maximum number of unreached peers that a round tries. A Node without a speaker never answers, and
+	// one success brings all members of the other side of a partition.
+	mostRetries = 16
 	// spreadTo is the number of members that receive a change over TCP and pass the change on.
 	spreadTo = 3
 	// settleBound is the time after which a member without contact to any other member considers itself alone. Members
@@ -95,19 +99,26 @@ func (m *Membership) settle() {
 	}
 }
 
-// round tries each peer that is not a member, one after the other, and returns the number of tried peers.
+// round tries the peers that are not members, one after the other, and returns the number of tried peers. Of the peers
+// that count as unreached, round tries a random choice of mostRetries.
 func (j *joiner) round(ctx context.Context) (tried int) {
 	table := newPeerTable(j.m.options.Peers())
 	j.m.peers.Store(table)
 	missing := j.missing(table.peers)
-	for name := range j.absent {
-		if !slices.ContainsFunc(missing, func(p Peer) bool { return p.Name == name }) {
-			delete(j.absent, name)
-		}
+	names := make(map[string]struct{}, len(missing))
+	for _, peer := range missing {
+		names[peer.Name] = struct{}{}
 	}
+	maps.DeleteFunc(j.absent, func(name string, _ *absence) bool { _, is := names[name]; return !is })
 	defer j.publish(table)
+	published, retries := time.Now(), 0
 	shuffle(missing)
 	for _, peer := range missing {
+		if gone := j.absent[peer.Name]; gone != nil && gone.warned {
+			if retries++; retries > mostRetries {
+				continue
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return tried
@@ -120,8 +131,11 @@ func (j *joiner) round(ctx context.Context) (tried int) {
 			continue
 		}
 		j.try(peer)
-		j.publish(table) // the remaining peers may take a long time
 		tried++
+		if now := time.Now(); now.Sub(published) >= joinInterval { // the remaining peers may take a long time
+			j.publish(table)
+			published = now
+		}
 	}
 	return tried
 }

@@ -287,3 +287,40 @@ func TestConflictIsCounted(t *testing.T) {
 		t.Errorf("the twin at %s took the name from the living one at %s", twin.address(), b.address())
 	}
 }
+
+// TestJoinerRetriesFew tries each new peer in each round, and of the peers that count as unreached a few, each of them
+// in the long run.
+func TestJoinerRetriesFew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const absent = 5 * mostRetries
+		var peers []string
+		for i := range absent {
+			peers = append(peers, fmt.Sprintf("node-%02d 192.0.2.%d:7950", i, i+2))
+		}
+		m, _ := lone(t, peers...)
+		tried := map[string]int{}
+		j := newJoiner(m, func(name string, _ netip.AddrPort) error {
+			tried[name]++
+			return errors.New("connection refused")
+		})
+		for range joinPatience / joinInterval {
+			if n := j.round(t.Context()); n != absent {
+				t.Fatalf("tried %d of %d new peers", n, absent)
+			}
+			time.Sleep(joinInterval)
+		}
+		j.round(t.Context()) // from now on, all are unreached
+		if n := len(m.Unreached()); n != absent {
+			t.Errorf("%d peers are unreached, want %d", n, absent)
+		}
+		clear(tried)
+		for range 200 {
+			if n := j.round(t.Context()); n != mostRetries {
+				t.Fatalf("tried %d unreached peers in a round, want %d", n, mostRetries)
+			}
+		}
+		if len(tried) != absent {
+			t.Errorf("tried %d of %d unreached peers in 200 rounds", len(tried), absent)
+		}
+	})
+}

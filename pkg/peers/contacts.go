@@ -17,16 +17,31 @@ type contact struct {
 	// station is the station that the beats ask, nil before the first question of a beat. The station knows an answer
 	// before lastHeard does.
 	station *layer2.Station
+	// heartbeats are exchanged with the neighbour, nil without a common network.
+	heartbeats *layer2.Heartbeats
 }
 
-// last returns the time of the last answer, zero for none.
-func (x *contact) last() time.Time {
+// last returns the time of the last answer or heartbeat, zero for none.
+func (x *contact) last() (last time.Time) {
+	last = x.lastHeard
 	if x.station != nil && !x.unreachable {
-		if at := x.station.Answered(); at.After(x.lastHeard) {
-			return at
+		last = latest(last, x.station.Answered())
+	}
+	if x.heartbeats != nil && !x.unreachable {
+		beaten, _ := x.heartbeats.Last()
+		last = latest(last, beaten)
+	}
+	return last
+}
+
+// latest returns the latest of the times.
+func latest(times ...time.Time) (last time.Time) {
+	for _, at := range times {
+		if at.After(last) {
+			last = at
 		}
 	}
-	return x.lastHeard
+	return last
 }
 
 // contacts holds the contact of each watched node. Each watcher writes its own contact and reads all others. A mutex is
@@ -67,6 +82,13 @@ func (c *contacts) meet(x *contact, station *layer2.Station) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	x.station = station
+}
+
+// listen notes the heartbeats of a neighbour, nil for none.
+func (c *contacts) listen(x *contact, heartbeats *layer2.Heartbeats) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x.heartbeats = heartbeats
 }
 
 // setUnreachable notes whether a neighbour is unreachable.

@@ -10,8 +10,10 @@ import (
 )
 
 // Detector watches the neighbours of this node: the ready members before and after this node in the order of their
-// names. Detector asks each neighbour ten times a second on the wire that clients use, and reports neighbours that do
-// not answer. While a neighbour stays unreachable, the report is repeated once a second.
+// names. On the wire that clients use, Detector sends a heartbeat to each neighbour twenty times a second, and asks each
+// neighbour once a second whether the neighbour answers. Detector asks at once when heartbeats are missing, and ten
+// times a second where none arrive, and reports neighbours that do not answer. While a neighbour stays unreachable, the
+// report is repeated once a second.
 type Detector struct {
 	o        DetectorOptions
 	contacts contacts
@@ -41,21 +43,43 @@ type rounds struct {
 	d   *Detector
 	ctx context.Context
 	// watchers holds the watcher of each neighbour, and tasks the goroutines of the watchers.
-	watchers map[string]*watcher
-	tasks    sync.WaitGroup
+	watchers    map[string]*watcher
+	tasks       sync.WaitGroup
+	punctuality punctuality
 	// began is the time of the last round, and next the time of the next round.
 	began, next time.Time
 }
 
-// beat looks for answers and, ten times a second, starts a round. beat does not wait.
+// beat sends heartbeats, looks for answers and, ten times a second, starts a round. beat does not wait.
 func (r *rounds) beat(now time.Time) {
+	r.punctuality.beat(now)
+	late := r.punctuality.lateness()
+	r.d.o.Prober.SetStall(stallAfter(r.punctuality.known(now)))
 	round := !now.Before(r.next.Add(-beatTolerance))
 	if round {
 		r.plan(now)
-		r.adjust(r.d.o.Gossip.Members())
+		members := r.d.o.Gossip.Members()
+		r.adjust(members)
+		r.address(members)
+	}
+	var most time.Duration
+	for _, w := range r.watchers {
+		w.send(now, late)
 	}
 	for _, w := range r.watchers {
-		w.beat(now, round)
+		most = max(most, w.beat(now, round, late).total())
+	}
+	if round && most > 0 {
+		r.d.o.Hooks.patience(most)
+	}
+}
+
+// address finds the routes for heartbeats to the neighbours.
+func (r *rounds) address(members []membership.Member) {
+	self, _ := named(members, r.d.o.Self)
+	for name, w := range r.watchers {
+		neighbour, _ := named(members, name)
+		w.address(heartbeatRoute(self, neighbour))
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 // testCluster is a cluster on one segment, with announcers as in production and a gossip controlled by the test. Each
-// node answers for its own probe address. Node "c" runs the detector.
+// node answers for its own probe address. The reports are those of the detector of node "c".
 type testCluster struct {
 	t        *testing.T
 	lan      *lantest.LAN
@@ -30,7 +30,8 @@ type testCluster struct {
 	members map[string]membership.Member
 	mute    map[string]bool // nodes whose pings get no answer
 	deleted map[string]bool // nodes whose Nodes do not exist any longer
-	stall   time.Duration   // additional duration of a ping
+	stall   time.Duration   // additional duration of a probe of node c
+	most    time.Duration   // the greatest patience of node c
 	reports []report
 	late    int
 }
@@ -41,15 +42,44 @@ type report struct {
 	at time.Time
 }
 
-// newTestCluster starts the named nodes, and the detector of node c. The last byte of an address is the first letter of
-// its node.
-func newTestCluster(t *testing.T, names ...string) *testCluster {
+// slowProber is the Prober of a node that is late.
+type slowProber struct {
+	*layer2.Announcer
+	c *testCluster
+}
+
+// Probe implements Prober.
+func (p slowProber) Probe(ctx context.Context, addr netip.Addr, o layer2.ProbeOptions) (layer2.Finding, error) {
+	f, err := p.Announcer.Probe(ctx, addr, o)
+	p.c.mu.Lock()
+	stall := p.c.stall
+	p.c.mu.Unlock()
+	time.Sleep(stall)
+	return f, err
+}
+
+// version is how the nodes other than c watch.
+type version int
+
+const (
+	// asking is the version without heartbeats.
+	asking version = iota
+	// beating is the version with heartbeats.
+	beating
+)
+
+var bothVersions = map[string]version{"asking": asking, "beating": beating}
+
+// newTestCluster starts the named nodes, and the detector of node c; all nodes with the version beating run a detector.
+// The last byte of an address is the first letter of its node.
+func newTestCluster(t *testing.T, v version, names ...string) *testCluster {
 	c := &testCluster{
 		t: t, lan: lantest.New(1), nics: map[string]*lantest.NIC{}, nodes: map[string]*layer2.Announcer{},
 		members: map[string]membership.Member{}, mute: map[string]bool{}, deleted: map[string]bool{},
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	var tasks sync.WaitGroup
+	var others []*Detector
 	for _, name := range names {
 		machine := c.lan.Node(name)
 		c.nics[name] = machine.Add("eth0", netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, name[0]}), 24))
@@ -62,22 +92,30 @@ func newTestCluster(t *testing.T, names ...string) *testCluster {
 		c.join(name, membership.Link{
 			Name: "eth0", MAC: membership.MAC(c.nics[name].MAC()), Beacon: addr, Subnets: prefixes("10.0.0.0/24"),
 		})
+		o := DetectorOptions{
+			Self: name, Gossip: c, Prober: a, HasNode: c.hasNode, Report: func(Suspicion) {}, Log: slog.New(slog.DiscardHandler),
+		}
 		if name == "c" {
-			c.detector = NewDetector(DetectorOptions{
-				Self: name, Gossip: c, Prober: a, HasNode: c.hasNode, Report: c.report,
-				Log:   slog.New(slog.NewTextHandler(t.Output(), nil)),
-				Hooks: Hooks{LateProbe: func() { c.mu.Lock(); defer c.mu.Unlock(); c.late++ }},
-			})
+			o.Prober, o.Report, o.Log = slowProber{a, c}, c.report, slog.New(slog.NewTextHandler(t.Output(), nil))
+			o.Hooks = Hooks{
+				LateProbe: func() { c.mu.Lock(); defer c.mu.Unlock(); c.late++ },
+				Patience:  func(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.most = d },
+			}
+			c.detector = NewDetector(o)
+		} else if v == beating {
+			others = append(others, NewDetector(o))
 		}
 	}
 	time.Sleep(time.Second)
-	tasks.Go(func() {
-		if err := c.detector.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
+	for _, d := range append(others, c.detector) {
+		tasks.Go(func() {
+			if err := d.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	t.Cleanup(func() { stop(); tasks.Wait() })
-	time.Sleep(time.Second + probeInterval/2)
+	time.Sleep(latenessWindow + time.Second + probeInterval/2)
 	c.want()
 	return c
 }
@@ -118,9 +156,8 @@ func (c *testCluster) Members() []membership.Member {
 
 func (c *testCluster) Ping(name string) error {
 	c.mu.Lock()
-	mute, stall := c.mute[name], c.stall
+	mute := c.mute[name]
 	c.mu.Unlock()
-	time.Sleep(stall)
 	if mute {
 		time.Sleep(80 * time.Millisecond)
 		return errors.New("no answer")
@@ -170,8 +207,15 @@ func (c *testCluster) want(names ...string) {
 	}
 }
 
-// detecting exceeds the time to detect any fault, or its end.
-const detecting = time.Second + probeInterval/2
+// drop forgets the suspicions of the named nodes.
+func (c *testCluster) drop(names []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reports = slices.DeleteFunc(c.reports, func(x report) bool { return x.Silent > 0 && slices.Contains(names, x.Name) })
+}
+
+// detecting exceeds the time to detect any fault, or its end, and lies between two reports of one fault.
+const detecting = questionInterval + 2*probeCount*probePause + probeInterval*3/2
 
 // TestDetector injects faults into the neighbours b and d of node c.
 func TestDetector(t *testing.T) {
@@ -262,29 +306,32 @@ func TestDetector(t *testing.T) {
 			},
 			heal: func(c *testCluster) { c.isolate("d", false) }},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				names := []string{"a", "b", "c", "d", "e", "f", "g"}
-				if c.without {
-					names = []string{"b", "c"}
-				}
-				cl := newTestCluster(t, names...)
-				c.fault(cl)
-				time.Sleep(detecting)
-				cl.want(c.during...)
-				c.heal(cl)
-				time.Sleep(detecting)
-				cl.want(c.after...)
+		for version, v := range bothVersions {
+			t.Run(c.name+", "+version, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					names := []string{"a", "b", "c", "d", "e", "f", "g"}
+					if c.without {
+						names = []string{"b", "c"}
+					}
+					cl := newTestCluster(t, v, names...)
+					c.fault(cl)
+					time.Sleep(detecting)
+					cl.want(c.during...)
+					c.heal(cl)
+					time.Sleep(detecting)
+					cl.drop(c.during) // reports of probes that had begun
+					cl.want(c.after...)
+				})
 			})
-		})
+		}
 	}
 }
 
-// TestDetectionTime checks the times of the detector: a suspicion within 100 ms and 3 times 80 ms of the last answer, a
+// TestDetectionTime checks the times of a detector that asks: a suspicion within 100 ms and 3 times 80 ms of the last answer, a
 // repetition each second, and a sign of life soon after the fault.
 func TestDetectionTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newTestCluster(t, "a", "b", "c", "d", "e", "f")
+		c := newTestCluster(t, asking, "a", "b", "c", "d", "e", "f")
 		lastHeard, _ := c.detector.LastHeard("d")
 		if ago := time.Since(lastHeard); ago > probeInterval {
 			t.Fatalf("d was heard %s ago", ago)
@@ -330,7 +377,7 @@ func TestDetectionTime(t *testing.T) {
 func TestGone(t *testing.T) {
 	for _, deleted := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			c := newTestCluster(t, "a", "b", "c", "d", "e", "f")
+			c := newTestCluster(t, asking, "a", "b", "c", "d", "e", "f")
 			c.isolate("d", true)
 			time.Sleep(detecting)
 			c.want("d")
@@ -357,7 +404,7 @@ func TestGone(t *testing.T) {
 // TestLateProbe counts the inconclusive probes of a late node.
 func TestLateProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newTestCluster(t, "b", "c", "d")
+		c := newTestCluster(t, asking, "b", "c", "d")
 		c.stall = 200 * time.Millisecond
 		c.isolate("d", true)
 		time.Sleep(detecting)
@@ -386,4 +433,41 @@ func TestStopped(t *testing.T) {
 		}
 		c.want()
 	})
+}
+
+// TestHeartbeats checks the traffic and the times of detectors that send heartbeats: twenty heartbeats and one question
+// a second to each neighbour, and a suspicion soon after the last heartbeat, although the nodes decide at beats.
+func TestHeartbeats(t *testing.T) {
+	for _, late := range []time.Duration{0, 5 * ms, 200 * ms} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newTestCluster(t, beating, "b", "c", "d", "e", "f")
+			if late > 0 {
+				// The next beat of d is late.
+				var once sync.Once
+				c.nodes["d"].OnBeat(func(time.Time) { once.Do(func() { time.Sleep(heartbeatInterval + late) }) })
+				time.Sleep(2 * time.Second)
+				c.take()
+			}
+			sent, _ := c.lan.Traffic("c/eth0")
+			time.Sleep(10 * time.Second)
+			now, _ := c.lan.Traffic("c/eth0")
+			// To two neighbours: 200 heartbeats, 10 questions and 10 answers each.
+			if n := now.Frames - sent.Frames; n < 2*(200+10+10)-8 || n > 2*(200+10+10)+8 {
+				t.Errorf("%d frames in 10 s", n)
+			}
+			p := patienceFor(0, late)
+			if c.most != p.total() {
+				t.Errorf("the patience is %s, want %s", c.most, p.total())
+			}
+			c.isolate("d", true)
+			time.Sleep(time.Second)
+			reports := c.take()
+			if len(reports) != 1 || reports[0].Name != "d" {
+				t.Fatalf("reported %v", reports)
+			}
+			if took := reports[0].Silent; took < p.total() || took > p.total()+heartbeatInterval {
+				t.Errorf("suspected %s after the last heartbeat, want %s and up to a beat more", took, p.total())
+			}
+		})
+	}
 }

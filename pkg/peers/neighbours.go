@@ -63,6 +63,40 @@ func probeAddress(m membership.Member, interfaces []layer2.Interface) (layer2.MA
 	return layer2.MAC{}, netip.Addr{}
 }
 
+// route is the way of heartbeats between this node and a neighbour.
+type route struct {
+	// network is the first address of a subnet of both nodes, and invalid without such a subnet.
+	network netip.Addr
+	// macs holds the MAC addresses of the neighbour in the subnet.
+	macs []layer2.MAC
+}
+
+// heartbeatRoute returns the way of heartbeats between self and the neighbour. Both nodes find the same subnet.
+func heartbeatRoute(self, neighbour membership.Member) (found route) {
+	var common netip.Prefix
+	for _, own := range self.Links {
+		for _, p := range own.Subnets {
+			if (!common.IsValid() || p.Compare(common) < 0) && len(stationsIn(neighbour, p)) > 0 {
+				common = p
+			}
+		}
+	}
+	if !common.IsValid() {
+		return route{}
+	}
+	return route{network: common.Addr(), macs: stationsIn(neighbour, common)}
+}
+
+// stationsIn returns the MAC addresses of the member in a subnet.
+func stationsIn(m membership.Member, subnet netip.Prefix) (macs []layer2.MAC) {
+	for _, l := range m.Links {
+		if slices.Contains(l.Subnets, subnet) {
+			macs = append(macs, layer2.MAC(l.MAC))
+		}
+	}
+	return macs
+}
+
 // uses reports whether the MAC address is one of the member's.
 func uses(m membership.Member, mac layer2.MAC) bool {
 	return m.Has(membership.MAC(mac)) || slices.Contains(m.MACs, membership.MAC(mac))

@@ -26,6 +26,9 @@ type DetectorOptions struct {
 type Hooks struct {
 	// Lateness is called ten times a second with the delay of this call.
 	Lateness func(time.Duration)
+	// Patience is called ten times a second with the least time from the last heartbeat of a neighbour to a suspicion:
+	// the greatest of all neighbours that send heartbeats.
+	Patience func(time.Duration)
 	// LateProbe is called for each failed probe ignored because this node was late.
 	LateProbe func()
 }
@@ -33,6 +36,12 @@ type Hooks struct {
 func (h Hooks) lateness(d time.Duration) {
 	if h.Lateness != nil {
 		h.Lateness(d)
+	}
+}
+
+func (h Hooks) patience(d time.Duration) {
+	if h.Patience != nil {
+		h.Patience(d)
 	}
 }
 

@@ -36,6 +36,10 @@ type Prober interface {
 	Probe(ctx context.Context, addr netip.Addr, o layer2.ProbeOptions) (layer2.Finding, error)
 	// Station returns a station that is asked without waiting.
 	Station(addr netip.Addr, mac layer2.MAC) *layer2.Station
+	// Heartbeats exchanges heartbeats with a station through the network that contains an address.
+	Heartbeats(network netip.Addr, to layer2.MAC, from []layer2.MAC) *layer2.Heartbeats
+	// SetStall sets the length of a stall after which other nodes may have taken over.
+	SetStall(d time.Duration)
 	// OnBeat calls f every 50 ms until stop is called. f must not block.
 	OnBeat(f func(now time.Time)) (stop func())
 }
@@ -57,9 +61,8 @@ const (
 )
 
 // probe asks a neighbour on the wire for its probe address, or over gossip without a probe address. probe asks a
-// neighbour lost in gossip once, and on the wire only. member is the last state of the neighbour in gossip. asked is
-// true when the member has not answered a first question on the wire within probePause.
-func probe(ctx context.Context, gossip Gossip, wire Prober, member membership.Member, present, asked bool) result {
+// neighbour lost in gossip once, and on the wire only. member is the last state of the neighbour in gossip.
+func probe(ctx context.Context, gossip Gossip, wire Prober, member membership.Member, present bool, q questions) result {
 	mac, addr := probeAddress(member, wire.Interfaces())
 	switch {
 	case !addr.IsValid() && !present:
@@ -72,16 +75,21 @@ func probe(ctx context.Context, gossip Gossip, wire Prober, member membership.Me
 	}
 	// The ping starts before the probe on the wire has failed, so that both results come at the same time.
 	pinged := make(chan error, 1)
-	count, pause := probeCount, probePause
-	if asked {
-		count, pause = probeCount-1, 0
+	delay := q.pause
+	if q.count < probeCount {
+		delay = 0
 	}
-	timer := time.AfterFunc(pause, func() { pinged <- gossip.Ping(member.Name) })
-	f, err := wire.Probe(ctx, addr, layer2.ProbeOptions{To: mac, Count: count, Interval: probePause})
-	var unheard error
-	if !timer.Stop() {
-		unheard = <-pinged
-	}
+	silent, stop := context.WithCancel(ctx)
+	defer stop()
+	q.run(func() {
+		if wait(silent, delay); silent.Err() != nil {
+			pinged <- nil
+			return
+		}
+		pinged <- gossip.Ping(member.Name)
+	})
+	f, err := wire.Probe(ctx, addr, layer2.ProbeOptions{To: mac, Count: q.count, Interval: q.pause})
+	stop()
 	r := judge(f, err, member)
 	if r != unreachable {
 		return r
@@ -91,10 +99,22 @@ func probe(ctx context.Context, gossip Gossip, wire Prober, member membership.Me
 			return inconclusive // the neighbour has released the address
 		}
 	}
-	if unheard != nil {
+	// The answer over gossip matters only when this node may be cut off from the wire.
+	if !q.hearsAnother() && <-pinged != nil {
 		return dead
 	}
 	return unreachable
+}
+
+// questions tells probe how to ask.
+type questions struct {
+	// count is the number of questions on the wire, and pause the time for the answer to each.
+	count int
+	pause time.Duration
+	// run runs a function in a goroutine.
+	run func(func())
+	// hearsAnother reports whether this node hears another neighbour.
+	hearsAnother func() bool
 }
 
 // wait waits for d, or until ctx is done.
@@ -134,7 +154,11 @@ func ping(ctx context.Context, gossip Gossip, name string) result {
 
 // current returns the named member, and false when there is no such member.
 func current(gossip Gossip, name string) (membership.Member, bool) {
-	members := gossip.Members()
+	return named(gossip.Members(), name)
+}
+
+// named returns the named member, and false when there is no such member.
+func named(members []membership.Member, name string) (membership.Member, bool) {
 	i := slices.IndexFunc(members, func(m membership.Member) bool { return m.Name == name })
 	if i < 0 {
 		return membership.Member{}, false

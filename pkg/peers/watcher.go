@@ -13,6 +13,9 @@ import (
 const (
 	// probeInterval is the time from one probe of a neighbour to the next.
 	probeInterval = 100 * time.Millisecond
+	// questionInterval is the time from one question to the next while heartbeats arrive: a heartbeat shows that the
+	// neighbour sends, and an answer also that the neighbour hears.
+	questionInterval = time.Second
 	// beatTolerance is the time by which a round may begin before its time, because beats come every 50 ms.
 	beatTolerance = 25 * time.Millisecond
 	// answerTime is the least time from a question to the look for its answer. With a beat every 50 ms, the look comes
@@ -24,8 +27,9 @@ const (
 	repeatInterval = time.Second
 )
 
-// watcher probes one neighbour. While the neighbour answers, beats ask one question in each round and look for the
-// answer at the next beat. A goroutine takes over when the answer is missing, and for every other kind of probe.
+// watcher probes one neighbour. While the neighbour answers, beats ask one question in each round, or in each
+// questionInterval while heartbeats arrive, and look for the answer at the next beat. A goroutine takes over when the
+// answer or heartbeats are missing, and for every other kind of probe.
 //
 // The beats own a watcher while turn.probing is false, and that goroutine while turn.probing is true.
 type watcher struct {
@@ -38,6 +42,11 @@ type watcher struct {
 	turn     turn
 	// question is the last question to the neighbour.
 	question question
+	// heartbeats are exchanged with the neighbour, nil without a common network. flowing is true while heartbeats arrive,
+	// and beaten is the time of the last one.
+	heartbeats *layer2.Heartbeats
+	flowing    bool
+	beaten     time.Time
 	// member holds the last state of the neighbour in gossip.
 	member membership.Member
 	// lastHeard is the time of the last answer, or the start of the watcher. reported is the time of the last report of
@@ -61,8 +70,19 @@ type turn struct {
 type question struct {
 	// station is the station to ask, nil before the first question.
 	station *layer2.Station
-	// asked is the time of the question, zero after the answer.
-	asked time.Time
+	// asked is the time of the question, zero after the answer, and last the time of the last question.
+	asked, last time.Time
+}
+
+// missing is an answer or a heartbeat that has not come.
+type missing struct {
+	// since is the time of the question, or of the expected heartbeat; zero when nothing is missing.
+	since time.Time
+	// pause is the time to wait after since, and after each further question.
+	pause time.Duration
+	// heartbeat is true for a heartbeat, and last is then the time of the last one.
+	heartbeat bool
+	last      time.Time
 }
 
 // newWatcher returns a watcher of the named neighbour. The watcher stops when ctx is done, or at end. tasks counts the
@@ -81,26 +101,85 @@ func (w *watcher) end() {
 	if s := w.question.station; s != nil {
 		s.Close()
 	}
+	if w.heartbeats != nil {
+		w.heartbeats.Close()
+	}
 }
 
-// beat looks for the answer to the last question, and probes the neighbour in each round, also after gossip has lost
-// the neighbour: a node can be cut off with all its addresses, and come back. beat does not wait.
-func (w *watcher) beat(now time.Time, round bool) {
+// address sets the route of the heartbeats, unless the goroutine of the watcher needs the present heartbeats.
+func (w *watcher) address(to route) {
+	switch h := w.heartbeats; {
+	case w.turn.probing.Load():
+	case h == nil && !to.network.IsValid() || h != nil && to.network.IsValid() && h.Is(to.network, to.macs[0], to.macs):
+	default:
+		if h != nil {
+			h.Close()
+		}
+		w.heartbeats, w.flowing, w.beaten = nil, false, time.Time{}
+		if to.network.IsValid() {
+			w.heartbeats = w.o.Prober.Heartbeats(to.network, to.macs[0], to.macs)
+		}
+		w.contacts.listen(w.contact, w.heartbeats)
+	}
+}
+
+// send sends a heartbeat to the neighbour. late is the lateness of this node.
+func (w *watcher) send(now time.Time, late time.Duration) {
+	if w.heartbeats != nil {
+		w.heartbeats.Send(now, late)
+	}
+}
+
+// beat looks for heartbeats and for the answer to the last question, and probes the neighbour in each round, also after
+// gossip has lost the neighbour: a node can be cut off with all its addresses, and come back. beat does not wait. late
+// is the lateness of this node. beat returns the patience with the neighbour, which is zero without heartbeats.
+func (w *watcher) beat(now time.Time, round bool, late time.Duration) patience {
 	if w.turn.probing.Load() {
 		if round {
 			w.turn.missed.Store(true)
 		}
-		return
+		return patience{}
 	}
+	p := w.listen(late)
+	if p == (patience{}) || now.Sub(w.beaten) <= p.silence {
+		w.follow(now, round)
+		return p
+	}
+	w.flowing, w.question.asked = false, time.Time{}
+	w.start(missing{since: now.Add(-p.pause), pause: p.pause, heartbeat: true, last: w.beaten})
+	return p
+}
+
+// listen looks for heartbeats, and returns the patience with the neighbour while heartbeats arrive, or zero. The time of
+// the last heartbeat is w.beaten.
+func (w *watcher) listen(late time.Duration) patience {
+	if w.heartbeats == nil || w.unreachable || w.answers == 0 {
+		w.flowing = false
+		return patience{}
+	}
+	at, theirs := w.heartbeats.Last()
+	w.flowing = w.flowing || at.After(w.beaten)
+	if !w.flowing {
+		return patience{}
+	}
+	w.beaten = at
+	w.lastHeard = latest(w.lastHeard, at)
+	return patienceFor(late, theirs)
+}
+
+// follow looks for the answer to the last question, and asks the next question when it is due.
+func (w *watcher) follow(now time.Time, round bool) {
 	if asked := w.question.asked; !asked.IsZero() {
 		at := w.question.station.Answered()
 		switch {
 		case !at.Before(asked):
 			w.question.asked = time.Time{}
 			w.noteAnswer(at)
+		case w.flowing && !w.beaten.After(asked):
+			return // the neighbour may have crashed, which missing heartbeats show sooner
 		case now.Sub(asked) >= answerTime:
 			w.question.asked = time.Time{}
-			w.start(asked)
+			w.start(missing{since: asked, pause: probePause})
 			return
 		default:
 			return
@@ -110,8 +189,12 @@ func (w *watcher) beat(now time.Time, round bool) {
 	case !round:
 	case w.turn.pause > 0:
 		w.turn.pause--
-	case !w.ask(now):
-		w.start(time.Time{})
+	case w.flowing && now.Sub(w.question.last) < questionInterval-beatTolerance:
+	default:
+		w.question.last = now
+		if !w.ask(now) {
+			w.start(missing{})
+		}
 	}
 }
 
@@ -140,30 +223,30 @@ func (w *watcher) ask(now time.Time) bool {
 	return true
 }
 
-// start probes the neighbour in a goroutine. asked is the time of a question without an answer, and zero without such a
-// question. When a round has begun meanwhile, the goroutine makes up for the round at once.
-func (w *watcher) start(asked time.Time) {
+// start probes the neighbour in a goroutine. m is the reason, zero when nothing is missing. When a round has begun
+// meanwhile, the goroutine makes up for the round at once.
+func (w *watcher) start(m missing) {
 	w.turn.missed.Store(false)
 	w.turn.probing.Store(true)
 	w.tasks.Go(func() {
 		defer w.turn.probing.Store(false)
-		w.probe(asked)
+		w.probe(m)
 		for w.turn.missed.Swap(false) && w.ctx.Err() == nil {
 			if w.turn.pause > 0 {
 				w.turn.pause--
 				return
 			}
-			w.probe(time.Time{})
+			w.probe(missing{})
 		}
 	})
 }
 
 // probe probes the neighbour once. After an answer, the next round may ask. Without an answer, probe leaves out rounds
 // when gossip has lost the neighbour.
-func (w *watcher) probe(asked time.Time) {
-	if !asked.IsZero() {
-		wait(w.ctx, time.Until(asked.Add(probePause)))
-		if at := w.question.station.Answered(); !at.Before(asked) {
+func (w *watcher) probe(m missing) {
+	if !m.since.IsZero() {
+		wait(w.ctx, time.Until(m.since.Add(m.pause)))
+		if at := w.came(m); !at.IsZero() {
 			w.noteAnswer(at)
 			return
 		}
@@ -173,15 +256,24 @@ func (w *watcher) probe(asked time.Time) {
 	if present {
 		w.member = member
 	}
-	again := present && w.asks(asked)
-	if again {
-		began = asked
+	q := questions{count: probeCount, pause: probePause, run: w.tasks.Go}
+	if present && !m.since.IsZero() && w.asks() {
+		began, q.count, q.pause = m.since, probeCount-1, m.pause
 	}
-	r := probe(w.ctx, w.o.Gossip, w.o.Prober, w.member, present, again)
+	q.hearsAnother = func() bool { return w.hearsAnother(began, time.Now()) }
+	r := probe(w.ctx, w.o.Gossip, w.o.Prober, w.member, present, q)
 	if w.ctx.Err() != nil {
 		return
 	}
-	w.note(r, present, began, time.Now())
+	if m.heartbeat && r != answered && !w.came(m).IsZero() {
+		r = answered
+	}
+	now := time.Now()
+	if r != answered && r != inconclusive && present && now.Sub(began) > probeCount*q.pause+probeLateness {
+		w.o.Hooks.lateProbe()
+		r = inconclusive
+	}
+	w.note(r, present, began, now)
 	w.contacts.setUnreachable(w.contact, w.unreachable)
 	w.turn.pause = 0
 	if !present && r != answered {
@@ -189,13 +281,30 @@ func (w *watcher) probe(asked time.Time) {
 	}
 }
 
-// asks reports whether the question at the time asked went to the present probe address of the neighbour.
-func (w *watcher) asks(asked time.Time) bool {
-	if asked.IsZero() {
-		return false
+// came returns the time at which the missing answer or heartbeat came after all, and zero when it did not.
+func (w *watcher) came(m missing) time.Time {
+	if m.heartbeat {
+		if at, _ := w.heartbeats.Last(); at.After(m.last) {
+			return at
+		}
+	} else if at := w.question.station.Answered(); !at.Before(m.since) {
+		return at
 	}
+	return time.Time{}
+}
+
+// hearsAnother reports whether this node has heard another neighbour lately, since before a probe that began at began.
+// Heartbeats of two neighbours end up to heartbeatInterval apart when this node is cut off, so another neighbour must be
+// heard for longer than that.
+func (w *watcher) hearsAnother(began, now time.Time) bool {
+	lately := latest(now.Add(-probeInterval-probePause), w.lastHeard.Add(heartbeatInterval+heartbeatTolerance))
+	return w.contacts.hearsAnother(w.contact, began, lately)
+}
+
+// asks reports whether the station of the questions is the present probe address of the neighbour.
+func (w *watcher) asks() bool {
 	mac, addr := probeAddress(w.member, w.o.Prober.Interfaces())
-	return w.question.station.Is(addr, mac)
+	return w.question.station != nil && w.question.station.Is(addr, mac)
 }
 
 // note handles the result of a probe.
@@ -207,8 +316,6 @@ func (w *watcher) note(r result, present bool, began, now time.Time) {
 	w.answers = 0
 	switch {
 	case r == inconclusive:
-	case present && now.Sub(began) > probeCount*probePause+probeLateness:
-		w.o.Hooks.lateProbe()
 	default:
 		w.unreachable = true
 		w.noteFailure(r, present, began, now)
@@ -238,7 +345,7 @@ func (w *watcher) noteFailure(r result, present bool, began, now time.Time) {
 	switch {
 	case !present, now.Sub(w.reported) < repeatInterval:
 		return
-	case r == unreachable && !w.contacts.hearsAnother(w.contact, began, now.Add(-probeInterval-probePause)):
+	case r == unreachable && !w.hearsAnother(began, now):
 		return
 	}
 	silent := now.Sub(w.lastHeard)

@@ -233,8 +233,8 @@ func TestResyncSendsNothing(t *testing.T) {
 			}
 			looks++
 		}
-		// Each of two nodes looks at the other ten times a second, and is answered, for at most one address.
-		if most := 10 * 10 * 2 * 2; looks > most {
+		// Each of two nodes sends twenty heartbeats a second, and one question with its answer.
+		if most := 10 * 2 * (20 + 2); looks > most {
 			t.Errorf("%d frames in 10 s, want %d at most", looks, most)
 		}
 		if told := v.told()[events:]; len(told) > 0 {

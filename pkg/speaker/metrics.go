@@ -50,6 +50,7 @@ type metrics struct {
 	late       prometheus.Counter
 	failover   prometheus.Histogram
 	lateness   prometheus.Histogram
+	patience   prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer, byAddress bool, status func() Status) *metrics {
@@ -80,6 +81,10 @@ func newMetrics(r prometheus.Registerer, byAddress bool, status func() Status) *
 				"that it had.",
 			Buckets: []float64{.1, .2, .3, .4, .5, .6, .7, .8, 1, 1.5, 2, 3, 5, 10},
 		}),
+		patience: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "lanlord_speaker_patience_seconds",
+			Help: "Least time from the last heartbeat of a neighbour to a suspicion: it grows with the measured lateness of this node and its neighbours; 0 without heartbeats.",
+		}),
 		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "lanlord_speaker_lateness_seconds",
 			Help:    "How late this process runs what is due ten times a second.",
@@ -95,7 +100,7 @@ func newMetrics(r prometheus.Registerer, byAddress bool, status func() Status) *
 		m.conflicts[c] = disputes.WithLabelValues(c.String())
 	}
 	if r != nil {
-		r.MustRegister(m, changes, disputes, m.defences, m.suspicions, m.refuted, m.late, m.failover, m.lateness)
+		r.MustRegister(m, changes, disputes, m.defences, m.suspicions, m.refuted, m.late, m.failover, m.lateness, m.patience)
 	}
 	return m
 }

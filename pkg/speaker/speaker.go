@@ -34,7 +34,9 @@ func New(o Options) *Speaker {
 	s.detector = peers.NewDetector(peers.DetectorOptions{
 		Self: o.Self, Gossip: o.Peers, Prober: o.Announcer, Log: o.Log, HasNode: s.hasNode, Report: s.observed,
 		Hooks: peers.Hooks{
-			LateProbe: s.metrics.late.Inc, Lateness: func(d time.Duration) { s.metrics.lateness.Observe(d.Seconds()) },
+			LateProbe: s.metrics.late.Inc,
+			Lateness:  func(d time.Duration) { s.metrics.lateness.Observe(d.Seconds()) },
+			Patience:  func(d time.Duration) { s.metrics.patience.Set(d.Seconds()) },
 		},
 	})
 	return s

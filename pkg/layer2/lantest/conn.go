@@ -27,9 +27,13 @@ type arrival struct {
 	at   time.Time
 }
 
+// heartbeats is the protocol of the sockets for heartbeats.
+const heartbeats layer2.Protocol = 255
+
 var (
-	_ layer2.GroupConn = (*conn)(nil)
-	_ layer2.Dated     = (*conn)(nil)
+	_ layer2.GroupConn     = (*conn)(nil)
+	_ layer2.HeartbeatConn = (*conn)(nil)
+	_ layer2.Dated         = (*conn)(nil)
 )
 
 // finish ends the socket. The caller holds the mutex.
@@ -57,6 +61,25 @@ func (s *conn) Read(b []byte) (int, error) {
 		}
 		return copy(b, f.data), nil
 	}
+}
+
+// ReadNow implements layer2.HeartbeatConn.
+func (s *conn) ReadNow(b []byte, now time.Time) (n int, waited time.Duration) {
+	if s.nic.frozen() != nil {
+		return 0, 0
+	}
+	select {
+	case f := <-s.frames:
+		return copy(b, f.data), now.Sub(f.at)
+	default:
+		return 0, 0
+	}
+}
+
+// WriteNow implements layer2.HeartbeatConn.
+func (s *conn) WriteNow(frame []byte) error {
+	_, err := s.Write(frame)
+	return err
 }
 
 // Waited implements layer2.Dated.

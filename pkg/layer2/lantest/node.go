@@ -157,10 +157,17 @@ func (n *Node) ListenPing(i layer2.Interface, p layer2.Protocol) (layer2.Conn, e
 	return n.listen(i, p)
 }
 
+// ListenHeartbeats implements layer2.HeartbeatNetwork.
+func (n *Node) ListenHeartbeats(i layer2.Interface) (layer2.HeartbeatConn, error) {
+	return n.listen(i, heartbeats)
+}
+
 func (n *Node) listen(i layer2.Interface, p layer2.Protocol) (*conn, error) {
 	n.lan.mu.Lock()
 	defer n.lan.mu.Unlock()
-	n.opened++
+	if p != heartbeats {
+		n.opened++
+	}
 	if n.refuse != nil {
 		return nil, n.refuse
 	}
@@ -345,10 +352,19 @@ func (c *NIC) receive(frame []byte) [][]byte {
 	return c.kernelAnswers(frame)
 }
 
+// Heartbeats are ARP packets with an operation of their own.
+const (
+	arpOperation       = ethernetHeader + 6
+	operationHeartbeat = 24
+)
+
 // protocolOf returns the protocol of the sockets that receive a frame, as the kernel filters decide.
 func protocolOf(frame []byte) (p layer2.Protocol, ok bool) {
 	switch ethernet.EtherType(binary.BigEndian.Uint16(frame[12:])) {
 	case ethernet.EtherTypeARP:
+		if len(frame) >= arpOperation+2 && binary.BigEndian.Uint16(frame[arpOperation:]) == operationHeartbeat {
+			return heartbeats, true
+		}
 		return layer2.ARP, true
 	case ethernet.EtherTypeIPv4:
 		return layer2.ICMP, len(frame) > icmp4Start && frame[23] == protocolICMP && frame[icmp4Start] == echoRequest4
