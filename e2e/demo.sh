@@ -13,6 +13,8 @@ prefix=$(docker network inspect -f '{{(index .IPAM.Config 0).Subnet}}' "$network
 prefix=${prefix%.*}
 first=$prefix.111 last=$prefix.113
 
+# Prints what the reader sees in the lines above or below.
+note() { printf '\033[2m  %s\033[0m\n' "$@"; }
 step() { printf '\n\033[1m# %s\033[0m\n' "$*"; }
 show() {
   printf '$ %s\n' "$*"
@@ -117,6 +119,8 @@ kill_leader() {
   show kubectl expose deployment steady --type=LoadBalancer --port=80
   wait_for_ip steady
   ip=$(external_ip steady)
+  note 'The address is new. The elected node first asks for 0.2 s whether another host has it, and answers only then:' \
+    'the first question of arping may get no answer (Timeout).'
   client "arping -c 3 -I eth0 $ip"
   show kubectl describe service steady
   node=$(docker exec "$client" probe arp "$ip" | node_of_mac)
@@ -126,9 +130,25 @@ kill_leader() {
   show docker kill "$node"
   wait $!
   show cat "$run_dir/demo-gap.json"
+  tell_gap <"$run_dir/demo-gap.json"
   client "arping -c 3 -I eth0 $ip"
+  note "Another MAC address answers: $(docker exec "$client" probe arp "$ip" | node_of_mac) has taken the address over."
   show docker start "$node"
   kubectl wait node "$node" --for=condition=Ready --timeout=120s >/dev/null
+  # Until the speaker of the node is back, nobody can ask it for its status.
+  kubectl -n metallb-system rollout status daemonset/speaker --timeout=120s >/dev/null
+}
+
+# Reads the report of probe http and says how long the failover took.
+tell_gap() {
+  awk -F'[:,]' '
+    /"sent"/ { sent = $2 + 0 }
+    /"failed"/ && !seen { failed = $2 + 0; seen = 1 }
+    /"length_ns"/ && $2 + 0 > longest { longest = $2 + 0 }
+    END {
+      if (longest == 0) print "  No request failed."
+      else printf "  The failover took %.2f s: no request was answered for so long. %d of %d requests failed.\n", longest / 1e9, failed, sent
+    }'
 }
 
 # Reads a probe's report and prints the name of the node container that has the MAC address in it.

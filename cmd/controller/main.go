@@ -19,7 +19,8 @@ import (
 const (
 	name  = "lanlord-controller"
 	about = "Assigns an address to every Service of type LoadBalancer, out of the ranges of a ConfigMap, or of MetalLB's custom resources. As \"controller status\" it only " +
-		"asks the one that runs in the same Pod, which the environment variable POD_NAME names, and prints as JSON what that one knows."
+		"asks the one that runs in the same Pod, which the environment variable POD_NAME names, and prints as JSON what that one knows. As \"controller probe URL\" it requests a page of a process " +
+		"until the answer is 200, for a minute at most."
 )
 
 // firstNetworks is the longest time that the first addresses of a new cluster wait for a speaker to report the
@@ -32,6 +33,12 @@ func main() { os.Exit(daemon.Main(name, run)) }
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) > 0 && args[0] == statusCommand {
 		return daemon.StatusCommand(ctx, os.Getenv(podEnv), args[1:], stdout)
+	}
+	if len(args) > 0 && args[0] == "probe" {
+		if len(args) != 2 {
+			return &daemon.UsageError{Problem: "probe takes one word, the URL of a page"}
+		}
+		return daemon.ProbeURL(ctx, args[1], stdout)
 	}
 	var flags daemon.Flags
 	set := flag.NewFlagSet(name, flag.ContinueOnError)

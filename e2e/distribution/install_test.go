@@ -134,3 +134,48 @@ func (s *server) admits(namespace string) {
 		}
 	}
 }
+
+// TestReleases upgrades a release whose workloads have the selectors of an older chart, and refuses a second release whose
+// speakers would share the ports of the nodes.
+func TestReleases(t *testing.T) {
+	for _, major := range helms {
+		t.Run("Helm "+major, func(t *testing.T) {
+			s := startServer(t)
+			run := func(namespace string, args ...string) error {
+				_, err := s.helm(major, append(args, "--namespace", namespace)...)
+				return err
+			}
+			if err := run(namespace, "install", "lanlord", chart, "--create-namespace", "--set", "selectorWithInstance=false"); err != nil {
+				t.Fatal(err)
+			}
+			if err := run(namespace, "upgrade", "lanlord", chart, "--set", "selectorWithInstance=true,logLevel=debug"); err != nil {
+				t.Fatalf("the upgrade of a release of an older chart: %v", err)
+			}
+			selector := []string{"get", "daemonset", "-o", "jsonpath={.items[*].spec.selector.matchLabels}", "-n"}
+			if got := s.must(append(selector, namespace)...); strings.Contains(got, "instance") {
+				t.Errorf("after the upgrade the selector is %s", got)
+			}
+			second := []string{"install", "second", chart, "--create-namespace", "--set", "fullnameOverride=second"}
+			for _, port := range []string{"metrics.port=7582", "gossip.port=7951", "statusPage.port=7583"} {
+				name, _, _ := strings.Cut(port, "=")
+				if err := run("other", second...); err == nil || !strings.Contains(err.Error(), "set "+name+" to another port") {
+					t.Errorf("a second release without %s: %v", port, err)
+				}
+				second = append(second, "--set", port)
+			}
+			if err := run("other", second...); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.must(append(selector, "other")...); !strings.Contains(got, `"app.kubernetes.io/instance":"second"`) {
+				t.Errorf("the selector of the second release is %s", got)
+			}
+			if err := run("other", "upgrade", "second", chart, "--reuse-values", "--set", "logLevel=debug"); err != nil {
+				t.Errorf("the upgrade of the second release: %v", err)
+			}
+			if err := run("other", "install", "third", chart, "--set", "fullnameOverride=second,checkPorts=false"); err == nil ||
+				!strings.Contains(err.Error(), "belongs to the release second") {
+				t.Errorf("a third release with the names of the second: %v", err)
+			}
+		})
+	}
+}

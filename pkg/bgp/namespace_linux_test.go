@@ -47,7 +47,10 @@ func inNamespaces(t *testing.T) *namespaces {
 		t.Skip("network namespaces are made as root only")
 	}
 	if _, err := exec.LookPath("ip"); err != nil {
-		t.Fatal("the program ip is missing: install the Debian package iproute2")
+		if os.Getenv("LANLORD_TOOLS") == "required" {
+			t.Fatal("the program ip is missing: install the Debian package iproute2")
+		}
+		t.Skip("without ip, which the Debian package iproute2 has (make deps)")
 	}
 	n := &namespaces{t: t, prefix: fmt.Sprintf("lanlord-bgp-%d-%s-", os.Getpid(), strings.ToLower(t.Name()))}
 	for _, ns := range []string{"node", "router"} {

@@ -33,7 +33,11 @@ const maxShown = 100
 // Error returns the problems, one on a line: at most the first 100, then the number of the others.
 func (p *Problems) Error() string {
 	if more := len(p.List) - maxShown; more > 0 {
-		return fmt.Sprintf("%s\nand %d more problems", joinLines(p.List[:maxShown]), more)
+		noun := "problems"
+		if more == 1 {
+			noun = "problem"
+		}
+		return fmt.Sprintf("%s\nand %d more %s", joinLines(p.List[:maxShown]), more, noun)
 	}
 	return joinLines(p.List)
 }

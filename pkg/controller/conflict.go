@@ -75,7 +75,10 @@ func (d *decider) claiming(addr netip.Addr) []string {
 
 func claimMessage(addr netip.Addr, claims []string) string {
 	text := strings.Join(claims[:min(len(claims), namedStrangers)], " and ")
-	if more := len(claims) - namedStrangers; more > 0 {
+	switch more := len(claims) - namedStrangers; {
+	case more == 1:
+		text += " and 1 more object has it"
+	case more > 1:
 		text += fmt.Sprintf(" and %d more objects have it", more)
 	}
 	return fmt.Sprintf("%s %s; this Service keeps %s: remove it there, or let this Service request another address", addr, text, addr)

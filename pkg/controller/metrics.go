@@ -3,6 +3,9 @@ package controller
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/lanlord/lanlord/pkg/allocator"
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/config"
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
@@ -21,6 +24,9 @@ var (
 	poolFree = prometheus.NewDesc("lanlord_pool_addresses_free",
 		"Addresses of a pool that nobody holds and everybody gets who may use the pool, resting ones included; above 2^53 it is rounded.",
 		[]string{"pool", "family"}, nil)
+	poolElsewhere = prometheus.NewDesc("lanlord_pool_addresses_elsewhere",
+		"Free addresses of other pools for a Service that any pool may serve; 0 for a pool that only serves Services which name it. "+
+			"Counted are pools with auto-assign that are open to all Services.", []string{"pool", "family"}, nil)
 	services = prometheus.NewDesc("lanlord_services",
 		"Services that Lanlord manages, by state (assigned; partial, which lacks an address; waiting, which has none) and by reason, the word "+
 			"of the Service's condition.", []string{"state", "reason"}, nil)
@@ -54,7 +60,7 @@ var _ prometheus.Collector = collector{}
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range [...]*prometheus.Desc{poolSize, poolUsed, poolResting, poolKept, poolFree, services, conflicts} {
+	for _, d := range [...]*prometheus.Desc{poolSize, poolUsed, poolResting, poolKept, poolFree, poolElsewhere, services, conflicts} {
 		to <- d
 	}
 	if c.AddressMetrics {
@@ -71,6 +77,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
+	elsewhere := newElsewhere(c.Source.Snapshot().Config, s.Pools)
 	for _, u := range s.Pools {
 		family := u.Family.String()
 		gauge(poolSize, u.Size, u.Pool, family)
@@ -80,6 +87,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		gauge(poolKept, float64(u.Withheld), u.Pool, family, "withheld")
 		gauge(poolKept, float64(u.Reserved), u.Pool, family, "reserved")
 		gauge(poolFree, u.Free(), u.Pool, family)
+		gauge(poolElsewhere, elsewhere.of(u), u.Pool, family)
 	}
 	gauge(conflicts, float64(s.Conflicts))
 	for i, count := range s.Services {
@@ -94,6 +102,45 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	if c.AddressMetrics {
 		c.collectAddresses(gauge)
 	}
+}
+
+// elsewhere counts the free addresses of the pools that serve every Service.
+type elsewhere struct {
+	pools map[string]*config.Pool
+	free  map[cluster.Family]float64
+}
+
+func newElsewhere(cfg *config.Config, usage []allocator.Usage) elsewhere {
+	e := elsewhere{pools: map[string]*config.Pool{}, free: map[cluster.Family]float64{}}
+	if cfg == nil {
+		return e
+	}
+	for i := range cfg.Pools {
+		e.pools[cfg.Pools[i].Name] = &cfg.Pools[i]
+	}
+	for _, u := range usage {
+		if e.open(u.Pool) {
+			e.free[u.Family] += u.Free()
+		}
+	}
+	return e
+}
+
+// open reports whether a pool serves every Service that names no pool.
+func (e elsewhere) open(pool string) bool {
+	p := e.pools[pool]
+	return p != nil && p.AutoAssign && !p.Disabled && len(p.Namespaces)+len(p.NamespaceSelectors)+len(p.ServiceSelectors) == 0
+}
+
+// of returns the number of free addresses in other pools for the Services of a pool.
+func (e elsewhere) of(u allocator.Usage) float64 {
+	switch p := e.pools[u.Pool]; {
+	case p == nil || !p.AutoAssign && !p.Disabled:
+		return 0 // the Services name the pool
+	case e.open(u.Pool):
+		return max(0, e.free[u.Family]-u.Free())
+	}
+	return e.free[u.Family]
 }
 
 // collectAddresses sends a gauge for each address that Lanlord has assigned to a Service.

@@ -153,6 +153,10 @@ func TestMetrics(t *testing.T) {
 # TYPE lanlord_pool_addresses gauge
 lanlord_pool_addresses{family="IPv4",pool="small"} 2
 lanlord_pool_addresses{family="IPv6",pool="large"} 1.8446744073709552e+19
+# HELP lanlord_pool_addresses_elsewhere Free addresses of other pools for a Service that any pool may serve; 0 for a pool that only serves Services which name it. Counted are pools with auto-assign that are open to all Services.
+# TYPE lanlord_pool_addresses_elsewhere gauge
+lanlord_pool_addresses_elsewhere{family="IPv4",pool="small"} 0
+lanlord_pool_addresses_elsewhere{family="IPv6",pool="large"} 0
 # HELP lanlord_pool_addresses_free Addresses of a pool that nobody holds and everybody gets who may use the pool, resting ones included; above 2^53 it is rounded.
 # TYPE lanlord_pool_addresses_free gauge
 lanlord_pool_addresses_free{family="IPv4",pool="small"} 1
@@ -195,7 +199,7 @@ lanlord_service_address{ip="10.0.0.1",pool="small",service="default/a"} 1
 # TYPE lanlord_services_in_conflict gauge
 lanlord_services_in_conflict 1
 `)
-		if err := testutil.GatherAndCompare(registry, strings.NewReader(want.String()), "lanlord_pool_addresses", "lanlord_pool_addresses_free",
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(want.String()), "lanlord_pool_addresses", "lanlord_pool_addresses_elsewhere", "lanlord_pool_addresses_free",
 			"lanlord_pool_addresses_kept", "lanlord_pool_addresses_resting", "lanlord_pool_addresses_used", "lanlord_service_address",
 			"lanlord_services", "lanlord_services_in_conflict"); err != nil {
 			t.Error(err)

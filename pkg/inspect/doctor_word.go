@@ -233,7 +233,7 @@ func checkServices(c *Cluster, f *findings) string {
 	const most = 10
 	for i, why := range causes {
 		if i == most {
-			f.wrong("kubectl lanlord services -o wide lists all", "and Services that wait for %d more reasons", len(causes)-most)
+			f.wrong("kubectl lanlord services -o wide lists all", "and Services that wait for %s", Count(len(causes)-most, "more reason"))
 			break
 		}
 		f.wrong(why.mend, "%s: %s: %s", listed(byCause[why]), why.reason, sentence(why.message))

@@ -82,17 +82,19 @@ type Announcer struct {
 	again      pile[netip.Addr]
 	inquiries  inquiries
 	heartbeats listeners
-	ports      atomic.Pointer[[]*port]
-	ping       atomic.Bool
-	told       atomic.Pointer[HostState]
-	host       atomic.Pointer[HostState] // the state that the loop has applied
-	node       atomic.Pointer[[]netip.Addr]
-	layout     atomic.Pointer[layout] // nil before the first state of the host
-	sockets    atomic.Int32
-	claims     chan Claim
-	pulse      pulse
-	resume     atomic.Uint64
-	paths      *rate.Limiter // the questions about paths
+	// nodes holds the hardware addresses of the other nodes.
+	nodes   atomic.Pointer[map[MAC]string]
+	ports   atomic.Pointer[[]*port]
+	ping    atomic.Bool
+	told    atomic.Pointer[HostState]
+	host    atomic.Pointer[HostState] // the state that the loop has applied
+	node    atomic.Pointer[[]netip.Addr]
+	layout  atomic.Pointer[layout] // nil before the first state of the host
+	sockets atomic.Int32
+	claims  chan Claim
+	pulse   pulse
+	resume  atomic.Uint64
+	paths   *rate.Limiter // the questions about paths
 }
 
 // New returns an Announcer without addresses. New starts no goroutine; Run does.
@@ -187,6 +189,10 @@ func (a *Announcer) SetPing(on bool) {
 	a.ping.Store(on)
 	a.bell.ring()
 }
+
+// SetNodes sets the hardware addresses of the other nodes, each with the name of the node. The metrics then tell the
+// questions and answers of other speakers from those of clients. The caller does not change the map afterwards.
+func (a *Announcer) SetNodes(macs map[MAC]string) { a.nodes.Store(&macs) }
 
 // Announce announces the addresses like new addresses. Addresses outside the set are ignored.
 func (a *Announcer) Announce(addrs []netip.Addr) {

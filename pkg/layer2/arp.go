@@ -72,7 +72,7 @@ func (h *arpHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 			}
 			return nil, t.claimedOr(NotOurs, claim), claim
 		}
-		return h.answer(targetIP, sender, senderIP), Answered, claim
+		return h.answer(targetIP, sender, senderIP), t.askedBy(sender, senderIP.IsUnspecified() && destination != broadcast), claim
 	case arp.OperationReply:
 		claim := t.claim(h.name, senderIP, sender, Reply)
 		claim.Answer = claim.Addr.IsValid() && senderIP != targetIP

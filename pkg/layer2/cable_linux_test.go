@@ -45,7 +45,10 @@ func newCable(tb testing.TB) *cable {
 		tb.Skip("network namespaces are made as root only")
 	}
 	if _, err := exec.LookPath("ip"); err != nil {
-		tb.Fatal("the program ip is missing: install the Debian package iproute2")
+		if os.Getenv("LANLORD_TOOLS") == "required" {
+			tb.Fatal("the program ip is missing: install the Debian package iproute2")
+		}
+		tb.Skip("without ip, which the Debian package iproute2 has (make deps)")
 	}
 	c := &cable{tb: tb}
 	prefix := fmt.Sprintf("lanlord-cable-%d-%d-", os.Getpid(), time.Now().UnixNano())

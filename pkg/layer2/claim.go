@@ -38,12 +38,39 @@ func (t *table) rival(name string, ip netip.Addr, mac MAC) Claim {
 	return t.claim(name, ip, mac, Probing)
 }
 
+// isNode reports whether mac belongs to another node of the cluster.
+func (t *table) isNode(mac MAC) bool {
+	if t.nodes == nil {
+		return false
+	}
+	nodes := t.nodes.Load()
+	if nodes == nil {
+		return false
+	}
+	_, is := (*nodes)[mac]
+	return is
+}
+
+// askedBy returns the verdict on an answered question. asSpeakers is true for a question in the form that only a speaker
+// and, for IPv6, a kernel without a global address use.
+func (t *table) askedBy(mac MAC, asSpeakers bool) Verdict {
+	if asSpeakers && t.isNode(mac) {
+		return PeerQuestion
+	}
+	return Answered
+}
+
 // claimedOr returns the verdict on a frame with the claim c, or v if c is no claim.
 func (t *table) claimedOr(v Verdict, c Claim) Verdict {
 	if !c.Addr.IsValid() {
 		return v
 	}
-	switch mode, known := t.known.Get(c.Addr); {
+	mode, known := t.known.Get(c.Addr)
+	switch theirs := (!known || mode == Watch) && t.isNode(c.MAC); {
+	case theirs && c.Answer:
+		return PeerAnswer
+	case theirs:
+		return PeerAnnouncement
 	case !known:
 		return ProbeReply
 	case mode == Watch:

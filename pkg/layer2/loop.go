@@ -137,7 +137,7 @@ func (l *loop) distribute(first bool, inherited map[netip.Addr]struct{}) {
 		if !i.Up {
 			continue
 		}
-		d := newDraft(&table{Interface: i, macs: macs, scope: l.scope, asked: &l.a.inquiries}, nil, nil)
+		d := newDraft(&table{Interface: i, macs: macs, scope: l.scope, asked: &l.a.inquiries, nodes: &l.a.nodes}, nil, nil)
 		stays := p != nil && p.serves(i)
 		if stays {
 			d.old, d.inherited = p.table.Load(), inherited

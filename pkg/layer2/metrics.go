@@ -10,6 +10,7 @@ import (
 // counters.
 type metrics struct {
 	requests      *prometheus.CounterVec
+	peerFrames    *prometheus.CounterVec
 	reopened      [protocols]prometheus.Counter
 	announcements [protocols][rounds]prometheus.Counter
 	heldBack      [protocols][rounds]prometheus.Counter
@@ -25,8 +26,12 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "lanlord_layer2_requests_total",
-		Help: "ARP packets, NDP messages and echo requests received on an interface in use, by what became of them.",
+		Help: "ARP packets, NDP messages and echo requests received on an interface in use, by what became of them. Frames of other speakers are in lanlord_layer2_peer_frames_total.",
 	}, []string{"interface", "protocol", "verdict"})
+	peerFrames := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "lanlord_layer2_peer_frames_total",
+		Help: "ARP packets and NDP messages of other nodes: answered questions of their speakers, answers, and announcements of their addresses.",
+	}, []string{"protocol", "frame"})
 	announcements := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "lanlord_layer2_announcements_total",
 		Help: "Frames sent unasked to announce an address: the first, a repeat, or a refresh.",
@@ -61,7 +66,7 @@ func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
 		Help: "Probes of the path through a node to a port of a Service, by what came back.",
 	}, []string{"result"})
 
-	m := &metrics{requests: requests, standstills: prometheus.NewCounter(prometheus.CounterOpts{
+	m := &metrics{requests: requests, peerFrames: peerFrames, standstills: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "lanlord_layer2_standstills_total",
 		Help: "Times that this process was found to have stood still for so long that other nodes may have taken over.",
 	})}
@@ -85,7 +90,7 @@ func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
 		m.paths[o] = paths.WithLabelValues(pathprobe.Outcome(o).String())
 	}
 	if r != nil {
-		r.MustRegister(paths, requests, announcements, heldBack, claims, probes, socketErrors, lost, reopened, m.standstills, newStateCollector(a))
+		r.MustRegister(paths, requests, peerFrames, announcements, heldBack, claims, probes, socketErrors, lost, reopened, m.standstills, newStateCollector(a))
 	}
 	return m
 }
@@ -93,9 +98,27 @@ func newMetrics(r prometheus.Registerer, a *Announcer) *metrics {
 // received returns the counters for the frames received by one socket, by verdict.
 func (m *metrics) received(iface string, p Protocol) (counters [verdicts]prometheus.Counter) {
 	for v := range verdicts {
-		counters[v] = m.requests.WithLabelValues(iface, p.String(), v.String())
+		switch frame, ofPeer := peerFrame(v); {
+		case !ofPeer:
+			counters[v] = m.requests.WithLabelValues(iface, p.String(), v.String())
+		case p.resolves():
+			counters[v] = m.peerFrames.WithLabelValues(p.String(), frame)
+		}
 	}
 	return counters
+}
+
+// peerFrame returns the kind of a peer's frame with the verdict v; ofPeer is false for the verdicts on other frames.
+func peerFrame(v Verdict) (frame string, ofPeer bool) {
+	switch v {
+	case PeerQuestion:
+		return "question", true
+	case PeerAnswer:
+		return "answer", true
+	case PeerAnnouncement:
+		return "announcement", true
+	}
+	return "", false
 }
 
 // forget drops the series of a removed interface.

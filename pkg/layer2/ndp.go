@@ -86,7 +86,9 @@ func (h *ndpHandler) handle(t *table, b []byte) ([]byte, Verdict, Claim) {
 	if !solicitsHere(t, b) {
 		return nil, t.claimedOr(WrongDestination, claim), claim
 	}
-	return h.answer(b, asker), Answered, claim
+	toUs := !MAC(b[ethDestination:]).multicast()
+	fromLink := netip.AddrFrom16([16]byte(b[ip6Source:])).IsLinkLocalUnicast()
+	return h.answer(b, asker), t.askedBy(asker, toUs && fromLink), claim
 }
 
 // validateNDP makes the checks of RFC 4861 for every solicitation (section 7.1.1) and advertisement (7.1.2), and cuts

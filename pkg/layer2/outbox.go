@@ -6,6 +6,7 @@ type outbox struct {
 	conn      Conn
 	gathering Gathering // the same as conn, or nil if conn gives and takes one frame at a time
 	frames    [][]byte  // beyond its length, frames holds buffers for reuse
+	toPeers   int       // the number of frames that answer other speakers
 }
 
 func newOutbox(conn Conn) *outbox {
@@ -42,4 +43,4 @@ func (o *outbox) send() (unsent int, err error) {
 	return unsent, err
 }
 
-func (o *outbox) clear() { o.frames = o.frames[:0] }
+func (o *outbox) clear() { o.frames, o.toPeers = o.frames[:0], 0 }

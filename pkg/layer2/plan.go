@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path"
 	"slices"
+	"sync/atomic"
 
 	"github.com/lanlord/lanlord/pkg/byaddr"
 )
@@ -23,6 +24,8 @@ type table struct {
 	kernel byaddr.Map[struct{}]
 	// asked holds the addresses being probed.
 	asked *inquiries
+	// nodes holds the hardware addresses of the other nodes; nil for none.
+	nodes *atomic.Pointer[map[MAC]string]
 	// macs holds all hardware addresses of this host.
 	macs map[MAC]struct{}
 	// scope holds all addresses for which frames may concern this host, including addrs.

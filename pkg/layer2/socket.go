@@ -165,6 +165,9 @@ func (s *socket) answer(conn Conn, h handler) error {
 		}
 		if reply != nil {
 			out.add(reply)
+			if verdict == PeerQuestion {
+				out.toPeers++
+			}
 		} else {
 			s.received[verdict].Inc()
 		}
@@ -200,7 +203,10 @@ func (s *socket) send(out *outbox) {
 		s.received[Withheld].Add(count)
 		return
 	}
-	s.received[Answered].Add(count)
+	s.received[Answered].Add(count - float64(out.toPeers))
+	if out.toPeers > 0 {
+		s.received[PeerQuestion].Add(float64(out.toPeers))
+	}
 	if unsent, err := out.send(); unsent > 0 {
 		a.metrics.socketErrors[s.protocol].Add(float64(unsent))
 		s.log.Debug("answers not sent", "count", unsent, "err", err)

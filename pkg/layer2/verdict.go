@@ -53,6 +53,12 @@ type Verdict uint8
 const (
 	// Answered marks a request for an own address that got an answer.
 	Answered Verdict = iota
+	// PeerQuestion marks the question of another node's speaker, which watches this node. PeerQuestion is answered too.
+	PeerQuestion
+	// PeerAnswer marks another node's answer for an address of that node, in most cases to a question of this process.
+	PeerAnswer
+	// PeerAnnouncement marks another node's announcement of an address, or another frame in which the node uses the address.
+	PeerAnnouncement
 	// NotOurs marks a valid request, or a claim, for an address that the announcer does not answer for on this
 	// interface.
 	NotOurs
@@ -95,6 +101,12 @@ func (v Verdict) String() string {
 	switch v {
 	case Answered:
 		return "answered"
+	case PeerQuestion:
+		return "peerQuestion"
+	case PeerAnswer:
+		return "peerAnswer"
+	case PeerAnnouncement:
+		return "peerAnnouncement"
 	case NotOurs:
 		return "notOurs"
 	case NotRequest:

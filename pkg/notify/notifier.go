@@ -189,7 +189,11 @@ func (n *Notifier) tell(g group, items []item, snap cluster.Snapshot) (events []
 	for _, x := range items[:min(len(items), namedAddrs)] {
 		addrs = append(addrs, x.addr.String())
 	}
-	text := fmt.Sprintf("%s %d addresses (%s", items[0].head, len(items), strings.Join(addrs, ", "))
+	noun := "addresses"
+	if len(items) == 1 { // of many Services
+		noun = "address"
+	}
+	text := fmt.Sprintf("%s %d %s (%s", items[0].head, len(items), noun, strings.Join(addrs, ", "))
 	if rest := len(items) - len(addrs); rest > 0 {
 		text += fmt.Sprintf(" and %d more", rest)
 	}

@@ -71,6 +71,9 @@ func (v *View) Peer(name string) Peer {
 	return p
 }
 
+// MACs returns the hardware addresses of all other nodes, with the names of the nodes. The map must not be changed.
+func (v *View) MACs() map[layer2.MAC]string { return v.stations }
+
 // Station returns the node that uses the MAC address. For an unknown MAC address, the Standing is Foreign and the name
 // empty.
 func (v *View) Station(mac layer2.MAC) Peer { return v.Peer(v.stations[mac]) }

@@ -16,7 +16,20 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2/lantest"
 )
 
-var histories = flag.Uint64("histories", 200, "how many histories of a cluster to live through; their seeds count from 0")
+var (
+	histories = flag.Uint64("histories", 0, "how many histories of a cluster to live through, 0 for 200 or, in the short form, 25; their seeds count from 0")
+	// The race detector makes a simulated cluster six times as slow. So make test runs this package with the detector in
+	// the short form, and without the detector in full.
+	thorough = flag.Bool("thorough", !raceEnabled, "run the tests in full; false, the default with the race detector, for the short form")
+)
+
+// lengths returns the length of a test in full and in its short form.
+func lengths[T any](full, short T) T {
+	if *thorough {
+		return full
+	}
+	return short
+}
 
 // askInterval is the interval of a client's questions for each address. No timer of a speaker has a multiple of this
 // interval.
@@ -26,7 +39,11 @@ const askInterval = 47 * time.Millisecond
 // and heal, Services and Nodes change. Afterwards the frames on the wire show who answered. To repeat one history with
 // the log of the speakers, use -run 'TestHistories/^17$' -v.
 func TestHistories(t *testing.T) {
-	for seed := range *histories {
+	n := *histories
+	if n == 0 {
+		n = lengths[uint64](200, 25)
+	}
+	for seed := range n {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { live(t, seed) })
 		})

@@ -64,6 +64,7 @@ func (l *loop) decide(now time.Time) {
 	for _, since := range changes.Recovered {
 		l.announceTaken(since)
 	}
+	l.opt.Announcer.SetNodes(l.table.View().MACs())
 	l.place(l.table.Ready())
 }
 

@@ -1,0 +1,6 @@
+//go:build race
+
+package speaker
+
+// raceEnabled reports whether the tests run with the race detector.
+const raceEnabled = true
