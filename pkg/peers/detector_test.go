@@ -435,6 +435,30 @@ func TestStopped(t *testing.T) {
 	})
 }
 
+// TestForgedHeartbeats has a host send heartbeats in the name of a node that has crashed: the question of each second
+// finds the crash.
+func TestForgedHeartbeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTestCluster(t, beating, "b", "c", "d", "e", "f")
+		host := c.lan.Host("forger", lantest.Linux, netip.MustParseAddr("10.0.0.9"))
+		to, from := c.nics["c"].MAC(), c.nics["d"].MAC()
+		forged := slices.Concat(to[:], from[:], []byte{8, 6, 0, 1, 8, 0, 6, 4, 0, 24}, from[:], make([]byte, 4), to[:], make([]byte, 4))
+		c.isolate("d", true)
+		crashed := time.Now()
+		for range 2 * questionInterval / heartbeatInterval {
+			host.Send(forged)
+			time.Sleep(heartbeatInterval)
+		}
+		reports := c.take()
+		if len(reports) == 0 || reports[0].Name != "d" {
+			t.Fatalf("reported %v", reports)
+		}
+		if most := questionInterval + probeInterval + probeCount*probePause; reports[0].at.Sub(crashed) > most {
+			t.Errorf("suspected after %s, want %s at most", reports[0].at.Sub(crashed), most)
+		}
+	})
+}
+
 // TestHeartbeats checks the traffic and the times of detectors that send heartbeats: twenty heartbeats and one question
 // a second to each neighbour, and a suspicion soon after the last heartbeat, although the nodes decide at beats.
 func TestHeartbeats(t *testing.T) {

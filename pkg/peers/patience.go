@@ -55,8 +55,9 @@ const (
 	// latenessWindow times latenessWindows is the time for which a late beat counts.
 	latenessWindow  = 10 * time.Second
 	latenessWindows = 12
-	// unknownLateness is the lateness that a node tells in the first latenessWindow, when the start of the process makes
-	// the beats late. With unknownLateness, questions wait for probePause.
+	// startTime is the time in which the start of the process makes the beats late. Until then a node tells
+	// unknownLateness, with which questions wait for probePause.
+	startTime = 3 * time.Second
 	unknownLateness = (probePause - leastPause + 1) / 2
 	// toldTime is the time after which the neighbours surely know a lateness.
 	toldTime = time.Second
@@ -68,7 +69,7 @@ type punctuality struct {
 	windows [latenessWindows]time.Duration
 	now     int
 	began   time.Time
-	// settled is true after the first window.
+	// settled is true after startTime.
 	settled bool
 	// last is the time of the last beat.
 	last time.Time
@@ -87,11 +88,11 @@ func (p *punctuality) beat(now time.Time) (late time.Duration) {
 	late = max(0, now.Sub(p.last)-heartbeatInterval)
 	p.last = now
 	if now.Sub(p.began) >= latenessWindow {
-		p.began, p.settled = now, true
+		p.began = now
 		p.now = (p.now + 1) % latenessWindows
 		p.windows[p.now] = 0
 	}
-	if p.settled {
+	if p.settled = p.settled || now.Sub(p.began) > startTime; p.settled {
 		p.windows[p.now] = max(p.windows[p.now], late)
 	}
 	return late

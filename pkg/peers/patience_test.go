@@ -68,8 +68,9 @@ func TestPunctuality(t *testing.T) {
 	now = now.Add(300 * ms) // the start is slow
 	run(2 * time.Second)
 	want("2 s after the start", unknownLateness, unknownLateness)
+	run(startTime)
+	want("after the start", 0, 0)
 	run(latenessWindow)
-	want("after the first window", 0, 0)
 	now = now.Add(2500 * time.Microsecond)
 	run(heartbeatInterval)
 	want("after a late beat", 3*ms, 0)
