@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,10 +89,11 @@ func TestSightOpensStatuses(t *testing.T) {
 // one, and pages must not wait for a look while the last one is young.
 func TestSightLooksSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		looks, took := 0, time.Second
+		const took = time.Second
+		var looks atomic.Int32
 		s := newSight(sightOptions{
 			collect: func(context.Context) (collection, error) {
-				looks++
+				looks.Add(1)
 				time.Sleep(took)
 				return collection{}, nil
 			},
@@ -107,16 +109,16 @@ func TestSightLooksSeldom(t *testing.T) {
 			})
 		}
 		pages.Wait()
-		if looks != 1 {
-			t.Errorf("%d looks for the first pages, want 1", looks)
+		if n := looks.Load(); n != 1 {
+			t.Errorf("%d looks for the first pages, want 1", n)
 		}
 		began := time.Now()
 		for range 100 {
 			time.Sleep(100 * time.Millisecond)
 			s.look(t.Context())
 		}
-		if waited := time.Since(began) - 10*time.Second; waited != 0 || looks != 3 {
-			t.Errorf("in 10 s %d looks, want 3; the pages waited for %v", looks, waited)
+		if waited := time.Since(began) - 10*time.Second; waited != 0 || looks.Load() != 3 {
+			t.Errorf("in 10 s %d looks, want 3; the pages waited for %v", looks.Load(), waited)
 		}
 		time.Sleep(time.Minute)
 		began = time.Now()

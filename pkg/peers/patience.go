@@ -57,7 +57,7 @@ const (
 	latenessWindows = 12
 	// startTime is the time in which the start of the process makes the beats late. Until then a node tells
 	// unknownLateness, with which questions wait for probePause.
-	startTime = 3 * time.Second
+	startTime       = 3 * time.Second
 	unknownLateness = (probePause - leastPause + 1) / 2
 	// toldTime is the time after which the neighbours surely know a lateness.
 	toldTime = time.Second
