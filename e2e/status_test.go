@@ -92,6 +92,7 @@ func TestStatus(t *testing.T) {
 	}
 
 	owner := in.owner(free[0])
+	w.Await("the node that answers", fmt.Sprintf(`%s?.innerText.includes(%q)`, row("first"), owner.Name))
 	speaker := in.speakerOf(owner)
 	w.Visit(in.forward(speaker))
 	w.Await("the address among those of its node", fmt.Sprintf(

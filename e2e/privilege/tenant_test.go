@@ -57,6 +57,8 @@ func TestPluginForNamespaceAdmin(t *testing.T) {
 		{"status", 0, []string{"1 assigned and perhaps not announced", "the right to list nodes is missing"}},
 		{"who " + vip, 2, []string{vip, "no speaker could be asked"}},
 		{"doctor", 2, []string{"nothing is known to be wrong, but not all could be looked at"}},
+		{"doctor --pre", 1, []string{"you may not create namespaces", "the right to list pods is missing"}},
+		{"dump --file=" + filepath.Join(dir, "tenant.tar.gz"), 0, []string{"the right to list nodes is missing", "Look into it"}},
 		{"move web " + node, 2, []string{"whether the addresses move is not known"}},
 	} {
 		text, status = plugin(t, tenant, strings.Fields(c.line)...)

@@ -1,6 +1,7 @@
 package privilege
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -27,6 +28,8 @@ import (
 const (
 	system      = "lanlord-system"
 	speakerPort = "7574"
+	// controllerPage is the address of the controller's page.
+	controllerPage = "127.0.0.1:7573"
 )
 
 // TestViewerNeedsNoExec has a user with the roles lanlord-viewer, and no other right, ask both daemons by way of the
@@ -54,6 +57,8 @@ func TestViewerNeedsNoExec(t *testing.T) {
 		t.Errorf("doctor misses a right:\n%s%s", text, problem)
 	}
 	checkViewer(t, client)
+	checkPage(t, kubeconfig, vip)
+	checkDump(t, kubeconfig, dir)
 	for _, url := range []string{
 		"http://" + self.Addr().String() + ":7572/statuses.sealed", "http://127.0.0.1:" + speakerPort + "/status.sealed",
 	} {
@@ -68,11 +73,11 @@ func TestViewerNeedsNoExec(t *testing.T) {
 func startDaemons(t *testing.T, kubeconfig func(string) string) {
 	t.Helper()
 	for component, args := range map[string][]string{
-		controller: {"--listen=" + self.Addr().String() + ":7572"},
-		speaker:    {"--listen=:" + speakerPort, "--node-name=" + node, "--pod-name=" + speaker, "--kube-proxy-metrics="},
+		controller: {"--listen=" + self.Addr().String() + ":7572", "--status-listen=" + controllerPage},
+		speaker:    {"--listen=:" + speakerPort, "--status-listen=", "--node-name=" + node, "--pod-name=" + speaker, "--kube-proxy-metrics="},
 	} {
 		daemon := exec.Command(inside.File(component),
-			append(args, "--kubeconfig="+kubeconfig(component), "--namespace="+system, "--status-listen=")...)
+			append(args, "--kubeconfig="+kubeconfig(component), "--namespace="+system)...)
 		daemon.Env = append(os.Environ(), "POD_NAME="+component)
 		daemon.Stdout, daemon.Stderr = t.Output(), t.Output()
 		daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -226,6 +231,65 @@ func lanlord(t *testing.T, kubeconfig string, args ...string) (stdout, stderr st
 		t.Fatal(err)
 	}
 	return out.String(), told.String()
+}
+
+// checkPage has the user open the page. The user may forward no port, so the plugin must say so and make the page. The
+// controller's own page must show the same owner, because the controller opens the statuses of the speakers.
+func checkPage(t *testing.T, kubeconfig, vip string) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), inside.File("kubectl-lanlord"), "page", "--no-browser", "--kubeconfig="+kubeconfig)
+	var said bytes.Buffer
+	command.Stderr = &said
+	out, err := command.StdoutPipe()
+	if err == nil {
+		err = command.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	_, rest, ok := strings.Cut(line, "http://localhost:")
+	if err != nil || !ok {
+		t.Fatalf("page prints %q: %v\n%s", line, err, said.String())
+	}
+	port, _, _ := strings.Cut(rest, "/")
+	for _, page := range []string{"http://127.0.0.1:" + port + "/", "http://" + controllerPage + "/"} {
+		var text string
+		if !await(t, func() bool {
+			text = fetched(t, page)
+			return strings.Contains(text, `<a href="?node=`+node+`">`) && strings.Contains(text, vip)
+		}) {
+			t.Errorf("%s does not show that the node answers:\n%s", page, text)
+		}
+		if text := fetched(t, page+"service?name=default/web"); !strings.Contains(text, "Addresses of the Service") || !strings.Contains(text, node) {
+			t.Errorf("%s shows of the Service\n%s", page, text)
+		}
+	}
+	if err := command.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Wait(); err != nil || !strings.Contains(said.String(), "the right to create pods/portforward in "+system+" is missing") {
+		t.Errorf("page ends with %v, and says\n%s", err, said.String())
+	}
+}
+
+// checkDump has the user write a bundle, which must have what the user may read, and no key.
+func checkDump(t *testing.T, kubeconfig, dir string) {
+	t.Helper()
+	file := filepath.Join(dir, "bundle.tar.gz")
+	out, problem := lanlord(t, kubeconfig, "dump", "--file="+file)
+	list, err := exec.CommandContext(t.Context(), "tar", "-xzOf", file).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s\n%s%s", err, list, out, problem)
+	}
+	for _, want := range []string{"default/web", "the right to get pods/log in " + system + " is missing", `"kind":"Diagnosis"`} {
+		if !strings.Contains(string(list), want) {
+			t.Errorf("the bundle has no %q:\n%s", want, list)
+		}
+	}
+	if strings.Contains(string(list), "key-1") {
+		t.Errorf("the bundle has a key:\n%s", list)
+	}
 }
 
 // checkViewer fails the test if the viewer has a right that does more than look.
