@@ -19,7 +19,8 @@
 // The packet readers never wait for the channel.
 //
 // [Station.Ask] costs less: the caller sends the question itself, and the packet reader notes only the time of the
-// answer. No other goroutine wakes. Ask sends nothing when frames wait for the rate.
+// answer. No other goroutine wakes. Ask sends nothing when frames wait for the rate. [Heartbeats] cost less still: a
+// received heartbeat waits in a socket that the poller of the runtime does not know.
 //
 // # Ownership
 //
@@ -28,7 +29,7 @@
 //	port.run        one for each interface that is up: schedule, token bucket, multicast groups, announcements
 //	socket.run      one for each interface and protocol: opens the socket, reads and answers, reopens after a failure
 //	Announcer.hear  the rate limit on claims; the only caller of Options.Heard
-//	pulse.run       the watchdog for stalls, and the functions of Announcer.OnBeat
+//	pulse.run       the watchdog for stalls, the heartbeats received, and the functions of Announcer.OnBeat
 //
 // Goroutines wake each other through channels of capacity one and non-blocking sends. Tables, states of the host and
 // sets of targets never change after publication. No goroutine outlives Run.

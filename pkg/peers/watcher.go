@@ -27,9 +27,9 @@ const (
 	repeatInterval = time.Second
 )
 
-// watcher probes one neighbour. While the neighbour answers, beats ask one question in each round, or in each
-// questionInterval while heartbeats arrive, and look for the answer at the next beat. A goroutine takes over when the
-// answer or heartbeats are missing, and for every other kind of probe.
+// watcher watches one neighbour. Each beat sends a heartbeat to the neighbour. While the neighbour answers, beats ask one
+// question in each round, or in each questionInterval while heartbeats arrive, and look for the answer at the next beat.
+// A goroutine takes over when the answer or heartbeats are missing, and for every other kind of probe.
 //
 // The beats own a watcher while turn.probing is false, and that goroutine while turn.probing is true.
 type watcher struct {
@@ -319,9 +319,7 @@ func (w *watcher) note(r result, present bool, began, now time.Time) {
 		return
 	}
 	w.answers = 0
-	switch {
-	case r == inconclusive:
-	default:
+	if r != inconclusive {
 		w.unreachable = true
 		w.noteFailure(r, present, began, now)
 	}
