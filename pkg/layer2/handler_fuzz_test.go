@@ -161,7 +161,7 @@ func checkNDP(t *testing.T, b []byte) {
 	if !ok || na.TargetAddress != asked || !na.Override || na.Router || na.Solicited == source.IsUnspecified() || len(na.Options) != 1 {
 		t.Errorf("answered %+v", m)
 	}
-	if checksum(reply) != 0 || reply[ip6HopLimit] != 255 {
+	if checksumICMPv6(reply) != 0 || reply[ip6HopLimit] != 255 {
 		t.Errorf("wrong checksum or hop limit in %x", reply)
 	}
 }

@@ -175,7 +175,7 @@ func ip6Bytes(to, from MAC, source, destination netip.Addr, body []byte) []byte 
 func corrected(b []byte, i int, with ...byte) []byte {
 	b = patched(b, i, with...)
 	b[icmp6Checksum], b[icmp6Checksum+1] = 0, 0
-	binary.BigEndian.PutUint16(b[icmp6Checksum:], checksum(b))
+	binary.BigEndian.PutUint16(b[icmp6Checksum:], checksumICMPv6(b))
 	return b
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"github.com/mdlayher/ethernet"
 	"github.com/mdlayher/ndp"
+
+	"github.com/lanlord/lanlord/pkg/checksum"
 )
 
 // Offsets in an Ethernet frame with a neighbour solicitation or advertisement (RFC 4861, sections 4.3 and 4.4).
@@ -107,7 +109,7 @@ func validateNDP(b []byte) ([]byte, Verdict) {
 	}
 	b = b[:end]
 	// One's complement: a message with a correct checksum adds up to zero.
-	if checksum(b) != 0 {
+	if checksumICMPv6(b) != 0 {
 		return nil, WrongChecksum
 	}
 	const multicastPrefix = 0xff
@@ -184,34 +186,15 @@ func (h *ndpHandler) answer(solicitation []byte, asker MAC) []byte {
 	copy(r[ip6Destination:], to[:])
 	copy(r[ndpTarget:], solicitation[ndpTarget:ndpOptions])
 	r[icmp6Checksum], r[icmp6Checksum+1] = 0, 0
-	binary.BigEndian.PutUint16(r[icmp6Checksum:], checksum(r))
+	binary.BigEndian.PutUint16(r[icmp6Checksum:], checksumICMPv6(r))
 	return r
 }
 
-// checksum computes the Internet checksum of an ICMPv6 message with its pseudo header (RFC 8200, section 8.1). The
+// checksumICMPv6 computes the Internet checksum of an ICMPv6 message with its pseudo header (RFC 8200, section 8.1). The
 // message must end at the end of the frame.
-func checksum(frame []byte) uint16 {
+func checksumICMPv6(frame []byte) uint16 {
 	// The two IPv6 addresses directly precede the message, so one pass covers both.
-	return ^fold(sum(uint32(len(frame)-icmp6Start)+protocolICMPv6, frame[ip6Source:]))
-}
-
-// sum adds the words of b to s; an odd byte at the end counts as a word with a zero second byte (RFC 1071, section 1).
-func sum(s uint32, b []byte) uint32 {
-	for ; len(b) >= 2; b = b[2:] {
-		s += uint32(b[0])<<8 | uint32(b[1])
-	}
-	if len(b) == 1 {
-		s += uint32(b[0]) << 8
-	}
-	return s
-}
-
-// fold reduces a sum to 16 bits in one's complement.
-func fold(s uint32) uint16 {
-	for s > 0xffff {
-		s = s>>16 + s&0xffff
-	}
-	return uint16(s)
+	return ^checksum.Fold(checksum.Sum(uint32(len(frame)-icmp6Start)+protocolICMPv6, frame[ip6Source:]))
 }
 
 // solicitedNode returns the multicast group for solicitations of addr, ff02::1:ffXX:XXXX (RFC 4291, section 2.7.1).

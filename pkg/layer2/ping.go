@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/mdlayher/ethernet"
+
+	"github.com/lanlord/lanlord/pkg/checksum"
 )
 
 // Offsets in an Ethernet frame with an ICMP message in an IPv4 packet without options (RFC 791, RFC 792).
@@ -112,7 +114,7 @@ func (t *table) judgeEcho4(b []byte) ([]byte, Verdict) {
 		return nil, Malformed
 	}
 	b = b[:end]
-	if ^fold(sum(0, b[ip4Start:ip4Start+header])) != 0 {
+	if ^checksum.Fold(checksum.Sum(0, b[ip4Start:ip4Start+header])) != 0 {
 		return nil, WrongChecksum
 	}
 	source, destination := netip.AddrFrom4([4]byte(b[ip4Source:])), netip.AddrFrom4([4]byte(b[ip4Destination:]))
@@ -127,7 +129,7 @@ func (t *table) judgeEcho4(b []byte) ([]byte, Verdict) {
 		return nil, Malformed
 	case b[ip4End] != echoRequest4 || b[ip4End+1] != 0:
 		return nil, NotRequest
-	case ^fold(sum(0, b[ip4End:])) != 0:
+	case ^checksum.Fold(checksum.Sum(0, b[ip4End:])) != 0:
 		return nil, WrongChecksum
 	}
 	return b, Answered
@@ -156,7 +158,7 @@ func (t *table) judgeEcho6(b []byte) ([]byte, Verdict) {
 		return nil, Malformed
 	case b[icmp6Start] != echoRequest6 || b[icmp6Code] != 0:
 		return nil, NotRequest
-	case checksum(b) != 0:
+	case checksumICMPv6(b) != 0:
 		return nil, WrongChecksum
 	}
 	return b, Answered
@@ -205,7 +207,7 @@ func (h *pingHandler) answer4() {
 	copy(r[ip4Source:], r[ip4Destination:ip4End])
 	copy(r[ip4Destination:], source[:])
 	binary.BigEndian.PutUint16(r[ip4Checksum:], 0)
-	binary.BigEndian.PutUint16(r[ip4Checksum:], ^fold(sum(0, r[ip4Start:ip4End])))
+	binary.BigEndian.PutUint16(r[ip4Checksum:], ^checksum.Fold(checksum.Sum(0, r[ip4Start:ip4End])))
 	retype(r[ip4End:], echoReply4)
 }
 
@@ -231,5 +233,5 @@ func retype(message []byte, kind byte) {
 	message[0], message[code] = kind, 0
 	after := uint32(binary.BigEndian.Uint16(message))
 	old := binary.BigEndian.Uint16(message[check:])
-	binary.BigEndian.PutUint16(message[check:], ^fold(uint32(^old)+uint32(^before)+after))
+	binary.BigEndian.PutUint16(message[check:], ^checksum.Fold(uint32(^old)+uint32(^before)+after))
 }

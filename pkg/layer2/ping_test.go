@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/ipv6"
 
 	"github.com/lanlord/lanlord/pkg/byaddr"
+	"github.com/lanlord/lanlord/pkg/checksum"
 )
 
 // pingTable is testTable on an interface with a subnet.
@@ -64,7 +65,7 @@ func headed(b []byte, i int, with ...byte) []byte {
 	b = patched(b, i, with...)
 	b[ip4Checksum], b[ip4Checksum+1] = 0, 0
 	header := min(int(b[ip4Start]&0xf)*4, len(b)-ip4Start)
-	binary.BigEndian.PutUint16(b[ip4Checksum:], ^fold(sum(0, b[ip4Start:ip4Start+header])))
+	binary.BigEndian.PutUint16(b[ip4Checksum:], ^checksum.Fold(checksum.Sum(0, b[ip4Start:ip4Start+header])))
 	return b
 }
 
@@ -281,10 +282,10 @@ func checkEchoReply(t *testing.T, request, reply []byte) {
 	if reply[ip4Start]>>4 == 6 {
 		start, addrs, length, protocol, kind = icmp6Start, 16, ip6Source, protocolICMPv6, ipv6.ICMPTypeEchoReply
 		end = icmp6Start + int(binary.BigEndian.Uint16(reply[ip6PayloadLength:]))
-		if checksum(reply[:end]) != 0 {
+		if checksumICMPv6(reply[:end]) != 0 {
 			t.Fatalf("wrong checksum in %x", reply)
 		}
-	} else if fold(sum(0, reply[ip4Start:ip4End])) != 0xffff || fold(sum(0, reply[ip4End:end])) != 0xffff {
+	} else if checksum.Fold(checksum.Sum(0, reply[ip4Start:ip4End])) != 0xffff || checksum.Fold(checksum.Sum(0, reply[ip4End:end])) != 0xffff {
 		t.Fatalf("wrong checksum in %x", reply)
 	}
 	m, err := icmp.ParseMessage(protocol, reply[start:end])

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/lanlord/lanlord/pkg/checksum"
 )
 
 // Outcome is the result of a probe.
@@ -30,11 +32,11 @@ const Outcomes = int(outcomes)
 // String returns the outcome as one word, for metrics, logs and the status.
 func (o Outcome) String() string { return [...]string{"silent", "open", "refused", "unreachable"}[o] }
 
-// Answer is what came back.
+// Answer is the result of a probe.
 type Answer struct {
 	Outcome Outcome
-	// Type and Code are those of the ICMP error, of ICMP for IPv4 and of ICMPv6 for IPv6 (RFC 792, RFC 4443). Only an
-	// Unreachable answer has them.
+	// Type and Code identify the ICMP error: of ICMP for IPv4 (RFC 792), of ICMPv6 for IPv6 (RFC 4443). Only an
+	// Unreachable answer has a type and a code.
 	Type, Code uint8
 	// By is the hardware address that the answer came from, and From the address of the host that sent the answer: the
 	// address of the Service for a segment, another address for an ICMP message. Both are zero for a Silent answer
@@ -161,9 +163,9 @@ func (f Flow) judgeError(p packet, a *Answer, questions int, seq uint32) (questi
 	if len(b) < header || p.v6 != (p.protocol == protocolICMPv6) {
 		return 0, false
 	}
-	check := ^fold(sum(0, b))
+	check := ^checksum.Fold(checksum.Sum(0, b))
 	if p.v6 {
-		check = checksum(p.source, p.destination, protocolICMPv6, b)
+		check = checksumOf(p.source, p.destination, protocolICMPv6, b)
 	}
 	if check != 0 {
 		return 0, false
@@ -251,7 +253,7 @@ func splitIP(b []byte) (p packet, ok bool) {
 		total += int(binary.BigEndian.Uint16(b[4:]))
 	} else {
 		total = int(binary.BigEndian.Uint16(b[2:]))
-		if ^fold(sum(0, b[:header])) != 0 {
+		if ^checksum.Fold(checksum.Sum(0, b[:header])) != 0 {
 			return packet{}, false
 		}
 	}

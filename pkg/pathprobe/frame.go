@@ -3,6 +3,8 @@ package pathprobe
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"github.com/lanlord/lanlord/pkg/checksum"
 )
 
 // MAC is an IEEE 802 hardware address of 48 bits.
@@ -80,9 +82,9 @@ func (f Flow) question(n int, seq uint32) []byte {
 	b[0] = kind
 	binary.BigEndian.PutUint16(b[4:], f.Source.Port()+uint16(n))
 	binary.BigEndian.PutUint32(b[8:], seq)
-	check := ^fold(sum(0, b))
+	check := ^checksum.Fold(checksum.Sum(0, b))
 	if protocol == protocolICMPv6 {
-		check = checksum(f.Source.Addr(), f.Service.Addr(), protocol, b)
+		check = checksumOf(f.Source.Addr(), f.Service.Addr(), protocol, b)
 	}
 	binary.BigEndian.PutUint16(b[2:], check)
 	return f.frame(protocol, b)
@@ -116,7 +118,7 @@ func (f Flow) segment(n int, seq uint32, flags byte, options []byte) []byte {
 		binary.BigEndian.PutUint16(b[14:], window)
 	}
 	b = append(b, options...)
-	binary.BigEndian.PutUint16(b[16:], checksum(f.Source.Addr(), f.Service.Addr(), protocolTCP, b))
+	binary.BigEndian.PutUint16(b[16:], checksumOf(f.Source.Addr(), f.Service.Addr(), protocolTCP, b))
 	return b
 }
 
@@ -132,7 +134,7 @@ func (f Flow) frame(protocol byte, message []byte) []byte {
 		b = binary.BigEndian.AppendUint16(b, doNotFragment)
 		b = append(b, hopLimit, protocol, 0, 0)
 		b = append(append(b, source.AsSlice()...), destination.AsSlice()...)
-		binary.BigEndian.PutUint16(b[ethHeader+10:], ^fold(sum(0, b[ethHeader:])))
+		binary.BigEndian.PutUint16(b[ethHeader+10:], ^checksum.Fold(checksum.Sum(0, b[ethHeader:])))
 	} else {
 		b = binary.BigEndian.AppendUint16(b, etherIPv6)
 		b = append(b, 0x60, 0, 0, 0)
@@ -147,28 +149,9 @@ func (f Flow) frame(protocol byte, message []byte) []byte {
 	return b
 }
 
-// checksum returns the checksum of a message of TCP or ICMPv6 with the pseudo header (RFC 9293, section 3.1; RFC 8200,
+// checksumOf returns the checksum of a message of TCP or ICMPv6 with the pseudo header (RFC 9293, section 3.1; RFC 8200,
 // section 8.1). The checksum of a message with its checksum is zero.
-func checksum(source, destination netip.Addr, protocol byte, message []byte) uint16 {
-	s := sum(uint32(len(message))+uint32(protocol), source.AsSlice())
-	return ^fold(sum(sum(s, destination.AsSlice()), message))
-}
-
-// sum adds the words of b to s; an odd byte at the end counts as a word with a zero second byte (RFC 1071, section 1).
-func sum(s uint32, b []byte) uint32 {
-	for ; len(b) >= 2; b = b[2:] {
-		s += uint32(b[0])<<8 | uint32(b[1])
-	}
-	if len(b) == 1 {
-		s += uint32(b[0]) << 8
-	}
-	return s
-}
-
-// fold reduces a sum to 16 bits in one's complement.
-func fold(s uint32) uint16 {
-	for s > 0xffff {
-		s = s>>16 + s&0xffff
-	}
-	return uint16(s)
+func checksumOf(source, destination netip.Addr, protocol byte, message []byte) uint16 {
+	s := checksum.Sum(uint32(len(message))+uint32(protocol), source.AsSlice())
+	return ^checksum.Fold(checksum.Sum(checksum.Sum(s, destination.AsSlice()), message))
 }

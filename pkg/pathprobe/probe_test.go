@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/lanlord/lanlord/pkg/checksum"
 )
 
 var (
@@ -40,9 +42,9 @@ func errorFrom(f Flow, router netip.Addr, kind, code byte, sent []byte) []byte {
 	protocol := byte(protocolICMP)
 	if router.Is6() {
 		protocol = protocolICMPv6
-		binary.BigEndian.PutUint16(message[2:], checksum(router, f.Source.Addr(), protocol, message))
+		binary.BigEndian.PutUint16(message[2:], checksumOf(router, f.Source.Addr(), protocol, message))
 	} else {
-		binary.BigEndian.PutUint16(message[2:], ^fold(sum(0, message)))
+		binary.BigEndian.PutUint16(message[2:], ^checksum.Fold(checksum.Sum(0, message)))
 	}
 	back := Flow{From: f.To, To: f.From, Source: netip.AddrPortFrom(router, 0), Service: netip.AddrPortFrom(f.Source.Addr(), 0)}
 	return back.frame(protocol, message)
@@ -192,9 +194,9 @@ func TestEcho(t *testing.T) {
 			message := slices.Clone(sent.payload)
 			message[0], message[2], message[3] = kind, 0, 0
 			change(message)
-			check := ^fold(sum(0, message))
+			check := ^checksum.Fold(checksum.Sum(0, message))
 			if f.Service.Addr().Is6() {
-				check = checksum(f.Service.Addr(), f.Source.Addr(), protocol, message)
+				check = checksumOf(f.Service.Addr(), f.Source.Addr(), protocol, message)
 			}
 			binary.BigEndian.PutUint16(message[2:], check)
 			back := Flow{From: f.To, To: f.From, Source: f.Service, Service: f.Source}
@@ -249,7 +251,7 @@ func TestFrames(t *testing.T) {
 			if !ok || len(frame) < leastFrame || MAC(frame[:6]) != f.To || MAC(frame[6:]) != f.From {
 				t.Fatalf("%x is no frame of the flow", frame)
 			}
-			if p.source != f.Source.Addr() || p.destination != f.Service.Addr() || checksum(p.source, p.destination, protocolTCP, p.payload) != 0 {
+			if p.source != f.Source.Addr() || p.destination != f.Service.Addr() || checksumOf(p.source, p.destination, protocolTCP, p.payload) != 0 {
 				t.Errorf("%+v has wrong addresses or a wrong checksum", p)
 			}
 			if binary.BigEndian.Uint16(p.payload) != 61003 || binary.BigEndian.Uint32(p.payload[4:]) != testSeq {

@@ -1,0 +1,2 @@
+// Package checksum computes the Internet checksum of RFC 1071.
+package checksum
