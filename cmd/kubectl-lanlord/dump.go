@@ -114,10 +114,7 @@ func (p *plugin) collectDump(ctx context.Context) (*dumper, error) {
 	}
 	told := newProgress(p.terminal)
 	defer told.done()
-	where, err := p.find(ctx, a)
-	if err == nil {
-		err = where.only()
-	}
+	where, err := p.findOnly(ctx, a)
 	if err != nil {
 		return nil, err
 	}

@@ -151,8 +151,8 @@ func TestDumpHasNoSecrets(t *testing.T) {
 	}
 }
 
-// TestDumpNamesMissingRights has users with few rights write a bundle. The bundle must have what they may read, and name
-// the rights that they lack.
+// TestDumpNamesMissingRights has users with few rights write a bundle. The bundle must have everything that the users
+// may read, and name the missing rights.
 func TestDumpNamesMissingRights(t *testing.T) {
 	for name, want := range map[string][]string{
 		"viewer":          {"logs/: the right to get pods/log in lanlord-system is missing"},

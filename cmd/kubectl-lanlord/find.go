@@ -37,6 +37,15 @@ type installation struct {
 	forbidden error
 }
 
+// findOnly finds the installation of Lanlord, and returns an error when several could be meant.
+func (p *plugin) findOnly(ctx context.Context, a access) (installation, error) {
+	where, err := p.find(ctx, a)
+	if err == nil {
+		err = where.only()
+	}
+	return where, err
+}
+
 // find returns the installation in the namespace of --lanlord-namespace. Without the flag, find searches all
 // namespaces, or the usual namespaces if the user may not list Pods in all namespaces.
 func (p *plugin) find(ctx context.Context, a access) (installation, error) {

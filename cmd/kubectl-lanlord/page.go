@@ -117,10 +117,7 @@ var errLostPod = errors.New("lost the connection to the Pod")
 func (s *pageServer) findPage(ctx context.Context) (*corev1.Pod, int, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	where, err := s.find(ctx, s.access)
-	if err == nil {
-		err = where.only()
-	}
+	where, err := s.findOnly(ctx, s.access)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -198,10 +195,7 @@ func (s *pageServer) serve(ctx context.Context) error {
 func (s *pageServer) lookQuietly(ctx context.Context) (*inspect.Cluster, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	where, err := s.find(ctx, s.access)
-	if err == nil {
-		err = where.only()
-	}
+	where, err := s.findOnly(ctx, s.access)
 	if err != nil {
 		return nil, err
 	}

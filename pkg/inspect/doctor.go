@@ -66,19 +66,17 @@ func (f *findings) unchecked(format string, args ...any) {
 	*f = append(*f, Finding{Verdict: Unchecked, Message: fmt.Sprintf(format, args...)})
 }
 
-// checks returns all checks. A problem of an earlier check may explain the problems of later checks. look returns a
-// sentence for the case without findings, and adds the findings. needs names the required data: with a gap in this
-// data, a check without findings is unchecked.
-func checks() []struct {
+// check looks at one part of T, which holds a cluster. look returns a sentence for the case without findings, and adds the
+// findings. needs names the required data: with a gap in this data, a check without findings is unchecked.
+type check[T any] struct {
 	name  string
-	look  func(*Cluster, *findings) (well string)
+	look  func(T, *findings) (well string)
 	needs []Subject
-} {
-	return []struct {
-		name  string
-		look  func(*Cluster, *findings) (well string)
-		needs []Subject
-	}{
+}
+
+// checks returns all checks. A problem of an earlier check may explain the problems of later checks.
+func checks() []check[*Cluster] {
+	return []check[*Cluster]{
 		{"installation", checkInstallation, nil},
 		{"controller", checkController, []Subject{OfLease}},
 		{"speakers", checkSpeakers, []Subject{OfNodes}},
@@ -104,23 +102,26 @@ func checks() []struct {
 }
 
 // Examine runs all checks.
-func Examine(c *Cluster) Diagnosis {
+func Examine(c *Cluster) Diagnosis { return diagnose(c, c, checks()) }
+
+// diagnose runs the checks on what, which holds the cluster c.
+func diagnose[T any](c *Cluster, what T, checks []check[T]) Diagnosis {
 	d := Diagnosis{Namespace: c.Namespace, Verdict: OK}
-	for _, each := range checks() {
+	for _, each := range checks {
 		var found findings
-		check := Check{Name: each.name, Verdict: OK}
-		well := each.look(c, &found)
+		well := each.look(what, &found)
 		if gaps := c.gaps(each.needs...); len(found) == 0 && len(gaps) > 0 {
 			found.unchecked("%s could not be looked at", gaps[0].What)
 		}
-		d.enter(check, found, well)
+		d.enter(each.name, found, well)
 	}
 	d.enterGaps(c)
 	return d
 }
 
 // enter adds a check with its findings. well describes the state without findings.
-func (d *Diagnosis) enter(check Check, found findings, well string) {
+func (d *Diagnosis) enter(name string, found findings, well string) {
+	check := Check{Name: name, Verdict: OK}
 	for i := range found {
 		found[i].Link = or(found[i].Link, checkLink(check.Name))
 		check.Verdict = worse(check.Verdict, found[i].Verdict)
@@ -138,7 +139,7 @@ func (d *Diagnosis) enterGaps(c *Cluster) {
 	for _, g := range c.Gaps {
 		found = append(found, Finding{Verdict: Unchecked, Message: g.String(), Mend: g.mend()})
 	}
-	d.enter(Check{Name: "rights", Verdict: OK}, found, "all could be looked at")
+	d.enter("rights", found, "all could be looked at")
 }
 
 func worse(a, b Verdict) Verdict {

@@ -61,12 +61,7 @@ func NeedsPort(port int) bool {
 
 // Prepare checks whether a cluster suits Lanlord, before the installation.
 func Prepare(g *Ground) Diagnosis {
-	d := Diagnosis{Namespace: g.Namespace, Verdict: OK}
-	for _, each := range []struct {
-		name  string
-		look  func(*Ground, *findings) (well string)
-		needs []Subject
-	}{
+	return diagnose(&g.Cluster, g, []check[*Ground]{
 		{"kubernetes", preVersion, nil},
 		{"installed", preInstalled, []Subject{OfProcesses}},
 		{"nodes", preNodes, []Subject{OfNodes}},
@@ -77,16 +72,7 @@ func Prepare(g *Ground) Diagnosis {
 		{"rivals", preRivals, []Subject{OfServices, OfRivals}},
 		{"namespace", preNamespace, []Subject{OfNamespace}},
 		{"install", preRights, []Subject{OfRights}},
-	} {
-		var found findings
-		well := each.look(g, &found)
-		if gaps := g.gaps(each.needs...); len(found) == 0 && len(gaps) > 0 {
-			found.unchecked("%s could not be looked at", gaps[0].What)
-		}
-		d.enter(Check{Name: each.name, Verdict: OK}, found, well)
-	}
-	d.enterGaps(&g.Cluster)
-	return d
+	})
 }
 
 func preVersion(g *Ground, f *findings) string {

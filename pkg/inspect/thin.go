@@ -10,15 +10,15 @@ import (
 const mostRoutes = 100_000
 
 // Thinner drops the parts of statuses that repeat what another speaker has said, so that the statuses of many speakers
-// fit into memory. The reports about Services stay the same where the speakers agree. Who quotes each speaker, and needs
-// whole statuses. The zero Thinner has seen no status.
+// fit into memory. The reports about Services stay the same where the speakers agree. The report Who quotes each speaker,
+// and needs whole statuses. The zero Thinner has seen no status.
 type Thinner struct {
 	seen    map[standby]bool
 	strings map[string]string
 	routes  int
 }
 
-// standby is what the reports use of a status.Watched of an address in standby.
+// standby holds the part of a status.Watched that the reports use, of an address in standby.
 type standby struct{ address, elected, reason, message string }
 
 // Thin drops the parts of s that an earlier call has seen in another status. whole is false if s had more routes than
