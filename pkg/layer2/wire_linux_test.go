@@ -38,26 +38,39 @@ func lacksTool(tb testing.TB, tool, pkg string) {
 	tb.Skipf("without %s, which the Debian package %s has (make deps)", tool, pkg)
 }
 
-// newKernelWire builds the segment, or skips the test if the system does not allow this.
-func newKernelWire(t *testing.T) *kernelWire {
-	t.Helper()
+// canMakeNamespaces skips a test that may not make network namespaces, or lacks one of the programs, which are given with
+// their Debian packages.
+func canMakeNamespaces(tb testing.TB, tools map[string]string) {
+	tb.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("network namespaces are made as root only")
+		tb.Skip("network namespaces are made as root only")
 	}
 	for tool, pkg := range tools {
 		if _, err := exec.LookPath(tool); err != nil {
-			lacksTool(t, tool, pkg)
+			lacksTool(tb, tool, pkg)
 		}
 	}
+}
+
+// makeNamespace makes a network namespace for the duration of the test, or skips the test.
+func makeNamespace(tb testing.TB, name string) {
+	tb.Helper()
+	if out, err := exec.Command("ip", "netns", "add", name).CombinedOutput(); err != nil {
+		if strings.Contains(string(out), "not permitted") {
+			tb.Skipf("network namespaces are forbidden here: %s", out)
+		}
+		tb.Fatalf("ip netns add: %v: %s", err, out)
+	}
+	tb.Cleanup(func() { _ = exec.Command("ip", "netns", "del", name).Run() })
+}
+
+// newKernelWire builds the segment, or skips the test if the system does not allow this.
+func newKernelWire(t *testing.T) *kernelWire {
+	t.Helper()
+	canMakeNamespaces(t, tools)
 	w := &kernelWire{t: t, prefix: fmt.Sprintf("lanlord-l2-%d-", os.Getpid()), log: newOutput()}
 	for _, ns := range []string{"bridge", "node", "client", "newcomer"} {
-		if out, err := exec.Command("ip", "netns", "add", w.prefix+ns).CombinedOutput(); err != nil {
-			if strings.Contains(string(out), "not permitted") {
-				t.Skipf("network namespaces are forbidden here: %s", out)
-			}
-			t.Fatalf("ip netns add: %v: %s", err, out)
-		}
-		t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", w.prefix+ns).Run() })
+		makeNamespace(t, w.prefix+ns)
 	}
 	// The bridge listens to MLD reports and asks for reports, as a good switch does: a station outside a group hears no
 	// frames for the group.
@@ -88,13 +101,16 @@ func newKernelWire(t *testing.T) *kernelWire {
 }
 
 // start runs an announcer in the node's namespace until the test ends, behind the given command line, if any.
-func (w *kernelWire) start(behind ...string) {
+func (w *kernelWire) start(behind ...string) { w.startIn("node", behind...) }
+
+// startIn runs an announcer in a namespace until the test ends, behind the given command line, if any.
+func (w *kernelWire) startIn(namespace string, behind ...string) {
 	w.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	cmd := w.command("node", append(behind, self)...)
+	cmd := w.command(namespace, append(behind, self)...)
 	cmd.Env = append(os.Environ(), roleVariable+"=node")
 	cmd.Stdout, cmd.Stderr = w.log, w.log
 	in, err := cmd.StdinPipe()
@@ -108,7 +124,7 @@ func (w *kernelWire) start(behind ...string) {
 	w.t.Cleanup(func() {
 		in.Close()
 		if err := cmd.Wait(); err != nil {
-			w.t.Errorf("the node ended with %v", err)
+			w.t.Errorf("the announcer in %s ended with %v", namespace, err)
 		}
 	})
 }

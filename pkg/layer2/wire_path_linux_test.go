@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,24 +34,13 @@ var pathNamespaces = map[string]int{"a": 11, "b": 12}
 
 func newPathWire(t *testing.T) *pathWire {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("network namespaces are made as root only")
-	}
-	for tool, pkg := range map[string]string{"nft": "nftables", "conntrack": "conntrack", "ip": "iproute2", "tcpdump": "tcpdump"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Fatalf("the program %s is missing: install the Debian package %s", tool, pkg)
-		}
-	}
+	canMakeNamespaces(t, map[string]string{
+		"nft": "nftables", "conntrack": "conntrack", "ip": "iproute2", "tcpdump": "tcpdump",
+	})
 	w := &pathWire{listeners: map[string]*output{}}
 	w.kernelWire = &kernelWire{t: t, prefix: fmt.Sprintf("lanlord-path-%d-", os.Getpid()), log: newOutput()}
 	for _, ns := range []string{"bridge", "a", "b", "pod-a", "pod-b"} {
-		if out, err := exec.Command("ip", "netns", "add", w.prefix+ns).CombinedOutput(); err != nil {
-			if strings.Contains(string(out), "not permitted") {
-				t.Skipf("network namespaces are forbidden here: %s", out)
-			}
-			t.Fatalf("ip netns add: %v: %s", err, out)
-		}
-		t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", w.prefix+ns).Run() })
+		makeNamespace(t, w.prefix+ns)
 		w.run(ns, "ip link set lo up")
 	}
 	w.run("bridge", "ip link add br0 type bridge mcast_snooping 0")
@@ -173,27 +161,7 @@ func (w *pathWire) nft(ns, text string) {
 // startProber runs an announcer on node a that watches the addresses.
 func (w *pathWire) startProber() {
 	w.t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	cmd := w.command("a", self)
-	cmd.Env = append(os.Environ(), roleVariable+"=node")
-	cmd.Stdout, cmd.Stderr = w.log, w.log
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.in = in
-	if err := cmd.Start(); err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() {
-		in.Close()
-		if err := cmd.Wait(); err != nil {
-			w.t.Errorf("the prober ended with %v", err)
-		}
-	})
+	w.startIn("a")
 	w.eventually("prober", func() bool { return w.log.count("ready\n") > 0 })
 	fmt.Fprintf(w.in, "?%v ?%v\n", vip4, vip6)
 	w.eventually("receipt for a set", func() bool { return w.log.count("set\n") > 0 })
