@@ -18,8 +18,8 @@ import (
 
 const (
 	name  = "lanlord-controller"
-	about = "Assigns an address to every Service of type LoadBalancer, out of the ranges of a ConfigMap, or of MetalLB's custom resources. As \"controller status\" it only " +
-		"asks the one that runs in the same Pod, which the environment variable POD_NAME names, and prints as JSON what that one knows. As \"controller probe URL\" it requests a page of a process " +
+	about = "Assigns an address to every Service of type LoadBalancer, out of the ranges of a ConfigMap, or of MetalLB's custom resources. As \"controller status\" it prints " +
+		"as JSON the state of the controller in the same Pod, which the environment variable POD_NAME names. As \"controller probe URL\" it requests a page of a process " +
 		"until the answer is 200, for a minute at most."
 )
 

@@ -16,10 +16,10 @@ import (
 const (
 	name  = "lanlord-speaker"
 	about = "Answers ARP and NDP for the addresses of Services on this node, by agreement with the speakers of the " +
-		"other nodes. As \"speaker probe live\" or \"speaker probe ready\" it only asks the one that runs in the " +
-		"same Pod, which the environment variable POD_NAME names: it prints the answer and exits with status 0 for " +
-		"yes, 1 for no. As \"speaker status\" it prints as JSON what that one knows, and as \"speaker path ADDRESS\" " +
-		"what that one finds when it probes the path from this node to the address of a Service."
+		"other nodes. As \"speaker probe live\" or \"speaker probe ready\" it asks the speaker in the same Pod, which " +
+		"the environment variable POD_NAME names: it prints the answer and exits with status 0 for yes, 1 for no. As " +
+		"\"speaker status\" it prints the state of that speaker as JSON, and as \"speaker path ADDRESS\" the result of " +
+		"that speaker's probe of the path from this node to the address of a Service."
 )
 
 // podEnv names the environment variable with the name of the speaker's Pod. The manifest sets the variable. Speaker and

@@ -66,7 +66,7 @@ func TestHeartbeatsBetweenNodes(t *testing.T) {
 			c.undo()
 			l.pass(100 * ms)
 		}
-		// What waited for the frozen receiver counts from its arrival.
+		// A heartbeat that waited for the frozen receiver counts from the time of its arrival.
 		if at, _ := from.Last(); time.Since(at) < 10*time.Second {
 			t.Errorf("the last heartbeat is %s old, want the one before the thaw", time.Since(at))
 		}

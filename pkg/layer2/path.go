@@ -47,7 +47,7 @@ type PathQuestion struct {
 	Service netip.AddrPort
 	// Interfaces are names or patterns, as in Target.
 	Interfaces []string
-	// Options are those of the probe.
+	// Options configure the probe.
 	Options pathprobe.Options
 }
 

@@ -23,7 +23,7 @@ const atOnce = 2
 //go:embed assets
 var assets embed.FS
 
-// Sight is what the pages of the whole cluster show.
+// Sight holds the data for the pages of the whole cluster.
 type Sight struct {
 	// Controller is the status of the leader, the zero value if the leader could not be asked.
 	Controller status.Controller

@@ -58,7 +58,7 @@ func (p slowProber) Probe(ctx context.Context, addr netip.Addr, o layer2.ProbeOp
 	return f, err
 }
 
-// version is how the nodes other than c watch.
+// version selects how the nodes other than c watch.
 type version int
 
 const (

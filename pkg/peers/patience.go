@@ -1,6 +1,9 @@
 package peers
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // The patience of a watcher grows with the lateness of the watcher and of the neighbour, between two bounds. A suspicion
 // that comes too soon costs questions and moves nothing, but questions that wait too short a time for their answers make
@@ -21,7 +24,7 @@ const (
 	heartbeatQuestions = probeCount - 1
 )
 
-// patience is how long a watcher waits for a neighbour that sends heartbeats.
+// patience holds the times for which a watcher waits for a neighbour that sends heartbeats.
 type patience struct {
 	// silence is the time without a heartbeat after which the watcher asks, and pause the time for each answer.
 	silence, pause time.Duration
@@ -79,13 +82,13 @@ type punctuality struct {
 	raised time.Time
 }
 
-// beat notes a beat, and returns the lateness of this beat.
-func (p *punctuality) beat(now time.Time) (late time.Duration) {
+// beat notes a beat.
+func (p *punctuality) beat(now time.Time) {
 	if p.last.IsZero() {
 		p.began, p.last = now, now
-		return 0
+		return
 	}
-	late = max(0, now.Sub(p.last)-heartbeatInterval)
+	late := max(0, now.Sub(p.last)-heartbeatInterval)
 	p.last = now
 	if now.Sub(p.began) >= latenessWindow {
 		p.began = now
@@ -95,7 +98,6 @@ func (p *punctuality) beat(now time.Time) (late time.Duration) {
 	if p.settled = p.settled || now.Sub(p.began) > startTime; p.settled {
 		p.windows[p.now] = max(p.windows[p.now], late)
 	}
-	return late
 }
 
 // lateness returns the greatest lateness of the last two minutes, in whole milliseconds, rounded up.
@@ -103,10 +105,7 @@ func (p *punctuality) lateness() time.Duration {
 	if !p.settled {
 		return unknownLateness
 	}
-	var most time.Duration
-	for _, late := range p.windows {
-		most = max(most, late)
-	}
+	most := slices.Max(p.windows[:])
 	return (most + time.Millisecond - 1) / time.Millisecond * time.Millisecond
 }
 

@@ -70,7 +70,7 @@ type question struct {
 	asked, last time.Time
 }
 
-// hearing is what a watcher knows of the heartbeats of the neighbour.
+// hearing holds the heartbeats with the neighbour, and when the last heartbeat arrived.
 type hearing struct {
 	// heartbeats are exchanged with the neighbour, nil without a common network.
 	heartbeats *layer2.Heartbeats

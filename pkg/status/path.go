@@ -43,7 +43,7 @@ type PathProbe struct {
 	Problem string `json:"problem,omitempty"`
 	// Cause refines Result "unreachable": "port", "host", "prohibited" or "other".
 	Cause string `json:"cause,omitempty"`
-	// Type and Code are those of the ICMP error, and From is its sender.
+	// Type and Code identify the ICMP error, and From is the address of the sender of the error.
 	Type uint8  `json:"type,omitempty"`
 	Code uint8  `json:"code,omitempty"`
 	From string `json:"from,omitempty"`
