@@ -219,6 +219,10 @@ func printPath(ctx context.Context, a *layer2.Announcer, words string) {
 // TestWirePath breaks each hop of the path through a node in turn.
 func TestWirePath(t *testing.T) {
 	w := newPathWire(t)
+	redirects := func(on int) {
+		w.run("b", fmt.Sprintf("sysctl -qw net.ipv4.conf.all.send_redirects=%d net.ipv4.conf.eth0.send_redirects=%d", on, on))
+	}
+	redirects(0) // Linux sends a host the first redirect at once, and each further one after twice the time
 	w.startProber()
 	byB := "by " + w.macOf("b")
 	both := []netip.Addr{vip4, vip6}
@@ -260,10 +264,6 @@ func TestWirePath(t *testing.T) {
 		t.Errorf("connection tracking of the prober has entries:\n%s", out)
 	}
 
-	redirects := func(on int) {
-		w.run("b", fmt.Sprintf("sysctl -qw net.ipv4.conf.all.send_redirects=%d net.ipv4.conf.eth0.send_redirects=%d", on, on))
-	}
-	redirects(0)
 	w.nft("b", "flush ruleset\ntable inet proxy { chain f { type filter hook forward priority 0; meta l4proto tcp reject with icmpx port-unreachable; }\n}\n")
 	expect("a Service without endpoints", "unreachable (ICMP type", byB)
 	if line := w.ask(vip4, 1, false, pathWait)(); !strings.Contains(line, "type 3 code 3 from 192.0.2.12") {
