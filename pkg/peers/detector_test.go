@@ -480,8 +480,11 @@ func TestHeartbeats(t *testing.T) {
 				t.Errorf("%d frames in 10 s", n)
 			}
 			p := patienceFor(0, late)
-			if c.most != p.total() {
-				t.Errorf("the patience is %s, want %s", c.most, p.total())
+			c.mu.Lock()
+			most := c.most
+			c.mu.Unlock()
+			if most != p.total() {
+				t.Errorf("the patience is %s, want %s", most, p.total())
 			}
 			c.isolate("d", true)
 			time.Sleep(time.Second)
