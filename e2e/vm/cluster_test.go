@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
+	"syscall"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -84,8 +86,8 @@ type member struct {
 	// name is the Node's, and address the InternalIP in the network of the management.
 	name    string
 	address netip.Prefix
-	// flags are further flags of the speaker.
-	flags []string
+	// flags are further flags of the speaker, and runner is the command that runs the speaker, empty for none.
+	flags, runner []string
 }
 
 // join makes the Node of a machine and configures the last port, for the management. The speaker is not started.
@@ -133,10 +135,18 @@ func (w *world) leave(name string) {
 // startSpeaker starts the speaker of a node.
 func (n *member) startSpeaker(t *testing.T) {
 	t.Helper()
-	args := append([]string{"/bin/speaker", "--kubeconfig=" + n.w.Kubeconfig(controlplane.Speaker), "--namespace=" + namespace,
+	args := slices.Concat(n.runner, []string{"/bin/speaker", "--kubeconfig=" + n.w.Kubeconfig(controlplane.Speaker), "--namespace=" + namespace,
 		"--node-name=" + n.name, "--pod-name=speaker-" + n.name, "--gossip-address=" + n.address.Addr().String(), "--kube-proxy-metrics=",
-		"--listen=127.0.0.1:7572", "--status-listen="}, n.flags...)
+		"--listen=127.0.0.1:7572", "--status-listen="}, n.flags)
 	if err := n.StartProgram(t.Context(), "speaker", []string{"POD_NAME=speaker-" + n.name}, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stopSpeaker ends the speaker as the kubelet does.
+func (n *member) stopSpeaker(t *testing.T) {
+	t.Helper()
+	if err := n.Signal(t.Context(), "speaker", syscall.SIGTERM, true); err != nil {
 		t.Fatal(err)
 	}
 }
