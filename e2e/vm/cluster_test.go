@@ -79,6 +79,18 @@ func (w *world) addService(name string, addresses ...netip.Addr) {
 	}
 }
 
+// removeService removes a Service of addService.
+func (w *world) removeService(name string) {
+	ctx := context.Background()
+	if err := w.Admin.CoreV1().Services("default").Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
+		w.t.Error(err)
+	}
+	if err := w.Admin.DiscoveryV1().EndpointSlices("default").DeleteCollection(ctx, metav1.DeleteOptions{},
+		metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=" + name}); err != nil {
+		w.t.Error(err)
+	}
+}
+
 // member is a machine that is a node of the cluster.
 type member struct {
 	*vm.Machine
