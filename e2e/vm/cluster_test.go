@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"syscall"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -151,14 +150,6 @@ func (n *member) startSpeaker(t *testing.T) {
 		"--node-name=" + n.name, "--pod-name=speaker-" + n.name, "--gossip-address=" + n.address.Addr().String(), "--kube-proxy-metrics=",
 		"--listen=127.0.0.1:7572", "--status-listen="}, n.flags)
 	if err := n.StartProgram(t.Context(), "speaker", []string{"POD_NAME=speaker-" + n.name}, args...); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// stopSpeaker ends the speaker as the kubelet does.
-func (n *member) stopSpeaker(t *testing.T) {
-	t.Helper()
-	if err := n.Signal(t.Context(), "speaker", syscall.SIGTERM, true); err != nil {
 		t.Fatal(err)
 	}
 }
