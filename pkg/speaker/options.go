@@ -85,8 +85,8 @@ type Hooks struct {
 	// Held is called after a change of the owned addresses, and Foreign after a change of the foreign hosts.
 	Held    func([]netip.Addr)
 	Foreign func()
-	// Round is called before each round with the number of addresses on which the round may decide.
-	Round func(addresses int)
+	// Deciding is called before each round with the number of addresses on which the round may decide.
+	Deciding func(addresses int)
 }
 
 func (o Options) withDefaults() Options {
@@ -102,8 +102,8 @@ func (o Options) withDefaults() Options {
 	if o.Hooks.Foreign == nil {
 		o.Hooks.Foreign = func() {}
 	}
-	if o.Hooks.Round == nil {
-		o.Hooks.Round = func(int) {}
+	if o.Hooks.Deciding == nil {
+		o.Hooks.Deciding = func(int) {}
 	}
 	return o
 }
