@@ -15,7 +15,8 @@ const (
 	// more.
 	roundNeed     = time.Second
 	manyAddresses = 200
-	// askedNeed follows a request over HTTP, or many frames in a row.
+	// askedNeed follows a request over HTTP, many frames in a row, and the begin of a garbage collection that gives memory
+	// back.
 	askedNeed = time.Second
 )
 
@@ -31,7 +32,7 @@ func (p *program) clusterChanged() func() {
 // busy announces work on the state of the cluster.
 func (p *program) busy() { p.processors.Need(changeNeed) }
 
-// asked announces work for other stations.
+// asked announces short work.
 func (p *program) asked() { p.processors.Need(askedNeed) }
 
 // decides announces a round of decisions.

@@ -14,9 +14,9 @@ type Setter interface {
 	All()
 }
 
-// Processors allows one processor while nobody needs more. With one processor, a process that mostly waits wakes half as
-// many threads, because a goroutine that becomes ready wakes no second thread. But with one processor a frame waits
-// while another goroutine computes, so each long computation begins with a call of Need.
+// Processors allows one processor while nobody needs more. With one processor, a process that mostly waits wakes fewer
+// threads, because a goroutine that becomes ready wakes no second thread. But with one processor a frame waits while
+// another goroutine computes, so each long computation begins with a call of Need.
 //
 // The process has all processors before Run, and again after Run.
 type Processors struct {
