@@ -36,8 +36,9 @@ type Inputs struct {
 type Patrol struct {
 	records map[netip.Addr]status.LastProbe
 	failed  map[netip.Addr]bool
-	// key, order, begin and gap are the plan of the present period: the address order[n] is due n gaps after begin.
+	// key, addrs, order, begin and gap are the plan of the present period: the address order[n] is due n gaps after begin.
 	key   planKey
+	addrs []netip.Addr // the Inputs.Addrs of the plan
 	order []netip.Addr
 	begin time.Time
 	gap   time.Duration
@@ -46,12 +47,11 @@ type Patrol struct {
 	retried bool
 }
 
-// planKey tells a plan from another.
+// planKey tells a plan from another. wish is the configured period, and period the period in use.
 type planKey struct {
 	round        int64
-	period       time.Duration
+	wish, period time.Duration
 	nodes, self  int
-	groups, size int
 }
 
 // Period returns the time in which the nodes probe every address: the configured period, or longer in steps of a quarter
@@ -76,16 +76,16 @@ func (p *Patrol) Step(now time.Time, in Inputs) (addr netip.Addr, next time.Time
 		p.Reset()
 		return netip.Addr{}, now.Add(time.Minute)
 	}
-	period := Period(in)
-	key := planKey{
-		round: now.UnixNano() / int64(period), period: period, nodes: in.Nodes, self: in.Self,
-		groups: groupsOf(in.Nodes), size: len(in.Addrs),
+	key, same := p.key, slices.Equal(p.addrs, in.Addrs)
+	if !same || key.wish != in.Period || key.nodes != in.Nodes {
+		key = planKey{wish: in.Period, period: Period(in), nodes: in.Nodes}
 	}
-	if key != p.key {
+	key.self, key.round = in.Self, now.UnixNano()/int64(key.period)
+	if !same || key != p.key {
 		p.plan(now, in, key)
 	}
 	p.release(in)
-	end := time.Unix(0, (key.round+1)*int64(period))
+	end := time.Unix(0, (key.round+1)*int64(key.period))
 	if now.Before(p.free) {
 		return netip.Addr{}, p.free
 	}
@@ -114,9 +114,10 @@ func (p *Patrol) plan(now time.Time, in Inputs, key planKey) {
 	known := map[netip.Addr]bool{}
 	began := time.Unix(0, key.round*int64(key.period))
 	p.order = nil
+	groups := groupsOf(key.nodes)
 	for _, a := range in.Addrs {
 		known[a] = true
-		mine := groupOf(a, key.groups) == int((int64(in.Self)+key.round)%int64(key.groups))
+		mine := groupOf(a, groups) == int((int64(in.Self)+key.round)%int64(groups))
 		if mine && p.records[a].At.Before(began) {
 			p.order = append(p.order, a)
 		}
@@ -129,7 +130,7 @@ func (p *Patrol) plan(now time.Time, in Inputs, key planKey) {
 	slices.SortFunc(p.order, func(x, y netip.Addr) int {
 		return cmp.Or(p.records[x].At.Compare(p.records[y].At), cmp.Compare(hash(x, in.Self), hash(y, in.Self)), x.Compare(y))
 	})
-	p.key, p.begin = key, began
+	p.key, p.addrs, p.begin = key, in.Addrs, began
 	if now.After(began) {
 		p.begin = now
 	}

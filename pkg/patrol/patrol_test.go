@@ -158,7 +158,7 @@ func TestLongPeriods(t *testing.T) {
 	for _, c := range []struct {
 		nodes, addrs int
 		want         time.Duration
-	}{{2, 1, time.Minute}, {10, 50, time.Minute}, {10, 2000, 2129 * time.Second}, {100, 2000, 284 * time.Second}} {
+	}{{2, 1, time.Minute}, {10, 50, 75 * time.Second}, {10, 2000, 2132 * time.Second}, {100, 2000, 286 * time.Second}} {
 		if got := newTown(t, time.Minute, c.nodes, c.addrs).inUse().Round(time.Second); got != c.want {
 			t.Errorf("%d nodes probe %d addresses in %v, want %v", c.nodes, c.addrs, got, c.want)
 		}
