@@ -119,7 +119,7 @@ func (p *patroller) step(ctx context.Context, now time.Time) (next time.Time) {
 	p.mu.Unlock()
 	if period != p.logged && period > in.Period {
 		p.log.Info("probes of paths take longer than path-probe, because a node sends at most one frame a second for them",
-			"path-probe", in.Period, "period", period.Round(time.Second), "addresses", len(in.Addrs))
+			"path-probe", in.Period, "period", period, "addresses", len(in.Addrs))
 	}
 	p.logged = period
 	if !addr.IsValid() {
