@@ -54,13 +54,17 @@ func (p *plugin) probeChosen(ctx context.Context, c *inspect.Cluster, a access) 
 	for _, choice := range choices {
 		group.Go(func() error {
 			found, err := askChosen(ctx, a, byNode, choice)
+			path := inspect.Paths(c, choice.Address, found)
+			if err == nil {
+				explainSilence(ctx, a, c, &path)
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
 			case apierrors.IsForbidden(err):
 				c.PathsGap = "the right to create pods/exec in " + c.Namespace + " is missing"
 			case ctx.Err() == nil:
-				c.Paths = append(c.Paths, inspect.Paths(c, choice.Address, found))
+				c.Paths = append(c.Paths, path)
 			}
 			return nil
 		})
