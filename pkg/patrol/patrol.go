@@ -94,8 +94,10 @@ func (p *Patrol) Step(now time.Time, in Inputs) (addr netip.Addr, next time.Time
 		due = end
 	}
 	again, at := p.again(in)
+	// A repeated probe may take as long as a period. So an address of the plan comes before the next repeated probe, even
+	// before its time.
 	switch ready, repeat := regular.IsValid() && !now.Before(due), again.IsValid() && !now.Before(at); {
-	case ready && (!repeat || p.retried):
+	case ready && !repeat, regular.IsValid() && repeat && p.retried:
 		p.order, p.begin, p.retried = p.order[1:], p.begin.Add(p.gap), false
 		return regular, time.Time{}
 	case repeat:

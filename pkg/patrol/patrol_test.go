@@ -205,6 +205,22 @@ func TestBroken(t *testing.T) {
 	}
 }
 
+// TestBrokenBesideOthers has the shortest period, in which a node has time for one probe of a broken path: all nodes still
+// probe the address that works.
+func TestBrokenBesideOthers(t *testing.T) {
+	for nodes := 2; nodes < 12; nodes++ {
+		w := newTown(t, 10*time.Second, nodes, 2)
+		w.owner[w.addrs[0]], w.owner[w.addrs[1]] = 0, 0
+		w.broken[w.addrs[0]] = true
+		w.until(w.round().Add(time.Duration(4*groupsOf(nodes)) * w.inUse()))
+		for node := 1; node < nodes; node++ {
+			if x, has := w.patrols[node].Last(w.addrs[1]); !has || w.now.Sub(x.At) > time.Duration(4*groupsOf(nodes))*w.inUse() {
+				t.Errorf("%d nodes: node %d has probed the address that works at %v, and it is %v", nodes, node, x.At, w.now)
+			}
+		}
+	}
+}
+
 // TestAllBroken has only broken addresses: no node sends more than a frame a second, and each address has its turn.
 func TestAllBroken(t *testing.T) {
 	w := newTown(t, 10*time.Second, 4, 200)
