@@ -111,7 +111,7 @@ func (p *Patrol) Step(now time.Time, in Inputs) (addr netip.Addr, next time.Time
 }
 
 // plan makes the plan for the rest of a period. The addresses whose last probe is the oldest come first, so that an
-// address that did not fit into a period is not left out again.
+// address that did not fit into a period is not left out again. Addresses that failed are not in the plan; see again.
 func (p *Patrol) plan(now time.Time, in Inputs, key planKey) {
 	known := map[netip.Addr]bool{}
 	began := time.Unix(0, key.round*int64(key.period))
@@ -120,7 +120,7 @@ func (p *Patrol) plan(now time.Time, in Inputs, key planKey) {
 	for _, a := range in.Addrs {
 		known[a] = true
 		mine := groupOf(a, groups) == int((int64(in.Self)+key.round)%int64(groups))
-		if mine && p.records[a].At.Before(began) {
+		if mine && !p.failed[a] && p.records[a].At.Before(began) {
 			p.order = append(p.order, a)
 		}
 	}
