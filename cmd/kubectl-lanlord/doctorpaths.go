@@ -45,7 +45,7 @@ func (p *plugin) probeChosen(ctx context.Context, c *inspect.Cluster, a access) 
 	for i := range pods {
 		if pod := &pods[i]; pod.Labels[componentLabel] == speakerComponent {
 			if _, runs := running(pod); runs {
-				byNode[pod.Spec.NodeName] = &asked{pod: pod}
+				byNode[pod.Spec.NodeName] = &asked{pod: pod, turn: make(chan struct{}, 1)}
 			}
 		}
 	}
@@ -73,10 +73,10 @@ func (p *plugin) probeChosen(ctx context.Context, c *inspect.Cluster, a access) 
 	slices.SortFunc(c.Paths, func(x, y inspect.PathAddress) int { return cmp.Compare(x.Address.String(), y.Address.String()) })
 }
 
-// asked is the Pod of a speaker, which is asked for one path at a time.
+// asked is the Pod of a speaker, which is asked for one path at a time: turn has room for one question.
 type asked struct {
-	mu  sync.Mutex
-	pod *corev1.Pod
+	pod  *corev1.Pod
+	turn chan struct{}
 }
 
 // askChosen asks the speakers of the chosen nodes for the path to an address. The error is that of a user without the
@@ -91,8 +91,12 @@ func askChosen(ctx context.Context, a access, byNode map[string]*asked, choice i
 			continue
 		}
 		group.Go(func() (err error) {
-			speaker.mu.Lock()
-			defer speaker.mu.Unlock()
+			select {
+			case speaker.turn <- struct{}{}:
+				defer func() { <-speaker.turn }()
+			case <-ctx.Done():
+				return nil
+			}
 			found[i], err = askPath(ctx, a, speaker.pod, choice.Address)
 			return err
 		})

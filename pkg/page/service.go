@@ -154,7 +154,7 @@ func (v *serviceView) writeProbes(w *writer) {
 			continue
 		}
 		w.raw(`<section aria-label="Last probes of `).text(a.Address.String()).raw(`"><h2>Last probes of `).code(a.Address.String()).raw("</h2>\n")
-		w.table("probes", "Last probe of the path to the address, from each node", columnsOf("From", "Through", "Port", "Result", "When"))
+		w.table("service", "Last probe of the path to the address, from each node", columnsOf("From", "Through", "Port", "Result", "When"))
 		for j := range a.LastProbes {
 			p := &a.LastProbes[j]
 			mark := good
