@@ -107,7 +107,7 @@ func (w *town) step(node int) {
 // TestPeriods runs clusters of several sizes for as many periods as groups. In each period few nodes probe each address,
 // evenly over the time; at the end every node has probed every address; no node sends more than a frame a second.
 func TestPeriods(t *testing.T) {
-	for _, size := range []struct{ nodes, addrs int }{{2, 1}, {2, 20}, {3, 10}, {4, 50}, {5, 7}, {10, 100}, {10, 2000}, {31, 300}} {
+	for _, size := range []struct{ nodes, addrs int }{{2, 1}, {2, 20}, {3, 10}, {4, 50}, {5, 7}, {10, 400}, {31, 100}} {
 		t.Run(fmt.Sprintf("%d nodes, %d addresses", size.nodes, size.addrs), func(t *testing.T) {
 			w := newTown(t, time.Minute, size.nodes, size.addrs)
 			w.until(w.round())
@@ -168,7 +168,7 @@ func TestLongPeriods(t *testing.T) {
 // TestBroken probes broken addresses again after the configured period, although the period in use is longer, until the
 // addresses work. The other addresses still have their turn.
 func TestBroken(t *testing.T) {
-	w := newTown(t, time.Minute, 10, 1000)
+	w := newTown(t, time.Minute, 10, 400)
 	a := w.addrs[10]
 	w.broken[a] = true
 	w.until(w.round())
@@ -223,17 +223,17 @@ func TestBrokenBesideOthers(t *testing.T) {
 
 // TestAllBroken has only broken addresses: no node sends more than a frame a second, and each address has its turn.
 func TestAllBroken(t *testing.T) {
-	w := newTown(t, 10*time.Second, 4, 200)
+	w := newTown(t, 10*time.Second, 4, 40)
 	for _, a := range w.addrs {
 		w.broken[a] = true
 	}
 	began := w.now
-	w.until(w.now.Add(4 * time.Hour))
+	w.until(w.now.Add(time.Hour))
 	for node := range w.patrols {
 		if n := w.frames[node]; float64(n) > w.now.Sub(began).Seconds()+10 {
 			t.Errorf("node %d has sent %d frames in %v", node, n, w.now.Sub(began))
 		}
-		if probed, failed := w.patrols[node].Counts(); probed != 150 || failed != 150 {
+		if probed, failed := w.patrols[node].Counts(); probed != 30 || failed != 30 {
 			t.Errorf("node %d has probed %d addresses, %d broken", node, probed, failed)
 		}
 	}
