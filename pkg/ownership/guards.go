@@ -100,7 +100,38 @@ func wrongly(c *step, p peers.Peer) bool { return !c.in.Placement.Eligible(p.Nam
 // probeDue reports whether the time of the next probe has come. The first probe of a new address does not wait for the
 // rules of the service proxy any longer when a member has proven the path.
 func probeDue(c *step) bool {
-	return c.a.probing.due(c.now) || c.in.Arrival.Proven && c.a.probing.rules && !c.a.probing.asking
+	p := &c.a.probing
+	return p.due(c.now) || c.in.Path == PathThere && c.a.state == Probing && p.rules && !p.asking
+}
+
+// rulesMissing reports whether the first probe of a new address must wait longer, because another member gets no answer
+// from the Service through this node.
+func rulesMissing(c *step) bool {
+	p, bound := &c.a.probing, rulesBound(c)
+	return p.rules && !p.asking && c.in.Path == PathMissing && p.next.Before(bound) && bound.After(c.now)
+}
+
+// rulesCame reports whether the first probe waits longer for rules that are not known to be missing any more.
+func rulesCame(c *step) bool {
+	p := &c.a.probing
+	return p.rules && p.longer && !p.asking && c.in.Path != PathMissing
+}
+
+// rulesBound returns the end of the wait for rules that are missing. The elected node goes first.
+func rulesBound(c *step) time.Time {
+	bound := c.in.Arrival.Came.Add(RulesBound)
+	if c.a.state == Backup {
+		bound = bound.Add(turnDelay(c))
+	}
+	return bound
+}
+
+// newness is the time for which an address counts as new after it came.
+func newness(c *step) time.Duration {
+	if c.a.probing.longer {
+		return newFor + RulesBound // the first probe was late
+	}
+	return newFor
 }
 
 // newTurn reports whether the elected node or the last owner has changed since this turn as backup began.
@@ -212,7 +243,7 @@ func rightLost(c *step) bool {
 func suspect(c *step) bool {
 	came, conflict := c.in.Arrival.Came, c.a.attempt.conflict
 	heard := c.in.Heard.Unasked && c.in.Peers.Station(c.in.Heard.MAC).Name == c.peer.Name
-	return !came.IsZero() && !c.in.Arrival.Late && !heard && (c.now.Sub(came) < newFor || !conflict.IsZero())
+	return !came.IsZero() && !c.in.Arrival.Late && !heard && (c.now.Sub(came) < newness(c) || !conflict.IsZero())
 }
 
 // kernelHas reports whether the kernel of this node has the address.
@@ -221,7 +252,7 @@ func kernelHas(c *step) bool { return c.in.Kernel }
 // isNew reports whether the address came so shortly before the conflict that the answering host had the address first.
 func isNew(c *step) bool {
 	came := c.in.Arrival.Since
-	return !came.IsZero() && latest(c.a.attempt.conflict, came).Sub(came) < newFor
+	return !came.IsZero() && latest(c.a.attempt.conflict, came).Sub(came) < newness(c)
 }
 
 // foreignStays reports whether a foreign host has answered for an old address for long enough.

@@ -17,8 +17,8 @@ type mailbox struct {
 	versions   chan versionsFrom
 	// probed carries the results of probes. The channel has no buffer: the prober waits for the loop.
 	probed chan probed
-	// proofs carries the answers of other members that have reached a Service through this node.
-	proofs chan uint32
+	// proofs carries the answers of other members that probe the path to a Service through this node.
+	proofs chan pathNews
 	// lostClaim is true after the mailbox has dropped a claim, which is an input of an address.
 	lostClaim atomic.Bool
 }
@@ -39,7 +39,7 @@ type probed struct {
 func newMailbox() mailbox {
 	return mailbox{
 		claims: make(chan layer2.Claim, 4096), suspicions: make(chan peers.Suspicion, 64),
-		versions: make(chan versionsFrom, 64), probed: make(chan probed), proofs: make(chan uint32, 64),
+		versions: make(chan versionsFrom, 64), probed: make(chan probed), proofs: make(chan pathNews, 256),
 	}
 }
 

@@ -137,13 +137,11 @@ func TestNoProof(t *testing.T) {
 	}{
 		"one node":       {names: []string{"a"}},
 		"UDP":            {service: func(s *cluster.Service) { s.TCPPorts = nil }},
-		"another port":   {service: func(s *cluster.Service) { s.TCPPorts = []uint16{443} }},
-		"late rules":     {prepare: func(v *testCluster, x *proxies) { delay(v, x, addr, time.Hour) }},
+		"source ranges without the nodes": {
+			prepare: func(v *testCluster, x *proxies) { delay(v, x, addr, time.Hour) },
+			service: func(s *cluster.Service) { s.SourceRanges = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")} },
+		},
 		"older speakers": {prepare: func(v *testCluster, _ *proxies) { v.age() }},
-		"rules of another node alone": {prepare: func(v *testCluster, x *proxies) {
-			delay(v, x, addr, time.Hour)
-			x.write(v.succession(addr)[1].name, addr, 0)
-		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -24,6 +24,7 @@ func (l *loop) round(now time.Time) {
 	}
 	l.self.configure(l.snapshot.Config)
 	l.decide(now)
+	l.proofs.look(l.table.Ready())
 	l.arrivals.update(now, l.self.state == membership.Ready, l.touched, l.placements, l.ledger.Services)
 	l.route(now)
 	l.stepOpen(now)
@@ -31,7 +32,9 @@ func (l *loop) round(now time.Time) {
 	l.opt.Announcer.Resume(stalls)
 	l.announcePending()
 	l.askPending(now)
-	l.proofs.ask(now, l.addrs, &l.snapshot, l.placements, l.table.Entries)
+	l.proofs.ask(now, l.addrs, &l.decision, l.table.Entries)
+	l.proofs.askBooting(now, l.opt.Predecessor.Succeeds || l.opt.Forwards(), &l.decision, l.table.Entries)
+	l.sayMissing(now)
 	l.self.tell(l.addrs, l.status.Load() == nil)
 	l.notify(now)
 	l.publish()

@@ -1,0 +1,159 @@
+package speaker
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+	"github.com/lanlord/lanlord/pkg/layer2"
+	"github.com/lanlord/lanlord/pkg/ownership"
+	"github.com/lanlord/lanlord/pkg/pathprobe"
+	"github.com/lanlord/lanlord/pkg/placement"
+)
+
+const (
+	// mostSilences is the number of Services in a row whose rules did not come, after which silence tells nothing: most
+	// likely a policy drops the packets of the nodes. mostSilent limits the remembered Services.
+	mostSilences = 3
+	mostSilent   = 1024
+)
+
+// silences remembers the Services that never answered another member through this node. Silence about such a Service
+// tells nothing, and no address waits for the Service again.
+type silences struct {
+	services map[cluster.Key]bool
+	row      int
+}
+
+// tells reports whether the silence of a Service means that rules are missing.
+func (s *silences) tells(key cluster.Key) bool { return s.row < mostSilences && !s.services[key] }
+
+// note records a Service whose rules did not come.
+func (s *silences) note(key cluster.Key) {
+	if s.services == nil || len(s.services) >= mostSilent {
+		s.services = map[cluster.Key]bool{}
+	}
+	s.services[key] = true
+	s.row++
+}
+
+// end records a Service that has answered.
+func (s *silences) end(key cluster.Key) {
+	delete(s.services, key)
+	s.row = 0
+}
+
+// pathTold processes an answer about a path, and reports whether a round must follow.
+func (l *loop) pathTold(m pathNews, now time.Time) (news bool) {
+	p := &l.proofs
+	if p.boot.hear(m) {
+		l.opt.Hooks.Reached()
+		return false
+	}
+	addr, known := p.numbers[m.number]
+	a, q := l.addrs.byAddr[addr], p.asked[addr]
+	if !known || a == nil || q == nil {
+		return false
+	}
+	if !q.move && a.AwaitsRules().IsZero() {
+		return false // the wait is over
+	}
+	if q.move && !m.there && !m.compared {
+		l.compare(a, q)
+		return false
+	}
+	if !p.hear(m, q, now) {
+		return false
+	}
+	switch {
+	case q.result == ownership.PathThere && q.said:
+		l.opt.Log.Info("the rules of the service proxy are there", "ip", addr, "service", q.service)
+	case q.result == ownership.PathMissing && q.move:
+		l.sayRefused(now, a, q)
+	}
+	l.addrs.note(a)
+	return true
+}
+
+// compare probes the path through the present owner, because silence through this node proves nothing if the owner is
+// silent too. Then the Service cannot be probed from the nodes, and the address moves.
+func (l *loop) compare(a *ownership.Address, q *pathQuestion) {
+	owner, known := l.ownerStation(a)
+	if q.compared || !known {
+		return
+	}
+	q.compared = true
+	probe := layer2.PathQuestion{To: owner, Service: q.Service, Options: pathprobe.Options{
+		Questions: provingRound, Interval: proofInterval, Wait: comparing, Certain: true,
+	}}
+	if p := placement.Find(l.placements, a.Addr); p != nil {
+		probe.Interfaces = p.Interfaces
+	}
+	number, news := q.Number, l.proofs.news
+	l.prober.tasks.Go(func() {
+		f, err := l.opt.Announcer.ProbePath(l.prober.ctx, probe)
+		if err == nil && answered(f) && layer2.MAC(f.By) == owner {
+			offer(news, pathNews{number: number, compared: true})
+		}
+	})
+}
+
+// ownerStation returns the hardware address of the member that has the address.
+func (l *loop) ownerStation(a *ownership.Address) (layer2.MAC, bool) {
+	holder := a.Holder()
+	if mac := l.sightings.of(a.Addr).MAC; holder != "" && l.table.View().Station(mac).Name == holder {
+		return mac, true
+	}
+	for _, e := range l.table.Entries() {
+		if link, holds := linkWith(e, a.Addr); e.Name == holder && holds {
+			return layer2.MAC(link.MAC), true
+		}
+	}
+	return layer2.MAC{}, false
+}
+
+// sayRefused tells people that this node does not take an address, because it has no rules.
+func (l *loop) sayRefused(now time.Time, a *ownership.Address, q *pathQuestion) {
+	q.said = true
+	l.opt.Log.Warn("this node has no rules for a Service, and leaves the address to its owner", "ip", a.Addr,
+		"service", q.service, "node", a.Holder())
+	if p := placement.Find(l.placements, a.Addr); p != nil {
+		l.notifier.MoveRefused(now, a.Addr, a.Holder(), p)
+	}
+}
+
+// sayMissing tells people of the new addresses that wait longer than usual for the rules of the service proxy.
+func (l *loop) sayMissing(now time.Time) {
+	for addr, q := range l.proofs.asked {
+		a := l.addrs.byAddr[addr]
+		if a == nil || q.move || q.said || q.result != ownership.PathMissing || a.State() != ownership.Probing {
+			continue
+		}
+		if at := q.at.Add(ownership.RulesDelay); at.After(now) {
+			l.proofs.wake(at)
+			continue
+		}
+		q.said = true
+		until := a.Facts().Due
+		l.opt.Log.Info("waiting for the rules of the service proxy: no other node gets an answer from the Service "+
+			"through this node", "ip", addr, "service", q.service, "until", until)
+		if p := placement.Find(l.placements, addr); p != nil {
+			l.notifier.RulesAwaited(now, addr, until, p)
+		}
+	}
+}
+
+// tookUnproven tells people that this node has taken a new address although no other member gets an answer from the
+// Service through this node.
+func (l *loop) tookUnproven(now time.Time, addr netip.Addr, p *placement.Placement) {
+	q := l.proofs.asked[addr]
+	if q == nil || q.move || q.result != ownership.PathMissing {
+		return
+	}
+	l.proofs.silences.note(q.service)
+	l.opt.Log.Warn("no other node gets an answer from a Service through this node, which announces its address now",
+		"ip", addr, "service", q.service)
+	if p != nil {
+		l.notifier.RulesMissing(now, addr, p)
+	}
+}
