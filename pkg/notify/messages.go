@@ -3,7 +3,6 @@ package notify
 import (
 	"fmt"
 	"net/netip"
-	"time"
 
 	"github.com/lanlord/lanlord/pkg/ownership"
 	"github.com/lanlord/lanlord/pkg/placement"
@@ -99,10 +98,10 @@ func foreignHost(a netip.Addr, h ownership.Host, p *placement.Placement, proxied
 const rulesFix = ": look at the log of the service proxy (kube-proxy) there; kubectl lanlord probe tells more"
 
 // rulesAwaited returns the item about a new address for which the node self waits, because the rules are missing.
-func rulesAwaited(self string, a netip.Addr, until time.Time, p *placement.Placement) item {
+func rulesAwaited(self string, a netip.Addr, p *placement.Placement) item {
 	head := fmt.Sprintf("node %q has no rules of the service proxy yet for", self)
-	tail := fmt.Sprintf(", and answers as soon as another node gets an answer from the Service through it, at %s at the "+
-		"latest", until.UTC().Format("15:04:05 UTC"))
+	tail := fmt.Sprintf(", and answers as soon as another node gets an answer from the Service through it, after %v in any case",
+		ownership.RulesBound)
 	return item{
 		group: group{reason: WaitsForRulesReason}, addr: a, placement: p, message: fmt.Sprintf("%s %s%s", head, a, tail),
 		head: head, tail: tail,

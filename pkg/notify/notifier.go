@@ -126,9 +126,9 @@ func (n *Notifier) ForeignHost(now time.Time, a netip.Addr, h ownership.Host, p 
 // strictARP).
 func (n *Notifier) KernelsAnswer(now time.Time, p *placement.Placement) { n.add(now, kernelsAnswer(p)) }
 
-// RulesAwaited records that this node waits for the rules of a new address, until a time at the latest.
-func (n *Notifier) RulesAwaited(now time.Time, a netip.Addr, until time.Time, p *placement.Placement) {
-	n.add(now, rulesAwaited(n.self, a, until, p))
+// RulesAwaited records that this node waits for the rules of a new address.
+func (n *Notifier) RulesAwaited(now time.Time, a netip.Addr, p *placement.Placement) {
+	n.add(now, rulesAwaited(n.self, a, p))
 }
 
 // RulesMissing records that this node answers for a new address although its rules did not come.

@@ -14,11 +14,6 @@ const (
 	// unchanged and its connection tracking keeps doing so for two minutes, so that the client's first connection
 	// fails. A member that has proven the path through this node ends the delay (PathThere).
 	RulesDelay = 1200 * time.Millisecond
-	// RulesBound limits the delay while a member gets no answer from the Service through this node (PathMissing): a
-	// service proxy that writes its rules late, or a policy that drops the packets of the member.
-	RulesBound = 15 * time.Second
-	// pathAhead is the time before the turn of a backup at which the backup wants to know whether its rules are there.
-	pathAhead = 700 * time.Millisecond
 	// recheckRightful is the interval between questions to a node that may keep the address; recheckOther is the
 	// interval for a node that may not.
 	recheckRightful = time.Minute
@@ -55,6 +50,38 @@ func begin(c *step) {
 	if bound := c.in.Arrival.Came.Add(RulesBound); c.in.Path == PathMissing && bound.After(c.now) {
 		c.a.probing.awaitLonger(bound)
 		c.a.attempt.waitUntil(bound)
+	}
+}
+
+// rulesMissing reports whether the first probe of a new address must wait longer, because another member gets no answer
+// from the Service through this node.
+func rulesMissing(c *step) bool {
+	p, bound := &c.a.probing, rulesBound(c)
+	return p.rules && !p.asking && c.in.Path == PathMissing && p.next.Before(bound) && bound.After(c.now)
+}
+
+// rulesCame reports whether the first probe waits longer for rules that are not known to be missing any more.
+func rulesCame(c *step) bool {
+	p := &c.a.probing
+	return p.rules && p.longer && !p.asking && c.in.Path != PathMissing
+}
+
+// rulesBound returns the end of the wait for rules that are missing. The elected node goes first.
+func rulesBound(c *step) time.Time {
+	bound := c.in.Arrival.Came.Add(RulesBound)
+	if c.a.state == Backup {
+		bound = bound.Add(turnDelay(c))
+	}
+	return bound
+}
+
+// followRules makes the first probe wait longer for rules that are known to be missing, and no longer once they are not.
+func followRules(c *step) {
+	switch {
+	case rulesMissing(c):
+		awaitRules(c)
+	case rulesCame(c):
+		awaitNoLonger(c)
 	}
 }
 
@@ -126,10 +153,16 @@ func noteHolder(c *step) {
 	}
 }
 
-// leave leaves the address to the member that answers, and plans when to ask again.
+// leave leaves the address to the member that answers, and plans when to ask again. A planned move waits for a proof of
+// the path through this node.
 func leave(c *step) {
 	t, at := &c.a.attempt, due(c)
 	c.a.foreign.forget()
+	if !at.After(c.now) { // only the path through this node is unproven
+		t.leaveTo(at, true, c.in.Peers.Losses(), c.in.Placement.Candidates())
+		c.a.probing.plan(c.a.move.wait(c.now, c.in.Path == PathMissing))
+		return
+	}
 	c.a.move.end()
 	t.leaveTo(at, mayKeep(c, c.peer.Name), c.in.Peers.Losses(), c.in.Placement.Candidates())
 	recheck := recheckRightful

@@ -104,28 +104,6 @@ func probeDue(c *step) bool {
 	return p.due(c.now) || c.in.Path == PathThere && c.a.state == Probing && p.rules && !p.asking
 }
 
-// rulesMissing reports whether the first probe of a new address must wait longer, because another member gets no answer
-// from the Service through this node.
-func rulesMissing(c *step) bool {
-	p, bound := &c.a.probing, rulesBound(c)
-	return p.rules && !p.asking && c.in.Path == PathMissing && p.next.Before(bound) && bound.After(c.now)
-}
-
-// rulesCame reports whether the first probe waits longer for rules that are not known to be missing any more.
-func rulesCame(c *step) bool {
-	p := &c.a.probing
-	return p.rules && p.longer && !p.asking && c.in.Path != PathMissing
-}
-
-// rulesBound returns the end of the wait for rules that are missing. The elected node goes first.
-func rulesBound(c *step) time.Time {
-	bound := c.in.Arrival.Came.Add(RulesBound)
-	if c.a.state == Backup {
-		bound = bound.Add(turnDelay(c))
-	}
-	return bound
-}
-
 // newness is the time for which an address counts as new after it came.
 func newness(c *step) time.Duration {
 	if c.a.probing.longer {
@@ -191,8 +169,36 @@ func believable(c *step) bool {
 }
 
 // mayTake reports whether the answering member does not keep the address any longer, or never had a right to the
-// address.
-func mayTake(c *step) bool { return !due(c).After(c.now) }
+// address. A planned move waits for a proof of the path through this node.
+func mayTake(c *step) bool { return !due(c).After(c.now) && !unproven(c, c.peer.Name) }
+
+// unproven reports whether a planned move from the member holder must wait: another member can probe the path through
+// this node, and has not answered yet or gets no answer from the Service. The move does not wait long for the member.
+func unproven(c *step, holder string) bool {
+	switch c.in.Path {
+	case PathMissing:
+		return planned(c, holder)
+	case PathUnasked:
+		return planned(c, holder) && c.a.move.patient(c.now)
+	}
+	return false
+}
+
+// planned reports whether the member holder may keep the address, so that a move to this node can wait. Nodes that
+// started together spread the addresses without a wait.
+func planned(c *step, holder string) bool {
+	p := c.in.Peers.Peer(holder)
+	return p.IsReady() && mayKeep(c, holder) && c.in.Placement.Eligible(holder) && !startedTogether(c, p)
+}
+
+// moveDue returns the earliest time for taking the address from the holder: due, or later while the path is unproven.
+func moveDue(c *step) time.Time {
+	at, m := due(c), &c.a.move
+	if !at.After(c.now) && !m.since.IsZero() && unproven(c, c.a.attempt.holder) {
+		return latest(at, m.until)
+	}
+	return at
+}
 
 // due returns the earliest time for taking the address from the member that answers.
 func due(c *step) time.Time {

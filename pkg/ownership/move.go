@@ -2,8 +2,12 @@ package ownership
 
 import "time"
 
-// pathPatience limits the time for which a planned move waits for the answer of another member about the path.
-const pathPatience = RulesDelay
+const (
+	// pathPatience limits the time for which a planned move waits for the answer of another member about the path, and
+	// pathRecheck is the time before the next try of a move to a node without a path.
+	pathPatience = 1200 * time.Millisecond
+	pathRecheck  = time.Minute
+)
 
 // move tracks a planned move of an address to this node, which waits for a proof of the path through this node.
 type move struct {
@@ -19,50 +23,16 @@ func (m *move) wait(now time.Time, missing bool) (until time.Time) {
 		m.since = now
 	}
 	if m.missing = missing; missing {
-		m.until = now.Add(recheckRightful)
+		m.until = now.Add(pathRecheck)
 	} else {
 		m.until = m.since.Add(pathPatience)
 	}
 	return m.until
 }
 
+// patient reports whether the move still waits for an answer.
+func (m *move) patient(now time.Time) bool {
+	return m.since.IsZero() || now.Before(m.since.Add(pathPatience))
+}
+
 func (m *move) end() { *m = move{} }
-
-// planned reports whether the member holder may keep the address, so that a move to this node can wait. Nodes that
-// started together spread the addresses without a wait.
-func planned(c *step, holder string) bool {
-	p := c.in.Peers.Peer(holder)
-	return mayKeep(c, holder) && c.in.Placement.Eligible(holder) && p.IsReady() && !startedTogether(c, p)
-}
-
-// unproven reports whether a planned move must wait, because another member can probe the path through this node, and
-// the member has not answered yet or gets no answer from the Service. The move does not wait long for the member.
-func unproven(c *step) bool {
-	m := &c.a.move
-	switch c.in.Path {
-	case PathMissing:
-		return true
-	case PathUnasked:
-		return m.since.IsZero() || c.now.Before(m.since.Add(pathPatience))
-	}
-	return false
-}
-
-// mustProve reports whether the member that answers may keep the address until the path through this node is proven.
-func mustProve(c *step) bool { return mayTake(c) && planned(c, c.peer.Name) && unproven(c) }
-
-// moveDue returns the earliest time for taking the address from the holder: due, or later while the path is unproven.
-func moveDue(c *step) time.Time {
-	at, holder := due(c), c.a.attempt.holder
-	if !at.After(c.now) && !c.a.move.since.IsZero() && planned(c, holder) && unproven(c) {
-		return latest(at, c.a.move.until)
-	}
-	return at
-}
-
-// awaitPath leaves the address to the member that answers, until the path through this node is proven.
-func awaitPath(c *step) {
-	c.a.foreign.forget()
-	c.a.attempt.leaveTo(due(c), true, c.in.Peers.Losses(), c.in.Placement.Candidates())
-	c.a.probing.plan(c.a.move.wait(c.now, c.in.Path == PathMissing))
-}

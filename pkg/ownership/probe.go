@@ -7,6 +7,11 @@ import (
 )
 
 const (
+	// RulesBound limits the delay while a member gets no answer from the Service through this node (PathMissing): a
+	// service proxy that writes its rules late, or a policy that drops the packets of the member.
+	RulesBound = 15 * time.Second
+	// pathAhead is the time before the turn of a backup at which the backup wants to know whether its rules are there.
+	pathAhead = 700 * time.Millisecond
 	// The pause between probes grows from firstRetry to lastRetry.
 	firstRetry = 50 * time.Millisecond
 	lastRetry  = time.Second

@@ -3,10 +3,6 @@ package speaker
 import (
 	"net/netip"
 	"time"
-
-	"github.com/lanlord/lanlord/pkg/cluster"
-	"github.com/lanlord/lanlord/pkg/peers"
-	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 const (
@@ -37,40 +33,6 @@ func (b *bootProofs) hear(m pathNews) (all bool) {
 	}
 	b.there[family] = true
 	return b.wants == b.there
-}
-
-// askBooting asks other members whether Services answer through this node, while this node waits for its service proxy.
-func (p *proofs) askBooting(now time.Time, forwards bool, d *decision, entries func() []peers.Entry) {
-	switch {
-	case forwards || p.peers == nil || !p.accompanied:
-		p.boot.numbers = map[uint32]int{}
-		return
-	case p.boot.next.After(now):
-		p.wake(p.boot.next)
-		return
-	}
-	p.boot.next = now.Add(bootPause)
-	p.wake(p.boot.next)
-	p.boot.wants = [2]bool{}
-	var found [2]int
-	for n := range d.placements {
-		at := d.placements[(n+int(p.number))%len(d.placements)]
-		family := familyOf(at.Addr)
-		service := p.service(at, &d.snapshot)
-		if found[family] == bootServices || at.Reason != reason.Announced || service == nil ||
-			service.TrafficPolicy == cluster.TrafficLocal {
-			continue
-		}
-		q, ok := p.question(at, service.TCPPorts[0])
-		if !ok {
-			continue
-		}
-		found[family]++
-		q.Wait, p.boot.wants[family], p.boot.numbers[q.Number] = bootPause, true, family
-		for _, name := range p.provers(at.Addr, q.Number, entries()) {
-			p.peers.AskPath(name, q)
-		}
-	}
 }
 
 // familyOf returns 0 for IPv4 and 1 for IPv6.

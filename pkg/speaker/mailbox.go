@@ -36,6 +36,14 @@ type probed struct {
 	err   error
 }
 
+// pathNews is an answer of another member, or the result of a comparison of this node.
+type pathNews struct {
+	number uint32
+	// there is true when the path through this node works. compared is true when the path through the present owner
+	// works, and the path through this node does not.
+	there, compared bool
+}
+
 func newMailbox() mailbox {
 	return mailbox{
 		claims: make(chan layer2.Claim, 4096), suspicions: make(chan peers.Suspicion, 64),

@@ -95,7 +95,7 @@ func (l *loop) logAction(a *ownership.Address, action ownership.Action) {
 func (l *loop) changed(c ownership.Change, p *placement.Placement) {
 	l.metrics.changes[c.Kind][c.Cause].Inc()
 	if c.Kind == ownership.Gained {
-		l.tookUnproven(c.At, c.Addr, p)
+		refusals{l}.tookUnproven(c.At, c.Addr, p)
 	}
 	args := []any{"ip", c.Addr, "reason", c.Cause}
 	switch {

@@ -13,6 +13,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/ownership"
 	"github.com/lanlord/lanlord/pkg/peers"
 	"github.com/lanlord/lanlord/pkg/placement"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 const (
@@ -65,12 +66,11 @@ type pathQuestion struct {
 	compared, said bool
 }
 
-// pathNews is an answer of another member, or the result of a comparison of this node.
-type pathNews struct {
-	number uint32
-	// there is true when the path through this node works. compared is true when the path through the present owner
-	// works, and the path through this node does not.
-	there, compared bool
+// compare reports whether a comparison with the path through the present owner is to begin: true on the first call.
+func (q *pathQuestion) compare() bool {
+	was := q.compared
+	q.compared = true
+	return !was
 }
 
 func newProofs(o *Options, p *prober, news chan pathNews) proofs {
@@ -118,12 +118,6 @@ func (p *proofs) service(at *placement.Placement, snapshot *cluster.Snapshot) *c
 	return s
 }
 
-// admits reports whether the source ranges of a Service include an address.
-func admits(s *cluster.Service, a netip.Addr) bool {
-	return len(s.SourceRanges) == 0 ||
-		slices.ContainsFunc(s.SourceRanges, func(r netip.Prefix) bool { return r.Contains(a) })
-}
-
 // look notes whether another member is ready.
 func (p *proofs) look(ready []membership.Member) {
 	p.accompanied = slices.ContainsFunc(ready, func(m membership.Member) bool { return m.Name != p.self })
@@ -157,6 +151,40 @@ func (p *proofs) ask(now time.Time, addrs *addressSet, d *decision, entries func
 			continue
 		}
 		p.put(now, addr, q, move, d, entries)
+	}
+}
+
+// askBooting asks other members whether Services answer through this node, while this node waits for its service proxy.
+func (p *proofs) askBooting(now time.Time, forwards bool, d *decision, entries func() []peers.Entry) {
+	switch {
+	case forwards || p.peers == nil || !p.accompanied:
+		p.boot.numbers = map[uint32]int{}
+		return
+	case p.boot.next.After(now):
+		p.wake(p.boot.next)
+		return
+	}
+	p.boot.next = now.Add(bootPause)
+	p.wake(p.boot.next)
+	p.boot.wants = [2]bool{}
+	var found [2]int
+	for n := range d.placements {
+		at := d.placements[(n+int(p.number))%len(d.placements)]
+		family := familyOf(at.Addr)
+		service := p.service(at, &d.snapshot)
+		if found[family] == bootServices || at.Reason != reason.Announced || service == nil ||
+			service.TrafficPolicy == cluster.TrafficLocal {
+			continue
+		}
+		q, ok := p.question(at, service.TCPPorts[0])
+		if !ok {
+			continue
+		}
+		found[family]++
+		q.Wait, p.boot.wants[family], p.boot.numbers[q.Number] = bootPause, true, family
+		for _, name := range p.provers(at.Addr, q.Number, entries()) {
+			p.peers.AskPath(name, q)
+		}
 	}
 }
 

@@ -135,8 +135,8 @@ func TestNoProof(t *testing.T) {
 		prepare func(*testCluster, *proxies)
 		service func(*cluster.Service)
 	}{
-		"one node":       {names: []string{"a"}},
-		"UDP":            {service: func(s *cluster.Service) { s.TCPPorts = nil }},
+		"one node": {names: []string{"a"}},
+		"UDP":      {service: func(s *cluster.Service) { s.TCPPorts = nil }},
 		"source ranges without the nodes": {
 			prepare: func(v *testCluster, x *proxies) { delay(v, x, addr, time.Hour) },
 			service: func(s *cluster.Service) { s.SourceRanges = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")} },

@@ -10,26 +10,12 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2"
 	"github.com/lanlord/lanlord/pkg/membership"
 	"github.com/lanlord/lanlord/pkg/ownership"
-	"github.com/lanlord/lanlord/pkg/pathprobe"
 	"github.com/lanlord/lanlord/pkg/placement"
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-const (
-	// A round of a probe for another member asks provingRound questions. In the first second the questions are
-	// proofInterval apart and a round takes provingWait, because the rules of most service proxies come within a second.
-	// Afterwards the questions are lateInterval apart and a round takes lateWait.
-	provingRound   = 6
-	proofInterval  = 50 * time.Millisecond
-	provingWait    = 400 * time.Millisecond
-	lateInterval   = 200 * time.Millisecond
-	lateWait       = 1200 * time.Millisecond
-	provingEagerly = time.Second
-	// comparing is the time for a probe of the path through the present owner of an address.
-	comparing = 500 * time.Millisecond
-	// newsPause is the pause before the next look whether this node has seen a new Service.
-	newsPause = 20 * time.Millisecond
-)
+// newsPause is the pause before the next look whether this node has seen a new Service.
+const newsPause = 20 * time.Millisecond
 
 // PathAnswered receives the answer of another member to a question of this node. PathAnswered never blocks.
 func (s *Speaker) PathAnswered(_ string, number uint32, there bool) {
@@ -90,35 +76,6 @@ func (s *Speaker) prove(ctx context.Context, name string, q membership.PathQuest
 		case <-time.After(pause):
 		}
 	}
-}
-
-// provingOptions returns the options of the next round of a probe that began some time ago.
-func provingOptions(ctx context.Context, ago time.Duration) pathprobe.Options {
-	o := pathprobe.Options{Questions: provingRound, Interval: proofInterval, Wait: provingWait, Certain: true}
-	if ago > provingEagerly {
-		o.Interval, o.Wait = lateInterval, lateWait
-	}
-	if until, ok := ctx.Deadline(); ok {
-		o.Wait = max(min(o.Wait, time.Until(until)), time.Millisecond)
-	}
-	return o
-}
-
-// answered reports whether the packets of a probe have reached a Pod.
-func answered(f layer2.PathFinding) bool {
-	return f.Outcome == pathprobe.Open || f.Outcome == pathprobe.Refused
-}
-
-// lacksRules reports whether the station has no rules for the Service, as far as this node can tell: the station sends
-// the packets back to the segment, or nothing comes. A rejection comes from a service proxy or a firewall.
-func lacksRules(f layer2.PathFinding, service *cluster.Service) bool {
-	switch f.Outcome {
-	case pathprobe.Silent:
-		return f.Redirected || admits(service, f.Source)
-	case pathprobe.Unreachable:
-		return f.HostUnreachable()
-	}
-	return false
 }
 
 // mayProve returns the probe for a question of a member, and the Service. The Service is nil while this node has not

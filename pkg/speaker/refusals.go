@@ -4,47 +4,17 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/layer2"
 	"github.com/lanlord/lanlord/pkg/ownership"
 	"github.com/lanlord/lanlord/pkg/pathprobe"
 	"github.com/lanlord/lanlord/pkg/placement"
 )
 
-const (
-	// mostSilences is the number of Services in a row whose rules did not come, after which silence tells nothing: most
-	// likely a policy drops the packets of the nodes. mostSilent limits the remembered Services.
-	mostSilences = 3
-	mostSilent   = 1024
-)
+// refusals carries out what answers about paths demand of the loop.
+type refusals struct{ *loop }
 
-// silences remembers the Services that never answered another member through this node. Silence about such a Service
-// tells nothing, and no address waits for the Service again.
-type silences struct {
-	services map[cluster.Key]bool
-	row      int
-}
-
-// tells reports whether the silence of a Service means that rules are missing.
-func (s *silences) tells(key cluster.Key) bool { return s.row < mostSilences && !s.services[key] }
-
-// note records a Service whose rules did not come.
-func (s *silences) note(key cluster.Key) {
-	if s.services == nil || len(s.services) >= mostSilent {
-		s.services = map[cluster.Key]bool{}
-	}
-	s.services[key] = true
-	s.row++
-}
-
-// end records a Service that has answered.
-func (s *silences) end(key cluster.Key) {
-	delete(s.services, key)
-	s.row = 0
-}
-
-// pathTold processes an answer about a path, and reports whether a round must follow.
-func (l *loop) pathTold(m pathNews, now time.Time) (news bool) {
+// told processes an answer about a path, and reports whether a round must follow.
+func (l refusals) told(m pathNews, now time.Time) (news bool) {
 	p := &l.proofs
 	if p.boot.hear(m) {
 		l.opt.Hooks.Reached()
@@ -77,12 +47,11 @@ func (l *loop) pathTold(m pathNews, now time.Time) (news bool) {
 
 // compare probes the path through the present owner, because silence through this node proves nothing if the owner is
 // silent too. Then the Service cannot be probed from the nodes, and the address moves.
-func (l *loop) compare(a *ownership.Address, q *pathQuestion) {
+func (l refusals) compare(a *ownership.Address, q *pathQuestion) {
 	owner, known := l.ownerStation(a)
-	if q.compared || !known {
+	if !known || !q.compare() {
 		return
 	}
-	q.compared = true
 	probe := layer2.PathQuestion{To: owner, Service: q.Service, Options: pathprobe.Options{
 		Questions: provingRound, Interval: proofInterval, Wait: comparing, Certain: true,
 	}}
@@ -99,7 +68,7 @@ func (l *loop) compare(a *ownership.Address, q *pathQuestion) {
 }
 
 // ownerStation returns the hardware address of the member that has the address.
-func (l *loop) ownerStation(a *ownership.Address) (layer2.MAC, bool) {
+func (l refusals) ownerStation(a *ownership.Address) (layer2.MAC, bool) {
 	holder := a.Holder()
 	if mac := l.sightings.of(a.Addr).MAC; holder != "" && l.table.View().Station(mac).Name == holder {
 		return mac, true
@@ -113,7 +82,7 @@ func (l *loop) ownerStation(a *ownership.Address) (layer2.MAC, bool) {
 }
 
 // sayRefused tells people that this node does not take an address, because it has no rules.
-func (l *loop) sayRefused(now time.Time, a *ownership.Address, q *pathQuestion) {
+func (l refusals) sayRefused(now time.Time, a *ownership.Address, q *pathQuestion) {
 	q.said = true
 	l.opt.Log.Warn("this node has no rules for a Service, and leaves the address to its owner", "ip", a.Addr,
 		"service", q.service, "node", a.Holder())
@@ -123,7 +92,7 @@ func (l *loop) sayRefused(now time.Time, a *ownership.Address, q *pathQuestion) 
 }
 
 // sayMissing tells people of the new addresses that wait longer than usual for the rules of the service proxy.
-func (l *loop) sayMissing(now time.Time) {
+func (l refusals) sayMissing(now time.Time) {
 	for addr, q := range l.proofs.asked {
 		a := l.addrs.byAddr[addr]
 		if a == nil || q.move || q.said || q.result != ownership.PathMissing || a.State() != ownership.Probing {
@@ -138,14 +107,14 @@ func (l *loop) sayMissing(now time.Time) {
 		l.opt.Log.Info("waiting for the rules of the service proxy: no other node gets an answer from the Service "+
 			"through this node", "ip", addr, "service", q.service, "until", until)
 		if p := placement.Find(l.placements, addr); p != nil {
-			l.notifier.RulesAwaited(now, addr, until, p)
+			l.notifier.RulesAwaited(now, addr, p)
 		}
 	}
 }
 
 // tookUnproven tells people that this node has taken a new address although no other member gets an answer from the
 // Service through this node.
-func (l *loop) tookUnproven(now time.Time, addr netip.Addr, p *placement.Placement) {
+func (l refusals) tookUnproven(now time.Time, addr netip.Addr, p *placement.Placement) {
 	q := l.proofs.asked[addr]
 	if q == nil || q.move || q.result != ownership.PathMissing {
 		return

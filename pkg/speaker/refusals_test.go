@@ -309,3 +309,58 @@ func TestProofEndsTheWaitForKubeProxy(t *testing.T) {
 		}
 	})
 }
+
+// TestFramesOfRefusedMoves counts the segments of probes in a quiet cluster of ten nodes: none, and at most one a second
+// for each node while many Services prefer a node without rules.
+func TestFramesOfRefusedMoves(t *testing.T) {
+	services := 2000
+	if !*thorough {
+		services = 200
+	}
+	synctest.Test(t, func(t *testing.T) {
+		names := strings.Split("abcdefghij", "")
+		v, x := newProvingCluster(t, names...)
+		addrs := many(services)
+		v.change(func(s *cluster.Snapshot) {
+			for i, addr := range addrs {
+				svc := service(fmt.Sprintf("many-%04d", i), addr)
+				svc.Created, svc.TCPPorts = time.Now(), []uint16{80}
+				s.Services = append(s.Services, svc)
+			}
+			slices.SortFunc(s.Services, func(x, y *cluster.Service) int { return x.Key.Compare(y.Key) })
+		})
+		for _, addr := range addrs {
+			delay(v, x, addr, 0)
+		}
+		time.Sleep(2 * time.Minute)
+		const watched = 3 * time.Minute
+		if n := v.segments(time.Minute); n > 0 {
+			t.Errorf("%d segments in a quiet minute", n)
+		}
+		for _, addr := range addrs {
+			x.write("a", addr, time.Hour)
+		}
+		v.change(func(s *cluster.Snapshot) {
+			for _, svc := range s.Services[:services/10] {
+				svc.PreferNode = "a"
+			}
+		})
+		time.Sleep(time.Minute)
+		if most, n := int(watched/time.Second)*len(names), v.segments(watched); n == 0 || n > most {
+			t.Errorf("%d segments in %v, want 1 to %d", n, watched, most)
+		}
+	})
+}
+
+// segments counts the TCP segments that nodes send in a while.
+func (v *testCluster) segments(d time.Duration) (n int) {
+	frames := len(v.lan.Trace())
+	time.Sleep(d)
+	synctest.Wait()
+	for _, f := range v.lan.Trace()[frames:] {
+		if f.Data[12] == 0x08 && f.Data[13] == 0 && f.Data[23] == 6 || f.Data[12] == 0x86 && f.Data[20] == 6 {
+			n++
+		}
+	}
+	return n
+}
