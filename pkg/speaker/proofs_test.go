@@ -46,14 +46,20 @@ type proxies struct {
 
 // newProvingCluster starts a cluster whose nodes probe paths for each other.
 func newProvingCluster(t *testing.T, names ...string) (*testCluster, *proxies) {
-	v := makeTestCluster(t, 1, slog.NewTextHandler(t.Output(), nil), testConfig, names, addr6)
+	v, x := makeProvingCluster(t, names, addr6)
+	v.bootAll()
+	time.Sleep(10 * time.Second)
+	return v, x
+}
+
+// makeProvingCluster makes the nodes of such a cluster and starts no speaker.
+func makeProvingCluster(t *testing.T, names []string, addrs ...netip.Addr) (*testCluster, *proxies) {
+	v := makeTestCluster(t, 1, slog.NewTextHandler(t.Output(), nil), testConfig, names, addrs...)
 	v.proving = true
 	x := &proxies{rules: map[string]map[netip.Addr]time.Time{}}
 	for _, n := range v.speakers {
 		n.machine.SetProxy(func(service netip.AddrPort) bool { return service.Port() == 80 && x.has(n.name, service.Addr()) })
 	}
-	v.bootAll()
-	time.Sleep(10 * time.Second)
 	return v, x
 }
 

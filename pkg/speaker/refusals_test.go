@@ -318,24 +318,20 @@ func TestFramesOfRefusedMoves(t *testing.T) {
 		services = 200
 	}
 	synctest.Test(t, func(t *testing.T) {
-		names := strings.Split("abcdefghij", "")
-		v, x := newProvingCluster(t, names...)
-		addrs := many(services)
-		v.change(func(s *cluster.Snapshot) {
-			for i, addr := range addrs {
-				svc := service(fmt.Sprintf("many-%04d", i), addr)
-				svc.Created, svc.TCPPorts = time.Now(), []uint16{80}
-				s.Services = append(s.Services, svc)
-			}
-			slices.SortFunc(s.Services, func(x, y *cluster.Service) int { return x.Key.Compare(y.Key) })
-		})
+		names, addrs := strings.Split("abcdefghij", ""), many(services)
+		v, x := makeProvingCluster(t, names, addrs...)
+		v.unaudited = true
+		for _, svc := range v.snap.Services {
+			svc.TCPPorts = []uint16{80}
+		}
 		for _, addr := range addrs {
 			delay(v, x, addr, 0)
 		}
-		time.Sleep(2 * time.Minute)
-		const watched = 3 * time.Minute
-		if n := v.segments(time.Minute); n > 0 {
-			t.Errorf("%d segments in a quiet minute", n)
+		v.bootAll()
+		time.Sleep(20 * time.Second)
+		const watched = 90 * time.Second
+		if n := v.segments(30 * time.Second); n > 0 {
+			t.Errorf("%d segments in quiet", n)
 		}
 		for _, addr := range addrs {
 			x.write("a", addr, time.Hour)
@@ -345,7 +341,7 @@ func TestFramesOfRefusedMoves(t *testing.T) {
 				svc.PreferNode = "a"
 			}
 		})
-		time.Sleep(time.Minute)
+		time.Sleep(20 * time.Second)
 		if most, n := int(watched/time.Second)*len(names), v.segments(watched); n == 0 || n > most {
 			t.Errorf("%d segments in %v, want 1 to %d", n, watched, most)
 		}
