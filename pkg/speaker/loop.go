@@ -37,7 +37,7 @@ func newLoop(ctx context.Context, p *parts) *loop {
 		prober: newProber(ctx, p.opt.Announcer, p.mailbox.probed), addrs: inherit(p.opt.Predecessor.Addrs),
 		routing: newRouting(p.opt.Self, p.opt.Routing), afterRound: func() {},
 	}
-	l.proofs = newProofs(&p.opt, l.prober, p.mailbox.proofs)
+	l.proofs = newProofs(&p.opt, l.prober, p.mailbox.proofs, &p.answering)
 	l.table.Restore(p.opt.Predecessor.Members, time.Now())
 	return l
 }

@@ -19,6 +19,9 @@ type parts struct {
 	status    atomic.Pointer[Status]
 	// proving limits the questions of other members about paths that this node probes at a time.
 	proving chan struct{}
+	// answering is true once a Service has answered a probe of this node, or of another member through this node. Before,
+	// silence tells nothing: no Service may answer any node in this cluster.
+	answering atomic.Bool
 	// life ends when Run returns: the speaker probes no paths for other members any longer.
 	life context.Context
 	end  context.CancelFunc

@@ -3,6 +3,7 @@ package speaker
 import (
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -73,10 +74,10 @@ func (q *pathQuestion) compare() bool {
 	return !was
 }
 
-func newProofs(o *Options, p *prober, news chan pathNews) proofs {
+func newProofs(o *Options, p *prober, news chan pathNews, answering *atomic.Bool) proofs {
 	carrier, _ := o.Peers.(PathPeers)
 	return proofs{self: o.Self, announcer: o.Announcer, peers: carrier, prober: p, news: news,
-		asked: map[netip.Addr]*pathQuestion{}, numbers: map[uint32]netip.Addr{}, boot: newBootProofs(),
+		silences: silences{answering: answering}, asked: map[netip.Addr]*pathQuestion{}, numbers: map[uint32]netip.Addr{}, boot: newBootProofs(),
 		refused: rate.NewLimiter(rate.Every(refusedRate), 1)}
 }
 
@@ -94,7 +95,7 @@ func (p *proofs) path(a *ownership.Address, at *placement.Placement, snapshot *c
 	switch {
 	case q != nil && (q.move || a.State() != ownership.Deferred) && q.result > ownership.PathUnasked:
 		return q.result
-	case p.service(at, snapshot) == nil:
+	case !p.silences.answering.Load(), p.service(at, snapshot) == nil:
 		return ownership.PathUnknown
 	}
 	return ownership.PathUnasked
@@ -214,7 +215,7 @@ func (p *proofs) put(now time.Time, addr netip.Addr, q *pathQuestion, move bool,
 	if !ok {
 		return
 	}
-	if question.Wait = ownership.RulesDelay; !move && p.silences.tells(service.Key) {
+	if question.Wait = ownership.RulesDelay; !move && (p.silences.tells(service.Key) || !p.silences.answering.Load()) {
 		question.Wait = ownership.RulesBound
 	}
 	if q == nil {
@@ -304,6 +305,7 @@ func (p *proofs) hear(m pathNews, q *pathQuestion, now time.Time) (changed bool)
 			p.mended = now
 		}
 		p.silences.end(q.service)
+		p.silences.answering.Store(true)
 	case before == ownership.PathThere, q.move && !m.compared, !q.move && !p.silences.tells(q.service):
 		return false
 	default:

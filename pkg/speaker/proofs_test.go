@@ -44,9 +44,14 @@ type proxies struct {
 	rules map[string]map[netip.Addr]time.Time // by node: the time from which the rules exist
 }
 
+// answeringAddr is the address of a Service that always answers, so that silence of other Services tells something.
+var answeringAddr = netip.MustParseAddr("10.0.0.99")
+
 // newProvingCluster starts a cluster whose nodes probe paths for each other.
 func newProvingCluster(t *testing.T, names ...string) (*testCluster, *proxies) {
-	v, x := makeProvingCluster(t, names, addr6)
+	v, x := makeProvingCluster(t, names, addr6, answeringAddr)
+	v.snap.Service(cluster.Key{Namespace: "default", Name: "s1"}).TCPPorts = []uint16{80}
+	delay(v, x, answeringAddr, 0)
 	v.bootAll()
 	time.Sleep(10 * time.Second)
 	return v, x

@@ -43,13 +43,14 @@ func (s *Speaker) PathAsked(name string, q membership.PathQuestion) {
 	}()
 }
 
-// prove probes the path through a member until an answer comes, the member announces the address, or ctx ends.
+// prove probes the path through a member until an answer comes, the member announces the address, or ctx ends. The first
+// answer of all is of use after the announcement too.
 func (s *Speaker) prove(ctx context.Context, name string, q membership.PathQuestion, tell func(there bool)) {
 	began, pause := time.Now(), newsPause
 	for {
 		st := s.Status()
 		question, service := s.mayProve(&st, name, q)
-		if heard := s.sightings.of(q.Service.Addr()); heard.At.After(began) && st.view.Station(heard.MAC).Name == name {
+		if heard := s.sightings.of(q.Service.Addr()); heard.At.After(began) && s.answering.Load() && st.view.Station(heard.MAC).Name == name {
 			return
 		}
 		if service != nil {
@@ -58,6 +59,7 @@ func (s *Speaker) prove(ctx context.Context, name string, q membership.PathQuest
 			switch {
 			case err == nil && answered(f):
 				if s.Status().view.Station(layer2.MAC(f.By)).Name == name {
+					s.answering.Store(true)
 					tell(true)
 				}
 				return // another station answers for the member (direct server return): silence proves nothing

@@ -1,13 +1,16 @@
 package speaker
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/layer2"
+	"github.com/lanlord/lanlord/pkg/membership"
 	"github.com/lanlord/lanlord/pkg/ownership"
 	"github.com/lanlord/lanlord/pkg/pathprobe"
 	"github.com/lanlord/lanlord/pkg/placement"
+	"github.com/lanlord/lanlord/pkg/reason"
 )
 
 // refusals carries out what answers about paths demand of the loop.
@@ -45,6 +48,59 @@ func (l refusals) told(m pathNews, now time.Time) (news bool) {
 	return true
 }
 
+// learn finds out whether Services answer probes in this cluster, until a first answer: this node probes some Services
+// through another member.
+func (l refusals) learn(now time.Time) {
+	p := &l.proofs
+	if l.parts.answering.Load() || p.peers == nil || !p.accompanied || l.self.state != membership.Ready || len(l.placements) == 0 {
+		return
+	}
+	if p.boot.learn.After(now) {
+		p.wake(p.boot.learn)
+		return
+	}
+	begin := rand.N(len(l.placements))
+	for n, found := 0, 0; n < len(l.placements) && found < bootServices; n++ {
+		at := l.placements[(begin+n)%len(l.placements)]
+		service := p.service(at, &l.snapshot)
+		if service == nil || at.Reason != reason.Announced {
+			continue
+		}
+		if mac, known := l.anotherStation(at.Addr); known {
+			found++
+			l.probe(mac, netip.AddrPortFrom(at.Addr, service.TCPPorts[0]), at.Interfaces, func() {})
+		}
+	}
+	p.boot.attempt(now)
+	p.wake(p.boot.learn)
+}
+
+// anotherStation returns the hardware address of a ready member in a subnet with the address.
+func (l refusals) anotherStation(addr netip.Addr) (layer2.MAC, bool) {
+	entries := l.table.Entries()
+	for n, begin := 0, rand.N(max(len(entries), 1)); n < len(entries); n++ {
+		e := entries[(begin+n)%len(entries)]
+		if link, holds := linkWith(e, addr); holds && e.Name != l.opt.Self && e.State == membership.Ready && !e.Gone && !e.Suspected {
+			return layer2.MAC(link.MAC), true
+		}
+	}
+	return layer2.MAC{}, false
+}
+
+// probe probes the path through a member, and calls there after an answer.
+func (l refusals) probe(to layer2.MAC, service netip.AddrPort, interfaces []string, there func()) {
+	q := layer2.PathQuestion{To: to, Service: service, Interfaces: interfaces, Options: pathprobe.Options{
+		Questions: provingRound, Interval: proofInterval, Wait: comparing, Certain: true,
+	}}
+	l.prober.tasks.Go(func() {
+		f, err := l.opt.Announcer.ProbePath(l.prober.ctx, q)
+		if err == nil && answered(f) && layer2.MAC(f.By) == to {
+			l.parts.answering.Store(true)
+			there()
+		}
+	})
+}
+
 // compare probes the path through the present owner, because silence through this node proves nothing if the owner is
 // silent too. Then the Service cannot be probed from the nodes, and the address moves.
 func (l refusals) compare(a *ownership.Address, q *pathQuestion) {
@@ -52,19 +108,12 @@ func (l refusals) compare(a *ownership.Address, q *pathQuestion) {
 	if !known || !q.compare() {
 		return
 	}
-	probe := layer2.PathQuestion{To: owner, Service: q.Service, Options: pathprobe.Options{
-		Questions: provingRound, Interval: proofInterval, Wait: comparing, Certain: true,
-	}}
+	var interfaces []string
 	if p := placement.Find(l.placements, a.Addr); p != nil {
-		probe.Interfaces = p.Interfaces
+		interfaces = p.Interfaces
 	}
 	number, news := q.Number, l.proofs.news
-	l.prober.tasks.Go(func() {
-		f, err := l.opt.Announcer.ProbePath(l.prober.ctx, probe)
-		if err == nil && answered(f) && layer2.MAC(f.By) == owner {
-			offer(news, pathNews{number: number, compared: true})
-		}
-	})
+	l.probe(owner, q.Service, interfaces, func() { offer(news, pathNews{number: number, compared: true}) })
 }
 
 // ownerStation returns the hardware address of the member that has the address.

@@ -34,6 +34,7 @@ func (l *loop) round(now time.Time) {
 	l.askPending(now)
 	l.proofs.ask(now, l.addrs, &l.decision, l.table.Entries)
 	l.proofs.askBooting(now, l.opt.Predecessor.Succeeds || l.opt.Forwards(), &l.decision, l.table.Entries)
+	refusals{l}.learn(now)
 	refusals{l}.sayMissing(now)
 	l.self.tell(l.addrs, l.status.Load() == nil)
 	l.notify(now)

@@ -1,6 +1,10 @@
 package speaker
 
-import "github.com/lanlord/lanlord/pkg/cluster"
+import (
+	"sync/atomic"
+
+	"github.com/lanlord/lanlord/pkg/cluster"
+)
 
 const (
 	// mostSilences is the number of Services in a row whose rules did not come, after which silence tells nothing: most
@@ -12,12 +16,16 @@ const (
 // silences remembers the Services that never answered another member through this node. Silence about such a Service
 // tells nothing, and no address waits for the Service again.
 type silences struct {
-	services map[cluster.Key]bool
-	row      int
+	// answering is parts.answering.
+	answering *atomic.Bool
+	services  map[cluster.Key]bool
+	row       int
 }
 
 // tells reports whether the silence of a Service means that rules are missing.
-func (s *silences) tells(key cluster.Key) bool { return s.row < mostSilences && !s.services[key] }
+func (s *silences) tells(key cluster.Key) bool {
+	return s.answering.Load() && s.row < mostSilences && !s.services[key]
+}
 
 // note records a Service whose rules did not come.
 func (s *silences) note(key cluster.Key) {
