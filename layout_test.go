@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"pkg/checksum":       {},
 	"pkg/layer2":         {"pkg/byaddr", "pkg/checksum", "pkg/pathprobe", "pkg/checksum"},
 	"pkg/pathprobe":      {"pkg/checksum"},
+	"pkg/patrol":         {"pkg/status"},
 	"pkg/layer2/lantest": {"pkg/layer2", "pkg/pathprobe"},
 	"pkg/kube":           {"pkg/cluster", "pkg/config", "pkg/metallb", "pkg/reason", "pkg/status"},
 	"pkg/controller":     {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/reason", "pkg/status"},
@@ -43,7 +44,7 @@ var mayImport = map[string][]string{
 	"pkg/peers":          {"pkg/cluster", "pkg/layer2", "pkg/membership"},
 	"pkg/ownership":      {"pkg/layer2", "pkg/membership", "pkg/peers", "pkg/placement", "pkg/reason"},
 	"pkg/notify":         {"pkg/cluster", "pkg/ownership", "pkg/placement", "pkg/reason"},
-	"pkg/speaker": {"pkg/byaddr", "pkg/cluster", "pkg/config", "pkg/layer2", "pkg/membership", "pkg/notify", "pkg/ownership", "pkg/pathprobe", "pkg/peers", "pkg/placement",
+	"pkg/speaker": {"pkg/byaddr", "pkg/cluster", "pkg/config", "pkg/layer2", "pkg/membership", "pkg/notify", "pkg/ownership", "pkg/pathprobe", "pkg/patrol", "pkg/peers", "pkg/placement",
 		"pkg/reason", "pkg/status", "pkg/bgp", "pkg/bfd", "pkg/routes"},
 	"pkg/daemon":              {},
 	"pkg/daemon/daemontest":   {"pkg/daemon"},
@@ -58,18 +59,19 @@ var mayImport = map[string][]string{
 	"pkg/serviceproxy":        {},
 	"pkg/pace":                {},
 	"pkg/schedslice":          {},
+	"pkg/processors":          {},
 	"pkg/inspect":             {"pkg/cluster", "pkg/config", "pkg/reason", "pkg/status"},
 	"pkg/rehearsal":           {"pkg/cluster", "pkg/config", "pkg/controller", "pkg/kube", "pkg/membership", "pkg/placement", "pkg/reason"},
 	"cmd/controller":          {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/kube", "pkg/controller", "pkg/daemon", "pkg/metallb", "pkg/status", "pkg/page", "pkg/rehearsal", "pkg/inspect"},
 	"cmd/speaker": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/layer2", "pkg/membership", "pkg/speaker", "pkg/daemon", "pkg/status", "pkg/page",
-		"pkg/succession", "pkg/gossip", "pkg/serviceproxy", "pkg/pace", "pkg/schedslice", "pkg/bgp"},
+		"pkg/succession", "pkg/gossip", "pkg/serviceproxy", "pkg/pace", "pkg/processors", "pkg/schedslice", "pkg/bgp"},
 
 	"cmd/kubectl-lanlord": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/daemon", "pkg/inspect", "pkg/membership", "pkg/metallb", "pkg/reason", "pkg/rehearsal", "pkg/status", "pkg/page"},
 }
 
 // pure are the packages whose decisions must not depend on clients, sockets or clocks.
 var pure = []string{"pkg/config", "pkg/metallb", "pkg/cluster", "pkg/allocator", "pkg/byaddr", "pkg/election", "pkg/inspect", "pkg/placement", "pkg/ownership", "pkg/routes", "pkg/bgp/wire", "pkg/bgp/session",
-	"pkg/bfd/wire", "pkg/bfd/session", "pkg/pathprobe"}
+	"pkg/bfd/wire", "pkg/bfd/session", "pkg/pathprobe", "pkg/patrol"}
 
 // pluginOnly are what only the plugin may use. The clientset, and what is made with it, would bring all kinds of Kubernetes along, and
 // templates every method there is (see TestLinkerLeavesMethodsOut).

@@ -88,6 +88,8 @@ type Hooks struct {
 	// Reached is called when another member has reached Services through this node while Forwards returns false: the
 	// rules of the service proxy are there. Reached may be called again.
 	Reached func()
+	// Deciding is called before each round with the number of addresses on which the round may decide.
+	Deciding func(addresses int)
 }
 
 func (o Options) withDefaults() Options {
@@ -105,6 +107,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Hooks.Reached == nil {
 		o.Hooks.Reached = func() {}
+	}
+	if o.Hooks.Deciding == nil {
+		o.Hooks.Deciding = func(int) {}
 	}
 	return o
 }

@@ -17,6 +17,7 @@ type parts struct {
 	metrics   *metrics
 	detector  *peers.Detector
 	status    atomic.Pointer[Status]
+	patroller *patroller
 	// proving limits the questions of other members about paths that this node probes at a time.
 	proving chan struct{}
 	// answering is true once a Service has answered a probe of this node, or of another member through this node. Before,
@@ -31,6 +32,7 @@ func newParts(o Options) *parts {
 	p := &parts{opt: o.withDefaults(), mailbox: newMailbox(), proving: make(chan struct{}, mostProving)}
 	p.life, p.end = context.WithCancel(context.Background())
 	p.metrics = newMetrics(o.Registerer, o.AddressMetrics, p.Status)
+	p.patroller = newPatroller(&p.opt, &p.sightings, p.Status)
 	return p
 }
 

@@ -330,7 +330,7 @@ func TestFramesOfRefusedMoves(t *testing.T) {
 		v.bootAll()
 		time.Sleep(20 * time.Second)
 		const watched = 90 * time.Second
-		if n := v.segments(30 * time.Second); n > 0 {
+		if n := v.segmentsIn(30 * time.Second); n > 0 {
 			t.Errorf("%d segments in quiet", n)
 		}
 		for _, addr := range addrs {
@@ -342,14 +342,14 @@ func TestFramesOfRefusedMoves(t *testing.T) {
 			}
 		})
 		time.Sleep(20 * time.Second)
-		if most, n := int(watched/time.Second)*len(names), v.segments(watched); n == 0 || n > most {
+		if most, n := int(watched/time.Second)*len(names), v.segmentsIn(watched); n == 0 || n > most {
 			t.Errorf("%d segments in %v, want 1 to %d", n, watched, most)
 		}
 	})
 }
 
-// segments counts the TCP segments that nodes send in a while.
-func (v *testCluster) segments(d time.Duration) (n int) {
+// segmentsIn counts the TCP segments that nodes send in a while.
+func (v *testCluster) segmentsIn(d time.Duration) (n int) {
 	frames := len(v.lan.Trace())
 	time.Sleep(d)
 	synctest.Wait()
