@@ -218,6 +218,9 @@ func watchHint(w reason.Watch) string {
 		return "this node has to see the changes that the present owner has seen"
 	case reason.Unconfigured:
 		return "this node has to get a valid configuration"
+	case reason.NoRules:
+		return "the service proxy (kube-proxy) of this node has to write its rules: its log tells more, and so does " +
+			"kubectl lanlord probe"
 	}
 	return ""
 }

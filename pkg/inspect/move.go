@@ -156,6 +156,8 @@ func (m Move) lacks(now *Cluster) string {
 		case m.Node != "" && a.Elected != "" && a.Elected != m.Node:
 			return fmt.Sprintf("the election names %s for %s and not %s: that node may not answer for it, for example since "+
 				"externalTrafficPolicy is Local and no endpoint is there", a.Elected, a.Address, m.Node)
+		case m.Node != "" && a.Elected == m.Node && a.To != m.Node && now.watched(m.Node, a.Address).Reason == reason.NoRules.String():
+			return fmt.Sprintf("%s stays at %s: %s", a.Address, or(a.To, "no node"), now.watched(m.Node, a.Address).Message)
 		case a.Elected != "" && a.To != a.Elected && m.Node == "":
 			return fmt.Sprintf("%s stays at %s, and %s", a.Address, or(a.To, "no node"), now.whenTaken(a.Address, a.Elected))
 		case a.To == "":
@@ -170,7 +172,7 @@ func (c *Cluster) whenTaken(addr netip.Addr, elected string) string {
 	delay := FailbackOf(c)
 	why, known := reason.ParseWatch(c.watched(elected, addr).Reason)
 	switch {
-	case known && (why == reason.Outdated || why == reason.Unconfigured):
+	case known && (why == reason.Outdated || why == reason.Unconfigured || why == reason.NoRules):
 		return fmt.Sprintf("goes to %s later: %s", elected, watchHint(why))
 	case delay == config.FailbackNever:
 		return "does not go to " + elected + " as long as that node may keep it (failback: never)"

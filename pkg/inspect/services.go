@@ -178,7 +178,7 @@ func (v *view) answered(f facts) (state, detail string) {
 	case len(f.answering) > 1:
 		return stateDisputed, "several nodes say that they answer for it: " + strings.Join(f.nodes(), ", ")
 	case len(f.answering) == 1:
-		return stateAnnounced, ""
+		return stateAnnounced, f.noRules // why a planned move does not happen
 	case !v.asked:
 		return stateUnknown, "no speaker could be asked"
 	case len(f.suspended) > 0:
@@ -188,6 +188,8 @@ func (v *view) answered(f facts) (state, detail string) {
 		return f.reason, f.detail
 	case f.owner != "" && v.silent[f.owner]:
 		return stateUnknown, "the speaker of " + f.owner + ", which is to answer, could not be asked"
+	case f.noRules != "":
+		return statePending, f.noRules
 	case f.owner != "":
 		return statePending, f.owner + " is to answer, and does not yet"
 	}

@@ -133,6 +133,8 @@ type facts struct {
 	answering []holding
 	// owner is the elected node; reason and detail explain why no node is elected.
 	owner, reason, detail string
+	// noRules is the message of the elected node that does not take the address, because its service proxy has no rules.
+	noRules string
 	// exclusions counts the nodes that are not eligible, by the word of the reason.Exclusion.
 	exclusions map[string]int
 	// suspended lists the nodes that own the address and do not answer at the moment.
@@ -218,6 +220,9 @@ func newView(c *Cluster) *view {
 			v.note(w.Address, func(f *facts) {
 				f.enter(s.Node, w.State)
 				f.owner = or(w.Elected, f.owner)
+				if w.Reason == reason.NoRules.String() {
+					f.noRules = w.Message
+				}
 				if w.Elected == "" && w.Reason != "" {
 					f.reason, f.detail, f.exclusions = w.Reason, w.Message, w.Exclusions
 				}

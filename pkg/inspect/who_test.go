@@ -39,9 +39,27 @@ func TestMovePromisesNoFailback(t *testing.T) {
 		c.Config.Config.Layer2.Failback = time.Minute
 		c.Speakers[1].Says.Watched[0].Reason = why.String()
 		m := Moved(c, c, key, "")
-		other := why == reason.Outdated || why == reason.Unconfigured
+		other := why == reason.Outdated || why == reason.Unconfigured || why == reason.NoRules
 		if strings.Contains(m.Message, "failback") == other || other && !strings.Contains(m.Message, watchHint(why)) {
 			t.Errorf("%s: %s", why, m.Message)
+		}
+	}
+}
+
+// TestNoRules lets the elected node refuse a planned move, and wait for the rules of a new address. Why and the plugin's
+// move must say so.
+func TestNoRules(t *testing.T) {
+	const message = "node n2 has no rules for this Service"
+	for _, owner := range []string{"n1", ""} {
+		c := answered(owner, "n2")
+		w := &c.Speakers[1].Says.Watched[0]
+		w.Reason, w.Message = reason.NoRules.String(), message
+		e := Why(c, key, nil)
+		if e.Well != (owner != "") || e.Addresses[0].Detail != message {
+			t.Errorf("owner %q: well: %t, %s", owner, e.Well, e.Addresses[0].Detail)
+		}
+		if m := Moved(c, c, key, "n2"); m.Done || !strings.Contains(m.Message, message) {
+			t.Errorf("owner %q: %+v", owner, m)
 		}
 	}
 }

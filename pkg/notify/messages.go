@@ -21,6 +21,9 @@ const (
 	GossipReason = "GossipBlocked"
 	// BondReason concerns a bond whose mode has a fault.
 	BondReason = "BondMode"
+	// WaitsForRulesReason concerns a new address whose rules come late, and NoRulesReason an address without rules.
+	WaitsForRulesReason = "WaitsForRules"
+	NoRulesReason       = "NoRules"
 )
 
 // gained returns the item about an address that the node self answers for now.
@@ -90,6 +93,41 @@ func foreignHost(a netip.Addr, h ownership.Host, p *placement.Placement, proxied
 		group: group{reason: ConflictReason, warning: true, why: h.MAC.String()}, addr: a, placement: p, host: h,
 		message: fmt.Sprintf("%s %s%sthis one out of the pool with exclude", head, a, fix), head: head,
 		tail: fix + "these out of the pool with exclude",
+	}
+}
+
+// rulesFix ends a sentence about missing rules.
+const rulesFix = ": look at the log of the service proxy (kube-proxy) there; kubectl lanlord probe tells more"
+
+// rulesAwaited returns the item about a new address for which the node self waits, because the rules are missing.
+func rulesAwaited(self string, a netip.Addr, p *placement.Placement) item {
+	head := fmt.Sprintf("node %q has no rules of the service proxy yet for", self)
+	tail := fmt.Sprintf(", and answers as soon as another node gets an answer from the Service through it, after %v in any case",
+		ownership.RulesBound)
+	return item{
+		group: group{reason: WaitsForRulesReason}, addr: a, placement: p, message: fmt.Sprintf("%s %s%s", head, a, tail),
+		head: head, tail: tail,
+	}
+}
+
+// rulesMissing returns the item about a new address for which the node self answers although the rules did not come.
+func rulesMissing(self string, a netip.Addr, p *placement.Placement) item {
+	head := fmt.Sprintf("node %q answers for", self)
+	tail := fmt.Sprintf(", and no other node gets an answer from the Service through it. Either a NetworkPolicy shuts the "+
+		"nodes out, or node %q has no rules%s", self, rulesFix)
+	return item{
+		group: group{reason: NoRulesReason, warning: true}, addr: a, placement: p,
+		message: fmt.Sprintf("%s %s%s", head, a, tail), head: head, tail: tail,
+	}
+}
+
+// moveRefused returns the item about an address that the node self does not take from the node owner.
+func moveRefused(self string, a netip.Addr, owner string, p *placement.Placement) item {
+	tail := fmt.Sprintf(" with node %q, through which another node gets an answer%s", owner, rulesFix)
+	return item{
+		group: group{reason: NoRulesReason, warning: true, node: owner}, addr: a, placement: p,
+		message: fmt.Sprintf("node %q has no rules for this Service, so the address %s stays%s", self, a, tail),
+		head:    fmt.Sprintf("node %q has no rules for", self), tail: ", which stay" + tail,
 	}
 }
 

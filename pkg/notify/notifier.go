@@ -126,6 +126,21 @@ func (n *Notifier) ForeignHost(now time.Time, a netip.Addr, h ownership.Host, p 
 // strictARP).
 func (n *Notifier) KernelsAnswer(now time.Time, p *placement.Placement) { n.add(now, kernelsAnswer(p)) }
 
+// RulesAwaited records that this node waits for the rules of a new address.
+func (n *Notifier) RulesAwaited(now time.Time, a netip.Addr, p *placement.Placement) {
+	n.add(now, rulesAwaited(n.self, a, p))
+}
+
+// RulesMissing records that this node answers for a new address although its rules did not come.
+func (n *Notifier) RulesMissing(now time.Time, a netip.Addr, p *placement.Placement) {
+	n.add(now, rulesMissing(n.self, a, p))
+}
+
+// MoveRefused records that this node leaves an address to the node owner, because this node has no rules.
+func (n *Notifier) MoveRefused(now time.Time, a netip.Addr, owner string, p *placement.Placement) {
+	n.add(now, moveRefused(n.self, a, owner, p))
+}
+
 // NodeKernel returns an Event about this Node. The kernel of the Node answers for an address that another node must
 // announce, because of kube-proxy in IPVS mode without strictARP.
 func (n *Notifier) NodeKernel(snap cluster.Snapshot, a netip.Addr) cluster.Event {

@@ -14,6 +14,7 @@ type Address struct {
 	tenure     tenure
 	foreign    Foreign
 	concession concession
+	move       move
 }
 
 // New returns an address in Standby.
@@ -58,11 +59,30 @@ func (a *Address) Next() time.Time {
 	return next
 }
 
-// AwaitsRules reports whether the first probe of a new address waits for the rules of the service proxy: a proof of the
-// path (Arrival.Proven) would end the wait.
-func (a *Address) AwaitsRules() bool {
-	return a.state == Probing && a.probing.rules && !a.probing.asking
+// AwaitsRules returns the time from which this node wants to know whether the rules of its service proxy are there for a
+// new address; zero when the first probe does not wait for the rules. A backup wants to know shortly before its turn.
+func (a *Address) AwaitsRules() (from time.Time) {
+	switch p := &a.probing; {
+	case !p.rules || p.asking:
+	case a.state == Probing:
+		return a.attempt.since
+	case a.state == Backup:
+		return a.attempt.due.Add(-pathAhead)
+	}
+	return time.Time{}
 }
+
+// AwaitsPath returns the time since which a planned move of the address to this node waits for a proof of the path;
+// zero when no move waits.
+func (a *Address) AwaitsPath() (since time.Time) {
+	if a.state == Deferred {
+		return a.move.since
+	}
+	return time.Time{}
+}
+
+// Holder returns the node that answered last for an address that this node is to have, empty for none.
+func (a *Address) Holder() string { return a.attempt.holder }
 
 // Facts describes an address for logs and the status.
 type Facts struct {
@@ -77,6 +97,10 @@ type Facts struct {
 	// as backup; Never for a wait without end.
 	Holder string
 	Due    time.Time
+	// PathMissing is true while this node does not take the address, because another member gets no answer from the
+	// Service through this node: the first announcement of a new address waits until Due, a planned move waits without
+	// a bound.
+	PathMissing bool
 	// Unprobed is true when the address cannot be probed.
 	Unprobed bool
 	// Foreign is the host that answers and should not. ConflictSince is the start of the conflict.
@@ -89,9 +113,20 @@ func (a *Address) Facts() Facts {
 	t, p := &a.tenure, &a.attempt
 	return Facts{
 		State: a.state, Since: t.took, Cause: t.cause, From: t.from, Inherited: t.inherited, Holder: p.holder,
-		Due:      p.due,
+		Due: p.due, PathMissing: a.pathMissing(),
 		Unprobed: a.probing.warned, Foreign: a.foreign, ConflictSince: p.conflict,
 	}
+}
+
+// pathMissing reports whether this node leaves the address alone because the path through this node is missing.
+func (a *Address) pathMissing() bool {
+	switch a.state {
+	case Probing:
+		return a.probing.rules && a.probing.longer
+	case Deferred:
+		return a.move.missing
+	}
+	return false
 }
 
 // Inherited reports whether the previous process announced the address, so that no announcement is due.

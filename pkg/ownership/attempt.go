@@ -93,6 +93,9 @@ func (t *attempt) leaveTo(due time.Time, rightful bool, losses, candidates int) 
 	t.due, t.rightful, t.losses, t.candidates = due, rightful, losses, candidates
 }
 
+// waitUntil records the end of a wait.
+func (t *attempt) waitUntil(due time.Time) { t.due = due }
+
 // recount follows a growing number of candidates.
 func (t *attempt) recount(candidates int) { t.candidates = max(t.candidates, candidates) }
 

@@ -12,7 +12,7 @@ const (
 	// RulesDelay delays the first probe after an address came to a Service. kube-proxy writes its rules once a second
 	// at most, and has just written the rules of the new Service. Before the rules exist, a node forwards packets
 	// unchanged and its connection tracking keeps doing so for two minutes, so that the client's first connection
-	// fails. A member that has proven the path through this node ends the delay (Arrival.Proven).
+	// fails. A member that has proven the path through this node ends the delay (PathThere).
 	RulesDelay = 1200 * time.Millisecond
 	// recheckRightful is the interval between questions to a node that may keep the address; recheckOther is the
 	// interval for a node that may not.
@@ -45,11 +45,67 @@ func begin(c *step) {
 		from = ""
 	}
 	c.a.attempt.start(c.now, from)
+	c.a.move.end()
 	c.a.probing.awaitRules(c.now, c.in.Arrival.Came.Add(RulesDelay))
+	if bound := c.in.Arrival.Came.Add(RulesBound); c.in.Path == PathMissing && bound.After(c.now) {
+		c.a.probing.awaitLonger(bound)
+		c.a.attempt.waitUntil(bound)
+	}
+}
+
+// rulesMissing reports whether the first probe of a new address must wait longer, because another member gets no answer
+// from the Service through this node.
+func rulesMissing(c *step) bool {
+	p, bound := &c.a.probing, rulesBound(c)
+	return p.rules && !p.asking && c.in.Path == PathMissing && p.next.Before(bound) && bound.After(c.now)
+}
+
+// rulesCame reports whether the first probe waits longer for rules that are not known to be missing any more.
+func rulesCame(c *step) bool {
+	p := &c.a.probing
+	return p.rules && p.longer && !p.asking && c.in.Path != PathMissing
+}
+
+// rulesBound returns the end of the wait for rules that are missing. The elected node goes first.
+func rulesBound(c *step) time.Time {
+	bound := c.in.Arrival.Came.Add(RulesBound)
+	if c.a.state == Backup {
+		bound = bound.Add(turnDelay(c))
+	}
+	return bound
+}
+
+// followRules makes the first probe wait longer for rules that are known to be missing, and no longer once they are not.
+func followRules(c *step) {
+	switch {
+	case rulesMissing(c):
+		awaitRules(c)
+	case rulesCame(c):
+		awaitNoLonger(c)
+	}
+}
+
+// awaitRules makes the first probe wait longer for the rules of the service proxy.
+func awaitRules(c *step) {
+	until := rulesBound(c)
+	c.a.probing.awaitLonger(until)
+	if c.a.state == Probing {
+		c.a.attempt.waitUntil(until)
+	}
+}
+
+// awaitNoLonger plans the first probe for its usual time after all, or for now.
+func awaitNoLonger(c *step) {
+	if c.a.state == Backup {
+		c.a.probing.awaitTurn(latest(c.now, c.a.attempt.due), false)
+		return
+	}
+	c.a.probing.plan(latest(c.now, c.in.Arrival.Came.Add(RulesDelay)))
 }
 
 func forget(c *step) {
 	c.a.attempt.forget()
+	c.a.move.end()
 	c.a.probing.reset(time.Time{})
 }
 
@@ -97,10 +153,17 @@ func noteHolder(c *step) {
 	}
 }
 
-// leave leaves the address to the member that answers, and plans when to ask again.
+// leave leaves the address to the member that answers, and plans when to ask again. A planned move waits for a proof of
+// the path through this node.
 func leave(c *step) {
 	t, at := &c.a.attempt, due(c)
 	c.a.foreign.forget()
+	if !at.After(c.now) { // only the path through this node is unproven
+		t.leaveTo(at, true, c.in.Peers.Losses(), c.in.Placement.Candidates())
+		c.a.probing.plan(c.a.move.wait(c.now, c.in.Path == PathMissing))
+		return
+	}
+	c.a.move.end()
 	t.leaveTo(at, mayKeep(c, c.peer.Name), c.in.Peers.Losses(), c.in.Placement.Candidates())
 	recheck := recheckRightful
 	if !c.in.Placement.Eligible(c.peer.Name) {
@@ -122,7 +185,7 @@ func followDue(c *step) {
 	t := &c.a.attempt
 	t.heldBy(c.now, t.holder, wrongly(c, c.in.Peers.Peer(t.holder)))
 	t.followNear(c.now, c.in.Placement.KeepsNear(t.holder))
-	c.a.probing.advance(due(c))
+	c.a.probing.advance(moveDue(c))
 	t.recount(c.in.Placement.Candidates())
 }
 
@@ -183,6 +246,7 @@ func takeoverCause(c *step, silent bool) (Cause, string) {
 
 func beginBackup(c *step) {
 	c.a.attempt.start(c.now, "")
+	c.a.move.end()
 	c.a.probing.reset(time.Time{})
 	turn(c)
 }
@@ -201,7 +265,10 @@ func wait(c *step, delay time.Duration) {
 	at := c.now.Add(delay)
 	c.a.attempt.turn(c.now, at, c.in.Placement.Owner, from)
 	c.a.probing.hear(c.now)
-	c.a.probing.plan(at)
+	c.a.probing.awaitTurn(at, c.now.Before(c.in.Arrival.Came.Add(RulesBound)))
+	if rulesMissing(c) {
+		awaitRules(c)
+	}
 }
 
 func turnDelay(c *step) time.Duration {

@@ -95,7 +95,8 @@ func (m *monkey) change(what, how byte) bool {
 	case 16:
 		m.in.Failback = Failback{Delay: time.Duration(how%8) * time.Second, Never: how%8 == 0}
 	case 17:
-		m.in.Arrival = Arrival{Since: m.now, Came: m.now, Proven: how%2 == 0}
+		m.in.Arrival = Arrival{Since: m.now, Came: m.now}
+		m.in.Path = Path(how % 4)
 	case 18:
 		m.in.Arrival = Arrival{}
 	case 19:

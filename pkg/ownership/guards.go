@@ -100,7 +100,16 @@ func wrongly(c *step, p peers.Peer) bool { return !c.in.Placement.Eligible(p.Nam
 // probeDue reports whether the time of the next probe has come. The first probe of a new address does not wait for the
 // rules of the service proxy any longer when a member has proven the path.
 func probeDue(c *step) bool {
-	return c.a.probing.due(c.now) || c.in.Arrival.Proven && c.a.probing.rules && !c.a.probing.asking
+	p := &c.a.probing
+	return p.due(c.now) || c.in.Path == PathThere && c.a.state == Probing && p.rules && !p.asking
+}
+
+// newness is the time for which an address counts as new after it came.
+func newness(c *step) time.Duration {
+	if c.a.probing.longer {
+		return newFor + RulesBound // the first probe was late
+	}
+	return newFor
 }
 
 // newTurn reports whether the elected node or the last owner has changed since this turn as backup began.
@@ -160,8 +169,36 @@ func believable(c *step) bool {
 }
 
 // mayTake reports whether the answering member does not keep the address any longer, or never had a right to the
-// address.
-func mayTake(c *step) bool { return !due(c).After(c.now) }
+// address. A planned move waits for a proof of the path through this node.
+func mayTake(c *step) bool { return !due(c).After(c.now) && !unproven(c, c.peer.Name) }
+
+// unproven reports whether a planned move from the member holder must wait: another member can probe the path through
+// this node, and has not answered yet or gets no answer from the Service. The move does not wait long for the member.
+func unproven(c *step, holder string) bool {
+	switch c.in.Path {
+	case PathMissing:
+		return planned(c, holder)
+	case PathUnasked:
+		return planned(c, holder) && c.a.move.patient(c.now)
+	}
+	return false
+}
+
+// planned reports whether the member holder may keep the address, so that a move to this node can wait. Nodes that
+// started together spread the addresses without a wait.
+func planned(c *step, holder string) bool {
+	p := c.in.Peers.Peer(holder)
+	return p.IsReady() && mayKeep(c, holder) && c.in.Placement.Eligible(holder) && !startedTogether(c, p)
+}
+
+// moveDue returns the earliest time for taking the address from the holder: due, or later while the path is unproven.
+func moveDue(c *step) time.Time {
+	at, m := due(c), &c.a.move
+	if !at.After(c.now) && !m.since.IsZero() && unproven(c, c.a.attempt.holder) {
+		return latest(at, m.until)
+	}
+	return at
+}
 
 // due returns the earliest time for taking the address from the member that answers.
 func due(c *step) time.Time {
@@ -212,7 +249,7 @@ func rightLost(c *step) bool {
 func suspect(c *step) bool {
 	came, conflict := c.in.Arrival.Came, c.a.attempt.conflict
 	heard := c.in.Heard.Unasked && c.in.Peers.Station(c.in.Heard.MAC).Name == c.peer.Name
-	return !came.IsZero() && !c.in.Arrival.Late && !heard && (c.now.Sub(came) < newFor || !conflict.IsZero())
+	return !came.IsZero() && !c.in.Arrival.Late && !heard && (c.now.Sub(came) < newness(c) || !conflict.IsZero())
 }
 
 // kernelHas reports whether the kernel of this node has the address.
@@ -221,7 +258,7 @@ func kernelHas(c *step) bool { return c.in.Kernel }
 // isNew reports whether the address came so shortly before the conflict that the answering host had the address first.
 func isNew(c *step) bool {
 	came := c.in.Arrival.Since
-	return !came.IsZero() && latest(c.a.attempt.conflict, came).Sub(came) < newFor
+	return !came.IsZero() && latest(c.a.attempt.conflict, came).Sub(came) < newness(c)
 }
 
 // foreignStays reports whether a foreign host has answered for an old address for long enough.

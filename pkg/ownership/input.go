@@ -19,6 +19,8 @@ type Input struct {
 	Peers     *peers.View
 	Failback  Failback
 	Arrival   Arrival
+	// Path is what other members know of the path through this node to the Service.
+	Path Path
 	// Heard is the last host heard as owner of the address.
 	Heard Sighting
 	// Kernel is true when the kernel of this node has the address on any interface.
@@ -57,10 +59,23 @@ type Arrival struct {
 	// Late is true when every Service with the address was created clearly before Came, by the clock of the API server.
 	// This node may have seen the address late, after another node has announced it.
 	Late bool
-	// Proven is true when another member has reached the Service through this node: the rules of the service proxy are
-	// there.
-	Proven bool
 }
+
+// Path is what other members know of the path through this node to the Service at an address.
+type Path uint8
+
+const (
+	// PathUnknown means that no other member can probe the path.
+	PathUnknown Path = iota
+	// PathUnasked means that another member can probe the path, and has not told a result.
+	PathUnasked
+	// PathThere means that another member has reached the Service through this node: the rules of the service proxy are
+	// there.
+	PathThere
+	// PathMissing means that another member gets no answer from the Service through this node: the rules of the service
+	// proxy are not there yet, or a policy drops the packets of the member.
+	PathMissing
+)
 
 // Sighting records a host heard as owner of the address.
 type Sighting struct {

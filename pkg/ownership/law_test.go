@@ -78,7 +78,7 @@ func testLaw(t *testing.T, seed uint64) {
 	if slices.ContainsFunc(w.machines, func(m *machine) bool { return m.in.Placement.Owner == m.name }) {
 		w.judge.atMost(t, "nobody answers", late, calm, until, none)
 	}
-	quiet := calm.Add(w.machines[0].in.Failback.Delay + late)
+	quiet := calm.Add(w.machines[0].in.Failback.Delay + pathPatience + late)
 	for i, at := range w.judge.gained {
 		if at.After(quiet) {
 			t.Errorf("moves in calm: %s", w.judge.gains[i])
@@ -182,6 +182,7 @@ func (w *wire) settle(different bool) {
 		m.in.Self.Settled, m.in.Self.Configured = true, configured
 	}
 	for _, m := range w.machines {
+		m.in.Path = []Path{PathUnknown, PathUnasked, PathThere}[w.rng.IntN(3)]
 		for _, o := range w.others(m) {
 			switch {
 			case different && w.chance(0.2):

@@ -60,6 +60,10 @@ func (j *judge) report(m *machine, c Change) {
 		why = "has another turn"
 	case c.Cause == CausePreferred && !p.Preferred:
 		why = "is not preferred"
+	case c.Cause == CauseNew && m.in.Path == PathMissing && c.At.Before(m.in.Arrival.Came.Add(RulesBound)):
+		why = "has no rules yet"
+	case (c.Cause == CauseFailback || c.Cause == CausePreferred) && m.in.Path == PathMissing:
+		why = "has no rules"
 	case c.Cause == CauseFailback && (m.in.Failback.Never || !m.in.Self.Configured):
 		why = "never fails back"
 	}

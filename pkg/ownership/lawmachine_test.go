@@ -56,6 +56,7 @@ func (m *machine) soon(do func()) {
 func (m *machine) boot() {
 	m.up, m.stalled, m.pending, m.query = true, false, nil, nil
 	m.a, m.in.Heard, m.in.PrevOwner, m.in.Arrival = New(m.addr), Sighting{}, "", Arrival{}
+	m.in.Path = PathUnknown
 	m.in.Self.Ready = m.w.now
 	m.knows = map[string]version{}
 	m.timer++
@@ -64,7 +65,10 @@ func (m *machine) boot() {
 
 // arrive shows the address of a Service to the machine.
 func (m *machine) arrive() {
-	m.unaware, m.in.Arrival = false, Arrival{Since: m.w.now, Came: m.w.now, Proven: m.w.chance(0.5)}
+	m.unaware, m.in.Arrival = false, Arrival{Since: m.w.now, Came: m.w.now}
+	if m.in.Path = Path(m.w.rng.IntN(4)); m.in.Path == PathMissing && m.w.chance(0.5) {
+		m.w.in(m.w.upTo(RulesBound), func() { m.in.Path = PathThere; m.review() })
+	}
 	m.review()
 }
 

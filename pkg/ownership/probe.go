@@ -7,6 +7,11 @@ import (
 )
 
 const (
+	// RulesBound limits the delay while a member gets no answer from the Service through this node (PathMissing): a
+	// service proxy that writes its rules late, or a policy that drops the packets of the member.
+	RulesBound = 15 * time.Second
+	// pathAhead is the time before the turn of a backup at which the backup wants to know whether its rules are there.
+	pathAhead = 700 * time.Millisecond
 	// The pause between probes grows from firstRetry to lastRetry.
 	firstRetry = 50 * time.Millisecond
 	lastRetry  = time.Second
@@ -23,8 +28,9 @@ type probing struct {
 	asking bool
 	// next is the time of the next probe, zero for never. asked is the start of the last probe.
 	next, asked time.Time
-	// rules is true while the first probe waits for the rules of the service proxy.
-	rules bool
+	// rules is true while the first probe waits for the rules of the service proxy. longer is true once the wait was
+	// made longer, because the rules are known to be missing.
+	rules, longer bool
 	// claimed is the time of the last announcement of another host.
 	claimed time.Time
 	// to is the only station to ask, zero for all stations. mute is a station that stayed silent when asked alone:
@@ -46,6 +52,12 @@ func (p *probing) awaitRules(now, rules time.Time) {
 	p.reset(latest(now, rules))
 	p.rules = rules.After(now)
 }
+
+// awaitLonger makes the wait for the rules longer.
+func (p *probing) awaitLonger(until time.Time) { p.rules, p.longer, p.next = true, true, until }
+
+// awaitTurn plans the first probe of a backup. fresh means that the address is so new that the rules may be missing.
+func (p *probing) awaitTurn(at time.Time, fresh bool) { p.next, p.rules, p.longer = at, fresh, false }
 
 // due reports whether the next probe is due.
 func (p *probing) due(now time.Time) bool { return !p.asking && !p.next.IsZero() && !p.next.After(now) }

@@ -371,18 +371,21 @@ func TestNewAddressWaitsForRules(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		arrival Arrival
+		path    Path
 		next    time.Duration // zero for at once
 	}{
-		{"old", Arrival{}, 0},
-		{"new", Arrival{Since: epoch, Came: epoch}, RulesDelay},
-		{"new, with a proven path", Arrival{Since: epoch, Came: epoch, Proven: true}, 0},
-		{"with endpoints after half of the delay", Arrival{Since: epoch, Came: epoch.Add(-RulesDelay / 2)},
+		{"old", Arrival{}, PathUnknown, 0},
+		{"new", Arrival{Since: epoch, Came: epoch}, PathUnasked, RulesDelay},
+		{"new, with a proven path", Arrival{Since: epoch, Came: epoch}, PathThere, 0},
+		{"new, with a path that is known to be missing", Arrival{Since: epoch, Came: epoch}, PathMissing, RulesBound},
+		{"old, with a path that is known to be missing", Arrival{}, PathMissing, 0},
+		{"with endpoints after half of the delay", Arrival{Since: epoch, Came: epoch.Add(-RulesDelay / 2)}, PathUnknown,
 			RulesDelay / 2},
-		{"with endpoints after long", Arrival{Since: epoch, Came: epoch.Add(-time.Minute)}, 0},
-		{"with endpoints again", Arrival{Since: epoch.Add(-time.Minute)}, 0},
+		{"with endpoints after long", Arrival{Since: epoch, Came: epoch.Add(-time.Minute)}, PathUnknown, 0},
+		{"with endpoints again", Arrival{Since: epoch.Add(-time.Minute)}, PathUnknown, 0},
 	} {
 		s := newScene()
-		s.in.Arrival = c.arrival
+		s.in.Arrival, s.in.Path = c.arrival, c.path
 		s.step(epoch, Event{})
 		if c.next == 0 {
 			if !s.a.probing.asking {

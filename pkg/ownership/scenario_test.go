@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -191,6 +192,7 @@ func (s *scenario) event(t *testing.T, words []string) (actions []Action, is boo
 //	new                     the address has just come to its Service; serving: it has got its endpoints
 //	ready                   this node has just become ready
 //	failback 1m, failback never
+//	path missing            another member tells about the path: unknown, unasked, there, missing
 //	kernel, settled, configured, informed, leaving, each alone or with no
 func (s *scenario) set(t *testing.T, words []string) {
 	self, yes := &s.in.Self, len(words) == 1
@@ -230,6 +232,8 @@ func (s *scenario) set(t *testing.T, words []string) {
 		if words[1] != "never" {
 			s.in.Failback.Delay = duration(t, words[1])
 		}
+	case "path":
+		s.in.Path = Path(slices.Index([]string{"unknown", "unasked", "there", "missing"}, words[1]))
 	case "kernel":
 		s.in.Kernel = yes
 	case "settled":

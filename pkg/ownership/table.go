@@ -31,6 +31,7 @@ var table = []transition{
 	{of(Standby), review, recheckDue, same, do(ask)},
 	{of(Standby), nobody | unprobed | byMute, not(kernelHas), same, do(free)},
 	{of(Standby), nobody | unprobed | byMute | answered, nil, same, do(stillThere)},
+	{of(Probing, Backup), review, nil, more, do(followRules)},
 	{of(Backup), review, newTurn, same, do(turn)},
 	{of(Backup), review, heardSince, same, do(heardTurn)},
 	{of(Backup), review, uninformed, same, do(turn)},

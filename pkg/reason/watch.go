@@ -21,13 +21,17 @@ const (
 	// Unconfigured: the election names this node. This node has no valid configuration, so it takes no address from
 	// another node.
 	Unconfigured
+	// NoRules: the election names this node, and another node gets no answer from the Service through this node. Most
+	// likely the service proxy of this node has no rules for the address.
+	NoRules
 
 	// WatchCount is the number of Watch values.
-	WatchCount = int(Unconfigured) + 1
+	WatchCount = int(NoRules) + 1
 )
 
 var (
-	watchWords = [WatchCount]string{"NotElected", "NotEligible", "Asking", "Waiting", "ForeignHost", "Outdated", "Unconfigured"}
+	watchWords = [WatchCount]string{"NotElected", "NotEligible", "Asking", "Waiting", "ForeignHost", "Outdated", "Unconfigured",
+		"NoRules"}
 	watchTexts = [WatchCount]string{
 		"the election names another node",
 		"this node is not eligible",
@@ -36,6 +40,7 @@ var (
 		"a host outside the cluster answers for the address, or the kernel of a node that should not have it",
 		"the present owner has seen changes of the cluster that this node has not seen",
 		"this node has no valid configuration, and takes no address from another node",
+		"the service proxy of this node has no rules for the address: another node gets no answer through this node",
 	}
 )
 

@@ -45,13 +45,15 @@ type Options struct {
 // kube-proxy, and packets of clients to an address are lost until the rules exist.
 //
 // Clusters without kube-proxy (Cilium, Calico's eBPF mode, OVN-Kubernetes, kube-router) have nobody at Metrics. There
-// Forwarded ends the wait.
+// Forwarded or Reached ends the wait.
 //
 // The speaker uses only Run and Ready of a Check, so another kind of check can replace Check.
 type Check struct {
 	options Options
 	ask     func(ctx context.Context, address string) (rules, error)
 	ready   atomic.Bool
+	// reached is true once another node has reached Services through this node.
+	reached atomic.Bool
 }
 
 // New returns a Check. The Check does nothing before Run.
@@ -59,6 +61,10 @@ func New(o Options) *Check { return &Check{options: o, ask: askProxy} }
 
 // Ready reports whether kube-proxy has its rules, or the wait is over. A true result is final.
 func (c *Check) Ready() bool { return c.ready.Load() }
+
+// Reached tells the Check that another node has reached Services through this node, so that some service proxy has its
+// rules. The Check believes this while nobody answers at Metrics. Reached never blocks.
+func (c *Check) Reached() { c.reached.Store(true) }
 
 // Run asks until Ready is true. Run returns nil when ctx ends.
 func (c *Check) Run(ctx context.Context) error {
@@ -95,6 +101,10 @@ func (c *Check) wait(ctx context.Context) {
 			since = now
 		}
 		switch {
+		case err != nil && first.IsZero() && c.reached.Load():
+			log.Info("not waiting for kube-proxy: nobody answers where it serves its metrics, and another node reaches "+
+				"Services through this node", "waited", now.Sub(began).Round(proxyPause))
+			return
 		case rules == allRules, rules == someRules && now.Sub(since) >= proxySettle:
 			c.sayReady(log, said, err != nil, now.Sub(began))
 			return

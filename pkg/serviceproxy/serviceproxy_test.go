@@ -198,6 +198,43 @@ func TestWaitForProxy(t *testing.T) {
 			})
 		})
 	}
+	// Another node reaches Services through this node, after a while.
+	for name, test := range map[string]struct {
+		answers []answer
+		want    time.Duration
+	}{
+		"nobody answers at the metrics": {[]answer{{0, noRules, refused}}, 4 * second},
+		"kube-proxy says otherwise":     {[]answer{{0, noRules, nil}, {6 * second, allRules, nil}}, 6 * second},
+	} {
+		t.Run("reached: "+name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				woken := make(chan time.Duration, 1)
+				s := New(Options{Metrics: "127.0.0.1:10249", Log: slog.New(slog.DiscardHandler),
+					Wake: func() { woken <- time.Since(began) }})
+				s.ask = func(context.Context, string) (rules, error) {
+					var now answer
+					for _, a := range test.answers {
+						if time.Since(began) >= a.from {
+							now = a
+						}
+					}
+					return now.rules, now.err
+				}
+				time.AfterFunc(4*second-proxyPause/2, s.Reached)
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- s.Run(ctx) }()
+				if got := <-woken; got != test.want {
+					t.Errorf("waited %v, want %v", got, test.want)
+				}
+				cancel()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 	t.Run("no address", func(t *testing.T) {
 		woken := make(chan struct{})
 		s := New(Options{Wake: func() { close(woken) }, Log: slog.New(slog.DiscardHandler)})

@@ -62,14 +62,6 @@ func (a *arrivals) note(now time.Time, old bool, addr netip.Addr, p *placement.P
 	a.byAddr[addr] = arrival
 }
 
-// prove records that another member has reached the Service at the address through this node.
-func (a *arrivals) prove(addr netip.Addr) {
-	if arrival, known := a.byAddr[addr]; known {
-		arrival.Proven = true
-		a.byAddr[addr] = arrival
-	}
-}
-
 // newest returns the creation time of the newest Service.
 func newest(services []*cluster.Service) (created time.Time) {
 	for _, s := range services {

@@ -128,6 +128,12 @@ func (w watcher) explain(p *placement.Placement) (word, message string) {
 		return reason.NotElected.String(), fmt.Sprintf("the election names node %s, which has a ready endpoint (announce-from)", p.Owner)
 	case p.Owner != w.self:
 		return reason.NotElected.String(), fmt.Sprintf("the election names node %s", p.Owner)
+	case f.State == ownership.Deferred && f.PathMissing:
+		return reason.NoRules.String(), fmt.Sprintf("node %s has no rules for this Service: another node gets an answer from the "+
+			"Service through node %s, which keeps the address, and none through node %s", w.self, f.Holder, w.self)
+	case f.State == ownership.Probing && f.PathMissing:
+		return reason.NoRules.String(), fmt.Sprintf("no other node gets an answer from the Service through node %s, whose service "+
+			"proxy has no rules for the address yet; it answers as soon as one does, and from %s on in any case", w.self, clock(f.Due))
 	case f.State == ownership.Deferred && f.Due.Equal(ownership.Never):
 		why, message := w.explainNever(p, f.Holder)
 		return why.String(), message

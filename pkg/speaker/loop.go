@@ -36,8 +36,8 @@ func newLoop(ctx context.Context, p *parts) *loop {
 		parts: p, self: newSelf(&p.opt), table: peers.NewTable(p.opt.Self), notifier: notify.New(p.opt.Self),
 		prober: newProber(ctx, p.opt.Announcer, p.mailbox.probed), addrs: inherit(p.opt.Predecessor.Addrs),
 		routing: newRouting(p.opt.Self, p.opt.Routing), afterRound: func() {},
-		proofs: newProofs(&p.opt),
 	}
+	l.proofs = newProofs(&p.opt, l.prober, p.mailbox.proofs, &p.answering)
 	l.table.Restore(p.opt.Predecessor.Members, time.Now())
 	return l
 }
@@ -90,7 +90,7 @@ func (l *loop) announceTaken(since time.Time) { l.opt.Announcer.Announce(l.addrs
 // plan sets the deadline of the next round.
 func (l *loop) plan(now time.Time) {
 	l.deadline = l.addrs.next(now.Add(time.Hour))
-	for _, at := range []time.Time{l.table.Next(), l.notifier.Next(), l.routing.next()} {
+	for _, at := range []time.Time{l.table.Next(), l.notifier.Next(), l.routing.next(), l.proofs.next} {
 		if !at.IsZero() && at.Before(l.deadline) {
 			l.deadline = at
 		}

@@ -17,8 +17,8 @@ type mailbox struct {
 	versions   chan versionsFrom
 	// probed carries the results of probes. The channel has no buffer: the prober waits for the loop.
 	probed chan probed
-	// proofs carries the answers of other members that have reached a Service through this node.
-	proofs chan uint32
+	// proofs carries the answers of other members that probe the path to a Service through this node.
+	proofs chan pathNews
 	// lostClaim is true after the mailbox has dropped a claim, which is an input of an address.
 	lostClaim atomic.Bool
 }
@@ -36,10 +36,18 @@ type probed struct {
 	err   error
 }
 
+// pathNews is an answer of another member, or the result of a comparison of this node.
+type pathNews struct {
+	number uint32
+	// there is true when the path through this node works. compared is true when the path through the present owner
+	// works, and the path through this node does not.
+	there, compared bool
+}
+
 func newMailbox() mailbox {
 	return mailbox{
 		claims: make(chan layer2.Claim, 4096), suspicions: make(chan peers.Suspicion, 64),
-		versions: make(chan versionsFrom, 64), probed: make(chan probed), proofs: make(chan uint32, 64),
+		versions: make(chan versionsFrom, 64), probed: make(chan probed), proofs: make(chan pathNews, 256),
 	}
 }
 

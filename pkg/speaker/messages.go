@@ -21,8 +21,9 @@ func (l *loop) step(a *ownership.Address, now time.Time, e ownership.Event) {
 
 // input returns the inputs of one address.
 func (l *loop) input(a *ownership.Address, e ownership.Event) ownership.Input {
+	p := placement.Find(l.placements, a.Addr)
 	return ownership.Input{
-		Event: e, Self: l.self.facts(), Placement: placement.Find(l.placements, a.Addr),
+		Event: e, Self: l.self.facts(), Placement: p, Path: l.proofs.path(a, p, &l.snapshot),
 		PrevOwner: l.prevOwner(a.Addr), Peers: l.table.View(), Failback: l.self.failback(),
 		Arrival: l.arrivals.byAddr[a.Addr], Heard: l.sightings.of(a.Addr),
 		Kernel: l.self.kernelHas(a.Addr), LastDefense: l.addrs.lastDefense,
@@ -93,6 +94,9 @@ func (l *loop) logAction(a *ownership.Address, action ownership.Action) {
 // changed counts, logs and stores a change of ownership.
 func (l *loop) changed(c ownership.Change, p *placement.Placement) {
 	l.metrics.changes[c.Kind][c.Cause].Inc()
+	if c.Kind == ownership.Gained {
+		refusals{l}.tookUnproven(c.At, c.Addr, p)
+	}
 	args := []any{"ip", c.Addr, "reason", c.Cause}
 	switch {
 	case c.Peer != "" && c.Kind == ownership.Gained:

@@ -85,6 +85,9 @@ type Hooks struct {
 	// Held is called after a change of the owned addresses, and Foreign after a change of the foreign hosts.
 	Held    func([]netip.Addr)
 	Foreign func()
+	// Reached is called when another member has reached Services through this node while Forwards returns false: the
+	// rules of the service proxy are there. Reached may be called again.
+	Reached func()
 	// Deciding is called before each round with the number of addresses on which the round may decide.
 	Deciding func(addresses int)
 }
@@ -101,6 +104,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Hooks.Foreign == nil {
 		o.Hooks.Foreign = func() {}
+	}
+	if o.Hooks.Reached == nil {
+		o.Hooks.Reached = func() {}
 	}
 	if o.Hooks.Deciding == nil {
 		o.Hooks.Deciding = func(int) {}

@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
@@ -19,10 +20,17 @@ type parts struct {
 	patroller *patroller
 	// proving limits the questions of other members about paths that this node probes at a time.
 	proving chan struct{}
+	// answering is true once a Service has answered a probe of this node, or of another member through this node. Before,
+	// silence tells nothing: no Service may answer any node in this cluster.
+	answering atomic.Bool
+	// life ends when Run returns: the speaker probes no paths for other members any longer.
+	life context.Context
+	end  context.CancelFunc
 }
 
 func newParts(o Options) *parts {
 	p := &parts{opt: o.withDefaults(), mailbox: newMailbox(), proving: make(chan struct{}, mostProving)}
+	p.life, p.end = context.WithCancel(context.Background())
 	p.metrics = newMetrics(o.Registerer, o.AddressMetrics, p.Status)
 	p.patroller = newPatroller(&p.opt, &p.sightings, p.Status)
 	return p
@@ -45,7 +53,7 @@ func (p *parts) blocked(u membership.Unreached) bool {
 
 // mostProving limits the questions of other members about paths that this node probes at a time. A member without an
 // answer waits for the rules as without probes.
-const mostProving = 16
+const mostProving = 64
 
 // blockedAfter is the minimum time between the loss of a node in gossip and a later answer of the node on the wire.
 const blockedAfter = 5 * time.Second

@@ -44,16 +44,27 @@ type proxies struct {
 	rules map[string]map[netip.Addr]time.Time // by node: the time from which the rules exist
 }
 
+// answeringAddr is the address of a Service that always answers, so that silence of other Services tells something.
+var answeringAddr = netip.MustParseAddr("10.0.0.99")
+
 // newProvingCluster starts a cluster whose nodes probe paths for each other.
 func newProvingCluster(t *testing.T, names ...string) (*testCluster, *proxies) {
-	v := makeTestCluster(t, 1, slog.NewTextHandler(t.Output(), nil), testConfig, names, addr6)
+	v, x := makeProvingCluster(t, names, addr6, answeringAddr)
+	v.snap.Service(cluster.Key{Namespace: "default", Name: "s1"}).TCPPorts = []uint16{80}
+	delay(v, x, answeringAddr, 0)
+	v.bootAll()
+	time.Sleep(10 * time.Second)
+	return v, x
+}
+
+// makeProvingCluster makes the nodes of such a cluster and starts no speaker.
+func makeProvingCluster(t *testing.T, names []string, addrs ...netip.Addr) (*testCluster, *proxies) {
+	v := makeTestCluster(t, 1, slog.NewTextHandler(t.Output(), nil), testConfig, names, addrs...)
 	v.proving = true
 	x := &proxies{rules: map[string]map[netip.Addr]time.Time{}}
 	for _, n := range v.speakers {
 		n.machine.SetProxy(func(service netip.AddrPort) bool { return service.Port() == 80 && x.has(n.name, service.Addr()) })
 	}
-	v.bootAll()
-	time.Sleep(10 * time.Second)
 	return v, x
 }
 
@@ -135,15 +146,13 @@ func TestNoProof(t *testing.T) {
 		prepare func(*testCluster, *proxies)
 		service func(*cluster.Service)
 	}{
-		"one node":       {names: []string{"a"}},
-		"UDP":            {service: func(s *cluster.Service) { s.TCPPorts = nil }},
-		"another port":   {service: func(s *cluster.Service) { s.TCPPorts = []uint16{443} }},
-		"late rules":     {prepare: func(v *testCluster, x *proxies) { delay(v, x, addr, time.Hour) }},
+		"one node": {names: []string{"a"}},
+		"UDP":      {service: func(s *cluster.Service) { s.TCPPorts = nil }},
+		"source ranges without the nodes": {
+			prepare: func(v *testCluster, x *proxies) { delay(v, x, addr, time.Hour) },
+			service: func(s *cluster.Service) { s.SourceRanges = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")} },
+		},
 		"older speakers": {prepare: func(v *testCluster, _ *proxies) { v.age() }},
-		"rules of another node alone": {prepare: func(v *testCluster, x *proxies) {
-			delay(v, x, addr, time.Hour)
-			x.write(v.succession(addr)[1].name, addr, 0)
-		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

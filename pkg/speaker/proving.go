@@ -2,6 +2,7 @@ package speaker
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -9,28 +10,21 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2"
 	"github.com/lanlord/lanlord/pkg/membership"
 	"github.com/lanlord/lanlord/pkg/ownership"
-	"github.com/lanlord/lanlord/pkg/pathprobe"
 	"github.com/lanlord/lanlord/pkg/placement"
 	"github.com/lanlord/lanlord/pkg/reason"
 )
 
-const (
-	// proofInterval is the time between two SYNs of a probe that waits for rules.
-	proofInterval = 50 * time.Millisecond
-	// newsPause is the pause before the next look whether this node has seen a new Service.
-	newsPause = 20 * time.Millisecond
-)
+// newsPause is the pause before the next look whether this node has seen a new Service.
+const newsPause = 20 * time.Millisecond
 
 // PathAnswered receives the answer of another member to a question of this node. PathAnswered never blocks.
 func (s *Speaker) PathAnswered(_ string, number uint32, there bool) {
-	if there {
-		offer(s.mailbox.proofs, number)
-	}
+	offer(s.mailbox.proofs, pathNews{number: number, there: there})
 }
 
 // PathAsked receives the question of another member: does a Service answer through that member? This node probes until
-// the Service answers or the wait of the question is over, and tells the member about an answer only. PathAsked never
-// blocks.
+// the Service answers or the wait of the question is over. This node tells the member about an answer, and about each
+// round without an answer. PathAsked never blocks.
 func (s *Speaker) PathAsked(name string, q membership.PathQuestion) {
 	pathPeers, ok := s.opt.Peers.(PathPeers)
 	if !ok {
@@ -43,54 +37,62 @@ func (s *Speaker) PathAsked(name string, q membership.PathQuestion) {
 	}
 	go func() {
 		defer func() { <-s.proving }()
-		ctx, cancel := context.WithTimeout(context.Background(), min(q.Wait, ownership.RulesDelay))
+		ctx, cancel := context.WithTimeout(s.life, min(q.Wait, ownership.RulesBound))
 		defer cancel()
-		if s.reaches(ctx, name, q) {
-			pathPeers.AnswerPath(name, q.Number, true)
-		}
+		s.prove(ctx, name, q, func(there bool) { pathPeers.AnswerPath(name, q.Number, there) })
 	}()
 }
 
-// reaches probes the path through a member until an answer comes or ctx ends.
-func (s *Speaker) reaches(ctx context.Context, name string, q membership.PathQuestion) bool {
+// prove probes the path through a member until an answer comes, the member announces the address, or ctx ends. The first
+// answer of all is of use after the announcement too.
+func (s *Speaker) prove(ctx context.Context, name string, q membership.PathQuestion, tell func(there bool)) {
+	began, pause := time.Now(), newsPause
 	for {
-		if question, ok := s.mayProve(ctx, name, q); ok {
+		st := s.Status()
+		question, service := s.mayProve(&st, name, q)
+		if heard := s.sightings.of(q.Service.Addr()); heard.At.After(began) && s.answering.Load() && st.view.Station(heard.MAC).Name == name {
+			return
+		}
+		if service != nil {
+			question.Options = provingOptions(ctx, time.Since(began))
 			f, err := s.opt.Announcer.ProbePath(ctx, question)
-			answered := f.Outcome == pathprobe.Open || f.Outcome == pathprobe.Refused
-			if err == nil {
-				return answered && s.Status().view.Station(layer2.MAC(f.By)).Name == name
+			switch {
+			case err == nil && answered(f):
+				if s.Status().view.Station(layer2.MAC(f.By)).Name == name {
+					s.answering.Store(true)
+					tell(true)
+				}
+				return // another station answers for the member (direct server return): silence proves nothing
+			case err == nil && lacksRules(f, service):
+				tell(false)
+			case err != nil && !errors.Is(err, layer2.ErrNotOurs) && !errors.Is(err, layer2.ErrPathRate):
+				return
 			}
+		}
+		if time.Since(began) > provingEagerly {
+			pause = lateInterval
 		}
 		select {
 		case <-ctx.Done():
-			return false
-		case <-time.After(newsPause):
+			return
+		case <-time.After(pause):
 		}
 	}
 }
 
-// mayProve returns the probe for a question of a member. The result is false while this node has not seen that a
-// Service has the address and the port, and for a station that is not the member: nobody makes this node send to
-// another host.
-func (s *Speaker) mayProve(ctx context.Context, name string, q membership.PathQuestion) (layer2.PathQuestion, bool) {
-	st, until := s.Status(), time.Now()
-	if deadline, ok := ctx.Deadline(); ok {
-		until = deadline
-	}
-	wait := time.Until(until)
+// mayProve returns the probe for a question of a member, and the Service. The Service is nil while this node has not
+// seen that a Service has the address and the port, and for a station that is not the member: nobody makes this node
+// send to another host.
+func (s *Speaker) mayProve(st *Status, name string, q membership.PathQuestion) (layer2.PathQuestion, *cluster.Service) {
 	p := placement.Find(st.Placements, q.Service.Addr())
-	if p == nil || p.Reason != reason.Announced || wait < proofInterval ||
-		st.view.Station(layer2.MAC(q.MAC)).Name != name {
-		return layer2.PathQuestion{}, false
+	if p == nil || p.Reason != reason.Announced || st.view.Station(layer2.MAC(q.MAC)).Name != name {
+		return layer2.PathQuestion{}, nil
 	}
-	serves := slices.ContainsFunc(p.Services, func(key cluster.Key) bool {
+	for _, key := range p.Services {
 		service := st.snapshot.Service(key)
-		return service != nil && slices.Contains(service.TCPPorts, q.Service.Port())
-	})
-	return layer2.PathQuestion{
-		To: layer2.MAC(q.MAC), Service: q.Service, Interfaces: p.Interfaces,
-		Options: pathprobe.Options{
-			Questions: int(wait / proofInterval), Interval: proofInterval, Wait: wait, Certain: true,
-		},
-	}, serves
+		if service != nil && slices.Contains(service.TCPPorts, q.Service.Port()) {
+			return layer2.PathQuestion{To: layer2.MAC(q.MAC), Service: q.Service, Interfaces: p.Interfaces}, service
+		}
+	}
+	return layer2.PathQuestion{}, nil
 }

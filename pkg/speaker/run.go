@@ -42,7 +42,7 @@ func (l *loop) await(ctx context.Context) bool {
 			l.probed(m)
 			news = true
 		case m := <-l.mailbox.proofs:
-			news = l.proofs.proven(m, l.addrs, &l.arrivals)
+			news = refusals{l}.told(m, time.Now())
 		}
 	}
 	return true
@@ -61,7 +61,7 @@ func (l *loop) drain() {
 		case m := <-l.mailbox.probed:
 			l.probed(m)
 		case m := <-l.mailbox.proofs:
-			l.proofs.proven(m, l.addrs, &l.arrivals)
+			refusals{l}.told(m, time.Now())
 		default:
 			return
 		}

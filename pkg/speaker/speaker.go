@@ -96,6 +96,7 @@ func (s *Speaker) Since() time.Time { return s.Status().Ready }
 // answering until successors have taken over its addresses, at most for leaveBound, and returns nil. Routers first
 // receive the routes with the community GRACEFUL_SHUTDOWN, and after the configured time the withdrawal.
 func (s *Speaker) Run(ctx context.Context) error {
+	defer s.end()
 	base, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l := newLoop(base, s.parts)
 	if s.audit != nil {
