@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lanlord/lanlord/e2e/ether"
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
@@ -44,7 +45,7 @@ type Soak struct {
 	site     Site
 	rules    Rules
 	schedule Schedule
-	trace    trace
+	trace    ether.Trace
 
 	// nodes and scopes are held while a fault lasts, so that two that came late do not get in each other's way.
 	nodes  []sync.Mutex
@@ -262,7 +263,7 @@ func (r *Soak) Unrequested(target netip.AddrPort) {
 }
 
 // Saw notes a frame that has passed. It keeps no part of it.
-func (r *Soak) Saw(at time.Time, frame []byte) { r.trace.add(at, frame) }
+func (r *Soak) Saw(at time.Time, frame []byte) { r.trace.Add(at, frame) }
 
 // mostKept is of how many violations the trace and the ends of the logs are kept.
 const mostKept = 10
@@ -300,5 +301,5 @@ func (r *Soak) keep(path string, at time.Time, v Violation) error {
 		return errors.Join(err, failed)
 	}
 	defer packets.Close()
-	return errors.Join(err, r.trace.write(packets, at.Add(-5*time.Second), time.Now()))
+	return errors.Join(err, r.trace.Write(packets, at.Add(-5*time.Second), time.Now()))
 }
