@@ -89,28 +89,28 @@ var deeds = map[Kind]deed{
 			r.all(func(n int) error { return r.lab.Cut(n, wire.API) })
 	},
 	"api-restart": func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
-		return r.server.up, r.server.down()
+		return r.server.Up, r.server.Down()
 	},
 	"api-slow": trouble(func(t *apiserver.Trouble, on bool) { t.Delay = either(on, 300*time.Millisecond) }),
 	"api-429":  trouble(func(t *apiserver.Trouble, on bool) { t.Refuse = either[uint64](on, 2) }),
 	"api-500":  trouble(func(t *apiserver.Trouble, on bool) { t.Fail = either[uint64](on, 2) }),
 	"api-watch": func(ctx context.Context, r *namespaces, _ Fault) (func() error, error) {
-		return r.repeatedly(ctx, func() error { r.server.api.HangUp(); return nil }), nil
+		return r.repeatedly(ctx, func() error { r.server.HangUp(); return nil }), nil
 	},
 	"api-gone": func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
-		r.server.api.Forget()
-		r.server.api.HangUp()
+		r.server.Forget()
+		r.server.HangUp()
 		return nothing, nil
 	},
 	"token": func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
-		return nothing, r.server.rotate()
+		return nothing, r.server.Rotate()
 	},
 	"certificate": func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
-		err := r.server.recertify()
+		err := r.server.Recertify()
 		if err == nil {
-			err = r.server.down()
+			err = r.server.Down()
 		}
-		return r.server.up, err
+		return r.server.Up, err
 	},
 	"keys": exchangeKeys,
 	"config-bad": func(_ context.Context, r *namespaces, f Fault) (func() error, error) {
@@ -201,8 +201,8 @@ func flap(ctx context.Context, r *namespaces, f Fault) (func() error, error) {
 
 func trouble(change func(*apiserver.Trouble, bool)) deed {
 	return func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
-		r.server.set(func(t *apiserver.Trouble) { change(t, true) })
-		return func() error { r.server.set(func(t *apiserver.Trouble) { change(t, false) }); return nil }, nil
+		r.server.Change(func(t *apiserver.Trouble) { change(t, true) })
+		return func() error { r.server.Change(func(t *apiserver.Trouble) { change(t, false) }); return nil }, nil
 	}
 }
 
