@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lanlord/lanlord/e2e/apiserver"
+	"github.com/lanlord/lanlord/e2e/fault"
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
@@ -169,7 +170,7 @@ func (r *namespaces) Events() (map[string]int, error) { return r.server.DeleteEv
 
 // Begin implements [Site].
 func (r *namespaces) Begin(ctx context.Context, f Fault) (func() error, error) {
-	return deeds[f.Kind](ctx, r, f)
+	return actions[f.Kind](ctx, r, f)
 }
 
 // Sample implements [Site].
@@ -182,7 +183,7 @@ func (r *namespaces) Sample(ctx context.Context) {
 			return nil
 		})
 	}
-	_ = r.WithoutFault(Controller, func() error {
+	_ = r.WithoutFault(fault.Controller, func() error {
 		if r.manager.running() {
 			r.Measure(ctx, "controller", r.manager.cmd.Process.Pid, func(ctx context.Context) (string, error) { return r.manager.metrics(ctx, r.http) })
 		}
@@ -204,7 +205,7 @@ func (r *namespaces) Supervise(context.Context) error {
 			return err
 		}
 	}
-	return r.WithoutFault(Controller, func() error {
+	return r.WithoutFault(fault.Controller, func() error {
 		if r.manager.running() {
 			return nil
 		}

@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"strings"
@@ -56,8 +57,8 @@ var (
 	}
 )
 
-// keys are the entries of the gossip Secret.
-func (s *server) keys(change func(map[string][]byte)) error {
+// keys changes the entries of the gossip Secret.
+func (s *server) keys(_ context.Context, change func(map[string][]byte)) error {
 	found, err := s.Server.Edit("secrets", types.NamespacedName{Namespace: systemNamespace, Name: "lanlord-gossip"}, func(o runtime.Object) {
 		change(o.(*corev1.Secret).Data)
 	})
