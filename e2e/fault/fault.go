@@ -29,7 +29,7 @@ func (s Scope) String() string {
 	return [Scopes]string{Node: "node", Process: "speaker", API: "API server", Controller: "controller", Cluster: "cluster"}[s]
 }
 
-// Effect is what a fault does beside its bounds.
+// Effect is a set of the effects of a fault on nodes and controllers.
 type Effect uint
 
 const (
@@ -66,7 +66,7 @@ const (
 	Heard
 )
 
-// Environment is where faults happen.
+// Environment is a test environment for faults.
 type Environment int
 
 const (
@@ -103,7 +103,7 @@ type Terms struct {
 	// Scope and Overlap replace those of the Entry. Zero keeps them.
 	Scope   Scope
 	Overlap Bound
-	// How says what happens there, if that is not obvious from the description.
+	// How adds to the description of the Entry.
 	How string
 }
 
