@@ -35,6 +35,7 @@ var wallClockUses = map[string]string{
 	"pkg/kube/convert.go":             "times of the API server, told to people",
 	"pkg/kube/past.go":                "the begin of a withdraw-delay, for the next controller; a clock that is set moves the end of the delay",
 	"pkg/controller/withdrawals.go":   "told to people",
+	"pkg/patrol/patrol.go":            "all nodes derive the number of a period from the time of day; a clock that is set repeats or leaves out a probe",
 }
 
 // TestNothingGoesByTheWallClock looks for times without a monotonic part in the packages that decide something. A clock that is set cannot
@@ -44,7 +45,7 @@ func TestNothingGoesByTheWallClock(t *testing.T) {
 	used := map[string]bool{}
 	for _, top := range []string{
 		"pkg/allocator", "pkg/controller", "pkg/election", "pkg/handover", "pkg/kube", "pkg/layer2", "pkg/membership", "pkg/speaker",
-		"pkg/gossip", "pkg/notify", "pkg/ownership", "pkg/peers", "pkg/placement", "pkg/succession",
+		"pkg/gossip", "pkg/notify", "pkg/ownership", "pkg/peers", "pkg/placement", "pkg/succession", "pkg/patrol",
 	} {
 		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {

@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"pkg/checksum":       {},
 	"pkg/layer2":         {"pkg/byaddr", "pkg/checksum", "pkg/pathprobe", "pkg/checksum"},
 	"pkg/pathprobe":      {"pkg/checksum"},
+	"pkg/patrol":         {"pkg/status"},
 	"pkg/layer2/lantest": {"pkg/layer2", "pkg/pathprobe"},
 	"pkg/kube":           {"pkg/cluster", "pkg/config", "pkg/metallb", "pkg/reason", "pkg/status"},
 	"pkg/controller":     {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/reason", "pkg/status"},
@@ -43,7 +44,7 @@ var mayImport = map[string][]string{
 	"pkg/peers":          {"pkg/cluster", "pkg/layer2", "pkg/membership"},
 	"pkg/ownership":      {"pkg/layer2", "pkg/membership", "pkg/peers", "pkg/placement", "pkg/reason"},
 	"pkg/notify":         {"pkg/cluster", "pkg/ownership", "pkg/placement", "pkg/reason"},
-	"pkg/speaker": {"pkg/byaddr", "pkg/cluster", "pkg/config", "pkg/layer2", "pkg/membership", "pkg/notify", "pkg/ownership", "pkg/pathprobe", "pkg/peers", "pkg/placement",
+	"pkg/speaker": {"pkg/byaddr", "pkg/cluster", "pkg/config", "pkg/layer2", "pkg/membership", "pkg/notify", "pkg/ownership", "pkg/pathprobe", "pkg/patrol", "pkg/peers", "pkg/placement",
 		"pkg/reason", "pkg/status", "pkg/bgp", "pkg/bfd", "pkg/routes"},
 	"pkg/daemon":              {},
 	"pkg/daemon/daemontest":   {"pkg/daemon"},
@@ -69,7 +70,7 @@ var mayImport = map[string][]string{
 
 // pure are the packages whose decisions must not depend on clients, sockets or clocks.
 var pure = []string{"pkg/config", "pkg/metallb", "pkg/cluster", "pkg/allocator", "pkg/byaddr", "pkg/election", "pkg/inspect", "pkg/placement", "pkg/ownership", "pkg/routes", "pkg/bgp/wire", "pkg/bgp/session",
-	"pkg/bfd/wire", "pkg/bfd/session", "pkg/pathprobe"}
+	"pkg/bfd/wire", "pkg/bfd/session", "pkg/pathprobe", "pkg/patrol"}
 
 // pluginOnly are what only the plugin may use. The clientset, and what is made with it, would bring all kinds of Kubernetes along, and
 // templates every method there is (see TestLinkerLeavesMethodsOut).

@@ -17,7 +17,8 @@ func (p *plugin) doctor() *cobra.Command {
 	command := &cobra.Command{
 		Use: "doctor", Short: "Look for what is wrong: in the cluster, the configuration, the network", Args: args("", 0, 0),
 	}
-	command.Long = command.Short + ".\n\nExit status 1 if something is wrong, 2 if nothing is known to be, but not all could " +
+	command.Long = command.Short + ".\n\nIt probes the paths to some addresses: those whose last probe failed, and one address of each of some nodes. " +
+		"That needs the right to execute in the Pods of Lanlord. Exit status 1 if something is wrong, 2 if nothing is known to be, but not all could " +
 		"be looked at. A remark is for what may be meant so, and changes nothing of that, except with --strict."
 	command.Example = `  kubectl lanlord doctor
   kubectl lanlord doctor --pre                  # before the installation: does this cluster suit
@@ -67,8 +68,9 @@ func judge(d inspect.Diagnosis, strict bool) error {
 func (p *plugin) examine(ctx context.Context, wait, strict bool) (inspect.Diagnosis, error) {
 	var last *inspect.Diagnosis
 	for {
-		c, _, err := p.look(ctx, thorough)
+		c, a, err := p.look(ctx, thorough)
 		if err == nil {
+			p.probeChosen(ctx, c, a)
 			last = new(inspect.Examine(c))
 		}
 		switch {

@@ -85,6 +85,7 @@ type scenario struct {
 	t      testing.TB
 	client *fake.Clientset
 	says   map[string][]byte
+	paths  map[string][]byte // what speakers find about paths
 	raw    map[string][]byte
 	denied []string
 	// asked replaces says if asked is not nil. With hangs, no process answers until the context ends.
@@ -94,7 +95,7 @@ type scenario struct {
 }
 
 func newScenario(t testing.TB, archive *txtar.Archive) *scenario {
-	w := &scenario{t: t, says: map[string][]byte{}, raw: map[string][]byte{}, now: func() time.Time { return noon }}
+	w := &scenario{t: t, says: map[string][]byte{}, paths: map[string][]byte{}, raw: map[string][]byte{}, now: func() time.Time { return noon }}
 	var objects []runtime.Object
 	for _, part := range archive.Files {
 		word, rest, _ := strings.Cut(part.Name, " ")
@@ -102,7 +103,11 @@ func newScenario(t testing.TB, archive *txtar.Archive) *scenario {
 		case "objects.yaml":
 			objects = decode(t, part.Data)
 		case "says":
-			w.says[rest] = part.Data
+			if strings.Contains(rest, " path ") {
+				w.paths[rest] = part.Data
+			} else {
+				w.says[rest] = part.Data
+			}
 		case "raw":
 			w.raw[rest] = part.Data
 		case "forbidden":
@@ -161,7 +166,7 @@ func (w *scenario) reach(clientcmd.ClientConfig) (access, error) {
 				return nil, forbidden("pods", t.pod)
 			}
 			if len(t.command) == 3 && t.command[1] == "path" && t.command[0] == "/"+t.container {
-				if said, ok := w.says[t.pod+" path "+t.command[2]]; ok {
+				if said, ok := w.paths[t.pod+" path "+t.command[2]]; ok {
 					return said, nil
 				}
 				return nil, errors.New("command terminated with exit code 2: lanlord-speaker: unexpected argument \"path\"")

@@ -74,7 +74,9 @@ func (p *plugin) probeAll(ctx context.Context, c *inspect.Cluster, a access, add
 		if err != nil {
 			return inspect.PathReport{}, describe(err)
 		}
-		r.Addresses = append(r.Addresses, inspect.Paths(c, addr, found))
+		path := inspect.Paths(c, addr, found)
+		explainSilence(ctx, a, c, &path)
+		r.Addresses = append(r.Addresses, path)
 	}
 	return r, nil
 }

@@ -137,6 +137,10 @@ func (s source) report(out *bytes.Buffer, c *Config) {
 	} else {
 		fmt.Fprintln(out, "addresses stay at a cordoned node")
 	}
+	if c.Layer2.PathProbe > 0 {
+		fmt.Fprintf(out, "two nodes probe the path to each address in %s, or in a longer time if there are many addresses\n",
+			seconds(c.Layer2.PathProbe))
+	}
 	if len(c.Peers) > 0 {
 		fmt.Fprintf(out, "routes carry GRACEFUL_SHUTDOWN for %s before a node that stops withdraws them\n", seconds(c.BGP.Drain))
 	}

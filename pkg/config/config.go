@@ -157,6 +157,9 @@ type Layer2 struct {
 	Failback time.Duration
 	// MoveOnCordon means that the addresses move away from a cordoned node. Default false.
 	MoveOnCordon bool
+	// PathProbe is the period in which nodes probe the paths to the addresses of other nodes: 10 s to 24 h, 0 for never.
+	// The period grows with the number of addresses, see docs/path.md. Default 0.
+	PathProbe time.Duration
 }
 
 // FailbackNever is the Layer2.Failback that leaves an address at its present node, as long as the node may have the

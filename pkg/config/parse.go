@@ -60,7 +60,7 @@ func (b *builder) config(raw rawConfig) *Config {
 		},
 		Layer2: Layer2{
 			Refresh: raw.refresh.v, Rate: int(raw.rate.v), Ping: raw.ping.v,
-			Failback: raw.failback.v, MoveOnCordon: raw.moveOnCordon.v,
+			Failback: raw.failback.v, MoveOnCordon: raw.moveOnCordon.v, PathProbe: raw.pathProbe.v,
 		},
 		BGP: BGP{Drain: raw.drain.v},
 	}
@@ -117,6 +117,9 @@ func (b *builder) checkDurations(raw rawConfig) {
 	}
 	if d := raw.drain; d.ok && (d.v < 0 || d.v > 10*time.Second) {
 		b.fail(d.at, "must be 0s to 10s, and is %s", d.v)
+	}
+	if d := raw.pathProbe; d.ok && d.v != 0 && (d.v < 10*time.Second || d.v > 24*time.Hour) {
+		b.fail(d.at, "must be 10s to 24h, or 0s for never, and is %s", d.v)
 	}
 	if d := raw.refresh; d.ok && d.v != 0 && (d.v < 10*time.Second || d.v > 24*time.Hour) {
 		b.fail(d.at, "must be 10s to 24h, or 0s for never, and is %s", d.v)

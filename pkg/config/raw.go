@@ -26,6 +26,7 @@ type rawConfig struct {
 	ping          value[bool]
 	failback      value[time.Duration]
 	moveOnCordon  value[bool]
+	pathProbe     value[time.Duration]
 	drain         value[time.Duration]
 	// layer2Excluded and bgpExcluded hold the key excluded-nodes of layer2 and of bgp.
 	layer2Excluded value[string]
@@ -121,6 +122,7 @@ func (r reader) config(root *yaml.Node) rawConfig {
 				{"ping", r.boolean(&c.ping)},
 				{"failback", r.durationOrNever(&c.failback)},
 				{"move-on-cordon", r.boolean(&c.moveOnCordon)},
+				{"path-probe", r.duration(&c.pathProbe)},
 				{"excluded-nodes", r.text(&c.layer2Excluded)},
 			})
 		}},

@@ -48,6 +48,10 @@ type Cluster struct {
 	Rivals []Rival
 	// GossipKeys is the number of usable keys in the gossip Secret; -1 if unknown.
 	GossipKeys int
+	// Paths are the probes of paths for this report, sorted by address. PathsGap explains why there are none; empty if
+	// nobody tried.
+	Paths    []PathAddress
+	PathsGap string
 	// Gaps lists the data that could not be gathered.
 	Gaps []Gap
 }

@@ -91,6 +91,7 @@ func checks() []check[*Cluster] {
 		{"pools", checkPools, []Subject{OfConfig, OfServices}},
 		{"services", checkServices, []Subject{OfServices, OfOthers}},
 		{"owners", checkOwners, []Subject{OfServices, OfProcesses}},
+		{"paths", checkPaths, []Subject{OfServices, OfProcesses}},
 		{"bgp", checkBGP, []Subject{OfConfig, OfServices, OfProcesses}},
 		{"subnets", checkSubnets, []Subject{OfConfig}},
 		{"strangers", checkStrangers, []Subject{OfProcesses}},

@@ -32,6 +32,7 @@ const (
 	pageWaiting      = "runbooks/service-waiting.md"
 	pageConflict     = "runbooks/address-conflict.md"
 	pageWithoutOwner = "runbooks/address-without-owner.md"
+	pagePath         = "runbooks/path-unreachable.md"
 	pageNoNode       = "runbooks/no-eligible-node.md"
 	pageSession      = "runbooks/bgp-session-down.md"
 	pageNotAnnounced = "runbooks/bgp-not-announced.md"
@@ -63,6 +64,8 @@ func pageOf(word string) string {
 		return pageWithoutOwner
 	case stateUnknown:
 		return pageUnknown
+	case stateUnreachable:
+		return pagePath
 	case stateSessionDown, stateFamilyRefused:
 		return pageSession
 	case reason.NoFreeAddress.String():
@@ -103,6 +106,7 @@ var checkPages = [...]struct{ check, page string }{
 	{"pools", pagePoolFull},
 	{"services", pagePending},
 	{"owners", pageWithoutOwner},
+	{"paths", pagePath},
 	{"bgp", pageSession},
 	{"subnets", pageUnreachable},
 	{"strangers", pageConflict},

@@ -241,3 +241,31 @@ func sortedKeys(set map[string]bool) (keys []string) {
 	slices.Sort(keys)
 	return keys
 }
+
+// Silent reports whether nodes have probed the path, every probe of a port found silence, and nothing else than a hop
+// behind the node that answers explains the silence: a ping was answered, or no speaker answers pings.
+func (a *PathAddress) Silent() bool {
+	probes := 0
+	for _, n := range a.Nodes {
+		for _, p := range n.Probes {
+			if p.Result != "silent" || p.Redirected || p.ShutOut || !n.Ping && !n.NoPing {
+				return false
+			}
+			probes++
+		}
+	}
+	return a.State == PathBroken && probes > 0
+}
+
+// ShutOutBy notes the NetworkPolicies that select the Pods and admit no node: the silence then proves nothing.
+func (a *PathAddress) ShutOutBy(policies []string) {
+	a.State = PathUnknown
+	a.Detail += "; a possible reason: NetworkPolicies select Pods of the Service and admit no node (" + listed(policies) +
+		"), so clients may be served all the same"
+	a.Fix = "probe from a client that the policies admit, or admit the addresses of the nodes by an ipBlock; otherwise: " + a.Fix
+}
+
+// PoliciesUnknown notes the reason why the NetworkPolicies could not be read.
+func (a *PathAddress) PoliciesUnknown(why string) {
+	a.Detail += "; it is not known whether a NetworkPolicy shuts the nodes out: " + why
+}

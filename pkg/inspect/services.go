@@ -58,6 +58,8 @@ type AddressRow struct {
 	Routing *Routing `json:"routing,omitempty"`
 	// SharedWith lists the other Services with the address.
 	SharedWith []string `json:"sharedWith,omitempty"`
+	// LastProbes holds the last probe of the path from each node that has probed; only in an Explanation.
+	LastProbes []NodeProbe `json:"lastProbes,omitempty"`
 
 	// elected is the elected node.
 	elected string

@@ -6,6 +6,10 @@ import (
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
+// mostProbes is the number of last probes that a Thinner keeps of all speakers together, at least the failed ones of the
+// first speakers.
+const mostProbes = 100_000
+
 // mostRoutes is the number of routes that a Thinner keeps of all speakers together.
 const mostRoutes = 100_000
 
@@ -16,6 +20,7 @@ type Thinner struct {
 	seen    map[standby]bool
 	strings map[string]string
 	routes  int
+	probes  int
 }
 
 // standby holds the part of a status.Watched that the reports use, of an address in standby.
@@ -41,6 +46,8 @@ func (t *Thinner) Thin(s *status.Speaker) (whole bool) {
 		}
 		kept = append(kept, w)
 	}
+	s.Probes = keepProbes(s.Probes, mostProbes-t.probes)
+	t.probes += len(s.Probes)
 	s.Watched = slices.Clone(kept) // a new array, so that the memory of the rest is free
 	if t.routes += len(s.Routes); t.routes > mostRoutes {
 		s.Routes = nil

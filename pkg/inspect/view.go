@@ -182,10 +182,15 @@ type view struct {
 	byAddr map[netip.Addr]facts
 	// routes holds the announcements by BGP.
 	routes map[netip.Addr]*Routing
+	// probes holds the last probes of the paths to each address.
+	probes map[netip.Addr][]NodeProbe
 }
 
 func newView(c *Cluster) *view {
-	v := &view{cluster: c, holders: holdersOf(c), silent: map[string]bool{}, byAddr: map[netip.Addr]facts{}, routes: map[netip.Addr]*Routing{}}
+	v := &view{
+		cluster: c, holders: holdersOf(c), silent: map[string]bool{}, byAddr: map[netip.Addr]facts{}, routes: map[netip.Addr]*Routing{},
+		probes: map[netip.Addr][]NodeProbe{},
+	}
 	for i := range c.Speakers {
 		if s := &c.Speakers[i]; s.Says == nil && s.Node != "" {
 			v.silent[s.Node] = true
@@ -195,6 +200,7 @@ func newView(c *Cluster) *view {
 		v.asked = true
 		delete(v.silent, s.Node)
 		v.addRoutes(s)
+		v.addProbes(s)
 		for _, o := range s.Says.Owned {
 			v.note(o.Address, func(f *facts) {
 				f.enter(s.Node, o.State)

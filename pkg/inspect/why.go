@@ -76,6 +76,7 @@ func Why(c *Cluster, key cluster.Key, events []Event) Explanation {
 			break
 		}
 	}
+	e.enterProbes(v)
 	slices.SortStableFunc(events, func(x, y Event) int { return y.Last.Compare(x.Last) })
 	e.Events = events[:min(len(events), mostEvents)]
 	return e
@@ -204,6 +205,9 @@ func (e Explanation) WriteText(out io.Writer) error {
 		if err := a.Routing.write(&b); err != nil {
 			return err
 		}
+	}
+	if err := e.writeProbes(&b); err != nil {
+		return err
 	}
 	if len(e.Events) > 0 {
 		b.WriteString("\n")

@@ -113,7 +113,9 @@ func (a *Announcer) probePath(ctx context.Context, q PathQuestion) (PathFinding,
 	if err != nil {
 		return PathFinding{}, err
 	}
-	a.metrics.paths[answer.Outcome].Inc()
+	if q.Service.Port() != 0 {
+		a.metrics.paths[answer.Outcome].Inc()
+	}
 	return PathFinding{Answer: answer, Interface: i.Name, Source: source}, nil
 }
 

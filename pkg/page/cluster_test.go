@@ -210,6 +210,25 @@ func TestMap(t *testing.T) {
 	}
 }
 
+// TestBrokenPath shows a Service whose path is broken, with the last probe, as a Service that is not well.
+func TestBrokenPath(t *testing.T) {
+	archive, err := txtar.ParseFile("testdata/cluster.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sight := sightOf(t, archive.Files[0].Data)
+	sight.Cluster.Speakers[1].Says.Probes = []status.LastProbe{{
+		Address: "192.0.2.1", At: noon.Add(-time.Minute), Node: "n1", Port: 80, Result: "refused",
+		Details: &status.PathProbe{Service: "shop/cart", Port: 80, Node: "n1", Result: "refused", After: 700},
+	}}
+	text := get(t, Cluster(func(context.Context) Sight { return sight }), "/service?name=shop/cart").Body.String()
+	for _, want := range []string{"Unreachable", "no program listens there", "refused after 0.7 ms", inspect.Docs + "runbooks/path-unreachable.md"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
+
 // TestMissingService checks the answer for a Service that does not exist, and for a controller without the answers of
 // the speakers.
 func TestMissingService(t *testing.T) {

@@ -2,6 +2,7 @@ package page
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/lanlord/lanlord/pkg/cluster"
@@ -86,6 +87,7 @@ func (v *serviceView) content(w *writer) {
 	}
 	w.raw("</div>\n</section>\n")
 	v.writeAddresses(w)
+	v.writeProbes(w)
 	v.writeRoutes(w)
 	v.writeAsks(w)
 	v.writeChanges(w)
@@ -142,6 +144,35 @@ func (v *serviceView) writeAddresses(w *writer) {
 		}
 	}
 	w.endTable().raw("\n</section>\n")
+}
+
+// writeProbes writes the last probe of the path to each address, from each node.
+func (v *serviceView) writeProbes(w *writer) {
+	for i := range v.Addresses {
+		a := &v.Addresses[i]
+		if len(a.LastProbes) == 0 {
+			continue
+		}
+		w.raw(`<section aria-label="Last probes of `).text(a.Address.String()).raw(`"><h2>Last probes of `).code(a.Address.String()).raw("</h2>\n")
+		w.table("service", "Last probe of the path to the address, from each node", columnsOf("From", "Through", "Port", "Result", "When"))
+		for j := range a.LastProbes {
+			p := &a.LastProbes[j]
+			mark := good
+			switch {
+			case p.Failed():
+				mark = bad
+			case p.Result != status.ProbeOpen:
+				mark = idle
+			}
+			w.row(mark.Class)
+			w.head().text(p.From)
+			w.cell().text(p.Node)
+			w.cell().text(strconv.Itoa(int(p.Port)))
+			w.cell().raw(`<span class="state">`).mark(mark).text(p.Text()).raw(`</span>`)
+			w.cell().when(v.ago(p.At))
+		}
+		w.endTable().raw("\n</section>\n")
+	}
 }
 
 // writeRoutes writes the announcement of each address by BGP.

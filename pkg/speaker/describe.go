@@ -29,6 +29,7 @@ func (s *Speaker) Describe() status.Speaker {
 		State: st.State.String(), Since: st.Since.UTC(),
 		Owned: []status.Owned{}, Watched: []status.Watched{}, Changes: []status.Change{}, Conflicts: []status.Conflict{},
 		Interfaces: Interfaces(s.opt.Announcer), Members: s.describeMembers(&st), Unreached: s.describeUnreached(),
+		Probes: s.patroller.last(),
 	}
 	if s.status.Load() == nil {
 		d.State = membership.Joining.String()

@@ -16,6 +16,7 @@ type parts struct {
 	metrics   *metrics
 	detector  *peers.Detector
 	status    atomic.Pointer[Status]
+	patroller *patroller
 	// proving limits the questions of other members about paths that this node probes at a time.
 	proving chan struct{}
 }
@@ -23,6 +24,7 @@ type parts struct {
 func newParts(o Options) *parts {
 	p := &parts{opt: o.withDefaults(), mailbox: newMailbox(), proving: make(chan struct{}, mostProving)}
 	p.metrics = newMetrics(o.Registerer, o.AddressMetrics, p.Status)
+	p.patroller = newPatroller(&p.opt, &p.sightings, p.Status)
 	return p
 }
 

@@ -17,12 +17,10 @@ import (
 )
 
 const (
-	// mostStations and mostPathPorts limit the hosts and the ports of a Service that one request probes.
-	mostStations, mostPathPorts = 3, 8
+	// mostStations limits the hosts that one request probes.
+	mostStations = 3
 	// pathLinger is the time to listen for further stations after the first answer.
 	pathLinger = 300 * time.Millisecond
-	// pathQuestions is the number of ARP or NDP questions of a request: frames may be lost, and silence is a finding.
-	pathQuestions = 3
 )
 
 // ProbePath probes the path from this node to an address of Services, as a client would take it: who answers ARP or NDP
@@ -123,38 +121,8 @@ func (t *pathTask) ask(ctx context.Context, mac layer2.MAC, port uint16,
 // port probes one port through a station.
 func (t *pathTask) port(ctx context.Context, mac layer2.MAC, service *cluster.Service, port uint16) {
 	f, err := t.ask(ctx, mac, port, pathprobe.Options{})
-	probe := status.PathProbe{
-		Service: service.Key.String(), Port: port, Through: mac.String(), Node: t.st.view.Station(mac).Name,
-	}
-	if err != nil {
-		probe.Problem = err.Error()
-	} else {
-		t.describe(&probe, f)
-		probe.ShutOut = len(service.SourceRanges) > 0 &&
-			!slices.ContainsFunc(service.SourceRanges, func(r netip.Prefix) bool { return r.Contains(f.Source) })
-	}
+	probe := describePath(t.st.view, service, port, mac, f, err)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.found.Probes = append(t.found.Probes, probe)
-}
-
-// describe fills in the result of a probe.
-func (t *pathTask) describe(probe *status.PathProbe, f layer2.PathFinding) {
-	probe.Result, probe.Redirected = f.Outcome.String(), f.Redirected
-	probe.After, probe.Source = f.After.Microseconds(), f.Source.String()
-	if by := t.st.view.Station(layer2.MAC(f.By)).Name; by != probe.Node {
-		probe.By = by
-	}
-	if f.Outcome != pathprobe.Unreachable {
-		return
-	}
-	probe.Type, probe.Code, probe.From, probe.Cause = f.Type, f.Code, f.From.String(), "other"
-	switch {
-	case f.PortUnreachable():
-		probe.Cause = "port"
-	case f.HostUnreachable():
-		probe.Cause = "host"
-	case f.Prohibited():
-		probe.Cause = "prohibited"
-	}
 }

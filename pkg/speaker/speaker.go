@@ -105,6 +105,7 @@ func (s *Speaker) Run(ctx context.Context) error {
 	defer stop()
 	detecting, stopDetector := context.WithCancel(base)
 	l.prober.tasks.Go(func() { s.detector.Run(detecting) })
+	l.prober.tasks.Go(func() { s.patroller.run(detecting) })
 	l.run(ctx, func() bool { return false })
 	stopDetector()
 	if s.handOver.Load() {

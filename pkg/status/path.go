@@ -1,5 +1,7 @@
 package status
 
+import "time"
+
 // Path is the finding of one speaker about the path from its node to an address of Services.
 type Path struct {
 	// Node is the name of the node that probed.
@@ -57,4 +59,36 @@ type PathProbe struct {
 	// Source.
 	Source  string `json:"source,omitempty"`
 	ShutOut bool   `json:"shutOut,omitempty"`
+}
+
+// The results of a LastProbe besides those of a PathProbe.
+const (
+	// ProbeOpen is the result of a path that works.
+	ProbeOpen = "open"
+	// ProbeUnanswered means that no host answered ARP or NDP for the address.
+	ProbeUnanswered = "unanswered"
+)
+
+// LastProbe is the result of the last probe of the path from a speaker's node to an address that another node answers
+// for (layer2: path-probe).
+type LastProbe struct {
+	Address string    `json:"address"`
+	At      time.Time `json:"at"`
+	// Node is the node that the probe went through, empty if no node answered, and Port the TCP port.
+	Node string `json:"node,omitempty"`
+	Port uint16 `json:"port"`
+	// Result is a result of a PathProbe, or ProbeUnanswered. After is the time to the answer in microseconds.
+	Result string `json:"result"`
+	After  int64  `json:"afterMicroseconds,omitempty"`
+	// Ping, NoPing and Details are as in Path, for a result other than ProbeOpen.
+	Ping    bool       `json:"ping,omitempty"`
+	NoPing  bool       `json:"noPing,omitempty"`
+	Details *PathProbe `json:"details,omitempty"`
+}
+
+// Failed reports whether the probe has found a broken path. Silence proves nothing where loadBalancerSourceRanges shut
+// out the prober.
+func (p *LastProbe) Failed() bool {
+	shutOut := p.Details != nil && p.Details.ShutOut && p.Result == "silent"
+	return p.Result != "" && p.Result != ProbeOpen && !shutOut
 }

@@ -35,6 +35,9 @@ type Speaker struct {
 	Peers []Peer `json:"peers"`
 	// Routes lists all addresses of pools with protocol bgp, sorted, whether this node announces them or not.
 	Routes []Route `json:"routes"`
+	// Probes lists the last probes of the paths to addresses of other nodes (layer2: path-probe), sorted by address, at
+	// most 1,000: the failed probes, and then the newest probes.
+	Probes []LastProbe `json:"probes,omitempty"`
 }
 
 // Owned describes an address that this node owns.
