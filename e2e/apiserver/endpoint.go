@@ -52,8 +52,8 @@ func (e *Endpoint) Start(listen func(port uint16) (net.Listener, error)) error {
 	e.serve(listener)
 	return os.WriteFile(e.Kubeconfig(), fmt.Appendf(nil, `apiVersion: v1
 kind: Config
-clusters: [{name: test, cluster: {server: "https://%s", certificate-authority: %s}}]
-users: [{name: test, user: {tokenFile: %s}}]
+clusters: [{name: test, cluster: {server: "https://%s", certificate-authority: %q}}]
+users: [{name: test, user: {tokenFile: %q}}]
 contexts: [{name: test, context: {cluster: test, user: test}}]
 current-context: test
 `, e.addr, e.file("ca.crt"), e.file("token")), 0o600)

@@ -3,6 +3,8 @@ package apiserver_test
 import (
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,7 +18,11 @@ import (
 
 // TestEndpoint reads with the kubeconfig, while the token, the certificate and the process of the server change.
 func TestEndpoint(t *testing.T) {
-	e := apiserver.NewEndpoint(t.TempDir())
+	dir := filepath.Join(t.TempDir(), "a folder, with a comma") // as the names of some tests have
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	e := apiserver.NewEndpoint(dir)
 	defer e.Close()
 	if err := e.Start(func(port uint16) (net.Listener, error) { return net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)) }); err != nil {
 		t.Fatal(err)
