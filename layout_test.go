@@ -59,11 +59,12 @@ var mayImport = map[string][]string{
 	"pkg/serviceproxy":        {},
 	"pkg/pace":                {},
 	"pkg/schedslice":          {},
+	"pkg/processors":          {},
 	"pkg/inspect":             {"pkg/cluster", "pkg/config", "pkg/reason", "pkg/status"},
 	"pkg/rehearsal":           {"pkg/cluster", "pkg/config", "pkg/controller", "pkg/kube", "pkg/membership", "pkg/placement", "pkg/reason"},
 	"cmd/controller":          {"pkg/cluster", "pkg/config", "pkg/allocator", "pkg/kube", "pkg/controller", "pkg/daemon", "pkg/metallb", "pkg/status", "pkg/page", "pkg/rehearsal", "pkg/inspect"},
 	"cmd/speaker": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/layer2", "pkg/membership", "pkg/speaker", "pkg/daemon", "pkg/status", "pkg/page",
-		"pkg/succession", "pkg/gossip", "pkg/serviceproxy", "pkg/pace", "pkg/schedslice", "pkg/bgp"},
+		"pkg/succession", "pkg/gossip", "pkg/serviceproxy", "pkg/pace", "pkg/processors", "pkg/schedslice", "pkg/bgp"},
 
 	"cmd/kubectl-lanlord": {"pkg/cluster", "pkg/config", "pkg/kube", "pkg/daemon", "pkg/inspect", "pkg/membership", "pkg/metallb", "pkg/reason", "pkg/rehearsal", "pkg/status", "pkg/page"},
 }

@@ -63,7 +63,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer stop()
 	return daemon.RunTasks(ctx,
 		daemon.Task{Name: "watch the cluster", Run: p.store.Run},
-		daemon.Task{Name: "give memory back", Run: daemon.GiveBack},
+		daemon.Task{Name: "give memory back", Run: daemon.GiveBackAfter(p.asked)},
+		daemon.Task{Name: "rest on one processor", Run: p.afterStart(p.processors.Run)},
 		daemon.Task{Name: "answer", Run: p.afterStart(p.announcer.Run)},
 		daemon.Task{Name: "publish the networks", Run: p.afterStart(p.publisher.Run)},
 		daemon.Task{Name: "wait for kube-proxy", Run: p.afterStart(p.proxy.Run)},
@@ -75,6 +76,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}},
 		daemon.Task{Name: "serve HTTP", Run: daemon.NewServer(daemon.ServerOptions{
 			Listen: f.Listen, Rebindable: true, Pod: os.Getenv(podEnv), Metrics: registry, PProf: f.PProf, Log: log,
+			Busy:   p.asked,
 			Checks: []daemon.Check{{Name: "speaker", Ready: p.succession.Ready}},
 			Status: page.Speaker(p.status), StatusListen: f.StatusListen,
 			Path: page.Path(p.probePath), Key: kube.NewViewerKey(client, f.Namespace).Get,

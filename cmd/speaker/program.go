@@ -19,6 +19,7 @@ import (
 	"github.com/lanlord/lanlord/pkg/layer2"
 	"github.com/lanlord/lanlord/pkg/membership"
 	"github.com/lanlord/lanlord/pkg/pace"
+	"github.com/lanlord/lanlord/pkg/processors"
 	"github.com/lanlord/lanlord/pkg/serviceproxy"
 	"github.com/lanlord/lanlord/pkg/speaker"
 	"github.com/lanlord/lanlord/pkg/status"
@@ -30,6 +31,7 @@ type program struct {
 	flags
 	log        *slog.Logger
 	registry   *prometheus.Registry
+	processors *processors.Processors
 	store      *kube.Store
 	announcer  *layer2.Announcer
 	publisher  *kube.Publisher
@@ -46,18 +48,19 @@ type program struct {
 
 func newProgram(f flags, client kube.Client, log *slog.Logger, registry *prometheus.Registry) *program {
 	p := &program{flags: f, log: log, registry: registry, begun: time.Now(), wake: pace.NewWake(),
-		start: make(chan struct{}), routers: newRouters()}
+		processors: processors.New(processors.ForProcess()),
+		start:      make(chan struct{}), routers: newRouters()}
 	p.proxy = serviceproxy.New(serviceproxy.Options{
 		Metrics: f.proxyMetrics, Forwarded: kube.ThroughClusterIP(client, f.Kubeconfig), Log: log, Wake: p.wake.Poke,
 	})
 	p.store = kube.New(kube.Options{
 		Client: client, Namespace: f.Namespace, ConfigMap: f.ConfigMap, MetalLB: f.MetalLB(), LoadBalancerClass: f.LoadBalancerClass,
 		Nodes: true, Endpoints: true, Secret: true, Passwords: true, Component: name, Host: f.nodeName,
-		Log: log, Wake: pace.New(p.wake.Poke).Call, Registerer: registry,
+		Log: log, Wake: p.clusterChanged(), Busy: p.busy, Registerer: registry,
 	})
 	p.announcer = layer2.New(layer2.Options{
 		Log: log, Registerer: registry, Wake: func() { p.wake.Poke(); p.publisher.Wake() }, Stood: p.stood,
-		Heard: p.heard,
+		Heard: p.heard, Busy: p.asked,
 	})
 	p.publisher = kube.NewPublisher(kube.PublisherOptions{
 		Client: client, Namespace: f.Namespace, Pod: f.podName, Component: name, Log: log,
@@ -148,7 +151,7 @@ func (p *program) work(i succession.Inheritance, held func([]netip.Addr)) (succe
 		Log: p.log, Registerer: p.registry, AddressMetrics: p.AddressMetrics,
 		Predecessor: speaker.Predecessor{Succeeds: i.Succeeds, Addrs: i.Addrs, Members: i.Members, Since: i.Since},
 		Informed:    p.store.Connected, Forwards: p.proxy.Ready,
-		Hooks: speaker.Hooks{Held: held, Foreign: p.publisher.Wake}, Routing: p.routing(),
+		Hooks: speaker.Hooks{Held: held, Foreign: p.publisher.Wake, Deciding: p.decides}, Routing: p.routing(),
 	})
 	p.loop.Store(loop)
 	return node{loop, p.gossip, p.routers.Speaker}, nil

@@ -27,7 +27,14 @@ const (
 // program's own file out of the process. The kernel keeps the pages of the file while no other process wants the memory,
 // and maps a page again as soon as the process needs the page. All of this costs one garbage collection, so GiveBack
 // waits for the first ten seconds without work.
-func GiveBack(ctx context.Context) error {
+func GiveBack(ctx context.Context) error { return giveBack(ctx, func() {}) }
+
+// GiveBackAfter is like GiveBack, and calls before each time that memory is given back. The function before must not block.
+func GiveBackAfter(before func()) func(context.Context) error {
+	return func(ctx context.Context) error { return giveBack(ctx, before) }
+}
+
+func giveBack(ctx context.Context, begin func()) error {
 	timer := time.NewTimer(startOver)
 	defer timer.Stop()
 	worked, before := true, uint64(0)
@@ -42,6 +49,7 @@ func GiveBack(ctx context.Context) error {
 		if before != 0 && now.works(before) {
 			worked = true
 		} else if worked {
+			begin()
 			debug.FreeOSMemory()
 			giveBackFile()
 			worked, now = false, readHeap()

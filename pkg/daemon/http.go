@@ -61,6 +61,8 @@ type ServerOptions struct {
 	Metrics prometheus.Gatherer
 	// Checks decide the answer of /readyz.
 	Checks []Check
+	// Busy is called before each answer but those of /healthz and /readyz. Busy must not block. A nil Busy is not called.
+	Busy func()
 	// PProf adds /debug/pprof/.
 	PProf bool
 	Log   *slog.Logger
@@ -112,6 +114,19 @@ func NewServer(options ServerOptions) *Server {
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
 	return &Server{options: options, handler: mux, health: health}
+}
+
+// announced calls Busy before each answer that takes long to write.
+func (s *Server) announced(handler http.Handler) http.Handler {
+	if s.options.Busy == nil {
+		return handler
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
+			s.options.Busy()
+		}
+		handler.ServeHTTP(w, r)
+	})
 }
 
 // readiness answers 200, or 503 with a line for each failed check.
@@ -187,7 +202,7 @@ func (s *Server) listen(ctx context.Context, config net.ListenConfig, network, a
 // serve serves on listener until ctx ends, and closes listener.
 func (s *Server) serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           s.announced(handler),
 		ReadHeaderTimeout: readTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,

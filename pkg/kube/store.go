@@ -51,6 +51,9 @@ type Options struct {
 	// Wake is called when a snapshot would differ from the previous snapshot in more than resourceVersions, and never
 	// before the Store is synced. Wake must not block, and may be nil.
 	Wake func()
+	// Busy is called before each list and watch. Afterwards this process may read the whole cluster. Busy must not
+	// block, and may be nil.
+	Busy func()
 	// Registerer receives the metrics of the Store. Registerer may be nil.
 	Registerer prometheus.Registerer
 	// Check is called before every write to a Service or to the ConfigMap lanlord-state. If Check returns an error, the
@@ -140,6 +143,9 @@ type endpoints struct {
 func New(o Options) *Store {
 	if o.Wake == nil {
 		o.Wake = func() {}
+	}
+	if o.Busy == nil {
+		o.Busy = func() {}
 	}
 	s := &Store{
 		opt:       o,

@@ -124,6 +124,7 @@ func (s *Store) reflector(w watched) *cache.Reflector {
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			w.narrow(&o)
 			s.health.wait(w.title, false)
+			s.opt.Busy()
 			list, err := s.opt.Client.Do(ctx, Request{Verb: VerbList, Resource: w.resource, Namespace: w.namespace, Options: o})
 			s.report(ctx, w, err)
 			s.pauseAbsent(ctx, w, err)
@@ -132,6 +133,7 @@ func (s *Store) reflector(w watched) *cache.Reflector {
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			w.narrow(&o)
 			s.health.wait(w.title, false)
+			s.opt.Busy()
 			events, err := s.opt.Client.Watch(ctx, Request{Resource: w.resource, Namespace: w.namespace, Options: o})
 			s.report(ctx, w, err)
 			switch {

@@ -63,6 +63,9 @@ type Options struct {
 	// its addresses. From then on, the announcer answers and announces nothing until Resume is called. If Stood is nil,
 	// the announcer continues as before. Stood may be called several times for one stall, and must not block.
 	Stood func()
+	// Busy is called when a socket has given 32 frames without a pause. Busy must not block. If Busy is nil, nothing is
+	// called.
+	Busy func()
 }
 
 // Announcer answers for a set of addresses on the interfaces of a host, and announces the addresses. The methods may be
@@ -73,6 +76,7 @@ type Announcer struct {
 	metrics *metrics
 	wake    func()
 	heard   func(Claim)
+	busy    func()
 
 	bell       bell
 	targets    *targetSet
@@ -104,6 +108,7 @@ func New(o Options) *Announcer {
 		network: o.Network,
 		wake:    o.Wake,
 		heard:   o.Heard,
+		busy:    o.Busy,
 		bell:    newBell(),
 		claims:  make(chan Claim, claimQueue),
 		targets: newTargetSet(),
@@ -120,6 +125,9 @@ func New(o Options) *Announcer {
 	}
 	if a.heard == nil {
 		a.heard = func(Claim) {}
+	}
+	if a.busy == nil {
+		a.busy = func() {}
 	}
 	a.refresh.Store(int64(refreshOrDefault(o.Refresh)))
 	a.rate.Store(DefaultRate)

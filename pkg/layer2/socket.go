@@ -135,6 +135,8 @@ const (
 	// frame. The buffer of the socket holds about 200 frames.
 	vainRate  = 500
 	vainPause = 2 * time.Millisecond
+	// crowd is the number of frames without a pause between them after which Options.Busy is called.
+	crowd = 32
 )
 
 // answer reads frames, and sends the answers of the handler. The answers to frames that came from the socket together
@@ -145,7 +147,7 @@ func (s *socket) answer(conn Conn, h handler) error {
 	awaiting, _ := conn.(Awaiting)
 	lossy, _ := conn.(Lossy)
 	out := newOutbox(conn)
-	vain, lost := newAllowance(vainRate, time.Now()), uint32(0)
+	vain, lost, waiting := newAllowance(vainRate, time.Now()), uint32(0), 0
 	for {
 		n, err := conn.Read(b)
 		if err != nil {
@@ -173,6 +175,13 @@ func (s *socket) answer(conn Conn, h handler) error {
 		}
 		if out.due() {
 			s.send(out)
+		}
+		if awaiting != nil {
+			if waiting++; awaiting.Awaited() {
+				waiting = 0
+			} else if waiting%crowd == 0 {
+				a.busy()
+			}
 		}
 		if lossy != nil {
 			if n := lossy.Lost(); n != 0 && n != lost {

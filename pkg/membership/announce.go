@@ -89,6 +89,7 @@ func (m *Membership) announce(list *memberlist.Memberlist, tried *announcement) 
 	// UpdateNode queues the update before it waits. Nothing here depends on the time of sending, so a timeout is no
 	// error.
 	_ = list.UpdateNode(updateWait)
+	m.news.note("")
 	if !done() {
 		return own, announceRetry
 	}

@@ -35,6 +35,7 @@ func (d delegate) put(n *memberlist.Node, e event) {
 		return
 	}
 	d.m.count(e)
+	d.m.news.note("")
 	report, problem := parseMeta(n.Meta)
 	member := report.member(n.Name, where)
 	now := time.Now()
@@ -53,6 +54,7 @@ func (d delegate) NotifyLeave(n *memberlist.Node) {
 		return
 	}
 	d.m.count(eventLeft)
+	d.m.news.note("")
 	name, now := n.Name, time.Now()
 	d.m.publish(func(v *view) *view { return v.lose(name, now) })
 }

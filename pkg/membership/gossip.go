@@ -25,8 +25,11 @@ const (
 	suspicionMult = 3
 	// suspicionMaxTimeoutMult times the time of suspicionMult is the time without any confirmation.
 	suspicionMaxTimeoutMult = 2
-	// gossipInterval is the interval between messages about changes to a few other members.
-	gossipInterval = 50 * time.Millisecond
+	// gossipInterval is the interval between messages about changes to a few other members; see also carry.go.
+	gossipInterval = 200 * time.Millisecond
+	// retransmitMult times the decimal logarithm of the number of members, rounded up, is the number of members to which
+	// this member sends the same news.
+	retransmitMult = 4
 	// pushPullInterval is the interval between exchanges of the complete state with one other member; memberlist
 	// stretches the interval in clusters of more than 32 members.
 	pushPullInterval = 10 * time.Second
@@ -92,6 +95,7 @@ func (m *Membership) config(logger *log.Logger) *memberlist.Config {
 	config.ProbeInterval, config.ProbeTimeout = probeInterval, probeTimeout
 	config.SuspicionMult, config.SuspicionMaxTimeoutMult = suspicionMult, suspicionMaxTimeoutMult
 	config.GossipInterval, config.GossipToTheDeadTime = gossipInterval, gossipToTheDead
+	config.RetransmitMult = retransmitMult
 	config.PushPullInterval, config.TCPTimeout = pushPullInterval, tcpTimeout
 	config.DeadNodeReclaimTime = deadNodeReclaim
 	config.Keyring = m.keyring

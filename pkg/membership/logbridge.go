@@ -23,7 +23,9 @@ type logBridge struct {
 	log *slog.Logger
 	// refuse is called for a line about rejected gossip. refuse is optional.
 	refuse func(refusal)
-	seen   map[string]*seenKind
+	// news is called for a line about news, with the result of newsIn. news is optional.
+	news func(name string)
+	seen map[string]*seenKind
 }
 
 // seenKind records the time of the last logged message of a kind, and the number of messages suppressed since then.
@@ -37,6 +39,9 @@ func (b *logBridge) Write(line []byte) (int, error) {
 	level, text := parseLine(string(line))
 	if r, is := refusalIn(text); is && b.refuse != nil {
 		b.refuse(r)
+	}
+	if name, is := newsIn(text); is && b.news != nil {
+		b.news(name)
 	}
 	if !b.log.Enabled(context.Background(), level) {
 		return len(line), nil

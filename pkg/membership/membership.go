@@ -113,6 +113,8 @@ type Membership struct {
 	handedOver atomic.Bool
 	// list holds the memberlist while Run runs, else nil.
 	list atomic.Pointer[memberlist.Memberlist]
+	// news wakes the goroutine that carries news.
+	news news
 	// changed wakes the loop of Run.
 	changed chan struct{}
 	// announced wakes keepJoining after memberlist has received a new announcement.
@@ -143,7 +145,7 @@ func New(options Options) (*Membership, error) {
 		options.Wake = func() {}
 	}
 	m := &Membership{
-		options: options, keyring: keyring, paths: newPaths(),
+		options: options, keyring: keyring, paths: newPaths(), news: newNews(),
 		changed: make(chan struct{}, 1), announced: make(chan struct{}, 1),
 	}
 	own, err := newAnnouncement(Report{State: Joining})

@@ -16,7 +16,7 @@ import (
 // takes at most half a second, or two seconds while Run tries a peer. Run returns an error when the sockets cannot be
 // opened or memberlist cannot start. Run may be called only once.
 func (m *Membership) Run(ctx context.Context) error {
-	logger := log.New(&logBridge{log: m.options.Log, refuse: m.refuse}, "", 0)
+	logger := log.New(&logBridge{log: m.options.Log, refuse: m.refuse, news: m.news.note}, "", 0)
 	// memberlist does not wait for its goroutines at shutdown, and none of these goroutines may log after the return of
 	// Run.
 	defer logger.SetOutput(io.Discard)
@@ -28,15 +28,22 @@ func (m *Membership) Run(ctx context.Context) error {
 	m.list.Store(list)
 	var joining sync.WaitGroup
 	joining.Go(func() { m.keepJoining(ctx, list) })
+	carrying, stopCarrying := context.WithCancel(context.WithoutCancel(ctx)) // longer than ctx, for the news that this member leaves
+	defer stopCarrying()
+	joining.Go(func() { m.carry(carrying, list) })
 	m.loop(ctx, list, announced)
 
 	m.frozen.Store(true)
 	m.list.Store(nil)
 	if m.handedOver.Load() {
 		m.options.Log.Info("membership is handed over to another process of this node")
-	} else if err := list.Leave(leaveTimeout); err != nil {
-		m.options.Log.Warn("some members may not know that this one leaves", "err", err)
+	} else {
+		m.news.note("")
+		if err := list.Leave(leaveTimeout); err != nil {
+			m.options.Log.Warn("some members may not know that this one leaves", "err", err)
+		}
 	}
+	stopCarrying()
 	if err := list.Shutdown(); err != nil {
 		m.options.Log.Warn("close gossip sockets", "err", err)
 	}

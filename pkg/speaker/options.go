@@ -85,6 +85,8 @@ type Hooks struct {
 	// Held is called after a change of the owned addresses, and Foreign after a change of the foreign hosts.
 	Held    func([]netip.Addr)
 	Foreign func()
+	// Deciding is called before each round with the number of addresses on which the round may decide.
+	Deciding func(addresses int)
 }
 
 func (o Options) withDefaults() Options {
@@ -99,6 +101,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Hooks.Foreign == nil {
 		o.Hooks.Foreign = func() {}
+	}
+	if o.Hooks.Deciding == nil {
+		o.Hooks.Deciding = func(int) {}
 	}
 	return o
 }

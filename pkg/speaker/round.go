@@ -16,6 +16,7 @@ import (
 
 // round makes one round of decisions and applies them.
 func (l *loop) round(now time.Time) {
+	l.opt.Hooks.Deciding(len(l.placements))
 	l.self.assess(now)
 	stalls := l.suspendAfterStall(now)
 	l.begin(l.opt.Source.Snapshot())
