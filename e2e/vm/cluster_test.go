@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -77,6 +78,18 @@ func (w *world) addService(name string, addresses ...netip.Addr) {
 	}
 }
 
+// removeService removes a Service of addService.
+func (w *world) removeService(name string) {
+	ctx := context.Background()
+	if err := w.Admin.CoreV1().Services("default").Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
+		w.t.Error(err)
+	}
+	if err := w.Admin.DiscoveryV1().EndpointSlices("default").DeleteCollection(ctx, metav1.DeleteOptions{},
+		metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=" + name}); err != nil {
+		w.t.Error(err)
+	}
+}
+
 // member is a machine that is a node of the cluster.
 type member struct {
 	*vm.Machine
@@ -84,8 +97,8 @@ type member struct {
 	// name is the Node's, and address the InternalIP in the network of the management.
 	name    string
 	address netip.Prefix
-	// flags are further flags of the speaker.
-	flags []string
+	// flags are further flags of the speaker, and runner is the command that runs the speaker, empty for none.
+	flags, runner []string
 }
 
 // join makes the Node of a machine and configures the last port, for the management. The speaker is not started.
@@ -133,9 +146,9 @@ func (w *world) leave(name string) {
 // startSpeaker starts the speaker of a node.
 func (n *member) startSpeaker(t *testing.T) {
 	t.Helper()
-	args := append([]string{"/bin/speaker", "--kubeconfig=" + n.w.Kubeconfig(controlplane.Speaker), "--namespace=" + namespace,
+	args := slices.Concat(n.runner, []string{"/bin/speaker", "--kubeconfig=" + n.w.Kubeconfig(controlplane.Speaker), "--namespace=" + namespace,
 		"--node-name=" + n.name, "--pod-name=speaker-" + n.name, "--gossip-address=" + n.address.Addr().String(), "--kube-proxy-metrics=",
-		"--listen=127.0.0.1:7572", "--status-listen="}, n.flags...)
+		"--listen=127.0.0.1:7572", "--status-listen="}, n.flags)
 	if err := n.StartProgram(t.Context(), "speaker", []string{"POD_NAME=speaker-" + n.name}, args...); err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,9 @@ type Image struct {
 	Agent string
 	// Modules lists modules that the machine may load, such as "bonding". The archive also has the modules needed by these.
 	Modules []string
+	// ModuleTrees are folders below kernel/ whose modules the archive has too, such as "net/netfilter". The kernel loads
+	// them when a program needs them.
+	ModuleTrees []string
 	// Programs are paths of programs on this machine, which the virtual machine has by the same paths, with the
 	// libraries that they need.
 	Programs []string
@@ -117,6 +120,20 @@ func (i Image) modules(files map[string]string) error {
 	}
 	add := func(name string) {
 		files["/lib/modules/"+filepath.Base(dir)+"/"+name] = filepath.Join(dir, name)
+	}
+	for _, tree := range i.ModuleTrees {
+		found := false
+		for _, files := range needs {
+			if strings.HasPrefix(files[0], "kernel/"+tree+"/") {
+				found = true
+				for _, file := range files {
+					add(file)
+				}
+			}
+		}
+		if !found {
+			return fmt.Errorf("%s has no modules below %s", i.Kernel, tree)
+		}
 	}
 	for _, module := range slices.Concat(basics, i.Modules) {
 		if needs[module] == nil && !builtin[module] {

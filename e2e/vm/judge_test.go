@@ -64,72 +64,98 @@ func (j *judge) asker(a netip.Addr) netip.Addr {
 	return netip.AddrFrom16(b)
 }
 
-// answers asks once, and returns all answers to the question that came in all networks before the first answer was a
-// grace old. There is none after the time that a question may stay without an answer.
-func (j *judge) answers(t *testing.T, a netip.Addr, p where, patience time.Duration) map[string][]vm.Claim {
-	t.Helper()
-	asker, begin := j.asker(a), time.Now()
-	if err := j.w.stations[p.bridge].Ask(a, asker, p.vlans); err != nil {
-		t.Fatal(err)
-	}
-	found := func() map[string][]vm.Claim {
-		all := map[string][]vm.Claim{}
-		for bridge, s := range j.w.stations {
-			claims, _ := s.Since(begin)
-			for _, c := range claims {
-				if c.Addr == a && !c.Announced && c.To == asker {
-					all[bridge] = append(all[bridge], c)
-				}
-			}
-		}
-		return all
-	}
-	for end := begin.Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if len(found()) > 0 {
-			time.Sleep(grace)
-			break
-		}
-	}
-	return found()
+// question is a question for an address. answers has the answers by the bridge on which the answers came.
+type question struct {
+	addr, asker netip.Addr
+	answers     map[string][]vm.Claim
 }
 
-// one waits until an address is answered for, and has some questions answered: each by one answer, in the network where
-// the question was asked, from an allowed hardware address. one returns the time until the first answer.
-func (j *judge) one(t *testing.T, a netip.Addr, p where) time.Duration {
+// ask asks n times for each address, all at once and each time as another host. ask waits for an answer to each question,
+// at most for the given time, and then a grace for further answers. The answers may have come in all networks.
+func (j *judge) ask(t *testing.T, n int, p where, limit time.Duration, addresses ...netip.Addr) []question {
 	t.Helper()
+	var all []question
 	begin := time.Now()
-	var first time.Duration
-	for good := 0; good < questions; {
-		all := j.answers(t, a, p, unanswered)
-		if len(all) == 0 {
-			if time.Since(begin) > answerBound {
-				t.Fatalf("%s is not answered for on %s %v within %v", a, p.bridge, p.vlans, answerBound)
+	for _, a := range addresses {
+		for range n {
+			q := question{addr: a, asker: j.asker(a)}
+			if err := j.w.stations[p.bridge].Ask(a, q.asker, p.vlans); err != nil {
+				t.Fatal(err)
 			}
-			continue
+			all = append(all, q)
 		}
-		if first == 0 {
-			first = time.Since(begin) - grace
-		}
-		if !p.good(all) {
-			t.Fatalf("a question for %s on %s %v has the answers %v; allowed is one from %v", a, p.bridge, p.vlans, all, p.macs)
-		}
-		good++
 	}
-	return first
+	open := func() bool {
+		return slices.ContainsFunc(all, func(q question) bool { return len(j.found(q, begin)) == 0 })
+	}
+	for end := begin.Add(limit); open() && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	time.Sleep(grace)
+	for i := range all {
+		all[i].answers = j.found(all[i], begin)
+	}
+	return all
 }
 
-// settled waits for a network in which a question has one good answer: just after a change, an answer may still be from
-// before.
-func (j *judge) settled(t *testing.T, a netip.Addr, p where) {
+// found returns the answers to a question since a time, by bridge.
+func (j *judge) found(q question, since time.Time) map[string][]vm.Claim {
+	all := map[string][]vm.Claim{}
+	for bridge, s := range j.w.stations {
+		claims, _ := s.Since(since)
+		for _, c := range claims {
+			if c.Addr == q.addr && !c.Announced && c.To == q.asker {
+				all[bridge] = append(all[bridge], c)
+			}
+		}
+	}
+	return all
+}
+
+// answers asks once for an address.
+func (j *judge) answers(t *testing.T, a netip.Addr, p where, limit time.Duration) map[string][]vm.Claim {
 	t.Helper()
-	for end := time.Now().Add(answerBound); ; {
-		all := j.answers(t, a, p, time.Second)
-		if p.good(all) {
-			return
+	return j.ask(t, 1, p, limit, a)[0].answers
+}
+
+// one has some questions for each address answered: each by one answer, in the network where the question was asked, from
+// an allowed hardware address. A question without an answer is asked again.
+func (j *judge) one(t *testing.T, p where, addresses ...netip.Addr) {
+	t.Helper()
+	for begin, n := time.Now(), questions; len(addresses) > 0; n = 1 {
+		var open []netip.Addr
+		for _, q := range j.ask(t, n, p, unanswered, addresses...) {
+			switch {
+			case p.good(q.answers):
+			case len(q.answers) > 0:
+				t.Fatalf("a question for %s on %s %v has the answers %v; allowed is one from %v", q.addr, p.bridge, p.vlans, q.answers, p.macs)
+			case time.Since(begin) > answerBound:
+				t.Fatalf("%s is not answered for on %s %v within %v", q.addr, p.bridge, p.vlans, answerBound)
+			default:
+				open = append(open, q.addr)
+			}
 		}
-		if time.Now().After(end) {
-			t.Fatalf("%s: after %v a question on %s %v has the answers %v; allowed is one from %v", a, answerBound, p.bridge, p.vlans, all, p.macs)
+		addresses = open
+	}
+}
+
+// settled waits until a question for each address has one good answer: just after a change, an answer may still be from
+// before.
+func (j *judge) settled(t *testing.T, p where, addresses ...netip.Addr) {
+	t.Helper()
+	for end := time.Now().Add(answerBound); len(addresses) > 0; {
+		var open []netip.Addr
+		for _, q := range j.ask(t, 1, p, time.Second, addresses...) {
+			if p.good(q.answers) {
+				continue
+			}
+			open = append(open, q.addr)
+			if time.Now().After(end) {
+				t.Fatalf("%s: after %v a question on %s %v has the answers %v; allowed is one from %v", q.addr, answerBound, p.bridge, p.vlans,
+					q.answers, p.macs)
+			}
 		}
+		addresses = open
 	}
 }
 
@@ -179,13 +205,15 @@ func (j *judge) announced(t *testing.T, a netip.Addr, p where, since time.Time) 
 // one change, so that the next one belongs to another change.
 func (j *judge) calm(addresses []netip.Addr, p where) {
 	const longest = 3 * time.Second
-	last := time.Now().Add(-longest)
-	for ; time.Since(last) < longest; time.Sleep(poll) {
+	for last := time.Now().Add(-longest); ; time.Sleep(poll) {
 		claims, _ := j.w.stations[p.bridge].Since(last)
 		for _, c := range claims {
 			if c.Announced && slices.Contains(addresses, c.Addr) {
 				last = c.At.Add(1)
 			}
+		}
+		if time.Since(last) >= longest {
+			return
 		}
 	}
 }

@@ -22,7 +22,7 @@ func TestLACP(t *testing.T) {
 			cable := func(end string, number int) string {
 				return filepath.Join(w.short, series+"-"+end+"-"+string(rune('0'+number)))
 			}
-			image := w.image(series)
+			image := w.image(t, series, extras{})
 			ends := func(near, far string) []vm.Port {
 				return []vm.Port{{Cable: cable(near, 0), Far: cable(far, 0)}, {Cable: cable(near, 1), Far: cable(far, 1)}}
 			}
@@ -39,10 +39,8 @@ func TestLACP(t *testing.T) {
 			n.run(t, lacp+addresses("bond0"))
 			s := &setup{name: "bond 802.3ad", link: "bond0"}
 			at, begin := j.place(t, n, *s), time.Now()
-			for _, a := range s.addresses() {
-				j.settled(t, a, at)
-				j.one(t, a, at)
-			}
+			j.settled(t, at, s.addresses()...)
+			j.one(t, at, s.addresses()...)
 			all.add(s.name, series, "answers", time.Since(begin))
 			note := func(name, result string, took time.Duration) { all.add(name, series, result, took) }
 			both := func(on bool) func(*member) error {

@@ -82,7 +82,7 @@ func TestPower(t *testing.T) {
 	nodes := map[string]*member{}
 	boot := func(name string, number int) *member {
 		m := w.boot(t, vm.Options{
-			Name: name, Number: number, Kernel: kernelOf(t, wanted()[0]), Initrd: w.image(wanted()[0]), Memory: 384, CPUs: 1,
+			Name: name, Number: number, Kernel: kernelOf(t, wanted()[0]), Initrd: w.image(t, wanted()[0], extras{}), Memory: 384, CPUs: 1,
 			Ports: []vm.Port{{Bridge: lan}, {Bridge: management}},
 		})
 		n := w.join(t, m, name, number, 1)
@@ -98,7 +98,7 @@ func TestPower(t *testing.T) {
 		await(t, n.name+" is ready", func() bool { return strings.Contains(n.log(t), "state=ready") })
 	}
 	owner := func() *member {
-		j.settled(t, service4, both)
+		j.settled(t, both, service4)
 		return nodes[j.answers(t, service4, both, unanswered)[lan][0].MAC.String()]
 	}
 	judge := func(name string, after time.Duration, event func(*member)) {
@@ -112,7 +112,7 @@ func TestPower(t *testing.T) {
 		if saw.twice > mostTwice {
 			t.Errorf("%s: two nodes answered %d questions", name, saw.twice)
 		}
-		j.one(t, service4, both)
+		j.one(t, both, service4)
 	}
 	pauses := []time.Duration{200 * time.Millisecond, time.Second, 10 * time.Second}
 	if !testing.Short() {

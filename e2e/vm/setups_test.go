@@ -46,8 +46,11 @@ type step struct {
 	// link and more are as in setup, and count from this step on. Empty for no change.
 	link string
 	more []string
-	// announced is true if the addresses must be announced after the change.
-	announced bool
+	// announced is true if the addresses must be announced after the change. With fresh, no announcement from before can
+	// be mistaken for these: they have another hardware address, or the port was silent.
+	announced, fresh bool
+	// long has the step left out with -short.
+	long bool
 	// dark is true if nobody may answer after the change.
 	dark bool
 }
@@ -74,6 +77,11 @@ ip addr flush dev lo scope global
 // addresses gives an interface addresses in the LAN, and switches it on.
 func addresses(link string) string {
 	return fmt.Sprintf("ip link set %[1]s up\nip addr add 192.0.2.11/24 dev %[1]s\nip addr add 2001:db8::11/64 dev %[1]s\n", link)
+}
+
+// offloads switches the offloads of eth0 on or off, as far as the driver allows.
+func offloads(state string) string {
+	return "for f in gro tso gso rx tx rxvlan txvlan; do ethtool -K eth0 $f " + state + " || true; done\n"
 }
 
 // bond makes bond0 of eth0 and eth1.
@@ -117,7 +125,7 @@ func TestSetups(t *testing.T) {
 
 func (w *world) runSetups(t *testing.T, series string, all *results) {
 	m := w.boot(t, vm.Options{
-		Name: "one", Kernel: kernelOf(t, series), Initrd: w.image(series), Memory: 384, CPUs: 1,
+		Name: "one", Kernel: kernelOf(t, series), Initrd: w.image(t, series, extras{}), Memory: 384, CPUs: 1,
 		Ports: []vm.Port{{Bridge: lan}, {Bridge: lan}, {Bridge: otherLAN}, {Bridge: management}},
 	})
 	n := w.join(t, m, "one", 0, 3)
@@ -154,14 +162,12 @@ func (j *judge) run(t *testing.T, n *member, s setup, note func(name, result str
 		note(s.name, "answers twice, and an Event tells why", time.Since(begin))
 		return
 	}
-	for _, a := range s.addresses() {
-		j.settled(t, a, at)
-	}
+	j.settled(t, at, s.addresses()...)
 	took, since := time.Since(begin), time.Now()
 	for _, a := range s.addresses() {
 		j.announced(t, a, at, begin)
-		j.one(t, a, at)
 	}
+	j.one(t, at, s.addresses()...)
 	elsewhere := []where{{bridge: otherLAN}, {bridge: management}}
 	for _, other := range [][]uint16{nil, {10}, {30}} {
 		if fmt.Sprint(other) != fmt.Sprint(s.vlans) {
@@ -176,6 +182,9 @@ func (j *judge) run(t *testing.T, n *member, s setup, note func(name, result str
 	}
 	note(s.name, "answers", took)
 	for _, step := range s.steps {
+		if step.long && testing.Short() {
+			continue
+		}
 		j.step(t, n, &s, step, note)
 	}
 }
@@ -185,18 +194,24 @@ func (j *judge) run(t *testing.T, n *member, s setup, note func(name, result str
 func (j *judge) told(t *testing.T, s setup, at where) {
 	t.Helper()
 	await(t, "two answers", func() bool { return len(j.answers(t, service4, at, unanswered)[at.bridge]) == 2 })
-	await(t, "an Event that says "+s.told, func() bool {
-		list, err := j.w.Admin.EventsV1().Events("").List(t.Context(), metav1.ListOptions{})
-		return err == nil && slices.ContainsFunc(list.Items, func(e eventsv1.Event) bool { return strings.Contains(e.Note, s.told) })
+	j.w.awaitEvent(t, s.told)
+	j.settled(t, at, service6)
+	j.one(t, at, service6)
+}
+
+// awaitEvent waits for an Event that says something.
+func (w *world) awaitEvent(t *testing.T, says string) {
+	t.Helper()
+	await(t, "an Event that says "+says, func() bool {
+		list, err := w.Admin.EventsV1().Events("").List(t.Context(), metav1.ListOptions{})
+		return err == nil && slices.ContainsFunc(list.Items, func(e eventsv1.Event) bool { return strings.Contains(e.Note, says) })
 	})
-	j.settled(t, service6, at)
-	j.one(t, service6, at)
 }
 
 // step judges a change.
 func (j *judge) step(t *testing.T, n *member, s *setup, step step, note func(name, result string, took time.Duration)) {
 	t.Helper()
-	if step.announced {
+	if step.announced && !step.fresh {
 		j.calm(s.addresses(), where{bridge: lan})
 	}
 	begin := time.Now()
@@ -224,13 +239,11 @@ func (j *judge) step(t *testing.T, n *member, s *setup, step step, note func(nam
 			result = "announces"
 		}
 	}
-	for _, a := range s.addresses() {
-		j.settled(t, a, at)
-		if !step.announced {
-			took = time.Since(begin)
-		}
-		j.one(t, a, at)
+	j.settled(t, at, s.addresses()...)
+	if !step.announced {
+		took = time.Since(begin)
 	}
+	j.one(t, at, s.addresses()...)
 	note(name, result, took)
 }
 

@@ -12,18 +12,25 @@ func ports() []setup {
 	return []setup{
 		{name: "a port", script: addresses("eth0"), link: "eth0", short: true, steps: []step{
 			{name: "without carrier", do: carrier(false, 0), dark: true},
-			{name: "with carrier again", do: carrier(true, 0), announced: true},
-			{name: "flapping ten times", do: flap, announced: true},
-			{name: "with another MAC address", script: "ip link set eth0 address 02:4c:4c:00:77:00", announced: true},
-			{name: "renamed to ens3", link: "ens3", announced: true,
+			{name: "with carrier again", do: carrier(true, 0), announced: true, fresh: true},
+			{name: "flapping ten times", do: flap, announced: true, long: true},
+			{name: "with another MAC address", script: "ip link set eth0 address 02:4c:4c:00:77:00", announced: true, fresh: true},
+			{name: "renamed to ens3", link: "ens3", announced: true, long: true,
 				script: "ip link set eth0 down; ip link set eth0 name ens3; ip link set ens3 up; ip addr replace 2001:db8::11/64 dev ens3"},
 		}},
-		{name: "a port that gets its carrier late", script: addresses("eth0"), link: "eth0"},
+		{name: "a port that gets its carrier late", script: addresses("eth0"), link: "eth0", steps: []step{
+			{name: "pulled out of the switch, without addresses", do: carrier(false, 0), script: "ip addr flush dev eth0 scope global", dark: true},
+			{name: "addresses without carrier", script: addresses("eth0"), dark: true},
+			{name: "carrier at last", do: carrier(true, 0), announced: true, fresh: true},
+		}},
+		{name: "all offloads off", script: addresses("eth0") + offloads("off"), link: "eth0", steps: []step{
+			{name: "all offloads on", script: offloads("on")},
+		}},
 		{name: "two ports in one LAN", short: true, link: "eth0",
 			script: addresses("eth0") + "ip link set eth1 up\nip addr add 192.0.2.12/24 dev eth1\nip addr add 2001:db8::12/64 dev eth1",
 			steps: []step{
-				{name: "the first without carrier", do: carrier(false, 0), link: "eth1", announced: true},
-				{name: "the first with carrier again", do: carrier(true, 0), link: "eth0", announced: true},
+				{name: "the first without carrier", do: carrier(false, 0), link: "eth1", announced: true, fresh: true},
+				{name: "the first with carrier again", do: carrier(true, 0), link: "eth0", announced: true, fresh: true},
 			}},
 		{name: "MTU 9000", script: "ip link set eth0 mtu 9000\n" + addresses("eth0"), link: "eth0"},
 	}
@@ -35,12 +42,16 @@ func bonds() []setup {
 		{name: "the first port without carrier", do: carrier(false, 0), announced: true},
 		{name: "with carrier again", do: carrier(true, 0)},
 	}
+	longFailover := slices.Clone(failover)
+	for i := range longFailover {
+		longFailover[i].long = true
+	}
 	shared := []string{"eth0", "eth1"}
 	return []setup{
 		{name: "bond active-backup", script: bond("active-backup") + addresses("bond0"), link: "bond0", short: true, steps: failover},
-		{name: "bond balance-alb", script: bond("balance-alb") + addresses("bond0"), link: "bond0", more: shared, repeats: true, short: true, steps: failover},
+		{name: "bond balance-alb", script: bond("balance-alb") + addresses("bond0"), link: "bond0", more: shared, repeats: true, short: true, steps: longFailover},
 		{name: "bond balance-tlb", script: bond("balance-tlb") + addresses("bond0"), link: "bond0", more: shared, steps: failover},
-		{name: "VLAN over a bond", link: "bond0.10", vlans: []uint16{10}, short: true, steps: failover,
+		{name: "VLAN over a bond", link: "bond0.10", vlans: []uint16{10}, short: true, steps: longFailover,
 			script: bond("active-backup") + "ip link set bond0 up\nip link add link bond0 name bond0.10 type vlan id 10\n" + addresses("bond0.10")},
 	}
 }
@@ -54,7 +65,7 @@ func layers() []setup {
 				"ip link set veth0 up master br0\nip link set veth1 up\n" + addresses("br0"),
 			steps: []step{
 				{name: "the port without carrier", do: carrier(false, 0), dark: true},
-				{name: "with carrier again", do: carrier(true, 0), announced: true},
+				{name: "with carrier again", do: carrier(true, 0), announced: true, fresh: true},
 			}},
 		{name: "bridge with a bond", script: bond("active-backup") + "ip link set bond0 up\nip link add br0 type bridge\nip link set bond0 master br0\n" +
 			addresses("br0"), link: "br0", steps: []step{{name: "the first port without carrier", do: carrier(false, 0), announced: true},
@@ -125,7 +136,7 @@ func hotplug() []setup {
 				_, err := n.Run(n.w.t.Context(), "while [ -e /sys/class/net/eth0 ]; do sleep 0.1; done")
 				return err
 			}},
-			{name: "put in again", announced: true, do: func(n *member) error {
+			{name: "put in again", announced: true, fresh: true, do: func(n *member) error {
 				if err := n.Insert(0); err != nil {
 					return err
 				}

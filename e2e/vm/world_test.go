@@ -5,11 +5,13 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,8 +36,11 @@ const (
 	poll     = 50 * time.Millisecond
 )
 
-// kernels are the series, the newest first. The first is the only one of -short.
+// kernels are the series, the newest first. With -short one is enough.
 var kernels = []string{"6.12", "6.1"}
+
+// anyKernel has kernel.sh take the newest kernel that the mirror has.
+const anyKernel = "any"
 
 var kernelFlag = flag.String("kernels", "", "the `series` of the kernels to test, as 6.1,6.12; empty for all, or for one with -short")
 
@@ -52,7 +57,7 @@ func fetch(folder string) error {
 	if missing() != "" {
 		return nil
 	}
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", folder+"/", "../cmd/vmagent")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", folder+"/", "../cmd/vmagent", "../cmd/echo")
 	build.Env = append(build.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w\n%s", err, out)
@@ -62,15 +67,18 @@ func fetch(folder string) error {
 			return err
 		}
 	}
-	for _, series := range wanted() {
+	for _, series := range candidates() {
 		fetch := exec.Command("../kernel.sh", series)
 		fetch.Stderr = os.Stderr
 		dir, err := fetch.Output()
-		if err != nil { // the tests of this kernel are skipped
+		if err != nil { // the tests of this kernel are skipped, or another kernel takes its place
 			continue
 		}
 		if err := os.Symlink(strings.TrimSpace(string(dir)), filepath.Join(folder, "kernel-"+series)); err != nil {
 			return err
+		}
+		if oneOf() {
+			return nil
 		}
 	}
 	return nil
@@ -99,21 +107,37 @@ func cross(folder string) error {
 	return nil
 }
 
-// wanted returns the series of the kernels that are tested.
-func wanted() []string {
-	if *kernelFlag != "" {
+// oneOf reports whether one kernel is enough.
+func oneOf() bool { return testing.Short() && *kernelFlag == "" }
+
+// candidates returns the series of the kernels to fetch: all of them, or with oneOf the first that the mirror has.
+func candidates() []string {
+	switch {
+	case *kernelFlag != "":
 		return strings.Split(*kernelFlag, ",")
-	}
-	if testing.Short() {
-		return kernels[:1]
+	case oneOf():
+		return append(slices.Clone(kernels), anyKernel)
 	}
 	return kernels
+}
+
+// wanted returns the series of the kernels that are tested.
+func wanted() []string {
+	if !oneOf() {
+		return candidates()
+	}
+	for _, series := range candidates() {
+		if _, err := os.Stat(inside.File("kernel-" + series)); err == nil {
+			return []string{series}
+		}
+	}
+	return kernels[:1]
 }
 
 // missing returns why no machines can run here, empty if they can.
 func missing() string {
 	for program, name := range map[string]string{
-		"qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "depmod": "kmod", "ip": "iproute2", "apt-get": "apt",
+		"qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "depmod": "kmod", "ip": "iproute2", "dash": "dash", "xz": "xz-utils", "apt-get": "apt",
 	} {
 		if _, err := exec.LookPath(program); err != nil {
 			return fmt.Sprintf("no %s: e2e/packages.sh %s installs it on Debian", program, name)
@@ -164,7 +188,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	if reason := missing(); reason != "" {
-		t.Skip(reason)
+		absent(t, reason)
 	}
 	kernel := kernelOf(t, wanted()[0])
 	binaries, err := controlplane.Binaries()
@@ -230,37 +254,60 @@ var modules = []string{
 	"bonding", "8021q", "bridge", "macvlan", "ipvlan", "vrf", "dummy", "veth",
 }
 
-// kernelOf returns the folder of a kernel. Without the kernel, kernelOf skips the test.
+// absent skips a test for which something is missing. Where all tools are required, absent fails the test.
+func absent(t *testing.T, reason string) {
+	t.Helper()
+	if os.Getenv("LANLORD_TOOLS") == "required" {
+		t.Fatal(reason)
+	}
+	t.Skip(reason)
+}
+
+// kernelOf returns the folder of a kernel. Without the kernel, the test is skipped.
 func kernelOf(t *testing.T, series string) string {
 	t.Helper()
 	dir := inside.File("kernel-" + series)
 	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no kernel %s: e2e/kernel.sh could not download a package, and has said why", series)
+		absent(t, "no kernel "+series+": e2e/kernel.sh could not download a package, and has said why")
 	}
 	return dir
 }
 
-// image returns the archive for a kernel, with the speaker.
-func (w *world) image(series string) string {
-	w.t.Helper()
-	if file := w.images[series]; file != "" {
+// extras is what an archive has besides the speaker and the files of the set-ups.
+type extras struct {
+	// name is unique among the extras, empty for none.
+	name string
+	// programs are found in PATH. The test is skipped where one is missing.
+	programs []string
+	// trees and files are as in [vm.Image].
+	trees []string
+	files map[string]string
+}
+
+// image returns the archive for a kernel, with the speaker, the modules of the set-ups, and what x adds.
+func (w *world) image(t *testing.T, series string, x extras) string {
+	t.Helper()
+	key := "initrd-" + series + x.name
+	if file := w.images[key]; file != "" {
 		return file
 	}
 	var programs []string
-	for _, name := range []string{"ip", "bridge"} {
+	for _, name := range slices.Concat([]string{"ip", "bridge", "ethtool"}, x.programs) {
 		path, err := exec.LookPath(name)
 		if err != nil {
-			w.t.Fatal(err)
+			absent(t, "no "+name+": make test-vm-ready installs the programs on Debian")
 		}
 		programs = append(programs, path)
 	}
-	image := vm.Image{Kernel: kernelOf(w.t, series), Agent: inside.File("vmagent"), Modules: modules, Programs: programs,
-		Files: map[string]string{"/bin/speaker": inside.File("speaker")}}
-	file := filepath.Join(w.short, "initrd-"+series)
+	files := map[string]string{"/bin/speaker": inside.File("speaker")}
+	maps.Copy(files, x.files)
+	image := vm.Image{Kernel: kernelOf(t, series), Agent: inside.File("vmagent"), Modules: modules, ModuleTrees: x.trees, Programs: programs,
+		Files: files}
+	file := filepath.Join(w.short, key)
 	if err := image.Write(file); err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
-	w.images[series] = file
+	w.images[key] = file
 	return file
 }
 

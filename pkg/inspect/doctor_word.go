@@ -9,6 +9,7 @@ import (
 
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/config"
+	"github.com/lanlord/lanlord/pkg/reason"
 	"github.com/lanlord/lanlord/pkg/status"
 )
 
@@ -157,6 +158,7 @@ func checkInterfaces(c *Cluster, f *findings) string {
 		f.unchecked("no speaker could be asked for its interfaces")
 	}
 	for _, s := range c.speakers() {
+		checkBonds(s.Node, s.Says.Interfaces, f)
 		var down, apart []string
 		usable := 0
 		for _, i := range s.Says.Interfaces {
@@ -180,6 +182,21 @@ func checkInterfaces(c *Cluster, f *findings) string {
 		}
 	}
 	return "every speaker that could be asked has an interface to announce on"
+}
+
+// checkBonds looks for bonds whose mode has a fault.
+func checkBonds(node string, interfaces []status.Interface, f *findings) {
+	for _, i := range interfaces {
+		fault, is := reason.FaultOfBond(i.BondMode)
+		if !is || !i.Used {
+			continue
+		}
+		add := f.remark
+		if fault.Certain {
+			add = f.wrong
+		}
+		add(fault.Mend, "%s announces on %s, a bond or an interface on a bond in mode %s: %s", node, i.Name, i.BondMode, fault.Text)
+	}
 }
 
 // checkPools looks for pools that are full or nearly full.

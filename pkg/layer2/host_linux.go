@@ -192,7 +192,7 @@ func (v *view) look() error {
 			continue
 		}
 		i := Interface{Index: attrs.Index, Name: attrs.Name, MAC: MAC(attrs.HardwareAddr), MACs: set.senders(attrs.Index),
-			Up: running(attrs.RawFlags), VRF: set.vrf(attrs), Flaps: v.moves.of(set, attrs.Index), Local: local,
+			BondMode: set.bondMode(attrs.Index), Up: running(attrs.RawFlags), VRF: set.vrf(attrs), Flaps: v.moves.of(set, attrs.Index), Local: local,
 			Gateways: v.routing.gateways[attrs.Index]}
 		i.Prefixes, i.LinkLocal = subnets(set.addrs[attrs.Index])
 		i.OnLink = v.routing.beyond(attrs.Index, i.Prefixes)

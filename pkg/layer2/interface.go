@@ -35,6 +35,9 @@ type Interface struct {
 	// MACs lists other hardware addresses that frames of this interface may carry: a bond in mode balance-alb or
 	// balance-tlb sends with the addresses of its slaves. Sorted.
 	MACs []MAC
+	// BondMode is the kernel's name for the mode of the bond that the interface is, or that is below the interface, such
+	// as "active-backup". Empty without a bond.
+	BondMode string
 	// Up is true when the interface is switched on and has a carrier. The announcer uses only such interfaces.
 	Up bool
 	// VRF is the index of the interface's routing domain, 0 for the main domain. Equal subnets in two routing domains
@@ -75,7 +78,7 @@ func holds(prefixes []netip.Prefix, addr netip.Addr) bool {
 }
 
 func (i Interface) equal(o Interface) bool {
-	return i.Index == o.Index && i.Name == o.Name && i.MAC == o.MAC && i.Up == o.Up && i.VRF == o.VRF &&
+	return i.Index == o.Index && i.Name == o.Name && i.MAC == o.MAC && i.BondMode == o.BondMode && i.Up == o.Up && i.VRF == o.VRF &&
 		i.LinkLocal == o.LinkLocal && i.Flaps == o.Flaps && slices.Equal(i.MACs, o.MACs) &&
 		slices.Equal(i.Prefixes, o.Prefixes) && slices.Equal(i.OnLink, o.OnLink) && slices.Equal(i.Local, o.Local) && slices.Equal(i.Gateways, o.Gateways)
 }

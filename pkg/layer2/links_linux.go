@@ -63,6 +63,16 @@ func (s *linkSet) vrf(attrs *netlink.LinkAttrs) int {
 	return 0
 }
 
+// bondMode returns the mode of the bond that a link is, or that is below the link, empty without a bond.
+func (s *linkSet) bondMode(index int) string {
+	for _, i := range s.below(index) {
+		if bond, ok := s.byIndex[i].(*netlink.Bond); ok && bond.Mode >= 0 && bond.Mode < netlink.BOND_MODE_UNKNOWN {
+			return bond.Mode.String()
+		}
+	}
+	return ""
+}
+
 // senders returns the hardware addresses, other than its own, that frames on a link may carry: the addresses of all
 // slaves of a bond or team, also when the link is a VLAN on the bond, or a bridge with the bond in it.
 func (s *linkSet) senders(index int) []MAC {

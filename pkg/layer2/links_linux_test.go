@@ -22,6 +22,7 @@ type message struct {
 	master, parent uint32
 	slaveKind      string
 	slavePermanent string
+	mode           *byte // of a bond
 }
 
 // attribute encodes one attribute, padded to four bytes.
@@ -62,6 +63,10 @@ func (m message) bytes() []byte {
 	var info []byte
 	if m.kind != "" {
 		info = append(info, attribute(unix.IFLA_INFO_KIND, append([]byte(m.kind), 0))...)
+	}
+	if m.mode != nil {
+		const bondMode = 1 // IFLA_BOND_MODE
+		info = append(info, attribute(unix.IFLA_INFO_DATA, attribute(bondMode, []byte{*m.mode}))...)
 	}
 	if m.slaveKind != "" {
 		info = append(info, attribute(unix.IFLA_INFO_SLAVE_KIND, append([]byte(m.slaveKind), 0))...)
@@ -104,6 +109,25 @@ var bondHost = []message{
 	{index: 10, name: "docker0", kind: "bridge", mac: "02:42:ac:11:00:01"},
 	{index: 11, name: "eno4", mac: "00:00:00:00:00:00"},
 	{index: 12, name: "odd0", mac: "00:00:00:00:fe:80:00:00:00:00:00:00:02:00:00:00:00:00:00:0c"},
+}
+
+// TestModesOfBonds reads the modes of bonds from the kernel's messages, also below VLANs and bridges.
+func TestModesOfBonds(t *testing.T) {
+	for mode, want := range []string{"balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb", ""} {
+		set := newLinkSet(linksOf(t, []message{
+			{index: 2, name: "eno1", mac: "02:00:00:00:00:02", master: 4, slaveKind: "bond"},
+			{index: 4, name: "bond0", kind: "bond", mac: "02:00:00:00:00:04", master: 6, mode: new(byte(mode))},
+			{index: 5, name: "bond0.7", kind: "vlan", mac: "02:00:00:00:00:05", parent: 4},
+			{index: 6, name: "vmbr0", kind: "bridge", mac: "02:00:00:00:00:06"},
+			{index: 7, name: "vmbr0.8", kind: "vlan", mac: "02:00:00:00:00:06", parent: 6},
+			{index: 8, name: "eno2", mac: "02:00:00:00:00:08"},
+		}), nil)
+		for index, want := range map[int]string{2: "", 4: want, 5: want, 6: want, 7: want, 8: "", 99: ""} {
+			if got := set.bondMode(index); got != want {
+				t.Errorf("mode %d: link %d is on a bond in mode %q, want %q", mode, index, got, want)
+			}
+		}
+	}
 }
 
 // TestSlavesOfBonds reads the slaves from the kernel's messages.

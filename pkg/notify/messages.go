@@ -19,6 +19,8 @@ const (
 	NoSubnetReason = "NoSubnet"
 	// GossipReason concerns nodes that gossip does not reach.
 	GossipReason = "GossipBlocked"
+	// BondReason concerns a bond whose mode has a fault.
+	BondReason = "BondMode"
 )
 
 // gained returns the item about an address that the node self answers for now.

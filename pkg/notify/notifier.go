@@ -136,6 +136,14 @@ func (n *Notifier) NodeKernel(snap cluster.Snapshot, a netip.Addr) cluster.Event
 	}
 }
 
+// Bond returns an Event about this Node, on which an interface is a bond or on a bond in the mode, with a fault.
+func (n *Notifier) Bond(snap cluster.Snapshot, name, mode string, f reason.BondFault) cluster.Event {
+	return cluster.Event{
+		Object: nodeRef(snap, n.self), Warning: f.Certain, Reason: BondReason,
+		Message: fmt.Sprintf("the interface %s of node %q is on a bond in mode %s: %s; %s", name, n.self, mode, f.Text, f.Mend),
+	}
+}
+
 func (n *Notifier) add(now time.Time, x item) {
 	if len(n.items) == 0 {
 		n.first = now

@@ -345,6 +345,20 @@ func TestUnannouncedByTheNextNode(t *testing.T) {
 	}
 }
 
+// TestBond checks the Event about a bond: a warning for a fault that nothing prevents.
+func TestBond(t *testing.T) {
+	s := newStage(0, old)
+	for _, c := range []struct {
+		fault reason.BondFault
+		want  string
+	}{
+		{reason.BondFault{Text: "wrong", Mend: "do this", Certain: true}, `Node a Warning BondMode: the interface bond0.7 of node "a" is on a bond in mode odd: wrong; do this`},
+		{reason.BondFault{Text: "maybe wrong", Mend: "do that"}, `Node a Normal BondMode: the interface bond0.7 of node "a" is on a bond in mode odd: maybe wrong; do that`},
+	} {
+		want(t, []string{describe(s.Bond(s.round.Snapshot, "bond0.7", "odd", c.fault))}, c.want)
+	}
+}
+
 // TestGossipBlocked checks that each change of the set of unreached nodes causes one Event.
 func TestGossipBlocked(t *testing.T) {
 	s := newStage(0, old)

@@ -21,8 +21,8 @@ const (
 	proxySilence = 15 * time.Second
 	// proxyBound limits the wait for the rules after the first answer.
 	proxyBound = 30 * time.Second
-	// proxySettle limits the wait for the rules of the second address family. Older versions of kube-proxy do not name
-	// the family of the written rules, and some serve one family only.
+	// proxySettle limits the wait for the rules of a second address family that kube-proxy has not queued. Older versions
+	// of kube-proxy do not name the family of the written rules, and some serve one family only.
 	proxySettle = 2 * time.Second
 	// maxProxyMetrics limits the bytes read from the metrics. The metrics have some 100 kB.
 	maxProxyMetrics = 4 << 20
@@ -161,6 +161,10 @@ const (
 // healthy before the first rules are written.
 const syncedMetric = "kubeproxy_sync_proxy_rules_last_timestamp_seconds"
 
+// queuedMetric is the time at which kube-proxy last decided to write rules, in seconds of Unix time, by family. Of a
+// kube-proxy for both families, the series of both exist before the first rules are written.
+const queuedMetric = "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds"
+
 // askProxy reads kube-proxy's metrics once. askProxy returns an error without an answer.
 func askProxy(ctx context.Context, address string) (rules, error) {
 	ctx, cancel := context.WithTimeout(ctx, proxyTimeout)
@@ -177,17 +181,29 @@ func askProxy(ctx context.Context, address string) (rules, error) {
 	return rulesOf(io.LimitReader(response.Body, maxProxyMetrics)), nil
 }
 
-// rulesOf evaluates the readable part of kube-proxy's metrics.
+// rulesOf evaluates the readable part of kube-proxy's metrics. A family that kube-proxy has queued and not written yet
+// is waited for, so the rules of the other family alone count as none.
 func rulesOf(metrics io.Reader) rules {
-	families := 0
+	queued, written := map[string]bool{}, map[string]bool{}
 	for lines := bufio.NewScanner(metrics); lines.Scan(); {
 		series, value, _ := strings.Cut(lines.Text(), " ")
-		if name, _, _ := strings.Cut(series, "{"); name != syncedMetric {
+		name, family, _ := strings.Cut(series, "{")
+		if at, err := strconv.ParseFloat(value, 64); err != nil || !(at > 0) {
 			continue
 		}
-		if at, err := strconv.ParseFloat(value, 64); err == nil && at > 0 {
-			families++
+		switch name {
+		case queuedMetric:
+			queued[family] = true
+		case syncedMetric:
+			written[family] = true
 		}
 	}
-	return min(rules(families), allRules)
+	if named := !written[""]; named {
+		for family := range queued {
+			if !written[family] {
+				return noRules
+			}
+		}
+	}
+	return min(rules(len(written)), allRules)
 }

@@ -17,7 +17,7 @@ const mostUnused = 256
 func Interfaces(a *layer2.Announcer) []status.Interface {
 	list := []status.Interface{}
 	for _, i := range a.Interfaces() {
-		told := status.Interface{Name: i.Name, MAC: i.MAC.String(), Subnets: []string{}, Carrier: i.Up, Used: true}
+		told := status.Interface{Name: i.Name, MAC: i.MAC.String(), Subnets: []string{}, Carrier: i.Up, Used: true, BondMode: i.BondMode}
 		for _, p := range i.Prefixes {
 			told.Subnets = append(told.Subnets, p.String())
 		}

@@ -119,6 +119,7 @@ func (l *loop) notify(now time.Time) {
 		}
 	}
 	events = append(events, l.notifier.GossipBlocked(l.snapshot, blocked, port)...)
+	events = append(events, l.self.told.bonds.events(l.opt.Log, l.notifier, l.snapshot, l.opt.Announcer.Interfaces())...)
 	events = append(events, l.routing.events(now, l.snapshot, first)...)
 	for _, e := range events {
 		l.opt.Event(e)
@@ -127,7 +128,7 @@ func (l *loop) notify(now time.Time) {
 
 // notifyKernels notifies people of the addresses for which the kernels of the nodes answer, because of kube-proxy.
 func (l *loop) notifyKernels(now time.Time) {
-	elected, other := l.self.kernels.review(l.opt.Self, l.placements, l.touched, l.opt.Announcer)
+	elected, other := l.self.told.kernels.review(l.opt.Self, l.placements, l.touched, l.opt.Announcer)
 	for _, p := range elected {
 		l.notifier.KernelsAnswer(now, p)
 	}

@@ -35,8 +35,8 @@ type self struct {
 	stalls uint64
 	// kernel lists the addresses of the kernel, sorted.
 	kernel []netip.Addr
-	// kernels remembers for which addresses the kernel answers because of kube-proxy.
-	kernels kernels
+	// told remembers what people were told of this node's network.
+	told told
 	// report is the last report of this node, reduced to the part visible to the other members.
 	report membership.Report
 }

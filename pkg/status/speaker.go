@@ -117,6 +117,8 @@ type Interface struct {
 	// NotUsed is the reason in one word, like "excludedByName".
 	Used    bool   `json:"used"`
 	NotUsed string `json:"notUsed,omitempty"`
+	// BondMode is the kernel's name for the mode of the bond that a used interface is, or that is below the interface.
+	BondMode string `json:"bondMode,omitempty"`
 }
 
 // Member describes a speaker, as this speaker knows it.

@@ -263,6 +263,10 @@ func (c *NIC) SetOnLink(prefixes ...netip.Prefix) {
 // with the address of the last slave. Without arguments, the interface is an ordinary interface again.
 func (c *NIC) SetSlaves(macs ...layer2.MAC) { c.set(func(i *layer2.Interface) { i.MACs = macs }) }
 
+// SetBondMode makes the interface a bond in a mode, by the kernel's name of the mode. With an empty name, the interface
+// is an ordinary interface again.
+func (c *NIC) SetBondMode(mode string) { c.set(func(i *layer2.Interface) { i.BondMode = mode }) }
+
 // SetMAC changes the hardware address. The link-local address stays, as on Linux.
 func (c *NIC) SetMAC(m layer2.MAC) { c.set(func(i *layer2.Interface) { i.MAC = m }) }
 
