@@ -57,7 +57,7 @@ test:
 	$(raced) -shuffle=on -timeout 20m ./...
 	go test -run Allocates ./pkg/layer2 # to the letter: the race detector allocates
 	go test -shuffle=on ./pkg/speaker # in full: with the race detector, six times as slow, only the short form ran
-	cd e2e && go vet ./... && $(raced) -shuffle=on -short ./apiserver ./browser ./cmd/... ./kindsoak ./lab ./probe ./router/... ./scale ./soak ./vm/agent ./wire
+	cd e2e && go vet ./... && $(raced) -shuffle=on -short ./apiserver ./browser ./cmd/... ./ether ./fault ./kindsoak ./lab ./probe ./router/... ./scale ./soak ./vm/agent ./wire
 	cd e2e && go test -shuffle=on ./release # which compresses programs, ten times as slowly with the race detector
 
 # All benchmarks of the packages, in memory.

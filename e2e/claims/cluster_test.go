@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/scheme"
 
@@ -33,43 +33,21 @@ const (
 // rig is an API server with a controller.
 type rig struct {
 	*testing.T
-	server  *controlplane.Server
-	dir     string
+	server  *controlplane.Local
 	process *exec.Cmd
 }
 
 func newRig(t *testing.T) *rig {
-	binaries, err := controlplane.Binaries()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &rig{T: t, dir: t.TempDir()}
-	r.server = controlplane.New(controlplane.Options{Binaries: binaries, Dir: r.dir, Manifest: "../../deploy/install.yaml"})
-	t.Cleanup(r.server.Close)
-	place := controlplane.Place{Addr: self.Addr(), Start: (*exec.Cmd).Start, Dial: new(net.Dialer).DialContext}
-	if err := r.server.Start(t.Context(), place); err != nil {
-		t.Fatal(err)
-	}
+	r := &rig{T: t, server: controlplane.StartLocal(t, self.Addr(), "../../deploy/install.yaml")}
 	r.put(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: shop}})
 	r.grantGateways()
 	return r
 }
 
-func (r *rig) put(objects ...any) {
+func (r *rig) put(objects ...runtime.Object) {
 	r.Helper()
-	for _, o := range objects {
-		var err error
-		switch o := o.(type) {
-		case *corev1.Namespace:
-			err = r.server.Put(o)
-		case *corev1.Node:
-			err = r.server.Put(o)
-		case *corev1.Service:
-			err = r.server.Put(o)
-		}
-		if err != nil {
-			r.Fatal(err)
-		}
+	if err := r.server.Put(objects...); err != nil {
+		r.Fatal(err)
 	}
 }
 
@@ -85,9 +63,7 @@ func (r *rig) grantGateways() {
 		if err != nil {
 			r.Fatal(err)
 		}
-		if err := r.server.Put(o); err != nil {
-			r.Fatal(err)
-		}
+		r.put(o)
 	}
 }
 
@@ -102,8 +78,7 @@ func (r *rig) start() {
 	}
 	defer log.Close() // the process has its own
 	r.process.Stdout, r.process.Stderr = log, log
-	r.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := r.process.Start(); err != nil {
+	if err := controlplane.StartProcess(r.process); err != nil {
 		r.Fatal(err)
 	}
 }
@@ -119,7 +94,7 @@ func (r *rig) stop() {
 	}
 }
 
-func (r *rig) log() string { return filepath.Join(r.dir, "controller.log") }
+func (r *rig) log() string { return filepath.Join(r.server.Dir, "controller.log") }
 
 // await waits until check returns no complaint.
 func (r *rig) await(what string, check func() error) {

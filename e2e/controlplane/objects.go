@@ -133,7 +133,7 @@ func (s *Server) As(ctx context.Context, component string) (kubernetes.Interface
 func (s *Server) Kubeconfig(component string) string { return s.file(component + ".kubeconfig") }
 
 // Access returns the server's URL and the certificate of its authority in PEM, for a kubeconfig that a caller writes.
-func (s *Server) Access() (url string, authority []byte) { return s.url(), s.authority.pem }
+func (s *Server) Access() (url string, authority []byte) { return s.url(), s.authority.PEM }
 
 func (s *Server) writeKubeconfig(user, credentials string) error {
 	text := fmt.Sprintf(`apiVersion: v1

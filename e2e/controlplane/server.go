@@ -14,6 +14,8 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/lanlord/lanlord/e2e/certificate"
 )
 
 const (
@@ -53,7 +55,7 @@ type Options struct {
 type Server struct {
 	options   Options
 	place     Place
-	authority *authority
+	authority *certificate.Authority
 	// Admin may do anything, and is not held back by priority and fairness.
 	Admin     kubernetes.Interface
 	processes []*process
@@ -128,7 +130,7 @@ func (s *Server) await(ctx context.Context) error {
 
 // connect makes the administrator's client and kubeconfig.
 func (s *Server) connect() error {
-	cert, key, err := s.authority.client("admin", "system:masters")
+	cert, key, err := s.authority.Client("admin", "system:masters")
 	if err != nil {
 		return err
 	}
@@ -148,7 +150,7 @@ func (s *Server) connect() error {
 func (s *Server) config() *rest.Config {
 	config := &rest.Config{
 		Host: s.url(), Dial: s.place.Dial, QPS: -1,
-		TLSClientConfig: rest.TLSClientConfig{CAData: s.authority.pem},
+		TLSClientConfig: rest.TLSClientConfig{CAData: s.authority.PEM},
 	}
 	config.ContentType = "application/vnd.kubernetes.protobuf"
 	config.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"

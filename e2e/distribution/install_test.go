@@ -38,7 +38,7 @@ func TestServerSideApply(t *testing.T) {
 	// A field that only the user sets stays. A field that differs from the manifest causes a conflict that names the field.
 	s.must("-n", namespace, "annotate", "daemonset", "speaker", "example.org/note=kept")
 	s.must("-n", namespace, "set", "image", "daemonset/speaker", "speaker=registry.example/lanlord:v1")
-	_, err := s.kubectl(apply...)
+	_, err := s.Kubectl(apply...)
 	if err == nil || !strings.Contains(err.Error(), "image") || !strings.Contains(err.Error(), "--force-conflicts") {
 		t.Errorf("the conflict says: %v", err)
 	}
@@ -123,12 +123,12 @@ func (s *server) admits(namespace string) {
 	s.must("-n", "strict", "create", "serviceaccount", "speaker")
 	template := s.must("-n", namespace, "get", "daemonset", "speaker", "-o", "jsonpath={.spec.template.spec}")
 	for _, ns := range []string{namespace, "strict"} {
-		file := filepath.Join(s.dir, ns+".json")
+		file := filepath.Join(s.Dir, ns+".json")
 		pod := fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"try","namespace":%q},"spec":%s}`, ns, template)
 		if err := os.WriteFile(file, []byte(pod), 0o600); err != nil {
 			s.t.Fatal(err)
 		}
-		_, err := s.kubectl("create", "--dry-run=server", "-f", file)
+		_, err := s.Kubectl("create", "--dry-run=server", "-f", file)
 		if refused := err != nil && strings.Contains(err.Error(), "violates PodSecurity"); refused != (ns == "strict") {
 			s.t.Errorf("the speaker's Pod in the namespace %s: %v", ns, err)
 		}

@@ -1,12 +1,9 @@
 package distribution
 
 import (
-	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -52,55 +49,20 @@ func prepare() error {
 
 // server is a control plane without Lanlord's objects.
 type server struct {
-	*controlplane.Server
-	t        *testing.T
-	binaries string
-	dir      string
+	*controlplane.Local
+	t *testing.T
 }
 
 // startServer starts a control plane for one test.
 func startServer(t *testing.T) *server {
 	t.Helper()
-	binaries, err := controlplane.Binaries()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &server{t: t, binaries: binaries, dir: t.TempDir()}
-	s.Server = controlplane.New(controlplane.Options{Binaries: binaries, Dir: s.dir})
-	t.Cleanup(s.Close)
-	err = s.Start(t.Context(), controlplane.Place{
-		Addr: self.Addr(), Start: start,
-		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, address)
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// start starts a process that ends with this one.
-func start(c *exec.Cmd) error {
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	return c.Start()
-}
-
-// kubectl runs kubectl as administrator and returns what kubectl printed.
-func (s *server) kubectl(args ...string) (string, error) {
-	command := exec.CommandContext(s.t.Context(), filepath.Join(s.binaries, "hyperkube"),
-		append([]string{"kubectl", "--kubeconfig", s.Kubeconfig("admin"), "--cache-dir", filepath.Join(s.dir, "cache")}, args...)...)
-	out, err := command.CombinedOutput()
-	if err != nil {
-		return string(out), fmt.Errorf("kubectl %v: %w: %s", args, err, out)
-	}
-	return string(out), nil
+	return &server{controlplane.StartLocal(t, self.Addr(), ""), t}
 }
 
 // must is kubectl for what has to succeed.
 func (s *server) must(args ...string) string {
 	s.t.Helper()
-	out, err := s.kubectl(args...)
+	out, err := s.Kubectl(args...)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -124,7 +124,7 @@ func (s *server) putToken() {
 		s.t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"token": answer.Status.Token, "namespace": namespace, "ca.crt": read(s.t, filepath.Join(s.dir, "ca.crt")),
+		"token": answer.Status.Token, "namespace": namespace, "ca.crt": read(s.t, filepath.Join(s.Dir, "ca.crt")),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			s.t.Fatal(err)
@@ -135,7 +135,7 @@ func (s *server) putToken() {
 // startProxy starts kube-proxy. The returned function ends kube-proxy and removes the rules.
 func (s *server) startProxy(mode, metrics string) (end func()) {
 	s.t.Helper()
-	hyperkube := filepath.Join(s.binaries, "hyperkube")
+	hyperkube := s.Hyperkube()
 	args := []string{
 		"kube-proxy", "--kubeconfig=" + s.Kubeconfig("admin"), "--proxy-mode=" + mode, "--hostname-override=" + node,
 		"--metrics-bind-address=" + metrics, "--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0",
@@ -158,19 +158,19 @@ func (s *server) startSpeaker() string {
 	command.Env = append(os.Environ(), "KUBERNETES_SERVICE_HOST="+controlplane.ClusterIP.String(), "KUBERNETES_SERVICE_PORT=443")
 	end := s.background("speaker", command)
 	s.t.Cleanup(end)
-	return filepath.Join(s.dir, "speaker.log")
+	return filepath.Join(s.Dir, "speaker.log")
 }
 
 // background starts a program that logs to a file. The returned function ends the program.
 func (s *server) background(name string, command *exec.Cmd) (end func()) {
 	s.t.Helper()
-	log, err := os.Create(filepath.Join(s.dir, name+".log"))
+	log, err := os.Create(filepath.Join(s.Dir, name+".log"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer log.Close() // the program has its own
 	command.Stdout, command.Stderr = log, log
-	if err := start(command); err != nil {
+	if err := controlplane.StartProcess(command); err != nil {
 		s.t.Fatal(err)
 	}
 	return func() {

@@ -14,17 +14,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/lanlord/lanlord/e2e/fault"
 	"github.com/lanlord/lanlord/e2e/lab"
 	"github.com/lanlord/lanlord/e2e/soak"
-	"github.com/lanlord/lanlord/e2e/wire"
 )
 
 // mostAway is for how long a kubelet may leave the API server dead.
 const mostAway = 30 * time.Second
 
-// deed begins a fault at a node, the control plane if it is nobody's in particular, and returns what ends it. What asks the API server
+// action begins a fault at a node, the control plane if it is nobody's in particular, and returns what ends it. What asks the API server
 // for something does so until it is heard: the server may be away because of another fault.
-type deed func(ctx context.Context, s *site, f soak.Fault, node lab.Node) (end func() error, err error)
+type action func(ctx context.Context, s *site, f soak.Fault, node lab.Node) (end func() error, err error)
 
 // Begin implements [soak.Site].
 func (s *site) Begin(ctx context.Context, f soak.Fault) (func() error, error) {
@@ -34,11 +34,11 @@ func (s *site) Begin(ctx context.Context, f soak.Fault) (func() error, error) {
 	}
 	rule := rules().Of(f.Kind)
 	for i := range s.known {
-		if rule.Effects&soak.Everywhere != 0 || rule.Scope == soak.Process && i == f.Node {
+		if rule.Effects&fault.Everywhere != 0 || rule.Scope == fault.Process && i == f.Node {
 			s.known[i] = 0
 		}
 	}
-	end, err := deeds()[f.Kind](ctx, s, f, node)
+	end, err := actions()[f.Kind](ctx, s, f, node)
 	return func() error {
 		if err := end(); err != nil {
 			return fmt.Errorf("end of %s: %w", f.Kind, err)
@@ -47,29 +47,31 @@ func (s *site) Begin(ctx context.Context, f soak.Fault) (func() error, error) {
 	}, err
 }
 
-// deeds are what the kinds of faults do.
-func deeds() map[soak.Kind]deed {
-	return map[soak.Kind]deed{
+// actions are what the faults of the catalogue do.
+func actions() map[fault.Kind]action {
+	return map[fault.Kind]action{
 		"node-pause":   inDocker([]string{"pause"}, []string{"unpause"}),
-		"node-kill":    inDocker([]string{"kill"}, []string{"start"}),
+		"crash":        inDocker([]string{"kill"}, []string{"start"}),
 		"node-network": disconnect,
-		"node-cut":     cut,
-		"speaker-kill": func(ctx context.Context, s *site, _ soak.Fault, node lab.Node) (func() error, error) {
+		"both":         cut,
+		"kill": func(ctx context.Context, s *site, _ soak.Fault, node lab.Node) (func() error, error) {
 			return s.another(ctx, node), s.signal("speaker", node, syscall.SIGKILL)
 		},
-		"speaker-pause": func(ctx context.Context, s *site, _ soak.Fault, node lab.Node) (func() error, error) {
+		"pause": func(ctx context.Context, s *site, _ soak.Fault, node lab.Node) (func() error, error) {
 			back := s.back(ctx, node)
 			return func() error { return errors.Join(s.signal("speaker", node, syscall.SIGCONT), back()) },
 				s.signal("speaker", node, syscall.SIGSTOP)
 		},
-		"speaker-delete": func(ctx context.Context, s *site, _ soak.Fault, node lab.Node) (func() error, error) {
+		"stop": func(ctx context.Context, s *site, _ soak.Fault, node lab.Node) (func() error, error) {
 			return s.another(ctx, node), s.deletePods(ctx, "component=speaker", "spec.nodeName="+node.Name)
 		},
-		"rollout":            rollout("daemonset/speaker"),
-		"drain":              drain,
-		"api-node":           cutFromAPI,
-		"api-kill":           killAPI,
-		"keys":               exchangeKeys,
+		"rollout":     rollout("daemonset/speaker"),
+		"drain":       drain,
+		"api-node":    cutFromAPI,
+		"api-restart": killAPI,
+		"keys": func(ctx context.Context, s *site, f soak.Fault, _ lab.Node) (func() error, error) {
+			return soak.ExchangeKeys(ctx, s.Seed, f, s.keys)
+		},
 		"config":             configure(pools.edits),
 		"config-bad":         configure(pools.breakages),
 		"controller-rollout": rollout("deployment/controller"),
@@ -80,7 +82,7 @@ func deeds() map[soak.Kind]deed {
 			}
 			return s.controllerBack(ctx), err
 		},
-		"controller-delete": func(ctx context.Context, s *site, _ soak.Fault, _ lab.Node) (func() error, error) {
+		"controller-stop": func(ctx context.Context, s *site, _ soak.Fault, _ lab.Node) (func() error, error) {
 			return s.controllerBack(ctx), s.deletePods(ctx, "component=controller", "")
 		},
 	}
@@ -123,7 +125,7 @@ func (s *site) controllerBack(ctx context.Context) func() error {
 }
 
 // inDocker does something to a node's container, and something else in the end.
-func inDocker(first, last []string) deed {
+func inDocker(first, last []string) action {
 	return func(ctx context.Context, s *site, _ soak.Fault, node lab.Node) (func() error, error) {
 		_, err := s.cluster.Docker(ctx, append(first, node.Name)...)
 		back := s.back(ctx, node)
@@ -161,7 +163,7 @@ func cut(ctx context.Context, s *site, _ soak.Fault, node lab.Node) (func() erro
 }
 
 // rollout exchanges all pods of a workload, and waits for it in the end.
-func rollout(what string) deed {
+func rollout(what string) action {
 	return func(ctx context.Context, s *site, _ soak.Fault, _ lab.Node) (func() error, error) {
 		end := func() error {
 			return s.kubectl(context.WithoutCancel(ctx), "-n", systemNamespace, "rollout", "status", what, "--timeout", "100s")
@@ -248,39 +250,22 @@ func (s *site) controlled(ctx context.Context) error {
 
 func (s *site) random(f soak.Fault) *rand.Rand { return rand.New(rand.NewPCG(s.Seed, uint64(f.At))) }
 
-// exchangeKeys does what docs/operations.md says of gossip keys: a new one beside the old, then before it, then alone.
-func exchangeKeys(ctx context.Context, s *site, f soak.Fault, _ lab.Node) (func() error, error) {
-	next, random := make([]byte, 32), s.random(f)
-	for i := range next {
-		next[i] = byte(random.Uint32())
-	}
-	edit := func(ctx context.Context, change func(map[string][]byte)) error {
-		return until(ctx, func(ctx context.Context) error {
-			secrets := s.cluster.Clientset.CoreV1().Secrets(systemNamespace)
-			secret, err := secrets.Get(ctx, "lanlord-gossip", metav1.GetOptions{})
-			if err != nil {
-				return err
-			}
-			change(secret.Data)
-			_, err = secrets.Update(ctx, secret, metav1.UpdateOptions{})
+// keys changes the entries of the gossip Secret.
+func (s *site) keys(ctx context.Context, change func(map[string][]byte)) error {
+	return until(ctx, func(ctx context.Context) error {
+		secrets := s.cluster.Clientset.CoreV1().Secrets(systemNamespace)
+		secret, err := secrets.Get(ctx, "lanlord-gossip", metav1.GetOptions{})
+		if err != nil {
 			return err
-		})
-	}
-	var old []byte
-	err := edit(ctx, func(k map[string][]byte) { old = k["key-1"]; k["key-2"] = next })
-	if err == nil {
-		err = wire.Pause(ctx, f.For/2)
-	}
-	if err == nil {
-		err = edit(ctx, func(k map[string][]byte) { k["key-1"], k["key-2"] = next, old })
-	}
-	return func() error {
-		return edit(context.WithoutCancel(ctx), func(k map[string][]byte) { delete(k, "key-2") })
-	}, err
+		}
+		change(secret.Data)
+		_, err = secrets.Update(ctx, secret, metav1.UpdateOptions{})
+		return err
+	})
 }
 
 // configure writes one of these configurations, and the usual one in the end.
-func configure(choice func(pools) []string) deed {
+func configure(choice func(pools) []string) action {
 	return func(ctx context.Context, s *site, f soak.Fault, _ lab.Node) (func() error, error) {
 		texts := choice(s.pools)
 		return func() error { return s.configure(context.WithoutCancel(ctx), s.pools.configuration("", "")) },

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lanlord/lanlord/e2e/fault"
 	"github.com/lanlord/lanlord/e2e/lab"
 	"github.com/lanlord/lanlord/e2e/soak"
 )
@@ -22,8 +23,8 @@ func TestSoak(t *testing.T) {
 	}
 	logs := t.TempDir()
 	lab.Open(t).Keep(logs)
-	kinds := []soak.Kind{
-		"speaker-delete", "speaker-pause", "node-kill", "node-network", "api-kill", "api-node", "rollout", "controller-delete", "keys", "config-bad",
+	kinds := []fault.Kind{
+		"stop", "pause", "crash", "node-network", "api-restart", "api-node", "rollout", "controller-stop", "keys", "config-bad",
 	}
 	report := soak.UnderTest(t, soak.Options{
 		Seed: 1, Duration: 150 * time.Second, Nodes: Nodes, Services: 12, Kinds: kinds, Logs: logs, Progress: t.Output(),
@@ -42,29 +43,29 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// TestRulesHaveDeeds finds a deed for each rule, and plans that leave two nodes and no node to two faults.
-func TestRulesHaveDeeds(t *testing.T) {
+// TestActions compares the catalogue with the actions, and finds plans that leave two nodes and no node to two faults.
+func TestActions(t *testing.T) {
 	r := rules()
 	for _, k := range r.Kinds() {
-		if deeds()[k] == nil {
+		if actions()[k] == nil {
 			t.Errorf("nothing is done for %s", k)
 		}
 	}
-	if len(deeds()) != len(r.Faults) {
-		t.Errorf("%d deeds for %d rules", len(deeds()), len(r.Faults))
+	if len(actions()) != len(r.Faults) {
+		t.Errorf("%d actions for %d faults", len(actions()), len(r.Faults))
 	}
 	for seed := range uint64(20) {
-		seen := make(map[soak.Kind]bool)
+		seen := make(map[fault.Kind]bool)
 		plan := soak.Plan(r, seed, time.Hour, Nodes, r.Kinds())
 		for i, f := range plan {
 			seen[f.Kind] = true
 			rule := r.Of(f.Kind)
-			if rule.Scope == soak.Process && f.Node == 0 || rule.Scope == soak.Node && f.Node < 0 {
+			if rule.Scope == fault.Process && f.Node == 0 || rule.Scope == fault.Node && f.Node < 0 {
 				t.Fatalf("seed %d: %s", seed, f)
 			}
 			for _, other := range plan[:i] {
 				together := other.End() > f.At && other.At < f.End()
-				if both := rule.Effects & r.Of(other.Kind).Effects & soak.Away; together && both != 0 {
+				if both := rule.Effects & r.Of(other.Kind).Effects & fault.Away; together && both != 0 {
 					t.Fatalf("seed %d: two nodes are away at once:\n%s\n%s", seed, other, f)
 				}
 			}

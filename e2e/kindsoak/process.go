@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/lanlord/lanlord/e2e/fault"
 	"github.com/lanlord/lanlord/e2e/lab"
 	"github.com/lanlord/lanlord/e2e/soak"
 )
@@ -118,8 +119,8 @@ func (s *site) Sample(ctx context.Context) {
 	for i, node := range s.workers {
 		_ = s.Unhindered(i, func() error { sample(node); return nil })
 	}
-	_ = s.WithoutFault(soak.Cluster, func() error { sample(s.control); return nil })
-	_ = s.WithoutFault(soak.Controller, func() error {
+	_ = s.WithoutFault(fault.Cluster, func() error { sample(s.control); return nil })
+	_ = s.WithoutFault(fault.Controller, func() error {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		pod, err := s.controllerPod(ctx)
@@ -174,7 +175,7 @@ func (s *site) Supervise(context.Context) error {
 	for i, node := range s.workers {
 		_ = s.Unhindered(i, func() error { return look(i, node) }) // there is no error
 	}
-	return s.WithoutFault(soak.Cluster, func() error { return look(len(s.workers), s.control) })
+	return s.WithoutFault(fault.Cluster, func() error { return look(len(s.workers), s.control) })
 }
 
 // Speakers implements [soak.Site].

@@ -2,7 +2,6 @@ package privilege
 
 import (
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 
@@ -10,18 +9,19 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/lanlord/lanlord/e2e/controlplane"
 	"github.com/lanlord/lanlord/e2e/inside"
 )
 
 // TestDefinitionsComeAndGo runs a controller with the rights of the overlay while MetalLB's CustomResourceDefinitions
 // come, are updated from version to version, go with all their resources, and come again. No Service loses its address.
 func TestDefinitionsComeAndGo(t *testing.T) {
-	server, dir := startServer(t)
+	server := controlplane.StartLocal(t, self.Addr(), manifest)
 	s := &suspect{client: server.Admin, component: controller, metallb: true, namespace: "lb"}
 	have, _ := metallbRights(t, controller)
 	grant(t, s.client, s.namespace, have)
 	s.expose(t, "web")
-	s.start(t, inside.File(controller), dir, "https://"+net.JoinHostPort(self.Addr().String(), "6443"))
+	s.start(t, inside.File(controller), server.Dir, server.URL())
 	defer s.stop()
 	logs := func(what string) {
 		t.Helper()

@@ -2,7 +2,6 @@ package privilege
 
 import (
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,12 +32,13 @@ address-pools:
 // label. With the rights that they have always had, the speaker announces the address, the controller gives the address to
 // nobody else, and gives a Service the address of the node. Nothing is written to the Service of the other class.
 func TestOthers(t *testing.T) {
-	server, dir := startServer(t)
+	server := controlplane.StartLocal(t, self.Addr(), manifest)
+	dir := server.Dir
 	installGateways(t, server.Admin)
 	ctx, core := t.Context(), server.Admin.CoreV1()
 	addNode(t, server.Admin, map[string]string{corev1.LabelNodeExcludeBalancers: ""})
 	gateway := makeGateway(t, server)
-	url := "https://" + net.JoinHostPort(self.Addr().String(), "6443")
+	url := server.URL()
 	var daemons []*suspect
 	for i, component := range []string{controller, speaker} {
 		s := &suspect{client: server.Admin, component: component, number: 80 + i, namespace: "others-" + component}
@@ -92,7 +92,7 @@ func TestOthers(t *testing.T) {
 }
 
 // makeGateway makes a Service of another class with an address and an endpoint.
-func makeGateway(t *testing.T, server *controlplane.Server) *corev1.Service {
+func makeGateway(t *testing.T, server *controlplane.Local) *corev1.Service {
 	t.Helper()
 	services := server.Admin.CoreV1().Services("default")
 	made, err := services.Create(t.Context(), &corev1.Service{

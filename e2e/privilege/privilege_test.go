@@ -2,13 +2,9 @@ package privilege
 
 import (
 	"cmp"
-	"context"
 	"fmt"
-	"net"
-	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -26,7 +22,7 @@ const patience = 2 * time.Minute
 // TestNoRightIsSuperfluous starts both daemons with all their rights, which must do for all that they do, and once for each
 // right without it: then something must be lost, or the log must tell that the API server refuses it.
 func TestNoRightIsSuperfluous(t *testing.T) {
-	server, dir := startServer(t)
+	server := controlplane.StartLocal(t, self.Addr(), manifest)
 	addNode(t, server.Admin, nil)
 	installGateways(t, server.Admin)
 	define(t, server.Admin, "v0.13")
@@ -51,7 +47,7 @@ func TestNoRightIsSuperfluous(t *testing.T) {
 		}
 	}
 	for _, s := range all {
-		s.start(t, inside.File(s.component), dir, "https://"+net.JoinHostPort(self.Addr().String(), "6443"))
+		s.start(t, inside.File(s.component), server.Dir, server.URL())
 	}
 	baseline := slices.DeleteFunc(slices.Clone(all), func(s *suspect) bool { return s.missing != nil })
 	work(t, all, baseline)
@@ -160,30 +156,4 @@ func addNode(t *testing.T, client kubernetes.Interface, labels map[string]string
 	if _, err := nodes.Patch(t.Context(), node, "application/merge-patch+json", []byte(status), metav1.PatchOptions{}, "status"); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// startServer starts a control plane in this namespace, and returns it and the folder with its certificates.
-func startServer(t *testing.T) (*controlplane.Server, string) {
-	t.Helper()
-	binaries, err := controlplane.Binaries()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	server := controlplane.New(controlplane.Options{Binaries: binaries, Dir: dir, Manifest: manifest})
-	t.Cleanup(server.Close)
-	err = server.Start(t.Context(), controlplane.Place{
-		Addr: self.Addr(),
-		Start: func(c *exec.Cmd) error {
-			c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-			return c.Start()
-		},
-		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, address)
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return server, dir
 }

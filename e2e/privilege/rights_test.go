@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -69,7 +67,7 @@ func rights(t *testing.T, component string) []right {
 // metallbRights returns all that the overlay gives to a component, and which of these the manifest does not give.
 func metallbRights(t *testing.T, component string) (all, more []right) {
 	t.Helper()
-	all = rightsIn(t, kustomize(t, overlay), component, "lanlord-"+component, "lanlord-metallb-"+component)
+	all = rightsIn(t, controlplane.Kustomize(t, overlay), component, "lanlord-"+component, "lanlord-metallb-"+component)
 	without := rights(t, component)
 	for _, r := range all {
 		if !slices.Contains(without, r) {
@@ -77,22 +75,6 @@ func metallbRights(t *testing.T, component string) (all, more []right) {
 		}
 	}
 	return all, more
-}
-
-// kustomize renders an overlay.
-func kustomize(t *testing.T, folder string) []byte {
-	t.Helper()
-	binaries, err := controlplane.Binaries()
-	if err != nil {
-		t.Fatal(err)
-	}
-	command := exec.Command(filepath.Join(binaries, "hyperkube"), "kustomize", folder)
-	command.Args[0] = "kubectl"
-	text, err := command.Output()
-	if err != nil {
-		t.Fatalf("kubectl kustomize %s: %v", folder, err)
-	}
-	return text
 }
 
 // rightsIn returns all that the Roles and ClusterRoles with these names give.

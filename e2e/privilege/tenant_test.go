@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/lanlord/lanlord/e2e/controlplane"
 	"github.com/lanlord/lanlord/e2e/inside"
 )
 
@@ -31,11 +31,12 @@ const (
 // also with the roles lanlord-viewer. The plugin must show what may be seen, name the missing rights, and take a move
 // back that fails.
 func TestPluginForNamespaceAdmin(t *testing.T) {
-	server, dir := startServer(t)
+	server := controlplane.StartLocal(t, self.Addr(), manifest)
+	dir := server.Dir
 	client := server.Admin
 	prepareViewer(t, client)
 	startDaemons(t, server.Kubeconfig)
-	url := "https://" + net.JoinHostPort(self.Addr().String(), "6443")
+	url := server.URL()
 	vip := self.Addr().Next().String()
 	tenant := namespaceAdmin(t, client, dir, url)
 

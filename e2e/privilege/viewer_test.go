@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/lanlord/lanlord/e2e/controlplane"
 	"github.com/lanlord/lanlord/e2e/inside"
 )
 
@@ -35,11 +35,12 @@ const (
 // TestViewerNeedsNoExec has a user with the roles lanlord-viewer, and no other right, ask both daemons by way of the
 // API server. The user must be able to do nothing in the Pods, and nobody who reaches the ports must learn the status.
 func TestViewerNeedsNoExec(t *testing.T) {
-	server, dir := startServer(t)
+	server := controlplane.StartLocal(t, self.Addr(), manifest)
+	dir := server.Dir
 	client := server.Admin
 	prepareViewer(t, client)
 	startDaemons(t, server.Kubeconfig)
-	kubeconfig := viewer(t, client, dir, "https://"+net.JoinHostPort(self.Addr().String(), "6443"))
+	kubeconfig := viewer(t, client, dir, server.URL())
 	vip := self.Addr().Next().String()
 	var text, problem string
 	if !await(t, func() bool {

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/lanlord/lanlord/e2e/ether"
 )
 
 // Neighbours reports who answered the question who has an address.
@@ -81,14 +82,14 @@ func (s Schedule) validate() error {
 type questioner interface {
 	ask() error
 	// read blocks until an answer to a question of ours arrives, or close is called.
-	read() (net.HardwareAddr, error)
+	read() (ether.MAC, error)
 	close() error
 }
 
 // survey asks by the schedule and counts the answers. It closes the questioner.
 func survey(ctx context.Context, q questioner, s Schedule, report *Neighbours) error {
 	type arrival struct {
-		mac net.HardwareAddr
+		mac ether.MAC
 		at  time.Time
 	}
 	arrivals := make(chan arrival)

@@ -9,25 +9,27 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/lanlord/lanlord/e2e/ether"
 )
 
 // station answers each question after a delay, from several MAC addresses.
 type station struct {
 	delay   time.Duration
-	macs    []net.HardwareAddr
-	answers chan net.HardwareAddr
+	macs    []ether.MAC
+	answers chan ether.MAC
 	closed  chan struct{}
 	askErr  error
 }
 
 func newStation(delay time.Duration, macs ...string) *station {
-	s := &station{delay: delay, answers: make(chan net.HardwareAddr, 100), closed: make(chan struct{})}
+	s := &station{delay: delay, answers: make(chan ether.MAC, 100), closed: make(chan struct{})}
 	for _, text := range macs {
 		mac, err := net.ParseMAC(text)
 		if err != nil {
 			panic(err)
 		}
-		s.macs = append(s.macs, mac)
+		s.macs = append(s.macs, ether.MAC(mac))
 	}
 	return s
 }
@@ -39,12 +41,12 @@ func (s *station) ask() error {
 	return s.askErr
 }
 
-func (s *station) read() (net.HardwareAddr, error) {
+func (s *station) read() (ether.MAC, error) {
 	select {
 	case mac := <-s.answers:
 		return mac, nil
 	case <-s.closed:
-		return nil, net.ErrClosed
+		return ether.MAC{}, net.ErrClosed
 	}
 }
 
@@ -75,7 +77,7 @@ func TestSurvey(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				test.station.answers = make(chan net.HardwareAddr, 100)
+				test.station.answers = make(chan ether.MAC, 100)
 				test.station.closed = make(chan struct{})
 				report := Neighbours{Target: netip.MustParseAddr("192.0.2.1")}
 				start := time.Now()

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lanlord/lanlord/e2e/fault"
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
@@ -15,8 +16,8 @@ const rulesDelay = 1200 * time.Millisecond
 func (j *Judge) heardOf(change, at time.Time, nodes ...wire.MAC) time.Time {
 	heard := change
 	for _, w := range j.windows {
-		concerns := w.who == (wire.MAC{}) || slices.Contains(nodes, w.who) || len(nodes) == 0 && !j.rules.Of(w.kind).has(Gone)
-		if !concerns || !j.rules.Of(w.kind).has(Blind) || w.from.After(at) {
+		concerns := w.who == (wire.MAC{}) || slices.Contains(nodes, w.who) || len(nodes) == 0 && !j.rules.Of(w.kind).Has(fault.Gone)
+		if !concerns || !j.rules.Of(w.kind).Has(fault.Blind) || w.from.After(at) {
 			continue
 		}
 		if w.to.IsZero() {
@@ -42,7 +43,7 @@ func (j *Judge) Overdue(since, now time.Time) bool {
 	limit := since.Add(j.rules.Quickly)
 	for _, w := range j.windows {
 		switch {
-		case !j.rules.Of(w.kind).has(Idle):
+		case !j.rules.Of(w.kind).Has(fault.Idle):
 		case w.to.IsZero():
 			return false
 		case limit.Before(w.to.Add(j.rules.Successor)):
@@ -53,7 +54,7 @@ func (j *Judge) Overdue(since, now time.Time) bool {
 }
 
 // bound returns how long a span may last, and the kind of the fault that explains it best.
-func (j *Judge) bound(s Span) (longest time.Duration, cause Kind) {
+func (j *Judge) bound(s Span) (longest time.Duration, cause fault.Kind) {
 	longest, cause = limit(s.Trait, j.rules.Of("")), "none"
 	var last time.Time
 	for _, w := range j.windows {
@@ -91,7 +92,7 @@ func (j *Judge) bound(s Span) (longest time.Duration, cause Kind) {
 	return longest, cause
 }
 
-func limit(t Trait, r Rule) time.Duration {
+func limit(t Trait, r fault.Rule) time.Duration {
 	if t == Two {
 		return r.Overlap
 	}
@@ -120,10 +121,10 @@ func (j *Judge) forsaken(s Span) (long time.Duration) {
 // loses tells whether a node is no use at a time because of a fault for an address that it may have since another time.
 func (j *Judge) loses(w *window, m wire.MAC, since, at time.Time) bool {
 	r := j.rules.Of(w.kind)
-	if r.has(Gone) && w.who == m && w.overlaps(at, at) {
+	if r.Has(fault.Gone) && w.who == m && w.overlaps(at, at) {
 		return true
 	}
-	if !r.has(Blind) || w.who != m && w.who != (wire.MAC{}) {
+	if !r.Has(fault.Blind) || w.who != m && w.who != (wire.MAC{}) {
 		return false
 	}
 	unaware := w.interval

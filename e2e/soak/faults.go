@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lanlord/lanlord/e2e/apiserver"
+	"github.com/lanlord/lanlord/e2e/fault"
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
@@ -21,13 +22,13 @@ const rolloutLimit = time.Minute
 // scarceMemory is how much memory a speaker is given under pressure: its heap alone is more.
 const scarceMemory = "GOMEMLIMIT=6MiB"
 
-// deed begins a fault, and returns what ends it.
-type deed func(ctx context.Context, r *namespaces, f Fault) (end func() error, err error)
+// action begins a fault, and returns a function that ends the fault.
+type action func(ctx context.Context, r *namespaces, f Fault) (end func() error, err error)
 
 func nothing() error { return nil }
 
-// deeds are what the kinds of faults do.
-var deeds = map[Kind]deed{
+// actions are what the faults of the catalogue do.
+var actions = map[fault.Kind]action{
 	"crash": func(_ context.Context, r *namespaces, f Fault) (func() error, error) {
 		all := []wire.Network{wire.LAN, wire.Gossip, wire.API}
 		err := errors.Join(r.lab.Carrier(f.Node, false, all...), r.lab.Kill(f.Node))
@@ -89,30 +90,32 @@ var deeds = map[Kind]deed{
 			r.all(func(n int) error { return r.lab.Cut(n, wire.API) })
 	},
 	"api-restart": func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
-		return r.server.up, r.server.down()
+		return r.server.Up, r.server.Down()
 	},
 	"api-slow": trouble(func(t *apiserver.Trouble, on bool) { t.Delay = either(on, 300*time.Millisecond) }),
 	"api-429":  trouble(func(t *apiserver.Trouble, on bool) { t.Refuse = either[uint64](on, 2) }),
 	"api-500":  trouble(func(t *apiserver.Trouble, on bool) { t.Fail = either[uint64](on, 2) }),
 	"api-watch": func(ctx context.Context, r *namespaces, _ Fault) (func() error, error) {
-		return r.repeatedly(ctx, func() error { r.server.api.HangUp(); return nil }), nil
+		return r.repeatedly(ctx, func() error { r.server.HangUp(); return nil }), nil
 	},
 	"api-gone": func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
-		r.server.api.Forget()
-		r.server.api.HangUp()
+		r.server.Forget()
+		r.server.HangUp()
 		return nothing, nil
 	},
 	"token": func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
-		return nothing, r.server.rotate()
+		return nothing, r.server.Rotate()
 	},
 	"certificate": func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
-		err := r.server.recertify()
+		err := r.server.Recertify()
 		if err == nil {
-			err = r.server.down()
+			err = r.server.Down()
 		}
-		return r.server.up, err
+		return r.server.Up, err
 	},
-	"keys": exchangeKeys,
+	"keys": func(ctx context.Context, r *namespaces, f Fault) (func() error, error) {
+		return ExchangeKeys(ctx, r.Seed, f, r.server.keys)
+	},
 	"config-bad": func(_ context.Context, r *namespaces, f Fault) (func() error, error) {
 		return r.restoreConfiguration, r.server.configure(pick(r, f, breakages))
 	},
@@ -173,13 +176,13 @@ func pick(r *namespaces, f Fault, from []string) string {
 	return from[rand.New(rand.NewPCG(r.Seed, uint64(f.At))).IntN(len(from))]
 }
 
-func cut(networks ...wire.Network) deed {
+func cut(networks ...wire.Network) action {
 	return func(_ context.Context, r *namespaces, f Fault) (func() error, error) {
 		return func() error { return r.lab.Join(f.Node, networks...) }, r.lab.Cut(f.Node, networks...)
 	}
 }
 
-func impair(how wire.Impairment) deed {
+func impair(how wire.Impairment) action {
 	return func(_ context.Context, r *namespaces, f Fault) (func() error, error) {
 		how.Seed = r.Seed + uint64(f.At)
 		mend, err := r.lab.Impair(f.Node, how, wire.LAN, wire.Gossip)
@@ -199,28 +202,33 @@ func flap(ctx context.Context, r *namespaces, f Fault) (func() error, error) {
 	return func() error { return errors.Join(stop(), r.lab.Carrier(f.Node, true, wire.LAN)) }, nil
 }
 
-func trouble(change func(*apiserver.Trouble, bool)) deed {
+func trouble(change func(*apiserver.Trouble, bool)) action {
 	return func(_ context.Context, r *namespaces, _ Fault) (func() error, error) {
-		r.server.set(func(t *apiserver.Trouble) { change(t, true) })
-		return func() error { r.server.set(func(t *apiserver.Trouble) { change(t, false) }); return nil }, nil
+		r.server.Change(func(t *apiserver.Trouble) { change(t, true) })
+		return func() error { r.server.Change(func(t *apiserver.Trouble) { change(t, false) }); return nil }, nil
 	}
 }
 
-// exchangeKeys does what README says of gossip keys: a new one beside the old, then before it, then alone.
-func exchangeKeys(ctx context.Context, r *namespaces, f Fault) (func() error, error) {
+// ExchangeKeys exchanges the gossip keys as docs/operations.md describes: a new key beside the old one, then before the old
+// one, then alone. edit changes the entries of the Secret.
+func ExchangeKeys(ctx context.Context, seed uint64, f Fault, edit func(context.Context, func(map[string][]byte)) error) (end func() error, err error) {
 	next := make([]byte, 32)
-	random := rand.New(rand.NewPCG(r.Seed, uint64(f.At)))
+	random := rand.New(rand.NewPCG(seed, uint64(f.At)))
 	for i := range next {
 		next[i] = byte(random.Uint32())
 	}
-	if err := r.server.keys(func(k map[string][]byte) { k["key-2"] = next }); err != nil {
+	// A change may happen twice, if its answer was lost.
+	var old []byte
+	if err := edit(ctx, func(k map[string][]byte) { old, k["key-2"] = k["key-1"], next }); err != nil {
 		return nothing, err
 	}
 	if err := wire.Pause(ctx, f.For/2); err != nil {
 		return nothing, err
 	}
-	err := r.server.keys(func(k map[string][]byte) { k["key-1"], k["key-2"] = k["key-2"], k["key-1"] })
-	return func() error { return r.server.keys(func(k map[string][]byte) { delete(k, "key-2") }) }, err
+	err = edit(ctx, func(k map[string][]byte) { k["key-1"], k["key-2"] = next, old })
+	return func() error {
+		return edit(context.WithoutCancel(ctx), func(k map[string][]byte) { delete(k, "key-2") })
+	}, err
 }
 
 // stop tells a node's speaker to stop. One that does not is killed, so that the soak can go on.

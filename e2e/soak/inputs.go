@@ -22,7 +22,7 @@ func (r *namespaces) loseConfiguration(ctx context.Context, f Fault) error {
 	random := rand.New(rand.NewPCG(r.Seed, uint64(f.At)))
 	var err error
 	if random.IntN(2) == 0 {
-		err = r.server.api.Delete("configmaps", types.NamespacedName{Namespace: systemNamespace, Name: "config"})
+		err = r.server.Delete("configmaps", types.NamespacedName{Namespace: systemNamespace, Name: "config"})
 	} else {
 		err = r.server.configure(pick(r, f, breakages))
 	}
@@ -57,8 +57,8 @@ func startWithoutGossip(_ context.Context, r *namespaces, f Fault) (func() error
 // hangUpOne has one node list everything again and again, so that it has not seen deletions which the others have watched.
 func hangUpOne(ctx context.Context, r *namespaces, f Fault) (func() error, error) {
 	return r.repeatedly(ctx, func() error {
-		r.server.api.Forget()
-		r.server.api.HangUpOf(wire.APIAddress(f.Node))
+		r.server.Forget()
+		r.server.HangUpOf(wire.APIAddress(f.Node))
 		return nil
 	}), nil
 }
@@ -66,22 +66,22 @@ func hangUpOne(ctx context.Context, r *namespaces, f Fault) (func() error, error
 // deleteSecret deletes the keys of gossip. The controller has to make others, as soon as there is one; then the speakers use them.
 func deleteSecret(ctx context.Context, r *namespaces, _ Fault) (func() error, error) {
 	key := types.NamespacedName{Namespace: systemNamespace, Name: "lanlord-gossip"}
-	before, err := r.server.api.Get("secrets", key)
+	before, err := r.server.Get("secrets", key)
 	if err == nil {
-		err = r.server.api.Delete("secrets", key)
+		err = r.server.Delete("secrets", key)
 	}
 	return func() error {
 		for limit := time.Now().Add(r.rules.Successor); ; {
-			now, err := r.server.api.Get("secrets", key)
+			now, err := r.server.Get("secrets", key)
 			if now != nil || err != nil {
 				return err
 			}
 			if time.Now().After(limit) {
 				r.Violate(time.Now(), fmt.Sprintf("secret-gone: nobody has made another gossip Secret within %v", r.rules.Successor))
-				return r.server.api.Put(before)
+				return r.server.Put(before)
 			}
 			if wire.Pause(ctx, 100*time.Millisecond) != nil {
-				return r.server.api.Put(before)
+				return r.server.Put(before)
 			}
 		}
 	}, err
@@ -103,11 +103,11 @@ func giveKernelAddress(ctx context.Context, r *namespaces, f Fault) (func() erro
 	own := netip.PrefixFrom(a, a.BitLen())
 	key := types.NamespacedName{Namespace: appNamespace, Name: kernelService}
 	end := func() error {
-		service, err := r.server.api.Get("services", key)
+		service, err := r.server.Get("services", key)
 		if s, ok := service.(*corev1.Service); ok && len(s.Status.LoadBalancer.Ingress) > 0 {
 			r.Violate(time.Now(), fmt.Sprintf("kernel-address: %s, which the kernel of node-%d has, was given to a Service", a, f.Node))
 		}
-		return errors.Join(err, r.server.api.Delete("services", key), r.lab.RemoveAddress(f.Node, "eth0", own))
+		return errors.Join(err, r.server.Delete("services", key), r.lab.RemoveAddress(f.Node, "eth0", own))
 	}
 	if err := r.lab.AddAddress(f.Node, "eth0", own); err != nil {
 		return nothing, err
@@ -120,14 +120,14 @@ func giveKernelAddress(ctx context.Context, r *namespaces, f Fault) (func() erro
 		r.Violate(time.Now(), fmt.Sprintf("kernel-address: node-%d has not told within %v that its kernel has %s", f.Node, kernelBound, a))
 		return end, nil
 	}
-	return end, r.server.api.Put((&Wish{Name: kernelService, Flavour: Asking, Asked: a}).Service(appNamespace))
+	return end, r.server.Put((&Wish{Name: kernelService, Flavour: Asking, Asked: a}).Service(appNamespace))
 }
 
 // told waits until a node's speaker has written into the annotations of its Pod that the kernel has an address.
 func (r *namespaces) told(ctx context.Context, number int, a netip.Addr) (bool, error) {
 	pod := types.NamespacedName{Namespace: systemNamespace, Name: "speaker-" + r.lab.Nodes()[number]}
 	for limit := time.Now().Add(kernelBound); time.Now().Before(limit); {
-		o, err := r.server.api.Get("pods", pod)
+		o, err := r.server.Get("pods", pod)
 		if err != nil {
 			return false, err
 		}

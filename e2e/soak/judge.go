@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lanlord/lanlord/e2e/fault"
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
@@ -41,7 +42,7 @@ type Span struct {
 	Addr     netip.Addr
 	From, To time.Time
 	// Cause is the kind of the fault that began or ended last before it, if any was happening, and Bound how long it might last.
-	Cause Kind
+	Cause fault.Kind
 	Bound time.Duration
 	// Sought is when what is unserved was requested first: another Service may have had the address before.
 	Sought time.Time
@@ -77,7 +78,7 @@ func (i interval) overlaps(from, to time.Time) bool {
 // window is the time of a fault, who the node that it happens to, if it is one's.
 type window struct {
 	interval
-	kind Kind
+	kind fault.Kind
 	who  wire.MAC
 }
 
@@ -128,7 +129,7 @@ func NewJudge(rules Rules, done func(Span)) *Judge {
 }
 
 // Begin notes that a fault begins, and to which node, the zero value for none in particular. The returned function notes its end.
-func (j *Judge) Begin(k Kind, who wire.MAC, at time.Time) (end func(time.Time)) {
+func (j *Judge) Begin(k fault.Kind, who wire.MAC, at time.Time) (end func(time.Time)) {
 	w := &window{interval{from: at}, k, who}
 	j.windows = append(j.windows, w)
 	return func(at time.Time) { w.to = at }

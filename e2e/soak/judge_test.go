@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lanlord/lanlord/e2e/fault"
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
@@ -276,7 +277,7 @@ func TestJudgeNamesTheFault(t *testing.T) {
 func TestOverdue(t *testing.T) {
 	for _, test := range []struct {
 		name        string
-		kind        Kind
+		kind        fault.Kind
 		from, to    int
 		since, want int
 	}{
@@ -306,14 +307,14 @@ func TestJudgeOfRequests(t *testing.T) {
 	target := netip.AddrPortFrom(address, 80)
 	rules := namespaceRules()
 	rules.Reprogram = 5 * time.Second
-	rules.Faults = append(rules.Faults, Rule{Kind: "reboot", Scope: Process, Dark: detected, Overlap: heard, Effects: Gone | Blind | Unwired})
+	rules.Faults = append(rules.Faults, fault.Rule{Kind: "reboot", Scope: fault.Process, Dark: 5 * time.Second, Overlap: 3 * time.Second, Effects: fault.Gone | fault.Blind | fault.Unwired})
 	for name, test := range map[string]struct {
 		// Requests that begin after since and before until fail; since is 1000 ms if it is 0.
 		since, until int
 		// dark says that nobody answers for the address, deleted that requests end after the first, late that they begin with since.
 		dark, deleted, late bool
 		// fault happens until 6 s have passed, from is when it begins, and who whom it happens to.
-		fault Kind
+		fault fault.Kind
 		from  int
 		who   wire.MAC
 		want  string

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/lanlord/lanlord/e2e/apiserver"
+	"github.com/lanlord/lanlord/e2e/fault"
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
@@ -46,9 +47,9 @@ func (*namespaces) Rules() Rules { return namespaceRules() }
 
 // Start implements [Site].
 func (r *namespaces) Start(_ context.Context, s *Soak) (err error) {
-	r.Soak, r.server = s, &server{api: apiserver.New(), dir: s.Logs}
+	r.Soak, r.server = s, &server{wire.NewScripted(s.Logs)}
 	for _, name := range []string{appNamespace, systemNamespace} {
-		if err := r.server.api.Put(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
+		if err := r.server.Put(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
 			return err
 		}
 	}
@@ -70,7 +71,7 @@ func (r *namespaces) Start(_ context.Context, s *Soak) (err error) {
 	if err := r.startManager(); err != nil {
 		return err
 	}
-	r.churn, err = newChurn(r.Seed, r.server.api, r.lab.Nodes(), r.Services/3, r.Services-r.Services/3)
+	r.churn, err = newChurn(r.Seed, r.server.Server, r.lab.Nodes(), r.Services/3, r.Services-r.Services/3)
 	return err
 }
 
@@ -113,7 +114,7 @@ func (r *namespaces) MACs() []wire.MAC { return r.lab.MACs() }
 // labelNodes lets all nodes but the last announce the addresses that Services ask for.
 func (r *namespaces) labelNodes() error {
 	for _, name := range r.lab.Nodes()[:r.Nodes-1] {
-		if _, err := r.server.api.Edit("nodes", types.NamespacedName{Name: name}, func(o runtime.Object) {
+		if _, err := r.server.Edit("nodes", types.NamespacedName{Name: name}, func(o runtime.Object) {
 			metav1.SetMetaDataLabel(&o.(*corev1.Node).ObjectMeta, nodeLabel, "yes")
 		}); err != nil {
 			return err
@@ -129,7 +130,7 @@ func (r *namespaces) Pools() map[netip.Prefix][]wire.MAC {
 
 // Changes implements [Site]. Of the Service of the fault kernel-address nothing is told: that fault checks it.
 func (r *namespaces) Changes() (changes []apiserver.Change, err error) {
-	changes, r.version, err = r.server.api.Changes("services", r.version)
+	changes, r.version, err = r.server.Changes("services", r.version)
 	return slices.DeleteFunc(changes, func(c apiserver.Change) bool {
 		s, ok := c.After.(*corev1.Service)
 		if !ok {
@@ -165,11 +166,11 @@ func (r *namespaces) Deed() (bool, error) {
 }
 
 // Events implements [Site].
-func (r *namespaces) Events() (map[string]int, error) { return r.server.api.DeleteEvents() }
+func (r *namespaces) Events() (map[string]int, error) { return r.server.DeleteEvents() }
 
 // Begin implements [Site].
 func (r *namespaces) Begin(ctx context.Context, f Fault) (func() error, error) {
-	return deeds[f.Kind](ctx, r, f)
+	return actions[f.Kind](ctx, r, f)
 }
 
 // Sample implements [Site].
@@ -182,7 +183,7 @@ func (r *namespaces) Sample(ctx context.Context) {
 			return nil
 		})
 	}
-	_ = r.WithoutFault(Controller, func() error {
+	_ = r.WithoutFault(fault.Controller, func() error {
 		if r.manager.running() {
 			r.Measure(ctx, "controller", r.manager.cmd.Process.Pid, func(ctx context.Context) (string, error) { return r.manager.metrics(ctx, r.http) })
 		}
@@ -204,7 +205,7 @@ func (r *namespaces) Supervise(context.Context) error {
 			return err
 		}
 	}
-	return r.WithoutFault(Controller, func() error {
+	return r.WithoutFault(fault.Controller, func() error {
 		if r.manager.running() {
 			return nil
 		}

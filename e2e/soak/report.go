@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/lanlord/lanlord/e2e/fault"
 )
 
 // Violation is what must not be.
@@ -39,7 +41,7 @@ type Report struct {
 	Took time.Duration
 	// Settled says that the cluster was at rest before the first fault.
 	Settled bool
-	Faults  map[Kind]*Tally
+	Faults  map[fault.Kind]*Tally
 	Usage   map[string][]Usage
 	// Deeds counts what users did, Lost the controllers that ended by themselves.
 	Deeds, Lost int
@@ -52,7 +54,7 @@ type Report struct {
 	// Killed counts speakers that the kernel killed because of a fault that need not have.
 	Killed int
 	// LeftOut says why kinds of faults were left out.
-	LeftOut map[Kind]string
+	LeftOut map[fault.Kind]string
 	Events  map[string]int
 	// Requests counts those of clients, Failed those that were not answered.
 	Requests, Failed int
@@ -69,8 +71,8 @@ type Report struct {
 
 func newReport(o Options, rules Rules) *Report {
 	r := &Report{
-		Options: o, rules: rules, Faults: map[Kind]*Tally{"none": {}}, Usage: make(map[string][]Usage), Events: make(map[string]int),
-		LogLevels: make(map[string]int), Refused: make(map[string]int), LeftOut: make(map[Kind]string),
+		Options: o, rules: rules, Faults: map[fault.Kind]*Tally{"none": {}}, Usage: make(map[string][]Usage), Events: make(map[string]int),
+		LogLevels: make(map[string]int), Refused: make(map[string]int), LeftOut: make(map[fault.Kind]string),
 	}
 	for _, k := range o.Kinds {
 		r.Faults[k] = &Tally{}
@@ -79,14 +81,14 @@ func newReport(o Options, rules Rules) *Report {
 }
 
 // LeaveOut says why kinds of faults cannot happen here. It is called before the first one.
-func (r *Report) LeaveOut(why string, kinds ...Kind) {
+func (r *Report) LeaveOut(why string, kinds ...fault.Kind) {
 	for _, k := range kinds {
 		r.LeftOut[k] = why
 	}
 }
 
 // without tells whether a kind of fault is left out.
-func (r *Report) without(k Kind) bool { return r.LeftOut[k] != "" }
+func (r *Report) without(k fault.Kind) bool { return r.LeftOut[k] != "" }
 
 // add counts a span that was judged.
 func (r *Report) add(s Span) {

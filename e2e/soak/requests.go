@@ -3,6 +3,8 @@ package soak
 import (
 	"net/netip"
 	"time"
+
+	"github.com/lanlord/lanlord/e2e/fault"
 )
 
 // Requested notes what came of a request that began at a time.
@@ -57,11 +59,11 @@ func (j *Judge) unforwarded(s Span) time.Duration {
 		if w.to.IsZero() {
 			learnt = s.To
 		}
-		if tenure := of.stations[w.who]; r.has(Unwired) && tenure != nil && tenure.overlaps(s.From, s.To) && !w.from.After(s.To) {
+		if tenure := of.stations[w.who]; r.Has(fault.Unwired) && tenure != nil && tenure.overlaps(s.From, s.To) && !w.from.After(s.To) {
 			until = later(until, learnt)
 		}
 		// Who heard of the Service before forgets nothing.
-		if r.has(Blind) && !w.from.After(known.Add(j.rules.Quickly)) {
+		if r.Has(fault.Blind) && !w.from.After(known.Add(j.rules.Quickly)) {
 			known = later(known, learnt)
 			until = later(until, learnt)
 		}

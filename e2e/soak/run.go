@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lanlord/lanlord/e2e/ether"
+	"github.com/lanlord/lanlord/e2e/fault"
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
@@ -23,7 +25,7 @@ type Options struct {
 	// whole time; at least 6.
 	Nodes, Services int
 	// Kinds are the faults that may happen.
-	Kinds []Kind
+	Kinds []fault.Kind
 	// Logs is an existing directory for all logs, and what belongs to violations.
 	Logs string
 	// Progress is told what happens, a line each.
@@ -44,11 +46,11 @@ type Soak struct {
 	site     Site
 	rules    Rules
 	schedule Schedule
-	trace    trace
+	trace    ether.Trace
 
 	// nodes and scopes are held while a fault lasts, so that two that came late do not get in each other's way.
 	nodes  []sync.Mutex
-	scopes [Cluster + 1]sync.Mutex
+	scopes [fault.Scopes]sync.Mutex
 
 	// mu guards the rest. begun is when users and faults begin.
 	mu     sync.Mutex
@@ -145,7 +147,7 @@ func (r *Soak) happen(ctx context.Context) error {
 func (r *Soak) fault(ctx context.Context, f Fault) error {
 	rule := r.rules.Of(f.Kind)
 	for n := range r.nodes {
-		if n == f.Node || rule.has(Everywhere) {
+		if n == f.Node || rule.Has(fault.Everywhere) {
 			r.nodes[n].Lock()
 			defer r.nodes[n].Unlock()
 		}
@@ -228,7 +230,7 @@ func (r *Soak) Unhindered(node int, f func() error) error {
 }
 
 // WithoutFault calls f unless a fault of a scope happens, and keeps such from happening meanwhile.
-func (r *Soak) WithoutFault(of Scope, f func() error) error {
+func (r *Soak) WithoutFault(of fault.Scope, f func() error) error {
 	if !r.scopes[of].TryLock() {
 		return nil
 	}
@@ -262,7 +264,7 @@ func (r *Soak) Unrequested(target netip.AddrPort) {
 }
 
 // Saw notes a frame that has passed. It keeps no part of it.
-func (r *Soak) Saw(at time.Time, frame []byte) { r.trace.add(at, frame) }
+func (r *Soak) Saw(at time.Time, frame []byte) { r.trace.Add(at, frame) }
 
 // mostKept is of how many violations the trace and the ends of the logs are kept.
 const mostKept = 10
@@ -300,5 +302,5 @@ func (r *Soak) keep(path string, at time.Time, v Violation) error {
 		return errors.Join(err, failed)
 	}
 	defer packets.Close()
-	return errors.Join(err, r.trace.write(packets, at.Add(-5*time.Second), time.Now()))
+	return errors.Join(err, r.trace.Write(packets, at.Add(-5*time.Second), time.Now()))
 }

@@ -7,11 +7,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/lanlord/lanlord/e2e/fault"
 )
 
 // Fault happens once.
 type Fault struct {
-	Kind Kind
+	Kind fault.Kind
 	// Node is counted from 0; -1 where the fault is nobody's in particular.
 	Node int
 	// At is how long after the start it begins, and For how long it lasts.
@@ -48,23 +50,23 @@ const calm = 15 * time.Second
 // Plan returns the schedule of a seed: of two Plans with the same arguments each fault is the same. All kinds have happened
 // once before any happens twice as far as there is time. Some faults overlap, but never two of the same scope, and at
 // most one node at a time is no use to its clients, or less than all but one of them if there are more than three.
-func Plan(rules Rules, seed uint64, duration time.Duration, nodes int, kinds []Kind) Schedule {
+func Plan(rules Rules, seed uint64, duration time.Duration, nodes int, kinds []fault.Kind) Schedule {
 	random := rand.New(rand.NewPCG(seed, 1))
 	var s Schedule
-	var bag []Kind
+	var bag []fault.Kind
 	round := 0
 	for at := 2 * time.Second; len(kinds) > 0; {
 		for len(bag) == 0 {
-			bag = slices.DeleteFunc(slices.Clone(kinds), func(k Kind) bool { return round%max(1, rules.Of(k).Every) != 0 })
+			bag = slices.DeleteFunc(slices.Clone(kinds), func(k fault.Kind) bool { return round%max(1, rules.Of(k).Every) != 0 })
 			round++
 			random.Shuffle(len(bag), func(i, j int) { bag[i], bag[j] = bag[j], bag[i] })
 		}
 		r := rules.Of(bag[0])
 		f := Fault{Kind: r.Kind, Node: -1, At: at, For: between(random, r.Shortest, r.Longest)}
 		switch {
-		case r.Scope == Process, r.has(Anew):
+		case r.Scope == fault.Process, r.Has(fault.Anew):
 			f.Node = 1 + random.IntN(nodes-1)
-		case r.Scope == Node, r.has(Single):
+		case r.Scope == fault.Node, r.Has(fault.Single):
 			f.Node = random.IntN(nodes)
 		}
 		for s.hinders(rules, f, nodes) {
@@ -100,12 +102,12 @@ func (s Schedule) hinders(rules Rules, f Fault, nodes int) bool {
 		if f.At > other.End()+o.Recovery+3*time.Second || other.At > f.End()+r.Recovery+3*time.Second {
 			continue
 		}
-		if o.Scope == r.Scope || f.Node >= 0 && f.Node == other.Node || r.Scope == Cluster && o.has(Away) || r.has(Away) && o.Scope == Cluster {
+		if o.Scope == r.Scope || f.Node >= 0 && f.Node == other.Node || r.Scope == fault.Cluster && o.Has(fault.Away) || r.Has(fault.Away) && o.Scope == fault.Cluster {
 			return true
 		}
-		if o.has(Away) {
+		if o.Has(fault.Away) {
 			without[other.Node] = true
 		}
 	}
-	return r.has(Away) && len(without) > max(1, nodes-2)
+	return r.Has(fault.Away) && len(without) > max(1, nodes-2)
 }

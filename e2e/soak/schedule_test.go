@@ -3,6 +3,8 @@ package soak
 import (
 	"testing"
 	"time"
+
+	"github.com/lanlord/lanlord/e2e/fault"
 )
 
 // TestPlanIsOfTheSeed makes the same schedule of the same seed, and another one of another.
@@ -25,11 +27,11 @@ func TestPlanLeavesNodes(t *testing.T) {
 	for seed := range uint64(200) {
 		nodes := 3 + int(seed%4)
 		plan := Plan(namespaceRules(), seed, 20*time.Minute, nodes, namespaceRules().Kinds())
-		seen := make(map[Kind]int)
+		seen := make(map[fault.Kind]int)
 		for i, f := range plan {
 			r := namespaceRules().Of(f.Kind)
 			seen[f.Kind]++
-			if f.For < r.Shortest || f.For > r.Longest || f.End() > 20*time.Minute-calm || f.Node >= nodes || (r.Scope == Process || r.has(Anew)) && f.Node < 1 {
+			if f.For < r.Shortest || f.For > r.Longest || f.End() > 20*time.Minute-calm || f.Node >= nodes || (r.Scope == fault.Process || r.Has(fault.Anew)) && f.Node < 1 {
 				t.Fatalf("seed %d: %s", seed, f)
 			}
 			without := make(map[int]bool)
@@ -37,7 +39,7 @@ func TestPlanLeavesNodes(t *testing.T) {
 				if other.At > f.At || other.End() <= f.At {
 					continue
 				}
-				if namespaceRules().Of(other.Kind).has(Away) {
+				if namespaceRules().Of(other.Kind).Has(fault.Away) {
 					without[other.Node] = true
 				}
 				if i != j && namespaceRules().Of(other.Kind).Scope == r.Scope {
@@ -53,5 +55,18 @@ func TestPlanLeavesNodes(t *testing.T) {
 				t.Errorf("seed %d: no %s in 20 minutes", seed, k)
 			}
 		}
+	}
+}
+
+// TestActions compares the catalogue with the actions.
+func TestActions(t *testing.T) {
+	kinds := namespaceRules().Kinds()
+	for _, k := range kinds {
+		if actions[k] == nil {
+			t.Errorf("nothing is done for %s", k)
+		}
+	}
+	if len(actions) != len(kinds) {
+		t.Errorf("%d actions for %d faults", len(actions), len(kinds))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lanlord/lanlord/e2e/fault"
 	"github.com/lanlord/lanlord/e2e/wire"
 )
 
@@ -26,13 +27,13 @@ func TestSoak(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name     string
-		kinds    []Kind
+		kinds    []fault.Kind
 		duration time.Duration
 	}{
 		{"all", namespaceRules().Kinds(), 75 * time.Second},
 		// What needs the most of the machine is not left to the seed.
-		{"inputs that differ", []Kind{"config-restart", "config-rollout", "secret-gone", "watch-points", "kernel-address", "gossip-start"}, 75 * time.Second},
-		{"memory and certificates", []Kind{"squeeze", "oom", "certificate"}, time.Minute},
+		{"inputs that differ", []fault.Kind{"config-restart", "config-rollout", "secret-gone", "watch-points", "kernel-address", "gossip-start"}, 75 * time.Second},
+		{"memory and certificates", []fault.Kind{"squeeze", "oom", "certificate"}, time.Minute},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			soak(t, Options{

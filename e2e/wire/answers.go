@@ -2,7 +2,6 @@ package wire
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lanlord/lanlord/e2e/ether"
 )
 
 const (
@@ -74,7 +75,7 @@ func (l *Lab) newQuestioner(n *node) (*questioner, error) {
 		return nil, err
 	}
 	q := &questioner{from: MAC(eth0.Attrs().HardwareAddr), to: n.mac, addr: host(lan4, cachedHost).Addr()}
-	err = c.do(func() (err error) { q.fd, err = listen(c.eth0, etherARP); return err })
+	err = c.do(func() (err error) { q.fd, err = ether.Listen(c.eth0, ether.TypeARP); return err })
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", n.name, err)
 	}
@@ -85,7 +86,7 @@ func (q *questioner) close() { _ = unix.Close(q.fd) }
 
 // request is a frame that asks the node alone for an address.
 func (q *questioner) request(addr netip.Addr) []byte {
-	frame := question(addr, q.addr, q.from)
+	frame := ether.Question(addr, q.addr, q.from)
 	copy(frame, q.to[:])
 	return frame
 }
@@ -100,13 +101,12 @@ func (q *questioner) send(frame []byte) error {
 
 // receive waits for an answer for an address, and reads over all other frames. It returns false if none comes in time.
 func (q *questioner) receive(addr netip.Addr) bool {
-	const reply = 2
-	want := addr.As4()
 	for end := time.Now().Add(lostAfter); ; {
 		n, err := unix.Read(q.fd, q.frame[:])
-		if err == nil && n >= etherHeader+28 && binary.BigEndian.Uint16(q.frame[etherHeader+6:]) == reply &&
-			[4]byte(q.frame[etherHeader+14:]) == want {
-			return true
+		if err == nil {
+			if c, ok := ether.ParseClaim(q.frame[:n]); ok && c.Addr == addr && !c.Request {
+				return true
+			}
 		}
 		if time.Now().After(end) {
 			return false

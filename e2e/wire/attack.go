@@ -184,7 +184,7 @@ func (l *Lab) endure(ctx context.Context, a Attack, host *attacker, rate int, la
 		return err
 	}
 	defer bare.close()
-	l.sniffer.forget()
+	l.sniffer.claims.Take()
 	during, stop := context.WithTimeout(ctx, lasts)
 	defer stop()
 	start := time.Now()
@@ -236,7 +236,7 @@ func (l *Lab) askMeanwhile(ctx context.Context, owners map[netip.Addr]MAC) (aske
 				missing++
 			}
 		}
-		l.sniffer.forget()
+		l.sniffer.claims.Take()
 	}
 	return asked, missing, nil
 }

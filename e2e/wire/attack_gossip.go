@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lanlord/lanlord/e2e/ether"
 )
 
 const (
@@ -129,10 +131,10 @@ type overheard struct {
 
 // overhear returns the datagram of gossip in a frame.
 func overhear(frame []byte) (o overheard, ok bool) {
-	const udp, udpEnd = icmp6, icmp6 + 8
-	if len(frame) <= udpEnd || frame[etherHeader+6] != unix.IPPROTO_UDP || binary.BigEndian.Uint16(frame[udp+2:]) != gossipPort {
+	const udp, udpEnd = ether.ICMPv6Start, ether.ICMPv6Start + 8
+	if len(frame) <= udpEnd || frame[ether.HeaderSize+6] != unix.IPPROTO_UDP || binary.BigEndian.Uint16(frame[udp+2:]) != gossipPort {
 		return o, false
 	}
-	from, to := netip.AddrFrom16([16]byte(frame[ipv6Source:])), netip.AddrFrom16([16]byte(frame[ipv6Target:]))
+	from, to := netip.AddrFrom16([16]byte(frame[ether.IPv6Source:])), netip.AddrFrom16([16]byte(frame[ether.IPv6Target:]))
 	return overheard{from, netip.AddrPortFrom(to, gossipPort), slices.Clone(frame[udpEnd:])}, true
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/lanlord/lanlord/e2e/ether"
 )
 
 // attackerHost is the attacker's number in the LAN and the network of the gossip.
@@ -61,7 +63,7 @@ func (a *attacker) plugIn() error {
 		return err
 	}
 	a.mac = MAC(link.Attrs().HardwareAddr)
-	if err := a.do(func() (err error) { a.raw, err = listen(link.Attrs().Index, unix.ETH_P_ALL); return err }); err != nil {
+	if err := a.do(func() (err error) { a.raw, err = ether.Listen(link.Attrs().Index, unix.ETH_P_ALL); return err }); err != nil {
 		return err
 	}
 	err = a.do(func() (err error) {
@@ -72,7 +74,7 @@ func (a *attacker) plugIn() error {
 		return err
 	}
 	return a.lab.hub.do(func() (err error) {
-		a.heard, err = listen(a.lab.hub.bridge[Gossip].Attrs().Index, etherIPv6)
+		a.heard, err = ether.Listen(a.lab.hub.bridge[Gossip].Attrs().Index, ether.TypeIPv6)
 		return err
 	})
 }
@@ -143,11 +145,11 @@ func (a *attacker) answerAll(ctx context.Context, _ int) (sent int, err error) {
 		if err != nil {
 			continue // nothing came within the timeout
 		}
-		answer, addr, ok := answerTo(frame[:n], a.mac)
-		if !ok {
+		answer, addr, ok := ether.Answer(frame[:n], a.mac)
+		if !ok || !services4.Contains(addr) && !services6.Contains(addr) {
 			continue
 		}
-		for _, frame := range [][]byte{answer, announcement(addr, a.mac)} {
+		for _, frame := range [][]byte{answer, ether.Announcement(addr, a.mac)} {
 			if _, err := unix.Write(a.raw, frame); err != nil && !errors.Is(err, unix.ENOBUFS) {
 				return sent, err
 			}

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/lanlord/lanlord/e2e/ether"
 )
 
 const (
@@ -21,7 +22,6 @@ const (
 	emptyEvery  = 10 * time.Millisecond
 	// mostPings is how many can be told apart.
 	mostPings = 1 << 20
-	pingID    = 7
 	// lastAnswer is how long answers may come after the last ping was sent.
 	lastAnswer = 100 * time.Millisecond
 )
@@ -76,11 +76,11 @@ func (c *client) talk(ctx context.Context, addr netip.Addr, first func()) (*stre
 			case err != nil:
 				continue // the kernel tells of a host out of reach
 			}
-			number, ok := parseReply(b[:n], addr.Is4())
+			number, ok := ether.ParseReply(b[:n], addr.Is4())
 			if !ok {
 				continue
 			}
-			s.came = append(s.came, arrival(control[:rest]))
+			s.came = append(s.came, ether.Arrival(control[:rest]))
 			answered[number] = true
 			if len(s.came) == 1 {
 				first()
@@ -147,38 +147,10 @@ func (c *client) send(ctx context.Context, conn *net.IPConn, addr netip.Addr, s 
 		if c.empties {
 			_ = c.link.NeighDel(neighbour) // there may be none
 		}
-		message := ping(uint32(len(s.sent)), addr.Is4())
+		message := ether.Ping(uint32(len(s.sent)), addr.Is4())
 		s.sent = append(s.sent, time.Now())
 		_, _ = conn.Write(message)
 		// Counted from the start, so that lateness does not add up.
 		timer.Reset(time.Until(start.Add(time.Duration(len(s.sent)) * c.every)))
 	}
-}
-
-// ping returns an echo request (RFC 792; RFC 4443, section 4.1) that has its number as its data. The checksum of ICMPv6 is the kernel's to
-// fill in.
-func ping(number uint32, four bool) []byte {
-	b := binary.BigEndian.AppendUint32([]byte{128, 0, 0, 0, pingID >> 8, pingID & 0xff, byte(number >> 8), byte(number)}, number)
-	if !four {
-		return b
-	}
-	b[0] = 8
-	binary.BigEndian.PutUint16(b[2:], internetChecksum(b))
-	return b
-}
-
-// parseReply returns the number of the ping that a message answers, and false if it answers none. In IPv4 the header comes
-// before the message.
-func parseReply(b []byte, four bool) (uint32, bool) {
-	kind := byte(129)
-	if four {
-		if len(b) < 20 {
-			return 0, false
-		}
-		kind, b = 0, b[min(len(b), int(b[0]&0xf)*4):]
-	}
-	if len(b) < 12 || b[0] != kind || binary.BigEndian.Uint16(b[4:]) != pingID {
-		return 0, false
-	}
-	return binary.BigEndian.Uint32(b[8:]), true
 }

@@ -79,7 +79,7 @@ func (l *Lab) Idle() error { return idle(l, nil) }
 func (l *Lab) Ask(addrs []netip.Addr) error { return l.sniffer.ask(addrs) }
 
 // Claims returns the claims that have come since the last call, and forgets them.
-func (l *Lab) Claims() []Claim { return l.sniffer.take() }
+func (l *Lab) Claims() []Claim { return l.sniffer.claims.Take() }
 
 // Tap calls f with each frame of ARP and IPv6 that passes the LAN and the time it came, from several goroutines.
 func (l *Lab) Tap(f func(at time.Time, frame []byte)) { l.sniffer.tap.Store(&f) }

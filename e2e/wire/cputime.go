@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lanlord/lanlord/e2e/ether"
 )
 
 const (
@@ -81,7 +83,7 @@ func newBareReader(n *node, to MAC, answers bool) (*bareReader, error) {
 		return nil, err
 	}
 	b := &bareReader{cpu: make(chan time.Duration, 1)}
-	err = n.do(func() (err error) { b.fd, err = listen(eth0.Attrs().Index, unix.ETH_P_ALL); return err })
+	err = n.do(func() (err error) { b.fd, err = ether.Listen(eth0.Attrs().Index, unix.ETH_P_ALL); return err })
 	if err != nil {
 		return nil, fmt.Errorf("read beside the speaker of %s: %w", n.name, err)
 	}
@@ -92,7 +94,7 @@ func newBareReader(n *node, to MAC, answers bool) (*bareReader, error) {
 		frame := make([]byte, 2048)
 		for !b.closed.Load() {
 			size, err := unix.Read(b.fd, frame)
-			if err == nil && answers && size > etherHeader && MAC(frame[6:]) == to {
+			if err == nil && answers && size > ether.HeaderSize && MAC(frame[6:]) == to {
 				_, _ = unix.Write(b.fd, answer) // what cannot be sent is lost
 			}
 		}

@@ -6,12 +6,14 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/lanlord/lanlord/e2e/fault"
 )
 
-// Fault is something that happens to the owner of an address, and how it ends.
+// Fault is a fault of the catalogue that happens to the owner of an address.
 type Fault struct {
-	// Name is one word; About says what happens.
-	Name, About string
+	// Name is the name in the catalogue.
+	Name string
 	// Hold is how long the fault lasts, After how long is measured after its end.
 	Hold, After time.Duration
 	// Many says that the owner shall have hundreds of addresses, and a laboratory of its own.
@@ -22,31 +24,31 @@ type Fault struct {
 	inject, heal, restore func(*Lab, *node) error
 }
 
-// Faults returns all faults.
-func Faults() []Fault {
-	return []Fault{
-		{Name: "crash", About: "the owner loses power: all its links go down, its speaker is gone",
-			Hold: 4 * time.Second, inject: crash, restore: revive},
-		{Name: "kill", About: "the owner's speaker is killed, its kernel goes on",
-			Hold: 4 * time.Second, inject: func(_ *Lab, n *node) error { return n.kill() }, restore: startAgain},
-		{Name: "stop", About: "the owner's speaker is told to stop",
-			Hold: 3 * time.Second, inject: stop, restore: startAgain},
-		{Name: "return", About: "a speaker that was stopped comes back",
-			Hold: 4 * time.Second, prepare: stop, inject: startAgain},
-		{Name: "pause", About: "the owner's speaker hangs for 4 s (SIGSTOP), then goes on",
-			Hold: 4 * time.Second, After: 3 * time.Second, inject: send(syscall.SIGSTOP), heal: send(syscall.SIGCONT)},
-		{Name: "gossip", About: "the owner is cut off from gossip for 4 s",
-			Hold: 4 * time.Second, After: 4 * time.Second, inject: cut(Gossip), heal: join(Gossip)},
-		{Name: "lan", About: "the owner is cut off from the LAN for 4 s, with a carrier",
-			Hold: 4 * time.Second, After: 3 * time.Second, inject: cut(LAN), heal: join(LAN)},
-		{Name: "both", About: "the owner is cut off from the LAN and gossip for 4 s",
-			Hold: 4 * time.Second, After: 4 * time.Second, inject: cut(LAN, Gossip), heal: join(LAN, Gossip)},
-		{Name: "api", About: "all nodes are cut off from the API server for 4 s",
-			Hold: 4 * time.Second, After: 2 * time.Second, inject: cutAPI, heal: joinAPI},
-		{Name: "busy", About: "all CPUs of the machine are busy for 8 s, twice over",
-			Hold: 8 * time.Second, After: 2 * time.Second, inject: busy, heal: idle},
-		{Name: "many", About: "the owner of about 700 addresses loses power",
-			Hold: 4 * time.Second, Many: true, inject: crash, restore: revive},
+// Faults returns all faults, in the order of the catalogue.
+func Faults() (faults []Fault) {
+	all := actions()
+	for _, rule := range fault.Measured.Rules() {
+		f := all[rule.Kind]
+		f.Name, f.Hold = string(rule.Kind), rule.Longest
+		faults = append(faults, f)
+	}
+	return faults
+}
+
+// actions returns what the faults do.
+func actions() map[fault.Kind]Fault {
+	return map[fault.Kind]Fault{
+		"crash":   {inject: crash, restore: revive},
+		"kill":    {inject: func(_ *Lab, n *node) error { return n.kill() }, restore: startAgain},
+		"stop":    {inject: stop, restore: startAgain},
+		"return":  {prepare: stop, inject: startAgain},
+		"pause":   {After: 3 * time.Second, inject: send(syscall.SIGSTOP), heal: send(syscall.SIGCONT)},
+		"gossip":  {After: 4 * time.Second, inject: cut(Gossip), heal: join(Gossip)},
+		"lan":     {After: 3 * time.Second, inject: cut(LAN), heal: join(LAN)},
+		"both":    {After: 4 * time.Second, inject: cut(LAN, Gossip), heal: join(LAN, Gossip)},
+		"busy":    {After: 2 * time.Second, inject: busy, heal: idle},
+		"api-all": {After: 2 * time.Second, inject: cutAPI, heal: joinAPI},
+		"many":    {Many: true, inject: crash, restore: revive},
 	}
 }
 

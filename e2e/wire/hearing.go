@@ -36,7 +36,7 @@ func (l *Lab) Hear(ctx context.Context, addrs []netip.Addr) (Hearing, error) {
 		select {
 		case <-ctx.Done():
 			h.To = time.Now()
-			h.Claims = l.sniffer.since(h.From)
+			h.Claims = l.sniffer.claims.Since(h.From)
 			return h, nil
 		case <-tick.C:
 		}

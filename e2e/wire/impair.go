@@ -10,6 +10,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/lanlord/lanlord/e2e/ether"
 )
 
 // Impairment is what is wrong with a cable. Not every kernel has netem, so this process carries the frames.
@@ -76,7 +78,7 @@ func (h *hub) relay(p *port, how Impairment) (*relay, error) {
 	}
 	for i, end := range []netlink.Link{p.end, pair} {
 		if err == nil {
-			err = h.do(func() (err error) { r.fds[i], err = carry(end.Attrs().Index); return err })
+			err = h.do(func() (err error) { r.fds[i], err = ether.Carry(end.Attrs().Index); return err })
 		}
 	}
 	if err != nil {
@@ -86,30 +88,6 @@ func (h *hub) relay(p *port, how Impairment) (*relay, error) {
 		r.ended.Go(func() { r.run(r.fds[i], r.fds[1-i], how, uint64(i)) })
 	}
 	return r, nil
-}
-
-// carry opens a packet socket that sees and sends whole frames of an interface, also such that the kernel has yet to complete.
-func carry(index int) (int, error) {
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
-	}
-	const all = unix.ETH_P_ALL
-	timeout := unix.NsecToTimeval(receiveTimeout.Nanoseconds())
-	err = errors.Join(
-		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1),
-		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1),
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20),
-		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout),
-		unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP,
-			&unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_PROMISC}),
-		unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all<<8 | all>>8, Ifindex: index}),
-	)
-	if err != nil {
-		_ = unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
 }
 
 // run carries one direction.

@@ -8,10 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"time"
-
-	"github.com/lanlord/lanlord/e2e/apiserver"
 )
 
 // Options say what a laboratory is made of.
@@ -82,7 +79,7 @@ func New(o Options) (*Lab, error) {
 	o.LogLevel = cmp.Or(o.LogLevel, "info")
 	l := &Lab{options: o, server: o.Server}
 	if l.server == nil {
-		l.server = &standIn{api: apiserver.New(), kubeconfig: filepath.Join(o.Logs, "kubeconfig")}
+		l.server = NewScripted(o.Logs)
 	}
 	for _, step := range []func() error{l.makeHub, l.makeCluster, l.makeJudges, l.startSpeakers} {
 		if err := step(); err != nil {

@@ -96,17 +96,17 @@ const (
 )
 
 var limits = map[string]bounds{
-	"crash":  {gap: detected, empty: detected, lost: 4000, owners: 1, overlap: planned, moves: 6, taken: true},
-	"kill":   {gap: planned, empty: detected, lost: 100, owners: 1, overlap: planned, moves: 6, taken: true},
-	"stop":   {gap: planned, empty: planned, lost: 100, owners: 1, overlap: planned, moves: 6, taken: true},
-	"return": {gap: planned, empty: planned, lost: 100, owners: 1, overlap: planned, moves: 6},
-	"pause":  {gap: detected, empty: detected, lost: 4000, owners: 2, overlap: time.Second, moves: anyMoves, taken: true},
-	"gossip": {gap: planned, empty: planned, lost: 100, owners: 1, moves: 0},
-	"lan":    {gap: detected, empty: detected, lost: 4000, owners: 2, overlap: 3 * time.Second, moves: anyMoves, taken: true},
-	"both":   {gap: detected, empty: detected, lost: 8000, owners: 2, overlap: 3 * time.Second, moves: anyMoves, taken: true},
-	"api":    {gap: planned, empty: planned, lost: 100, owners: 1, moves: 0},
-	"busy":   {gap: 3 * time.Second, empty: 3 * time.Second, lost: 3000, owners: 2, overlap: 3 * time.Second, moves: 12},
-	"many":   {gap: detected, empty: detected, lost: 4000, owners: 1, overlap: planned, moves: 700, taken: true},
+	"crash":   {gap: detected, empty: detected, lost: 4000, owners: 1, overlap: planned, moves: 6, taken: true},
+	"kill":    {gap: planned, empty: detected, lost: 100, owners: 1, overlap: planned, moves: 6, taken: true},
+	"stop":    {gap: planned, empty: planned, lost: 100, owners: 1, overlap: planned, moves: 6, taken: true},
+	"return":  {gap: planned, empty: planned, lost: 100, owners: 1, overlap: planned, moves: 6},
+	"pause":   {gap: detected, empty: detected, lost: 4000, owners: 2, overlap: time.Second, moves: anyMoves, taken: true},
+	"gossip":  {gap: planned, empty: planned, lost: 100, owners: 1, moves: 0},
+	"lan":     {gap: detected, empty: detected, lost: 4000, owners: 2, overlap: 3 * time.Second, moves: anyMoves, taken: true},
+	"both":    {gap: detected, empty: detected, lost: 8000, owners: 2, overlap: 3 * time.Second, moves: anyMoves, taken: true},
+	"api-all": {gap: planned, empty: planned, lost: 100, owners: 1, moves: 0},
+	"busy":    {gap: 3 * time.Second, empty: 3 * time.Second, lost: 3000, owners: 2, overlap: 3 * time.Second, moves: 12},
+	"many":    {gap: detected, empty: detected, lost: 4000, owners: 1, overlap: planned, moves: 700, taken: true},
 }
 
 // check holds a result to the bounds.

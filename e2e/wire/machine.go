@@ -16,8 +16,8 @@ import (
 
 // API returns the API server that stands in for a real one, nil if [Options.Server] is another one.
 func (l *Lab) API() *apiserver.Server {
-	if s, ok := l.server.(*standIn); ok {
-		return s.api
+	if s, ok := l.server.(Scripted); ok {
+		return s.Server
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lanlord/lanlord/e2e/ether"
 )
 
 var (
@@ -51,16 +53,25 @@ func TestOwners(t *testing.T) {
 	}
 }
 
+// sorted returns claims in the order of time.
+func sorted(claims []Claim) []Claim {
+	var log ether.Log
+	for _, c := range claims {
+		log.Add(c)
+	}
+	return log.Take()
+}
+
 func TestMovesAndTakeovers(t *testing.T) {
 	before := map[netip.Addr]MAC{a1: x, a2: x}
 	claims := []Claim{
-		{at(1), a1, x, true, false},   // a refresh
-		{at(2), a2, y, false, false},  // an answer tells nothing of moves
-		{at(30), a1, y, true, false},  // taken
-		{at(31), a1, y, true, false},  // the other form of the same
-		{at(70), a2, y, true, false},  // taken
-		{at(230), a1, y, true, false}, // a repeat
-		{at(400), a1, x, true, false}, // back
+		{At: at(1), Addr: a1, MAC: x, Announced: true},   // a refresh
+		{At: at(2), Addr: a2, MAC: y},                    // an answer tells nothing of moves
+		{At: at(30), Addr: a1, MAC: y, Announced: true},  // taken
+		{At: at(31), Addr: a1, MAC: y, Announced: true},  // the other form of the same
+		{At: at(70), Addr: a2, MAC: y, Announced: true},  // taken
+		{At: at(230), Addr: a1, MAC: y, Announced: true}, // a repeat
+		{At: at(400), Addr: a1, MAC: x, Announced: true}, // back
 	}
 	if n := moves(claims, before); n != 3 {
 		t.Errorf("%d moves, want 3", n)

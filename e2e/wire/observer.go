@@ -90,7 +90,7 @@ func (n *namespace) addresses(name string) (found [2]netip.Addr, err error) {
 func (o *Observer) Ask(addrs []netip.Addr) error { return o.sniffer.ask(addrs) }
 
 // Claims returns the claims that came since the last call, in the order of their coming.
-func (o *Observer) Claims() []Claim { return o.sniffer.take() }
+func (o *Observer) Claims() []Claim { return o.sniffer.claims.Take() }
 
 // Tap has f called with each frame that is ARP or IPv6, from several goroutines. f keeps no part of the frame.
 func (o *Observer) Tap(f func(at time.Time, frame []byte)) { o.sniffer.tap.Store(&f) }

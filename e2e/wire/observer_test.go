@@ -7,32 +7,13 @@ import (
 	"os/exec"
 	"testing"
 	"time"
+
+	"github.com/lanlord/lanlord/e2e/probe"
 )
 
 // TestObserver is at a host that it has not made: it asks from there, hears the kernel of another host answer, and connects to it.
 func TestObserver(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("network namespaces are made by root")
-	}
-	h, err := newHub()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(h.close)
-	hosts := make([]*namespace, 2)
-	addrs := [][]netip.Prefix{
-		{netip.MustParsePrefix("198.51.100.1/24"), netip.MustParsePrefix("2001:db8::1/64")},
-		{netip.MustParsePrefix("198.51.100.2/24"), netip.MustParsePrefix("2001:db8::2/64")},
-	}
-	for i := range hosts {
-		if hosts[i], err = newNamespace(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(hosts[i].close)
-		if _, err := h.plug(hosts[i], LAN, addrs[i]...); err != nil {
-			t.Fatal(err)
-		}
-	}
+	hosts, addrs := twoHosts(t)
 	sleeper := exec.Command("sleep", "60")
 	if err := hosts[0].start(sleeper); err != nil {
 		t.Fatal(err)
@@ -91,5 +72,65 @@ func TestObserveNothing(t *testing.T) {
 	}
 	if _, err := Observe(1<<30, "eth0", nil); err == nil {
 		t.Error("observes a process that there is not")
+	}
+}
+
+// twoHosts makes a LAN with two hosts, which have an address of each family.
+func twoHosts(t *testing.T) (hosts []*namespace, addrs [][]netip.Prefix) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("network namespaces are made by root")
+	}
+	h, err := newHub()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.close)
+	hosts = make([]*namespace, 2)
+	addrs = [][]netip.Prefix{
+		{netip.MustParsePrefix("198.51.100.1/24"), netip.MustParsePrefix("2001:db8::1/64")},
+		{netip.MustParsePrefix("198.51.100.2/24"), netip.MustParsePrefix("2001:db8::2/64")},
+	}
+	for i := range hosts {
+		if hosts[i], err = newNamespace(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(hosts[i].close)
+		if _, err := h.plug(hosts[i], LAN, addrs[i]...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return hosts, addrs
+}
+
+// TestAsk asks as the client of the cluster does: the kernel of another host answers, and nobody answers for
+// an address without a host.
+func TestAsk(t *testing.T) {
+	hosts, addrs := twoHosts(t)
+	link, err := hosts[1].link.LinkByName(interfaces[LAN])
+	if err != nil {
+		t.Fatal(err)
+	}
+	schedule := probe.Schedule{Count: 5, Interval: 200 * time.Millisecond, Wait: 500 * time.Millisecond}
+	ask := func(addr netip.Addr) (report probe.Neighbours) {
+		t.Helper()
+		err := hosts[0].do(func() (err error) {
+			report, err = probe.Ask(t.Context(), interfaces[LAN], addr, schedule)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return report
+	}
+	for _, p := range addrs[1] {
+		report := ask(p.Addr())
+		// The bridge may lose the first question, because its port has just been connected.
+		if len(report.Answers) != 1 || report.Answers[0].MAC != link.Attrs().HardwareAddr.String() || report.Answers[0].Count > schedule.Count {
+			t.Errorf("%s, want up to %d answers, all by %s", report, schedule.Count, link.Attrs().HardwareAddr)
+		}
+		if report := ask(p.Addr().Next()); len(report.Answers) > 0 {
+			t.Errorf("%s, want none", report)
+		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/lanlord/lanlord/e2e/ether"
 )
 
 const (
@@ -14,11 +16,13 @@ const (
 	handover = 20 * time.Millisecond
 )
 
-// sorted puts claims in the order of time: two sockets read them.
-func sorted(claims []Claim) []Claim {
-	slices.SortStableFunc(claims, func(a, b Claim) int { return a.At.Compare(b.At) })
-	return claims
-}
+// The words of package ether in which a Lab reports.
+type (
+	// MAC is an Ethernet address.
+	MAC = ether.MAC
+	// Claim is a frame by which a host says that the host has an address.
+	Claim = ether.Claim
+)
 
 // ownersOf returns who claims each address.
 func ownersOf(claims []Claim) map[netip.Addr][]MAC {

@@ -62,7 +62,7 @@ func (l *Lab) Round(ctx context.Context, f Fault) (Result, error) {
 			return r, err
 		}
 	}
-	l.sniffer.forget()
+	l.sniffer.claims.Take()
 	if err := l.measure(ctx, f, victim, before, &r); err != nil {
 		return r, fmt.Errorf("%s of %s, the owner of %s: %w", f.Name, victim.name, r.Addr, err)
 	}
@@ -104,7 +104,7 @@ func (l *Lab) measure(ctx context.Context, f Fault, victim *node, before map[net
 	}
 	r.Gap, r.Empty = streams[0].gap(fault), streams[1].gap(fault)
 	r.Sent, r.Lost = len(streams[0].sent), streams[0].lost()
-	claims := l.sniffer.since(fault.Add(-baseline))
+	claims := l.sniffer.claims.Since(fault.Add(-baseline))
 	r.Owners, r.Overlap = owners(claims, r.Addr)
 	r.Moves = moves(claims, before)
 	for _, mac := range before {

@@ -2,13 +2,9 @@ package wire
 
 import (
 	"context"
-	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
-	"os"
 	"os/exec"
-	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -36,10 +32,7 @@ type Host struct {
 // Start starts a process there, which is killed when the laboratory is closed or this process ends.
 func (h *Host) Start(cmd *exec.Cmd) error { return h.hub.start(cmd) }
 
-// Listen listens on Addr, at any port.
-func (h *Host) Listen() (listener net.Listener, err error) { return h.ListenAt(0) }
-
-// ListenAt listens on Addr at a port.
+// ListenAt listens on Addr at a port, 0 for any port.
 func (h *Host) ListenAt(port uint16) (listener net.Listener, err error) {
 	err = h.hub.do(func() (err error) {
 		listener, err = net.Listen("tcp", netip.AddrPortFrom(h.Addr, port).String())
@@ -57,38 +50,13 @@ func (h *Host) Dial(ctx context.Context, network, target string) (conn net.Conn,
 	return conn, err
 }
 
-// standIn serves package apiserver, whose objects have the status that they are made with.
-type standIn struct {
-	api        *apiserver.Server
-	server     *http.Server
-	kubeconfig string
-}
+// Scripted is a [Server] of package apiserver. Its objects have the status that they are created with.
+type Scripted struct{ *apiserver.Endpoint }
+
+var _ Server = Scripted{}
+
+// NewScripted returns a Scripted, with the files of its clients in a folder.
+func NewScripted(dir string) Scripted { return Scripted{apiserver.NewEndpoint(dir)} }
 
 // Start implements [Server].
-func (s *standIn) Start(host *Host) error {
-	listener, err := host.Listen()
-	if err != nil {
-		return err
-	}
-	s.server = &http.Server{Handler: s.api, ReadHeaderTimeout: time.Minute}
-	go func() { _ = s.server.Serve(listener) }() // until it is closed
-	return os.WriteFile(s.kubeconfig, fmt.Appendf(nil, `apiVersion: v1
-kind: Config
-clusters: [{name: wire, cluster: {server: "http://%s"}}]
-contexts: [{name: wire, context: {cluster: wire}}]
-current-context: wire
-`, listener.Addr()), 0o600)
-}
-
-// Put implements [Server].
-func (s *standIn) Put(objects ...runtime.Object) error { return s.api.Put(objects...) }
-
-// Kubeconfig implements [Server].
-func (s *standIn) Kubeconfig() string { return s.kubeconfig }
-
-// Close implements [Server].
-func (s *standIn) Close() {
-	if s.server != nil {
-		_ = s.server.Close() // nobody is left to hear of it
-	}
-}
+func (s Scripted) Start(host *Host) error { return s.Endpoint.Start(host.ListenAt) }

@@ -131,7 +131,7 @@ func (l *Lab) survey(ctx context.Context) (map[netip.Addr][]MAC, error) {
 		if err := Pause(ctx, answerTime); err != nil {
 			return nil, err
 		}
-		claimed = ownersOf(l.sniffer.since(start))
+		claimed = ownersOf(l.sniffer.claims.Since(start))
 		open = slices.DeleteFunc(slices.Clone(l.addrs), func(a netip.Addr) bool { return len(claimed[a]) > 0 })
 		if len(open) == 0 {
 			break

@@ -22,14 +22,14 @@ func TestHandOver(t *testing.T) {
 	if !reflect.DeepEqual(first.Place, place(1)) || first.Final {
 		t.Errorf("the first offer is %+v", first)
 	}
-	if h.Successor() {
-		t.Error("a successor that has not acknowledged counts")
+	if h.Followed() {
+		t.Error("a follower that has not acknowledged counts")
 	}
 	s.Answering(first)
 	h.until(true)
 
 	h.Set(place(2))
-	if h.Successor() {
+	if h.Followed() {
 		t.Error("the acknowledgement of an older place counts for a newer one")
 	}
 	second := s.next()
@@ -67,7 +67,7 @@ func TestHandOver(t *testing.T) {
 	hold(t, name)
 }
 
-// TestNewestWins checks that a slow successor receives the newest place, and no older place after a newer place.
+// TestNewestWins checks that a slow follower receives the newest place, and no older place after a newer place.
 func TestNewestWins(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -96,7 +96,7 @@ func TestNewestWins(t *testing.T) {
 // TestUnreadPlace checks that an unread older place does not block a newer place.
 func TestUnreadPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // synctest fails at once if all goroutines wait
-		s := &Successor{places: make(chan Offer, 1)}
+		s := &Follower{places: make(chan Offer, 1)}
 		for n := range byte(3) {
 			s.pass(Offer{Place: place(n)})
 		}
@@ -130,15 +130,15 @@ func TestReplaced(t *testing.T) {
 	b := follow(t, name)
 	a.ended(Replaced)
 	o := b.next()
-	if h.Successor() {
+	if h.Followed() {
 		t.Error("what the first acknowledged counts for the second")
 	}
 	b.Answering(o)
 	h.until(true)
 }
 
-// TestSuccessorLost ends a successor before HandOver.
-func TestSuccessorLost(t *testing.T) {
+// TestFollowerLost ends a follower before HandOver.
+func TestFollowerLost(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
 	h.Set(place(1))
@@ -156,7 +156,7 @@ func TestSuccessorLost(t *testing.T) {
 	again := follow(t, name)
 	o := again.next()
 	if len(o.Place.Addrs) != 2 {
-		t.Errorf("the next successor is offered %+v", o)
+		t.Errorf("the next follower is offered %+v", o)
 	}
 	again.Answering(o)
 	h.until(true)
@@ -166,7 +166,7 @@ func TestNothingSet(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
 	s := follow(t, name)
-	if err := h.HandOver(testContext(t), nil); !errors.Is(err, ErrNobody) || h.Successor() {
+	if err := h.HandOver(testContext(t), nil); !errors.Is(err, ErrNobody) || h.Followed() {
 		t.Errorf("HandOver: %v, want %v", err, ErrNobody)
 	}
 	h.Set(Place{})
@@ -174,7 +174,7 @@ func TestNothingSet(t *testing.T) {
 	h.until(true)
 }
 
-// TestHolderEnds ends the holder without a handover. The name is free as soon as the successor learns of the end.
+// TestHolderEnds ends the holder without a handover. The name is free as soon as the follower learns of the end.
 func TestHolderEnds(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -187,7 +187,7 @@ func TestHolderEnds(t *testing.T) {
 	hold(t, name)
 }
 
-// TestNoAcknowledgement checks that HandOver ends with its ctx. The successor continues when the holder has ended.
+// TestNoAcknowledgement checks that HandOver ends with its ctx. The follower continues when the holder has ended.
 func TestNoAcknowledgement(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -208,14 +208,14 @@ func TestNoAcknowledgement(t *testing.T) {
 	}
 	h.Set(place(9)) // has no effect after HandOver
 	if _, err := Connect(testContext(t), name); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "being handed over") {
-		t.Errorf("another successor: %v, want %v", err, ErrRefused)
+		t.Errorf("another follower: %v, want %v", err, ErrRefused)
 	}
 	h.stop()
 	s.ended(HandedOver)
 	hold(t, name)
 }
 
-// TestGone ends the successor after the final place.
+// TestGone ends the follower after the final place.
 func TestGone(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -252,12 +252,12 @@ func TestNames(t *testing.T) {
 }
 
 // TestBegin starts several processes at once: one process becomes the holder, and each other process becomes a
-// successor or is replaced while connecting.
+// follower or is replaced while connecting.
 func TestBegin(t *testing.T) {
 	name := testName(t)
 	ctx := testContext(t)
 	var group sync.WaitGroup
-	var holders, successors, failures int
+	var holders, followers, failures int
 	var mu sync.Mutex
 	for range 8 {
 		group.Go(func() {
@@ -275,7 +275,7 @@ func TestBegin(t *testing.T) {
 				go func() { served <- h.Serve(serving) }()
 				t.Cleanup(func() { cancel(); <-served })
 			case h == nil && s != nil:
-				successors++
+				followers++
 				cancelled, cancel := context.WithCancel(ctx)
 				cancel()
 				if err := s.Run(cancelled); err != nil {
@@ -285,8 +285,8 @@ func TestBegin(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if holders != 1 || successors != 7 {
-		t.Errorf("%d holders, %d successors, %d failures, want 1 and 7", holders, successors, failures)
+	if holders != 1 || followers != 7 {
+		t.Errorf("%d holders, %d followers, %d failures, want 1 and 7", holders, followers, failures)
 	}
 }
 
@@ -302,7 +302,7 @@ func TestEnd(t *testing.T) {
 }
 
 // BenchmarkHandOver measures the time from the message to take over to the free name. That is the time without gossip,
-// if the successor already answers for all addresses.
+// if the follower already answers for all addresses.
 func BenchmarkHandOver(b *testing.B) {
 	for _, n := range []int{10, 2000} {
 		b.Run(fmt.Sprintf("%d addresses", n), func(b *testing.B) {

@@ -93,22 +93,22 @@ func (h *holding) stop() {
 	h.served <- nil
 }
 
-// until waits until Successor returns want.
+// until waits until Followed returns want.
 func (h *holding) until(want bool) {
 	h.t.Helper()
 	timeout := time.After(long)
-	for h.Successor() != want {
+	for h.Followed() != want {
 		select {
 		case <-h.woken:
 		case <-timeout:
-			h.t.Fatalf("Successor never was %t", want)
+			h.t.Fatalf("Followed never was %t", want)
 		}
 	}
 }
 
-// following is a successor that runs.
+// following is a follower that runs.
 type following struct {
-	*Successor
+	*Follower
 	t      testing.TB
 	cancel context.CancelFunc
 	ran    chan error
@@ -121,7 +121,7 @@ func follow(t testing.TB, name string) *following {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &following{Successor: s, t: t, cancel: cancel, ran: make(chan error, 1)}
+	f := &following{Follower: s, t: t, cancel: cancel, ran: make(chan error, 1)}
 	go func() { f.ran <- s.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-f.ran })
 	return f

@@ -12,18 +12,18 @@ import (
 
 // Connect, Listen and HandOver return these errors, wrapped, if the caller can choose how to continue.
 var (
-	// ErrNobody means that no process has the name or, from HandOver, that no successor is connected.
+	// ErrNobody means that no process has the name or, from HandOver, that no follower is connected.
 	ErrNobody = errors.New("nobody is there")
 	// ErrTaken means that another process has the name.
 	ErrTaken = errors.New("another process holds the place")
 	// ErrVersion means that the other process speaks another version of the protocol.
 	ErrVersion = errors.New("version of the protocol is not understood")
-	// ErrRefused means that the holder takes no successor. The holder sends the reason.
-	ErrRefused = errors.New("the holder takes no successor")
+	// ErrRefused means that the holder takes no follower. The holder sends the reason.
+	ErrRefused = errors.New("the holder takes no follower")
 	// ErrForeign means that a process of another user has the name, or has connected.
 	ErrForeign = errors.New("a process of another user")
-	// ErrGone means that the successor disconnected before acknowledging.
-	ErrGone = errors.New("the successor is gone")
+	// ErrGone means that the follower disconnected before acknowledging.
+	ErrGone = errors.New("the follower is gone")
 )
 
 const (
@@ -40,14 +40,14 @@ const (
 
 // Options configures a Holder. The zero value is valid.
 type Options struct {
-	// Log receives the arrival and departure of successors (Info) and errors in their messages (Warn). Without Log,
+	// Log receives the arrival and departure of followers (Info) and errors in their messages (Warn). Without Log,
 	// nothing is logged.
 	Log *slog.Logger
-	// Wake is called from goroutines of Serve after the result of Successor may have changed. Wake must not block.
+	// Wake is called from goroutines of Serve after the result of Followed may have changed. Wake must not block.
 	Wake func()
 }
 
-// Holder has the name, and offers its place to one successor at a time.
+// Holder has the name, and offers its place to one follower at a time.
 type Holder struct {
 	name string
 	// listener is nil while a process of another user has the name. In that case Serve sets listener, with mu held.
@@ -56,23 +56,23 @@ type Holder struct {
 	wake     func()
 	patience time.Duration
 
-	// mu is a mutex instead of a goroutine, because loops that must not wait call Set and Successor, whether Serve runs
+	// mu is a mutex instead of a goroutine, because loops that must not wait call Set and Followed, whether Serve runs
 	// or not. A goroutine holds mu for some assignments, never during a read, a write or a call.
 	mu      sync.Mutex
 	place   Place // never changed, only replaced
 	seq     uint64
-	going   bool     // HandOver was called: no other place and no other successor is accepted
+	going   bool     // HandOver was called: no other place and no other follower is accepted
 	final   bool     // the place is the final place
-	session *session // the successor, or nil
+	session *session // the follower, or nil
 }
 
-// session is the connection to one successor. The holder's mutex guards the plain fields.
+// session is the connection to one follower. The holder's mutex guards the plain fields.
 type session struct {
 	conn     *net.UnixConn
 	wake     chan struct{} // of capacity 1: there is a message to send
 	acked    uint64
 	replaced bool
-	adopts   bool          // the successor takes sessions
+	adopts   bool          // the follower takes sessions
 	sessions []Session     // to send before the final place
 	acks     chan struct{} // of capacity 1: acked has changed
 	ended    chan struct{} // closed when the connection is of no further use
@@ -102,9 +102,9 @@ func newHolder(name string, options Options) *Holder {
 	return h
 }
 
-// Set stores the current place of this process. Serve sends the newest place to the successor at once, and skips older
+// Set stores the current place of this process. Serve sends the newest place to the follower at once, and skips older
 // places that were not sent yet. Set has no effect after HandOver. If a place does not fit into a message (see Member
-// for the limits, and 4 MiB in all), the holder logs an error and closes the connection to the successor.
+// for the limits, and 4 MiB in all), the holder logs an error and closes the connection to the follower.
 func (h *Holder) Set(place Place) {
 	place = place.clone()
 	h.mu.Lock()
@@ -128,24 +128,24 @@ func (s *session) poke() {
 	}
 }
 
-// Successor reports whether a successor is connected and has acknowledged that it answers for the newest place.
-func (h *Holder) Successor() bool {
+// Followed reports whether a follower is connected and has acknowledged that it answers for the newest place.
+func (h *Holder) Followed() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.session != nil && h.seq > 0 && h.session.acked == h.seq
 }
 
-// HandOver sends the newest place as the final place, with the message to take over, and waits until the successor
+// HandOver sends the newest place as the final place, with the message to take over, and waits until the follower
 // acknowledges that it answers for the whole place. Then HandOver closes the name and the connection, in this order,
 // and returns nil. Serve must be running.
 //
-// detach returns the sessions to hand over, and may be nil. HandOver calls detach when the successor has acknowledged
-// the newest place, so that the successor is known to listen at that moment. HandOver does not call detach if the
-// successor takes no sessions. After detach, the caller must not use the sessions unless HandOver returns ErrGone.
+// detach returns the sessions to hand over, and may be nil. HandOver calls detach when the follower has acknowledged
+// the newest place, so that the follower is known to listen at that moment. HandOver does not call detach if the
+// follower takes no sessions. After detach, the caller must not use the sessions unless HandOver returns ErrGone.
 //
-// HandOver returns ErrNobody if no successor is connected or nothing was Set; then the holder keeps the name. HandOver
-// returns ErrGone if the successor disconnects first; from then on the holder accepts no other successor. HandOver
-// returns the cause of ctx if ctx ends first; then a living successor takes over when the connection ends, at the end
+// HandOver returns ErrNobody if no follower is connected or nothing was Set; then the holder keeps the name. HandOver
+// returns ErrGone if the follower disconnects first; from then on the holder accepts no other follower. HandOver
+// returns the cause of ctx if ctx ends first; then a living follower takes over when the connection ends, at the end
 // of Serve.
 func (h *Holder) HandOver(ctx context.Context, detach func() []Session) error {
 	h.mu.Lock()
@@ -169,7 +169,7 @@ func (h *Holder) HandOver(ctx context.Context, detach func() []Session) error {
 	if err := h.await(ctx, s, h.finish(s)); err != nil {
 		return err
 	}
-	// For the successor, the end of the connection means that the name is free.
+	// For the follower, the end of the connection means that the name is free.
 	err := h.listener.Close()
 	_ = s.conn.Close() // the connection was only read, and everything is read
 	if err != nil && !errors.Is(err, net.ErrClosed) {
@@ -190,7 +190,7 @@ func (h *Holder) finish(s *session) uint64 {
 	return h.seq
 }
 
-// await waits until the successor has acknowledged the place with the number seq.
+// await waits until the follower has acknowledged the place with the number seq.
 func (h *Holder) await(ctx context.Context, s *session, seq uint64) error {
 	for {
 		h.mu.Lock()
@@ -202,7 +202,7 @@ func (h *Holder) await(ctx context.Context, s *session, seq uint64) error {
 		select {
 		case <-s.acks:
 		case <-s.ended:
-			// A successor may close the connection immediately after an acknowledgement.
+			// A follower may close the connection immediately after an acknowledgement.
 			h.mu.Lock()
 			acked = s.acked
 			h.mu.Unlock()
@@ -216,7 +216,7 @@ func (h *Holder) await(ctx context.Context, s *session, seq uint64) error {
 	}
 }
 
-// Serve accepts successors until ctx ends, also after HandOver, and returns nil. At its end, Serve gives the name back,
+// Serve accepts followers until ctx ends, also after HandOver, and returns nil. At its end, Serve gives the name back,
 // and then closes the connection.
 func (h *Holder) Serve(ctx context.Context) error {
 	if !h.takeName(ctx) {
@@ -235,7 +235,7 @@ func (h *Holder) Serve(ctx context.Context) error {
 		case errors.Is(err, net.ErrClosed):
 			<-ctx.Done()
 		default:
-			h.log.Warn("successor not accepted", "err", err)
+			h.log.Warn("follower not accepted", "err", err)
 			pause(ctx, acceptPause)
 		}
 	}

@@ -29,11 +29,11 @@ type kind string
 const (
 	kindHello     kind = "hello"     // both, first
 	kindPlace     kind = "place"     // the holder: its newest place
-	kindGo        kind = "go"        // the holder: its final place; the successor is to take over
-	kindSession   kind = "session"   // the holder, before go: a session with its files, if the successor adopts
-	kindReplaced  kind = "replaced"  // the holder: another successor has connected
-	kindRefused   kind = "refused"   // the holder: no successor is accepted, for a reason
-	kindAnswering kind = "answering" // the successor: it answers for the place with that number
+	kindGo        kind = "go"        // the holder: its final place; the follower is to take over
+	kindSession   kind = "session"   // the holder, before go: a session with its files, if the follower adopts
+	kindReplaced  kind = "replaced"  // the holder: another follower has connected
+	kindRefused   kind = "refused"   // the holder: no follower is accepted, for a reason
+	kindAnswering kind = "answering" // the follower: it answers for the place with that number
 )
 
 // message holds one line.
@@ -46,7 +46,7 @@ type message struct {
 	Place *Place `json:"place,omitempty"`
 	// Reason is present in refused.
 	Reason string `json:"reason,omitempty"`
-	// Adopts is true in the hello of a successor that takes sessions with their files.
+	// Adopts is true in the hello of a follower that takes sessions with their files.
 	Adopts bool `json:"adopts,omitempty"`
 	// Session is present in session.
 	Session *handed `json:"session,omitempty"`
@@ -64,7 +64,7 @@ func encode(m message) ([]byte, error) {
 		return nil, err
 	}
 	if len(line)+1 > maxLine && m.Place != nil && m.Place.Config != (Config{}) {
-		// A text of control characters, or of <, > and &, takes six times the space in JSON. The successor can work
+		// A text of control characters, or of <, > and &, takes six times the space in JSON. The follower can work
 		// without the configuration.
 		place := *m.Place
 		place.Config = Config{}

@@ -31,7 +31,7 @@ func holdUntilKilled(name string) {
 	panic(h.Serve(context.Background()))
 }
 
-// TestKilled kills a holder in another process. The successor has everything to become the holder at once.
+// TestKilled kills a holder in another process. The follower has everything to become the holder at once.
 func TestKilled(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {

@@ -38,9 +38,9 @@ func raw(t *testing.T, name string) *net.UnixConn {
 
 const hello = `{"version":1,"kind":"hello"}` + "\n"
 
-// TestBadSuccessor sends invalid messages of a successor. The holder sends the reason or closes the connection, and
+// TestBadFollower sends invalid messages of a follower. The holder sends the reason or closes the connection, and
 // logs the reason.
-func TestBadSuccessor(t *testing.T) {
+func TestBadFollower(t *testing.T) {
 	for _, test := range []struct{ name, says, told, log string }{
 		{"nothing", "", "no hello", "i/o timeout"},
 		{"no JSON", "GET / HTTP/1.1\n", "no hello", "is no message"},
@@ -75,8 +75,8 @@ func TestBadSuccessor(t *testing.T) {
 	}
 }
 
-// TestBadSuccessorChangesNothing connects a process with invalid messages while a good successor is connected.
-func TestBadSuccessorChangesNothing(t *testing.T) {
+// TestBadFollowerChangesNothing connects a process with invalid messages while a good follower is connected.
+func TestBadFollowerChangesNothing(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
 	h.Set(place(1))
@@ -90,8 +90,8 @@ func TestBadSuccessorChangesNothing(t *testing.T) {
 	if _, err := io.ReadAll(conn); err != nil && !errors.Is(err, unix.ECONNRESET) {
 		t.Fatal(err)
 	}
-	if !h.Successor() {
-		t.Error("the good successor was dismissed")
+	if !h.Followed() {
+		t.Error("the good follower was dismissed")
 	}
 }
 
@@ -116,8 +116,8 @@ func TestLateAcknowledgement(t *testing.T) {
 		case <-time.After(long):
 			t.Fatal("the acknowledgement does not arrive")
 		}
-		if h.Successor() != want {
-			t.Errorf("after acknowledging %d of 2, Successor is %t", seq, !want)
+		if h.Followed() != want {
+			t.Errorf("after acknowledging %d of 2, Followed is %t", seq, !want)
 		}
 	}
 }
@@ -130,7 +130,7 @@ func TestBadHolder(t *testing.T) {
 		want       string
 	}{
 		{"another version", `{"version":2,"kind":"hello"}` + "\n", Following, "version of the protocol is not understood: 2, this is 1"},
-		{"a refusal", `{"version":1,"kind":"refused","reason":"busy"}` + "\n", Following, "the holder takes no successor: busy"},
+		{"a refusal", `{"version":1,"kind":"refused","reason":"busy"}` + "\n", Following, "the holder takes no follower: busy"},
 		{"no hello", `{"version":1,"kind":"replaced"}` + "\n", Following, "replaced in place of hello"},
 		{"death before the hello", "", Following, "the holder has just gone"},
 		{"death within the hello", hello[:9], Following, "the holder has just gone"},
@@ -139,7 +139,7 @@ func TestBadHolder(t *testing.T) {
 		{"nonsense", hello + "{}{}\n", Broken, "is no message"},
 		{"a later version", hello + `{"version":3,"kind":"hello"}` + "\n", Broken, "version of the protocol is not understood: 3, this is 1"},
 		{"an acknowledgement", hello + `{"version":1,"kind":"answering","seq":1}` + "\n", Broken, "unexpected answering"},
-		{"a late refusal", hello + `{"version":1,"kind":"refused","reason":"busy"}` + "\n", Broken, "the holder takes no successor: busy"},
+		{"a late refusal", hello + `{"version":1,"kind":"refused","reason":"busy"}` + "\n", Broken, "the holder takes no follower: busy"},
 		{"a session with less than no files", hello + `{"version":1,"kind":"session","session":{"files":-1}}` + "\n", Broken, "session with -1 files"},
 		{"a session with too many files", hello + `{"version":1,"kind":"session","session":{"files":9}}` + "\n", Broken, "session with 9 files, may have 8"},
 		{"a session that is too large", hello + `{"version":1,"kind":"session","session":{"size":9999999}}` + "\n", Broken, "state of a session with 9999999 bytes"},
@@ -274,7 +274,7 @@ func TestOtherUser(t *testing.T) {
 		}
 		fd <- s
 	}()
-	file := os.NewFile(uintptr(<-fd), "successor")
+	file := os.NewFile(uintptr(<-fd), "follower")
 	defer file.Close()
 	told, err := io.ReadAll(file)
 	if err != nil || !bytes.Contains(told, []byte("runs as user 65534, this one as 0")) {
@@ -325,8 +325,8 @@ func TestNameTakenByOtherUser(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- h.Serve(ctx) }()
 	h.Set(place(7))
-	if h.Successor() {
-		t.Error("a successor without a name")
+	if h.Followed() {
+		t.Error("a follower without a name")
 	}
 	if err := h.HandOver(ctx, nil); !errors.Is(err, ErrNobody) {
 		t.Errorf("handed over to nobody: %v", err)
@@ -347,7 +347,7 @@ func TestNameTakenByOtherUser(t *testing.T) {
 		gone := make(chan error, 1)
 		go func() { gone <- next.Run(following) }()
 		if o := <-next.Places(); len(o.Place.Addrs) != 7 {
-			t.Errorf("the successor got %+v", o)
+			t.Errorf("the follower got %+v", o)
 		}
 		leave()
 		if err := <-gone; err != nil {

@@ -22,11 +22,11 @@ func (h *Holder) attend(ctx context.Context, conn *net.UnixConn) {
 		err = h.admit(s)
 	}
 	if err != nil {
-		h.log.Warn("successor refused", "err", err)
+		h.log.Warn("follower refused", "err", err)
 		refuse(conn, err)
 		return
 	}
-	h.log.Info("successor connected")
+	h.log.Info("follower connected")
 	var writer sync.WaitGroup
 	var unsent error
 	writer.Go(func() { unsent = h.offer(s) })
@@ -36,11 +36,11 @@ func (h *Holder) attend(ctx context.Context, conn *net.UnixConn) {
 	writer.Wait()
 	switch {
 	case unsent != nil:
-		h.log.Error("successor dismissed, the place cannot be told", "err", unsent)
+		h.log.Error("follower dismissed, the place cannot be told", "err", unsent)
 	case err != nil:
-		h.log.Warn("successor dismissed", "err", err)
+		h.log.Warn("follower dismissed", "err", err)
 	default:
-		h.log.Info("successor disconnected")
+		h.log.Info("follower disconnected")
 	}
 }
 
@@ -62,7 +62,7 @@ func (h *Holder) greet(conn *net.UnixConn, messages *reader) (hello message, err
 	return hello, conn.SetReadDeadline(time.Time{})
 }
 
-// refuse sends the reason why a process cannot be the successor. The message also shows this version to a process of
+// refuse sends the reason why a process cannot be the follower. The message also shows this version to a process of
 // another version. If the message does not arrive, the process still sees the end of the connection.
 func refuse(conn *net.UnixConn, reason error) {
 	if conn.SetWriteDeadline(time.Now().Add(lastWordTimeout)) == nil {
@@ -80,7 +80,7 @@ func send(conn io.Writer, m message) error {
 	return err
 }
 
-// admit makes s the successor, and replaces the former successor.
+// admit makes s the follower, and replaces the former follower.
 func (h *Holder) admit(s *session) error {
 	h.mu.Lock()
 	before, going := h.session, h.going
@@ -96,7 +96,7 @@ func (h *Holder) admit(s *session) error {
 	}
 	s.poke()
 	if before != nil {
-		// The former successor may have stopped reading.
+		// The former follower may have stopped reading.
 		_ = before.conn.SetWriteDeadline(time.Now().Add(lastWordTimeout))
 		before.poke()
 		h.wake()
@@ -104,7 +104,7 @@ func (h *Holder) admit(s *session) error {
 	return nil
 }
 
-// dismiss ends the role of s as successor.
+// dismiss ends the role of s as follower.
 func (h *Holder) dismiss(s *session) {
 	h.mu.Lock()
 	if h.session == s {
@@ -119,7 +119,7 @@ func (h *Holder) dismiss(s *session) {
 // encoded, else nil.
 func (h *Holder) offer(s *session) error {
 	if err := send(s.conn, message{Kind: kindHello}); err != nil {
-		return nil // the successor has gone already, and the reader notices
+		return nil // the follower has gone already, and the reader notices
 	}
 	var sent uint64
 	for {
@@ -149,7 +149,7 @@ func (h *Holder) offer(s *session) error {
 			_ = s.conn.Close()
 			return nil
 		}
-		// A caller of HandOver notices a successor that does not read. The reader notices a successor that has died.
+		// A caller of HandOver notices a follower that does not read. The reader notices a follower that has died.
 		if _, err := s.conn.Write(line); err != nil || replaced {
 			_ = s.conn.Close()
 			return nil
@@ -159,7 +159,7 @@ func (h *Holder) offer(s *session) error {
 }
 
 // give sends the sessions, each with its files. A session that fits into no message stays behind: its router sees the
-// end of the connection when this process ends. give returns an error if writing to the successor fails.
+// end of the connection when this process ends. give returns an error if writing to the follower fails.
 func (h *Holder) give(s *session, sessions []Session) error {
 	for n, session := range sessions {
 		line, err := encode(message{Kind: kindSession, Session: &handed{len(session.State), len(session.Files)}})
@@ -177,7 +177,7 @@ func (h *Holder) give(s *session, sessions []Session) error {
 	return nil
 }
 
-// listenTo reads the acknowledgements of the successor. listenTo returns nil when the connection ends, else an error
+// listenTo reads the acknowledgements of the follower. listenTo returns nil when the connection ends, else an error
 // about an invalid message.
 func (h *Holder) listenTo(s *session, messages *reader) error {
 	for {
@@ -197,7 +197,7 @@ func (h *Holder) listenTo(s *session, messages *reader) error {
 	}
 }
 
-// acknowledged records that the successor answers for the place with the number seq.
+// acknowledged records that the follower answers for the place with the number seq.
 func (h *Holder) acknowledged(s *session, seq uint64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

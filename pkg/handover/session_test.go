@@ -116,7 +116,7 @@ func (f *following) final() Offer {
 }
 
 // TestSessions hands over sessions with more files than one control message holds. The router sees one connection:
-// bytes of the holder, bytes of the successor, and no end when the holder closes its descriptors.
+// bytes of the holder, bytes of the follower, and no end when the holder closes its descriptors.
 func TestSessions(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
@@ -164,7 +164,7 @@ func TestSessions(t *testing.T) {
 		}
 		b := make([]byte, 6)
 		if _, err := io.ReadFull(conn, b); err != nil || string(b) != "answer" {
-			t.Errorf("the successor reads %q, %v", b, err)
+			t.Errorf("the follower reads %q, %v", b, err)
 		}
 	}
 }
@@ -195,8 +195,8 @@ func TestNonblocking(t *testing.T) {
 	}
 }
 
-// TestOldSuccessor hands over to a process that does not take sessions: nothing is detached, no file is sent.
-func TestOldSuccessor(t *testing.T) {
+// TestOldFollower hands over to a process that does not take sessions: nothing is detached, no file is sent.
+func TestOldFollower(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
 	h.Set(place(1))
@@ -229,9 +229,9 @@ func TestOldSuccessor(t *testing.T) {
 	}
 }
 
-// TestSuccessorDiesWithSessions ends the successor after the sessions have arrived. The holder continues with its own
+// TestFollowerDiesWithSessions ends the follower after the sessions have arrived. The holder continues with its own
 // descriptors.
-func TestSuccessorDiesWithSessions(t *testing.T) {
+func TestFollowerDiesWithSessions(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
 	h.Set(place(1))
@@ -255,8 +255,8 @@ func TestSuccessorDiesWithSessions(t *testing.T) {
 	session.hears(t, "resumed")
 }
 
-// TestDeafSuccessor connects a successor that acknowledges nothing. The holder keeps its sessions.
-func TestDeafSuccessor(t *testing.T) {
+// TestDeafFollower connects a follower that acknowledges nothing. The holder keeps its sessions.
+func TestDeafFollower(t *testing.T) {
 	name := testName(t)
 	h := hold(t, name)
 	h.Set(place(1))
@@ -267,7 +267,7 @@ func TestDeafSuccessor(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	impatient := errors.New("impatient")
 	cancel(impatient)
-	err := h.HandOver(ctx, func() []Session { t.Error("detached for a deaf successor"); return nil })
+	err := h.HandOver(ctx, func() []Session { t.Error("detached for a deaf follower"); return nil })
 	if !errors.Is(err, impatient) {
 		t.Errorf("HandOver: %v, want %v", err, impatient)
 	}
@@ -296,8 +296,8 @@ func TestTooManySessions(t *testing.T) {
 	}
 }
 
-// says follows a holder that sends lines with files, and returns the successor and its offers.
-func says(t *testing.T, send func(*net.UnixConn)) (*Successor, []Offer) {
+// says follows a holder that sends lines with files, and returns the follower and its offers.
+func says(t *testing.T, send func(*net.UnixConn)) (*Follower, []Offer) {
 	t.Helper()
 	name := testName(t)
 	listener, err := listen(name)
@@ -419,7 +419,7 @@ func TestBadFiles(t *testing.T) {
 			if test.control > 0 {
 				in.control = make([]byte, unix.CmsgSpace(4*test.control))
 			}
-			s := &Successor{conn: a, inbox: in, messages: newReader(in), places: make(chan Offer, 1),
+			s := &Follower{conn: a, inbox: in, messages: newReader(in), places: make(chan Offer, 1),
 				wake: make(chan struct{}, 1)}
 			go func() {
 				test.send(t, b, session.Files)
@@ -462,7 +462,7 @@ func pair() (a, b *net.UnixConn, err error) {
 	return conns[0], conns[1], nil
 }
 
-// TestRefusedSessions ends the successor in other ways after sessions have arrived: no descriptor stays open.
+// TestRefusedSessions ends the follower in other ways after sessions have arrived: no descriptor stays open.
 func TestRefusedSessions(t *testing.T) {
 	for _, test := range []struct {
 		name, line string
@@ -488,7 +488,7 @@ func TestRefusedSessions(t *testing.T) {
 	}
 }
 
-// BenchmarkSessions measures the time from detach until the successor has the sessions.
+// BenchmarkSessions measures the time from detach until the follower has the sessions.
 func BenchmarkSessions(b *testing.B) {
 	for _, size := range []int{1 << 10, 500 << 10} {
 		b.Run(fmt.Sprintf("2 sessions of %d bytes", size), func(b *testing.B) {

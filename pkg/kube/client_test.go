@@ -197,7 +197,7 @@ func reads(t *testing.T, media string, r *Resource, object runtime.Object) {
 	if err := meta.SetList(list, []runtime.Object{object}); err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+	client := serve(t, func(w http.ResponseWriter, request *http.Request) {
 		info, _ := runtime.SerializerInfoForMediaType(scheme.Codecs.SupportedMediaTypes(), media)
 		encoder := scheme.Codecs.EncoderForVersion(info.Serializer, r.GroupVersion())
 		w.Header().Set("Content-Type", media)
@@ -219,12 +219,7 @@ func reads(t *testing.T, media string, r *Resource, object runtime.Object) {
 		if err := scheme.Codecs.EncoderForVersion(info.StreamSerializer.Serializer, r.GroupVersion()).Encode(event, frames); err != nil {
 			t.Error(err)
 		}
-	}))
-	defer server.Close()
-	client, err := Connect(kubeconfig(t, server.URL), "lanlord-test")
-	if err != nil {
-		t.Fatal(err)
-	}
+	})
 	got, err := client.Do(t.Context(), Request{Verb: VerbList, Resource: r})
 	if err != nil {
 		t.Fatal(err)
@@ -261,7 +256,7 @@ func sameObject(a, b runtime.Object) bool {
 func TestReadsRefusals(t *testing.T) {
 	for _, media := range []string{protobuf, "application/json"} {
 		t.Run(media, func(t *testing.T) {
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			client := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				info, _ := runtime.SerializerInfoForMediaType(scheme.Codecs.SupportedMediaTypes(), media)
 				w.Header().Set("Content-Type", media)
 				w.WriteHeader(http.StatusConflict)
@@ -269,13 +264,8 @@ func TestReadsRefusals(t *testing.T) {
 				if err := scheme.Codecs.EncoderForVersion(info.Serializer, corev1.SchemeGroupVersion).Encode(&status, w); err != nil {
 					t.Error(err)
 				}
-			}))
-			defer server.Close()
-			client, err := Connect(kubeconfig(t, server.URL), "lanlord-test")
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = client.Do(t.Context(), Request{Verb: VerbCreate, Resource: secrets, Namespace: "n", Object: &corev1.Secret{}})
+			})
+			_, err := client.Do(t.Context(), Request{Verb: VerbCreate, Resource: secrets, Namespace: "n", Object: &corev1.Secret{}})
 			if !apierrors.IsAlreadyExists(err) || !strings.Contains(err.Error(), `secrets "x" already exists`) {
 				t.Errorf("%v", err)
 			}

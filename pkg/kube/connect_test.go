@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,6 +32,18 @@ func kubeconfig(t *testing.T, server string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// serve starts an API server that answers with handler, and returns a client of the server.
+func serve(t *testing.T, handler http.HandlerFunc) Client {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	client, err := Connect(kubeconfig(t, server.URL), "lanlord-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
 }
 
 func TestConnect(t *testing.T) {

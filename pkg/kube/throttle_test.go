@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -19,7 +18,7 @@ func TestWriteThrottled(t *testing.T) {
 	const refusals, retryAfter = 2, 1
 	var mu sync.Mutex
 	var came []time.Time
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		mu.Lock()
 		defer mu.Unlock()
@@ -35,12 +34,7 @@ func TestWriteThrottled(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, `{"kind":"Service","apiVersion":"v1","metadata":{"namespace":"default","name":"web","uid":"u","resourceVersion":"2"},
 			"spec":{"type":"LoadBalancer","clusterIP":"10.96.0.9"},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1"}]}}}`)
-	}))
-	defer server.Close()
-	client, err := Connect(kubeconfig(t, server.URL), "lanlord-test")
-	if err != nil {
-		t.Fatal(err)
-	}
+	})
 	s := New(Options{Client: client, Log: textLog(&lines{})})
 	o := service("web")
 	o.Namespace, o.UID, o.ResourceVersion = "default", "u", "1"

@@ -93,7 +93,7 @@ func (s *Succession) decide(ctx, leave context.Context, place holder, work Work)
 	deciding, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(leave, func() {
-		if place.Successor() {
+		if place.Followed() {
 			s.enter(stopHandOver)
 			work.HandOver()
 		} else {

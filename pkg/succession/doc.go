@@ -19,7 +19,7 @@
 //	leaving      (*)    lets the other nodes take over          Ended
 //
 // (*) The loop decides the readiness. A process that is told to stop before the active phase ends at once. A process
-// replaced by another successor ends too.
+// replaced by another follower ends too.
 //
 // pkg/handover defines the protocol between the two processes.
 package succession

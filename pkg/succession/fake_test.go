@@ -24,7 +24,7 @@ type fakePlace struct {
 	holder *fakeHolder // nil while the place is free
 	broken bool        // the holder is not compatible
 	mute   bool        // no acknowledgement arrives
-	deaf   bool        // the successor never says that it listens, so the holder keeps its sessions
+	deaf   bool        // the follower never says that it listens, so the holder keeps its sessions
 }
 
 type fakeHolder struct {
@@ -32,22 +32,22 @@ type fakeHolder struct {
 	offer     handover.Place
 	set       bool // Set was called
 	going     bool
-	successor *fakeSuccessor
+	follower *fakeFollower
 	final     chan struct{}
 }
 
-type fakeSuccessor struct {
+type fakeFollower struct {
 	holder   *fakeHolder
 	places   chan handover.Offer
 	answered handover.Place
 	answers  bool
 	end      handover.End
-	ended    chan struct{} // closed when the place is free for the successor, or never
+	ended    chan struct{} // closed when the place is free for the follower, or never
 	closed   bool          // places is closed
 	sessions []handover.Session
 }
 
-func (p *fakePlace) begin(ctx context.Context, _ string) (holder, successor, error) {
+func (p *fakePlace) begin(ctx context.Context, _ string) (holder, follower, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch h := p.holder; {
@@ -61,14 +61,14 @@ func (p *fakePlace) begin(ctx context.Context, _ string) (holder, successor, err
 	case h.going:
 		return nil, nil, handover.ErrRefused
 	default:
-		if h.successor != nil {
-			h.successor.finish(handover.Replaced)
+		if h.follower != nil {
+			h.follower.finish(handover.Replaced)
 		}
-		h.successor = &fakeSuccessor{holder: h, places: make(chan handover.Offer, 1), ended: make(chan struct{})}
+		h.follower = &fakeFollower{holder: h, places: make(chan handover.Offer, 1), ended: make(chan struct{})}
 		if h.set {
-			h.successor.offer(false)
+			h.follower.offer(false)
 		}
-		return nil, h.successor, nil
+		return nil, h.follower, nil
 	}
 }
 
@@ -80,21 +80,21 @@ func (h *fakeHolder) Set(p handover.Place) {
 	}
 	p.Addrs, p.Members = slices.Clone(p.Addrs), slices.Clone(p.Members)
 	h.offer, h.set = p, true
-	if h.successor != nil {
-		h.successor.offer(false)
+	if h.follower != nil {
+		h.follower.offer(false)
 	}
 }
 
-func (h *fakeHolder) Successor() bool {
+func (h *fakeHolder) Followed() bool {
 	h.place.mu.Lock()
 	defer h.place.mu.Unlock()
-	s := h.successor
+	s := h.follower
 	return s != nil && h.set && s.answers && reflect.DeepEqual(s.answered, h.offer)
 }
 
 func (h *fakeHolder) HandOver(ctx context.Context, detach func() []handover.Session) error {
 	h.place.mu.Lock()
-	s := h.successor
+	s := h.follower
 	if s == nil {
 		h.place.mu.Unlock()
 		return handover.ErrNobody
@@ -117,16 +117,16 @@ func (h *fakeHolder) HandOver(ctx context.Context, detach func() []handover.Sess
 	return nil
 }
 
-// leave frees the place, and then tells the successor.
+// leave frees the place, and then tells the follower.
 func (h *fakeHolder) leave() {
 	h.place.mu.Lock()
 	defer h.place.mu.Unlock()
 	if h.place.holder == h {
 		h.place.holder = nil
 	}
-	if h.successor != nil {
-		h.successor.finish(handover.Vanished)
-		h.successor = nil
+	if h.follower != nil {
+		h.follower.finish(handover.Vanished)
+		h.follower = nil
 	}
 }
 
@@ -137,7 +137,7 @@ func (h *fakeHolder) Serve(ctx context.Context) error {
 }
 
 // The caller of offer, closePlaces and finish holds the mutex of the place.
-func (s *fakeSuccessor) offer(final bool) {
+func (s *fakeFollower) offer(final bool) {
 	select {
 	case <-s.places:
 	default:
@@ -145,21 +145,21 @@ func (s *fakeSuccessor) offer(final bool) {
 	s.places <- handover.Offer{Place: s.holder.offer, Final: final, Sessions: s.sessions}
 }
 
-func (s *fakeSuccessor) closePlaces(end handover.End) {
+func (s *fakeFollower) closePlaces(end handover.End) {
 	if !s.closed {
 		s.closed, s.end = true, end
 		close(s.places)
 	}
 }
 
-func (s *fakeSuccessor) finish(end handover.End) {
+func (s *fakeFollower) finish(end handover.End) {
 	s.closePlaces(end)
 	close(s.ended)
 }
 
-func (s *fakeSuccessor) Places() <-chan handover.Offer { return s.places }
+func (s *fakeFollower) Places() <-chan handover.Offer { return s.places }
 
-func (s *fakeSuccessor) Answering(o handover.Offer) {
+func (s *fakeFollower) Answering(o handover.Offer) {
 	s.holder.place.mu.Lock()
 	defer s.holder.place.mu.Unlock()
 	if s.holder.place.mute {
@@ -171,23 +171,23 @@ func (s *fakeSuccessor) Answering(o handover.Offer) {
 	}
 }
 
-func (s *fakeSuccessor) Lost() error { return nil }
+func (s *fakeFollower) Lost() error { return nil }
 
-func (s *fakeSuccessor) End() handover.End {
+func (s *fakeFollower) End() handover.End {
 	s.holder.place.mu.Lock()
 	defer s.holder.place.mu.Unlock()
 	return s.end
 }
 
-func (s *fakeSuccessor) Run(ctx context.Context) error {
+func (s *fakeFollower) Run(ctx context.Context) error {
 	select {
 	case <-s.ended:
 	case <-ctx.Done():
 		s.holder.place.mu.Lock()
 		defer s.holder.place.mu.Unlock()
 		s.closePlaces(handover.Stopped)
-		if s.holder.successor == s {
-			s.holder.successor = nil
+		if s.holder.follower == s {
+			s.holder.follower = nil
 			close(s.ended)
 		}
 	}
@@ -277,7 +277,7 @@ func (n *fakeNode) start(name string, change func(*fakeProcess)) *fakeProcess {
 	return p
 }
 
-func (n *fakeNode) startWith(name string, begin func(context.Context, string) (holder, successor, error),
+func (n *fakeNode) startWith(name string, begin func(context.Context, string) (holder, follower, error),
 	change func(*fakeProcess)) *fakeProcess {
 	p := &fakeProcess{name: name, node: n, done: make(chan error, 1)}
 	if change != nil {

@@ -67,9 +67,9 @@ func writeAndHear(t *testing.T, sessions []bgp.Detached, router net.Conn, text s
 	}
 }
 
-// TestSuccessorGone kills the next process in the middle of a handover. The previous process must end its sessions
+// TestFollowerGone kills the next process in the middle of a handover. The previous process must end its sessions
 // itself.
-func TestSuccessorGone(t *testing.T) {
+func TestFollowerGone(t *testing.T) {
 	for _, deaf := range []bool{false, true} {
 		bubble(t, true, func(n *fakeNode) {
 			n.place.deaf = deaf

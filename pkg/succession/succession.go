@@ -44,7 +44,7 @@ type Work interface {
 	// the sessions until the next process adopts them, so Detach returns soon after its ctx ends.
 	Detach(ctx context.Context) []bgp.Detached
 	// Withdraw takes the detached sessions back, because the next process is gone, and ends all sessions in the same
-	// way as a process without a successor.
+	// way as a process without a follower.
 	Withdraw(ctx context.Context)
 	// Held returns the addresses of this process.
 	Held() []netip.Addr
@@ -87,22 +87,22 @@ type Options struct {
 // Succession takes the place of the node for one process, and later hands the place over or leaves.
 type Succession struct {
 	options Options
-	begin   func(ctx context.Context, place string) (holder, successor, error)
+	begin   func(ctx context.Context, place string) (holder, follower, error)
 
 	mu    sync.Mutex // guards phase and work
 	phase Phase
 	work  Work
 }
 
-// holder and successor are the two sides of pkg/handover. Tests replace both.
+// holder and follower are the two sides of pkg/handover. Tests replace both.
 type holder interface {
 	Set(handover.Place)
-	Successor() bool
+	Followed() bool
 	HandOver(ctx context.Context, detach func() []handover.Session) error
 	Serve(ctx context.Context) error
 }
 
-type successor interface {
+type follower interface {
 	Places() <-chan handover.Offer
 	Answering(handover.Offer)
 	Run(ctx context.Context) error
@@ -112,7 +112,7 @@ type successor interface {
 
 // New returns a Succession in the phase waiting. The Succession does nothing before Run.
 func New(o Options) *Succession {
-	return &Succession{options: o, begin: func(ctx context.Context, place string) (holder, successor, error) {
+	return &Succession{options: o, begin: func(ctx context.Context, place string) (holder, follower, error) {
 		h, s, err := handover.Begin(ctx, place, handover.Options{Log: o.Log})
 		if h != nil {
 			return h, nil, nil
@@ -215,7 +215,7 @@ func (s *Succession) waitForPlace(ctx context.Context) (holder, Inheritance, err
 }
 
 // follow answers for the same addresses as the process with the place, until that process ends.
-func (s *Succession) follow(ctx context.Context, before successor) (handover.End, handover.Place, error) {
+func (s *Succession) follow(ctx context.Context, before follower) (handover.End, handover.Place, error) {
 	ran := make(chan error, 1)
 	go func() { ran <- before.Run(ctx) }()
 	var place handover.Place

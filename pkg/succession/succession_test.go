@@ -271,7 +271,7 @@ func TestWait(t *testing.T) {
 func TestSockets(t *testing.T) {
 	n := &fakeNode{t: t}
 	place := "lanlord-test/" + rand.Text()
-	begin := func(ctx context.Context, _ string) (holder, successor, error) {
+	begin := func(ctx context.Context, _ string) (holder, follower, error) {
 		h, s, err := handover.Begin(ctx, place, handover.Options{})
 		if h != nil {
 			return h, nil, nil

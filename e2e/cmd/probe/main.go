@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"net/netip"
 	"os"
@@ -41,10 +42,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	var report any
 	var err error
 	switch command {
-	case "arp":
-		report, err = neighbours(ctx, probe.ARP, command, target, flags)
-	case "ndp":
-		report, err = neighbours(ctx, probe.NDP, command, target, flags)
+	case "arp", "ndp":
+		report, err = neighbours(ctx, command, target, flags)
 	case "http":
 		report, err = traffic(ctx, probe.HTTP, probe.Load{URL: target}, command, flags, stdin)
 	case "udp":
@@ -62,9 +61,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	return encoder.Encode(report)
 }
 
-type survey func(context.Context, string, netip.Addr, probe.Schedule) (probe.Neighbours, error)
-
-func neighbours(ctx context.Context, ask survey, command, target string, args []string) (probe.Neighbours, error) {
+func neighbours(ctx context.Context, command, target string, args []string) (probe.Neighbours, error) {
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	var s probe.Schedule
 	ifname := flags.String("interface", "eth0", "interface to ask on")
@@ -79,7 +76,10 @@ func neighbours(ctx context.Context, ask survey, command, target string, args []
 	if err != nil {
 		return probe.Neighbours{}, err
 	}
-	return ask(ctx, *ifname, address, s)
+	if address.Is4() != (command == "arp") {
+		return probe.Neighbours{}, fmt.Errorf("%s does not ask for %s", command, address)
+	}
+	return probe.Ask(ctx, *ifname, address, s)
 }
 
 type sender func(context.Context, probe.Load) (probe.Traffic, error)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/lanlord/lanlord/e2e/command"
+	"github.com/lanlord/lanlord/e2e/fault"
 	"github.com/lanlord/lanlord/e2e/kindsoak"
 	"github.com/lanlord/lanlord/e2e/soak"
 )
@@ -58,10 +59,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if *kinds != "" {
 		o.Kinds = nil
 		for name := range strings.SplitSeq(*kinds, ",") {
-			if !slices.Contains(all, soak.Kind(name)) {
+			if !slices.Contains(all, fault.Kind(name)) {
 				return o, fmt.Errorf("no fault is called %q; there are %v", name, all)
 			}
-			o.Kinds = append(o.Kinds, soak.Kind(name))
+			o.Kinds = append(o.Kinds, fault.Kind(name))
 		}
 	}
 	if o.Nodes < 3 || o.Services < 6 || o.Duration < time.Minute {

@@ -26,7 +26,7 @@ func TestPlanOfCluster(t *testing.T) {
 	if err := run(t.Context(), []string{"-kind", "-plan", "-seed", "3", "-duration", "20m"}, &out, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"node-kill", "rollout", "api-kill", "drain"} {
+	for _, want := range []string{"crash", "rollout", "api-restart", "drain"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %s in\n%s", want, &out)
 		}
@@ -40,7 +40,7 @@ func TestPlanOfCluster(t *testing.T) {
 func TestFlags(t *testing.T) {
 	for args, want := range map[string]string{
 		"-faults earthquake": "there are", "-nodes 2": "at least 3 nodes", "-duration 1s": "a minute", "extra": "unexpected argument",
-		"-kind -faults crash": "node-kill", "-faults node-kill": "crash",
+		"-kind -faults flap": "crash", "-faults drain": "crash",
 	} {
 		if _, err := parse(strings.Fields(args), io.Discard); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, err, want)

@@ -15,10 +15,10 @@ type End uint8
 
 // The ends.
 const (
-	Following  End = iota // the successor still follows
+	Following  End = iota // the follower still follows
 	HandedOver            // the holder has sent the message to take over: take the name
 	Vanished              // the holder died or left: take the name
-	Replaced              // another successor has connected: stop answering
+	Replaced              // another follower has connected: stop answering
 	Stopped               // the context of Run ended
 	Broken                // the holder lives, but refused or sent an invalid message; Run returns the error
 )
@@ -28,7 +28,7 @@ func (e End) String() string {
 	return [...]string{"following", "handed over", "vanished", "replaced", "stopped", "broken"}[e]
 }
 
-// Offer is the place of the holder. The successor answers for the same addresses.
+// Offer is the place of the holder. The follower answers for the same addresses.
 type Offer struct {
 	Place Place
 	// Final marks the last place of the holder. The gossip sockets of the holder are closed.
@@ -39,8 +39,8 @@ type Offer struct {
 	seq uint64
 }
 
-// Successor follows a holder until this process may take the place.
-type Successor struct {
+// Follower follows a holder until this process may take the place.
+type Follower struct {
 	conn     *net.UnixConn
 	inbox    *inbox
 	messages *reader
@@ -53,10 +53,10 @@ type Successor struct {
 	end      atomic.Uint32
 }
 
-// Connect makes this process the successor of the holder, and replaces the former successor. Connect returns ErrNobody
+// Connect makes this process the follower of the holder, and replaces the former follower. Connect returns ErrNobody
 // if there is no holder, and ErrVersion or ErrRefused if this process cannot follow the holder. Connect waits for an
 // answer until ctx ends. The caller must call Run, which closes the connection.
-func Connect(ctx context.Context, name string) (*Successor, error) {
+func Connect(ctx context.Context, name string) (*Follower, error) {
 	conn, err := dial(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("follow the holder: %w", err)
@@ -68,7 +68,7 @@ func Connect(ctx context.Context, name string) (*Successor, error) {
 		files.end()
 		return nil, fmt.Errorf("follow the holder: %w", err)
 	}
-	return &Successor{conn: conn, inbox: files, messages: messages, places: make(chan Offer, 1), wake: make(chan struct{}, 1)}, nil
+	return &Follower{conn: conn, inbox: files, messages: messages, places: make(chan Offer, 1), wake: make(chan struct{}, 1)}, nil
 }
 
 // meet checks the user of the holder and exchanges hellos.
@@ -101,11 +101,11 @@ func meet(ctx context.Context, conn *net.UnixConn, messages *reader) error {
 
 // Places returns the channel of the holder's offers. The channel holds only the newest offer: a newer offer replaces an
 // offer that was not received in time. Run closes the channel after the last offer.
-func (s *Successor) Places() <-chan Offer { return s.places }
+func (s *Follower) Places() <-chan Offer { return s.places }
 
 // Answering acknowledges that this process answers for all addresses of an offer, and of all earlier offers. Answering
 // does not wait.
-func (s *Successor) Answering(offer Offer) {
+func (s *Follower) Answering(offer Offer) {
 	for {
 		acked := s.acked.Load()
 		if offer.seq <= acked {
@@ -123,11 +123,11 @@ func (s *Successor) Answering(offer Offer) {
 
 // End returns the outcome. The outcome is HandedOver as soon as Places is closed after a final offer. All other
 // outcomes are set before Places is closed, too. The name is free only when Run has returned.
-func (s *Successor) End() End { return End(s.end.Load()) }
+func (s *Follower) End() End { return End(s.end.Load()) }
 
 // Run receives the messages of the holder and sends the acknowledgements of Answering, until the holder has closed the
 // connection or ctx ends. Run returns an error only if the outcome is Broken.
-func (s *Successor) Run(ctx context.Context) error {
+func (s *Follower) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { _ = s.conn.Close() })()
 	ended := make(chan struct{})
 	var writer sync.WaitGroup
@@ -151,12 +151,12 @@ func (s *Successor) Run(ctx context.Context) error {
 
 // Lost returns the reason why sessions of the holder did not arrive, or nil if all sessions arrived. The result is
 // valid after Places is closed.
-func (s *Successor) Lost() error { return s.lost }
+func (s *Follower) Lost() error { return s.lost }
 
 // leave handles the sessions that arrived without the message to take over. If the holder has died, leave offers the
 // sessions with the previous place, because the routers have not noticed the death yet. Otherwise leave closes the
 // sessions.
-func (s *Successor) leave(end End) {
+func (s *Follower) leave(end End) {
 	if end == Vanished && len(s.sessions) > 0 {
 		s.pass(Offer{Place: s.place, Final: true, Sessions: s.sessions})
 		return
@@ -167,14 +167,14 @@ func (s *Successor) leave(end End) {
 }
 
 // finish publishes the outcome and closes Places.
-func (s *Successor) finish(end End) {
+func (s *Follower) finish(end End) {
 	s.end.Store(uint32(end))
 	close(s.places)
 }
 
 // receive passes on places until the outcome is known. receive publishes only the outcome HandedOver; the caller
 // publishes the other outcomes.
-func (s *Successor) receive(ctx context.Context) (End, error) {
+func (s *Follower) receive(ctx context.Context) (End, error) {
 	for {
 		m, err := s.messages.next()
 		switch {
@@ -214,9 +214,9 @@ func (s *Successor) receive(ctx context.Context) (End, error) {
 	}
 }
 
-// adopt takes the files of a session. If files of the session are missing, only this session is lost: the successor
+// adopt takes the files of a session. If files of the session are missing, only this session is lost: the follower
 // makes a new session.
-func (s *Successor) adopt(h *handed) error {
+func (s *Follower) adopt(h *handed) error {
 	if len(s.sessions) == MaxSessions {
 		return fmt.Errorf("more than %d sessions", MaxSessions)
 	}
@@ -234,7 +234,7 @@ func (s *Successor) adopt(h *handed) error {
 }
 
 // pass puts an offer into the channel, and replaces an offer that was not received. pass is the only sender.
-func (s *Successor) pass(offer Offer) {
+func (s *Follower) pass(offer Offer) {
 	select {
 	case <-s.places:
 	default:
@@ -244,7 +244,7 @@ func (s *Successor) pass(offer Offer) {
 
 // acknowledge sends the number of the newest offer that this process answers for. receive notices the death of the
 // holder.
-func (s *Successor) acknowledge(ended <-chan struct{}) {
+func (s *Follower) acknowledge(ended <-chan struct{}) {
 	for {
 		select {
 		case <-ended:
@@ -257,12 +257,12 @@ func (s *Successor) acknowledge(ended <-chan struct{}) {
 	}
 }
 
-// Begin makes this process the holder if no process has the name, else the successor of the holder. One of the results
+// Begin makes this process the holder if no process has the name, else the follower of the holder. One of the results
 // is nil. Begin returns the other errors of Connect and Listen, and waits until ctx ends.
 //
 // Any local user can take an abstract name. Therefore a process of another user that has the name does not stop this
-// process: Begin returns a holder without a name. Such a holder has no successor until Serve gets the name.
-func Begin(ctx context.Context, name string, options Options) (*Holder, *Successor, error) {
+// process: Begin returns a holder without a name. Such a holder has no follower until Serve gets the name.
+func Begin(ctx context.Context, name string, options Options) (*Holder, *Follower, error) {
 	for {
 		s, err := Connect(ctx, name)
 		if errors.Is(err, ErrForeign) {

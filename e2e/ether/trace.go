@@ -1,4 +1,4 @@
-package soak
+package ether
 
 import (
 	"encoding/binary"
@@ -7,29 +7,29 @@ import (
 	"time"
 )
 
-// Of a trace, mostFrames are kept, snap bytes of each.
+// A Trace keeps mostFrames frames, snap bytes of each.
 const (
 	mostFrames = 50_000
 	snap       = 128
 )
 
-// trace keeps the last frames that passed.
-type trace struct {
-	// mu guards the ring, which several goroutines put frames into.
+// Trace keeps the last frames that passed. Several goroutines may call the methods; the zero Trace is empty.
+type Trace struct {
+	// mu guards the ring. next is the place of the oldest frame in a full ring.
 	mu   sync.Mutex
-	ring []frame
+	ring []kept
 	next int
 }
 
-type frame struct {
+type kept struct {
 	at   time.Time
 	size int
 	head []byte
 }
 
-// add puts a frame into the ring. It keeps no part of data.
-func (t *trace) add(at time.Time, data []byte) {
-	f := frame{at, len(data), append([]byte(nil), data[:min(len(data), snap)]...)}
+// Add adds a frame, and keeps no part of data.
+func (t *Trace) Add(at time.Time, data []byte) {
+	f := kept{at, len(data), append([]byte(nil), data[:min(len(data), snap)]...)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.ring) < mostFrames {
@@ -40,8 +40,8 @@ func (t *trace) add(at time.Time, data []byte) {
 	t.next = (t.next + 1) % mostFrames
 }
 
-// write writes the frames of a time as a file that tcpdump and Wireshark read: pcap with nanoseconds, of Ethernet.
-func (t *trace) write(w io.Writer, from, to time.Time) error {
+// Write writes the frames of a time as a file for tcpdump and Wireshark: pcap with nanoseconds, of Ethernet.
+func (t *Trace) Write(w io.Writer, from, to time.Time) error {
 	b := binary.LittleEndian.AppendUint32(nil, 0xa1b23c4d)
 	b = binary.LittleEndian.AppendUint16(b, 2)
 	b = binary.LittleEndian.AppendUint16(b, 4)
