@@ -34,8 +34,8 @@ func TestTwoInstallations(t *testing.T) {
 	}
 	l.Apply("-f", file)
 	in.waitForPortEvent("Startup probe failed", "the Lanlord in the namespace metallb-system uses ", ":7572")
-	in.waitForPlugin(1, "doctor --lanlord-namespace "+secondNamespace, "the speakers of metallb-system/speaker use the port 7572 (--listen) on ",
-		"the speakers of metallb-system/speaker use the port 7573 (--status-listen) on ")
+	in.waitForPlugin(1, "doctor --lanlord-namespace "+secondNamespace, "the speakers of metallb-system/speaker use the same ports on lanlord-",
+		": 7572 (--listen), 7573 (--status-listen); on each node ")
 	in.waitForPods()
 
 	l.MustKubectl("apply", "-k", second)

@@ -1,9 +1,10 @@
 package inspect
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 )
 
 // PortUser is the Pod of a speaker with the ports of its node that it uses.
@@ -20,37 +21,46 @@ type SpeakerPort struct {
 	Flag string
 }
 
-// sharedPort is a port that speakers of two installations use on the same nodes.
-type sharedPort struct {
-	// other is "namespace/workload" of the other installation, whose flag sets the port.
-	other, flag string
-	port        int
+// clash is another installation whose speakers use the same ports as the speakers of this one.
+type clash struct {
+	// other is "namespace/workload".
+	other string
+	// ports are texts such as "7572 (--listen)", and nodes the nodes with speakers of both; both are sorted.
+	ports, nodes []string
 }
 
-// shared maps the ports that ours share with theirs to the nodes, sorted.
-func shared(ours, theirs []PortUser) (ports []sharedPort, nodes map[sharedPort][]string) {
-	nodes = map[sharedPort][]string{}
-	for _, o := range ours {
-		for _, t := range theirs {
-			if o.Node != t.Node {
+// clashes returns the other installations that use the same ports on the same nodes, sorted by name.
+func clashes(namespace string, users []PortUser) (all []clash) {
+	found := map[string]clash{}
+	for _, ours := range users {
+		for _, theirs := range users {
+			if ours.Namespace != namespace || theirs.Namespace == namespace || ours.Node != theirs.Node {
 				continue
 			}
-			for _, a := range o.Ports {
-				for _, b := range t.Ports {
-					if key := (sharedPort{t.Namespace + "/" + t.Workload, b.Flag, b.Port}); a.Port == b.Port && !slices.Contains(nodes[key], o.Node) {
-						nodes[key] = append(nodes[key], o.Node)
-					}
+			name := theirs.Namespace + "/" + theirs.Workload
+			c := found[name]
+			c.other = name
+			for _, p := range theirs.Ports {
+				if slices.ContainsFunc(ours.Ports, func(o SpeakerPort) bool { return o.Port == p.Port }) {
+					c.ports, c.nodes = append(c.ports, p.String()), append(c.nodes, ours.Node)
 				}
 			}
+			found[name] = c
 		}
 	}
-	for key := range nodes {
-		slices.Sort(nodes[key])
-		ports = append(ports, key)
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		c := found[name]
+		slices.Sort(c.ports)
+		slices.Sort(c.nodes)
+		if c.ports, c.nodes = slices.Compact(c.ports), slices.Compact(c.nodes); len(c.ports) > 0 {
+			all = append(all, c)
+		}
 	}
-	slices.SortFunc(ports, func(a, b sharedPort) int { return cmp.Or(cmp.Compare(a.other, b.other), cmp.Compare(a.port, b.port)) })
-	return ports, nodes
+	return all
 }
+
+// String returns the port and its flag.
+func (p SpeakerPort) String() string { return fmt.Sprintf("%d (%s)", p.Port, p.Flag) }
 
 const ownPorts = "give one of the two ports of its own, as deploy/second does (--listen, --status-listen, --gossip-port; " +
 	"Helm: metrics.port, statusPage.port, gossip.port), or remove it"
@@ -61,20 +71,12 @@ func checkPorts(c *Cluster, f *findings) string {
 		f.unchecked("the ports of the speakers could not be looked at")
 		return ""
 	}
-	var ours, theirs []PortUser
-	for _, u := range c.PortUsers {
-		if u.Namespace == c.Namespace {
-			ours = append(ours, u)
-		} else {
-			theirs = append(theirs, u)
-		}
+	found := clashes(c.Namespace, c.PortUsers)
+	for _, x := range found {
+		f.wrong(ownPorts, "the speakers of %s use the same ports on %s: %s; on each node the speaker that started last does not become ready",
+			x.other, listed(x.nodes), strings.Join(x.ports, ", "))
 	}
-	ports, nodes := shared(ours, theirs)
-	for _, p := range ports {
-		f.wrong(ownPorts, "the speakers of %s use the port %d (%s) on %s too; on each node the speaker that started last waits", p.other, p.port,
-			p.flag, listed(nodes[p]))
-	}
-	if !c.Everywhere && len(ports) == 0 {
+	if !c.Everywhere && len(found) == 0 {
 		f.unchecked("whether another Lanlord uses the ports of the speakers could not be looked at")
 	}
 	return "no other Lanlord uses the ports of the speakers"
@@ -97,7 +99,7 @@ func preInstallations(g *Ground, f *findings) {
 		var texts []string
 		for _, p := range byOther[name].Ports {
 			if NeedsPort(p.Port) {
-				texts = append(texts, fmt.Sprintf("%d (%s)", p.Port, p.Flag))
+				texts = append(texts, p.String())
 			}
 		}
 		if len(texts) > 0 {
