@@ -6,31 +6,68 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// startOver is the time after which a process has read the cluster, and needs the memory of its start no longer.
-const startOver = 10 * time.Second
+const (
+	// startOver is the time after which a process has read the cluster, and needs the memory of its start no longer.
+	startOver = 10 * time.Second
+	// giveBackPause is the time between two looks at the heap after that.
+	giveBackPause = 10 * time.Second
+)
 
-// GiveBack is a task that gives memory back to the kernel once, ten seconds after the start, and then waits until ctx
-// ends. The start reads the whole cluster at once, and runs much code that never runs again: GiveBack returns the free
-// pages of the heap, and takes the pages of the program's own file out of the process. The kernel keeps the pages of
-// the file while no other process wants the memory, and maps a page again as soon as the process needs the page.
+// GiveBack is a task that gives memory back to the kernel ten seconds after the start, and after each period of work,
+// until ctx ends. At the start and during work, like the creation of thousands of Services, a process needs much memory
+// for a short time, and runs code that then does not run for a long time.
+//
+// GiveBack returns the free pages of the heap, which Go's runtime returns over many minutes, and takes the pages of the
+// program's own file out of the process. The kernel keeps the pages of the file while no other process wants the memory,
+// and maps a page again as soon as the process needs the page. All of this costs one garbage collection, so GiveBack
+// waits for the first ten seconds without work.
 func GiveBack(ctx context.Context) error {
 	timer := time.NewTimer(startOver)
 	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
+	worked, before := true, uint64(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+		}
+		timer.Reset(giveBackPause)
+		now := readHeap()
+		if before != 0 && now.works(before) {
+			worked = true
+		} else if worked {
+			debug.FreeOSMemory()
+			giveBackFile()
+			worked, now = false, readHeap()
+		}
+		before = now.allocated
 	}
-	debug.FreeOSMemory()
-	giveBackFile()
-	<-ctx.Done()
-	return ctx.Err()
 }
+
+// heap describes the heap at one time, in bytes.
+type heap struct {
+	// allocated counts all objects since the start of the process. live is the size of the objects that the last
+	// collection found in use.
+	allocated, live uint64
+}
+
+// readHeap asks Go's runtime, which stops nothing for the answer.
+func readHeap() heap {
+	samples := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}}
+	metrics.Read(samples)
+	return heap{samples[0].Value.Uint64(), samples[1].Value.Uint64()}
+}
+
+// works reports whether the process has worked since the time at which it had allocated the given number of bytes, one
+// giveBackPause before: whether the process has allocated half of what is live, which with gcPercent brings about a
+// collection.
+func (h heap) works(before uint64) bool { return h.allocated-before >= h.live*gcPercent/100 }
 
 // giveBackFile takes the pages of the program's own file out of this process. Errors have no effect but that the pages
 // stay.
