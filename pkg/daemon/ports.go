@@ -68,16 +68,21 @@ func (p *ports) note(address, namespace string) (news bool) {
 	return news
 }
 
-// problem returns an error about the first address, in the order of the text, that another installation uses.
+// problem returns nil, or an error about all addresses that another installation uses.
 func (p *ports) problem() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var texts []string
-	for address, namespace := range p.taken {
-		texts = append(texts, fmt.Sprintf("the Lanlord in the namespace %s uses %s", namespace, address))
-	}
-	if len(texts) == 0 {
+	if len(p.taken) == 0 {
 		return nil
+	}
+	byNamespace := map[string][]string{}
+	for address, namespace := range p.taken {
+		byNamespace[namespace] = append(byNamespace[namespace], address)
+	}
+	var texts []string
+	for namespace, addresses := range byNamespace {
+		slices.Sort(addresses)
+		texts = append(texts, fmt.Sprintf("the Lanlord in the namespace %s uses %s", namespace, strings.Join(addresses, " and ")))
 	}
 	slices.Sort(texts)
 	return errors.New(strings.Join(texts, ", and ") + ": give one of the two ports of its own (--listen, --status-listen, --gossip-port), or remove it")
