@@ -80,3 +80,26 @@ func readPage(t *testing.T, path string) string {
 	}
 	return string(text)
 }
+
+// TestMakeTargets looks up each make command of the pages in the Makefile, with the values of WHAT and ON.
+func TestMakeTargets(t *testing.T) {
+	makefile := readPage(t, "Makefile")
+	command := regexp.MustCompile("(?m)(?:^    |`)make ([a-z][a-z0-9-]*)([^`\n]*)")
+	value := regexp.MustCompile(`\b(WHAT|ON)=([a-z]+)`)
+	found := map[string]bool{}
+	for _, page := range markdownPages(t) {
+		for _, match := range command.FindAllStringSubmatch(readPage(t, page), -1) {
+			if found[match[1]] = true; !strings.Contains(makefile, "\n"+match[1]+":") {
+				t.Errorf("%s: there is no target %s in the Makefile", page, match[1])
+			}
+			for _, v := range value.FindAllStringSubmatch(match[2], -1) {
+				if !strings.Contains(makefile, "\ndefine "+match[1]+"_"+v[2]+"\n") {
+					t.Errorf("%s: make %s knows no %s=%s", page, match[1], v[1], v[2])
+				}
+			}
+		}
+	}
+	if len(found) < 12 || !found["bench"] || !found["demo"] {
+		t.Errorf("found the commands %v; the test does not see them", found)
+	}
+}

@@ -83,7 +83,14 @@ start_dockerd() {
   [ ! -d /run/systemd/system ] || systemctl stop docker.socket docker || true
   our_pid >/dev/null || rm -f "$pid_file"
   echo '{}' >"$run_dir/dockerd.json"
-  setsid dockerd "${flags[@]}" >"$log_file" 2>&1 </dev/null &
+  # The engine outlives the caller, and must not keep a lock of the caller, such as that of flock FILE make lab.
+  (
+    for fd in /proc/"$BASHPID"/fd/*; do
+      fd=${fd##*/}
+      [ "$fd" -lt 3 ] || eval "exec $fd>&-"
+    done
+    exec setsid dockerd "${flags[@]}"
+  ) >"$log_file" 2>&1 </dev/null &
 }
 
 # configure_running JQ_PROGRAM [ARGUMENT...] rewrites the running engine's file and has it read.

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/lanlord/lanlord/e2e/lab"
 )
@@ -61,12 +64,14 @@ func TestHelm(t *testing.T) {
 		l.MustKubectl("delete", "--ignore-not-found", "namespace", standardNamespace)
 		l.MustKubectl("delete", "--ignore-not-found", "clusterrole,clusterrolebinding", "-l", "app=lanlord")
 	}, addr)
+	helm("test", "lanlord", "--logs")
 	load := in.startLoad([]netip.Addr{addr})
-	helm("upgrade", "lanlord", chart, "-f", values, "--set", "logLevel=debug", "--set", "networkPolicy.enabled=true")
+	helm("upgrade", "lanlord", chart, "-f", values, "--set", "logLevel=debug", "--set", "networkPolicy.enabled=true", "--set", "helmTest.patience=3s")
 	in.rolledOutIn(standardNamespace)
 	load.stop()
 	load.checkUndisturbed()
 	load.checkSameOwners()
+	in.helmTestFails()
 	helm("uninstall", "lanlord", "--wait")
 	in.checkUninstalled(addr)
 	left := in.MustKubectl("-n", standardNamespace, "get", "deployments,daemonsets,roles,rolebindings,secrets,leases", "-o", "name")
@@ -75,6 +80,46 @@ func TestHelm(t *testing.T) {
 	}
 	in.MustKubectl("delete", "namespace", standardNamespace)
 	in.checkInventory(before)
+}
+
+// helmTestFails gives the speakers a wrong flag, and then takes the controller away: helm test fails each time, and names the
+// fault.
+func (in *installation) helmTestFails() {
+	in.t.Helper()
+	test := func(want string) {
+		in.t.Helper()
+		out, err := exec.CommandContext(in.t.Context(), "./helm.sh", "test", "lanlord", "--logs", "--kubeconfig", in.Kubeconfig(),
+			"--namespace", standardNamespace).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), want) {
+			in.t.Errorf("helm test ends with %v, and does not say %q:\n%s", err, want, out)
+		}
+	}
+	in.MustKubectl("-n", standardNamespace, "patch", "daemonset", "speaker", "--type=json", "-p",
+		`[{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--no-such-flag"}]`)
+	in.WaitFor("a speaker that does not start", patience, in.restartedSpeaker)
+	test("is not ready: ")
+	in.MustKubectl("-n", standardNamespace, "rollout", "undo", "daemonset/speaker")
+	in.MustKubectl("-n", standardNamespace, "scale", "deployment/controller", "--replicas=0")
+	in.MustKubectl("-n", standardNamespace, "wait", "pod", "-l", "component=controller", "--for=delete", "--timeout=60s")
+	test("/installed\": ")
+	in.MustKubectl("-n", standardNamespace, "scale", "deployment/controller", "--replicas=1")
+	in.rolledOutIn(standardNamespace)
+}
+
+// restartedSpeaker returns nil if the container of a speaker has ended.
+func (in *installation) restartedSpeaker(ctx context.Context) error {
+	list, err := in.Clientset.CoreV1().Pods(standardNamespace).List(ctx, metav1.ListOptions{LabelSelector: "component=speaker"})
+	if err != nil {
+		return err
+	}
+	for _, pod := range list.Items {
+		for _, c := range pod.Status.ContainerStatuses {
+			if c.State.Terminated != nil || c.LastTerminationState.Terminated != nil {
+				return nil
+			}
+		}
+	}
+	return errors.New("the containers of all speakers run")
 }
 
 // installed installs Lanlord and exposes a Deployment with one address.

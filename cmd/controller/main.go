@@ -19,8 +19,8 @@ import (
 const (
 	name  = "lanlord-controller"
 	about = "Assigns an address to every Service of type LoadBalancer, out of the ranges of a ConfigMap, or of MetalLB's custom resources. As \"controller status\" it prints " +
-		"as JSON the state of the controller in the same Pod, which the environment variable POD_NAME names. As \"controller probe URL\" it requests a page of a process " +
-		"until the answer is 200, for a minute at most."
+		"as JSON the state of the controller in the same Pod, which the environment variable POD_NAME names. As \"controller probe URL [PATIENCE]\" it requests a page of a process " +
+		"until the answer is 200, for a minute or the given time at most."
 )
 
 // firstNetworks is the longest time that the first addresses of a new cluster wait for a speaker to report the
@@ -35,10 +35,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return daemon.StatusCommand(ctx, os.Getenv(podEnv), args[1:], stdout)
 	}
 	if len(args) > 0 && args[0] == "probe" {
-		if len(args) != 2 {
-			return &daemon.UsageError{Problem: "probe takes one word, the URL of a page"}
-		}
-		return daemon.ProbeURL(ctx, args[1], stdout)
+		return daemon.ProbeURLCommand(ctx, args[1:], stdout)
 	}
 	var flags daemon.Flags
 	set := flag.NewFlagSet(name, flag.ContinueOnError)
@@ -137,7 +134,7 @@ func serve(ctx context.Context, flags daemon.Flags, gateways bool, stderr io.Wri
 			return lease.Lead(ctx, lead)
 		}},
 		daemon.Task{Name: "serve HTTP", Run: daemon.NewServer(daemon.ServerOptions{
-			Key: key.Get, Statuses: collector,
+			Key: key.Get, Statuses: collector, Installed: newInstalled(client, flags.Namespace, store.Synced),
 			Listen: flags.Listen, Status: page.Controller(teller.status, sight.look), StatusListen: flags.StatusListen, Pod: os.Getenv(podEnv), Metrics: registry, PProf: flags.PProf, Log: log,
 			Checks: []daemon.Check{{Name: "cluster", Ready: func() error {
 				if !store.Synced() {

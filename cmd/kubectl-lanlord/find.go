@@ -11,6 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/lanlord/lanlord/pkg/inspect"
 )
 
 const (
@@ -32,6 +34,8 @@ type installation struct {
 	others     []string
 	everywhere bool
 	pods       []corev1.Pod
+	// portUsers are the speakers of all installations that were found.
+	portUsers []inspect.PortUser
 	// forbidden is the answer of the API server if the user may not list the Pods of Lanlord. The installation then has
 	// no Pods, and the namespace is a guess unless the user gave it.
 	forbidden error
@@ -83,6 +87,7 @@ func (p *plugin) find(ctx context.Context, a access) (installation, error) {
 	case len(namespaces) > 0:
 		return installation{
 			namespace: namespaces[0], others: namespaces[1:], everywhere: everywhere, pods: byNamespace[namespaces[0]],
+			portUsers: portUsers(pods),
 		}, nil
 	case p.namespace != "":
 		return installation{}, fmt.Errorf("no Pod in the namespace %s has the label %s, so Lanlord is not there; without --lanlord-namespace it is looked for",
@@ -101,7 +106,7 @@ func (i *installation) searchOthers(ctx context.Context, a access) error {
 	if err != nil {
 		return describe(err)
 	}
-	i.everywhere = true
+	i.everywhere, i.portUsers = true, portUsers(pods)
 	for _, pod := range pods {
 		if pod.Namespace != i.namespace && !slices.Contains(i.others, pod.Namespace) {
 			i.others = append(i.others, pod.Namespace)

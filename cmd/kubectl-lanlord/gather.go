@@ -85,6 +85,7 @@ func (p *plugin) gather(ctx context.Context, a access, where installation, s sco
 	g := &gatherer{access: a, namespace: where.namespace, fallback: fallback, progress: told}
 	g.cluster = inspect.Cluster{
 		At: p.now(), Namespace: where.namespace, Others: where.others, Everywhere: where.everywhere, GossipKeys: -1,
+		PortUsers: where.portUsers,
 	}
 	if where.forbidden != nil {
 		g.cluster.Hidden, g.cluster.ClassUnknown = true, true

@@ -69,7 +69,7 @@ func (p *plugin) prepare(ctx context.Context) (inspect.Diagnosis, error) {
 	}
 	s.ground.Cluster = g.cluster
 	slices.SortFunc(s.ground.Gaps, func(x, y inspect.Gap) int { return cmp.Compare(x.What, y.What) })
-	s.ground.Others = s.others
+	s.ground.Others, s.ground.PortUsers = s.others, s.users
 	return inspect.Prepare(&s.ground), nil
 }
 
@@ -79,6 +79,8 @@ type survey struct {
 	ground inspect.Ground
 	// others are the namespaces in which a Lanlord is.
 	others []string
+	// users are the speakers of all installations.
+	users []inspect.PortUser
 }
 
 func (s *survey) version(context.Context) error {
@@ -109,6 +111,7 @@ func (s *survey) pods(ctx context.Context) error {
 			if !slices.Contains(s.others, pod.Namespace) {
 				s.others = append(s.others, pod.Namespace)
 			}
+			s.users = append(s.users, portUsers(list.Items[i:i+1])...)
 			continue
 		}
 		s.lookAt(pod, used)

@@ -64,6 +64,11 @@ func TestDoctorPre(t *testing.T) {
 	if text := w.run("doctor", "--pre", "-o", "json"); !strings.Contains(text, `"link": "https://github.com/lanlord/lanlord/blob/main/docs/`) {
 		t.Errorf("the JSON has no links:\n%s", text)
 	}
+	if text := w.run("doctor", "--pre", "--lanlord-namespace", "second"); !strings.Contains(text,
+		"the speakers of the Lanlord lanlord-system/speaker-1 use 7572 (--listen), 7573 (--status-listen), 7950 (--gossip-port) of their nodes") ||
+		!strings.Contains(text, "as deploy/second does") {
+		t.Errorf("before a second installation:\n%s", text)
+	}
 	admin := scenarioOf(t, "namespace-admin")
 	mayCreate(admin, func(string) bool { return false })
 	if text := admin.run("doctor", "--pre"); !strings.Contains(text, "the right to list pods is missing") || !strings.Contains(text, "[exit ") {

@@ -56,6 +56,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	p := newProgram(f, client, log, registry)
 	log.Info("starting", "version", daemon.Version(), "node", f.nodeName)
+	p.server = daemon.NewServer(daemon.ServerOptions{
+		Listen: f.Listen, Rebindable: true, Installation: f.Namespace, Pod: os.Getenv(podEnv), Metrics: registry, PProf: f.PProf, Log: log,
+		Busy:   p.asked,
+		Checks: []daemon.Check{{Name: "speaker", Ready: p.succession.Ready}},
+		Status: page.Speaker(p.status), StatusListen: f.StatusListen,
+		Path: page.Path(p.probePath), Key: kube.NewViewerKey(client, f.Namespace).Get,
+	})
 
 	// The speaker leaves before the errgroup stops the parts needed for leaving.
 	leave := ctx
@@ -74,12 +81,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			defer p.leaveAlone(ctx)
 			return p.succession.Run(ctx, leave)
 		}},
-		daemon.Task{Name: "serve HTTP", Run: daemon.NewServer(daemon.ServerOptions{
-			Listen: f.Listen, Rebindable: true, Pod: os.Getenv(podEnv), Metrics: registry, PProf: f.PProf, Log: log,
-			Busy:   p.asked,
-			Checks: []daemon.Check{{Name: "speaker", Ready: p.succession.Ready}},
-			Status: page.Speaker(p.status), StatusListen: f.StatusListen,
-			Path: page.Path(p.probePath), Key: kube.NewViewerKey(client, f.Namespace).Get,
-		}).Run},
+		daemon.Task{Name: "serve HTTP", Run: p.server.Run},
 	)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -39,6 +40,7 @@ type program struct {
 	gossip     *gossip.Gossip
 	succession *succession.Succession
 	routers    routers
+	server     *daemon.Server
 	loop       atomic.Pointer[speaker.Speaker] // nil while another process of this node has the place
 
 	begun time.Time
@@ -127,8 +129,11 @@ func (p *program) afterStart(run func(context.Context) error) func(context.Conte
 	}
 }
 
-// wait blocks until gossip can start.
+// wait blocks until no other installation uses the ports of this one, and gossip can start.
 func (p *program) wait(ctx context.Context) error {
+	if err := p.server.WaitForPorts(ctx); err != nil {
+		return err
+	}
 	err := p.gossip.Wait(ctx, p.wake)
 	if err == nil {
 		snapshot := p.store.Snapshot()
@@ -209,7 +214,7 @@ func (p *program) status() status.Speaker {
 		Pod: p.podName, Node: p.nodeName,
 		Started: p.begun.UTC(), Connected: p.store.Connected(), Configuration: p.store.Configuration(),
 	}
-	err := p.succession.Ready()
+	err := cmp.Or(p.server.PortProblem(), p.succession.Ready())
 	if s.Ready = err == nil; err != nil {
 		s.NotReady = err.Error()
 	}

@@ -20,8 +20,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
-
-	"github.com/lanlord/lanlord/e2e/controlplane"
 )
 
 const (
@@ -114,17 +112,7 @@ func TestDefaultsAreTheManifest(t *testing.T) {
 
 // TestMetalLBIsTheOverlay compares, field by field, what the chart makes for MetalLB's resources with deploy/metallb-crs.
 func TestMetalLBIsTheOverlay(t *testing.T) {
-	command := exec.CommandContext(t.Context(), "kubectl", "kustomize", filepath.Join(deploy, "metallb-crs"))
-	binaries, err := controlplane.Binaries()
-	if err != nil {
-		t.Fatal(err)
-	}
-	command.Path, command.Err = filepath.Join(binaries, "hyperkube"), nil
-	text, err := command.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, got := objects(t, text), render(t, "--set", "configSource=metallb", "--set", "config.inline.address-pools=null")
+	want, got := kustomized(t, "metallb-crs"), render(t, "--set", "configSource=metallb", "--set", "config.inline.address-pools=null")
 	delete(want, "Namespace lanlord-system")
 	for key, o := range want {
 		if other, ok := got[key]; ok {

@@ -54,7 +54,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("without the page the speaker has the arguments %v", off.Args)
 	}
 	pod := as[corev1.Pod](t, render(t, "--set", "metrics.port=9999"), testPod)
-	if pod.Annotations["helm.sh/hook"] != "test" || pod.Spec.Containers[0].Args[1] != "http://lanlord-status.lanlord-system.svc:9999/readyz" {
+	if pod.Annotations["helm.sh/hook"] != "test" || pod.Spec.Containers[0].Args[1] != "http://lanlord-status.lanlord-system.svc:9999/installed" {
 		t.Errorf("helm test runs %+v", pod.Spec.Containers[0])
 	}
 }

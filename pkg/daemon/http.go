@@ -26,6 +26,8 @@ const (
 	// idleTimeout is shorter than the usual interval of two scrapes: a scraper connects again.
 	idleTimeout    = 15 * time.Second
 	maxHeaderBytes = 16 << 10
+	// installedPath is the path of ServerOptions.Installed.
+	installedPath = "/installed"
 	// shutdownTimeout is the time in which started answers must finish when the server stops.
 	shutdownTimeout = 2 * time.Second
 )
@@ -44,6 +46,9 @@ type ServerOptions struct {
 	// Rebindable lets another process of the same user listen on the same port (SO_REUSEPORT, socket(7)), if that
 	// process sets Rebindable too. While both processes listen, the kernel gives each connection to one of them.
 	Rebindable bool
+	// Installation is the namespace of this Lanlord. With Rebindable, the server shares its ports only with processes of
+	// the same installation, and waits while another installation uses a port. An empty Installation shares with all.
+	Installation string
 	// Pod is the name of this process's pod, for Probe. An empty Pod opens no socket for probes.
 	Pod string
 	// Status serves the status page, and the status as JSON under /status.json. The server uses Status on StatusListen,
@@ -57,6 +62,8 @@ type ServerOptions struct {
 	Key func(context.Context) ([]byte, error)
 	// Statuses serves /statuses.sealed. A nil Statuses serves nothing there.
 	Statuses http.Handler
+	// Installed serves /installed, for a test of the installation. A nil Installed serves nothing there.
+	Installed http.Handler
 	// Metrics are served under /metrics.
 	Metrics prometheus.Gatherer
 	// Checks decide the answer of /readyz.
@@ -74,6 +81,7 @@ type Server struct {
 	options ServerOptions
 	handler http.Handler
 	health  http.Handler
+	ports   *ports
 }
 
 // memProfileRate is Go's default: one sample for each 512 KiB of allocations on average.
@@ -81,11 +89,20 @@ const memProfileRate = 512 * 1024
 
 // NewServer returns a server that does nothing until Run.
 func NewServer(options ServerOptions) *Server {
+	s := &Server{options: options, ports: newPorts()}
+	if options.Rebindable && options.Installation != "" {
+		pages := []string{options.Listen}
+		if options.Status != nil {
+			pages = append(pages, options.StatusListen)
+		}
+		s.ports = newPorts(pages...)
+	}
+	checks := append([]Check{{Name: "ports", Ready: s.PortProblem}}, options.Checks...)
 	health := http.NewServeMux()
 	health.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, "ok\n")
 	})
-	health.HandleFunc("GET /readyz", readiness(options.Checks))
+	health.HandleFunc("GET /readyz", readiness(checks))
 	if options.Status != nil {
 		health.Handle("GET "+statusPath, options.Status)
 	}
@@ -104,6 +121,9 @@ func NewServer(options ServerOptions) *Server {
 	if options.Statuses != nil {
 		mux.Handle("GET "+StatusesPath, options.Statuses)
 	}
+	if options.Installed != nil {
+		mux.Handle("GET "+installedPath, options.Installed)
+	}
 	if options.PProf {
 		// The heap profile includes the allocations from here on.
 		runtime.MemProfileRate = memProfileRate
@@ -113,7 +133,8 @@ func NewServer(options ServerOptions) *Server {
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
-	return &Server{options: options, handler: mux, health: health}
+	s.handler, s.health = s.named(mux), health
+	return s
 }
 
 // announced calls Busy before each answer that takes long to write.
@@ -185,7 +206,13 @@ func (s *Server) Run(ctx context.Context) error {
 
 // listen opens an address and serves on it until ctx ends.
 func (s *Server) listen(ctx context.Context, config net.ListenConfig, network, address string, handler http.Handler) error {
-	listener, err := config.Listen(ctx, network, address)
+	var listener net.Listener
+	var err error
+	if network == "tcp" {
+		listener, err = s.open(ctx, config, address)
+	} else {
+		listener, err = config.Listen(ctx, network, address)
+	}
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil

@@ -74,6 +74,7 @@ func (s *Server) serveStatus(ctx context.Context, config net.ListenConfig) {
 	if isLoopback(s.options.StatusListen) {
 		handler = LoopbackOnly(handler)
 	}
+	handler = s.named(handler)
 	for said := ""; ; {
 		err := s.listen(ctx, config, "tcp", s.options.StatusListen, handler)
 		if ctx.Err() != nil {

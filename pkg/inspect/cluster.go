@@ -36,6 +36,8 @@ type Cluster struct {
 	// Controllers and Speakers are sorted by node, then by name.
 	Controllers []Controller
 	Speakers    []Speaker
+	// PortUsers are the speakers of this Lanlord and of the Others.
+	PortUsers []PortUser
 	// DaemonSet is the DaemonSet of the speakers; nil if none exists or none was seen.
 	DaemonSet *DaemonSet
 	// Lease is the Lease of the controller; nil if none exists or none was seen.

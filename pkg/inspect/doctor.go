@@ -80,6 +80,7 @@ func checks() []check[*Cluster] {
 		{"installation", checkInstallation, nil},
 		{"controller", checkController, []Subject{OfLease}},
 		{"speakers", checkSpeakers, []Subject{OfNodes}},
+		{"ports", checkPorts, nil},
 		{"rollout", checkRollout, []Subject{OfDaemonSet, OfProcesses}},
 		{"privileges", checkPrivileges, nil},
 		{"versions", checkVersions, []Subject{OfProcesses}},

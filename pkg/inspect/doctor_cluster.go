@@ -15,7 +15,7 @@ import (
 
 func checkInstallation(c *Cluster, f *findings) string {
 	if len(c.Others) > 0 {
-		f.wrong("remove all but one, or give each a --load-balancer-class of its own; --lanlord-namespace says which one to look at",
+		f.wrong("remove all but one, or give each a --load-balancer-class and ports of its own, as deploy/second does; --lanlord-namespace says which one to look at",
 			"Lanlord is in several namespaces: %s, which is looked at here, and %s", c.Namespace, listed(c.Others))
 	}
 	switch {

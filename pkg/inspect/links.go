@@ -25,6 +25,7 @@ const (
 	pageRefused      = "troubleshooting.md#the-configuration-is-refused"
 	pageSpeaker      = "troubleshooting.md#a-speaker-is-not-ready"
 	pageStart        = "troubleshooting.md#a-speaker-or-the-controller-does-not-start"
+	pagePorts        = "troubleshooting.md#another-lanlord-uses-the-ports"
 	pageUpdate       = "troubleshooting.md#an-update-does-not-get-on"
 	pageGossip       = "troubleshooting.md#gossip-does-not-pass"
 	pageTwoNodes     = "troubleshooting.md#two-nodes-answer-for-one-address"
@@ -118,7 +119,7 @@ var checkPages = [...]struct{ check, page string }{
 	{"kubernetes", pageVersions},
 	{"installed", pageStart},
 	{"network", pageProxy},
-	{"ports", pageStart},
+	{"ports", pagePorts},
 	{"namespace", pageNamespace},
 	{"install", pageInstall},
 }

@@ -8,7 +8,7 @@ import (
 
 // Ground is a cluster before the installation of Lanlord.
 type Ground struct {
-	// Cluster has Nodes, KubeProxy, MetalLB, Rivals, Services and Gaps. Namespace is the namespace to install into, and
+	// Cluster has Nodes, KubeProxy, MetalLB, Rivals, Services, PortUsers and Gaps. Namespace is the namespace to install into, and
 	// Others are the namespaces in which a Lanlord already is.
 	Cluster
 	// Version is the version of the API server, like "v1.33.2"; empty if unknown. Minor is the number after "1.", -1 if
@@ -151,6 +151,7 @@ func preNetwork(g *Ground, f *findings) string {
 }
 
 func prePorts(g *Ground, f *findings) string {
+	preInstallations(g, f)
 	for _, u := range g.Ports {
 		of := ""
 		for _, p := range lanlordPorts {

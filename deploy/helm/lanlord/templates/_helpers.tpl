@@ -131,7 +131,7 @@ annotations:
 {{- print " " }}{app: lanlord, component: {{ $component }}{{ if $with }}, app.kubernetes.io/instance: {{ $root.Release.Name | quote }}{{ end }}}
 {{- end }}
 
-{{- /* Speakers are on the network of the nodes, and share ports silently: an installation must have its own. */ -}}
+{{- /* Speakers are on the network of the nodes, so an installation must have ports of its own. */ -}}
 {{- define "lanlord.checkPorts" -}}
 {{- if .Values.checkPorts }}
 {{- $ports := list (list "metrics.port" "--listen" .Values.metrics.port 7572) (list "gossip.port" "--gossip-port" .Values.gossip.port 7950) }}
@@ -151,7 +151,7 @@ annotations:
 {{- if hasPrefix $flag . }}{{ $theirs = regexFind "[0-9]*$" . }}{{ end }}
 {{- end }}
 {{- if eq $theirs (toString (index . 2)) }}
-{{- fail (printf "The speakers of %s/%s listen on port %s of the nodes too, and would share it silently: set %s to another port, or checkPorts to false if no node runs both" $other.metadata.namespace $other.metadata.name $theirs (index . 0)) }}
+{{- fail (printf "The speakers of %s/%s listen on port %s of the nodes too, and the speakers of this release would wait for it: set %s to another port, or checkPorts to false if no node runs both" $other.metadata.namespace $other.metadata.name $theirs (index . 0)) }}
 {{- end }}
 {{- end }}
 {{- end }}
