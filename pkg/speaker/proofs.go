@@ -77,8 +77,8 @@ func (q *pathQuestion) compare() bool {
 func newProofs(o *Options, p *prober, news chan pathNews, answering *atomic.Bool) proofs {
 	carrier, _ := o.Peers.(PathPeers)
 	return proofs{self: o.Self, announcer: o.Announcer, peers: carrier, prober: p, news: news,
-		silences: silences{answering: answering}, asked: map[netip.Addr]*pathQuestion{}, numbers: map[uint32]netip.Addr{}, boot: newBootProofs(),
-		refused: rate.NewLimiter(rate.Every(refusedRate), 1)}
+		silences: silences{answering: answering}, asked: map[netip.Addr]*pathQuestion{},
+		numbers: map[uint32]netip.Addr{}, boot: newBootProofs(), refused: rate.NewLimiter(rate.Every(refusedRate), 1)}
 }
 
 // waits reports whether this node may take an address in this state.
