@@ -279,10 +279,11 @@ func (s *simulation) see(f lantest.Frame) {
 	}
 }
 
-// announced returns the address that a gratuitous ARP packet announces.
+// announced returns the address that a gratuitous ARP packet announces. A heartbeat has another operation than a request
+// or a reply, and no addresses.
 func announced(frame []byte) (netip.Addr, bool) {
-	const etherType, sender, target, end = 12, 28, 38, 42
-	if len(frame) < end || frame[etherType] != 0x08 || frame[etherType+1] != 0x06 {
+	const etherType, operation, sender, target, end = 12, 21, 28, 38, 42
+	if len(frame) < end || frame[etherType] != 0x08 || frame[etherType+1] != 0x06 || frame[operation] > 2 {
 		return netip.Addr{}, false
 	}
 	addr := [4]byte(frame[sender:])
