@@ -58,9 +58,11 @@ const (
 	// latenessWindow times latenessWindows is the time for which a late beat counts.
 	latenessWindow  = 10 * time.Second
 	latenessWindows = 12
-	// startTime is the time in which the start of the process makes the beats late. Until then a node tells
-	// unknownLateness, with which questions wait for probePause.
-	startTime       = 3 * time.Second
+	// startTime is the time in which the start of the process makes the beats late, so that they do not count.
+	startTime = 3 * time.Second
+	// historyTime is the time after the start in which a node does not know yet whether its machine is busy. Until then
+	// a node tells unknownLateness at least, with which questions wait for probePause.
+	historyTime     = 10 * time.Second
 	unknownLateness = (probePause - leastPause + 1) / 2
 	// toldTime is the time after which the neighbours surely know a lateness.
 	toldTime = time.Second
@@ -72,10 +74,8 @@ type punctuality struct {
 	windows [latenessWindows]time.Duration
 	now     int
 	began   time.Time
-	// settled is true after startTime.
-	settled bool
-	// last is the time of the last beat.
-	last time.Time
+	// first and last are the times of the first and of the last beat.
+	first, last time.Time
 	// least is the lateness that all neighbours know at least: a lower value at once, and a higher value after toldTime,
 	// since raised.
 	least  time.Duration
@@ -85,7 +85,7 @@ type punctuality struct {
 // beat notes a beat.
 func (p *punctuality) beat(now time.Time) {
 	if p.last.IsZero() {
-		p.began, p.last = now, now
+		p.began, p.first, p.last = now, now, now
 		return
 	}
 	late := max(0, now.Sub(p.last)-heartbeatInterval)
@@ -95,18 +95,20 @@ func (p *punctuality) beat(now time.Time) {
 		p.now = (p.now + 1) % latenessWindows
 		p.windows[p.now] = 0
 	}
-	if p.settled = p.settled || now.Sub(p.began) > startTime; p.settled {
+	if now.Sub(p.first) > startTime {
 		p.windows[p.now] = max(p.windows[p.now], late)
 	}
 }
 
-// lateness returns the greatest lateness of the last two minutes, in whole milliseconds, rounded up.
+// lateness returns the greatest lateness of the last two minutes, in whole milliseconds, rounded up; before historyTime
+// at least unknownLateness.
 func (p *punctuality) lateness() time.Duration {
-	if !p.settled {
-		return unknownLateness
-	}
 	most := slices.Max(p.windows[:])
-	return (most + time.Millisecond - 1) / time.Millisecond * time.Millisecond
+	most = (most + time.Millisecond - 1) / time.Millisecond * time.Millisecond
+	if p.last.Sub(p.first) < historyTime {
+		return max(unknownLateness, most)
+	}
+	return most
 }
 
 // known returns the lateness that all neighbours know at least. now is the time of the last beat.

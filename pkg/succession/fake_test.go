@@ -28,12 +28,12 @@ type fakePlace struct {
 }
 
 type fakeHolder struct {
-	place     *fakePlace
-	offer     handover.Place
-	set       bool // Set was called
-	going     bool
+	place    *fakePlace
+	offer    handover.Place
+	set      bool // Set was called
+	going    bool
 	follower *fakeFollower
-	final     chan struct{}
+	final    chan struct{}
 }
 
 type fakeFollower struct {
