@@ -55,7 +55,7 @@ func TestNeedEnds(t *testing.T) {
 		if c.narrow() {
 			t.Error("one processor before the end of the need")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if !c.narrow() {
 			t.Error("all processors after the end of the need")
@@ -71,7 +71,7 @@ func TestNeedEnds(t *testing.T) {
 		if c.narrow() {
 			t.Error("a short need ends a longer need")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if !c.narrow() {
 			t.Error("all processors after the second need")
