@@ -34,6 +34,7 @@ type options struct {
 	sizes        []int
 	faults       []wire.Fault
 	verbose      bool
+	rest         time.Duration
 	// rawTo is a file that each round is appended to; from are such files, of which to print the table and do nothing else.
 	rawTo string
 	from  []string
@@ -59,6 +60,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.verbose, "v", false, "print each round")
 	flags.StringVar(&o.rawTo, "raw-to", "", "append each round to this `file`, as a line of JSON")
 	from := flags.String("from", "", "only print the table of the rounds in these `files`, separated by commas, that -raw-to has written")
+	flags.DurationVar(&o.rest, "rest", 11*time.Second,
+		"how long the nodes rest before each fault; in the first 10 s a node does not know its lateness, and has more patience")
 	busy := flags.Duration("busy", 0, "how long the fault busy lasts, if not 8 s")
 	sizes := flags.String("sizes", "3", "`numbers` of nodes, separated by commas; the fault many happens with the first only")
 	faults := flags.String("faults", strings.Join(names, ","), "`names` of faults, separated by commas")
@@ -205,6 +208,9 @@ func (b *bench) laboratory(ctx context.Context, o wire.Options, faults []wire.Fa
 	}
 	defer lab.Close()
 	for _, f := range faults {
+		if err := wire.Pause(ctx, b.rest); err != nil {
+			return done, err
+		}
 		result, err := lab.Round(ctx, f)
 		if ctx.Err() != nil {
 			return done, context.Cause(ctx)
