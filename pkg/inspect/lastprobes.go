@@ -221,7 +221,7 @@ func checkPaths(c *Cluster, f *findings) string {
 	for i, p := range broken {
 		if i == mostPaths {
 			f.wrong("kubectl lanlord probe ADDRESS names the broken hop of each", "%s more cannot be reached, such as %s",
-				addresses(len(broken)-i), p.Address)
+				addressCount(len(broken)-i), p.Address)
 			break
 		}
 		f.wrong(p.Fix, "%s (%s): %s", p.Address, listed(p.Services), p.Detail)
@@ -229,24 +229,16 @@ func checkPaths(c *Cluster, f *findings) string {
 	text := "no path was probed"
 	switch {
 	case probed > 0 && reachable == 0:
-		text = fmt.Sprintf("no path is known to be broken; probes of %s proved nothing", addresses(probed))
+		text = fmt.Sprintf("no path is known to be broken; probes of %s proved nothing", addressCount(probed))
 	case probed > 0:
-		text = fmt.Sprintf("%d of %s reachable, as probes from other nodes have just shown", reachable, addresses(probed))
+		text = fmt.Sprintf("%d of %s reachable, as probes from other nodes have just shown", reachable, addressCount(probed))
 	case c.PathsGap != "":
 		text += ": " + c.PathsGap
 	}
 	if last := len(v.probes); last > 0 {
-		text += fmt.Sprintf("; the last probes of %s found no broken path", addresses(last))
+		text += fmt.Sprintf("; the last probes of %s found no broken path", addressCount(last))
 	}
 	return text
-}
-
-// addresses counts addresses.
-func addresses(n int) string {
-	if n == 1 {
-		return "1 address"
-	}
-	return fmt.Sprintf("%d addresses", n)
 }
 
 // keepProbes drops the probes beyond most, the failed probes last.
