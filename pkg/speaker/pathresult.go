@@ -1,9 +1,6 @@
 package speaker
 
 import (
-	"net/netip"
-	"slices"
-
 	"github.com/lanlord/lanlord/pkg/cluster"
 	"github.com/lanlord/lanlord/pkg/layer2"
 	"github.com/lanlord/lanlord/pkg/pathprobe"
@@ -28,7 +25,7 @@ func describePath(view *peers.View, service *cluster.Service, port uint16, throu
 		probe.Problem = err.Error()
 		return probe
 	}
-	probe.ShutOut = shutsOut(service, f.Source)
+	probe.ShutOut = !admits(service, f.Source)
 	probe.Result, probe.Redirected = f.Outcome.String(), f.Redirected
 	probe.After, probe.Source = f.After.Microseconds(), f.Source.String()
 	if by := view.Station(layer2.MAC(f.By)).Name; by != probe.Node {
@@ -47,10 +44,4 @@ func describePath(view *peers.View, service *cluster.Service, port uint16, throu
 		probe.Cause = "prohibited"
 	}
 	return probe
-}
-
-// shutsOut reports whether loadBalancerSourceRanges of a Service do not contain an address.
-func shutsOut(service *cluster.Service, source netip.Addr) bool {
-	return len(service.SourceRanges) > 0 &&
-		!slices.ContainsFunc(service.SourceRanges, func(r netip.Prefix) bool { return r.Contains(source) })
 }

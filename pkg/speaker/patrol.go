@@ -157,11 +157,19 @@ func (p *patroller) inputs(st *Status) (in patrol.Inputs, on bool) {
 		return in, false
 	}
 	for _, x := range st.Placements {
-		if x.Reason == reason.Announced && len(patrolPorts(st, x)) > 0 {
+		if x.Reason == reason.Announced && hasTCP(st, x) {
 			in.Addrs = append(in.Addrs, x.Addr)
 		}
 	}
 	return in, true
+}
+
+// hasTCP reports whether a Service with an address has a TCP port and a ready endpoint.
+func hasTCP(st *Status, at *placement.Placement) bool {
+	return slices.ContainsFunc(at.Services, func(key cluster.Key) bool {
+		s := st.snapshot.Service(key)
+		return s != nil && s.HasServing && len(s.TCPPorts) > 0
+	})
 }
 
 // patrolPorts returns the TCP ports of the Services with an address, at most mostPathPorts, sorted.
