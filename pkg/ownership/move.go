@@ -3,10 +3,10 @@ package ownership
 import "time"
 
 const (
-	// pathPatience limits the time for which a planned move waits for the answer of another member about the path, and
-	// pathRecheck is the time before the next try of a move to a node without a path.
-	pathPatience = 1200 * time.Millisecond
-	pathRecheck  = time.Minute
+	// pathPatience limits the time for which a planned move waits for the answer of another member about the path.
+	pathPatience = RulesDelay
+	// PathRecheck is the time before the next try of a planned move to a node without a path.
+	PathRecheck = time.Minute
 )
 
 // move tracks a planned move of an address to this node, which waits for a proof of the path through this node.
@@ -23,7 +23,7 @@ func (m *move) wait(now time.Time, missing bool) (until time.Time) {
 		m.since = now
 	}
 	if m.missing = missing; missing {
-		m.until = now.Add(pathRecheck)
+		m.until = now.Add(PathRecheck)
 	} else {
 		m.until = m.since.Add(pathPatience)
 	}

@@ -22,7 +22,7 @@ const (
 	mostProvers = 2
 	// pathRecheck is the time before the next question about a planned move that was refused. refusedRate limits these
 	// questions, for all addresses together: one question takes about thirty frames.
-	pathRecheck = time.Minute
+	pathRecheck = ownership.PathRecheck
 	refusedRate = 30 * time.Second
 	// mostUntold is the number of questions in a row without an answer after which a refused move goes ahead: nobody can
 	// probe the path any longer.
