@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Installed describes the Pods of Lanlord in a namespace.
@@ -20,19 +19,13 @@ type Installed struct {
 
 // LookAtPods lists the Pods of Lanlord in a namespace.
 func LookAtPods(ctx context.Context, client Client, namespace string) (Installed, error) {
-	o, err := client.Do(ctx, Request{Verb: VerbList, Resource: pods, Namespace: namespace, Options: metav1.ListOptions{
-		LabelSelector: "app.kubernetes.io/name=lanlord",
-	}})
+	list, err := listPods(ctx, client, namespace)
 	if err != nil {
-		return Installed{}, fmt.Errorf("list the Pods of Lanlord in %s: %w", namespace, err)
-	}
-	list, is := o.(*corev1.PodList)
-	if !is {
-		return Installed{}, fmt.Errorf("list the Pods of Lanlord in %s: got %T", namespace, o)
+		return Installed{}, err
 	}
 	var all Installed
-	for i := range list.Items {
-		pod := &list.Items[i]
+	for i := range list {
+		pod := &list[i]
 		switch {
 		case pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed:
 		case !isReady(pod):

@@ -113,6 +113,26 @@ type Process struct {
 
 // Processes lists the processes of Lanlord in a namespace, in the order of the API server.
 func Processes(ctx context.Context, client Client, namespace string) ([]Process, error) {
+	list, err := listPods(ctx, client, namespace)
+	if err != nil {
+		return nil, err
+	}
+	var all []Process
+	for i := range list {
+		if pod := &list[i]; pod.Status.Phase == corev1.PodRunning {
+			p := Process{
+				Pod: pod.Name, Node: pod.Spec.NodeName, Speaker: pod.Labels[componentLabel] == speakerComponent,
+				Ready: isReady(pod), Deleting: pod.DeletionTimestamp != nil,
+			}
+			p.Addr, p.Problem = listenAddr(pod)
+			all = append(all, p)
+		}
+	}
+	return all, nil
+}
+
+// listPods lists the Pods of Lanlord in a namespace.
+func listPods(ctx context.Context, client Client, namespace string) ([]corev1.Pod, error) {
 	o, err := client.Do(ctx, Request{Verb: VerbList, Resource: pods, Namespace: namespace, Options: metav1.ListOptions{
 		LabelSelector: "app.kubernetes.io/name=lanlord",
 	}})
@@ -123,18 +143,7 @@ func Processes(ctx context.Context, client Client, namespace string) ([]Process,
 	if !is {
 		return nil, fmt.Errorf("list the Pods of Lanlord in %s: got %T", namespace, o)
 	}
-	var all []Process
-	for i := range list.Items {
-		if pod := &list.Items[i]; pod.Status.Phase == corev1.PodRunning {
-			p := Process{
-				Pod: pod.Name, Node: pod.Spec.NodeName, Speaker: pod.Labels[componentLabel] == speakerComponent,
-				Ready: isReady(pod), Deleting: pod.DeletionTimestamp != nil,
-			}
-			p.Addr, p.Problem = listenAddr(pod)
-			all = append(all, p)
-		}
-	}
-	return all, nil
+	return list.Items, nil
 }
 
 // listenAddr returns the address of the Pod with the port of --listen in the first container.
