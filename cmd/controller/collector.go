@@ -39,18 +39,16 @@ type collector struct {
 	list   func(context.Context) ([]kube.Process, error)
 	client *http.Client
 
-	// turn holds one token. The goroutine that holds the token may use the fields below. last is valid until ends; text
-	// is last as JSON, nil until a request needs the text.
-	turn chan struct{}
-	last collection
-	text []byte
-	ends time.Time
+	// last holds the last collection.
+	last *recent[collection]
 }
 
 // collection holds the answers of all processes at one time.
 type collection struct {
 	processes []kube.Process
 	answers   daemon.Statuses
+	// text returns the answers as JSON, which only some requests need.
+	text func() ([]byte, error)
 }
 
 func newCollector(client kube.Client, namespace string) *collector {
@@ -60,19 +58,17 @@ func newCollector(client kube.Client, namespace string) *collector {
 			DisableKeepAlives: true, DisableCompression: true,
 			DialContext: (&net.Dialer{Timeout: collectLimit}).DialContext,
 		}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		turn: make(chan struct{}, 1),
+		last: newRecent[collection](collectPause),
 	}
 }
 
 // ServeHTTP answers with all statuses, which are at most one second old. Only one collection runs at a time.
 func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	select {
-	case c.turn <- struct{}{}:
-	case <-r.Context().Done():
-		return
+	all, err := c.statuses(r.Context())
+	var text []byte
+	if err == nil {
+		text, err = all.text()
 	}
-	text, err := c.collected(r.Context())
-	<-c.turn
 	w.Header().Set("Cache-Control", "no-store")
 	if err != nil {
 		// The error may quote the API server, and any client may send requests. Therefore the answer leaves the error
@@ -84,50 +80,22 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(text) // a client that is gone asks again
 }
 
-func (c *collector) collected(ctx context.Context) ([]byte, error) {
-	if err := c.renew(ctx); err != nil {
-		return nil, err
-	}
-	if c.text == nil {
-		text, err := json.Marshal(c.last.answers)
-		if err != nil {
-			return nil, err
-		}
-		c.text = text
-	}
-	return c.text, nil
-}
-
 // statuses returns all processes with their answers, which are at most one second old.
-func (c *collector) statuses(ctx context.Context) (collection, error) {
-	select {
-	case c.turn <- struct{}{}:
-	case <-ctx.Done():
-		return collection{}, ctx.Err()
-	}
-	defer func() { <-c.turn }()
-	err := c.renew(ctx)
-	return c.last, err
-}
+func (c *collector) statuses(ctx context.Context) (collection, error) { return c.last.get(ctx, c.look) }
 
-// renew asks all processes, unless the last answers are young enough. The caller holds the token.
-func (c *collector) renew(ctx context.Context) error {
-	if time.Now().Before(c.ends) {
-		return nil
-	}
-	// Other requests wait for the same collection, so the end of one request must not end the collection.
-	ctx = context.WithoutCancel(ctx)
+// look asks all processes.
+func (c *collector) look(ctx context.Context) (collection, error) {
 	listing, cancel := context.WithTimeout(ctx, collectLimit)
+	defer cancel()
 	processes, err := c.list(listing)
-	cancel()
 	if err != nil {
-		return err
+		return collection{}, err
 	}
-	c.last, c.text, c.ends = collection{processes, c.collect(ctx, processes)}, nil, time.Now().Add(collectPause)
-	return nil
+	answers := c.collect(ctx, processes)
+	return collection{processes, answers, sync.OnceValues(func() ([]byte, error) { return json.Marshal(answers) })}, nil
 }
 
-// collect asks all processes.
+// collect asks the processes.
 func (c *collector) collect(ctx context.Context, processes []kube.Process) daemon.Statuses {
 	var mu sync.Mutex
 	var group errgroup.Group

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/lanlord/lanlord/pkg/kube"
@@ -20,21 +19,22 @@ type installed struct {
 	list   func(context.Context) (kube.Installed, error)
 	synced func() bool
 
-	mu   sync.Mutex // guards the answer, which is valid until ends
-	text string
-	ends time.Time
+	last *recent[string]
 }
 
 func newInstalled(client kube.Client, namespace string, synced func() bool) *installed {
 	return &installed{
 		list:   func(ctx context.Context) (kube.Installed, error) { return kube.LookAtPods(ctx, client, namespace) },
-		synced: synced,
+		synced: synced, last: newRecent[string](installedPause),
 	}
 }
 
 // ServeHTTP answers 200 if all is ready, and 503 with a line for each problem otherwise.
 func (i *installed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	text := i.problems(r.Context())
+	text, err := i.last.get(r.Context(), i.problems)
+	if err != nil {
+		return // the client is gone
+	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	if text != "" {
@@ -45,18 +45,11 @@ func (i *installed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprint(w, text) // a client that is gone asks again
 }
 
-// problems returns a line for each problem.
-func (i *installed) problems(ctx context.Context) string {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if time.Now().Before(i.ends) {
-		return i.text
-	}
-	// Other requests wait for the same list, so the end of one request must not end the list.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), collectLimit)
+// problems returns a line for each problem, and never an error.
+func (i *installed) problems(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, collectLimit)
 	defer cancel()
-	i.text, i.ends = i.look(ctx), time.Now().Add(installedPause)
-	return i.text
+	return i.look(ctx), nil
 }
 
 func (i *installed) look(ctx context.Context) string {
