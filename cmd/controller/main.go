@@ -129,7 +129,7 @@ func serve(ctx context.Context, flags daemon.Flags, gateways bool, stderr io.Wri
 	log.Info("starting", "version", daemon.Version())
 	return daemon.RunTasks(ctx,
 		daemon.Task{Name: "watch the cluster", Run: store.Run},
-		daemon.Task{Name: "give memory back", Run: daemon.GiveBack},
+		daemon.Task{Name: "give memory back", Run: daemon.GiveBack(func() {})},
 		daemon.Task{Name: "assign addresses", Run: func(ctx context.Context) error {
 			return lease.Lead(ctx, lead)
 		}},

@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer stop()
 	return daemon.RunTasks(ctx,
 		daemon.Task{Name: "watch the cluster", Run: p.store.Run},
-		daemon.Task{Name: "give memory back", Run: daemon.GiveBackAfter(p.asked)},
+		daemon.Task{Name: "give memory back", Run: daemon.GiveBack(p.asked)},
 		daemon.Task{Name: "rest on one processor", Run: p.afterStart(p.processors.Run)},
 		daemon.Task{Name: "answer", Run: p.afterStart(p.announcer.Run)},
 		daemon.Task{Name: "publish the networks", Run: p.afterStart(p.publisher.Run)},

@@ -19,7 +19,7 @@ const (
 	giveBackPause = 10 * time.Second
 )
 
-// GiveBack is a task that gives memory back to the kernel ten seconds after the start, and after each period of work,
+// GiveBack returns a task that gives memory back to the kernel ten seconds after the start, and after each period of work,
 // until ctx ends. At the start and during work, like the creation of thousands of Services, a process needs much memory
 // for a short time, and runs code that then does not run for a long time.
 //
@@ -27,11 +27,10 @@ const (
 // program's own file out of the process. The kernel keeps the pages of the file while no other process wants the memory,
 // and maps a page again as soon as the process needs the page. All of this costs one garbage collection, so GiveBack
 // waits for the first ten seconds without work.
-func GiveBack(ctx context.Context) error { return giveBack(ctx, func() {}) }
-
-// GiveBackAfter is like GiveBack, and calls before each time that memory is given back. The function before must not block.
-func GiveBackAfter(before func()) func(context.Context) error {
-	return func(ctx context.Context) error { return giveBack(ctx, before) }
+//
+// The task calls begin before each collection. begin must not block.
+func GiveBack(begin func()) func(context.Context) error {
+	return func(ctx context.Context) error { return giveBack(ctx, begin) }
 }
 
 func giveBack(ctx context.Context, begin func()) error {

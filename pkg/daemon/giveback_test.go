@@ -30,7 +30,7 @@ func TestGiveBackAfterWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
-		go func() { ended <- GiveBack(ctx) }()
+		go func() { ended <- GiveBack(func() {})(ctx) }()
 		time.Sleep(startOver + time.Second)
 		for range 3 {
 			work := make([][]byte, 1<<10)
