@@ -266,7 +266,7 @@ func (p *proofs) question(at *placement.Placement, port uint16) (q membership.Pa
 func (p *proofs) provers(addr netip.Addr, number uint32, entries []peers.Entry) (names []string) {
 	var inside, others []string
 	for _, e := range entries {
-		if e.Name == p.self || e.Gone || e.Suspected || e.State != membership.Ready {
+		if !helps(e, p.self) {
 			continue
 		}
 		if _, holds := linkWith(e, addr); holds {
@@ -282,6 +282,11 @@ func (p *proofs) provers(addr netip.Addr, number uint32, entries []peers.Entry) 
 		names = append(names, inside[(int(number)+n)%len(inside)])
 	}
 	return names
+}
+
+// helps reports whether an entry is another member that is ready and alive, as far as this node knows.
+func helps(e peers.Entry, self string) bool {
+	return e.Name != self && e.State == membership.Ready && !e.Gone && !e.Suspected
 }
 
 // linkWith returns the link of the member in a subnet with the address.

@@ -52,7 +52,8 @@ func (l refusals) told(m pathNews, now time.Time) (news bool) {
 // through another member.
 func (l refusals) learn(now time.Time) {
 	p := &l.proofs
-	if l.parts.answering.Load() || p.peers == nil || !p.accompanied || l.self.state != membership.Ready || len(l.placements) == 0 {
+	if l.parts.answering.Load() || p.peers == nil || !p.accompanied || l.self.state != membership.Ready ||
+		len(l.placements) == 0 {
 		return
 	}
 	if p.boot.learn.After(now) {
@@ -80,7 +81,7 @@ func (l refusals) anotherStation(addr netip.Addr) (layer2.MAC, bool) {
 	entries := l.table.Entries()
 	for n, begin := 0, rand.N(max(len(entries), 1)); n < len(entries); n++ {
 		e := entries[(begin+n)%len(entries)]
-		if link, holds := linkWith(e, addr); holds && e.Name != l.opt.Self && e.State == membership.Ready && !e.Gone && !e.Suspected {
+		if link, holds := linkWith(e, addr); holds && helps(e, l.opt.Self) {
 			return layer2.MAC(link.MAC), true
 		}
 	}
