@@ -9,11 +9,6 @@ import (
 )
 
 const (
-	// RulesDelay delays the first probe after an address came to a Service. kube-proxy writes its rules once a second
-	// at most, and has just written the rules of the new Service. Before the rules exist, a node forwards packets
-	// unchanged and its connection tracking keeps doing so for two minutes, so that the client's first connection
-	// fails. A member that has proven the path through this node ends the delay (PathThere).
-	RulesDelay = 1200 * time.Millisecond
 	// recheckRightful is the interval between questions to a node that may keep the address; recheckOther is the
 	// interval for a node that may not.
 	recheckRightful = time.Minute

@@ -7,6 +7,11 @@ import (
 )
 
 const (
+	// RulesDelay delays the first probe after an address came to a Service. kube-proxy writes its rules once a second
+	// at most, and has just written the rules of the new Service. Before the rules exist, a node forwards packets
+	// unchanged and its connection tracking keeps doing so for two minutes, so that the client's first connection
+	// fails. A member that has proven the path through this node ends the delay (PathThere).
+	RulesDelay = 1200 * time.Millisecond
 	// RulesBound limits the delay while a member gets no answer from the Service through this node (PathMissing): a
 	// service proxy that writes its rules late, or a policy that drops the packets of the member.
 	RulesBound = 15 * time.Second
