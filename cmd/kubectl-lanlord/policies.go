@@ -48,7 +48,8 @@ func nodeAddrs(c *inspect.Cluster) (addrs []netip.Addr) {
 
 // shuttingPolicies returns the NetworkPolicies that select Pods of a Service, if together they admit no node. The result
 // is empty if one of the policies admits a node, because policies add up.
-func shuttingPolicies(ctx context.Context, a access, namespace, service string, nodes []netip.Addr) (names []string, err error) {
+func shuttingPolicies(ctx context.Context, a access, namespace, service string,
+	nodes []netip.Addr) (names []string, err error) {
 	policies, err := a.client.NetworkingV1().NetworkPolicies(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil || len(policies.Items) == 0 {
 		return nil, err
@@ -57,7 +58,9 @@ func shuttingPolicies(ctx context.Context, a access, namespace, service string, 
 	if err != nil || len(s.Spec.Selector) == 0 {
 		return nil, err
 	}
-	pods, err := a.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(s.Spec.Selector).String()})
+	pods, err := a.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: labels.SelectorFromSet(s.Spec.Selector).String(),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +84,9 @@ func isolates(policy *networkingv1.NetworkPolicy, pods []corev1.Pod) bool {
 		return false
 	}
 	selector, err := metav1.LabelSelectorAsSelector(&policy.Spec.PodSelector)
-	return err == nil && slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return selector.Matches(labels.Set(pod.Labels)) })
+	return err == nil && slices.ContainsFunc(pods, func(pod corev1.Pod) bool {
+		return selector.Matches(labels.Set(pod.Labels))
+	})
 }
 
 // admits reports whether a rule of a policy admits a node to some port. Selectors of Pods and namespaces admit no node,
@@ -90,7 +95,8 @@ func admits(policy *networkingv1.NetworkPolicy, nodes []netip.Addr) bool {
 	return slices.ContainsFunc(policy.Spec.Ingress, func(rule networkingv1.NetworkPolicyIngressRule) bool {
 		return len(rule.From) == 0 || slices.ContainsFunc(rule.From, func(peer networkingv1.NetworkPolicyPeer) bool {
 			return peer.IPBlock != nil && slices.ContainsFunc(nodes, func(node netip.Addr) bool {
-				return within(peer.IPBlock.CIDR, node) && !slices.ContainsFunc(peer.IPBlock.Except, func(cidr string) bool { return within(cidr, node) })
+				return within(peer.IPBlock.CIDR, node) &&
+					!slices.ContainsFunc(peer.IPBlock.Except, func(cidr string) bool { return within(cidr, node) })
 			})
 		})
 	})

@@ -19,7 +19,8 @@ var speakerPorts = [...]struct{ flag, otherwise string }{
 func portUsers(pods []corev1.Pod) (users []inspect.PortUser) {
 	for i := range pods {
 		pod := &pods[i]
-		if pod.Labels[componentLabel] != speakerComponent || pod.Spec.NodeName == "" || !pod.Spec.HostNetwork || len(pod.Spec.Containers) == 0 {
+		if pod.Labels[componentLabel] != speakerComponent || pod.Spec.NodeName == "" || !pod.Spec.HostNetwork ||
+			len(pod.Spec.Containers) == 0 {
 			continue
 		}
 		u := inspect.PortUser{Namespace: pod.Namespace, Workload: pod.Name, Node: pod.Spec.NodeName}

@@ -57,8 +57,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	p := newProgram(f, client, log, registry)
 	log.Info("starting", "version", daemon.Version(), "node", f.nodeName)
 	p.server = daemon.NewServer(daemon.ServerOptions{
-		Listen: f.Listen, Rebindable: true, Installation: f.Namespace, Pod: os.Getenv(podEnv), Metrics: registry, PProf: f.PProf, Log: log,
-		Busy:   p.asked,
+		Listen: f.Listen, Rebindable: true, Installation: f.Namespace, Pod: os.Getenv(podEnv),
+		Metrics: registry, PProf: f.PProf, Log: log, Busy: p.asked,
 		Checks: []daemon.Check{{Name: "speaker", Ready: p.succession.Ready}},
 		Status: page.Speaker(p.status), StatusListen: f.StatusListen,
 		Path: page.Path(p.probePath), Key: kube.NewViewerKey(client, f.Namespace).Get,

@@ -156,7 +156,10 @@ func (p *program) work(i succession.Inheritance, held func([]netip.Addr)) (succe
 		Log: p.log, Registerer: p.registry, AddressMetrics: p.AddressMetrics,
 		Predecessor: speaker.Predecessor{Succeeds: i.Succeeds, Addrs: i.Addrs, Members: i.Members, Since: i.Since},
 		Informed:    p.store.Connected, Forwards: p.proxy.Ready,
-		Hooks: speaker.Hooks{Held: held, Foreign: p.publisher.Wake, Reached: p.proxy.Reached, Deciding: p.decides}, Routing: p.routing(),
+		Hooks: speaker.Hooks{
+			Held: held, Foreign: p.publisher.Wake, Reached: p.proxy.Reached, Deciding: p.decides,
+		},
+		Routing: p.routing(),
 	})
 	p.loop.Store(loop)
 	return node{loop, p.gossip, p.routers.Speaker}, nil

@@ -19,11 +19,12 @@ import (
 	"github.com/lanlord/lanlord/e2e/soak"
 )
 
-// mostAway is for how long a kubelet may leave the API server dead.
+// mostAway is the longest time in which a kubelet may leave the API server dead.
 const mostAway = 30 * time.Second
 
-// action begins a fault at a node, the control plane if it is nobody's in particular, and returns what ends it. What asks the API server
-// for something does so until it is heard: the server may be away because of another fault.
+// action begins a fault at a node, and returns a function that ends the fault. A fault without a node of its own gets the
+// control plane. An action repeats a request to the API server until an answer comes, because another fault may stop the
+// API server.
 type action func(ctx context.Context, s *site, f soak.Fault, node lab.Node) (end func() error, err error)
 
 // Begin implements [soak.Site].
@@ -34,7 +35,7 @@ func (s *site) Begin(ctx context.Context, f soak.Fault) (func() error, error) {
 	}
 	rule := rules().Of(f.Kind)
 	for i := range s.known {
-		if rule.Effects&fault.Everywhere != 0 || rule.Scope == fault.Process && i == f.Node {
+		if rule.Has(fault.Everywhere) || rule.Scope == fault.Process && i == f.Node {
 			s.known[i] = 0
 		}
 	}
@@ -47,7 +48,7 @@ func (s *site) Begin(ctx context.Context, f soak.Fault) (func() error, error) {
 	}, err
 }
 
-// actions are what the faults of the catalogue do.
+// actions returns the action of each fault of the catalogue on a kind cluster.
 func actions() map[fault.Kind]action {
 	return map[fault.Kind]action{
 		"node-pause":   inDocker([]string{"pause"}, []string{"unpause"}),

@@ -27,7 +27,7 @@ type action func(ctx context.Context, r *namespaces, f Fault) (end func() error,
 
 func nothing() error { return nil }
 
-// actions are what the faults of the catalogue do.
+// actions has the action of each fault of the catalogue in network namespaces.
 var actions = map[fault.Kind]action{
 	"crash": func(_ context.Context, r *namespaces, f Fault) (func() error, error) {
 		all := []wire.Network{wire.LAN, wire.Gossip, wire.API}

@@ -9,26 +9,29 @@ import (
 // Rules are the faults of an environment, and the longest permitted times of other states there.
 type Rules struct {
 	Faults []fault.Rule
-	// Dark and Overlap are as a Rule's, where no fault is happening.
+	// Dark and Overlap have the meaning of those of a fault.Rule, for the time without a fault.
 	Dark, Overlap time.Duration
-	// Settling is how long after its end a fault may still be the reason for something.
+	// Settling is the time after the end of a fault in which the fault may still be the cause of a state.
 	Settling time.Duration
-	// Serving is how much longer than without an owner an address may be without an answer to requests.
+	// Serving is added to the longest time without an owner: requests to an address may fail for the sum.
 	Serving time.Duration
-	// Leftover is how long an address may still be answered for that is no Service's any more, and Straying how long by a node that may
-	// not have it any more, which goes on until another one has it.
+	// Leftover is the longest time in which a node answers for an address that no Service has any more. Straying is the
+	// longest time in which a node answers for an address that only another node may have now; the node goes on until
+	// the other node answers.
 	Leftover, Straying time.Duration
-	// Relearn is for how long after its end a blinding fault is an excuse, or for as long as it lasted if that is longer.
+	// Relearn is the time after the end of a blinding fault in which the fault is an excuse. A fault that lasted longer
+	// is an excuse for as long as the fault lasted.
 	Relearn time.Duration
-	// Reprogram is how long after the end of a blinding fault nodes may not forward to a Service that they had not heard of, and after
-	// that of one which unwires, to any.
+	// Reprogram is the time after the end of a blinding fault in which nodes may not forward to Services that came during
+	// the fault. After a fault with fault.Unwired, nodes may not forward to any Service for that time.
 	Reprogram time.Duration
-	// Quickly is how long a Service may wait for its address while there is a controller, Successor how long from the end of a
-	// fault on by which there was none, and LongestWait how long whatever happens.
+	// The longest waits of a Service for an address: Quickly while a controller works, Successor from the end of a fault
+	// during which no controller worked, and LongestWait in any case.
 	Quickly, Successor, LongestWait time.Duration
-	// Punctuality is how late a fault may begin that has to wait for the end of others; one that is later is left out. Zero is for any.
+	// Punctuality is the longest delay of a fault that waits for the end of other faults. A fault with a longer delay is
+	// left out. Zero sets no limit.
 	Punctuality time.Duration
-	// Rest is how long the cluster may take to be at rest, before the first fault and after the last.
+	// Rest is the longest time until the cluster is at rest, before the first fault and after the last.
 	Rest time.Duration
 }
 

@@ -273,7 +273,7 @@ func kernelOf(t *testing.T, series string) string {
 	return dir
 }
 
-// extras is what an archive has besides the speaker and the files of the set-ups.
+// extras lists the contents of an archive besides the speaker and the files of the set-ups.
 type extras struct {
 	// name is unique among the extras, empty for none.
 	name string

@@ -85,7 +85,8 @@ func (p *ports) problem() error {
 		texts = append(texts, fmt.Sprintf("the Lanlord in the namespace %s uses %s", namespace, strings.Join(addresses, " and ")))
 	}
 	slices.Sort(texts)
-	return errors.New(strings.Join(texts, ", and ") + ": give one of the two ports of its own (--listen, --status-listen, --gossip-port), or remove it")
+	return errors.New(strings.Join(texts, ", and ") +
+		": give one of the two ports of its own (--listen, --status-listen, --gossip-port), or remove it")
 }
 
 // PortProblem returns nil, or an error that names the listen addresses that another installation uses on this host, and
@@ -125,8 +126,9 @@ func (s *Server) open(ctx context.Context, config net.ListenConfig, address stri
 			return listener, err
 		}
 		if s.ports.note(address, other) {
-			s.options.Log.Error("another Lanlord uses a port of this node, so this one waits", "address", address, "namespace", other,
-				"fix", "give one of the two other ports with --listen, --status-listen and --gossip-port, or remove it", "retry", portRetry)
+			s.options.Log.Error("another Lanlord uses a port of this node, so this one waits",
+				"address", address, "namespace", other, "retry", portRetry,
+				"fix", "give one of the two other ports with --listen, --status-listen and --gossip-port, or remove it")
 		}
 		if !pause(ctx, portRetry) {
 			return nil, context.Cause(ctx)
@@ -136,7 +138,8 @@ func (s *Server) open(ctx context.Context, config net.ListenConfig, address stri
 
 // tryOpen listens on an address, or returns the namespace of the other installation that uses the address. One process
 // of a host does so at a time, so that of two installations which start together one sees the other.
-func (s *Server) tryOpen(ctx context.Context, config net.ListenConfig, address string) (listener net.Listener, other string, err error) {
+func (s *Server) tryOpen(ctx context.Context, config net.ListenConfig,
+	address string) (listener net.Listener, other string, err error) {
 	target, shareable := portTarget(address)
 	if shareable && s.options.Rebindable && s.options.Installation != "" {
 		defer takeTurn(ctx, target.Port())()

@@ -40,7 +40,7 @@ func LookAtPods(ctx context.Context, client Client, namespace string) (Installed
 	return all, nil
 }
 
-// unready says that a Pod is not ready, and why as far as the status of the Pod has a reason.
+// unready returns the sentence about a Pod that is not ready, with the reason from the status of the Pod if there is one.
 func unready(pod *corev1.Pod) string {
 	text := "the Pod " + pod.Name
 	if pod.Spec.NodeName != "" {

@@ -78,7 +78,8 @@ func holds(prefixes []netip.Prefix, addr netip.Addr) bool {
 }
 
 func (i Interface) equal(o Interface) bool {
-	return i.Index == o.Index && i.Name == o.Name && i.MAC == o.MAC && i.BondMode == o.BondMode && i.Up == o.Up && i.VRF == o.VRF &&
+	return i.Index == o.Index && i.Name == o.Name && i.MAC == o.MAC && i.BondMode == o.BondMode && i.Up == o.Up &&
+		i.VRF == o.VRF &&
 		i.LinkLocal == o.LinkLocal && i.Flaps == o.Flaps && slices.Equal(i.MACs, o.MACs) &&
 		slices.Equal(i.Prefixes, o.Prefixes) && slices.Equal(i.OnLink, o.OnLink) && slices.Equal(i.Local, o.Local) && slices.Equal(i.Gateways, o.Gateways)
 }

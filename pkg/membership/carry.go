@@ -62,9 +62,9 @@ func (n *news) take() []string {
 	return names
 }
 
-// newsIn reports whether a line of memberlist tells of news that concern this member or that this member has found. The
-// result name is a member that should receive the news first: a suspected member, so that it can contradict, or a
-// member that suspects this member.
+// newsIn reports whether a line of memberlist tells of news about this member, or of news that this member has found. name
+// is the member that should receive the news first: a suspected member, which can then contradict, or a member that
+// suspects this member.
 func newsIn(text string) (name string, is bool) {
 	if rest, found := strings.CutPrefix(text, "Suspect "); found {
 		name, _, is = strings.Cut(rest, " has failed")

@@ -28,7 +28,8 @@ func (m *Membership) Run(ctx context.Context) error {
 	m.list.Store(list)
 	var joining sync.WaitGroup
 	joining.Go(func() { m.keepJoining(ctx, list) })
-	carrying, stopCarrying := context.WithCancel(context.WithoutCancel(ctx)) // longer than ctx, for the news that this member leaves
+	// The news that this member leaves are carried after the end of ctx.
+	carrying, stopCarrying := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopCarrying()
 	joining.Go(func() { m.carry(carrying, list) })
 	m.loop(ctx, list, announced)

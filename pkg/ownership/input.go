@@ -19,7 +19,7 @@ type Input struct {
 	Peers     *peers.View
 	Failback  Failback
 	Arrival   Arrival
-	// Path is what other members know of the path through this node to the Service.
+	// Path is the knowledge of other members about the path through this node to the Service.
 	Path Path
 	// Heard is the last host heard as owner of the address.
 	Heard Sighting
@@ -61,7 +61,7 @@ type Arrival struct {
 	Late bool
 }
 
-// Path is what other members know of the path through this node to the Service at an address.
+// Path is the knowledge of other members about the path through this node to the Service at an address.
 type Path uint8
 
 const (

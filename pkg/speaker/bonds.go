@@ -22,7 +22,8 @@ type told struct {
 type bonds struct{ known map[string]string }
 
 // events returns an Event for each interface on a bond whose mode has a fault, unless people were told before.
-func (b *bonds) events(log *slog.Logger, n *notify.Notifier, snap cluster.Snapshot, interfaces []layer2.Interface) (list []cluster.Event) {
+func (b *bonds) events(log *slog.Logger, n *notify.Notifier, snap cluster.Snapshot,
+	interfaces []layer2.Interface) (list []cluster.Event) {
 	for _, i := range b.review(interfaces) {
 		fault, _ := reason.FaultOfBond(i.BondMode)
 		list = append(list, n.Bond(snap, i.Name, i.BondMode, fault))

@@ -50,7 +50,8 @@ func (s *Speaker) prove(ctx context.Context, name string, q membership.PathQuest
 	for {
 		st := s.Status()
 		question, service := s.mayProve(&st, name, q)
-		if heard := s.sightings.of(q.Service.Addr()); heard.At.After(began) && s.answering.Load() && st.view.Station(heard.MAC).Name == name {
+		heard := s.sightings.of(q.Service.Addr())
+		if heard.At.After(began) && s.answering.Load() && st.view.Station(heard.MAC).Name == name {
 			return
 		}
 		if service != nil {
